@@ -1,0 +1,62 @@
+//! Every way an attempt can end, as facts: what came back, not what to do about it.
+
+use crate::job::Millis;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// The last error of an attempt, in two forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// For programs: `ERROR_INVALID_INPUT`, `http_503`, `timeout`, `connect`, `tls`, ...
+    pub code: String,
+    /// For people: one sentence, without a key and without the message's text.
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Fault { code: code.into(), message: message.into() }
+    }
+}
+
+/// The ids and statuses that an answer carried.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Receipt {
+    /// Acquire's id of the message (`data.id`; SMS: `data.data.id`).
+    pub message_id: Option<String>,
+    /// Every id and status found, in the vendor's names; the `receipt` column.
+    pub fields: Map<String, Value>,
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Acquire has the message. `note` is what was odd about the answer
+    /// (`no_message_id`, `answer_too_large`).
+    Accepted { receipt: Receipt, note: Option<Fault> },
+    /// Acquire refused the message for good (4xx), or an SMS provider did inside a 2xx:
+    /// then the receipt has its ids.
+    Rejected { fault: Fault, receipt: Receipt },
+    /// Not now: 408, 425, 429, 500, 503 and other 5xx. `retry_after` holds the channel.
+    Unavailable { fault: Fault, retry_after: Option<Duration> },
+    /// 401 or a redirect: the account is refused or misconfigured, not the message.
+    AccountRefused { fault: Fault },
+    /// No byte of the request left: DNS, connect, TLS.
+    NotWritten { fault: Fault },
+    /// The request may have arrived and no whole answer was read.
+    Unknown { fault: Fault },
+    /// The payload breaks the channel's rules: no request was made.
+    Invalid { fault: Fault },
+    /// Shutdown came before a byte of the request left.
+    Withdrawn,
+}
+
+/// An attempt that has ended: the outcome and the measurements for its row in `outbox_attempts`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    pub outcome: Outcome,
+    /// The answer's HTTP status, where one came.
+    pub http_status: Option<u16>,
+    pub started_at: Millis,
+    pub duration: Duration,
+}
