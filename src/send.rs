@@ -1,0 +1,59 @@
+//! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
+
+use crate::acquire::{Endpoint, Wire};
+use crate::job::Job;
+use crate::outcome::{Attempt, Fault, Outcome};
+use crate::payload;
+use crate::store::now;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How far a shutdown has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    No,
+    /// What has not been written yet is withdrawn; what is on the wire goes on.
+    Drain,
+    /// The deadline has passed: what is on the wire is given up.
+    Abort,
+}
+
+/// Sends `job` through `endpoint`. A stop withdraws it as long as no byte has left.
+pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>) -> Attempt {
+    let (started_at, begun) = (now(), Instant::now());
+    let ended = |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
+    let payload = match payload::parse(job.channel, &job.payload) {
+        Ok(payload) => payload,
+        Err(e) => return ended(Outcome::Invalid { fault: Fault::new("invalid", e.to_string()) }),
+    };
+    let wire = Wire::default();
+    let request = AssertUnwindSafe(endpoint.send(&payload, &wire, started_at)).catch_unwind();
+    tokio::select! {
+        biased;
+        answer = request => answer.unwrap_or_else(|_| {
+            let message = "the program failed while the request was on its way; this is a bug";
+            ended(Outcome::Unknown { fault: Fault::new("internal", message) })
+        }),
+        outcome = stopped(stop, &wire) => ended(outcome),
+    }
+}
+
+/// Resolves once the shutdown ends this attempt.
+async fn stopped(mut stop: watch::Receiver<Stop>, wire: &Wire) -> Outcome {
+    loop {
+        let reached = *stop.borrow_and_update();
+        if reached != Stop::No && wire.withdraw() {
+            return Outcome::Withdrawn;
+        }
+        if reached == Stop::Abort {
+            let message = "the dispatcher was stopped before Acquire had answered";
+            return Outcome::Unknown { fault: Fault::new("interrupted", message) };
+        }
+        if stop.changed().await.is_err() {
+            // The dispatcher is gone without a word; its row is recovery's.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The database: everything that is SQL, and nothing that is HTTP.
+//!
+//! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record
+//! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
+//! read and edit through [`query`] and [`edit`].
+
+mod cycle;
+pub mod edit;
+mod holds;
+mod open;
+pub mod query;
+mod upkeep;
+
+pub use cycle::{Claim, CycleWork, CycleYield, Ended};
+pub use holds::{Hold, HoldKind};
+pub use open::{Store, StoreError};
+pub use upkeep::{Agenda};
+
+/// The wall clock in Unix milliseconds.
+pub fn now() -> crate::job::Millis {
+    chrono::Utc::now().timestamp_millis()
+}

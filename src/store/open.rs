@@ -1,0 +1,141 @@
+//! Opening the database file: pragmas, migration, versions.
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a statement waits for another's write lock before it fails, to be tried again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Our own, so that an application's migrations live in the same file.
+const MIGRATIONS_TABLE: &str = "outbox_migrations";
+
+/// One connection to the file that holds the outbox.
+pub struct Store {
+    pub(super) conn: SqliteConnection,
+    path: PathBuf,
+}
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no database at {0}; create it with `acquire-outbox init`")]
+    Missing(PathBuf),
+    #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
+    NoOutbox(PathBuf),
+    #[error("{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`")]
+    Older(PathBuf),
+    #[error("{0} was made by a newer acquire-outbox; use that version or a later one")]
+    Newer(PathBuf),
+    #[error("the migration of {path} failed: {source}")]
+    Migrate { path: PathBuf, source: Box<MigrateError> },
+    #[error("cannot open {path}: {source}")]
+    Open { path: PathBuf, source: sqlx::Error },
+    #[error("the database answered: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("another dispatcher has taken over this database")]
+    Superseded,
+}
+
+impl StoreError {
+    /// Another connection holds the lock; the same call may go through later.
+    pub fn is_busy(&self) -> bool {
+        let (StoreError::Sql(e) | StoreError::Open { source: e, .. }) = self else { return false };
+        // The primary result code is the low byte: 5 is SQLITE_BUSY, 6 SQLITE_LOCKED.
+        let code = e.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<i32>().ok());
+        code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    }
+
+    /// The sentence of a trigger that refused a statement, without SQLite's wrapping.
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            StoreError::Sql(sqlx::Error::Database(e)) => Some(e.message().to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("./migrations");
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator
+}
+
+impl Store {
+    /// Opens `path`, creates the file when it is missing, and migrates the outbox in it.
+    pub async fn open(path: &Path) -> Result<Store, StoreError> {
+        let mut store = Store::connect(path, true).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Opens an outbox that is there and of this version; changes nothing in the schema.
+    pub async fn open_existing(path: &Path) -> Result<Store, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        let mut store = Store::connect(path, false).await?;
+        store.check_version().await?;
+        Ok(store)
+    }
+
+    async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(create)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        let conn = options
+            .connect()
+            .await
+            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        Ok(Store { conn, path: path.to_owned() })
+    }
+
+    /// One transaction, begun with the write lock: two programs may start at once.
+    async fn migrate(&mut self) -> Result<(), StoreError> {
+        let migrator = migrator();
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        match migrator.run_direct(None, &mut *tx, false).await {
+            Ok(()) => Ok(tx.commit().await?),
+            Err(MigrateError::VersionMissing(_)) => Err(StoreError::Newer(self.path.clone())),
+            Err(e) => {
+                Err(StoreError::Migrate { path: self.path.clone(), source: Box::new(e) })
+            }
+        }
+    }
+
+    async fn check_version(&mut self) -> Result<(), StoreError> {
+        let known = migrator().iter().map(|m| m.version).max().unwrap_or(0);
+        let has_table: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'outbox_migrations'")
+                .fetch_optional(&mut self.conn)
+                .await?;
+        if has_table.is_none() {
+            return Err(StoreError::NoOutbox(self.path.clone()));
+        }
+        let version: i64 = sqlx::query_scalar(
+            "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success",
+        )
+        .fetch_one(&mut self.conn)
+        .await?;
+        match version.cmp(&known) {
+            std::cmp::Ordering::Less => Err(StoreError::Older(self.path.clone())),
+            std::cmp::Ordering::Greater => Err(StoreError::Newer(self.path.clone())),
+            std::cmp::Ordering::Equal => Ok(()),
+        }
+    }
+
+    /// The file's path, as it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes the connection; the last one in any process checkpoints the WAL into the file.
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.conn.close().await?)
+    }
+}

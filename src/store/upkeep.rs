@@ -1,0 +1,147 @@
+//! What the dispatcher does beside its cycles: take the file over, recover, look, prune.
+
+use super::cycle::{Ended, job_from};
+use super::{Store, StoreError, now};
+use crate::job::{Job, Millis, Status};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+/// What comes next, read at the end of each cycle and in each look.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Agenda {
+    /// The earliest time at which a scheduled job, a retry or an expiry falls due.
+    pub next_due: Option<Millis>,
+    /// Accounts that have jobs ready, configured or not.
+    pub ready_accounts: Vec<String>,
+    /// Changes whenever another connection has committed.
+    pub data_version: i64,
+    pub(super) epoch: i64,
+}
+
+/// One seek each; the accounts by a skip-scan of the ready index, a seek per account.
+pub(super) const AGENDA: &str = "\
+SELECT 'agenda',
+    (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled'),
+    (SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff'),
+    (SELECT min(expires_at) FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL),
+    (WITH RECURSIVE a (name) AS (
+        SELECT (SELECT account FROM outbox WHERE wait = 'ready' ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
+        FROM a WHERE a.name IS NOT NULL)
+     SELECT json_group_array(name) FROM a WHERE name IS NOT NULL),
+    (SELECT epoch FROM outbox_dispatcher),
+    (SELECT data_version FROM pragma_data_version)";
+
+impl Agenda {
+    pub(super) fn from_row(row: &SqliteRow) -> Result<Agenda, StoreError> {
+        let scheduled: Option<Millis> = row.try_get(1)?;
+        let backoff: Option<Millis> = row.try_get(2)?;
+        // A job expires after expires_at, not at it.
+        let expiry = row.try_get::<Option<Millis>, _>(3)?.map(|at| at.saturating_add(1));
+        let accounts: &str = row.try_get(4)?;
+        Ok(Agenda {
+            next_due: [scheduled, backoff, expiry].into_iter().flatten().min(),
+            ready_accounts: serde_json::from_str(accounts)
+                .map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+            epoch: row.try_get(5)?,
+            data_version: row.try_get(6)?,
+        })
+    }
+}
+
+impl Store {
+    /// Takes the file over: a new epoch, which every claim carries. Call it with the lock held.
+    pub async fn begin_epoch(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "UPDATE outbox_dispatcher SET epoch = epoch + 1, pid = ?1, started_at = ?2 RETURNING epoch",
+        )
+        .bind(i64::from(std::process::id()))
+        .bind(now())
+        .fetch_one(&mut self.conn)
+        .await?)
+    }
+
+    /// Reads what comes next, without a write lock.
+    pub async fn look(&mut self) -> Result<Agenda, StoreError> {
+        Agenda::from_row(&sqlx::query(AGENDA).fetch_one(&mut self.conn).await?)
+    }
+
+    /// At most `limit` jobs that are `sending` under a claim before `epoch`, without their
+    /// payloads, with when each was claimed.
+    pub async fn sending_before(
+        &mut self,
+        epoch: i64,
+        limit: i64,
+    ) -> Result<Vec<(Job, Millis)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT '', id, channel, account, '' AS payload, attempts, unspent, uncertain_attempts,
+                    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at
+             FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2",
+        )
+        .bind(epoch)
+        .bind(limit)
+        .fetch_all(&mut self.conn)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((job_from(row, row.try_get(10)?)?, row.try_get(11)?)))
+            .collect()
+    }
+
+    /// Records decided attempts without claiming; what recovery uses.
+    pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, StoreError> {
+        let work = super::CycleWork { record: ended, claim: &[], due: false, now: now(), epoch };
+        Ok(self.cycle(&work).await?.recorded)
+    }
+
+    /// Fails up to 500 ready jobs of an account that is not configured; returns how many.
+    pub async fn fail_unknown_account(
+        &mut self,
+        account: &str,
+        sentence: &str,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
+             WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)",
+        )
+        .bind(account)
+        .bind(sentence)
+        .execute(&mut self.conn)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Whether any job is `pending` or `sending`.
+    pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
+        let left: i64 = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
+                 OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff')
+                 OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled')
+                 OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'parked')
+                 OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)",
+        )
+        .fetch_one(&mut self.conn)
+        .await?;
+        Ok(left == 0)
+    }
+
+    /// Deletes up to `limit` jobs that ended in `status` before `before`; returns how many.
+    pub async fn prune(
+        &mut self,
+        status: Status,
+        before: Millis,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "DELETE FROM outbox WHERE id IN (
+                 SELECT id FROM outbox WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms')
+                 AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3)",
+        )
+        .bind(status.as_str())
+        .bind(before)
+        .bind(limit)
+        .execute(&mut self.conn)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
