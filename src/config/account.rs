@@ -1,0 +1,138 @@
+//! An account as the file and the environment give it: checked, its key not yet read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::address::{AccountId, BaseUrl};
+use super::error::{ConfigError, Place};
+use super::secret::{KeyKind, KeySource};
+use super::section::{Given, Section};
+use super::{Account, DEFAULT_ACCOUNT, Env, variable};
+
+/// The published spelling of the query parameter; some accounts know `-x-user-type`.
+pub(super) const USER_TYPE_PARAMETER: &str = "x-user-type";
+
+#[derive(Default)]
+pub(super) struct RawAccount {
+    pub address: Option<BaseUrl>,
+    pub key: Option<KeySource>,
+    pub user_type_parameter: Option<String>,
+}
+
+impl RawAccount {
+    /// `folder`: where a relative `api_key_file` starts.
+    pub fn read(
+        name: &Given<&str>,
+        section: &Section<'_>,
+        folder: &Path,
+    ) -> Result<Self, ConfigError> {
+        if name.value.is_empty() || name.value.contains(char::is_control) {
+            let problem = "an account needs a name, without control characters";
+            return Err(ConfigError::invalid(&name.place, problem));
+        }
+        section.allow(&[
+            "account_id",
+            "base_url",
+            "api_key_file",
+            "api_key_env",
+            "api_key_credential",
+            "user_type_parameter",
+        ])?;
+        let id = section.parsed::<AccountId>("account_id")?;
+        let url = section.parsed::<BaseUrl>("base_url")?;
+
+        let file = section.text("api_key_file")?;
+        let keys = [
+            file.map(|path| (path.place, KeyKind::File(folder.join(path.value)))),
+            section.text("api_key_env")?.map(|name| (name.place, KeyKind::Variable(name.value))),
+            section
+                .text("api_key_credential")?
+                .map(|name| (name.place, KeyKind::Credential(name.value))),
+        ];
+        let parameter = section.text("user_type_parameter")?;
+        if let Some(parameter) = &parameter
+            && !parameter.value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        {
+            let problem = "a query parameter's name is needed: letters, digits, `-`, `_` and `.`";
+            return Err(ConfigError::invalid(&parameter.place, problem));
+        }
+        Ok(RawAccount {
+            address: address(id.map(|id| id.value), url.map(|url| url.value)),
+            key: the_one_key(
+                keys,
+                "the account's key is given twice; keep one of `api_key_file`, `api_key_env` and \
+                 `api_key_credential`",
+            )?,
+            user_type_parameter: parameter.map(|parameter| parameter.value),
+        })
+    }
+
+    /// With its key read.
+    pub fn open(self, name: &str, env: Env<'_>) -> Result<Account, ConfigError> {
+        let account = || name.to_owned();
+        let address = self.address.ok_or_else(|| ConfigError::NoAddress { account: account() })?;
+        let key = self.key.ok_or_else(|| ConfigError::NoKey { account: account() })?;
+        Ok(Account {
+            name: account(),
+            base_url: address.0,
+            api_key: key.read(env)?,
+            user_type_parameter: parameter_or_default(self.user_type_parameter),
+        })
+    }
+}
+
+pub(super) fn parameter_or_default(given: Option<String>) -> String {
+    given.unwrap_or_else(|| USER_TYPE_PARAMETER.to_owned())
+}
+
+/// Lays the environment's account over the file's `default`. An address of the environment, by
+/// id or by URL, replaces the file's address whichever way that is given; so does a key.
+pub(super) fn overlay_environment(
+    accounts: &mut BTreeMap<String, RawAccount>,
+    env: Env<'_>,
+) -> Result<(), ConfigError> {
+    let id = parsed_variable::<AccountId>(env, "ACQUIRE_ACCOUNT_ID")?;
+    let url = parsed_variable::<BaseUrl>(env, "ACQUIRE_BASE_URL")?;
+    let address = address(id, url);
+
+    let file = variable(env, "ACQUIRE_API_KEY_FILE")
+        .map(|path| (Place::Variable("ACQUIRE_API_KEY_FILE"), KeyKind::File(path.into())));
+    let itself = variable(env, "ACQUIRE_API_KEY")
+        .map(|key| (Place::Variable("ACQUIRE_API_KEY"), KeyKind::Itself(key)));
+    let key = the_one_key([file, itself], "unset one of ACQUIRE_API_KEY_FILE and ACQUIRE_API_KEY")?;
+
+    // A key alone makes no `default` beside other accounts: `api_key_env` may name that variable.
+    let wanted = address.is_some() || (key.is_some() && accounts.is_empty());
+    if wanted || accounts.contains_key(DEFAULT_ACCOUNT) {
+        let account = accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
+        account.address = address.or(account.address.take());
+        account.key = key.or(account.key.take());
+    }
+    Ok(())
+}
+
+/// The URL where both are given: it says more.
+fn address(id: Option<AccountId>, url: Option<BaseUrl>) -> Option<BaseUrl> {
+    url.or_else(|| id.map(|id| id.base_url()))
+}
+
+fn the_one_key<const N: usize>(
+    given: [Option<(Place, KeyKind)>; N],
+    twice: &str,
+) -> Result<Option<KeySource>, ConfigError> {
+    let mut given = given.into_iter().flatten();
+    let Some((place, kind)) = given.next() else { return Ok(None) };
+    match given.next() {
+        Some((second, _)) => Err(ConfigError::invalid(&second, twice)),
+        None => KeySource { place, kind }.check().map(Some),
+    }
+}
+
+fn parsed_variable<T>(env: Env<'_>, name: &'static str) -> Result<Option<T>, ConfigError>
+where
+    T: std::str::FromStr<Err = &'static str>,
+{
+    let Some(text) = variable(env, name) else { return Ok(None) };
+    let parsed = text.to_str().ok_or("UTF-8 text is needed").and_then(str::parse);
+    parsed.map(Some).map_err(|problem| ConfigError::invalid(&Place::Variable(name), problem))
+}

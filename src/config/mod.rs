@@ -1,0 +1,249 @@
+//! The configuration: a TOML file, then the environment, then flags; raw first, then validated.
+//!
+//! The file is the first of `--config`, `ACQUIRE_OUTBOX_CONFIG`, `acquire-outbox.toml` in the
+//! working folder and `/etc/acquire-outbox/config.toml`; the last two may be missing. Relative
+//! paths in it start at its folder. An environment variable that is empty counts as unset.
+
+mod account;
+mod address;
+mod error;
+mod policy;
+mod raw;
+mod secret;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use self::account::RawAccount;
+pub use self::error::{ConfigError, Place};
+pub use self::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
+use self::raw::RawConfig;
+use crate::job::Channel;
+
+/// The account of rows that name none, and the one that the environment configures.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+/// The key of every account under a sandbox, which takes any.
+pub const SANDBOX_KEY: &str = "sandbox";
+
+const DEFAULT_DATABASE: &str = "outbox.db";
+
+const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Read when neither a flag nor the environment names a file; the first that exists.
+const DEFAULT_FILES: [&str; 2] = ["acquire-outbox.toml", "/etc/acquire-outbox/config.toml"];
+
+/// Reads an environment variable: `&|name| std::env::var_os(name)`.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// What the command line says; it comes before the environment and the file.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`: must exist.
+    pub config: Option<PathBuf>,
+    /// `--database`
+    pub database: Option<PathBuf>,
+}
+
+/// The settings of the whole program, validated.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The SQLite file. Default `outbox.db` in the working folder.
+    pub database: PathBuf,
+    /// By name, which is the rows' `account`; never empty.
+    pub accounts: BTreeMap<String, Account>,
+    /// All three, always.
+    pub channels: BTreeMap<Channel, ChannelPolicy>,
+    pub retention: Retention,
+    /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// One account at Acquire. Its `Debug` shows no key.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub name: String,
+    /// `https`, or `http` to loopback; no query, no fragment, no slash at the end of its path.
+    pub base_url: Url,
+    /// Not empty, visible ASCII: it fits into a header as it is.
+    pub api_key: SecretString,
+    /// The query parameter that says who writes. Default `x-user-type`.
+    pub user_type_parameter: String,
+}
+
+impl Account {
+    /// The URL of a path of the API, such as `/mail/add-message`; the leading slash may be left out.
+    pub fn endpoint(&self, path: &str) -> Url {
+        address::endpoint(&self.base_url, path)
+    }
+
+    fn in_sandbox(name: &str, base_url: &Url, user_type_parameter: Option<String>) -> Self {
+        Account {
+            name: name.to_owned(),
+            base_url: base_url.clone(),
+            api_key: SecretString::from(SANDBOX_KEY),
+            user_type_parameter: account::parameter_or_default(user_type_parameter),
+        }
+    }
+}
+
+impl Config {
+    /// Every default, and the account `default` at a sandbox's `base_url` with a throw-away key;
+    /// reads neither file nor environment.
+    pub fn for_sandbox(database: PathBuf, base_url: &Url) -> Self {
+        let account = Account::in_sandbox(DEFAULT_ACCOUNT, base_url, None);
+        let policies = Channel::ALL.map(|channel| (channel, ChannelPolicy::default()));
+        Config {
+            database,
+            accounts: BTreeMap::from([(account.name.clone(), account)]),
+            channels: BTreeMap::from(policies),
+            retention: Retention::default(),
+            shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+        }
+    }
+}
+
+/// The whole configuration, keys read: what a command that talks to Acquire needs.
+///
+/// # Errors
+/// [`ConfigError`], also when no account is configured or one has no address or no usable key.
+pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
+    Draft::load(&DEFAULT_FILES, flags, env)?.open(env)
+}
+
+/// Where the database is, for commands that need nothing else. A key that is missing or cannot
+/// be read is no error here, nor is a missing account.
+///
+/// # Errors
+/// [`ConfigError`] for a file that cannot be read, and for any value that is wrong by itself.
+pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+    Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
+}
+
+/// The configuration with every account (`default` where there is none) at a sandbox's
+/// `base_url`, with [`SANDBOX_KEY`]: no real key is read, none is sent there.
+///
+/// # Errors
+/// As [`load_database`].
+pub fn load_for_sandbox(
+    flags: &Flags,
+    env: Env<'_>,
+    base_url: &Url,
+) -> Result<Config, ConfigError> {
+    Ok(Draft::load(&DEFAULT_FILES, flags, env)?.in_sandbox(base_url))
+}
+
+/// All layers, validated, but for the accounts: their keys are not read.
+struct Draft {
+    database: PathBuf,
+    accounts: BTreeMap<String, RawAccount>,
+    channels: BTreeMap<Channel, ChannelPolicy>,
+    retention: Retention,
+    shutdown_timeout: Duration,
+}
+
+impl Draft {
+    fn load(
+        default_files: &[impl AsRef<Path>],
+        flags: &Flags,
+        env: Env<'_>,
+    ) -> Result<Self, ConfigError> {
+        let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, retention } =
+            match read_file(default_files, flags, env)? {
+                Some((file, text)) => RawConfig::read(&file, &text)?,
+                None => RawConfig::default(),
+            };
+        account::overlay_environment(&mut accounts, env)?;
+
+        let database = [
+            flags.database.clone(),
+            variable(env, "ACQUIRE_OUTBOX_DATABASE").map(PathBuf::from),
+            database,
+        ];
+        let retry = retry.over(&Default::default())?;
+        let policy = |channel| match channels.get(&channel) {
+            Some(given) => given.over_defaults(&retry),
+            None => Ok(ChannelPolicy { retry: retry.clone(), ..ChannelPolicy::default() }),
+        };
+        let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
+        Ok(Draft {
+            database: database.into_iter().flatten().next().unwrap_or(DEFAULT_DATABASE.into()),
+            accounts,
+            channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
+            retention: retention.over_defaults(),
+            shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+        })
+    }
+
+    fn open(mut self, env: Env<'_>) -> Result<Config, ConfigError> {
+        let mut accounts = BTreeMap::new();
+        for (name, account) in std::mem::take(&mut self.accounts) {
+            let account = account.open(&name, env)?;
+            accounts.insert(name, account);
+        }
+        match accounts.is_empty() {
+            true => Err(ConfigError::NoAccount),
+            false => Ok(self.with_accounts(accounts)),
+        }
+    }
+
+    fn in_sandbox(mut self, base_url: &Url) -> Config {
+        if self.accounts.is_empty() {
+            self.accounts.insert(DEFAULT_ACCOUNT.to_owned(), RawAccount::default());
+        }
+        let accounts = std::mem::take(&mut self.accounts).into_iter().map(|(name, account)| {
+            let account = Account::in_sandbox(&name, base_url, account.user_type_parameter);
+            (name, account)
+        });
+        self.with_accounts(accounts.collect())
+    }
+
+    fn with_accounts(self, accounts: BTreeMap<String, Account>) -> Config {
+        Config {
+            database: self.database,
+            accounts,
+            channels: self.channels,
+            retention: self.retention,
+            shutdown_timeout: self.shutdown_timeout,
+        }
+    }
+}
+
+/// The file that counts, and its text.
+fn read_file(
+    default_files: &[impl AsRef<Path>],
+    flags: &Flags,
+    env: Env<'_>,
+) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    let unreadable =
+        |file: &Path, source| Err(ConfigError::Unreadable { file: file.to_owned(), source });
+    let variable = || variable(env, "ACQUIRE_OUTBOX_CONFIG").map(PathBuf::from);
+    if let Some(file) = flags.config.clone().or_else(variable) {
+        return match std::fs::read_to_string(&file) {
+            Ok(text) => Ok(Some((file, text))),
+            Err(error) => unreadable(&file, error),
+        };
+    }
+    for file in default_files.iter().map(AsRef::as_ref) {
+        match std::fs::read_to_string(file) {
+            Ok(text) => return Ok(Some((file.to_owned(), text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return unreadable(file, error),
+        }
+    }
+    Ok(None)
+}
+
+/// An environment variable; an empty one counts as unset.
+fn variable(env: Env<'_>, name: &str) -> Option<OsString> {
+    env(name).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,227 @@
+//! The file as it stands: what is given, each value checked by itself. What is left out is
+//! `None`; defaults come later, in `mod.rs`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::account::RawAccount;
+use super::error::ConfigError;
+use super::section::{Document, Given, Section, parse_duration};
+use super::{ChannelPolicy, OnUncertain, Rate, Retention};
+use crate::job::Channel;
+use crate::retry::RetryPolicy;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// As humantime counts it.
+const YEAR: Duration = Duration::from_secs(31_557_600);
+/// Long enough for anyone, short enough that no sum of times overflows.
+const CENTURY: Duration = Duration::from_secs(100 * YEAR.as_secs());
+
+const ACCOUNTS: &str = "every account is a section of its own, such as [accounts.default]";
+
+#[derive(Default)]
+pub(super) struct RawConfig {
+    pub database: Option<PathBuf>,
+    pub shutdown_timeout: Option<Duration>,
+    pub accounts: BTreeMap<String, RawAccount>,
+    pub channels: BTreeMap<Channel, RawChannel>,
+    pub retry: RawRetry,
+    pub retention: RawRetention,
+}
+
+impl RawConfig {
+    /// `file`: for errors, and its folder is where relative paths start.
+    pub fn read(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = Document { file, text };
+        let table = document.parse()?;
+        let root = document.root(table.get_ref());
+        root.allow(&[
+            "database",
+            "shutdown_timeout",
+            "accounts",
+            "channels",
+            "retry",
+            "retention",
+        ])?;
+
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut raw = RawConfig {
+            database: root.text("database")?.map(|path| folder.join(path.value)),
+            shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),
+            retry: root
+                .section("retry")?
+                .as_ref()
+                .map_or(Ok(RawRetry::default()), RawRetry::read)?,
+            ..RawConfig::default()
+        };
+        if let Some(accounts) = root.section("accounts")? {
+            for (name, section) in accounts.sections(ACCOUNTS)? {
+                let account = RawAccount::read(&name, &section, folder)?;
+                raw.accounts.insert(name.value.to_owned(), account);
+            }
+        }
+        if let Some(channels) = root.section("channels")? {
+            channels.allow(&Channel::ALL.map(Channel::as_str))?;
+            for channel in Channel::ALL {
+                if let Some(section) = channels.section(channel.as_str())? {
+                    raw.channels.insert(channel, RawChannel::read(&section)?);
+                }
+            }
+        }
+        if let Some(retention) = root.section("retention")? {
+            raw.retention = RawRetention::read(&retention)?;
+        }
+        Ok(raw)
+    }
+}
+
+fn value<T>(given: Given<T>) -> T {
+    given.value
+}
+
+#[derive(Default)]
+pub(super) struct RawChannel {
+    max_in_flight: Option<u32>,
+    rate: Option<Rate>,
+    request_timeout: Option<Duration>,
+    connect_timeout: Option<Duration>,
+    on_uncertain: Option<OnUncertain>,
+    uncertain_retries: Option<u32>,
+    retry: RawRetry,
+}
+
+impl RawChannel {
+    fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
+        section.allow(&[
+            "max_in_flight",
+            "rate",
+            "request_timeout",
+            "connect_timeout",
+            "on_uncertain",
+            "uncertain_retries",
+            "retry",
+        ])?;
+        let retry = section.section("retry")?;
+        Ok(RawChannel {
+            max_in_flight: section.whole("max_in_flight", 1..=1000)?.map(value),
+            rate: section.parsed("rate")?.map(value),
+            request_timeout: section.duration("request_timeout", MILLISECOND..=HOUR)?.map(value),
+            connect_timeout: section.duration("connect_timeout", MILLISECOND..=HOUR)?.map(value),
+            on_uncertain: section.parsed("on_uncertain")?.map(value),
+            uncertain_retries: section.whole("uncertain_retries", 0..=1000)?.map(value),
+            retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
+        })
+    }
+
+    /// The given values over the defaults; `retry`: the one of all channels.
+    pub fn over_defaults(&self, retry: &RetryPolicy) -> Result<ChannelPolicy, ConfigError> {
+        let default = ChannelPolicy::default();
+        Ok(ChannelPolicy {
+            max_in_flight: self.max_in_flight.unwrap_or(default.max_in_flight),
+            rate: self.rate.or(default.rate),
+            request_timeout: self.request_timeout.unwrap_or(default.request_timeout),
+            connect_timeout: self.connect_timeout.unwrap_or(default.connect_timeout),
+            on_uncertain: self.on_uncertain.unwrap_or(default.on_uncertain),
+            uncertain_retries: self.uncertain_retries.unwrap_or(default.uncertain_retries),
+            retry: self.retry.over(retry)?,
+        })
+    }
+}
+
+/// Keeps the places: `initial` and `max` can only be compared once all layers are there.
+#[derive(Default)]
+pub(super) struct RawRetry {
+    initial: Option<Given<Duration>>,
+    multiplier: Option<f64>,
+    max: Option<Given<Duration>>,
+    jitter: Option<f64>,
+    max_attempts: Option<u32>,
+    give_up_after: Option<Duration>,
+}
+
+impl RawRetry {
+    fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
+        let keys = ["initial", "multiplier", "max", "jitter", "max_attempts", "give_up_after"];
+        section.allow(&keys)?;
+        Ok(RawRetry {
+            initial: section.duration("initial", MILLISECOND..=YEAR)?,
+            multiplier: section.number("multiplier", 1.0..=10.0)?.map(value),
+            max: section.duration("max", MILLISECOND..=YEAR)?,
+            jitter: section.number("jitter", 0.0..=1.0)?.map(value),
+            max_attempts: section.whole("max_attempts", 1..=u32::MAX)?.map(value),
+            give_up_after: section.duration("give_up_after", MILLISECOND..=CENTURY)?.map(value),
+        })
+    }
+
+    /// The given values over `base`, key by key.
+    pub fn over(&self, base: &RetryPolicy) -> Result<RetryPolicy, ConfigError> {
+        let policy = RetryPolicy {
+            initial: self.initial.as_ref().map_or(base.initial, |given| given.value),
+            multiplier: self.multiplier.unwrap_or(base.multiplier),
+            max: self.max.as_ref().map_or(base.max, |given| given.value),
+            jitter: self.jitter.unwrap_or(base.jitter),
+            max_attempts: self.max_attempts.unwrap_or(base.max_attempts),
+            give_up_after: self.give_up_after.unwrap_or(base.give_up_after),
+        };
+        // `base` keeps the rule, so one that breaks it here was given here.
+        match self.initial.as_ref().or(self.max.as_ref()) {
+            Some(given) if policy.initial > policy.max => Err(ConfigError::invalid(
+                &given.place,
+                format!(
+                    "`initial` ({}) may not be longer than `max` ({})",
+                    humantime::format_duration(policy.initial),
+                    humantime::format_duration(policy.max)
+                ),
+            )),
+            _ => Ok(policy),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct RawRetention {
+    sent: Option<Age>,
+    failed: Option<Age>,
+    cancelled: Option<Age>,
+}
+
+impl RawRetention {
+    fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
+        section.allow(&["sent", "failed", "cancelled"])?;
+        Ok(RawRetention {
+            sent: section.parsed("sent")?.map(value),
+            failed: section.parsed("failed")?.map(value),
+            cancelled: section.parsed("cancelled")?.map(value),
+        })
+    }
+
+    pub fn over_defaults(&self) -> Retention {
+        let default = Retention::default();
+        Retention {
+            sent: self.sent.map_or(default.sent, |age| age.0),
+            failed: self.failed.map_or(default.failed, |age| age.0),
+            cancelled: self.cancelled.map_or(default.cancelled, |age| age.0),
+        }
+    }
+}
+
+/// How long rows are kept; `None` is "forever".
+#[derive(Clone, Copy)]
+struct Age(Option<Duration>);
+
+impl std::str::FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "forever" {
+            return Ok(Age(None));
+        }
+        match parse_duration(text) {
+            Ok(age) if age > CENTURY => Err("longer than a century; write \"forever\"".to_owned()),
+            Ok(age) => Ok(Age(Some(age))),
+            Err(problem) => Err(format!("{problem}, or \"forever\"")),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Reads one table of the file: typed values with their place, and unknown keys refused.
+//!
+//! The tables are walked by hand rather than by serde, whose errors quote the values they
+//! dislike; a value may be a misplaced API key.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Place};
+
+/// A value and where it was given.
+pub(super) struct Given<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+/// The file, to turn positions into lines.
+pub(super) struct Document<'a> {
+    pub file: &'a Path,
+    pub text: &'a str,
+}
+
+impl<'a> Document<'a> {
+    /// `position`: bytes from the start.
+    fn line(&self, position: usize) -> usize {
+        let before = self.text.as_bytes().iter().take(position);
+        before.filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    pub fn parse(&self) -> Result<Spanned<DeTable<'a>>, ConfigError> {
+        // `Display` of the error would quote the line; `message` is the rule that it breaks.
+        DeTable::parse(self.text).map_err(|error| ConfigError::Syntax {
+            file: self.file.to_owned(),
+            line: self.line(error.span().map_or(0, |span| span.start)),
+            problem: error.message().to_owned(),
+        })
+    }
+
+    /// The whole file as a section.
+    pub fn root<'d>(&'d self, table: &'d DeTable<'d>) -> Section<'d> {
+        Section { document: self, name: String::new(), table }
+    }
+}
+
+/// One table of the file.
+pub(super) struct Section<'a> {
+    document: &'a Document<'a>,
+    /// The full name, `channels.sms`; empty for the top level.
+    name: String,
+    table: &'a DeTable<'a>,
+}
+
+impl<'a> Section<'a> {
+    /// Refuses every key that is not `known`; the first in the file is named.
+    pub fn allow(&self, known: &[&str]) -> Result<(), ConfigError> {
+        let unknown = self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
+        let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
+        let key = first.get_ref().as_ref();
+        let line = self.document.line(first.span().start);
+        if key == "api_key" {
+            return Err(ConfigError::KeyInFile { place: self.place(key, line) });
+        }
+        let section = match self.name.as_str() {
+            "" => "at the top level".to_owned(),
+            name => format!("in [{name}]"),
+        };
+        let hint = match nearest(key, known) {
+            Some(near) => format!("did you mean `{near}`? The keys here: {}", known.join(", ")),
+            None => format!("the keys here: {}", known.join(", ")),
+        };
+        let (file, key) = (self.document.file.to_owned(), key.escape_debug().to_string());
+        Err(ConfigError::UnknownKey { file, line, key, section, hint })
+    }
+
+    /// The section below `key`; `None` where it is not given.
+    pub fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
+        self.section_or(key, &format!("a section is needed here: [{}]", self.full_name(key)))
+    }
+
+    /// Every key of this section, each a section of its own; `wanted` where one is not.
+    pub fn sections(
+        &self,
+        wanted: &str,
+    ) -> Result<Vec<(Given<&'a str>, Section<'a>)>, ConfigError> {
+        let mut sections = Vec::new();
+        for key in self.table.keys() {
+            let (name, line) = (key.get_ref().as_ref(), self.document.line(key.span().start));
+            if let Some(section) = self.section_or(name, wanted)? {
+                sections.push((Given { value: name, place: self.place(name, line) }, section));
+            }
+        }
+        Ok(sections)
+    }
+
+    fn section_or(&self, key: &str, wanted: &str) -> Result<Option<Section<'a>>, ConfigError> {
+        let table = self.get(key, wanted, |value| value.as_table())?;
+        Ok(table.map(|table| Section {
+            document: self.document,
+            name: self.full_name(key),
+            table: table.value,
+        }))
+    }
+
+    pub fn text(&self, key: &str) -> Result<Option<Given<String>>, ConfigError> {
+        let text = self.get(key, "a text in quotes is needed", |value| value.as_str())?;
+        match text {
+            Some(text) if text.value.is_empty() => Err(ConfigError::invalid(
+                &text.place,
+                "may not be empty; leave the key out instead",
+            )),
+            text => Ok(text.map(|text| Given { value: text.value.to_owned(), place: text.place })),
+        }
+    }
+
+    /// A text that `T` reads; its error says what is allowed.
+    pub fn parsed<T>(&self, key: &str) -> Result<Option<Given<T>>, ConfigError>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        let value = text
+            .value
+            .parse()
+            .map_err(|problem: T::Err| ConfigError::invalid(&text.place, problem.to_string()))?;
+        Ok(Some(Given { value, place: text.place }))
+    }
+
+    pub fn whole(
+        &self,
+        key: &str,
+        range: RangeInclusive<u32>,
+    ) -> Result<Option<Given<u32>>, ConfigError> {
+        let wanted = format!("a whole number from {} to {} is needed", range.start(), range.end());
+        self.get(key, &wanted, |value| {
+            let integer = value.as_integer()?;
+            let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok()?;
+            range.contains(&number).then_some(number)
+        })
+    }
+
+    pub fn number(
+        &self,
+        key: &str,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<Given<f64>>, ConfigError> {
+        let wanted = format!("a number from {} to {} is needed", range.start(), range.end());
+        self.get(key, &wanted, |value| {
+            let number: f64 = match value {
+                DeValue::Float(float) => float.as_str().parse().ok()?,
+                DeValue::Integer(integer) if integer.radix() == 10 => {
+                    integer.as_str().parse().ok()?
+                }
+                _ => return None,
+            };
+            range.contains(&number).then_some(number)
+        })
+    }
+
+    /// A duration as humantime writes it, within `range`.
+    pub fn duration(
+        &self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Result<Option<Given<Duration>>, ConfigError> {
+        let needed = "a duration in quotes is needed, such as \"30s\", \"15m\" or \"24h\"";
+        let Some(text) = self.get(key, needed, |value| value.as_str())? else { return Ok(None) };
+        let value = parse_duration(text.value)
+            .and_then(|duration| match range.contains(&duration) {
+                true => Ok(duration),
+                false => Err(format!(
+                    "{} is out of range: {} to {}",
+                    humantime::format_duration(duration),
+                    humantime::format_duration(*range.start()),
+                    humantime::format_duration(*range.end())
+                )),
+            })
+            .map_err(|problem| ConfigError::invalid(&text.place, problem))?;
+        Ok(Some(Given { value, place: text.place }))
+    }
+
+    /// `pick` gives `None` for a value that is not what is `wanted`.
+    fn get<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        pick: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
+    ) -> Result<Option<Given<T>>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let place = self.place(key, self.document.line(value.span().start));
+        match pick(value.get_ref()) {
+            Some(value) => Ok(Some(Given { value, place })),
+            None => Err(ConfigError::invalid(&place, wanted)),
+        }
+    }
+
+    fn full_name(&self, key: &str) -> String {
+        let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let key = match !key.is_empty() && key.chars().all(bare) {
+            true => key.to_owned(),
+            false => format!("{key:?}"),
+        };
+        if self.name.is_empty() { key } else { format!("{}.{key}", self.name) }
+    }
+
+    fn place(&self, key: &str, line: usize) -> Place {
+        Place::File { file: self.document.file.to_owned(), line, key: self.full_name(key) }
+    }
+}
+
+/// A duration as humantime writes it; the error quotes the text only where it looks like one.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| {
+        let rule = "write a number and its unit, such as \"30s\", \"15m\", \"24h\" or \"30d\"";
+        match looks_like_a_number(text) {
+            true => format!("{text:?} is not a duration; {rule}"),
+            false => format!("this is not a duration; {rule}"),
+        }
+    })
+}
+
+/// Whether a text may be quoted in an error: short, and begins as a duration or rate would.
+pub(super) fn looks_like_a_number(text: &str) -> bool {
+    text.len() <= 16 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+}
+
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let key = key.to_lowercase().replace('-', "_");
+    known
+        .iter()
+        .map(|near| (strsim::damerau_levenshtein(&key, near), *near))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, near)| *distance <= (near.len() / 3).max(1))
+        .map(|(_, near)| near)
+}
