@@ -1,0 +1,257 @@
+//! What an endpoint demands of a request's body, as the vendor documents it.
+
+use super::log::iso_text;
+use crate::job::{Channel, Millis};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// A request that has what the endpoint demands.
+#[derive(Debug, Clone)]
+pub(super) struct Sending {
+    pub(super) channel: Channel,
+    /// The case it goes to; for SMS its `threadId`.
+    pub(super) case: i64,
+    pub(super) contact: Option<i64>,
+    pub(super) sender: Sender,
+    /// The object with the message's fields: mail's `data`, else the whole body.
+    pub(super) fields: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    Agent,
+    Contact(i64),
+}
+
+/// A message as the read-back calls show it; (+) in the README of the API.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CaseMessage {
+    pub(super) id: i64,
+    pub(super) case_id: i64,
+    pub(super) thread_id: i64,
+    pub(super) contact_id: i64,
+    pub(super) channel: Channel,
+    pub(super) sender_id: i64,
+    pub(super) sender_type: &'static str,
+    pub(super) r#type: Value,
+    pub(super) message: Value,
+    pub(super) date_created: String,
+    pub(super) seen: &'static str,
+}
+
+/// The agent that every message of a `user` comes from.
+pub(super) const AGENT: i64 = 25;
+/// The customer of a chat whose request names none.
+const SOMEONE: i64 = 597_759;
+
+impl Sending {
+    /// Checks `body` and `query`; the error is a sentence that names the field.
+    pub(super) fn check(
+        channel: Channel,
+        query: &BTreeMap<String, String>,
+        body: &Value,
+    ) -> Result<Self, String> {
+        let whole =
+            Fields { object: body.as_object().ok_or("the body is not a JSON object")?, path: "" };
+        let (case, contact, fields) = match channel {
+            Channel::Chat => check_chat(&whole)?,
+            Channel::Mail => check_mail(&whole)?,
+            Channel::Sms => check_sms(&whole)?,
+        };
+        let contact = contact.or(integer_parameter(query, "contactId")?);
+        // Mail has no such parameter: it always comes from an agent.
+        let sender = if channel == Channel::Mail { Sender::Agent } else { sender(query, contact)? };
+        Ok(Sending { channel, case, contact, sender, fields: fields.object.clone() })
+    }
+
+    pub(super) fn contact(&self) -> i64 {
+        self.contact.unwrap_or(SOMEONE)
+    }
+
+    pub(super) fn sender_id(&self) -> i64 {
+        match self.sender {
+            Sender::Agent => AGENT,
+            Sender::Contact(contact) => contact,
+        }
+    }
+
+    pub(super) fn sender_type(&self) -> &'static str {
+        match self.sender {
+            Sender::Agent => "user",
+            Sender::Contact(_) => "contact",
+        }
+    }
+
+    /// The field as it was sent; `null` where it was not.
+    pub(super) fn field(&self, name: &str) -> Value {
+        self.fields.get(name).cloned().unwrap_or(Value::Null)
+    }
+
+    pub(super) fn shown(&self, id: i64, now: Millis) -> CaseMessage {
+        let (r#type, message) = match self.channel {
+            Channel::Chat => {
+                let message = self.field("message");
+                (message["type"].clone(), message["message"].clone())
+            }
+            Channel::Mail => {
+                let text = self.field("textBody");
+                (self.field("type"), if text.is_null() { self.field("htmlBody") } else { text })
+            }
+            Channel::Sms => (Value::from("sms"), self.field("Body")),
+        };
+        CaseMessage {
+            id,
+            case_id: self.case,
+            thread_id: self.case,
+            contact_id: self.contact(),
+            channel: self.channel,
+            sender_id: self.sender_id(),
+            sender_type: self.sender_type(),
+            r#type,
+            message,
+            date_created: iso_text(now),
+            seen: "no",
+        }
+    }
+}
+
+/// The case, the contact and the object that holds the fields.
+type Checked<'a> = (i64, Option<i64>, Fields<'a>);
+
+fn check_chat<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
+    let case = body.integer("caseId")?;
+    body.optional_word("channel", &["chat"])?;
+    let message = body.object("message")?;
+    message.text("message")?;
+    message.word("type", &["message", "note", "event"])?;
+    if message.object.contains_key("translateLangKey") {
+        message.text("translateLangKey")?;
+    }
+    Ok((case, None, *body))
+}
+
+fn check_mail<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
+    let data = body.object("data")?;
+    let case = data.integer("caseId")?;
+    let contact = data.integer("contactId")?;
+    data.text("from")?;
+    if data.addresses("to")? == 0 {
+        return Err("data.to: at least one address is required".to_owned());
+    }
+    data.addresses("cc")?;
+    data.addresses("bcc")?;
+    data.text("subject")?;
+    data.word("type", &["message"])?;
+    data.array("attachments")?;
+    let bodies = ["htmlBody", "textBody"].map(|name| data.object.contains_key(name));
+    if bodies == [false, false] {
+        return Err("data.htmlBody is required (or data.textBody)".to_owned());
+    }
+    for (name, given) in ["htmlBody", "textBody"].into_iter().zip(bodies) {
+        if given {
+            data.text(name)?;
+        }
+    }
+    Ok((case, Some(contact), data))
+}
+
+fn check_sms<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
+    body.text("Body")?;
+    for number in ["From", "To"] {
+        let digits = body.text(number)?.strip_prefix('+').unwrap_or_default();
+        if !(1..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!(
+                "{number}: a number with its country code is required: +12513188609"
+            ));
+        }
+    }
+    let contact = body.integer("contactId")?;
+    let case = body.integer("threadId")?;
+    body.integer("timelineId")?;
+    Ok((case, Some(contact), *body))
+}
+
+fn sender(query: &BTreeMap<String, String>, contact: Option<i64>) -> Result<Sender, String> {
+    // The published page and the vendor's own web client spell it differently.
+    let kind = query.get("x-user-type").or_else(|| query.get("-x-user-type"));
+    match kind.map(String::as_str) {
+        None | Some("user") => Ok(Sender::Agent),
+        Some("contact") => contact
+            .map(Sender::Contact)
+            .ok_or_else(|| "contactId is required when x-user-type is contact".to_owned()),
+        Some(_) => Err("x-user-type must be user or contact".to_owned()),
+    }
+}
+
+pub(super) fn integer_parameter(
+    query: &BTreeMap<String, String>,
+    name: &str,
+) -> Result<Option<i64>, String> {
+    query
+        .get(name)
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|_| format!("{name} must be an integer"))
+}
+
+/// An object of the body and where it stands, for the sentences.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    path: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    fn required<T>(
+        &self,
+        name: &str,
+        kind: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<T, String> {
+        let value =
+            self.object.get(name).ok_or_else(|| format!("{}{name} is required", self.path))?;
+        read(value).ok_or_else(|| format!("{}{name} must be {kind}", self.path))
+    }
+
+    fn integer(&self, name: &str) -> Result<i64, String> {
+        self.required(name, "an integer", Value::as_i64)
+    }
+
+    fn text(&self, name: &str) -> Result<&'a str, String> {
+        self.required(name, "text that is not empty", |value| {
+            value.as_str().filter(|text| !text.is_empty())
+        })
+    }
+
+    fn array(&self, name: &str) -> Result<&'a Vec<Value>, String> {
+        self.required(name, "an array", Value::as_array)
+    }
+
+    /// How many addresses the array has.
+    fn addresses(&self, name: &str) -> Result<usize, String> {
+        let addresses = self.array(name)?;
+        if addresses.iter().all(|address| address.as_str().is_some_and(|text| text.contains('@'))) {
+            Ok(addresses.len())
+        } else {
+            Err(format!("{}{name} must hold mail addresses", self.path))
+        }
+    }
+
+    fn object(&self, name: &'static str) -> Result<Fields<'a>, String> {
+        let object = self.required(name, "an object", Value::as_object)?;
+        let path = if name == "data" { "data." } else { "message." };
+        Ok(Fields { object, path })
+    }
+
+    fn word(&self, name: &str, words: &[&str]) -> Result<(), String> {
+        let kind = words.join(" or ");
+        self.required(name, &kind, |value| value.as_str().filter(|word| words.contains(word)))?;
+        Ok(())
+    }
+
+    fn optional_word(&self, name: &str, words: &[&str]) -> Result<(), String> {
+        if self.object.contains_key(name) { self.word(name, words) } else { Ok(()) }
+    }
+}

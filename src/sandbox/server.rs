@@ -1,0 +1,280 @@
+//! The listening side: sockets, routes and the end.
+
+use super::answer::{Answer, Ids};
+use super::faults::{Faults, ShareError};
+use super::log::{Log, Message, Repeats};
+use super::report::{Finished, Report};
+use super::{Settings, endpoint, read_back};
+use crate::job::Channel;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+/// The first id given out: that of the vendor's example.
+const FIRST_ID: i64 = 8289;
+/// For a request's head, idle time of a kept connection included: longer than clients keep
+/// theirs (90 seconds), so that it is not this side that closes under a request.
+const HEAD_TIME: Duration = Duration::from_secs(150);
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error(
+        "{0} is not loopback: the sandbox is a toy that anyone may write to, so it listens on \
+         127.0.0.1 or [::1] alone"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot start the report: {0}")]
+    Report(std::io::Error),
+    #[error(transparent)]
+    Share(#[from] ShareError),
+}
+
+/// A stand-in for Acquire that has its port; `serve` answers on it.
+#[derive(Debug)]
+pub struct Sandbox {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    report: Option<Finished>,
+}
+
+/// What every connection needs.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) api_key: Option<SecretString>,
+    pub(super) faults: Faults,
+    pub(super) log: Log,
+    pub(super) repeats: Repeats,
+    report: Option<Report>,
+    next_id: AtomicI64,
+}
+
+impl Shared {
+    /// Ids no message had before, of any channel.
+    pub(super) fn next_ids(&self, channel: Channel) -> Ids {
+        let next = || self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = next();
+        // In the vendor's example answers only an SMS's own id is not its case message's.
+        Ids { id, case_message: if channel == Channel::Sms { next() } else { id } }
+    }
+
+    pub(super) fn report(&self, line: impl FnOnce() -> String) {
+        if let Some(report) = &self.report {
+            report.line(line());
+        }
+    }
+}
+
+impl Sandbox {
+    /// Takes the port; connections wait until `serve`. Refuses any address but loopback.
+    pub async fn bind(settings: Settings) -> Result<Self, SandboxError> {
+        let address = settings.listen;
+        if !address.ip().to_canonical().is_loopback() {
+            return Err(SandboxError::NotLoopback(address));
+        }
+        settings.faults.check()?;
+        let listen = |source| SandboxError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (report, finished) = if settings.report {
+            let (report, finished) =
+                Report::start(std::io::stdout()).map_err(SandboxError::Report)?;
+            (Some(report), Some(finished))
+        } else {
+            (None, None)
+        };
+        let shared = Arc::new(Shared {
+            api_key: settings.api_key,
+            faults: settings.faults,
+            log: Log::default(),
+            repeats: Repeats::default(),
+            report,
+            next_id: AtomicI64::new(FIRST_ID),
+        });
+        Ok(Sandbox { listener, address, shared, report: finished })
+    }
+
+    /// Where it listens, with the port it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to configure as an account's `base_url`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/api/v1", self.address)
+    }
+
+    /// A handle on what it is sent, good also after the end.
+    pub fn log(&self) -> Log {
+        self.shared.log.clone()
+    }
+
+    /// Answers until `shutdown`. Then it closes every connection at once, answered or not:
+    /// silent ones would never end.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
+        let Sandbox { listener, shared, report, .. } = self;
+        let router = routes(shared);
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(converse(stream, router.clone()));
+                    }
+                    Err(error) => {
+                        // Out of descriptors: the next call would fail at once, too.
+                        tracing::warn!(%error, "the sandbox cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        connections.shutdown().await;
+        drop(router);
+        if let Some(report) = report {
+            report.wait().await;
+        }
+    }
+}
+
+/// One connection, until either side closes it.
+async fn converse(stream: TcpStream, router: Router) {
+    // Answers are small: waiting to fill a packet would only add latency.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let Ok(response) = router.oneshot(request).await;
+            // An error of the service makes hyper close the connection without a word.
+            if response.extensions().get::<HangUp>().is_some() { Err(HangUp) } else { Ok(response) }
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection to the sandbox ended early");
+    }
+}
+
+/// In a response's extensions: drop the connection instead.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the sandbox hangs up")]
+struct HangUp;
+
+pub(super) fn hang_up() -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(HangUp);
+    response
+}
+
+pub(super) fn respond(answer: Answer) -> Response {
+    let mut response = (answer.status, Json(answer.body)).into_response();
+    if let Some(wait) = answer.retry_after {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn routes(shared: Arc<Shared>) -> Router {
+    let sending = |channel: Channel| {
+        post(move |State(shared): State<Arc<Shared>>, request: Request| async move {
+            endpoint::receive(&shared, channel, request).await
+        })
+    };
+    let api = Router::new()
+        .route("/crm/messenger/chat/add-message", sending(Channel::Chat))
+        .route("/mail/add-message", sending(Channel::Mail))
+        .route("/voip/send-sms", sending(Channel::Sms))
+        .route("/crm/messenger/chat/messages", get(threads))
+        .route("/crm/objects/case", get(cases))
+        .route("/crm/objects/case-message/{id}", get(case_message));
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/sandbox/messages", get(listing))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+async fn threads(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    respond(read_back::threads(&shared, &headers, &uri).unwrap_or_else(|refusal| refusal))
+}
+
+async fn cases(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri) -> Response {
+    respond(read_back::cases(&shared, &headers, &uri).unwrap_or_else(|refusal| refusal))
+}
+
+async fn case_message(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    respond(read_back::case_message(&shared, &headers, &id).unwrap_or_else(|refusal| refusal))
+}
+
+async fn listing(State(shared): State<Arc<Shared>>) -> Response {
+    let messages = shared.log.messages();
+    let messages: Vec<&Message> = messages.iter().map(Arc::as_ref).collect();
+    Json(messages).into_response()
+}
+
+async fn unknown(uri: Uri) -> Response {
+    respond(Answer::error(
+        StatusCode::NOT_FOUND,
+        format!("{} is not a path of the API", uri.path()),
+    ))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let words = format!("{} does not take {method}", uri.path());
+    respond(Answer::error(StatusCode::METHOD_NOT_ALLOWED, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[tokio::test]
+    async fn an_address_that_others_can_reach_is_refused() {
+        for listen in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[::ffff:192.0.2.1]:0"] {
+            let settings = Settings { listen: listen.parse().unwrap(), ..Settings::default() };
+            let words = Sandbox::bind(settings).await.unwrap_err().to_string();
+            assert!(words.contains("is not loopback"), "{listen}: {words}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_an_error_that_names_it() {
+        let first = Sandbox::bind(Settings::default()).await.unwrap();
+        let settings = Settings { listen: first.address(), ..Settings::default() };
+        let words = Sandbox::bind(settings).await.unwrap_err().to_string();
+        assert!(words.contains(&first.address().to_string()), "{words}");
+        assert_eq!(first.address().ip(), Ipv4Addr::LOCALHOST);
+    }
+}
