@@ -1,6 +1,6 @@
 //! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
 
-use crate::acquire::{Endpoint, Wire};
+use crate::acquire::{Endpoint, Gate};
 use crate::job::Job;
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::payload;
@@ -28,23 +28,23 @@ pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>
         Ok(payload) => payload,
         Err(e) => return ended(Outcome::Invalid { fault: Fault::new("invalid", e.to_string()) }),
     };
-    let wire = Wire::default();
-    let request = AssertUnwindSafe(endpoint.send(&payload, &wire, started_at)).catch_unwind();
+    let gate = Gate::new();
+    let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();
     tokio::select! {
         biased;
         answer = request => answer.unwrap_or_else(|_| {
             let message = "the program failed while the request was on its way; this is a bug";
             ended(Outcome::Unknown { fault: Fault::new("internal", message) })
         }),
-        outcome = stopped(stop, &wire) => ended(outcome),
+        outcome = stopped(stop, &gate) => ended(outcome),
     }
 }
 
 /// Resolves once the shutdown ends this attempt.
-async fn stopped(mut stop: watch::Receiver<Stop>, wire: &Wire) -> Outcome {
+async fn stopped(mut stop: watch::Receiver<Stop>, gate: &Gate) -> Outcome {
     loop {
         let reached = *stop.borrow_and_update();
-        if reached != Stop::No && wire.withdraw() {
+        if reached != Stop::No && gate.shut() {
             return Outcome::Withdrawn;
         }
         if reached == Stop::Abort {

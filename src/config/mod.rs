@@ -28,6 +28,7 @@ pub use self::error::{ConfigError, Place};
 pub use self::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
 use self::raw::RawConfig;
 use crate::job::Channel;
+use crate::retry::RetryPolicy;
 
 /// The account of rows that name none, and the one that the environment configures.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -63,6 +64,8 @@ pub struct Config {
     pub accounts: BTreeMap<String, Account>,
     /// All three, always.
     pub channels: BTreeMap<Channel, ChannelPolicy>,
+    /// `[retry]`: also paces the probes of a refused account.
+    pub retry: RetryPolicy,
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
@@ -106,6 +109,7 @@ impl Config {
             database,
             accounts: BTreeMap::from([(account.name.clone(), account)]),
             channels: BTreeMap::from(policies),
+            retry: RetryPolicy::default(),
             retention: Retention::default(),
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
         }
@@ -147,6 +151,7 @@ struct Draft {
     database: PathBuf,
     accounts: BTreeMap<String, RawAccount>,
     channels: BTreeMap<Channel, ChannelPolicy>,
+    retry: RetryPolicy,
     retention: Retention,
     shutdown_timeout: Duration,
 }
@@ -179,6 +184,7 @@ impl Draft {
             database: database.into_iter().flatten().next().unwrap_or(DEFAULT_DATABASE.into()),
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
+            retry,
             retention: retention.over_defaults(),
             shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         })
@@ -212,6 +218,7 @@ impl Draft {
             database: self.database,
             accounts,
             channels: self.channels,
+            retry: self.retry,
             retention: self.retention,
             shutdown_timeout: self.shutdown_timeout,
         }

@@ -1,0 +1,118 @@
+//! The command line: one small file per command.
+
+mod check;
+mod demo;
+mod edit;
+mod init;
+mod list;
+mod output;
+mod run;
+mod sandbox;
+mod send;
+mod show;
+mod status;
+
+use acquire_outbox::config::{self, Config, ConfigError, Flags};
+use acquire_outbox::store::{Store, StoreError};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  acquire-outbox demo                         see all of it work, in a temporary folder
+  acquire-outbox init                         create outbox.db
+  acquire-outbox run --sandbox                deliver to a stand-in for Acquire
+  acquire-outbox send chat --case-id 2069 --message Hello --wait
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+Log level: ACQUIRE_OUTBOX_LOG=debug";
+
+/// Where the settings come from: a file, then the environment, then these.
+#[derive(clap::Args)]
+pub struct Settings {
+    /// Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then
+    /// /etc/acquire-outbox/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]
+    #[arg(long, global = true, value_name = "FILE")]
+    database: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create the database, or add the outbox to an application's own, or migrate it
+    Init,
+    /// The daemon: claim, send, record
+    Run(run::Args),
+    /// Insert one job
+    Send(send::Args),
+    /// Counts by channel and state, and what holds jobs back
+    Status(status::Args),
+    /// Jobs, newest first
+    List(list::Args),
+    /// One job: its history, and why it waits
+    Show(show::Args),
+    /// Send failed, cancelled or uncertain jobs again, with a fresh budget
+    Retry(edit::RetryArgs),
+    /// Withdraw jobs that wait
+    Cancel(edit::CancelArgs),
+    /// Check the configuration, the database and the accounts, without sending
+    Check(check::Args),
+    /// A stand-in for Acquire on this machine, for trying things out
+    Sandbox(sandbox::Args),
+    /// All of it in one go, in a temporary folder
+    Demo(demo::Args),
+}
+
+/// Runs the command; its results go to stdout.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    let settings = cli.settings;
+    match cli.command {
+        Command::Init => init::run(&settings).await,
+        Command::Run(args) => run::run(&settings, args).await,
+        Command::Send(args) => send::run(&settings, args).await,
+        Command::Status(args) => status::run(&settings, args).await,
+        Command::List(args) => list::run(&settings, args).await,
+        Command::Show(args) => show::run(&settings, args).await,
+        Command::Retry(args) => edit::retry(&settings, args).await,
+        Command::Cancel(args) => edit::cancel(&settings, args).await,
+        Command::Check(args) => check::run(&settings, args).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+    }
+}
+
+/// 78 (EX_CONFIG) for a wrong configuration, on which no service manager should restart; else 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ConfigError>() { ExitCode::from(78) } else { ExitCode::FAILURE }
+}
+
+impl Settings {
+    fn flags(&self) -> Flags {
+        Flags { config: self.config.clone(), database: self.database.clone() }
+    }
+
+    /// The whole configuration, keys included.
+    fn load(&self) -> Result<Config> {
+        Ok(config::load(&self.flags(), &|name| std::env::var_os(name))?)
+    }
+
+    /// Opens the outbox for a command that needs no account.
+    async fn open(&self) -> Result<Store> {
+        let path = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;
+        Store::open_existing(&path).await.map_err(|e: StoreError| e.into())
+    }
+}
