@@ -1,6 +1,6 @@
 //! The service around the loop: the lock, the start, the signals.
 
-use crate::acquire::{Endpoint, EndpointError};
+use crate::acquire::{Connection, Endpoint, EndpointError};
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Until, decide};
 use crate::job::Channel;
@@ -91,14 +91,14 @@ fn routes(config: &Config) -> Result<Routes, EndpointError> {
     for (name, account) in &config.accounts {
         for channel in Channel::ALL {
             let policy = config.channels[&channel].clone();
-            let endpoint = Arc::new(Endpoint::new(
-                channel,
-                &account.base_url,
-                &account.api_key,
-                &account.user_type_parameter,
-                policy.request_timeout,
-                policy.connect_timeout,
-            )?);
+            let connection = Connection {
+                base_url: &account.base_url,
+                api_key: &account.api_key,
+                user_type_parameter: &account.user_type_parameter,
+                request_timeout: policy.request_timeout,
+                connect_timeout: policy.connect_timeout,
+            };
+            let endpoint = Arc::new(Endpoint::new(channel, &connection)?);
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }
     }

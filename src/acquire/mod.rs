@@ -1,1 +1,20 @@
+//! Acquire's "send a message" API over HTTP: one request, and every way it can end.
+//!
+//! `Endpoint::send` never fails: whatever comes back, or nothing at all, is an
+//! [`Outcome`](crate::outcome::Outcome). Reading order: `chat`, `mail`, `sms` (what goes out
+//! and which ids come back), `client` (one exchange), `answer` (what it means), `error`
+//! (the vendor's words), `redact` (what must not stand in them).
 
+mod answer;
+mod chat;
+mod client;
+mod error;
+mod gate;
+mod mail;
+mod receipt;
+mod redact;
+mod request;
+mod sms;
+
+pub use client::{Connection, Endpoint, EndpointError, Probe};
+pub use gate::Gate;

@@ -1,0 +1,321 @@
+//! One exchange with Acquire: the request, its answer, and what went wrong between them.
+
+use super::answer::{self, Answer, End, LIMIT_BYTES};
+use super::error::cap;
+use super::gate::{Before, Gate};
+use super::receipt::Steps;
+use super::redact::Redactor;
+use super::{chat, mail, request, sms};
+use crate::job::{Channel, Millis};
+use crate::outcome::{Attempt, Fault, Outcome};
+use crate::payload::Payload;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Body, Client, Response, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+use url::Url;
+
+/// Servers close an idle connection after 5 s; one that is taken up as it closes would leave a
+/// message's outcome unknown.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How to reach an account.
+pub struct Connection<'a> {
+    /// `https://{account_id}.acquire.io/api/v1`
+    pub base_url: &'a Url,
+    pub api_key: &'a SecretString,
+    /// The name of the query parameter that says who sends: `x-user-type`.
+    pub user_type_parameter: &'a str,
+    /// From the first step to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+}
+
+/// Why there can be no endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    #[error("base_url must be an http or https address with a host, without user or password")]
+    BaseUrl,
+    #[error("the API key has characters that no HTTP header can carry")]
+    Key,
+    #[error("no TLS provider is installed in this process")]
+    NoTlsProvider,
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Where one account's messages of one channel go. Its connections are its own.
+pub struct Endpoint {
+    channel: Channel,
+    url: Url,
+    probe_url: Url,
+    user_type_parameter: String,
+    request_timeout: Duration,
+    key: SecretString,
+    client: Client,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// What a question that sends nothing found out about the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// Acquire answered and took the key.
+    Ok,
+    /// 401 or a redirect.
+    AccountRefused(Fault),
+    /// No whole answer came.
+    Unreachable(Fault),
+    /// Any other answer: Acquire is down, or it is not Acquire that answers.
+    Unexpected(Fault),
+}
+
+impl Endpoint {
+    /// Needs a rustls provider, installed as the process's default.
+    pub fn new(channel: Channel, connection: &Connection<'_>) -> Result<Self, EndpointError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(EndpointError::NoTlsProvider);
+        }
+        let base = connection.base_url;
+        let plain = base.scheme() == "http";
+        let anonymous = base.username().is_empty() && base.password().is_none();
+        if !(plain || base.scheme() == "https") || base.host().is_none() || !anonymous {
+            return Err(EndpointError::BaseUrl);
+        }
+        let mut probe_url = join(base, "/crm/objects/case");
+        probe_url.query_pairs_mut().append_pair("where", "id|eq|0");
+
+        let mut builder = Client::builder()
+            .default_headers(headers(connection.api_key)?)
+            .user_agent(concat!("acquire-outbox/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .http1_only()
+            .tcp_nodelay(true)
+            .timeout(connection.request_timeout)
+            .connect_timeout(connection.connect_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT);
+        if plain {
+            // Loopback: no proxy has a part in it, and no system certificates are needed.
+            builder = builder.no_proxy().tls_certs_only([]);
+        }
+        Ok(Endpoint {
+            channel,
+            url: join(base, request::path(channel)),
+            probe_url,
+            user_type_parameter: connection.user_type_parameter.to_owned(),
+            request_timeout: connection.request_timeout,
+            key: connection.api_key.clone(),
+            client: builder.build().map_err(|error| EndpointError::Client(error.without_url()))?,
+        })
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// Sends one message. `gate` is this attempt's own: shut from outside before the request's
+    /// first byte left, the message is withdrawn; dropped at any time, it tells the rest.
+    pub async fn send(&self, payload: &Payload, gate: &Gate, started_at: Millis) -> Attempt {
+        let clock = Instant::now();
+        let (outcome, http_status) = self.exchange(payload, gate).await;
+        Attempt { outcome, http_status, started_at, duration: clock.elapsed() }
+    }
+
+    /// Asks for a case that is not there, with the key: sends no message.
+    pub async fn probe(&self) -> Probe {
+        let response = match self.client.get(self.probe_url.clone()).send().await {
+            Ok(response) => response,
+            Err(error) => return Probe::Unreachable(self.not_reached(error)),
+        };
+        let status = response.status().as_u16();
+        let (body, end) = self.read(response).await;
+        let answer = Answer { status, retry_after: None, body: &body, end };
+        match answer::judge(chat::step, answer, || self.redactor(&[]), SystemTime::now()) {
+            Outcome::Accepted { .. } => Probe::Ok,
+            Outcome::AccountRefused { fault } => Probe::AccountRefused(fault),
+            Outcome::Unknown { fault }
+                if matches!(fault.code.as_str(), "timeout" | "connection_lost") =>
+            {
+                Probe::Unreachable(fault)
+            }
+            Outcome::Rejected { fault, .. }
+            | Outcome::Unavailable { fault, .. }
+            | Outcome::Unknown { fault }
+            | Outcome::NotWritten { fault }
+            | Outcome::Invalid { fault } => Probe::Unexpected(fault),
+            Outcome::Withdrawn => Probe::Unexpected(Fault::new("withdrawn", "withdrawn")),
+        }
+    }
+
+    async fn exchange(&self, payload: &Payload, gate: &Gate) -> (Outcome, Option<u16>) {
+        if payload.channel() != self.channel {
+            let sentence =
+                format!("a {} payload on the channel {}", payload.channel(), self.channel);
+            return (Outcome::Invalid { fault: Fault::new("invalid_payload", sentence) }, None);
+        }
+        let body = gate.body(request::body(payload));
+        let sent = self.client.post(self.url_for(payload)).body(Body::wrap(body)).send().await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => return (self.unanswered(error, gate), None),
+        };
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
+        let (body, end) = self.read(response).await;
+        let answer = Answer {
+            status,
+            retry_after: retry_after.as_ref().and_then(|value| value.to_str().ok()),
+            body: &body,
+            end,
+        };
+        let redactor = || self.redactor(&payload.texts());
+        let outcome = answer::judge(self.steps(), answer, redactor, SystemTime::now());
+        (outcome, Some(status))
+    }
+
+    fn url_for(&self, payload: &Payload) -> Url {
+        let query = request::query(payload);
+        let mut url = self.url.clone();
+        if let Some(user_type) = query.user_type {
+            url.query_pairs_mut().append_pair(&self.user_type_parameter, user_type.as_str());
+        }
+        if let Some(contact_id) = query.contact_id {
+            url.query_pairs_mut().append_pair("contactId", &contact_id.to_string());
+        }
+        url
+    }
+
+    fn steps(&self) -> Steps {
+        match self.channel {
+            Channel::Chat => chat::step,
+            Channel::Mail => mail::step,
+            Channel::Sms => sms::step,
+        }
+    }
+
+    fn redactor(&self, texts: &[&str]) -> Redactor {
+        Redactor::new(self.key.expose_secret(), texts)
+    }
+
+    /// Stops at the limit, which drops the connection: its rest is never read.
+    async fn read(&self, mut response: Response) -> (Vec<u8>, End) {
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = LIMIT_BYTES - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        return (body, End::TooLong);
+                    }
+                }
+                Ok(None) => return (body, End::Whole),
+                Err(error) => return (body, End::Lost(self.lost(error))),
+            }
+        }
+    }
+
+    /// No answer came: the gate tells whether the request may have left.
+    fn unanswered(&self, error: reqwest::Error, gate: &Gate) -> Outcome {
+        match gate.close() {
+            Before::Passed => Outcome::Unknown { fault: self.lost(error) },
+            Before::Open => Outcome::NotWritten { fault: self.not_reached(error) },
+            Before::Shut => Outcome::Withdrawn,
+        }
+    }
+
+    fn not_reached(&self, error: reqwest::Error) -> Fault {
+        let host = self.url.host_str().unwrap_or_default();
+        let cause = cause(&error);
+        let (code, sentence) = if in_tls(&error) {
+            ("tls", format!("the TLS handshake with {host} failed: {cause}"))
+        } else if error.is_dns() {
+            ("dns", format!("no address was found for {host}: {cause}"))
+        } else if error.is_timeout() {
+            ("timeout", format!("no connection to {host} within its time"))
+        } else {
+            ("connect", format!("no connection to {host}: {cause}"))
+        };
+        Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
+    }
+
+    fn lost(&self, error: reqwest::Error) -> Fault {
+        if error.is_timeout() {
+            let limit = humantime::format_duration(self.request_timeout);
+            return Fault::new("timeout", format!("no whole answer came within {limit}"));
+        }
+        let cause = cause(&error);
+        let (code, sentence) = if is_garbage(&error) {
+            ("response_unreadable", format!("the answer is not HTTP: {cause}"))
+        } else {
+            ("connection_lost", format!("the connection was lost before the whole answer: {cause}"))
+        };
+        Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
+    }
+}
+
+fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+fn headers(key: &SecretString) -> Result<HeaderMap, EndpointError> {
+    let mut authorization = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
+        .map_err(|_| EndpointError::Key)?;
+    authorization.set_sensitive(true);
+    let json = HeaderValue::from_static("application/json");
+    Ok(HeaderMap::from_iter([
+        (header::AUTHORIZATION, authorization),
+        (header::ACCEPT, json.clone()),
+        (header::CONTENT_TYPE, json),
+    ]))
+}
+
+type Cause = dyn StdError + 'static;
+
+/// An error and what caused it, the innermost last. `source` of an `io::Error` skips the error
+/// it was made of, so that is looked into as well.
+fn chain(error: &Cause) -> impl Iterator<Item = &Cause> {
+    fn inner(error: &Cause) -> Option<&Cause> {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    }
+    std::iter::successors(Some(error), |error| inner(*error))
+}
+
+fn cause(error: &reqwest::Error) -> String {
+    // The outermost is reqwest's and names the URL.
+    chain(error).skip(1).last().map(ToString::to_string).unwrap_or_else(|| "no cause given".into())
+}
+
+fn in_tls(error: &reqwest::Error) -> bool {
+    chain(error).any(|error| {
+        error.is::<rustls::Error>()
+            || (error.is::<io::Error>() && error.to_string() == "tls handshake eof")
+    })
+}
+
+/// Bytes came that are not HTTP, rather than none.
+fn is_garbage(error: &reqwest::Error) -> bool {
+    chain(error).any(|error| {
+        error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+            || error.downcast_ref::<io::Error>().is_some_and(|error| {
+                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+            })
+    })
+}

@@ -1,0 +1,194 @@
+//! Keeps the API key and people's words out of what a server says back.
+
+use super::sms::escape_html;
+
+/// What stands where something was taken out.
+pub(super) const REDACTED: &str = "[...]";
+
+/// A text this long is found by its beginning: servers quote long ones in part.
+const HEAD_CHARS: usize = 24;
+
+/// A text this short may be part of any word, and counts only as a word of its own.
+const WORD_CHARS: usize = 8;
+
+/// The texts to take out, in every spelling that an answer may quote them in.
+pub(super) struct Redactor {
+    spellings: Vec<Spelling>,
+}
+
+struct Spelling {
+    text: String,
+    /// How much of the text, in bytes, must be there.
+    head: usize,
+    whole_word: bool,
+}
+
+impl Redactor {
+    pub(super) fn new(key: &str, texts: &[&str]) -> Self {
+        let mut spellings = Vec::new();
+        let words = texts.iter().map(|text| (*text, text.chars().count() < WORD_CHARS));
+        for (text, whole_word) in words.chain([(key, false)]) {
+            let text = text.trim();
+            // A text of a single sign would blot out every comma.
+            if text.is_empty()
+                || (text.len() == 1 && text.bytes().all(|b| b.is_ascii_punctuation()))
+            {
+                continue;
+            }
+            for text in spell(text) {
+                let head = if text == key {
+                    text.len()
+                } else {
+                    text.char_indices().nth(HEAD_CHARS).map_or(text.len(), |(index, _)| index)
+                };
+                spellings.push(Spelling { text, head, whole_word });
+            }
+        }
+        spellings.sort_by(|a, b| b.text.len().cmp(&a.text.len()).then_with(|| a.text.cmp(&b.text)));
+        spellings.dedup_by(|a, b| a.text == b.text && a.whole_word == b.whole_word);
+        Redactor { spellings }
+    }
+
+    /// One line for people: without the texts, and control characters made spaces.
+    pub(super) fn line(&self, said: &str) -> String {
+        let line: String = self.strip(said, false).chars().map(space).collect();
+        self.strip(&line, true).trim().to_owned()
+    }
+
+    fn strip(&self, said: &str, spaced: bool) -> String {
+        self.spellings.iter().fold(said.to_owned(), |said, spelling| {
+            if spaced && !spelling.text.contains(char::is_control) {
+                return said;
+            }
+            if spaced { spelling.spaced().strip(&said) } else { spelling.strip(&said) }
+        })
+    }
+}
+
+fn space(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+impl Spelling {
+    /// As it reads once control characters are spaces.
+    fn spaced(&self) -> Spelling {
+        let text: String = self.text.chars().map(space).collect();
+        let head = text.char_indices().nth(HEAD_CHARS).map_or(text.len(), |(index, _)| index);
+        Spelling { text, head, whole_word: self.whole_word }
+    }
+
+    fn strip(&self, said: &str) -> String {
+        let head = &self.text[..self.head];
+        let mut kept = String::with_capacity(said.len());
+        let mut from = 0;
+        while let Some(found) = said[from..].find(head).map(|index| from + index) {
+            let more = self.text[self.head..].chars().zip(said[found + self.head..].chars());
+            let end = more
+                .take_while(|(wanted, there)| wanted == there)
+                .fold(found + self.head, |end, (_, there)| end + there.len_utf8());
+            if self.whole_word && within_a_word(said, found, end) {
+                kept.push_str(&said[from..end]);
+            } else {
+                kept.push_str(&said[from..found]);
+                kept.push_str(REDACTED);
+            }
+            from = end;
+        }
+        kept.push_str(&said[from..]);
+        kept
+    }
+}
+
+fn within_a_word(said: &str, start: usize, end: usize) -> bool {
+    let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let found = &said[start..end];
+    (letter(said[..start].chars().next_back()) && letter(found.chars().next()))
+        || (letter(said[end..].chars().next()) && letter(found.chars().next_back()))
+}
+
+/// As it is, and escaped as JSON and HTML writers do.
+fn spell(text: &str) -> Vec<String> {
+    let mut all = vec![text.to_owned()];
+    let json = serde_json::Value::from(text).to_string();
+    let json = &json[1..json.len() - 1];
+    let slashed = json.replace('/', "\\/");
+    let mut ascii = String::with_capacity(slashed.len());
+    for c in slashed.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| ascii += &format!("\\u{unit:04x}"));
+        }
+    }
+    let html = escape_html(text);
+    for apostrophe in ["&#x27;", "&#039;", "&apos;", "'"] {
+        let html = html.replace("&#39;", apostrophe);
+        all.push(html.replace("&quot;", "&#34;"));
+        all.push(html.replace("&quot;", "\""));
+        all.push(html);
+    }
+    all.extend([json.to_owned(), slashed, ascii, html]);
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn line(texts: &[&str], said: &str) -> String {
+        Redactor::new("KEY-1234567", texts).line(said)
+    }
+
+    #[test]
+    fn every_spelling_is_taken_out() {
+        let text = "Zoë said: \"it's 5 < 6\" & left/right\nat once";
+        for quoted in [
+            text.to_owned(),
+            text.replace('\n', " "),
+            serde_json::Value::from(text).to_string(),
+            serde_json::Value::from(text).to_string().replace('/', "\\/").replace('ë', "\\u00eb"),
+            escape_html(text),
+            escape_html(text).replace("&#39;", "&#x27;"),
+        ] {
+            let said = line(&[text], &format!("refused <{quoted}> here"));
+            assert!(said.starts_with("refused <") && said.ends_with("> here"), "{said}");
+            assert!(
+                said.contains("[...]") && !said.contains("Zo") && !said.contains("left"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn short_texts_count_as_words_alone() {
+        assert_eq!(line(&["hi"], "this hi, \"hi\" him hi"), "this [...], \"[...]\" him [...]");
+        assert_eq!(line(&["👍"], "no 👍👍!"), "no [...][...]!");
+        assert_eq!(line(&[".", " ", ""], "as it. was"), "as it. was");
+    }
+
+    #[test]
+    fn a_long_text_quoted_in_part_is_taken_out() {
+        let text = "The quick brown fox jumps over the lazy dog";
+        assert_eq!(
+            line(&[text], "`The quick brown fox jumps over...` is long"),
+            "`[...]...` is long"
+        );
+    }
+
+    #[test]
+    fn the_key_goes_wherever_it_stands() {
+        assert_eq!(line(&[], "xKEY-1234567x Bearer KEY-1234567"), "x[...]x Bearer [...]");
+    }
+
+    proptest! {
+        #[test]
+        fn no_long_text_survives(text in "\\PC{9,60}", before in "[a-z ]{0,9}", after in "[a-z ]{0,9}") {
+            prop_assume!(text.trim().chars().count() >= WORD_CHARS && !text.contains("[...]"));
+            let said = line(&[&text], &format!("{before}{text}{after}"));
+            prop_assert!(!said.contains(text.trim()), "{}", said);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What goes out for a payload: path, query and the exact bytes of the body.
+
+use super::{chat, mail, sms};
+use crate::job::Channel;
+use crate::payload::{Payload, UserType};
+use bytes::Bytes;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+pub(super) fn path(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Chat => chat::PATH,
+        Channel::Mail => mail::PATH,
+        Channel::Sms => sms::PATH,
+    }
+}
+
+/// Query parameters, the user type under a name that is the account's setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    pub user_type: Option<UserType>,
+    pub contact_id: Option<i64>,
+}
+
+pub(super) fn query(payload: &Payload) -> Query {
+    match payload {
+        Payload::Chat(chat) => {
+            Query { user_type: Some(chat.user_type), contact_id: chat.contact_id }
+        }
+        Payload::Mail(_) => Query { user_type: None, contact_id: None },
+        Payload::Sms(sms) => Query { user_type: Some(sms.user_type), contact_id: None },
+    }
+}
+
+pub(super) fn body(payload: &Payload) -> Bytes {
+    let json = match payload {
+        Payload::Chat(chat) => serde_json::to_vec(&chat::Body::of(chat)),
+        Payload::Mail(mail) => serde_json::to_vec(&mail::Body::of(mail)),
+        Payload::Sms(sms) => serde_json::to_vec(&sms::Body::of(sms)),
+    };
+    json.expect("maps with text keys always serialise").into()
+}
+
+/// The part of `extra` that belongs into one object of the body. `payload::parse` has seen to
+/// it that nothing here stands in the body already.
+pub(super) struct Extra<'a> {
+    fields: Option<&'a Map<String, Value>>,
+    /// A nested object of the body, whose part is merged there.
+    except: Option<&'static str>,
+}
+
+impl<'a> Extra<'a> {
+    pub(super) fn top(extra: &'a Map<String, Value>, except: Option<&'static str>) -> Self {
+        Extra { fields: Some(extra), except }
+    }
+
+    pub(super) fn nested(extra: &'a Map<String, Value>, object: &str) -> Self {
+        Extra { fields: extra.get(object).and_then(Value::as_object), except: None }
+    }
+}
+
+impl Serialize for Extra<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.fields.into_iter().flatten() {
+            if self.except != Some(name.as_str()) {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::parse;
+
+    fn sent(channel: Channel, payload: &str) -> (Query, String) {
+        let payload = parse(channel, payload).unwrap();
+        (query(&payload), String::from_utf8(body(&payload).to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_chat_has_the_documented_fields_in_their_order() {
+        let (query, body) = sent(
+            Channel::Chat,
+            r#"{"message":"Hello","caseId":2069,"translateLangKey":"en","extra":{"z":1,"message":{"a":{"b":2}}}}"#,
+        );
+        assert_eq!(query, Query { user_type: Some(UserType::User), contact_id: None });
+        assert_eq!(
+            body,
+            r#"{"channel":"chat","message":{"type":"message","message":"Hello","translateLangKey":"en","a":{"b":2}},"caseId":2069,"z":1}"#
+        );
+        let (query, body) = sent(
+            Channel::Chat,
+            r#"{"message":"Hello","caseId":2069,"type":"note","userType":"contact","contactId":597759}"#,
+        );
+        assert_eq!(query, Query { user_type: Some(UserType::Contact), contact_id: Some(597759) });
+        assert_eq!(
+            body,
+            r#"{"channel":"chat","message":{"type":"note","message":"Hello"},"caseId":2069}"#
+        );
+    }
+
+    #[test]
+    fn a_mail_always_says_cc_bcc_and_attachments() {
+        let (query, body) = sent(
+            Channel::Mail,
+            r#"{"caseId":1128,"contactId":9156860,"from":"test@acquire.io","to":"user@gmail.com","subject":"test","htmlBody":"<p>html</p>","extra":{"data":{"x":1},"y":[]}}"#,
+        );
+        assert_eq!(query, Query { user_type: None, contact_id: None });
+        assert_eq!(
+            body,
+            r#"{"data":{"caseId":1128,"contactId":9156860,"from":"test@acquire.io","to":["user@gmail.com"],"cc":[],"bcc":[],"subject":"test","type":"message","htmlBody":"<p>html</p>","attachments":[],"x":1},"y":[]}"#
+        );
+        let (_, body) = sent(
+            Channel::Mail,
+            r#"{"caseId":1,"contactId":2,"from":"a@b","to":["c@d"],"cc":"e@f","subject":"s","htmlBody":"h","textBody":"t","attachments":[{"name":"n"}]}"#,
+        );
+        assert_eq!(
+            body,
+            r#"{"data":{"caseId":1,"contactId":2,"from":"a@b","to":["c@d"],"cc":["e@f"],"bcc":[],"subject":"s","type":"message","textBody":"t","htmlBody":"h","attachments":[{"name":"n"}]}}"#
+        );
+    }
+
+    #[test]
+    fn an_sms_says_again_what_the_producer_left_out() {
+        let (query, body) = sent(
+            Channel::Sms,
+            r#"{"Body":"a <b> & \"c\"","From":"+12513188609","To":"+919666929552","contactId":751069,"threadId":2219,"timelineId":2108,"extra":{"x":1}}"#,
+        );
+        assert_eq!(query, Query { user_type: Some(UserType::User), contact_id: None });
+        assert_eq!(
+            body,
+            r#"{"Body":"a <b> & \"c\"","From":"+12513188609","To":"+919666929552","contactId":751069,"id":2219,"threadId":2219,"timelineId":2108,"isClosed":false,"isMultiChannel":false,"message":"a <b> & \"c\"","sms":"a <b> & \"c\"","markValue":"<p>a &lt;b&gt; &amp; &quot;c&quot;</p>","msgType":"message","x":1}"#
+        );
+        let (_, body) = sent(
+            Channel::Sms,
+            r#"{"Body":"hi","From":"+1","To":"+2","contactId":3,"threadId":4,"timelineId":5,"id":6,"isClosed":true,"isMultiChannel":true,"markValue":"m","msgType":"sms","title":"t"}"#,
+        );
+        assert_eq!(
+            body,
+            r#"{"Body":"hi","From":"+1","To":"+2","contactId":3,"id":6,"threadId":4,"timelineId":5,"isClosed":true,"isMultiChannel":true,"message":"hi","sms":"hi","markValue":"m","msgType":"sms","title":"t"}"#
+        );
+    }
+
+    /// Every path of `value` that is not an object, one key after the other.
+    fn leaves(value: &Value, path: Vec<String>, into: &mut Vec<Vec<String>>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+                leaves(field, [path.clone(), vec![name.clone()]].concat(), into);
+            }),
+            _ => into.push(path),
+        }
+    }
+
+    #[test]
+    fn extra_can_replace_nothing_that_a_body_says() {
+        for (channel, payload) in [
+            (Channel::Chat, r#"{"caseId":1,"message":"m","translateLangKey":"en"}"#),
+            (
+                Channel::Mail,
+                r#"{"caseId":1,"contactId":2,"from":"a@b","to":"c@d","subject":"s","htmlBody":"h","textBody":"t"}"#,
+            ),
+            (
+                Channel::Sms,
+                r#"{"Body":"hi","From":"+1","To":"+2","contactId":3,"threadId":4,"timelineId":5,"title":"t"}"#,
+            ),
+        ] {
+            let said: Value = serde_json::from_str(&sent(channel, payload).1).unwrap();
+            let mut paths = Vec::new();
+            leaves(&said, Vec::new(), &mut paths);
+            for path in paths {
+                let extra = path.iter().rev().fold(Value::from("new"), |inner, name| {
+                    Value::Object(Map::from_iter([(name.clone(), inner)]))
+                });
+                let mut changed: Value = serde_json::from_str(payload).unwrap();
+                changed["extra"] = extra;
+                let error = parse(channel, &changed.to_string()).unwrap_err().to_string();
+                assert!(
+                    error.starts_with(&format!("payload.extra.{}:", path.join("."))),
+                    "{error}"
+                );
+            }
+        }
+    }
+}

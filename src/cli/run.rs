@@ -1,0 +1,55 @@
+//! `run`: the daemon.
+
+use super::Settings;
+use acquire_outbox::config;
+use acquire_outbox::daemon;
+use acquire_outbox::dispatcher::Until;
+use acquire_outbox::sandbox::{self, Sandbox};
+use anyhow::{Context, Result};
+use std::process::ExitCode;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  acquire-outbox run                     as a service, until SIGTERM or Ctrl-C
+  acquire-outbox run --until-empty       from a timer: deliver what is there, then exit
+  acquire-outbox run --sandbox           try it out: nothing reaches Acquire
+
+The first SIGTERM or Ctrl-C stops claiming, finishes what is on the wire (shutdown_timeout, 30s)
+and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
+over when the first ends.")]
+pub struct Args {
+    /// Exit 0 once no job is pending or sending, scheduled ones and retries included
+    #[arg(long)]
+    until_empty: bool,
+    /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured
+    #[arg(long)]
+    sandbox: bool,
+}
+
+pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let until = if args.until_empty { Until::Empty } else { Until::Stopped };
+    let stop = daemon::stop_signal()?;
+    if !args.sandbox {
+        daemon::run(settings.load()?, until, stop).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
+    let address = stand_in.base_url().parse().context("the sandbox's own address")?;
+    let flags = settings.flags();
+    let config = config::load_for_sandbox(&flags, &|name| std::env::var_os(name), &address)?;
+    warn!(%address, "SANDBOX: nothing is delivered; jobs that say `sent` were accepted by a stand-in");
+    // The stand-in goes last: it answers what the dispatcher still drains.
+    let (end, ended) = oneshot::channel::<()>();
+    let serving = tokio::spawn(stand_in.serve(async {
+        let _ = ended.await;
+    }));
+    let done = daemon::run(config, until, stop).await;
+    drop(end);
+    serving.await.context("the sandbox")?;
+    warn!("SANDBOX: nothing was delivered");
+    done?;
+    Ok(ExitCode::SUCCESS)
+}

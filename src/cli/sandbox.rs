@@ -1,0 +1,64 @@
+//! `sandbox`: the stand-in for Acquire, with switches for bad days.
+
+use acquire_outbox::daemon;
+use acquire_outbox::sandbox::{ErrorShare, Faults, Sandbox, Settings, parse_share};
+use anyhow::Result;
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  acquire-outbox sandbox
+  acquire-outbox sandbox --latency 200ms --error 503=10% --error 429=1% --retry-after 5s
+  acquire-outbox sandbox --silent 2% --drop 2%
+  ACQUIRE_BASE_URL=http://127.0.0.1:8787/api/v1 ACQUIRE_API_KEY=any acquire-outbox run
+
+What it was sent: curl http://127.0.0.1:8787/sandbox/messages
+
+Cases (sms: threadId) that always end the same way:
+  900400 400 ERROR_INVALID_INPUT            900404 404 ERROR_RECORD_NOT_FOUND
+  900429 429 with Retry-After, once         900503 503, twice
+  900000 accepted, then silent              900001 accepted, connection dropped
+  900021 sms: 200 with a provider's error inside
+
+With ACQUIRE_API_KEY set, only that key is accepted; else any is.")]
+pub struct Args {
+    /// Address on this machine; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+    /// Answer after this long, as in 200ms
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    latency: Duration,
+    /// Answer this share of requests with an error, as in 503=10%; may be repeated
+    #[arg(long, value_name = "STATUS=SHARE")]
+    error: Vec<ErrorShare>,
+    /// Send Retry-After with each 429 and 503 of --error, as in 5s
+    #[arg(long, value_parser = humantime::parse_duration)]
+    retry_after: Option<Duration>,
+    /// Accept this share and never answer, as in 2%
+    #[arg(long, value_parser = parse_share, default_value = "0%")]
+    silent: f64,
+    /// Drop this share of connections without accepting, as in 2%
+    #[arg(long, value_parser = parse_share, default_value = "0%")]
+    drop: f64,
+}
+
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let stop = daemon::stop_signal()?;
+    let faults = Faults {
+        latency: args.latency,
+        errors: args.error,
+        retry_after: args.retry_after,
+        silent: args.silent,
+        drop: args.drop,
+    };
+    let key = std::env::var("ACQUIRE_API_KEY").ok().filter(|key| !key.is_empty());
+    let api_key = key.map(SecretString::from);
+    let sandbox = Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
+    println!("listening on {}", sandbox.base_url());
+    sandbox.serve(stop).await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,111 @@
+use super::fields::Fields;
+use super::{PayloadError, UserType};
+use serde_json::{Map, Value};
+use std::fmt;
+
+pub(super) const FIELDS: &[&str] = &[
+    "From",
+    "To",
+    "Body",
+    "contactId",
+    "threadId",
+    "timelineId",
+    "userType",
+    "title",
+    "id",
+    "isClosed",
+    "isMultiChannel",
+    "markValue",
+    "msgType",
+    "extra",
+];
+
+/// A text message to a contact's phone.
+#[derive(Clone, PartialEq)]
+pub struct Sms {
+    /// E.164, as `to`.
+    pub from: String,
+    pub to: String,
+    pub body: String,
+    pub contact_id: i64,
+    /// The case.
+    pub thread_id: i64,
+    pub timeline_id: i64,
+    pub user_type: UserType,
+    pub title: Option<String>,
+    /// Left out, the request says `thread_id` again.
+    pub id: Option<i64>,
+    pub is_closed: bool,
+    pub is_multi_channel: bool,
+    /// Left out, the request says `body` again, as a paragraph of HTML.
+    pub mark_value: Option<String>,
+    pub msg_type: String,
+    pub extra: Map<String, Value>,
+}
+
+impl Sms {
+    pub(super) fn from_fields(mut fields: Fields) -> Result<Self, PayloadError> {
+        let from = fields.phone("From", "a phone number connected to Acquire")?;
+        let to = fields.phone("To", "the contact's phone number")?;
+        let body = fields.text("Body", "the message")?;
+        let contact_id = fields.id("contactId", "the contact")?;
+        let thread_id = fields.id("threadId", "the case")?;
+        let timeline_id = fields.id("timelineId", "the thread's timeline")?;
+        let user_type = fields.user_type()?;
+        let title = fields.loose_text("title", "the conversation's title")?;
+        let id = fields.optional_id("id", "the case, `threadId` when left out")?;
+        let is_closed = fields.truth("isClosed")?.unwrap_or(false);
+        let is_multi_channel = fields.truth("isMultiChannel")?.unwrap_or(false);
+        let mark_value = fields.loose_text("markValue", "the message as HTML")?;
+        let msg_type = fields
+            .optional_text("msgType", "`message` when left out")?
+            .unwrap_or_else(|| "message".to_owned());
+
+        let mut occupied: Vec<&[&str]> = vec![
+            &["Body"],
+            &["From"],
+            &["To"],
+            &["contactId"],
+            &["id"],
+            &["threadId"],
+            &["timelineId"],
+            &["isClosed"],
+            &["isMultiChannel"],
+            &["message"],
+            &["sms"],
+            &["markValue"],
+            &["msgType"],
+        ];
+        if title.is_some() {
+            occupied.push(&["title"]);
+        }
+        let extra = fields.extra(&occupied)?;
+        Ok(Sms {
+            from,
+            to,
+            body,
+            contact_id,
+            thread_id,
+            timeline_id,
+            user_type,
+            title,
+            id,
+            is_closed,
+            is_multi_channel,
+            mark_value,
+            msg_type,
+            extra,
+        })
+    }
+}
+
+impl fmt::Debug for Sms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sms")
+            .field("contact_id", &self.contact_id)
+            .field("thread_id", &self.thread_id)
+            .field("timeline_id", &self.timeline_id)
+            .field("user_type", &self.user_type)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,348 @@
+//! The schema by itself, without a dispatcher: in the SQLite that the program brings, and in
+//! 3.26, the oldest one that a producer may have.
+
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const SCHEMA: &str = include_str!("../migrations/0001_outbox.sql");
+const CHAT: &str = r#"'{"caseId":1,"message":"hi"}'"#;
+
+/// A way to run SQL on a file: rows as `a|b` lines, or the error's text.
+trait Engine {
+    fn sql(&self, db: &Path, sql: &str) -> Result<String, String>;
+}
+
+struct Bundled;
+struct Sqlite326(PathBuf);
+
+impl Engine for Bundled {
+    fn sql(&self, db: &Path, sql: &str) -> Result<String, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let options = sqlx::sqlite::SqliteConnectOptions::new()
+                .filename(db)
+                .create_if_missing(true)
+                .disable_statement_logging();
+            let mut conn = options.connect().await.unwrap();
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut conn).await;
+            let text = rows.map_err(|e| e.to_string()).map(|rows| {
+                let line = |row: &sqlx::sqlite::SqliteRow| {
+                    let cell = |i| {
+                        let value = row.try_get_raw(i).unwrap();
+                        match value.type_info().name() {
+                            "NULL" => String::new(),
+                            "INTEGER" => row.get::<i64, _>(i).to_string(),
+                            _ => row.get::<String, _>(i),
+                        }
+                    };
+                    (0..row.columns().len()).map(cell).collect::<Vec<_>>().join("|")
+                };
+                rows.iter().map(line).collect::<Vec<_>>().join("\n")
+            });
+            conn.close().await.unwrap();
+            text
+        })
+    }
+}
+
+impl Sqlite326 {
+    /// Builds `tests/sqlite-3.26` once.
+    fn build() -> Self {
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let program = BUILT.get_or_init(|| {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let target = root.join("target/sqlite-3.26");
+            let status = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--locked", "--manifest-path"])
+                .arg(root.join("tests/sqlite-3.26/Cargo.toml"))
+                .arg("--target-dir")
+                .arg(&target)
+                .status()
+                .expect("cargo runs");
+            assert!(status.success(), "SQLite 3.26 builds from its crate's bundled source");
+            target.join("debug/sqlite-3-26")
+        });
+        Sqlite326(program.clone())
+    }
+}
+
+impl Engine for Sqlite326 {
+    fn sql(&self, db: &Path, sql: &str) -> Result<String, String> {
+        let mut child = Command::new(&self.0)
+            .arg(db)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+    }
+}
+
+/// Runs `check` in both engines, each with a fresh outbox.
+fn in_both(check: impl Fn(&dyn Fn(&str) -> Result<String, String>)) {
+    let old = Sqlite326::build();
+    assert_eq!(old.sql(Path::new(":memory:"), "SELECT sqlite_version()").unwrap(), "3.26.0");
+    for engine in [&Bundled as &dyn Engine, &old] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("outbox.db");
+        engine.sql(&db, SCHEMA).unwrap();
+        check(&|sql| engine.sql(&db, sql));
+    }
+}
+
+fn chat(columns: &str, values: &str) -> String {
+    format!("INSERT OR IGNORE INTO outbox (channel, payload, {columns}) VALUES ('chat', {CHAT}, {values})")
+}
+
+#[test]
+fn a_row_that_breaks_a_rule_is_refused_with_its_field_even_by_insert_or_ignore() {
+    let payload = |channel: &str, json: &str| {
+        format!("INSERT OR IGNORE INTO outbox (channel, payload) VALUES ('{channel}', {json})")
+    };
+    let mail = |change: &str| {
+        payload(
+            "mail",
+            &format!(
+                r#"json_patch('{{"caseId":1,"contactId":2,"from":"a@b","to":["c@d"],"subject":"s","textBody":"t"}}', '{change}')"#
+            ),
+        )
+    };
+    let sms = |change: &str| {
+        payload(
+            "sms",
+            &format!(
+                r#"json_patch('{{"From":"+1","To":"+2","Body":"b","contactId":2,"threadId":3,"timelineId":4}}', '{change}')"#
+            ),
+        )
+    };
+    let refused: Vec<(String, &str)> = vec![
+        (payload("fax", CHAT), "outbox.channel: must be chat, mail or sms"),
+        (format!("INSERT OR IGNORE INTO outbox (channel, payload) VALUES (NULL, {CHAT})"), "outbox.channel"),
+        (payload("chat", "NULL"), "outbox.payload: must be one JSON object"),
+        (payload("chat", "'{'"), "outbox.payload: is not valid JSON"),
+        (payload("chat", "'[]'"), "outbox.payload: must be one JSON object"),
+        (payload("chat", "x'7b7d'"), "outbox.payload: must be one JSON object, as text"),
+        (payload("chat", "'{}'"), "outbox.payload.caseId: required"),
+        (payload("chat", r#"'{"caseId":"1","message":"hi"}'"#), "outbox.payload.caseId"),
+        (payload("chat", r#"'{"caseId":1.5,"message":"hi"}'"#), "outbox.payload.caseId"),
+        (payload("chat", r#"'{"caseId":1}'"#), "outbox.payload.message: required"),
+        (payload("chat", r#"'{"caseId":1,"message":""}'"#), "outbox.payload.message"),
+        (payload("chat", r#"'{"caseId":1,"message":"m","type":"shout"}'"#), "outbox.payload.type"),
+        (payload("chat", r#"'{"caseId":1,"message":"m","userType":"bot"}'"#), "outbox.payload.userType"),
+        (payload("chat", r#"'{"caseId":1,"message":"m","userType":"contact"}'"#), "outbox.payload.contactId: required when"),
+        (payload("chat", r#"'{"caseId":1,"message":"m","contactId":"7"}'"#), "outbox.payload.contactId"),
+        (mail(r#"{"caseId":null}"#), "outbox.payload.caseId: required for mail"),
+        (mail(r#"{"contactId":"x"}"#), "outbox.payload.contactId"),
+        (mail(r#"{"from":null}"#), "outbox.payload.from"),
+        (mail(r#"{"to":null}"#), "outbox.payload.to"),
+        (mail(r#"{"to":[]}"#), "outbox.payload.to"),
+        (mail(r#"{"to":[1]}"#), "outbox.payload.to"),
+        (mail(r#"{"cc":5}"#), "outbox.payload.cc"),
+        (mail(r#"{"bcc":{"a":1}}"#), "outbox.payload.bcc"),
+        (mail(r#"{"attachments":"x"}"#), "outbox.payload.attachments"),
+        (mail(r#"{"subject":null}"#), "outbox.payload.subject"),
+        (mail(r#"{"textBody":null}"#), "outbox.payload.htmlBody: htmlBody or textBody"),
+        (mail(r#"{"textBody":7}"#), "outbox.payload.textBody"),
+        (sms(r#"{"From":null}"#), "outbox.payload.From"),
+        (sms(r#"{"To":15551234}"#), "outbox.payload.To"),
+        (sms(r#"{"Body":""}"#), "outbox.payload.Body"),
+        (sms(r#"{"contactId":null}"#), "outbox.payload.contactId"),
+        (sms(r#"{"threadId":"3"}"#), "outbox.payload.threadId"),
+        (sms(r#"{"timelineId":null}"#), "outbox.payload.timelineId"),
+        (sms(r#"{"userType":3}"#), "outbox.payload.userType"),
+        (chat("account", "''"), "outbox.account"),
+        (chat("account", "NULL"), "outbox.account"),
+        (chat("idempotency_key", "''"), "outbox.idempotency_key"),
+        (chat("priority", "10"), "outbox.priority: must be a whole number from 0 to 9"),
+        (chat("priority", "-1"), "outbox.priority"),
+        (chat("priority", "1.5"), "outbox.priority"),
+        (chat("priority", "'high'"), "outbox.priority"),
+        (chat("priority", "NULL"), "outbox.priority"),
+        (chat("max_attempts", "0"), "outbox.max_attempts"),
+        (chat("max_attempts", "'many'"), "outbox.max_attempts"),
+        (chat("send_at", "1763800000"), "outbox.send_at: a number must be Unix milliseconds"),
+        (chat("send_at", "1763800000000000"), "outbox.send_at: a number must be Unix milliseconds"),
+        (chat("send_at", "1763800000000.5"), "outbox.send_at"),
+        (chat("send_at", "'tomorrow'"), "outbox.send_at"),
+        (chat("send_at", "'09:30'"), "outbox.send_at"),
+        (chat("send_at", "x'00'"), "outbox.send_at"),
+        (chat("expires_at", "1763800000"), "outbox.expires_at"),
+        (chat("expires_at", "'soon'"), "outbox.expires_at"),
+        (chat("created_at", "'once'"), "outbox.created_at"),
+        (chat("status", "'sent'"), "outbox.status: a new row is pending"),
+        (chat("status", "NULL"), "outbox.status"),
+        (chat("attempts", "3"), "are written by the dispatcher"),
+        (chat("message_id", "'1'"), "are written by the dispatcher"),
+        (chat("claimed_by", "1"), "are the dispatcher's own"),
+        (chat("wait", "'ready'"), "are the dispatcher's own"),
+    ];
+    in_both(|sql| {
+        for (insert, sentence) in &refused {
+            let error = sql(insert).expect_err(insert);
+            assert!(error.contains(sentence), "{insert}: {error}");
+        }
+        assert_eq!(sql("SELECT count(*) FROM outbox").unwrap(), "0");
+    });
+}
+
+#[test]
+fn time_text_becomes_milliseconds_on_insert_and_on_update() {
+    in_both(|sql| {
+        for (text, millis) in [
+            ("2026-11-22T09:00:00+02:00", "1795330800000"),
+            ("2026-11-22 07:00:00.123", "1795330800123"),
+            ("2026-11-22", "1795305600000"),
+            ("2026-11-22T07:00Z", "1795330800000"),
+        ] {
+            sql(&chat("send_at, expires_at", &format!("'{text}', '{text}'"))).unwrap();
+            let row = sql("SELECT send_at, typeof(send_at), expires_at, due_at FROM outbox ORDER BY id DESC LIMIT 1");
+            assert_eq!(row.unwrap(), format!("{millis}|integer|{millis}|{millis}"), "{text}");
+        }
+        sql("UPDATE outbox SET send_at = '2030-01-01T00:00:00.001Z' WHERE id = 1").unwrap();
+        let row = sql("SELECT send_at, due_at, wait FROM outbox WHERE id = 1").unwrap();
+        assert_eq!(row, "1893456000001|1893456000001|scheduled");
+        sql("UPDATE outbox SET send_at = NULL WHERE id = 1").unwrap();
+        let row = sql("SELECT send_at, due_at < 1893456000001, wait <> 'scheduled' FROM outbox WHERE id = 1");
+        assert_eq!(row.unwrap(), "|1|1");
+        let hour = sql(&format!(
+            "{}; SELECT round((send_at - created_at) / 1000.0) FROM outbox ORDER BY id DESC LIMIT 1",
+            chat("send_at", "datetime('now', '+1 hour')").replace("OR IGNORE ", "")
+        ));
+        let seconds: f64 = hour.unwrap().parse().unwrap_or(3600.0);
+        assert!((3598.0..=3600.0).contains(&seconds));
+    });
+}
+
+#[test]
+fn the_view_shows_times_as_iso_text_with_milliseconds() {
+    in_both(|sql| {
+        sql(&chat("send_at", "4102444799999")).unwrap();
+        let row = sql("SELECT send_at, length(created_at), finished_at FROM delivery_status").unwrap();
+        assert_eq!(row, "2099-12-31T23:59:59.999Z|24|");
+    });
+}
+
+#[test]
+fn one_idempotency_key_is_one_message() {
+    in_both(|sql| {
+        let insert = chat("idempotency_key", "'order-1'");
+        sql(&insert).unwrap();
+        sql(&insert).unwrap();
+        sql(&insert.replace("OR IGNORE ", "").replace("'order-1')", "'order-1') ON CONFLICT (idempotency_key) DO NOTHING")).unwrap();
+        let plain = sql(&insert.replace("OR IGNORE ", "")).unwrap_err();
+        assert!(plain.contains("UNIQUE constraint failed: outbox.idempotency_key"), "{plain}");
+        let replace = sql(&insert.replace("OR IGNORE", "OR REPLACE")).unwrap_err();
+        assert!(replace.contains("not REPLACE"), "{replace}");
+        assert_eq!(sql("SELECT id, count(*) FROM outbox").unwrap(), "1|1");
+        // Once the message is gone, so is its key.
+        sql("DELETE FROM outbox WHERE id = 1").unwrap();
+        sql(&insert).unwrap();
+        assert_eq!(sql("SELECT count(*) FROM outbox").unwrap(), "1");
+    });
+}
+
+#[test]
+fn only_the_moves_of_the_state_machine_are_possible() {
+    const STATES: [&str; 6] = ["pending", "sending", "sent", "failed", "cancelled", "uncertain"];
+    let allowed_to_anyone = [
+        ("pending", "cancelled"),
+        ("failed", "pending"),
+        ("cancelled", "pending"),
+        ("uncertain", "pending"),
+        ("uncertain", "sent"),
+        ("uncertain", "failed"),
+    ];
+    let claim = "UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = 1 WHERE id = 1";
+    let leave = |to: &str| {
+        format!("UPDATE outbox SET status = '{to}', claimed_by = NULL, holds = NULL WHERE id = 1")
+    };
+    in_both(|sql| {
+        for from in STATES {
+            for to in STATES.into_iter().filter(|to| *to != from) {
+                sql("UPDATE outbox SET claimed_by = NULL, status = CASE status WHEN 'sending' THEN 'failed' ELSE status END; DELETE FROM outbox; DELETE FROM sqlite_sequence").unwrap();
+                sql(&chat("priority", "0")).unwrap();
+                match from {
+                    "pending" => {}
+                    "cancelled" => drop(sql("UPDATE outbox SET status = 'cancelled'").unwrap()),
+                    "sending" => drop(sql(claim).unwrap()),
+                    left => {
+                        sql(claim).unwrap();
+                        sql(&leave(left)).unwrap();
+                    }
+                }
+                assert_eq!(sql("SELECT status FROM outbox").unwrap(), from);
+                let moved = sql(&format!("UPDATE outbox SET status = '{to}' WHERE id = 1"));
+                if allowed_to_anyone.contains(&(from, to)) {
+                    moved.unwrap_or_else(|e| panic!("{from} to {to}: {e}"));
+                } else {
+                    let error = moved.expect_err(&format!("{from} to {to}"));
+                    assert!(error.contains("outbox.status: "), "{from} to {to}: {error}");
+                    assert_eq!(sql("SELECT status FROM outbox").unwrap(), from);
+                }
+            }
+        }
+        let error = sql("UPDATE outbox SET status = 'lost'").unwrap_err();
+        assert!(error.contains("outbox.status: "), "{error}");
+    });
+}
+
+#[test]
+fn a_job_that_is_sending_can_be_neither_cancelled_changed_nor_deleted() {
+    in_both(|sql| {
+        sql(&chat("priority", "0")).unwrap();
+        sql("UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1").unwrap();
+        for refused in [
+            "UPDATE outbox SET status = 'cancelled'",
+            "UPDATE outbox SET status = 'pending'",
+            "DELETE FROM outbox",
+            "UPDATE outbox SET payload = '{\"caseId\":2,\"message\":\"x\"}'",
+            "UPDATE outbox SET send_at = '2030-01-01'",
+        ] {
+            let error = sql(refused).expect_err(refused);
+            assert!(error.contains("sending"), "{refused}: {error}");
+        }
+        assert_eq!(sql("SELECT status FROM outbox").unwrap(), "sending");
+    });
+}
+
+#[test]
+fn history_goes_with_its_job() {
+    in_both(|sql| {
+        sql(&chat("priority", "0")).unwrap();
+        sql("INSERT INTO outbox_attempts VALUES (1, 1, 0, 0, 'retry', 503, 'http_503', 'x')").unwrap();
+        sql("DELETE FROM outbox").unwrap();
+        assert_eq!(sql("SELECT count(*) FROM outbox_attempts").unwrap(), "0");
+    });
+}
+
+#[test]
+fn the_lane_of_a_job_is_its_key_its_conversation_or_none() {
+    in_both(|sql| {
+        sql(&chat("ordering_key", "NULL")).unwrap();
+        sql(&chat("ordering_key", "'invoice-7'")).unwrap();
+        sql(&chat("ordering_key", "''")).unwrap();
+        sql(r#"INSERT INTO outbox (channel, payload, account) VALUES
+            ('sms', '{"From":"+1","To":"+2","Body":"b","contactId":2,"threadId":3,"timelineId":4}', 'shop')"#).unwrap();
+        assert_eq!(
+            sql("SELECT ifnull(lane, '-'), wait, ifnull(holds, '-') FROM outbox ORDER BY id").unwrap(),
+            "case:chat/1/default|ready|1\nkey:invoice-7|ready|1\n-|ready|-\ncase:sms/3/shop|ready|1"
+        );
+    });
+}
+
+#[test]
+fn every_object_is_named_after_the_outbox() {
+    in_both(|sql| {
+        let others = sql("SELECT group_concat(name) FROM sqlite_master
+            WHERE name NOT LIKE 'outbox%' AND name <> 'delivery_status' AND name NOT LIKE 'sqlite_%'");
+        assert_eq!(others.unwrap(), "");
+        assert_eq!(sql("PRAGMA user_version; PRAGMA application_id").unwrap(), "0\n0");
+    });
+}
