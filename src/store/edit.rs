@@ -130,10 +130,11 @@ impl Store {
             let sentence = match done.map_err(StoreError::from) {
                 Ok(done) if done.rows_affected() > 0 => continue,
                 Ok(_) => {
-                    let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM outbox WHERE id = ?1")
-                        .bind(id)
-                        .fetch_optional(&mut *tx)
-                        .await?;
+                    let there: Option<i64> =
+                        sqlx::query_scalar("SELECT 1 FROM outbox WHERE id = ?1")
+                            .bind(id)
+                            .fetch_optional(&mut *tx)
+                            .await?;
                     match there {
                         Some(_) => format!("is {} already", change.to()),
                         None => "there is no such job".to_owned(),

@@ -208,8 +208,7 @@ impl Store {
         let holds = self.holds().await?;
         // One read transaction: all of it as of one moment.
         let mut tx = self.conn.begin().await?;
-        let job: Option<Detail> =
-            sqlx::query_as(DETAIL).bind(id).fetch_optional(&mut *tx).await?;
+        let job: Option<Detail> = sqlx::query_as(DETAIL).bind(id).fetch_optional(&mut *tx).await?;
         let Some(job) = job else { return Ok(None) };
         let history = sqlx::query_as(HISTORY).bind(id).fetch_all(&mut *tx).await?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
