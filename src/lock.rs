@@ -38,7 +38,9 @@ impl DispatcherLock {
         loop {
             let file = open(&path)?;
             match file.try_lock() {
-                Ok(()) if is_still(&file, &path) => return Ok(Some(DispatcherLock { _file: file })),
+                Ok(()) if is_still(&file, &path) => {
+                    return Ok(Some(DispatcherLock { _file: file }));
+                }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(source)) => return Err(LockError { path, source }),

@@ -14,7 +14,7 @@ mod upkeep;
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
-pub use upkeep::{Agenda};
+pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.
 pub fn now() -> crate::job::Millis {
