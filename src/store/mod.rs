@@ -8,6 +8,7 @@ mod cycle;
 pub mod edit;
 mod holds;
 mod open;
+mod plain;
 pub mod query;
 mod upkeep;
 
