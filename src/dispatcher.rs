@@ -208,8 +208,13 @@ impl Dispatcher {
                 let (next, news) = self.routes.refuse(account, &fault.message, now);
                 if news {
                     let next_probe_ms = (next - now.at).as_millis();
-                    warn!(account, code = fault.code, next_probe_ms, "Acquire refuses the account: \
-                        its jobs wait while single probes go out; check its key and address");
+                    warn!(
+                        account,
+                        code = fault.code,
+                        next_probe_ms,
+                        "Acquire refuses the account: \
+                        its jobs wait while single probes go out; check its key and address"
+                    );
                 }
             }
             Signal::HoldChannel { pause, fault } => {
@@ -286,8 +291,11 @@ impl Dispatcher {
             return Ok(());
         }
         let kept = &self.config.retention;
-        let limits =
-            [(Status::Sent, kept.sent), (Status::Failed, kept.failed), (Status::Cancelled, kept.cancelled)];
+        let limits = [
+            (Status::Sent, kept.sent),
+            (Status::Failed, kept.failed),
+            (Status::Cancelled, kept.cancelled),
+        ];
         let mut pause = UPKEEP_EVERY;
         for (status, age) in limits {
             let Some(age) = age else { continue };
@@ -371,14 +379,19 @@ impl Dispatcher {
     /// After an error a COMMIT may have taken place all the same: what it claimed was never sent.
     async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
         let known = |id: &i64| {
-            self.in_flight.contains_key(id) || self.unrecorded.iter().any(|e| e.transition.id == *id)
+            self.in_flight.contains_key(id)
+                || self.unrecorded.iter().any(|e| e.transition.id == *id)
         };
         let sending = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
         let strays: Vec<_> = sending.into_iter().filter(|(job, _)| !known(&job.id)).collect();
         for (job, claimed_at) in strays {
             let outcome = Outcome::Withdrawn;
-            let attempt =
-                Attempt { outcome, http_status: None, started_at: claimed_at, duration: Duration::ZERO };
+            let attempt = Attempt {
+                outcome,
+                http_status: None,
+                started_at: claimed_at,
+                duration: Duration::ZERO,
+            };
             self.unrecorded.push(decide(&self.config, &job, &attempt));
         }
         Ok(())
@@ -388,7 +401,11 @@ impl Dispatcher {
     /// waited for and recorded; at the deadline it is given up as of unknown outcome.
     async fn drain(mut self) -> Result<(), StoreError> {
         let limit = self.config.shutdown_timeout;
-        info!(in_flight = self.in_flight.len(), seconds = limit.as_secs(), "stopping: finishing what is on the wire");
+        info!(
+            in_flight = self.in_flight.len(),
+            seconds = limit.as_secs(),
+            "stopping: finishing what is on the wire"
+        );
         self.stop.send_replace(Stop::Drain);
         let mut deadline = Instant::now() + limit;
         while !self.in_flight.is_empty() {
@@ -396,7 +413,10 @@ impl Dispatcher {
                 Ok(Some(result)) => self.ended(result),
                 Ok(None) => break,
                 Err(_) if *self.stop.borrow() == Stop::Drain => {
-                    warn!(in_flight = self.in_flight.len(), "the deadline has passed: giving up what is on the wire");
+                    warn!(
+                        in_flight = self.in_flight.len(),
+                        "the deadline has passed: giving up what is on the wire"
+                    );
                     self.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
                 }

@@ -1,4 +1,60 @@
-//! acquire-outbox
+//! # acquire-outbox: the tour
+//!
+//! Any program INSERTs a row into the table `outbox` of a SQLite file; this program sends the
+//! message through Acquire and records in the same row what became of it.
+//!
+//! ```text
+//! producer --INSERT--> outbox --claim--> request --answer--> outcome --record--> outbox
+//!                      (SQLite)   |                                       |
+//!                                 '------- one transaction, one fsync ----'
+//! ```
+//!
+//! # The path of a job
+//!
+//! 1. A producer inserts it. The triggers of `migrations/` check it, turn time text into
+//!    milliseconds and give it its place: `ready`, `scheduled` (its `send_at` is to come) or
+//!    `parked` (an earlier job of its ordering key goes first).
+//! 2. [`wake`] tells the loop that the file was written to; [`dispatcher`] looks until the commit
+//!    can be read.
+//! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. Only
+//!    when that is on disk, [`send`] gives it a task of its own.
+//! 4. [`payload`] reads it strictly, [`acquire`] makes the request; whatever happens is an
+//!    [`outcome::Outcome`].
+//! 5. [`transition::decide`] turns the outcome into a state, purely.
+//! 6. The next cycle records it, with its row in `outbox_attempts`, in the transaction that also
+//!    claims what there is room for by then.
+//!
+//! # The states
+//!
+//! ```text
+//! pending --claim--> sending --accepted------------> sent
+//!    ^                  |------not delivered, again--> pending (next_attempt_at set)
+//!    |                  |------refused / used up-----> failed
+//!    |                  '------outcome unknown-------> uncertain   (policy `hold`, or retried enough)
+//!    |--cancelled, or expired/invalid --> cancelled / failed
+//!    '--re-drive-- failed | cancelled | uncertain
+//! uncertain --resolved by a person--> sent | failed
+//! ```
+//!
+//! The triggers keep this machine, whoever writes. The helper column `wait` says why a job is
+//! pending, and `holds` marks the one job of a lane (an effective ordering key) that goes first;
+//! a unique index proves that there is one. So what is parked costs the claim nothing: the index
+//! of the claim holds only what can be claimed.
+//!
+//! # What is never lost, and why
+//!
+//! * A claim is durable before the first byte leaves, so after any crash the rows that may have
+//!   been sent are exactly those `sending`; [`daemon`] decides them at the start, from disk alone.
+//! * Every write of a result is fenced by id, attempt and epoch. [`lock`] lets one dispatcher
+//!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
+//! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
+//!   then is an attempt without an answer of unknown outcome.
+//! * When the database cannot be written, nothing is claimed, and results wait in memory.
+//!
+//! # Reading order, and what may depend on what
+//!
+//! Dependencies point up this list. The first six know no tokio, sqlx or reqwest; `acquire`
+//! never sees SQL; `store` never sees HTTP.
 
 pub mod job;
 pub mod outcome;

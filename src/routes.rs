@@ -146,7 +146,9 @@ impl Routes {
             }
         }
         for (claim, count) in room.iter().zip(counts) {
-            if let Some(refusal) = self.refusals.iter_mut().find(|r| r.hold.account == claim.account) {
+            if let Some(refusal) =
+                self.refusals.iter_mut().find(|r| r.hold.account == claim.account)
+            {
                 refusal.probing |= count > 0;
             }
             if let Some(route) = self.of_mut(&claim.account, claim.channel) {
@@ -174,7 +176,14 @@ impl Routes {
     }
 
     /// Holds a channel of an account for a time; a shorter hold does not cut a longer one.
-    pub fn hold(&mut self, account: &str, channel: Channel, pause: Duration, reason: &str, now: Moment) {
+    pub fn hold(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        pause: Duration,
+        reason: &str,
+        now: Moment,
+    ) {
         let until = now.at + pause;
         let Some(route) = self.of_mut(account, channel) else { return };
         let since = match &route.held {

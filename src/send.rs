@@ -23,10 +23,11 @@ pub enum Stop {
 /// Sends `job` through `endpoint`. A stop withdraws it as long as no byte has left.
 pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>) -> Attempt {
     let (started_at, begun) = (now(), Instant::now());
-    let ended = |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
+    let ended =
+        |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
     let payload = match payload::parse(job.channel, &job.payload) {
         Ok(payload) => payload,
-        Err(e) => return ended(Outcome::Invalid { fault: Fault::new("invalid", e.to_string()) }),
+        Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
     };
     let gate = Gate::new();
     let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();

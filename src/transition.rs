@@ -89,9 +89,9 @@ pub fn decide(job: &Job, attempt: &Attempt, policy: &ChannelPolicy, now: Millis)
         Outcome::NotWritten { fault } => {
             next.again(job, policy, fault.clone(), Duration::ZERO, AttemptKind::Retry)
         }
-        Outcome::AccountRefused { fault } => next
-            .unspent(job, fault.clone())
-            .signal(Signal::AccountRefused { fault: fault.clone() }),
+        Outcome::AccountRefused { fault } => {
+            next.unspent(job, fault.clone()).signal(Signal::AccountRefused { fault: fault.clone() })
+        }
         Outcome::Unknown { fault } => next.unknown(job, policy, fault.clone()),
         Outcome::Invalid { fault } => next.invalid(fault.clone()),
         Outcome::Withdrawn => next.withdrawn(job),

@@ -4,15 +4,18 @@
 //! event comes before the commit can be read, so it is a reason to look for a while, not a fact.
 //! The file is watched by its path: opening and closing it would drop SQLite's locks.
 
-use inotify::{Inotify, WatchMask};
+use futures_util::StreamExt;
+use inotify::{EventStream, Inotify, WatchMask};
 use std::io;
 use std::path::{Path, PathBuf};
-use tokio::io::unix::AsyncFd;
 use tracing::{debug, warn};
+
+/// Room for many events of one file, which carry no name.
+const BUFFER_BYTES: usize = 4096;
 
 /// Wakes the dispatcher; where the file system tells nothing, its slow look finds the commit.
 pub struct Wake {
-    events: Option<AsyncFd<Inotify>>,
+    events: Option<EventStream<Vec<u8>>>,
 }
 
 impl Wake {
@@ -34,10 +37,10 @@ impl Wake {
         Wake { events: None }
     }
 
-    fn events(wal: &Path) -> io::Result<AsyncFd<Inotify>> {
+    fn events(wal: &Path) -> io::Result<EventStream<Vec<u8>>> {
         let inotify = Inotify::init()?;
         inotify.watches().add(wal, WatchMask::MODIFY)?;
-        AsyncFd::new(inotify)
+        inotify.into_event_stream(vec![0; BUFFER_BYTES])
     }
 
     /// Resolves when the log has been written to since the last call, our own writes included:
@@ -46,20 +49,12 @@ impl Wake {
         let Some(events) = &mut self.events else {
             return std::future::pending().await;
         };
-        loop {
-            let Ok(mut ready) = events.readable_mut().await else {
+        match events.next().await {
+            Some(Ok(_)) => {}
+            ended => {
+                debug!(event = ?ended.map(|e| e.map(|_| ())), "file events ended");
                 self.events = None;
-                return std::future::pending().await;
-            };
-            let mut buffer = [0; 4096];
-            match ready.try_io(|inotify| inotify.get_mut().read_events(&mut buffer).map(|_| ())) {
-                Ok(Ok(())) => return,
-                Ok(Err(e)) => {
-                    debug!(error = %e, "file events ended");
-                    self.events = None;
-                    return std::future::pending().await;
-                }
-                Err(_would_block) => {}
+                std::future::pending().await
             }
         }
     }

@@ -51,7 +51,7 @@ pub(super) fn judge(
             let words = error::fault(status, body, &redactor()).message;
             Outcome::Unknown { fault: Fault::new(format!("http_{status}"), words) }
         }
-        408 | 425 | 429 | 500.. => Outcome::Unavailable {
+        408 | 425 | 429 | 500..=599 => Outcome::Unavailable {
             fault: error::fault(status, body, &redactor()),
             retry_after: retry_after.and_then(|header| delay(header, now)),
         },
@@ -87,10 +87,10 @@ fn success(
     };
     if let Some(provider) = reading.provider.take() {
         let redactor = redactor();
-        let code = provider
-            .code
-            .filter(|code| !code.is_empty())
-            .map_or_else(|| "provider_error".to_owned(), |code| cap(error::code(&code, &redactor)));
+        let code = provider.code.filter(|code| !code.is_empty()).map_or_else(
+            || "provider_error".to_owned(),
+            |code| cap(error::code(code.trim(), &redactor)),
+        );
         let words = provider.words.map(|words| redactor.line(&words)).filter(|w| !w.is_empty());
         let sentence = match words {
             Some(words) => format!("the SMS provider refused it: {words}"),
@@ -166,12 +166,12 @@ mod tests {
                 408 | 425 | 429 => "unavailable",
                 400..=499 => "rejected",
                 502 | 504 => "unknown",
-                500..=999 => "unavailable",
+                500..=599 => "unavailable",
                 _ => "unknown",
             };
             assert_eq!(kind, expected, "{status}");
             match status {
-                300.. => assert_eq!(code, format!("http_{status}")),
+                300..=599 => assert_eq!(code, format!("http_{status}")),
                 _ => assert_eq!(code, "response_unreadable"),
             }
         }

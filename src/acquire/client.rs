@@ -123,9 +123,11 @@ impl Endpoint {
         self.channel
     }
 
-    /// Sends one message. `gate` is this attempt's own: shut from outside before the request's
-    /// first byte left, the message is withdrawn; dropped at any time, it tells the rest.
+    /// Sends one message. `gate` is this attempt's own. Shut from outside before the request's
+    /// first byte left, the message is withdrawn. Once this future ended or was dropped, what
+    /// `gate.passed()` says is final.
     pub async fn send(&self, payload: &Payload, gate: &Gate, started_at: Millis) -> Attempt {
+        let _shut_at_the_end = gate.shut_on_drop();
         let clock = Instant::now();
         let (outcome, http_status) = self.exchange(payload, gate).await;
         Attempt { outcome, http_status, started_at, duration: clock.elapsed() }

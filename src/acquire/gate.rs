@@ -43,6 +43,10 @@ impl Gate {
         }
     }
 
+    pub(super) fn shut_on_drop(&self) -> ShutOnDrop<'_> {
+        ShutOnDrop(self)
+    }
+
     fn pass(&self) -> bool {
         self.0.compare_exchange(OPEN, PASSED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
@@ -59,6 +63,15 @@ pub(super) enum Before {
     Open,
     Passed,
     Shut,
+}
+
+/// hyper drops an abandoned request only when it next looks: until then it could still pass.
+pub(super) struct ShutOnDrop<'a>(&'a Gate);
+
+impl Drop for ShutOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 pub(super) struct GatedBody {

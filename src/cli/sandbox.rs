@@ -57,7 +57,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     };
     let key = std::env::var("ACQUIRE_API_KEY").ok().filter(|key| !key.is_empty());
     let api_key = key.map(SecretString::from);
-    let sandbox = Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
+    let sandbox =
+        Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
     println!("listening on {}", sandbox.base_url());
     sandbox.serve(stop).await;
     Ok(ExitCode::SUCCESS)

@@ -253,10 +253,12 @@ impl Store {
 
     /// The ids that are `sending` under `epoch`: after an error of a COMMIT, what really happened.
     pub async fn claimed_ids(&mut self, epoch: i64) -> Result<Vec<i64>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT id FROM outbox WHERE claimed_by = ?1 AND claimed_by IS NOT NULL")
-            .bind(epoch)
-            .fetch_all(&mut self.conn)
-            .await?)
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM outbox WHERE claimed_by = ?1 AND claimed_by IS NOT NULL",
+        )
+        .bind(epoch)
+        .fetch_all(&mut self.conn)
+        .await?)
     }
 }
 

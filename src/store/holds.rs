@@ -87,7 +87,9 @@ impl Store {
                 Ok(Hold {
                     account: row.try_get(0)?,
                     channel: row.try_get(1)?,
-                    kind: kind.parse().map_err(|e: UnknownKind| sqlx::Error::Decode(Box::new(e)))?,
+                    kind: kind
+                        .parse()
+                        .map_err(|e: UnknownKind| sqlx::Error::Decode(Box::new(e)))?,
                     reason: row.try_get(3)?,
                     since: row.try_get(4)?,
                     until: row.try_get(5)?,

@@ -8,13 +8,14 @@ mod cycle;
 pub mod edit;
 mod holds;
 mod open;
+mod plain;
 pub mod query;
 mod upkeep;
 
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
-pub use upkeep::{Agenda};
+pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.
 pub fn now() -> crate::job::Millis {

@@ -24,7 +24,9 @@ pub enum StoreError {
     Missing(PathBuf),
     #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
     NoOutbox(PathBuf),
-    #[error("{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`")]
+    #[error(
+        "{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`"
+    )]
     Older(PathBuf),
     #[error("{0} was made by a newer acquire-outbox; use that version or a later one")]
     Newer(PathBuf),
@@ -102,9 +104,7 @@ impl Store {
         match migrator.run_direct(None, &mut *tx, false).await {
             Ok(()) => Ok(tx.commit().await?),
             Err(MigrateError::VersionMissing(_)) => Err(StoreError::Newer(self.path.clone())),
-            Err(e) => {
-                Err(StoreError::Migrate { path: self.path.clone(), source: Box::new(e) })
-            }
+            Err(e) => Err(StoreError::Migrate { path: self.path.clone(), source: Box::new(e) }),
         }
     }
 

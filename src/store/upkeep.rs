@@ -83,9 +83,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&mut self.conn)
         .await?;
-        rows.iter()
-            .map(|row| Ok((job_from(row, row.try_get(10)?)?, row.try_get(11)?)))
-            .collect()
+        rows.iter().map(|row| Ok((job_from(row, row.try_get(10)?)?, row.try_get(11)?))).collect()
     }
 
     /// Records decided attempts without claiming; what recovery uses.

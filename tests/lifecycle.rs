@@ -1,0 +1,224 @@
+//! Starting, draining, stopping, and living in an application's own file.
+
+mod support;
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use std::time::Duration;
+use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually};
+
+/// A daemon with one request on the wire that the gate holds back.
+fn on_the_wire(server: &Server, outbox: &Outbox) -> (support::Daemon, Gate, i64) {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let daemon = outbox.daemon();
+    let id = outbox.chat(1, "on the wire");
+    server.wait_for(1);
+    (daemon, gate, id)
+}
+
+#[track_caller]
+fn assert_drains_on(signal: i32) {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let (daemon, gate, id) = on_the_wire(&server, &outbox);
+    let before = daemon.stderr().len();
+    daemon.signal(signal);
+    eventually(SOON, "the signal in the log", || daemon.stderr().len() > before);
+    let late = outbox.chat(2, "too late");
+    assert_eq!(outbox.status(id), "sending");
+    gate.open();
+    daemon.wait(SOON).expect(0);
+    assert_eq!(outbox.status(id), "sent");
+    assert_eq!(outbox.row(late)["status"], "pending");
+    assert_eq!(outbox.row(late)["attempts"], 0);
+    assert_eq!(server.words(), ["on the wire"]);
+}
+
+#[test]
+fn sigterm_finishes_what_is_on_the_wire_and_claims_no_more() {
+    assert_drains_on(libc::SIGTERM);
+}
+
+#[test]
+fn an_interrupt_from_the_keyboard_does_the_same() {
+    assert_drains_on(libc::SIGINT);
+}
+
+#[test]
+fn sigterm_while_idle_ends_at_once() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let daemon = outbox.daemon();
+    daemon.sigterm();
+    daemon.wait(Duration::from_secs(5)).expect(0);
+}
+
+#[test]
+fn a_second_sigterm_ends_at_once_and_the_row_can_be_recovered() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let (daemon, gate, id) = on_the_wire(&server, &outbox);
+    daemon.sigterm_seen();
+    daemon.sigterm();
+    daemon.wait(Duration::from_secs(5));
+    let row = outbox.row(id);
+    assert_eq!((row.text("status"), row.int("attempts")), ("sending", 1), "the database is true");
+    gate.open();
+    outbox.run_until_empty();
+    assert_eq!(outbox.row(id)["status"], "sent");
+    assert_eq!(outbox.outcomes(id), ["uncertain", "accepted"]);
+}
+
+#[test]
+fn what_was_claimed_and_never_written_goes_back_unspent() {
+    let server = Server::start();
+    let outbox = Outbox::setup(&server).more("[channels.chat]\nrate = \"1/s\"").ready();
+    for case in 1..=20 {
+        outbox.chat(case, "hi");
+    }
+    let daemon = outbox.daemon();
+    server.wait_for(1);
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    let sent = server.count();
+    assert_eq!(outbox.count("sending"), 0);
+    assert_eq!(outbox.count("sent"), sent as i64);
+    let unspent = "SELECT count(*) FROM outbox WHERE status = 'pending' AND attempts = 0";
+    assert_eq!(outbox.database().number(unspent), 20 - sent as i64);
+    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox_attempts"), sent as i64);
+}
+
+#[test]
+fn the_daemon_says_nothing_on_standard_output() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.chat(1, "hi");
+    let finished = outbox.run_until_empty();
+    assert_eq!(finished.stdout, "");
+    assert!(finished.stderr.contains("ready"), "{finished:?}");
+}
+
+#[test]
+fn until_empty_ends_at_once_when_there_is_nothing_to_do() {
+    let server = Server::start();
+    Outbox::new(&server).run_until_empty();
+    assert_eq!(server.count(), 0);
+}
+
+#[test]
+fn until_empty_waits_for_retries_and_scheduled_jobs_and_not_for_ended_ones() {
+    let server = Server::answering(|request| match request.words().as_str() {
+        "refused" => Reply::status(400),
+        _ => Reply::accepted(request),
+    });
+    server.queue([Reply::status(500)]);
+    let outbox = Outbox::new(&server);
+    let retried = outbox.chat(1, "tried twice");
+    let refused = outbox.chat(2, "refused");
+    let soon = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+1.5 seconds')";
+    let later = outbox.add(Job::chat(3, "later").column("send_at", soon));
+    outbox.run_until_empty();
+    let statuses = [retried, refused, later].map(|id| outbox.status(id));
+    // Which of the first two met the queued 500 is open; each of them ended.
+    assert_eq!(statuses, ["sent", "failed", "sent"]);
+    assert_eq!(server.count(), 4);
+    outbox.run_until_empty();
+    assert_eq!(server.count(), 4);
+}
+
+#[test]
+fn the_daemon_creates_its_own_database() {
+    let server = Server::start();
+    let outbox = Outbox::setup(&server).written();
+    outbox.run_until_empty();
+    let id = outbox.chat(1, "hi");
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(id), "sent");
+}
+
+#[test]
+fn init_twice_is_harmless() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let id = outbox.chat(1, "hi");
+    let before = outbox.row(id);
+    outbox.run(&["init"]).expect(0);
+    assert_eq!(outbox.row(id), before);
+}
+
+#[test]
+fn the_database_is_in_wal_mode() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run_until_empty();
+    assert_eq!(outbox.database().one("PRAGMA journal_mode")["journal_mode"], "wal");
+}
+
+/// An application that keeps its own tables by its own sqlx migrations in the same file.
+fn migrate_application(database: &Database) {
+    let first = "CREATE TABLE orders (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)";
+    let second = "CREATE INDEX orders_by_total ON orders (total)";
+    let migrations = [(1, first), (2, second)].map(|(version, sql)| {
+        let kind = MigrationType::Simple;
+        Migration::new(version, "application".into(), kind, sql.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.into());
+    database.with(async |connection| migrator.run(connection).await).expect("it migrates");
+}
+
+#[test]
+fn the_outbox_lives_in_an_applications_own_file() {
+    let server = Server::start();
+    let outbox = Outbox::setup(&server).written();
+    let database = outbox.database();
+    migrate_application(database);
+    database.execute("PRAGMA user_version = 77; PRAGMA application_id = 4242");
+    database.execute("INSERT INTO orders (total) VALUES (10)");
+    let theirs = "SELECT version, description, hex(checksum) FROM _sqlx_migrations";
+    let objects = "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+    let (migrations, before) = (database.query(theirs), database.query(objects));
+
+    outbox.run(&["init"]).expect(0);
+    let order = "INSERT INTO orders (total) VALUES (20)";
+    database.execute(&format!("BEGIN; {order}; {}; COMMIT", Job::chat(1, "thanks").sql()));
+    outbox.run_until_empty();
+    assert_eq!(server.words(), ["thanks"]);
+    migrate_application(database);
+
+    assert_eq!(database.query(theirs), migrations);
+    assert_eq!(database.number("PRAGMA user_version"), 77);
+    assert_eq!(database.number("PRAGMA application_id"), 4242);
+    assert_eq!(database.number("SELECT count(*) FROM orders"), 2);
+    for object in database.query(objects) {
+        let name = object.text("name");
+        let ours = name.starts_with("outbox") || name.starts_with("delivery_status");
+        assert!(ours || before.contains(&object), "{name} is neither ours nor theirs");
+    }
+}
+
+#[test]
+fn an_application_may_come_into_the_file_after_the_outbox() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    migrate_application(outbox.database());
+    let id = outbox.chat(1, "hi");
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(id), "sent");
+    migrate_application(outbox.database());
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let server = Server::start();
+    let outbox = Outbox::setup(&server).written();
+    let words = "These are somebody's notes, and no database at all.\n".repeat(50);
+    std::fs::write(outbox.database().path(), &words).unwrap();
+    for command in ["init", "run", "status"] {
+        let finished = outbox.run(&[command]);
+        assert_ne!(finished.code, Some(0), "{finished:?}");
+        assert!(finished.stderr.contains("outbox.db"), "{finished:?}");
+    }
+    assert_eq!(std::fs::read_to_string(outbox.database().path()).unwrap(), words);
+}

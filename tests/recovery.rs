@@ -1,0 +1,193 @@
+//! What a crash leaves behind, and what the next dispatcher makes of it.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms};
+
+const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"";
+
+/// A job whose request has arrived, whose answer never came, and whose daemon is dead.
+fn killed_while_sending(server: &Server, more: &str) -> (Outbox, i64) {
+    server.queue([Reply::hang()]);
+    let outbox = Outbox::setup(server).more(more).ready();
+    let mut daemon = outbox.daemon();
+    let id = outbox.chat(1, "hi");
+    server.wait_for(1);
+    daemon.kill9();
+    let row = outbox.row(id);
+    assert_eq!((row.text("status"), row.int("attempts")), ("sending", 1));
+    (outbox, id)
+}
+
+#[test]
+fn the_claim_is_durable_before_the_request_arrives() {
+    let seen: Arc<Mutex<Vec<(Value, Value)>>> = Arc::default();
+    let database: Arc<Mutex<Option<Database>>> = Arc::default();
+    let (sink, file) = (Arc::clone(&seen), Arc::clone(&database));
+    let server = Server::answering(move |request| {
+        let database = file.lock().unwrap().clone().expect("set before the daemon starts");
+        let row = database.one("SELECT status, attempts FROM outbox");
+        sink.lock().unwrap().push((row["status"].clone(), row["attempts"].clone()));
+        if request.number == 0 { Reply::status(500) } else { Reply::accepted(request) }
+    });
+    let outbox = Outbox::new(&server);
+    *database.lock().unwrap() = Some(outbox.database().clone());
+    outbox.chat(1, "hi");
+    outbox.run_until_empty();
+    let expected = [(json!("sending"), json!(1)), (json!("sending"), json!(2))];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_claim_survives_kill_nine_and_is_sent_again_under_retry() {
+    let server = Server::start();
+    let (outbox, id) = killed_while_sending(&server, "");
+    outbox.run_until_empty();
+    let row = outbox.row(id);
+    assert_eq!((row.text("status"), row.int("attempts")), ("sent", 2));
+    assert_eq!(outbox.outcomes(id), ["uncertain", "accepted"]);
+    assert_eq!(server.words(), ["hi", "hi"]);
+}
+
+#[test]
+fn a_claim_survives_kill_nine_and_is_left_to_a_person_under_hold() {
+    let server = Server::start();
+    let (outbox, id) = killed_while_sending(&server, HOLD);
+    let later = outbox.chat(1, "the next");
+    outbox.run_until_empty();
+    let row = outbox.row(id);
+    assert_eq!((row.text("status"), row.int("attempts")), ("uncertain", 1));
+    assert!(!row.text("error").is_empty() && !row.text("error_code").is_empty());
+    assert!(row.is_null("finished_at"));
+    assert_eq!(outbox.outcomes(id), ["uncertain"]);
+    assert_eq!(outbox.status(later), "sent");
+    assert_eq!(server.words(), ["hi", "the next"]);
+}
+
+#[test]
+fn crashes_count_towards_the_bound_of_uncertain_attempts() {
+    let server = Server::answering(|_| Reply::hang());
+    let two = "[channels.chat]\nuncertain_retries = 2";
+    let outbox = Outbox::setup(&server).more(two).ready();
+    let id = outbox.chat(1, "hi");
+    for crash in 1..=2 {
+        let mut daemon = outbox.daemon();
+        server.wait_for(crash);
+        daemon.kill9();
+    }
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(id), "uncertain");
+    assert_eq!(server.count(), 2);
+}
+
+#[test]
+fn kill_nine_among_many_loses_nothing() {
+    let server = Server::answering(|r| Reply::accepted(r).delay(Duration::from_millis(4)));
+    let outbox = Outbox::new(&server);
+    let jobs: Vec<String> =
+        (0..300).map(|n| Job::chat(n % 40 + 1, &format!("message {n}")).sql()).collect();
+    outbox.execute(&format!("BEGIN; {}; COMMIT", jobs.join(";")));
+    for already in [40, 110, 190] {
+        let mut daemon = outbox.daemon();
+        server.wait_for(already);
+        daemon.kill9();
+    }
+    outbox.run_until_empty();
+    assert_eq!(outbox.count("sent"), 300);
+    let words = server.words();
+    for n in 0..300 {
+        assert!(words.contains(&format!("message {n}")), "message {n} was never sent");
+    }
+    // Each conversation is in order; only what was on the wire at a crash stands there twice.
+    for case in 0..40 {
+        let mut of_case: Vec<i64> = words
+            .iter()
+            .map(|words| words["message ".len()..].parse().unwrap())
+            .filter(|n| n % 40 == case)
+            .collect();
+        of_case.dedup();
+        assert!(of_case.is_sorted(), "case {case}: {of_case:?}");
+    }
+}
+
+#[test]
+fn a_wait_for_the_next_attempt_survives_a_restart() {
+    let server = Server::start();
+    server.queue([Reply::status(503)]);
+    let outbox = Outbox::setup(&server).retry("initial = \"10m\"").ready();
+    let mut daemon = outbox.daemon();
+    let waiting = outbox.chat(1, "waiting");
+    let due = |row: &support::Row| !row.is_null("next_attempt_at");
+    let before = outbox.when(waiting, "due again", due);
+    daemon.kill9();
+    let _daemon = outbox.daemon();
+    let other = outbox.chat(2, "other");
+    assert_eq!(outbox.settled(other)["status"], "sent");
+    assert_eq!(outbox.row(waiting), before);
+    assert!(before.int("next_attempt_at") > now_ms());
+    assert_eq!(server.words(), ["waiting", "other"]);
+}
+
+#[test]
+fn a_standby_takes_over_after_kill_nine() {
+    let server = Server::start();
+    server.queue([Reply::hang()]);
+    let outbox = Outbox::new(&server);
+    let mut first = outbox.daemon();
+    let mut standby = outbox.program().start(&["run"]);
+    standby.wait_for_log("standing by");
+    let stuck = outbox.chat(1, "stuck");
+    server.wait_for(1);
+    assert!(!standby.stderr().contains("ready"), "{}", standby.stderr());
+    first.kill9();
+    let mut standby = standby.ready();
+    assert_eq!(outbox.settled(stuck)["status"], "sent");
+    let new = outbox.chat(2, "new");
+    assert_eq!(outbox.settled(new)["status"], "sent");
+    assert_eq!(server.words(), ["stuck", "stuck", "new"]);
+    assert!(standby.is_running());
+}
+
+#[test]
+fn a_standby_takes_over_after_an_orderly_end_and_sends_nothing_before() {
+    let gate = Gate::closed();
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let first = outbox.daemon();
+    let mut standby = outbox.program().start(&["run"]);
+    standby.wait_for_log("standing by");
+    for case in 1..=50 {
+        outbox.chat(case, "by the first");
+    }
+    eventually(SOON, "all are sent", || outbox.count("sent") == 50);
+    assert_eq!(server.count(), 50, "each once");
+
+    server.queue([Reply::json(200, json!({"data": {"id": 5}})).behind(&gate)]);
+    let draining = outbox.chat(1, "on the wire");
+    server.wait_for(51);
+    first.sigterm_seen();
+    let next = outbox.chat(2, "by the second");
+    gate.open();
+    first.wait(SOON).expect(0);
+    assert_eq!(outbox.settled(draining)["message_id"], "5");
+    assert_eq!(outbox.settled(next)["status"], "sent");
+    standby.wait_for_log("ready");
+    assert_eq!(server.count(), 52);
+}
+
+#[test]
+fn a_standby_ends_at_once_on_sigterm() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let mut first = outbox.daemon();
+    let mut standby = outbox.program().start(&["run"]);
+    standby.wait_for_log("standing by");
+    standby.sigterm();
+    standby.wait(SOON).expect(0);
+    assert!(first.is_running());
+    let id = outbox.chat(1, "hi");
+    assert_eq!(outbox.settled(id)["status"], "sent");
+}

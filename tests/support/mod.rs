@@ -1,0 +1,55 @@
+//! What the black-box tests share: a server that plays Acquire by a script, an outbox in a
+//! temporary folder, and the built program run against both.
+//!
+//! Nothing here sleeps for a fixed time. To show that something does *not* happen, a test makes
+//! something else happen after it.
+
+#![allow(dead_code, unused_imports)] // each test file is a crate of its own and uses its part
+
+mod database;
+mod outbox;
+mod program;
+mod reply;
+mod server;
+
+pub use database::{Database, Row};
+pub use outbox::{Job, KEY, Outbox, Setup};
+pub use program::{Daemon, Finished, Program};
+pub use reply::{Gate, Reply};
+pub use server::{Request, Server};
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long anything may take before a test calls it missing. Generous: the machine is shared.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Polls until the condition holds; past the deadline it panics, naming what never came.
+#[track_caller]
+pub fn eventually(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    found(deadline, what, || condition().then_some(()));
+}
+
+/// Polls until there is a value and gives it; past the deadline it panics.
+#[track_caller]
+pub fn found<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(value) = look() {
+            return value;
+        }
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Unix milliseconds, as the table stores times.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    i64::try_from(since.as_millis()).expect("a clock before the year 292 million")
+}
+
+/// Fails with the place where it was found when `text` contains `secret`.
+#[track_caller]
+pub fn never_shows(place: &str, text: &str, secret: &str) {
+    assert!(!text.contains(secret), "{place} shows {secret:?}:\n{text}");
+}

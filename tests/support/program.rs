@@ -1,0 +1,251 @@
+//! The built program: one command run to its end, or the daemon kept running.
+
+use super::{SOON, eventually};
+use std::fmt;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How to start the binary: a clean environment, a working folder, some variables.
+#[derive(Clone, Debug)]
+pub struct Program {
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+/// A command that has ended.
+#[derive(Clone)]
+pub struct Finished {
+    pub arguments: Vec<String>,
+    /// None: ended by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finished { arguments, code, stdout, stderr } = self;
+        write!(f, "{arguments:?} ended with {code:?}\nstdout:\n{stdout}\nstderr:\n{stderr}")
+    }
+}
+
+impl Finished {
+    /// Panics unless the exit code is this one.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Finished {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Both outputs, for what may stand in either.
+    pub fn output(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+}
+
+impl Program {
+    pub fn in_folder(folder: &Path) -> Program {
+        Program { folder: folder.to_owned(), environment: Vec::new() }
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Program {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.run_with_input(arguments, "")
+    }
+
+    /// Runs to the end, with the text on standard input; killed past a time limit.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let _ = stdin.write_all(input.as_bytes()); // it need not read it
+        drop(stdin);
+        let stdout = Collected::from(child.stdout.take().expect("piped"));
+        let stderr = Collected::from(child.stderr.take().expect("piped"));
+        let ended = wait(&mut child, Duration::from_secs(60));
+        if ended.is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let finished = Finished {
+            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            code: ended.and_then(|status| status.code()),
+            stdout: stdout.whole(),
+            stderr: stderr.whole(),
+        };
+        assert!(ended.is_some(), "no end within a minute: {finished:?}");
+        finished
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acquire-outbox"));
+        command.args(arguments).current_dir(&self.folder).env_clear();
+        for kept in ["PATH", "HOME"] {
+            if let Some(value) = std::env::var_os(kept) {
+                command.env(kept, value);
+            }
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts `arguments` (`run`, `sandbox`, ...) and leaves it running.
+    pub fn start(&self, arguments: &[&str]) -> Daemon {
+        let mut child = self.command(arguments).spawn().expect("it starts");
+        let stdout = Collected::from(child.stdout.take().expect("piped"));
+        let stderr = Collected::from(child.stderr.take().expect("piped"));
+        Daemon { child, stdout, stderr }
+    }
+}
+
+/// A running program; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    stdout: Collected,
+    stderr: Collected,
+}
+
+impl Daemon {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    pub fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    /// Waits until standard error contains the words.
+    #[track_caller]
+    pub fn wait_for_log(&mut self, words: &str) {
+        eventually(SOON, &format!("{words:?} in the log"), || {
+            let log = self.stderr();
+            let seen = log.contains(words);
+            let ended = if seen { None } else { self.child.try_wait().expect("our child") };
+            assert!(ended.is_none(), "ended ({ended:?}) before {words:?}:\n{log}");
+            seen
+        });
+    }
+
+    /// Waits until it dispatches.
+    #[track_caller]
+    pub fn ready(mut self) -> Daemon {
+        self.wait_for_log("ready");
+        self
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_none()
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        // SAFETY: kill takes no pointers; the pid is our own child's, not yet waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
+    pub fn sigterm(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
+    /// SIGTERM, then waits until the log says anything new: the signal has been seen.
+    #[track_caller]
+    pub fn sigterm_seen(&self) {
+        let before = self.stderr().len();
+        self.sigterm();
+        eventually(SOON, "a log line after SIGTERM", || self.stderr().len() > before);
+    }
+
+    pub fn kill9(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// Waits for its end and gives the outputs; panics past the deadline.
+    #[track_caller]
+    pub fn wait(mut self, deadline: Duration) -> Finished {
+        let ended = wait(&mut self.child, deadline);
+        assert!(ended.is_some(), "still running after {deadline:?}:\n{}", self.stderr());
+        Finished {
+            arguments: vec!["(daemon)".into()],
+            code: ended.and_then(|status| status.code()),
+            stdout: self.stdout.take_whole(),
+            stderr: self.stderr.take_whole(),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("-- the daemon's log --\n{}", self.stderr());
+        }
+    }
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait().expect("our child") {
+            return Some(status);
+        }
+        if Instant::now() > end {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// A pipe read to its end in the background.
+struct Collected {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Collected {
+    fn from(mut pipe: impl Read + Send + 'static) -> Collected {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            let mut some = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut some) {
+                sink.lock().unwrap().extend(&some[..count]);
+            }
+        });
+        Collected { text, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+
+    fn whole(mut self) -> String {
+        self.take_whole()
+    }
+
+    fn take_whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader does not panic");
+        }
+        self.so_far()
+    }
+}
