@@ -31,6 +31,24 @@ pub fn path_of(database: &Path) -> PathBuf {
     path.into()
 }
 
+/// Whether a dispatcher has the lock, without creating its file.
+///
+/// The question takes a shared lock for an instant, so that two who ask do not see each other; a
+/// dispatcher that starts in that very instant stands by for as long.
+pub fn is_held(database: &Path) -> Result<bool, LockError> {
+    let path = path_of(database);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(LockError { path, source }),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(LockError { path, source }),
+    }
+}
+
 impl DispatcherLock {
     /// Takes the lock if it is free; `None` when another dispatcher has it.
     pub fn try_take(database: &Path) -> Result<Option<DispatcherLock>, LockError> {
@@ -91,5 +109,22 @@ fn is_still(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_the_lock_is_held_is_told_without_creating_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("outbox.db");
+        assert!(!is_held(&database).unwrap());
+        assert!(!path_of(&database).exists());
+        let lock = DispatcherLock::try_take(&database).unwrap().unwrap();
+        assert!(is_held(&database).unwrap());
+        drop(lock);
+        assert!(!is_held(&database).unwrap());
     }
 }

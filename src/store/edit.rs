@@ -1,1 +1,190 @@
+//! What the commands write: a new job, a re-drive, a cancellation. The database's triggers say
+//! which changes are allowed; their sentences go to whoever asked.
 
+use super::query::Filter;
+use super::{Store, StoreError};
+use crate::job::{Channel, Millis, Status};
+use sqlx::{Connection, QueryBuilder};
+
+/// The most jobs that one transaction changes: short, so that no producer waits long.
+pub const BATCH: usize = 500;
+
+/// A time as a producer gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GivenTime {
+    Millis(Millis),
+    /// Any text that SQLite's date functions read.
+    Text(String),
+}
+
+/// The columns that a producer writes.
+#[derive(Clone)]
+pub struct NewJob {
+    pub channel: Channel,
+    /// One JSON object.
+    pub payload: String,
+    pub account: String,
+    pub idempotency_key: Option<String>,
+    pub ordering_key: Option<String>,
+    pub priority: i64,
+    pub send_at: Option<GivenTime>,
+    pub expires_at: Option<GivenTime>,
+    pub max_attempts: Option<i64>,
+    pub source: Option<String>,
+}
+
+/// What became of an insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    New(i64),
+    /// The idempotency key is taken: the job that has it.
+    Existing(i64),
+}
+
+impl Inserted {
+    pub fn id(self) -> i64 {
+        match self {
+            Inserted::New(id) | Inserted::Existing(id) => id,
+        }
+    }
+}
+
+/// Where a person may move a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Back to `pending`, with a fresh budget.
+    Redrive,
+    Cancel,
+}
+
+impl Change {
+    fn to(self) -> Status {
+        match self {
+            Change::Redrive => Status::Pending,
+            Change::Cancel => Status::Cancelled,
+        }
+    }
+
+    /// The states from which it leads; what a filter is narrowed to.
+    pub fn from(self) -> &'static [Status] {
+        match self {
+            Change::Redrive => &[Status::Failed, Status::Cancelled, Status::Uncertain],
+            Change::Cancel => &[Status::Pending],
+        }
+    }
+}
+
+/// A job that was not changed, and the sentence that says why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub id: i64,
+    pub sentence: String,
+}
+
+impl Store {
+    /// Inserts one job; a taken idempotency key gives the job that has it.
+    pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority,
+                                 max_attempts, source, send_at, expires_at) VALUES (",
+        );
+        let mut values = query.separated(", ");
+        values.push_bind(job.channel.as_str()).push_bind(job.payload.as_str());
+        values.push_bind(job.account.as_str()).push_bind(job.idempotency_key.as_deref());
+        values.push_bind(job.ordering_key.as_deref()).push_bind(job.priority);
+        values.push_bind(job.max_attempts).push_bind(job.source.as_deref());
+        for time in [&job.send_at, &job.expires_at] {
+            match time {
+                None => values.push("NULL"),
+                Some(GivenTime::Millis(millis)) => values.push_bind(*millis),
+                Some(GivenTime::Text(text)) => values.push_bind(text.as_str()),
+            };
+        }
+        query.push(") ON CONFLICT (idempotency_key) DO NOTHING RETURNING id");
+        let inserted: Vec<i64> = query.build_query_scalar().fetch_all(&mut self.conn).await?;
+        if let [id] = inserted[..] {
+            return Ok(Inserted::New(id));
+        }
+        let existing = sqlx::query_scalar("SELECT id FROM outbox WHERE idempotency_key = ?1")
+            .bind(job.idempotency_key.as_deref())
+            .fetch_one(&mut self.conn)
+            .await?;
+        Ok(Inserted::Existing(existing))
+    }
+
+    /// Changes these jobs, each by itself, in one transaction; gives those that it could not.
+    pub async fn change(
+        &mut self,
+        change: Change,
+        ids: &[i64],
+    ) -> Result<Vec<Refused>, StoreError> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let mut refused = Vec::new();
+        for &id in ids {
+            // Without its `status <>`, a change to what a job is already would pass as one.
+            let done = sqlx::query("UPDATE outbox SET status = ?2 WHERE id = ?1 AND status <> ?2")
+                .bind(id)
+                .bind(change.to().as_str())
+                .execute(&mut *tx)
+                .await;
+            let sentence = match done.map_err(StoreError::from) {
+                Ok(done) if done.rows_affected() > 0 => continue,
+                Ok(_) => {
+                    let there: Option<i64> =
+                        sqlx::query_scalar("SELECT 1 FROM outbox WHERE id = ?1")
+                            .bind(id)
+                            .fetch_optional(&mut *tx)
+                            .await?;
+                    match there {
+                        Some(_) => format!("is {} already", change.to()),
+                        None => "there is no such job".to_owned(),
+                    }
+                }
+                // A trigger undid this statement alone; anything else ends the transaction.
+                Err(e) => e.trigger_sentence().ok_or(e)?,
+            };
+            refused.push(Refused { id, sentence });
+        }
+        tx.commit().await?;
+        Ok(refused)
+    }
+
+    /// Up to [`BATCH`] ids above `after` that pass `filter`, ascending: each job comes once, even
+    /// one that falls back into the filter's states meanwhile.
+    pub async fn ids_after(&mut self, filter: &Filter, after: i64) -> Result<Vec<i64>, StoreError> {
+        let mut query = QueryBuilder::new("SELECT id FROM outbox WHERE id > ");
+        query.push_bind(after);
+        filter.push_onto(&mut query);
+        query.push(" ORDER BY id LIMIT ").push_bind(BATCH as i64);
+        Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?)
+    }
+
+    /// Changes those of `ids` that still pass `filter`, in one statement; gives their number.
+    pub async fn change_where(
+        &mut self,
+        change: Change,
+        filter: &Filter,
+        ids: &[i64],
+    ) -> Result<u64, StoreError> {
+        let ids = serde_json::to_string(ids).expect("numbers are always JSON");
+        let mut query = QueryBuilder::new("UPDATE outbox SET status = ");
+        query.push_bind(change.to().as_str());
+        query.push(" WHERE id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
+        filter.push_onto(&mut query);
+        Ok(query.build().execute(&mut self.conn).await?.rows_affected())
+    }
+
+    /// Takes and gives back the write lock, and writes nothing.
+    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
+        Ok(self.conn.begin_with("BEGIN IMMEDIATE").await?.rollback().await?)
+    }
+}
+
+impl StoreError {
+    /// The sentence of a trigger that refused a statement: `None` for every other error.
+    pub fn trigger_sentence(&self) -> Option<String> {
+        const SQLITE_CONSTRAINT_TRIGGER: &str = "1811";
+        let StoreError::Sql(sqlx::Error::Database(e)) = self else { return None };
+        (e.code().as_deref() == Some(SQLITE_CONSTRAINT_TRIGGER)).then(|| e.message().to_owned())
+    }
+}

@@ -1,1 +1,262 @@
+//! What the commands read: jobs by filter, one job's story, counts.
 
+use super::{Hold, Store, StoreError};
+use crate::job::{Channel, Failure, Millis, Status};
+use serde::Serialize;
+use sqlx::{Connection, FromRow, QueryBuilder, Row, Sqlite};
+
+/// A row of `delivery_status`: what anyone may see of a job; no payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct Delivery {
+    pub id: i64,
+    pub channel: String,
+    pub account: String,
+    pub source: Option<String>,
+    pub idempotency_key: Option<String>,
+    pub status: String,
+    pub attempts: i64,
+    pub message_id: Option<String>,
+    pub failure: Option<String>,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+    /// Times are ISO 8601, UTC, with milliseconds.
+    pub created_at: String,
+    pub send_at: Option<String>,
+    pub next_attempt_at: Option<String>,
+    pub finished_at: Option<String>,
+}
+
+/// Which jobs; what is left empty excludes none.
+#[derive(Debug, Default, Clone)]
+pub struct Filter {
+    pub statuses: Vec<Status>,
+    pub channel: Option<Channel>,
+    pub account: Option<String>,
+    pub source: Option<String>,
+    pub failure: Option<Failure>,
+}
+
+impl Filter {
+    /// Appends the conditions; the query has its `WHERE` already.
+    pub(super) fn push_onto(&self, query: &mut QueryBuilder<Sqlite>) {
+        if !self.statuses.is_empty() {
+            query.push(" AND status IN (");
+            let mut list = query.separated(", ");
+            for status in &self.statuses {
+                list.push_bind(status.as_str());
+            }
+            query.push(")");
+        }
+        let columns = [
+            (" AND channel = ", self.channel.map(|c| c.as_str().to_owned())),
+            (" AND account = ", self.account.clone()),
+            (" AND source = ", self.source.clone()),
+            (" AND failure = ", self.failure.map(|f| f.as_str().to_owned())),
+        ];
+        for (condition, value) in columns {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value);
+            }
+        }
+    }
+}
+
+/// A row of `outbox_attempts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct AttemptRow {
+    pub attempt: i64,
+    /// ISO 8601, UTC, with milliseconds.
+    pub started_at: String,
+    pub duration_ms: i64,
+    pub outcome: String,
+    pub http_status: Option<i64>,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+}
+
+/// One job with what a person asks about it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Detail {
+    #[sqlx(flatten)]
+    pub delivery: Delivery,
+    pub payload_bytes: i64,
+    /// A JSON array of the payload's field names.
+    pub payload_fields: String,
+    /// A JSON object.
+    pub receipt: Option<String>,
+    pub priority: i64,
+    pub ordering_key: Option<String>,
+    pub max_attempts: Option<i64>,
+    pub expires: Option<Millis>,
+    /// Why it is pending: ready, scheduled, backoff, parked.
+    pub wait: Option<String>,
+    pub due: Option<Millis>,
+    pub retry: Option<Millis>,
+    pub updated: Option<Millis>,
+}
+
+/// What goes before a parked job: the one that holds its lane, and how many in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    pub holder: i64,
+    pub holder_status: String,
+    pub holder_retry: Option<Millis>,
+    pub jobs: i64,
+}
+
+/// A job's whole story, as of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Story {
+    pub job: Detail,
+    pub history: Vec<AttemptRow>,
+    /// Only where the job is parked.
+    pub ahead: Option<Ahead>,
+    /// Those of its account and channel.
+    pub holds: Vec<Hold>,
+}
+
+/// How many jobs of a channel are in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct Count {
+    pub channel: String,
+    pub status: String,
+    pub count: i64,
+}
+
+/// What `status` shows of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    pub counts: Vec<Count>,
+    /// When the job became due that waits longest of those that could go out now.
+    pub oldest_due: Option<Millis>,
+    /// The process that took the file over last; it may have ended.
+    pub dispatcher_pid: Option<i64>,
+    pub holds: Vec<Hold>,
+}
+
+const DETAIL: &str = "\
+SELECT d.*, length(CAST(o.payload AS BLOB)) AS payload_bytes,
+    (SELECT json_group_array(key) FROM json_each(CASE WHEN json_valid(o.payload) THEN o.payload ELSE '{}' END))
+        AS payload_fields,
+    o.receipt, o.priority, o.ordering_key, o.max_attempts, o.expires_at AS expires, o.wait,
+    o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
+FROM delivery_status d JOIN outbox o ON o.id = d.id WHERE d.id = ?1";
+
+const HISTORY: &str = "\
+SELECT attempt, strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
+    duration_ms, outcome, http_status, error_code, error
+FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt";
+
+const AHEAD: &str = "\
+SELECT h.id, h.status, h.next_attempt_at,
+    (SELECT count(*) FROM outbox w WHERE w.lane = me.lane AND w.wait = 'parked'
+     AND (w.due_at, w.id) < (me.due_at, me.id)) + 1
+FROM outbox me JOIN outbox h ON h.lane = me.lane AND h.holds = 1
+WHERE me.id = ?1 AND me.wait = 'parked'";
+
+// Each state from the index that has it: a payload that spills over its page lies between a
+// row's start and its status, so that a scan of the table reads every message.
+const COUNTS: &str = "\
+WITH part (channel, status, count) AS (
+    SELECT channel, status, count(*) FROM outbox WHERE finished_at IS NOT NULL GROUP BY status, channel
+    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'ready' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'scheduled' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'backoff' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'parked' GROUP BY channel
+    UNION ALL SELECT channel, 'sending', count(*) FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
+    UNION ALL SELECT channel, 'uncertain', count(*) FROM outbox WHERE status = 'uncertain' GROUP BY channel)
+SELECT channel, status, sum(count) AS count FROM part GROUP BY channel, status ORDER BY channel, status";
+
+const OLDEST_DUE: &str = "\
+SELECT min(due) FROM (
+    SELECT min(due_at) AS due FROM outbox WHERE wait = 'ready'
+    UNION ALL SELECT min(due_at) FROM outbox WHERE wait = 'parked'
+    UNION ALL SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
+    UNION ALL SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?1)";
+
+impl Store {
+    /// The newest jobs that pass, newest first.
+    pub async fn deliveries(
+        &mut self,
+        filter: &Filter,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let mut query = QueryBuilder::new("SELECT * FROM delivery_status WHERE 1");
+        filter.push_onto(&mut query);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit));
+        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+    }
+
+    /// One job's row of `delivery_status`; `None` for an id that is not there.
+    pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
+        Ok(sqlx::query_as("SELECT * FROM delivery_status WHERE id = ?1")
+            .bind(id)
+            .fetch_optional(&mut self.conn)
+            .await?)
+    }
+
+    /// The text of a job's payload: people's words, for who asks for them by name.
+    pub async fn payload(&mut self, id: i64) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT payload FROM outbox WHERE id = ?1")
+            .bind(id)
+            .fetch_optional(&mut self.conn)
+            .await?)
+    }
+
+    /// One job with its history and what stands before it; `None` for an id that is not there.
+    pub async fn story(&mut self, id: i64) -> Result<Option<Story>, StoreError> {
+        let holds = self.holds().await?;
+        // One read transaction: all of it as of one moment.
+        let mut tx = self.conn.begin().await?;
+        let job: Option<Detail> = sqlx::query_as(DETAIL).bind(id).fetch_optional(&mut *tx).await?;
+        let Some(job) = job else { return Ok(None) };
+        let history = sqlx::query_as(HISTORY).bind(id).fetch_all(&mut *tx).await?;
+        let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
+        let ahead = ahead.as_ref().map(ahead_from).transpose()?;
+        tx.commit().await?;
+        let of_its_route = |hold: &Hold| {
+            hold.account == job.delivery.account
+                && (hold.channel.is_empty() || hold.channel == job.delivery.channel)
+        };
+        let holds = holds.into_iter().filter(of_its_route).collect();
+        Ok(Some(Story { job, history, ahead, holds }))
+    }
+
+    /// Counts, the oldest job that is due, and what holds jobs back.
+    pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
+        let holds = self.holds().await?;
+        let mut tx = self.conn.begin().await?;
+        let counts = sqlx::query_as(COUNTS).fetch_all(&mut *tx).await?;
+        let oldest_due = sqlx::query_scalar(OLDEST_DUE).bind(now).fetch_one(&mut *tx).await?;
+        let dispatcher_pid =
+            sqlx::query_scalar("SELECT pid FROM outbox_dispatcher").fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(Overview { counts, oldest_due, dispatcher_pid, holds })
+    }
+
+    /// The version of the schema that the file has.
+    pub async fn schema_version(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success",
+        )
+        .fetch_one(&mut self.conn)
+        .await?)
+    }
+
+    /// What SQLite finds wrong with the file, at most ten sentences; reads all of it.
+    pub async fn damage(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut found: Vec<String> =
+            sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
+        found.retain(|line| line != "ok");
+        Ok(found)
+    }
+}
+
+fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
+    Ok(Ahead {
+        holder: row.try_get(0)?,
+        holder_status: row.try_get(1)?,
+        holder_retry: row.try_get(2)?,
+        jobs: row.try_get(3)?,
+    })
+}

@@ -1,0 +1,126 @@
+//! `check`: configuration, database and accounts, without sending anything.
+
+use super::{Settings, output};
+use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Probe};
+use acquire_outbox::config::{Account, Config};
+use acquire_outbox::job::Channel;
+use acquire_outbox::store::{Store, StoreError};
+use anyhow::Result;
+use futures_util::future::join_all;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  acquire-outbox check
+  acquire-outbox check --deep        before an upgrade, or after a full disk
+
+Each account is asked, with its key, for a case that does not exist; no message is sent.
+Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
+
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Let SQLite read the whole file and look for damage; slow where it is large
+    #[arg(long)]
+    deep: bool,
+}
+
+/// A check's name, and what it found: wrong is `Err`.
+struct Finding {
+    name: String,
+    found: Result<String, String>,
+}
+
+pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let config = match settings.load() {
+        Ok(config) => config,
+        Err(e) => {
+            report(&Finding { name: "configuration".to_owned(), found: Err(format!("{e:#}")) })?;
+            return Ok(super::exit_code(&e));
+        }
+    };
+    let accounts: Vec<_> = config.accounts.keys().map(String::as_str).collect();
+    let found = Ok(format!("accounts: {}", accounts.join(", ")));
+    let mut findings = vec![Finding { name: "configuration".to_owned(), found }];
+    report(&findings[0])?;
+
+    let found = database(&config, args.deep).await.map_err(|e| e.to_string());
+    let path = config.database.display();
+    findings.push(Finding { name: format!("database {path}"), found });
+    report(&findings[1])?;
+
+    let probes = config.accounts.values().map(|account| async {
+        Finding { name: format!("account {}", account.name), found: probe(&config, account).await }
+    });
+    for finding in join_all(probes).await {
+        report(&finding)?;
+        findings.push(finding);
+    }
+    let well = findings.iter().all(|finding| finding.found.is_ok());
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(finding: &Finding) -> Result<()> {
+    let (mark, text) = match &finding.found {
+        Ok(text) => ("ok   ", text),
+        Err(text) => ("FAIL ", text),
+    };
+    output::line(output::plain(&format!("{mark} {}: {text}", finding.name)))
+}
+
+/// Opens it as it is, and asks for the write lock; nothing is written.
+async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
+    let mut store = Store::open_existing(&config.database).await?;
+    let version = store.schema_version().await?;
+    store.probe_write().await.map_err(CheckError::Write)?;
+    if !deep {
+        return Ok(format!("schema {version}, writable"));
+    }
+    match store.damage().await?.as_slice() {
+        [] => Ok(format!("schema {version}, writable, undamaged")),
+        damage => Err(CheckError::Damaged(damage.join("; "))),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CheckError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot be written to: {0}; give this user write access to the file and its folder")]
+    Write(StoreError),
+    #[error("is damaged; restore a backup, or save what there is with `.recover`: {0}")]
+    Damaged(String),
+}
+
+/// Asks Acquire whether it takes the account's key.
+async fn probe(config: &Config, account: &Account) -> Result<String, String> {
+    let address = &account.base_url;
+    let endpoint = endpoint(config, account).map_err(|e| e.to_string())?;
+    match endpoint.probe().await {
+        Probe::Ok => Ok(format!("{address} takes the key")),
+        Probe::AccountRefused(fault) => Err(format!(
+            "{address} refuses the account: {}: {}; check its address and its key",
+            fault.code, fault.message
+        )),
+        Probe::Unreachable(fault) => {
+            Err(format!("{address} cannot be reached: {}: {}", fault.code, fault.message))
+        }
+        Probe::Unexpected(fault) => Err(format!(
+            "{address} does not answer as Acquire does: {}: {}",
+            fault.code, fault.message
+        )),
+    }
+}
+
+/// The probe is the same on every channel.
+fn endpoint(config: &Config, account: &Account) -> Result<Endpoint, EndpointError> {
+    let policy = &config.channels[&Channel::Chat];
+    let connection = Connection {
+        base_url: &account.base_url,
+        api_key: &account.api_key,
+        user_type_parameter: &account.user_type_parameter,
+        request_timeout: policy.request_timeout,
+        connect_timeout: policy.connect_timeout,
+    };
+    Endpoint::new(Channel::Chat, &connection)
+}

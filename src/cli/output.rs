@@ -1,0 +1,147 @@
+//! How results look: a table on a terminal, tab-separated lines in a pipe, or JSON.
+
+use acquire_outbox::job::Millis;
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat};
+use comfy_table::{ContentArrangement, presets};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
+
+/// Rows under a header.
+pub struct Table {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new<H: ToString>(header: impl IntoIterator<Item = H>) -> Self {
+        Table { header: header.into_iter().map(|name| name.to_string()).collect(), rows: vec![] }
+    }
+
+    /// Names and values below each other.
+    pub fn of_fields() -> Self {
+        Table { header: vec![], rows: vec![] }
+    }
+
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell.into())).collect());
+    }
+
+    /// A field that is left out where it has no value.
+    pub fn field(&mut self, name: &str, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.row([name.to_owned(), value.into()]);
+        }
+    }
+
+    /// On a terminal aligned and as wide as that; else a line per row, its cells between tabs.
+    pub fn print(&self) -> Result<()> {
+        if to_people() { self.print_aligned() } else { self.print_separated() }
+    }
+
+    fn print_aligned(&self) -> Result<()> {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        if !self.header.is_empty() {
+            table.set_header(&self.header);
+        }
+        table.add_rows(&self.rows);
+        line(table.trim_fmt())
+    }
+
+    fn print_separated(&self) -> Result<()> {
+        let header = (!self.header.is_empty()).then_some(&self.header);
+        let lines: Vec<String> =
+            header.into_iter().chain(&self.rows).map(|r| r.join("\t")).collect();
+        line(lines.join("\n"))
+    }
+}
+
+/// Whether the results go to a terminal.
+pub fn to_people() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// One result line, out at once. A reader that has gone (`| head`) is no error.
+pub fn line(text: impl AsRef<str>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
+    match written {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the result to the standard output"),
+    }
+}
+
+pub fn json(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Text from outside on one line: line ends, tabs and a terminal's commands are spelled out.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            let _ = write!(plain, "{}", c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// ISO 8601, UTC, with milliseconds; as `delivery_status` has it.
+pub fn iso(at: Millis) -> String {
+    match DateTime::from_timestamp_millis(at) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => at.to_string(),
+    }
+}
+
+/// A time in a table: how long ago or ahead for people, else as it is.
+pub fn when(iso: &str, now: Millis) -> String {
+    match DateTime::parse_from_rfc3339(iso) {
+        Ok(time) if to_people() => relative(time.timestamp_millis(), now),
+        _ => iso.to_owned(),
+    }
+}
+
+/// `3m 20s ago`, `in 2h`.
+pub fn relative(at: Millis, now: Millis) -> String {
+    match at - now {
+        0..1000 => "now".to_owned(),
+        left @ 1000.. => format!("in {}", span(left)),
+        gone => format!("{} ago", span(-gone)),
+    }
+}
+
+/// A length of time in its two largest units.
+pub fn span(millis: Millis) -> String {
+    let seconds = u64::try_from(millis / 1000).unwrap_or(0);
+    let text = humantime::format_duration(Duration::from_secs(seconds)).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// `1 job`, `2 jobs`.
+pub fn jobs(count: u64) -> String {
+    if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_spelled_out() {
+        assert_eq!(plain("a\tb\n\u{1b}[2Jé\u{9b}"), "a\\tb\\n\\u{1b}[2Jé\\u{9b}");
+    }
+
+    #[test]
+    fn times_are_told_in_their_two_largest_units() {
+        assert_eq!(relative(3_723_000, 0), "in 1h 2m");
+        assert_eq!(relative(0, 90_061_000), "1day 1h ago");
+        assert_eq!(relative(10_500, 10_000), "now");
+        assert_eq!(iso(1_764_000_000_123), "2025-11-24T16:00:00.123Z");
+    }
+}

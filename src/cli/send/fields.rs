@@ -1,0 +1,203 @@
+//! The payload's fields as flags, and how they become the JSON object of the row.
+
+use clap::ArgAction;
+use serde_json::{Map, Value};
+
+/// Text that is a JSON value: what has no flag of its own shape.
+#[derive(Clone)]
+pub struct Json(Value);
+
+fn json(text: &str) -> Result<Json, String> {
+    serde_json::from_str(text).map(Json).map_err(|e| {
+        // No part of the text: an error is logged, the text is people's words.
+        format!("not JSON at line {}, column {}", e.line(), e.column())
+    })
+}
+
+#[derive(clap::Args)]
+#[group(id = "fields", multiple = true, conflicts_with = "json")]
+pub struct Chat {
+    /// The case to write to
+    #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
+    case_id: Option<i64>,
+    /// The text
+    #[arg(long, value_name = "TEXT", required_unless_present = "json", allow_hyphen_values = true)]
+    message: Option<String>,
+    /// message (Acquire's default), note or event
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["message", "note", "event"])]
+    kind: Option<String>,
+    /// The ISO code of the language to translate into
+    #[arg(long, alias = "translateLangKey", value_name = "CODE")]
+    translate_lang_key: Option<String>,
+    /// Who writes: user (an agent, the default) or contact (the customer)
+    #[arg(long, alias = "userType", value_name = "WHO", value_parser = ["user", "contact"])]
+    user_type: Option<String>,
+    /// The contact; needed with --user-type contact
+    #[arg(long, alias = "contactId", value_name = "ID", required_if_eq("user_type", "contact"))]
+    contact_id: Option<i64>,
+    /// More fields for the request's body, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    extra: Option<Json>,
+}
+
+#[derive(clap::Args)]
+#[group(id = "fields", multiple = true, conflicts_with = "json")]
+pub struct Mail {
+    /// The case to write to
+    #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
+    case_id: Option<i64>,
+    /// The contact
+    #[arg(long, alias = "contactId", value_name = "ID", required_unless_present = "json")]
+    contact_id: Option<i64>,
+    /// The sender: an inbox that is connected to Acquire
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "json")]
+    from: Option<String>,
+    /// A receiver; may be given again
+    #[arg(long, value_name = "ADDRESS", action = ArgAction::Append, required_unless_present = "json")]
+    to: Vec<String>,
+    /// A receiver of a copy; may be given again
+    #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
+    cc: Vec<String>,
+    /// A receiver of a blind copy; may be given again
+    #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
+    bcc: Vec<String>,
+    /// The subject
+    #[arg(long, value_name = "TEXT", required_unless_present = "json", allow_hyphen_values = true)]
+    subject: Option<String>,
+    /// The text as HTML
+    #[arg(long, alias = "htmlBody", value_name = "HTML", allow_hyphen_values = true)]
+    #[arg(required_unless_present_any = ["json", "text_body"])]
+    html_body: Option<String>,
+    /// The text as plain text; instead of --html-body, or beside it
+    #[arg(long, alias = "textBody", value_name = "TEXT", allow_hyphen_values = true)]
+    text_body: Option<String>,
+    /// Attachments as Acquire has them: a JSON array of objects
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    attachments: Option<Json>,
+    /// message, which is the default
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// More fields for the request's body, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    extra: Option<Json>,
+}
+
+#[derive(clap::Args)]
+#[group(id = "fields", multiple = true, conflicts_with = "json")]
+pub struct Sms {
+    /// The sender's number with its country code: +12513188609
+    #[arg(long, alias = "From", value_name = "NUMBER", required_unless_present = "json")]
+    from: Option<String>,
+    /// The receiver's number with its country code
+    #[arg(long, alias = "To", value_name = "NUMBER", required_unless_present = "json")]
+    to: Option<String>,
+    /// The text
+    #[arg(long, alias = "Body", value_name = "TEXT", required_unless_present = "json")]
+    #[arg(allow_hyphen_values = true)]
+    body: Option<String>,
+    /// The contact
+    #[arg(long, alias = "contactId", value_name = "ID", required_unless_present = "json")]
+    contact_id: Option<i64>,
+    /// The thread, which is the case
+    #[arg(long, alias = "threadId", value_name = "ID", required_unless_present = "json")]
+    thread_id: Option<i64>,
+    /// The timeline
+    #[arg(long, alias = "timelineId", value_name = "ID", required_unless_present = "json")]
+    timeline_id: Option<i64>,
+    /// Who writes: user (an agent, the default) or contact (the customer)
+    #[arg(long, alias = "userType", value_name = "WHO", value_parser = ["user", "contact"])]
+    user_type: Option<String>,
+    /// A title
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    title: Option<String>,
+    /// Acquire's `id` field [default: the thread]
+    #[arg(long, value_name = "ID")]
+    id: Option<i64>,
+    /// Acquire's `isClosed` field [default: false]
+    #[arg(long, alias = "isClosed", value_name = "BOOL")]
+    is_closed: Option<bool>,
+    /// Acquire's `isMultiChannel` field [default: false]
+    #[arg(long, alias = "isMultiChannel", value_name = "BOOL")]
+    is_multi_channel: Option<bool>,
+    /// The text as HTML [default: from --body]
+    #[arg(long, alias = "markValue", value_name = "HTML", allow_hyphen_values = true)]
+    mark_value: Option<String>,
+    /// Acquire's `msgType` field [default: message]
+    #[arg(long, alias = "msgType", value_name = "TYPE")]
+    msg_type: Option<String>,
+    /// More fields for the request's body, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    extra: Option<Json>,
+}
+
+impl Chat {
+    pub fn payload(self) -> String {
+        Object::default()
+            .set("caseId", self.case_id)
+            .set("message", self.message)
+            .set("type", self.kind)
+            .set("translateLangKey", self.translate_lang_key)
+            .set("userType", self.user_type)
+            .set("contactId", self.contact_id)
+            .set("extra", self.extra.map(|json| json.0))
+            .text()
+    }
+}
+
+impl Mail {
+    pub fn payload(self) -> String {
+        let list = |addresses: Vec<String>| (!addresses.is_empty()).then_some(addresses);
+        Object::default()
+            .set("caseId", self.case_id)
+            .set("contactId", self.contact_id)
+            .set("from", self.from)
+            .set("to", list(self.to))
+            .set("cc", list(self.cc))
+            .set("bcc", list(self.bcc))
+            .set("subject", self.subject)
+            .set("htmlBody", self.html_body)
+            .set("textBody", self.text_body)
+            .set("attachments", self.attachments.map(|json| json.0))
+            .set("type", self.kind)
+            .set("extra", self.extra.map(|json| json.0))
+            .text()
+    }
+}
+
+impl Sms {
+    pub fn payload(self) -> String {
+        Object::default()
+            .set("From", self.from)
+            .set("To", self.to)
+            .set("Body", self.body)
+            .set("contactId", self.contact_id)
+            .set("threadId", self.thread_id)
+            .set("timelineId", self.timeline_id)
+            .set("userType", self.user_type)
+            .set("title", self.title)
+            .set("id", self.id)
+            .set("isClosed", self.is_closed)
+            .set("isMultiChannel", self.is_multi_channel)
+            .set("markValue", self.mark_value)
+            .set("msgType", self.msg_type)
+            .set("extra", self.extra.map(|json| json.0))
+            .text()
+    }
+}
+
+/// The payload as it grows; a field that is not given is left out.
+#[derive(Default)]
+struct Object(Map<String, Value>);
+
+impl Object {
+    fn set(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    fn text(self) -> String {
+        Value::Object(self.0).to_string()
+    }
+}

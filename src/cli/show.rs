@@ -1,0 +1,170 @@
+//! `show`: one job, its history, and why it waits.
+
+mod next;
+
+use super::{Settings, output};
+use acquire_outbox::job::Millis;
+use acquire_outbox::lock;
+use acquire_outbox::store::now;
+use acquire_outbox::store::query::{AttemptRow, Delivery, Detail, Story};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::Value;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  acquire-outbox show 17
+  acquire-outbox show 17 --json | jq .history
+
+The message's text is shown with --payload only.";
+
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The job's id
+    id: i64,
+    /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, history
+    #[arg(long)]
+    json: bool,
+    /// Show the payload too: people's words
+    #[arg(long)]
+    payload: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    delivery: &'a Delivery,
+    payload_bytes: i64,
+    receipt: Option<Value>,
+    /// Why it waits; null where it waits for nothing.
+    next: Option<String>,
+    history: &'a [AttemptRow],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Value>,
+}
+
+pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let mut store = settings.open().await?;
+    let id = args.id;
+    let story = store.story(id).await?;
+    let story =
+        story.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;
+    let payload = if args.payload { store.payload(id).await? } else { None };
+    let running = lock::is_held(store.path())?;
+    let now = now();
+    let next = next::sentence(&story, running, now);
+    if args.json {
+        output::json(&Shown {
+            delivery: &story.job.delivery,
+            payload_bytes: story.job.payload_bytes,
+            receipt: story.job.receipt.as_deref().map(value),
+            next,
+            history: &story.history,
+            payload: payload.as_deref().map(value),
+        })?;
+    } else {
+        print(&story, next, payload, now)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// JSON as such; a text that is none as text.
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+fn print(story: &Story, next: Option<String>, payload: Option<String>, now: Millis) -> Result<()> {
+    fields(&story.job, next, payload, now).print()?;
+    if !story.history.is_empty() {
+        output::line("")?;
+        history(&story.history).print()?;
+    }
+    Ok(())
+}
+
+fn fields(
+    job: &Detail,
+    next: Option<String>,
+    payload: Option<String>,
+    now: Millis,
+) -> output::Table {
+    let time = |iso: &Option<String>| iso.as_deref().map(|iso| with_age(iso, now));
+    let row = &job.delivery;
+    let mut table = output::Table::of_fields();
+    table.field("job", Some(format!("{} ({}, account {})", row.id, row.channel, row.account)));
+    table.field("status", Some(status(row)));
+    table.field("next", next);
+    table.field("error", error(row));
+    table.field("message id", row.message_id.clone());
+    table.field("attempts", Some(attempts(job)));
+    table.field("created", Some(with_age(&row.created_at, now)));
+    table.field("send at", time(&row.send_at));
+    table.field("next attempt", time(&row.next_attempt_at));
+    table.field("expires", job.expires.map(|at| with_age(&output::iso(at), now)));
+    table.field("finished", time(&row.finished_at));
+    table.field("priority", (job.priority != 0).then(|| job.priority.to_string()));
+    table.field("source", row.source.clone());
+    table.field("idempotency key", row.idempotency_key.clone());
+    table.field("ordering key", job.ordering_key.as_ref().map(|key| format!("{key:?}")));
+    table.field("receipt", job.receipt.clone());
+    table.field("payload", Some(payload.unwrap_or_else(|| payload_outline(job))));
+    table
+}
+
+fn status(row: &Delivery) -> String {
+    match &row.failure {
+        Some(failure) => format!("{}: {failure}", row.status),
+        None => row.status.clone(),
+    }
+}
+
+fn error(row: &Delivery) -> Option<String> {
+    let parts = [&row.error_code, &row.error].into_iter().flatten().cloned();
+    let text = parts.collect::<Vec<_>>().join(": ");
+    (!text.is_empty()).then_some(text)
+}
+
+fn attempts(job: &Detail) -> String {
+    match job.max_attempts {
+        Some(max) => format!("{} (at most {max})", job.delivery.attempts),
+        None => job.delivery.attempts.to_string(),
+    }
+}
+
+/// Its size and its fields' names, none of its words.
+fn payload_outline(job: &Detail) -> String {
+    let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();
+    format!("{} bytes: {}", job.payload_bytes, names.join(", "))
+}
+
+/// The time, and for people how far away it is.
+fn with_age(iso: &str, now: Millis) -> String {
+    let age = output::when(iso, now);
+    if age == iso { age } else { format!("{iso} ({age})") }
+}
+
+fn history(history: &[AttemptRow]) -> output::Table {
+    let mut table = output::Table::new([
+        "attempt",
+        "started_at",
+        "duration_ms",
+        "outcome",
+        "http_status",
+        "error_code",
+        "error",
+    ]);
+    for row in history {
+        table.row([
+            row.attempt.to_string(),
+            row.started_at.clone(),
+            row.duration_ms.to_string(),
+            row.outcome.clone(),
+            row.http_status.map(|status| status.to_string()).unwrap_or_default(),
+            row.error_code.clone().unwrap_or_default(),
+            row.error.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,110 @@
+//! One sentence that says why a job waits. Pure.
+
+use crate::cli::output::{iso, relative};
+use acquire_outbox::job::Millis;
+use acquire_outbox::store::query::{Ahead, Detail, Story};
+use acquire_outbox::store::{Hold, HoldKind};
+
+const NO_DISPATCHER: &str = "no dispatcher is running: start one with `acquire-outbox run`";
+
+/// `None` for a job that waits for nothing: it is sent, failed or cancelled.
+pub fn sentence(story: &Story, dispatcher: bool, now: Millis) -> Option<String> {
+    match story.job.delivery.status.as_str() {
+        "pending" => Some(pending(story, dispatcher, now)),
+        "sending" => Some(sending(&story.job, dispatcher, now)),
+        "uncertain" => Some(uncertain(story.job.delivery.id)),
+        _ => None,
+    }
+}
+
+fn pending(story: &Story, dispatcher: bool, now: Millis) -> String {
+    let why = match story.job.wait.as_deref() {
+        Some("scheduled") => scheduled(&story.job, now),
+        Some("backoff") => backoff(&story.job, now),
+        Some("parked") => parked(story.ahead.as_ref(), now),
+        _ => ready(&story.holds, dispatcher, now),
+    };
+    if dispatcher { why } else { format!("{why}; {NO_DISPATCHER}") }
+}
+
+fn scheduled(job: &Detail, now: Millis) -> String {
+    match job.due {
+        Some(due) if due > now => format!("scheduled for {}", at(due, now)),
+        Some(due) => format!("due since {}", at(due, now)),
+        None => "scheduled".to_owned(),
+    }
+}
+
+fn backoff(job: &Detail, now: Millis) -> String {
+    let row = &job.delivery;
+    let retry = match job.retry {
+        Some(retry) if retry > now => format!("retry at {}", at(retry, now)),
+        _ => "due for a retry".to_owned(),
+    };
+    match (&row.error_code, &row.error) {
+        (Some(code), Some(error)) => format!("{retry}, after {code}: {error}"),
+        (Some(text), None) | (None, Some(text)) => format!("{retry}, after {text}"),
+        (None, None) => retry,
+    }
+}
+
+fn parked(ahead: Option<&Ahead>, now: Millis) -> String {
+    let Some(ahead) = ahead else { return "behind an earlier job of its ordering key".to_owned() };
+    let holder = match (ahead.holder_status.as_str(), ahead.holder_retry) {
+        ("pending", Some(retry)) if retry > now => format!("which retries at {}", at(retry, now)),
+        ("pending", _) => "which waits its turn".to_owned(),
+        (status, _) => format!("which is {status}"),
+    };
+    let count = match ahead.jobs {
+        1 => String::new(),
+        jobs => format!(", {jobs} jobs ahead in all"),
+    };
+    format!("behind job {} of its ordering key, {holder}{count}", ahead.holder)
+}
+
+/// The holds are the last dispatcher's: they say nothing once it has ended.
+fn ready(holds: &[Hold], dispatcher: bool, now: Millis) -> String {
+    let Some(hold) = holds.first().filter(|_| dispatcher) else {
+        return if dispatcher { "ready, and waits its turn" } else { "ready" }.to_owned();
+    };
+    match (hold.kind, hold.until) {
+        (HoldKind::Refused, Some(until)) => format!(
+            "held: Acquire refuses the account {}: {}; it is tried again at {}",
+            hold.account,
+            hold.reason,
+            at(until, now)
+        ),
+        (HoldKind::Refused, None) => {
+            format!("held: Acquire refuses the account {}: {}", hold.account, hold.reason)
+        }
+        (HoldKind::RetryAfter, Some(until)) => {
+            format!("held: Acquire asked for a pause until {}: {}", at(until, now), hold.reason)
+        }
+        (HoldKind::RetryAfter, None) => format!("held: Acquire asked for a pause: {}", hold.reason),
+    }
+}
+
+fn sending(job: &Detail, dispatcher: bool, now: Millis) -> String {
+    let attempt = job.delivery.attempts;
+    let since = job.updated.map_or(String::new(), |claimed| format!(" since {}", at(claimed, now)));
+    if dispatcher {
+        format!("attempt {attempt} is on its way{since}")
+    } else {
+        format!(
+            "attempt {attempt} was on its way{since} when its dispatcher ended; the next \
+             `acquire-outbox run` decides by the channel's on_uncertain"
+        )
+    }
+}
+
+fn uncertain(id: i64) -> String {
+    format!(
+        "a person decides: it may have arrived; look into its case at Acquire, then send it again \
+         with `acquire-outbox retry {id}`, or settle it with UPDATE outbox SET status = 'sent' \
+         (or 'failed') WHERE id = {id}"
+    )
+}
+
+fn at(time: Millis, now: Millis) -> String {
+    format!("{} ({})", iso(time), relative(time, now))
+}
