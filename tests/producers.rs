@@ -93,14 +93,15 @@ fn the_sqlite3_command_line_sends_cancels_and_asks() {
     let outbox = Outbox::new(&server);
     let path = outbox.database().path().to_str().unwrap();
     let insert = r#"
-        .timeout 5000
         INSERT INTO outbox (channel, payload) VALUES ('chat', json_object('caseId', 9, 'message', 'hi'));
         SELECT last_insert_rowid();
         INSERT INTO outbox (channel, payload, send_at)
           VALUES ('chat', json_object('caseId', 9, 'message', 'withdrawn'), datetime('now', '+1 day'));
         UPDATE outbox SET status = 'cancelled' WHERE id = last_insert_rowid();
     "#;
-    let Some(output) = run_on("sqlite3", &["-batch", path], insert) else { return };
+    let Some(output) = run_on("sqlite3", &["-batch", "-cmd", ".timeout 5000", path], insert) else {
+        return;
+    };
     assert_eq!(text(&output).trim(), "1");
     outbox.run_until_empty();
     let ask = "SELECT status, message_id, failure FROM delivery_status ORDER BY id;";

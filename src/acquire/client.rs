@@ -7,7 +7,7 @@ use super::receipt::Steps;
 use super::redact::Redactor;
 use super::{chat, mail, request, sms};
 use crate::job::{Channel, Millis};
-use crate::outcome::{Attempt, Fault, Outcome};
+use crate::outcome::{Attempt, Fault, Outcome, Receipt};
 use crate::payload::Payload;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Body, Client, Response, redirect, retry};
@@ -181,8 +181,20 @@ impl Endpoint {
             end,
         };
         let redactor = || self.redactor(&payload.texts());
-        let outcome = answer::judge(self.steps(), answer, redactor, SystemTime::now());
+        let mut outcome = answer::judge(self.steps(), answer, redactor, SystemTime::now());
+        if let Outcome::Accepted { receipt, .. } | Outcome::Rejected { receipt, .. } = &mut outcome
+        {
+            self.keep_key_out(receipt);
+        }
         (outcome, Some(status))
+    }
+
+    /// A server that hands back the key as an id does not get it into the database.
+    fn keep_key_out(&self, receipt: &mut Receipt) {
+        let key = self.key.expose_secret();
+        let has_key = |text: &str| text.contains(key);
+        receipt.fields.retain(|_, value| !value.as_str().is_some_and(has_key));
+        receipt.message_id.take_if(|id| has_key(id));
     }
 
     fn url_for(&self, payload: &Payload) -> Url {

@@ -76,7 +76,12 @@ pub(super) struct ProviderError {
 }
 
 impl Reading {
-    pub(super) fn into_receipt(self) -> Receipt {
+    /// An id, a status and a time are one word each; anything with a space in it is some text that
+    /// has no place in a receipt.
+    pub(super) fn into_receipt(mut self) -> Receipt {
+        let is_word =
+            |value: &Value| !value.as_str().is_some_and(|t| t.contains(char::is_whitespace));
+        self.fields.retain(|_, value| is_word(value));
         let message_id = match self.fields.get("id") {
             Some(Value::Number(number)) => Some(number.to_string()),
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),

@@ -1,6 +1,6 @@
 //! `demo`: all of it in one go, in a temporary folder, with nothing to set up.
 
-use super::output;
+use super::list;
 use acquire_outbox::config::Config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -132,7 +132,7 @@ async fn report(store: &mut Store, database: &Path) -> Result<()> {
     println!("\nThe delivery report (anyone may query the view delivery_status):\n");
     let mut jobs = store.deliveries(&Filter::default(), 100).await?;
     jobs.reverse();
-    output::print_deliveries(&jobs);
+    list::print(&jobs)?;
     let database = database.display();
     println!(
         "\nTry next:

@@ -58,7 +58,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(jobs: &[Delivery]) -> Result<()> {
+pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
     if jobs.is_empty() && output::to_people() {
         eprintln!("no such jobs");
         return Ok(());

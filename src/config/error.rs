@@ -19,7 +19,9 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File { file, line, key } => write!(f, "{}:{line}: `{key}`", file.display()),
+            Place::File { file, line, key } => {
+                write!(f, "{}, line {line}: `{key}`", file.display())
+            }
             Place::Variable(name) => write!(f, "environment variable {name}"),
         }
     }
@@ -34,11 +36,11 @@ pub enum ConfigError {
     )]
     Unreadable { file: PathBuf, source: io::Error },
 
-    #[error("{}:{line}: not valid TOML: {problem}", .file.display())]
+    #[error("{}, line {line}: not valid TOML: {problem}", .file.display())]
     Syntax { file: PathBuf, line: usize, problem: String },
 
     /// `section` reads `in [channels.sms]` or `at the top level`; `hint` names the known keys.
-    #[error("{}:{line}: unknown key `{key}` {section}; {hint}", .file.display())]
+    #[error("{}, line {line}: unknown key `{key}` {section}; {hint}", .file.display())]
     UnknownKey { file: PathBuf, line: usize, key: String, section: String, hint: String },
 
     #[error(

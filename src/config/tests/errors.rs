@@ -5,36 +5,36 @@ use super::*;
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     for (text, parts) in [
-        ("\ndatabse = \"x\"", ["toml:2: ", "`databse` at the top level", "mean `database`?"]),
-        ("[account.default]", ["toml:1: ", "`account` at the top level", "mean `accounts`?"]),
+        ("\ndatabse = \"x\"", ["toml, line 2: ", "`databse` at the top level", "mean `database`?"]),
+        ("[account.default]", ["toml, line 1: ", "`account` at the top level", "mean `accounts`?"]),
         (
             "[accounts.default]\nacount_id = \"acme\"",
-            ["toml:2: ", "`acount_id` in [accounts.default]", "mean `account_id`?"],
+            ["toml, line 2: ", "`acount_id` in [accounts.default]", "mean `account_id`?"],
         ),
         (
             "[channels.sms]\n\n# note\nmax-inflight = 3",
-            ["toml:4: ", "`max-inflight` in [channels.sms]", "mean `max_in_flight`?"],
+            ["toml, line 4: ", "`max-inflight` in [channels.sms]", "mean `max_in_flight`?"],
         ),
-        ("[channels.email]", ["toml:1: ", "`email` in [channels]", "mean `mail`?"]),
+        ("[channels.email]", ["toml, line 1: ", "`email` in [channels]", "mean `mail`?"]),
         (
             "[channels.sms.retry]\nmax_attempt = 1",
-            ["toml:2: ", "`max_attempt` in [channels.sms.retry]", "mean `max_attempts`?"],
+            ["toml, line 2: ", "`max_attempt` in [channels.sms.retry]", "mean `max_attempts`?"],
         ),
-        ("[retry]\nbackoff = 1", ["toml:2: ", "`backoff` in [retry]", "keys here: initial"]),
+        ("[retry]\nbackoff = 1", ["toml, line 2: ", "`backoff` in [retry]", "keys here: initial"]),
         (
             "retention.uncertain = \"1d\"",
-            ["toml:1: ", "`uncertain` in [retention]", "sent, failed"],
+            ["toml, line 1: ", "`uncertain` in [retention]", "sent, failed"],
         ),
     ] {
         let sentence = error(text);
-        assert!(sentence.starts_with("acquire-outbox.toml:"), "{sentence}");
+        assert!(sentence.starts_with("acquire-outbox.toml, line "), "{sentence}");
         assert_says(&sentence, &parts);
     }
 }
 
 #[test]
 fn the_first_unknown_key_of_the_file_is_the_one_named() {
-    assert_says(&error("[retry]\nzzz = 1\naaa = 2"), &["toml:2: ", "`zzz`"]);
+    assert_says(&error("[retry]\nzzz = 1\naaa = 2"), &["toml, line 2: ", "`zzz`"]);
 }
 
 #[test]
@@ -71,11 +71,14 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
     ] {
         let sentence = error(&format!("[{section}]\n{line}"));
         assert_says(&sentence, &parts);
-        assert!(sentence.starts_with("acquire-outbox.toml:"), "{sentence}");
+        assert!(sentence.starts_with("acquire-outbox.toml, line "), "{sentence}");
     }
-    assert_says(&error("\naccounts = 3"), &["toml:2: `accounts`", "section", "[accounts]"]);
-    assert_says(&error("[[accounts]]"), &["toml:1: `accounts`", "[accounts]"]);
-    assert_says(&error("[accounts]\nacme = 3"), &["toml:2: `accounts.acme`", "[accounts.default]"]);
+    assert_says(&error("\naccounts = 3"), &["toml, line 2: `accounts`", "section", "[accounts]"]);
+    assert_says(&error("[[accounts]]"), &["toml, line 1: `accounts`", "[accounts]"]);
+    assert_says(
+        &error("[accounts]\nacme = 3"),
+        &["toml, line 2: `accounts.acme`", "[accounts.default]"],
+    );
     assert_says(&error("shutdown_timeout = \"2h\""), &["`shutdown_timeout`", "0s to 1h"]);
     assert_says(&error("database = \"\""), &["`database`", "empty"]);
 }
@@ -84,7 +87,7 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
 fn plain_http_is_refused_but_to_loopback() {
     let account = |url| format!("[accounts.default]\nbase_url = \"{url}\"\napi_key_env = \"KEY\"");
     let sentence = error(&account("http://acme.acquire.io/api/v1"));
-    assert_says(&sentence, &["toml:2: `accounts.default.base_url`", "use https"]);
+    assert_says(&sentence, &["toml, line 2: `accounts.default.base_url`", "use https"]);
     assert!(Setup::new(&account("http://[::1]:1/api/v1")).load().is_ok());
     let sentence = Setup::without_file().env("ACQUIRE_BASE_URL", "http://10.0.0.1").error();
     assert_says(&sentence, &["environment variable ACQUIRE_BASE_URL", "use https"]);
@@ -101,10 +104,10 @@ fn broken_toml_is_reported_with_its_line_and_without_its_text() {
         format!("a = \"{SECRET}\"\na = \"{SECRET}\""),
     ] {
         let sentence = error(&format!("[accounts.default]\n{line}"));
-        assert!(sentence.starts_with("acquire-outbox.toml:"), "{sentence}");
+        assert!(sentence.starts_with("acquire-outbox.toml, line "), "{sentence}");
         assert_says(&sentence, &["not valid TOML: "]);
     }
-    assert_says(&error("\n\n[retry"), &["toml:3: not valid TOML"]);
+    assert_says(&error("\n\n[retry"), &["toml, line 3: not valid TOML"]);
 }
 
 #[test]
@@ -133,7 +136,10 @@ fn a_misplaced_key_is_in_no_error() {
         assert!(!sentence.contains("sk_live"), "{sentence}");
     }
     let sentence = error(&format!("[accounts.default]\n\napi_key = \"{SECRET}\""));
-    assert_says(&sentence, &["toml:3: `accounts.default.api_key`", "`api_key_file`", "does not"]);
+    assert_says(
+        &sentence,
+        &["toml, line 3: `accounts.default.api_key`", "`api_key_file`", "does not"],
+    );
 }
 
 #[test]
@@ -147,7 +153,7 @@ fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_mends_it()
     let account = "[accounts.default]\naccount_id = \"acme\"\napi_key_file = \"key\"";
     let setup = Setup::new(account).key_file("key", SECRET, 0o644);
     let command = format!("chmod o-r {}", setup.path("key").display());
-    assert_says(&setup.error(), &["toml:3: `accounts.default.api_key_file`", &command]);
+    assert_says(&setup.error(), &["toml, line 3: `accounts.default.api_key_file`", &command]);
 }
 
 #[test]
@@ -158,7 +164,7 @@ fn a_key_that_is_missing_empty_or_no_header_value_is_refused() {
         assert_says(&Setup::new(ACCOUNT).env("KEY", bad).error(), &["visible ASCII"]);
     }
     let file = "[accounts.default]\naccount_id = \"acme\"\napi_key_file = \"none\"";
-    assert_says(&error(file), &["toml:3: ", "cannot read the key file", "No such file"]);
+    assert_says(&error(file), &["toml, line 3: ", "cannot read the key file", "No such file"]);
 }
 
 #[test]

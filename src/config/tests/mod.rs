@@ -245,7 +245,10 @@ fn a_key_comes_from_a_file_beside_the_configuration_or_a_credential() {
     assert_eq!(config.accounts["default"].api_key.expose_secret(), SECRET);
 
     let credential = Setup::new(&format!("{account}api_key_credential = \"acquire\""));
-    assert_says(&credential.error(), &["toml:3: ", "CREDENTIALS_DIRECTORY", "LoadCredential="]);
+    assert_says(
+        &credential.error(),
+        &["toml, line 3: ", "CREDENTIALS_DIRECTORY", "LoadCredential="],
+    );
     let folder = credential.folder.path().as_os_str().to_owned();
     let credential = credential.key_file("acquire", SECRET, 0o444);
     let config = credential.env("CREDENTIALS_DIRECTORY", folder).config();
