@@ -2,6 +2,7 @@
 
 use super::{Settings, output};
 use acquire_outbox::job::{Channel, Failure, Status};
+use acquire_outbox::store::now;
 use acquire_outbox::store::query::{Delivery, Filter};
 use anyhow::Result;
 use std::process::ExitCode;
@@ -63,5 +64,43 @@ pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
         eprintln!("no such jobs");
         return Ok(());
     }
-    output::deliveries(jobs).print()
+    let now = now();
+    let when =
+        |time: &Option<String>| time.as_deref().map_or(String::new(), |t| output::when(t, now));
+    let mut table = output::Table::new([
+        "id",
+        "channel",
+        "account",
+        "status",
+        "failure",
+        "attempts",
+        "created",
+        "next",
+        "finished",
+        "message_id",
+        "error_code",
+        "error",
+    ]);
+    for job in jobs {
+        let text = |column: &Option<String>| column.clone().unwrap_or_default();
+        let next = match job.status.as_str() {
+            "pending" => job.next_attempt_at.as_ref().or(job.send_at.as_ref()).cloned(),
+            _ => None,
+        };
+        table.row([
+            job.id.to_string(),
+            job.channel.clone(),
+            job.account.clone(),
+            job.status.clone(),
+            text(&job.failure),
+            job.attempts.to_string(),
+            output::when(&job.created_at, now),
+            when(&next),
+            when(&job.finished_at),
+            text(&job.message_id),
+            text(&job.error_code),
+            text(&job.error),
+        ]);
+    }
+    table.print()
 }

@@ -1,8 +1,6 @@
 //! How results look: a table on a terminal, tab-separated lines in a pipe, or JSON.
 
 use acquire_outbox::job::Millis;
-use acquire_outbox::store::now;
-use acquire_outbox::store::query::Delivery;
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
 use comfy_table::{ContentArrangement, presets};
@@ -46,11 +44,24 @@ impl Table {
     fn print_aligned(&self) -> Result<()> {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        let filled = self.filled();
+        let only_filled = |cells: &[String]| -> Vec<String> {
+            let cells = cells.iter().enumerate().filter(|(at, _)| filled.contains(at));
+            cells.map(|(_, cell)| cell.clone()).collect()
+        };
         if !self.header.is_empty() {
-            table.set_header(&self.header);
+            table.set_header(only_filled(&self.header));
         }
-        table.add_rows(&self.rows);
+        table.add_rows(self.rows.iter().map(|row| only_filled(row)));
         line(table.trim_fmt())
+    }
+
+    /// The columns in which some row has something; a terminal has no room for the others.
+    fn filled(&self) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
+        let has_text =
+            |at: &usize| self.rows.iter().any(|row| row.get(*at).is_some_and(|c| !c.is_empty()));
+        (0..columns).filter(|at| self.rows.is_empty() || has_text(at)).collect()
     }
 
     fn print_separated(&self) -> Result<()> {
@@ -58,50 +69,6 @@ impl Table {
         let lines: Vec<String> =
             header.into_iter().chain(&self.rows).map(|r| r.join("\t")).collect();
         line(lines.join("\n"))
-    }
-}
-
-/// A row per job; what of a time is to come stands under `next`.
-pub fn deliveries(jobs: &[Delivery]) -> Table {
-    let now = now();
-    let text = |column: &Option<String>| column.clone().unwrap_or_default();
-    let time = |column: Option<&String>| column.map(|t| when(t, now)).unwrap_or_default();
-    let mut table = Table::new([
-        "id",
-        "channel",
-        "account",
-        "status",
-        "attempts",
-        "created",
-        "next",
-        "finished",
-        "message_id",
-        "error_code",
-        "error",
-    ]);
-    for job in jobs {
-        let next = job.next_attempt_at.as_ref().or(job.send_at.as_ref());
-        table.row([
-            job.id.to_string(),
-            job.channel.clone(),
-            job.account.clone(),
-            job.failure.as_ref().map_or(job.status.clone(), |why| format!("{}: {why}", job.status)),
-            job.attempts.to_string(),
-            when(&job.created_at, now),
-            time(next.filter(|_| job.status == "pending")),
-            time(job.finished_at.as_ref()),
-            text(&job.message_id),
-            text(&job.error_code),
-            text(&job.error),
-        ]);
-    }
-    table
-}
-
-/// The same at once, where nothing is left to do about an output that cannot be written.
-pub fn print_deliveries(jobs: &[Delivery]) {
-    if let Err(e) = deliveries(jobs).print() {
-        eprintln!("{e:#}");
     }
 }
 

@@ -58,7 +58,7 @@ The fields' names in Acquire's own spelling work too: --From, --threadId.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    message: Message,
+    message: Box<Message>,
 }
 
 #[derive(Subcommand)]
