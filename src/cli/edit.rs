@@ -158,6 +158,6 @@ fn changeable(change: Change, word: &str) -> Result<Status, String> {
     let known = change.from();
     known.iter().copied().find(|status| status.as_str() == word).ok_or_else(|| {
         let words: Vec<_> = known.iter().map(|status| status.as_str()).collect();
-        format!("only a job that is {} can be changed so", words.join(", "))
+        format!("must be {}", words.join(", "))
     })
 }

@@ -131,15 +131,13 @@ struct Common {
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
-    let (channel, from_flags, common): (_, Box<dyn FnOnce() -> String + Send>, _) = match args
-        .message
-    {
-        Message::Chat { fields, common } => (Channel::Chat, Box::new(|| fields.payload()), common),
-        Message::Mail { fields, common } => (Channel::Mail, Box::new(|| fields.payload()), common),
-        Message::Sms { fields, common } => (Channel::Sms, Box::new(|| fields.payload()), common),
+    let (channel, from_flags, common) = match *args.message {
+        Message::Chat { fields, common } => (Channel::Chat, fields.payload(), common),
+        Message::Mail { fields, common } => (Channel::Mail, fields.payload(), common),
+        Message::Sms { fields, common } => (Channel::Sms, fields.payload(), common),
     };
     let payload = match common.json.as_deref() {
-        None => from_flags(),
+        None => from_flags?,
         Some("-") => standard_input()?,
         Some(text) => text.to_owned(),
     };

@@ -6,7 +6,7 @@ use acquire_outbox::lock;
 use acquire_outbox::store::query::{Count, Overview};
 use acquire_outbox::store::{Hold, HoldKind, now};
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,7 +23,28 @@ pub struct Args {
     json: bool,
 }
 
+#[derive(Serialize)]
+struct Shown<'a> {
+    database: String,
+    dispatcher: &'a Dispatcher,
+    counts: &'a [Count],
+    oldest_due_seconds: Option<i64>,
+    holds: Vec<ShownHold<'a>>,
+}
+
+/// Times are ISO 8601; a hold of the whole account has no channel.
+#[derive(Serialize)]
+struct ShownHold<'a> {
+    account: &'a str,
+    channel: Option<&'a String>,
+    kind: HoldKind,
+    reason: &'a str,
+    since: String,
+    until: Option<String>,
+}
+
 /// Whether a dispatcher works on the file, and which process it is.
+#[derive(Serialize)]
 struct Dispatcher {
     running: bool,
     pid: Option<i64>,
@@ -43,27 +64,32 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(database: &Path, dispatcher: &Dispatcher, seen: &Overview, now: Millis) -> Value {
-    let holds: Vec<Value> = seen.holds.iter().map(hold_json).collect();
-    json!({
-        "database": database.to_string_lossy(),
-        "dispatcher": { "running": dispatcher.running, "pid": dispatcher.pid },
-        "counts": seen.counts,
-        "oldest_due_seconds": seen.oldest_due.map(|due| (now - due).max(0) / 1000),
-        "holds": holds,
-    })
+fn as_json<'a>(
+    database: &Path,
+    dispatcher: &'a Dispatcher,
+    seen: &'a Overview,
+    now: Millis,
+) -> Shown<'a> {
+    Shown {
+        database: database.to_string_lossy().into_owned(),
+        dispatcher,
+        counts: &seen.counts,
+        oldest_due_seconds: seen.oldest_due.map(|due| (now - due).max(0) / 1000),
+        holds: seen.holds.iter().map(ShownHold::from).collect(),
+    }
 }
 
-/// Times as everywhere in JSON: ISO 8601. An account-wide hold has no channel.
-fn hold_json(hold: &Hold) -> Value {
-    json!({
-        "account": hold.account,
-        "channel": (!hold.channel.is_empty()).then_some(&hold.channel),
-        "kind": hold.kind.as_str(),
-        "reason": hold.reason,
-        "since": output::iso(hold.since),
-        "until": hold.until.map(output::iso),
-    })
+impl<'a> From<&'a Hold> for ShownHold<'a> {
+    fn from(hold: &'a Hold) -> Self {
+        ShownHold {
+            account: &hold.account,
+            channel: (!hold.channel.is_empty()).then_some(&hold.channel),
+            kind: hold.kind,
+            reason: &hold.reason,
+            since: output::iso(hold.since),
+            until: hold.until.map(output::iso),
+        }
+    }
 }
 
 fn print(database: &Path, dispatcher: &Dispatcher, seen: &Overview, now: Millis) -> Result<()> {

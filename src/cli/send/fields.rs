@@ -1,18 +1,8 @@
 //! The payload's fields as flags, and how they become the JSON object of the row.
 
+use anyhow::{Result, anyhow};
 use clap::ArgAction;
 use serde_json::{Map, Value};
-
-/// Text that is a JSON value: what has no flag of its own shape.
-#[derive(Clone)]
-pub struct Json(Value);
-
-fn json(text: &str) -> Result<Json, String> {
-    serde_json::from_str(text).map(Json).map_err(|e| {
-        // No part of the text: an error is logged, the text is people's words.
-        format!("not JSON at line {}, column {}", e.line(), e.column())
-    })
-}
 
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
@@ -36,8 +26,8 @@ pub struct Chat {
     #[arg(long, alias = "contactId", value_name = "ID", required_if_eq("user_type", "contact"))]
     contact_id: Option<i64>,
     /// More fields for the request's body, a JSON object
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    extra: Option<Json>,
+    #[arg(long, value_name = "JSON")]
+    extra: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -72,14 +62,14 @@ pub struct Mail {
     #[arg(long, alias = "textBody", value_name = "TEXT", allow_hyphen_values = true)]
     text_body: Option<String>,
     /// Attachments as Acquire has them: a JSON array of objects
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    attachments: Option<Json>,
+    #[arg(long, value_name = "JSON")]
+    attachments: Option<String>,
     /// message, which is the default
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// More fields for the request's body, a JSON object
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    extra: Option<Json>,
+    #[arg(long, value_name = "JSON")]
+    extra: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -126,28 +116,28 @@ pub struct Sms {
     #[arg(long, alias = "msgType", value_name = "TYPE")]
     msg_type: Option<String>,
     /// More fields for the request's body, a JSON object
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    extra: Option<Json>,
+    #[arg(long, value_name = "JSON")]
+    extra: Option<String>,
 }
 
 impl Chat {
-    pub fn payload(self) -> String {
-        Object::default()
+    pub fn payload(self) -> Result<String> {
+        let object = Object::default()
             .set("caseId", self.case_id)
             .set("message", self.message)
             .set("type", self.kind)
             .set("translateLangKey", self.translate_lang_key)
             .set("userType", self.user_type)
             .set("contactId", self.contact_id)
-            .set("extra", self.extra.map(|json| json.0))
-            .text()
+            .set("extra", json("--extra", self.extra)?);
+        Ok(object.text())
     }
 }
 
 impl Mail {
-    pub fn payload(self) -> String {
+    pub fn payload(self) -> Result<String> {
         let list = |addresses: Vec<String>| (!addresses.is_empty()).then_some(addresses);
-        Object::default()
+        let object = Object::default()
             .set("caseId", self.case_id)
             .set("contactId", self.contact_id)
             .set("from", self.from)
@@ -157,16 +147,16 @@ impl Mail {
             .set("subject", self.subject)
             .set("htmlBody", self.html_body)
             .set("textBody", self.text_body)
-            .set("attachments", self.attachments.map(|json| json.0))
+            .set("attachments", json("--attachments", self.attachments)?)
             .set("type", self.kind)
-            .set("extra", self.extra.map(|json| json.0))
-            .text()
+            .set("extra", json("--extra", self.extra)?);
+        Ok(object.text())
     }
 }
 
 impl Sms {
-    pub fn payload(self) -> String {
-        Object::default()
+    pub fn payload(self) -> Result<String> {
+        let object = Object::default()
             .set("From", self.from)
             .set("To", self.to)
             .set("Body", self.body)
@@ -180,8 +170,8 @@ impl Sms {
             .set("isMultiChannel", self.is_multi_channel)
             .set("markValue", self.mark_value)
             .set("msgType", self.msg_type)
-            .set("extra", self.extra.map(|json| json.0))
-            .text()
+            .set("extra", json("--extra", self.extra)?);
+        Ok(object.text())
     }
 }
 
@@ -200,4 +190,17 @@ impl Object {
     fn text(self) -> String {
         Value::Object(self.0).to_string()
     }
+}
+
+/// A value of another shape than text or number. Not by clap: its errors quote the value, and
+/// this one is people's words.
+fn json(flag: &str, text: Option<String>) -> Result<Option<Value>> {
+    let Some(text) = text else { return Ok(None) };
+    let value = serde_json::from_str(&text).map_err(|e| {
+        let (line, column) = (e.line(), e.column());
+        anyhow!(
+            "{flag}: must be JSON, the text breaks off being that at line {line}, column {column}"
+        )
+    })?;
+    Ok(Some(value))
 }
