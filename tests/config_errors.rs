@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use support::{Finished, KEY, Outbox, Program, Server, never_shows};
 use tempfile::TempDir;
@@ -71,8 +72,8 @@ fn an_account_without_a_key_or_an_address_is_named() {
     assert_wrong(&format!("{account}{key}"), &["support", "account_id"]);
     let missing = format!("{account}{id}api_key_file = \"no-such-file\"\n");
     assert_wrong(&missing, &["no-such-file"]);
-    let unset = format!("{account}{id}api_key_env = \"NO_SUCH_VARIABLE\"\n");
-    assert_wrong(&unset, &["NO_SUCH_VARIABLE"]);
+    let unset = format!("{account}{id}api_key_env = \"NO_SUCH_API_KEY\"\n");
+    assert_wrong(&unset, &["NO_SUCH_API_KEY"]);
 }
 
 #[test]
@@ -116,6 +117,23 @@ fn nothing_configured_says_what_to_set() {
     let folder = TempDir::new().unwrap();
     let finished = Program::in_folder(folder.path()).run(&["run"]).expect(78);
     assert!(finished.stderr.contains("ACQUIRE_"), "{finished:?}");
+}
+
+#[test]
+fn a_key_file_that_everyone_can_read_is_told_with_the_command_that_mends_it() {
+    let (server, folder) = (Server::start(), TempDir::new().unwrap());
+    let key = folder.path().join("key");
+    fs::write(&key, KEY).unwrap();
+    let program = Program::in_folder(folder.path())
+        .env("ACQUIRE_API_KEY_FILE", key.to_str().unwrap())
+        .env("ACQUIRE_BASE_URL", server.base_url());
+    let said = |mode| {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        program.run(&["run", "--until-empty"]).expect(0).stderr
+    };
+    let mend = format!("chmod o-r {}", key.display());
+    assert!(said(0o644).contains(&mend));
+    assert!(!said(0o640).contains(&mend));
 }
 
 /// Sends one job with whatever configuration the program finds.

@@ -1,7 +1,7 @@
 //! The schema by itself, without a dispatcher: in the SQLite that the program brings, and in
 //! 3.26, the oldest one that a producer may have.
 
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

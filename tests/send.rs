@@ -166,7 +166,7 @@ fn send_refuses_what_the_daemon_would_refuse_and_inserts_nothing() {
         (&["send", "chat", "--json", r#"{"message":"x"}"#], "caseId"),
         (&["send", "chat", "--json", "{nonsense"], "JSON"),
         (&["send", "chat", "--message", "x"], "case"),
-        (&["send", "chat", "--case-id", "1", "--message", "x", "--send-at", "soon"], "soon"),
+        (&["send", "chat", "--case-id", "1", "--message", "x", "--send-at", "soon"], "send_at"),
         (&["send", "chat", "--case-id", "1", "--message", "x", "--priority", "10"], "priority"),
         (&["send", "chat", "--case-id", "1", "--message", "x", "--account", "nobody"], "nobody"),
     ];

@@ -17,7 +17,10 @@ use tokio::sync::oneshot;
 #[derive(clap::Args)]
 #[command(after_help = "\
 It takes some seconds, needs no account, and sends nothing to anybody: a stand-in for Acquire runs
-inside. The database stays in a temporary folder, for you to look at.")]
+inside. The database stays in a temporary folder, for you to look at.
+
+Example:
+  acquire-outbox demo")]
 pub struct Args {}
 
 /// What the demo's producers execute: plain SQL, as any program would.
@@ -121,7 +124,9 @@ fn sentence(job: &Delivery) -> String {
             let id = job.message_id.as_deref().unwrap_or("unknown");
             format!("sent: message {id}, attempt {}", job.attempts)
         }
-        ("failed", ..) => format!("failed ({}): {}", job.failure.as_deref().unwrap_or("?"), error()),
+        ("failed", ..) => {
+            format!("failed ({}): {}", job.failure.as_deref().unwrap_or("?"), error())
+        }
         ("pending", Some(at), _) => format!("again at {at}: {}", error()),
         ("pending", None, Some(at)) => format!("scheduled for {at}"),
         (status, ..) => status.to_owned(),

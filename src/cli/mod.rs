@@ -54,6 +54,10 @@ pub struct Settings {
 #[derive(Subcommand)]
 enum Command {
     /// Create the database, or add the outbox to an application's own, or migrate it
+    #[command(after_help = "\
+Examples:
+  acquire-outbox init
+  acquire-outbox init --database /var/lib/shop/shop.db     beside the application's own tables")]
     Init,
     /// The daemon: claim, send, record
     Run(run::Args),

@@ -7,12 +7,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use tracing::warn;
 
 use super::Env;
 use super::error::{ConfigError, Place};
 
 /// Far more than any key: a wrong path shall not fill the memory.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
+
+/// A name this short is the name of something, and may be shown.
+const SURELY_NO_KEY: usize = 12;
 
 /// Where the key is, not yet read. It is no `Debug`: a key may stand where a name should.
 pub(super) struct KeySource {
@@ -63,7 +67,9 @@ impl KeySource {
             }
             KeyKind::Variable(name) => super::variable(env, name)
                 .ok_or_else(|| {
-                    self.invalid("the environment variable named here is not set, or empty")
+                    let known = name.len() <= SURELY_NO_KEY || name.contains("API_KEY");
+                    let name = if known { name } else { "named here" };
+                    self.invalid(format!("the environment variable {name} is not set, or empty"))
                 })?
                 .into_encoded_bytes(),
             KeyKind::Itself(key) => key.clone().into_encoded_bytes(),
@@ -81,16 +87,17 @@ impl KeySource {
     }
 
     fn read_file(&self, path: &Path, readers: Readers) -> Result<Vec<u8>, ConfigError> {
-        // No path here: as long as nothing opens, it may be a key in the wrong place.
-        let unreadable =
-            |error: std::io::Error| self.invalid(format!("cannot read the key file: {error}"));
+        // As long as nothing opens, a long name may be a key in the wrong place.
+        let name = path.file_name().filter(|name| name.len() <= SURELY_NO_KEY);
+        let named = name.map_or(String::new(), |_| format!(" {}", path.display()));
+        let unreadable = |error: std::io::Error| {
+            self.invalid(format!("cannot read the key file{named}: {error}"))
+        };
         let file = File::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode();
         if readers == Readers::NotOthers && mode & 0o004 != 0 {
             let path = path.display();
-            return Err(self.invalid(format!(
-                "every user of this machine can read the key file; run: chmod o-r {path}"
-            )));
+            warn!("every user of this machine can read the key file; run: chmod o-r {path}");
         }
         let mut key = Vec::new();
         file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut key).map_err(unreadable)?;

@@ -149,14 +149,6 @@ fn no_debug_shows_a_key() {
 }
 
 #[test]
-fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_mends_it() {
-    let account = "[accounts.default]\naccount_id = \"acme\"\napi_key_file = \"key\"";
-    let setup = Setup::new(account).key_file("key", SECRET, 0o644);
-    let command = format!("chmod o-r {}", setup.path("key").display());
-    assert_says(&setup.error(), &["toml, line 3: `accounts.default.api_key_file`", &command]);
-}
-
-#[test]
 fn a_key_that_is_missing_empty_or_no_header_value_is_refused() {
     assert_says(&Setup::new(ACCOUNT).env("KEY", "").error(), &["api_key_env`", "not set"]);
     assert_says(&Setup::new(ACCOUNT).env("KEY", " \n").error(), &["api_key_env`", "is empty"]);
