@@ -9,7 +9,7 @@ use acquire_outbox::store::edit::{GivenTime, Inserted, NewJob};
 use acquire_outbox::store::query::Delivery;
 use acquire_outbox::store::{Store, StoreError, now};
 use acquire_outbox::{lock, payload};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use std::io::Read;
 use std::process::ExitCode;
@@ -143,10 +143,12 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     };
     // The daemon would refuse it later; here its producer is still there to read why.
     payload::parse(channel, &payload)?;
+    require_account(settings, &common.account)?;
 
     let mut store = settings.open().await?;
     let (wait, timeout) = (common.wait, common.timeout);
-    let inserted = store.insert(&common.job(channel, payload)).await.map_err(plain_refusal)?;
+    let job = common.job(channel, payload);
+    let inserted = store.insert(&job).await.map_err(|e| refusal(e, &job))?;
     output::line(inserted.id().to_string())?;
     if let Inserted::Existing(id) = inserted {
         eprintln!("job {id} has this idempotency key already; nothing was inserted");
@@ -171,18 +173,32 @@ impl Common {
     }
 }
 
+/// Where there is a configuration with accounts: a producer's machine may have none, nor the key.
+fn require_account(settings: &Settings, account: &str) -> Result<()> {
+    let Ok(config) = settings.load() else { return Ok(()) };
+    if config.accounts.contains_key(account) {
+        return Ok(());
+    }
+    let known: Vec<_> = config.accounts.keys().map(String::as_str).collect();
+    bail!("account `{account}` is not configured; name one of {} with --account", known.join(", "))
+}
+
 fn standard_input() -> Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read the standard input")?;
     Ok(text)
 }
 
-/// A trigger's sentence by itself.
-fn plain_refusal(error: StoreError) -> anyhow::Error {
-    match error.trigger_sentence() {
-        Some(sentence) => anyhow!(sentence),
-        None => error.into(),
+/// A trigger's sentence by itself, with the time that it means.
+fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
+    let Some(sentence) = error.trigger_sentence() else { return error.into() };
+    let times = [("outbox.send_at: ", &job.send_at), ("outbox.expires_at: ", &job.expires_at)];
+    for (column, time) in times {
+        if let (true, Some(time)) = (sentence.starts_with(column), time) {
+            return anyhow!("{sentence}; it was {time}");
+        }
     }
+    anyhow!(sentence)
 }
 
 /// `+10m` from now, Unix milliseconds, or text for SQLite.

@@ -5,6 +5,7 @@ use super::query::Filter;
 use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
 use sqlx::{Connection, QueryBuilder};
+use std::fmt;
 
 /// The most jobs that one transaction changes: short, so that no producer waits long.
 pub const BATCH: usize = 500;
@@ -15,6 +16,15 @@ pub enum GivenTime {
     Millis(Millis),
     /// Any text that SQLite's date functions read.
     Text(String),
+}
+
+impl fmt::Display for GivenTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GivenTime::Millis(millis) => write!(f, "{millis}"),
+            GivenTime::Text(text) => write!(f, "{text:?}"),
+        }
+    }
 }
 
 /// The columns that a producer writes.
@@ -186,5 +196,77 @@ impl StoreError {
         const SQLITE_CONSTRAINT_TRIGGER: &str = "1811";
         let StoreError::Sql(sqlx::Error::Database(e)) = self else { return None };
         (e.code().as_deref() == Some(SQLITE_CONSTRAINT_TRIGGER)).then(|| e.message().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::query::Filter;
+
+    fn chat(case: i64) -> NewJob {
+        NewJob {
+            channel: Channel::Chat,
+            payload: format!(r#"{{"caseId": {case}, "message": "hi"}}"#),
+            account: "default".to_owned(),
+            idempotency_key: None,
+            ordering_key: None,
+            priority: 0,
+            send_at: None,
+            expires_at: None,
+            max_attempts: None,
+            source: None,
+        }
+    }
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_gives_the_job_that_has_it() {
+        let (_folder, mut store) = store().await;
+        let job = NewJob { idempotency_key: Some("k".to_owned()), ..chat(1) };
+        assert_eq!(store.insert(&job).await.unwrap(), Inserted::New(1));
+        assert_eq!(store.insert(&job).await.unwrap(), Inserted::Existing(1));
+    }
+
+    #[tokio::test]
+    async fn a_refused_insert_has_the_triggers_sentence() {
+        let (_folder, mut store) = store().await;
+        let job = NewJob { send_at: Some(GivenTime::Text("soon".to_owned())), ..chat(1) };
+        let refused = store.insert(&job).await.unwrap_err();
+        assert!(refused.trigger_sentence().unwrap().starts_with("outbox.send_at: must be"));
+        assert_eq!(StoreError::Superseded.trigger_sentence(), None);
+    }
+
+    #[tokio::test]
+    async fn what_one_id_is_refused_leaves_the_others_changed() {
+        let (_folder, mut store) = store().await;
+        for case in 1..=3 {
+            store.insert(&chat(case)).await.unwrap();
+        }
+        let refused = store.change(Change::Cancel, &[1, 7, 3]).await.unwrap();
+        assert_eq!(refused.iter().map(|job| job.id).collect::<Vec<_>>(), [7]);
+        let again = store.change(Change::Cancel, &[1]).await.unwrap();
+        assert_eq!(again[0].sentence, "is cancelled already");
+        let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
+        assert_eq!(store.ids_after(&pending, 0).await.unwrap(), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_filter_counts_the_jobs_alone_that_still_pass() {
+        let (_folder, mut store) = store().await;
+        // One lane: each cancellation makes its trigger move the next one up.
+        for _ in 0..4 {
+            store.insert(&chat(1)).await.unwrap();
+        }
+        let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
+        let ids = store.ids_after(&pending, i64::MIN).await.unwrap();
+        store.change(Change::Cancel, &[2]).await.unwrap();
+        assert_eq!(store.change_where(Change::Cancel, &pending, &ids).await.unwrap(), 3);
+        assert!(store.ids_after(&pending, i64::MIN).await.unwrap().is_empty());
     }
 }

@@ -260,3 +260,54 @@ fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
         jobs: row.try_get(3)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::now;
+
+    async fn store(inserts: &str) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        store.plain_sql(inserts).await.unwrap();
+        (folder, store)
+    }
+
+    fn chat(case: i64, send_at: &str) -> String {
+        format!(
+            "INSERT INTO outbox (channel, payload, send_at)
+             VALUES ('chat', '{{\"caseId\": {case}, \"message\": \"hi\"}}', {send_at});"
+        )
+    }
+
+    #[tokio::test]
+    async fn the_story_of_a_parked_job_names_who_goes_before_it() {
+        let three = chat(1, "NULL").repeat(3);
+        let (_folder, mut store) = store(&three).await;
+        let story = store.story(3).await.unwrap().unwrap();
+        let ahead = story.ahead.unwrap();
+        assert_eq!((ahead.holder, ahead.holder_status.as_str(), ahead.jobs), (1, "pending", 2));
+        assert_eq!(story.job.payload_fields, r#"["caseId","message"]"#);
+        assert_eq!(store.story(1).await.unwrap().unwrap().ahead, None);
+        assert_eq!(store.story(4).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn every_state_is_counted_once() {
+        let jobs = [chat(1, "NULL").repeat(2), chat(2, "datetime('now', '+1 day')")].concat();
+        let (_folder, mut store) = store(&jobs).await;
+        store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 1").await.unwrap();
+        let seen = store.overview(now()).await.unwrap();
+        let counts: Vec<_> = seen.counts.iter().map(|c| (c.status.as_str(), c.count)).collect();
+        assert_eq!(counts, [("cancelled", 1), ("pending", 2)]);
+    }
+
+    #[tokio::test]
+    async fn a_job_for_later_is_not_due() {
+        let (_folder, mut store) = store(&chat(1, "datetime('now', '+1 day')")).await;
+        assert_eq!(store.overview(now()).await.unwrap().oldest_due, None);
+        store.plain_sql(&chat(1, "datetime('now', '-90 seconds')")).await.unwrap();
+        let age = now() - store.overview(now()).await.unwrap().oldest_due.unwrap();
+        assert!((89_000..120_000).contains(&age), "{age}");
+    }
+}

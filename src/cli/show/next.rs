@@ -108,3 +108,97 @@ fn uncertain(id: i64) -> String {
 fn at(time: Millis, now: Millis) -> String {
     format!("{} ({})", iso(time), relative(time, now))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use acquire_outbox::store::query::Delivery;
+
+    const NOW: Millis = 1_764_000_000_000;
+
+    fn story(status: &str, wait: &str) -> Story {
+        let delivery = Delivery {
+            id: 7,
+            channel: "chat".to_owned(),
+            account: "default".to_owned(),
+            source: None,
+            idempotency_key: None,
+            status: status.to_owned(),
+            attempts: 2,
+            message_id: None,
+            failure: None,
+            error_code: Some("http_503".to_owned()),
+            error: Some("down".to_owned()),
+            created_at: iso(NOW),
+            send_at: None,
+            next_attempt_at: None,
+            finished_at: None,
+        };
+        let job = Detail {
+            delivery,
+            payload_bytes: 2,
+            payload_fields: "[]".to_owned(),
+            receipt: None,
+            priority: 0,
+            ordering_key: None,
+            max_attempts: None,
+            expires: None,
+            wait: Some(wait.to_owned()),
+            due: Some(NOW + 3_600_000),
+            retry: Some(NOW + 12_000),
+            updated: Some(NOW - 5_000),
+        };
+        Story { job, history: vec![], ahead: None, holds: vec![] }
+    }
+
+    fn running(story: &Story) -> String {
+        sentence(story, true, NOW).unwrap()
+    }
+
+    #[test]
+    fn a_time_that_is_waited_for_is_named() {
+        let scheduled = running(&story("pending", "scheduled"));
+        assert_eq!(scheduled, "scheduled for 2025-11-24T17:00:00.000Z (in 1h)");
+        let backoff = running(&story("pending", "backoff"));
+        assert_eq!(backoff, "retry at 2025-11-24T16:00:12.000Z (in 12s), after http_503: down");
+    }
+
+    #[test]
+    fn a_parked_job_names_the_one_before_it() {
+        let mut parked = story("pending", "parked");
+        let holder_status = "sending".to_owned();
+        parked.ahead = Some(Ahead { holder: 3, holder_status, holder_retry: None, jobs: 2 });
+        let sentence = running(&parked);
+        assert_eq!(
+            sentence,
+            "behind job 3 of its ordering key, which is sending, 2 jobs ahead in all"
+        );
+    }
+
+    #[test]
+    fn a_hold_is_told_with_its_end_while_its_dispatcher_runs() {
+        let mut held = story("pending", "ready");
+        assert_eq!(running(&held), "ready, and waits its turn");
+        held.holds = vec![Hold {
+            account: "default".to_owned(),
+            channel: String::new(),
+            kind: HoldKind::Refused,
+            reason: "http_401: no".to_owned(),
+            since: NOW,
+            until: Some(NOW + 1_000),
+        }];
+        let sentence_held = running(&held);
+        assert!(sentence_held.contains("refuses the account default: http_401: no"));
+        assert!(sentence_held.ends_with("2025-11-24T16:00:01.000Z (in 1s)"), "{sentence_held}");
+        assert_eq!(sentence(&held, false, NOW).unwrap(), format!("ready; {NO_DISPATCHER}"));
+    }
+
+    #[test]
+    fn what_has_ended_waits_for_nothing() {
+        for status in ["sent", "failed", "cancelled"] {
+            assert_eq!(sentence(&story(status, ""), true, NOW), None);
+        }
+        assert!(running(&story("uncertain", "")).contains("acquire-outbox retry 7"));
+        assert!(sentence(&story("sending", ""), false, NOW).unwrap().contains("on_uncertain"));
+    }
+}
