@@ -62,7 +62,7 @@ Examples:
     /// The daemon: claim, send, record
     Run(run::Args),
     /// Insert one job
-    Send(send::Args),
+    Send(Box<send::Args>),
     /// Counts by channel and state, and what holds jobs back
     Status(status::Args),
     /// Jobs, newest first
@@ -87,7 +87,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Init => init::run(&settings).await,
         Command::Run(args) => run::run(&settings, args).await,
-        Command::Send(args) => send::run(&settings, args).await,
+        Command::Send(args) => send::run(&settings, *args).await,
         Command::Status(args) => status::run(&settings, args).await,
         Command::List(args) => list::run(&settings, args).await,
         Command::Show(args) => show::run(&settings, args).await,
