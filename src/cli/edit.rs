@@ -29,6 +29,7 @@ A job that is being sent cannot be cancelled. In SQL:
 
 #[derive(clap::Args)]
 #[command(after_help = RETRY_EXAMPLES)]
+#[command(override_usage = "acquire-outbox retry ID...\n       acquire-outbox retry FILTERS")]
 #[group(id = "which_to_retry", required = true, multiple = true)]
 pub struct RetryArgs {
     /// The jobs, by id
@@ -56,6 +57,7 @@ pub struct RetryArgs {
 
 #[derive(clap::Args)]
 #[command(after_help = CANCEL_EXAMPLES)]
+#[command(override_usage = "acquire-outbox cancel ID...\n       acquire-outbox cancel FILTERS")]
 #[group(id = "which_to_cancel", required = true, multiple = true)]
 pub struct CancelArgs {
     /// The jobs, by id

@@ -58,7 +58,7 @@ The fields' names in Acquire's own spelling work too: --From, --threadId.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    message: Box<Message>,
+    message: Message,
 }
 
 #[derive(Subcommand)]
@@ -91,47 +91,48 @@ enum Message {
 }
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Job")]
 struct Common {
     /// The whole payload as one JSON object, or - to read it from the standard input
-    #[arg(long, value_name = "JSON", help_heading = "Job")]
+    #[arg(long, value_name = "JSON", help_heading = "Message")]
     json: Option<String>,
     /// The configured account that sends it
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_ACCOUNT, help_heading = "Job")]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_ACCOUNT)]
     account: String,
     /// Your own id of the message: the same key twice is one message
-    #[arg(long, value_name = "KEY", help_heading = "Job")]
+    #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Jobs with one key go out in order [default: the case]; '' for no order
-    #[arg(long, value_name = "KEY", help_heading = "Job")]
+    #[arg(long, value_name = "KEY")]
     ordering_key: Option<String>,
     /// 0 to 9, higher first
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Job")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(i64).range(0..=9))]
     priority: i64,
     /// Not before: +10m, or '2026-11-22T09:00:00+02:00' (UTC where no offset is given)
-    #[arg(long, value_name = "TIME", value_parser = given_time, help_heading = "Job")]
+    #[arg(long, value_name = "TIME", value_parser = given_time)]
     send_at: Option<GivenTime>,
     /// Not after: then it fails as expired, unsent
-    #[arg(long, value_name = "TIME", value_parser = given_time, help_heading = "Job")]
+    #[arg(long, value_name = "TIME", value_parser = given_time)]
     expires_at: Option<GivenTime>,
     /// Attempts before it fails, over the configured number
-    #[arg(long, value_name = "N", help_heading = "Job")]
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     max_attempts: Option<i64>,
     /// A label of yours, for filters and metrics
-    #[arg(long, value_name = "LABEL", help_heading = "Job")]
+    #[arg(long, value_name = "LABEL")]
     source: Option<String>,
     /// Wait for the outcome; exit status 0 only when it was sent
-    #[arg(long, help_heading = "Job")]
+    #[arg(long)]
     wait: bool,
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "60s", requires = "wait")]
-    #[arg(value_parser = humantime::parse_duration, help_heading = "Job")]
+    #[arg(value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
-    let (channel, from_flags, common) = match *args.message {
+    let (channel, from_flags, common) = match args.message {
         Message::Chat { fields, common } => (Channel::Chat, fields.payload(), common),
         Message::Mail { fields, common } => (Channel::Mail, fields.payload(), common),
         Message::Sms { fields, common } => (Channel::Sms, fields.payload(), common),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
+#[command(next_help_heading = "Message")]
 pub struct Chat {
     /// The case to write to
     #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
@@ -32,6 +33,7 @@ pub struct Chat {
 
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
+#[command(next_help_heading = "Message")]
 pub struct Mail {
     /// The case to write to
     #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
@@ -74,6 +76,7 @@ pub struct Mail {
 
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
+#[command(next_help_heading = "Message")]
 pub struct Sms {
     /// The sender's number with its country code: +12513188609
     #[arg(long, alias = "From", value_name = "NUMBER", required_unless_present = "json")]
