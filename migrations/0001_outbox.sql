@@ -54,7 +54,8 @@ CREATE INDEX outbox_parked ON outbox (lane, due_at) WHERE wait = 'parked';
 CREATE INDEX outbox_lane_scheduled ON outbox (lane, due_at) WHERE wait = 'scheduled' AND lane IS NOT NULL;
 -- What a dead dispatcher left on the wire.
 CREATE INDEX outbox_claimed ON outbox (claimed_by) WHERE claimed_by IS NOT NULL;
--- Counts and retention.
+-- Counts and retention; what waits for a person is not finished.
+CREATE INDEX outbox_uncertain ON outbox (channel) WHERE status = 'uncertain';
 CREATE INDEX outbox_finished ON outbox (status, channel, finished_at) WHERE finished_at IS NOT NULL;
 
 -- One row per request. History outlives a re-drive and goes with its job.

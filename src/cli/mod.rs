@@ -44,10 +44,10 @@ Log level: ACQUIRE_OUTBOX_LOG=debug";
 pub struct Settings {
     /// Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then
     /// /etc/acquire-outbox/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
     /// The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     database: Option<PathBuf>,
 }
 
