@@ -22,8 +22,11 @@ use tracing::{debug, error, info, warn};
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
-/// After a file event: how long a commit is looked for, and how long without a pause.
+/// After a file event: how long its commit is looked for, and how long without a pause.
 const ALERT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(5));
+/// After a commit of our own: how often, and how long apart, it is looked for one whose event
+/// was taken for ours.
+const AFTER_OWN: (u32, Duration) = (3, Duration::from_millis(2));
 /// The pause after a failed transaction, doubled from the first to the second.
 const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long the last results may take to be recorded, once nothing is on the wire any more.
@@ -57,10 +60,19 @@ pub struct Dispatcher {
     results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
     report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
     stop: watch::Sender<Stop>,
-    /// The log was written to at this time, and the commit has not been seen.
-    alert: Option<Instant>,
+    alert: Alert,
     trouble: Option<Trouble>,
     next_upkeep: Instant,
+}
+
+/// Whether there is reason to look for a commit that cannot be read yet.
+#[derive(Debug, Clone, Copy)]
+enum Alert {
+    None,
+    /// The log was written to at this time, and the commit has not been seen.
+    Written(Instant),
+    /// We wrote ourselves; so many looks are left.
+    Own(u32),
 }
 
 /// The database cannot be used just now: nothing is claimed, results wait in memory.
@@ -85,7 +97,7 @@ impl Dispatcher {
             results,
             report,
             stop: watch::Sender::new(Stop::No),
-            alert: None,
+            alert: Alert::None,
             trouble: None,
             next_upkeep: Instant::now(),
         }
@@ -106,7 +118,7 @@ impl Dispatcher {
         tokio::pin!(shutdown);
         self.resume_holds().await?;
         loop {
-            let more = match self.turn().await {
+            let more = match self.turn(wake).await {
                 Ok(more) => {
                     self.end_trouble();
                     more
@@ -124,7 +136,7 @@ impl Dispatcher {
                 Some(result) = self.results.recv() => self.ended(result),
                 () = std::future::ready(()), if more => {}
                 () = look_pause(self.alert) => self.look().await,
-                () = wake.changed() => self.alert = Some(Instant::now()),
+                () = wake.changed() => self.alert = Alert::Written(Instant::now()),
                 () = sleep_until(idle_until) => self.look().await,
             }
             while let Ok(result) = self.results.try_recv() {
@@ -135,7 +147,7 @@ impl Dispatcher {
     }
 
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
-    async fn turn(&mut self) -> Result<bool, StoreError> {
+    async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
                 return Ok(false);
@@ -144,6 +156,10 @@ impl Dispatcher {
         }
         self.routes.release(Instant::now());
         let cycled = self.cycle().await?;
+        if cycled {
+            wake.clear();
+            self.alert = Alert::Own(AFTER_OWN.0);
+        }
         let failed = self.fail_unknown_accounts().await?;
         self.show_holds().await?;
         self.upkeep().await?;
@@ -320,14 +336,16 @@ impl Dispatcher {
                 self.note_trouble(&e);
             }
         }
-        if self.alert.is_some_and(|since| since.elapsed() > ALERT.0) {
-            self.alert = None;
-        }
+        self.alert = match self.alert {
+            Alert::Written(since) if since.elapsed() <= ALERT.0 => self.alert,
+            Alert::Own(left @ 2..) => Alert::Own(left - 1),
+            _ => Alert::None,
+        };
     }
 
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
-            self.alert = None;
+            self.alert = Alert::None;
             self.routes.stir();
         }
         self.agenda = agenda;
@@ -459,11 +477,12 @@ pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
     }
 }
 
-/// The pause between two looks for a commit that was announced at `alert`.
-async fn look_pause(alert: Option<Instant>) {
+/// The pause before the next look for a commit; without an alert, for ever.
+async fn look_pause(alert: Alert) {
     match alert {
-        None => std::future::pending().await,
-        Some(since) if since.elapsed() < ALERT.1 => tokio::task::yield_now().await,
-        Some(_) => sleep(Duration::from_millis(1)).await,
+        Alert::None => std::future::pending().await,
+        Alert::Own(_) => sleep(AFTER_OWN.1).await,
+        Alert::Written(since) if since.elapsed() < ALERT.1 => tokio::task::yield_now().await,
+        Alert::Written(_) => sleep(Duration::from_millis(1)).await,
     }
 }

@@ -4,7 +4,7 @@
 //! event comes before the commit can be read, so it is a reason to look for a while, not a fact.
 //! The file is watched by its path: opening and closing it would drop SQLite's locks.
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use inotify::{EventStream, Inotify, WatchMask};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,18 @@ impl Wake {
         let inotify = Inotify::init()?;
         inotify.watches().add(wal, WatchMask::MODIFY)?;
         inotify.into_event_stream(vec![0; BUFFER_BYTES])
+    }
+
+    /// Forgets what has been told so far. Right after a commit of our own that is our own writes,
+    /// and others' that our transaction has already seen: nobody else writes while we hold the lock.
+    pub fn clear(&mut self) {
+        while let Some(events) = &mut self.events {
+            match events.next().now_or_never() {
+                Some(Some(Ok(_))) => {}
+                Some(_) => self.events = None,
+                None => return,
+            }
+        }
     }
 
     /// Resolves when the log has been written to since the last call, our own writes included:

@@ -56,7 +56,9 @@ pub struct CycleYield {
     pub agenda: Agenda,
 }
 
+// Materialized: json_each writes an element out as text each time that its `value` is named.
 const RECORD: &str = "\
+WITH ended AS MATERIALIZED (SELECT value AS j FROM json_each(?1))
 UPDATE outbox SET
     status = j.status, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
     claimed_by = NULL, attempts = j.attempts, next_attempt_at = j.next_attempt_at,
@@ -65,19 +67,20 @@ UPDATE outbox SET
     error_code = CASE j.status WHEN 'pending' THEN ifnull(j.error_code, outbox.error_code) ELSE j.error_code END,
     error = CASE j.status WHEN 'pending' THEN ifnull(j.error, outbox.error) ELSE j.error END,
     finished_at = j.finished_at, updated_at = j.updated_at
-FROM (SELECT value->>0 AS id, value->>1 AS fence_attempts, value->>2 AS fence_claim, value->>3 AS status,
-             value->>4 AS wait, value->>5 AS next_attempt_at, value->>6 AS attempts, value->>7 AS unspent,
-             value->>8 AS uncertain_attempts, value->>9 AS budget_from, value->>10 AS message_id,
-             value->>11 AS receipt, value->>12 AS failure, value->>13 AS error_code, value->>14 AS error,
-             value->>15 AS finished_at, value->>16 AS updated_at
-      FROM json_each(?1)) AS j
+FROM (SELECT j->>0 AS id, j->>1 AS fence_attempts, j->>2 AS fence_claim, j->>3 AS status,
+             j->>4 AS wait, j->>5 AS next_attempt_at, j->>6 AS attempts, j->>7 AS unspent,
+             j->>8 AS uncertain_attempts, j->>9 AS budget_from, j->>10 AS message_id,
+             j->>11 AS receipt, j->>12 AS failure, j->>13 AS error_code, j->>14 AS error,
+             j->>15 AS finished_at, j->>16 AS updated_at
+      FROM ended) AS j
 WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by = j.fence_claim
   AND outbox.attempts = j.fence_attempts
 RETURNING 'recorded', outbox.id;
+WITH ended AS MATERIALIZED (SELECT value AS j FROM json_each(?1))
 INSERT OR IGNORE INTO outbox_attempts
     (job_id, attempt, started_at, duration_ms, outcome, http_status, error_code, error)
-SELECT value->>0, value->>1, value->>17, value->>18, value->>19, value->>20, value->>13, value->>14
-FROM json_each(?1) WHERE value->>19 IS NOT NULL;
+SELECT j->>0, j->>1, j->>17, j->>18, j->>19, j->>20, j->>13, j->>14
+FROM ended WHERE j->>19 IS NOT NULL;
 ";
 
 /// One element of RECORD's JSON array; its order is the SQL's.
@@ -146,17 +149,19 @@ fn record_json(ended: &[Ended]) -> String {
     serde_json::to_string(&rows).expect("rows of texts and numbers are always JSON")
 }
 
+// `LIMIT ?` alone makes SQLite prepare its statement anew for each value bound; `? + 0` does not.
+
 // What has fallen due. A scheduled job with a lane takes its place there (trigger outbox_due).
 const DUE: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
     error = 'expires_at passed before the message was sent'
 WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < ?2
-             ORDER BY expires_at LIMIT ?3);
+             ORDER BY expires_at LIMIT ?3 + 0);
 UPDATE outbox SET wait = 'ready'
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?2
-             ORDER BY next_attempt_at LIMIT ?3);
+             ORDER BY next_attempt_at LIMIT ?3 + 0);
 UPDATE outbox SET wait = CASE WHEN lane IS NULL THEN 'ready' ELSE 'parked' END
-WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?2 ORDER BY due_at LIMIT ?3);
+WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?2 ORDER BY due_at LIMIT ?3 + 0);
 ";
 
 /// The claim of every route with room, as one UPDATE. `epoch` fences it: a dispatcher that has
@@ -175,7 +180,7 @@ WHERE (SELECT epoch FROM outbox_dispatcher) = ?4 AND status = 'pending' AND id I
         let _ = writeln!(
             sql,
             "    SELECT id FROM (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?{} AND channel = ?{}
-        AND (expires_at IS NULL OR expires_at >= ?2) ORDER BY priority DESC, due_at, id LIMIT ?{})",
+        AND (expires_at IS NULL OR expires_at >= ?2) ORDER BY priority DESC, due_at, id LIMIT ?{} + 0)",
             arg,
             arg + 1,
             arg + 2
