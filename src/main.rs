@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("acquire-outbox: {e:#}");
+            cli::note(format!("acquire-outbox: {}", cli::told(&e)));
             cli::exit_code(&e)
         }
     }

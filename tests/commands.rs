@@ -316,3 +316,78 @@ fn check_fails_where_the_account_is_refused_or_nobody_answers() {
     let finished = outbox.run(&["check"]).expect(1);
     assert!(finished.stdout.lines().any(failed), "{finished:?}");
 }
+
+#[test]
+fn a_database_that_cannot_be_used_is_told_once_with_what_to_do() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("text.db"), "no database at all, ".repeat(20)).unwrap();
+    std::fs::create_dir(folder.path().join("folder.db")).unwrap();
+    let program = Program::in_folder(folder.path());
+    let cases = [
+        ("text.db", "text.db is not a SQLite database; name the right file with --database"),
+        (
+            "folder.db",
+            "folder.db cannot be opened; it must be a file, not a folder, that this user",
+        ),
+    ];
+    for (database, sentence) in cases {
+        for command in [&["init"][..], &["status"], &["list"], &["run", "--sandbox"]] {
+            let finished = program.run(&[&["--database", database], command].concat()).expect(1);
+            assert!(finished.stderr.contains(sentence), "{finished:?}");
+            assert!(!finished.stderr.contains("code:"), "SQLite's own words: {finished:?}");
+        }
+    }
+    for command in [&["init"][..], &["run", "--sandbox"]] {
+        let arguments = [command, &["--database", "nowhere/outbox.db"]].concat();
+        let finished = program.run(&arguments).expect(1);
+        assert!(finished.stderr.contains("nowhere is no folder; create it first"), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_file_or_folder_of_somebody_else_is_told_with_what_to_change() {
+    // SAFETY: takes nothing and cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        eprintln!("SKIPPED: root may write to every file, so nothing was shown");
+        return;
+    }
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let database = outbox.database().path();
+    let mut mode = std::fs::metadata(database).unwrap().permissions();
+    mode.set_readonly(true);
+    std::fs::set_permissions(database, mode).unwrap();
+    let finished = outbox.run(&["send", "chat", "--case-id", "1", "--message", "hi"]).expect(1);
+    assert!(finished.stderr.contains("give this user write access"), "{finished:?}");
+}
+
+#[test]
+fn an_error_names_its_cause_once() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let program = Program::in_folder(folder.path());
+    let missing = program.run(&["--config", "nope.toml", "status"]).expect(78);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let in_use = program.run(&["sandbox", "--listen", &address]).expect(1);
+    for finished in [missing, in_use] {
+        assert_eq!(finished.stderr.matches("os error").count(), 1, "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let deaf = |arguments: &str| {
+        let script = format!(
+            "{{ '{}' {arguments}; echo $? >&3; }} 3>&2 2>/dev/null | true",
+            env!("CARGO_BIN_EXE_acquire-outbox")
+        );
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).current_dir(folder.path()).env_clear();
+        String::from_utf8(shell.output().unwrap().stderr).unwrap()
+    };
+    for command in ["init", "list", "status --json", "demo"] {
+        assert_eq!(deaf(command).trim(), "0", "{command}");
+    }
+}

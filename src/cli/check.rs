@@ -1,6 +1,6 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
-use super::{Settings, output};
+use super::{Settings, output, problem};
 use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::job::Channel;
@@ -35,7 +35,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let config = match settings.load() {
         Ok(config) => config,
         Err(e) => {
-            report(&Finding { name: "configuration".to_owned(), found: Err(format!("{e:#}")) })?;
+            report(&Finding { name: "configuration".to_owned(), found: Err(problem::told(&e)) })?;
             return Ok(super::exit_code(&e));
         }
     };
@@ -44,7 +44,10 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let mut findings = vec![Finding { name: "configuration".to_owned(), found }];
     report(&findings[0])?;
 
-    let found = database(&config, args.deep).await.map_err(|e| e.to_string());
+    let found = database(&config, args.deep).await.map_err(|e| match &e {
+        CheckError::Store(store) => problem::of_sqlite(store).unwrap_or_else(|| e.to_string()),
+        _ => e.to_string(),
+    });
     let path = config.database.display();
     findings.push(Finding { name: format!("database {path}"), found });
     report(&findings[1])?;

@@ -131,7 +131,7 @@ async fn by_id(store: &mut Store, change: Change, ids: &[i64]) -> Result<(u64, u
     let mut refused = 0;
     for batch in ids.chunks(BATCH) {
         for job in store.change(change, batch).await? {
-            eprintln!("job {}: {}", job.id, output::plain(&job.sentence));
+            output::note(format!("job {}: {}", job.id, output::plain(&job.sentence)));
             refused += 1;
         }
     }

@@ -61,7 +61,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
 
 pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
     if jobs.is_empty() && output::to_people() {
-        eprintln!("no such jobs");
+        output::note("no such jobs");
         return Ok(());
     }
     let now = now();

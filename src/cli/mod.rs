@@ -6,11 +6,15 @@ mod edit;
 mod init;
 mod list;
 mod output;
+mod problem;
 mod run;
 mod sandbox;
 mod send;
 mod show;
 mod status;
+
+pub use output::note;
+pub use problem::told;
 
 use acquire_outbox::config::{self, Config, ConfigError, Flags};
 use acquire_outbox::store::{Store, StoreError};

@@ -87,6 +87,11 @@ pub fn line(text: impl AsRef<str>) -> Result<()> {
     }
 }
 
+/// A line beside the results, on stderr; when nobody can read it, it is lost.
+pub fn note(text: impl AsRef<str>) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
 pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }

@@ -1,5 +1,6 @@
 //! `sandbox`: the stand-in for Acquire, with switches for bad days.
 
+use super::output;
 use acquire_outbox::daemon;
 use acquire_outbox::sandbox::{ErrorShare, Faults, Sandbox, Settings, parse_share};
 use anyhow::Result;
@@ -59,7 +60,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let api_key = key.map(SecretString::from);
     let sandbox =
         Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
-    println!("listening on {}", sandbox.base_url());
+    output::line(format!("listening on {}", sandbox.base_url()))?;
     sandbox.serve(stop).await;
     Ok(ExitCode::SUCCESS)
 }

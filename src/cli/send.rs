@@ -152,7 +152,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let inserted = store.insert(&job).await.map_err(|e| refusal(e, &job))?;
     output::line(inserted.id().to_string())?;
     if let Inserted::Existing(id) = inserted {
-        eprintln!("job {id} has this idempotency key already; nothing was inserted");
+        output::note(format!("job {id} has this idempotency key already; nothing was inserted"));
     }
     if wait { wait_for(&mut store, inserted.id(), timeout).await } else { Ok(ExitCode::SUCCESS) }
 }
@@ -233,16 +233,16 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
             asked = true;
             // Who may not read the lock file is not told.
             if matches!(lock::is_held(store.path()), Ok(false)) {
-                eprintln!("no dispatcher is running; start one with `acquire-outbox run`");
+                output::note("no dispatcher is running; start one with `acquire-outbox run`");
             }
         }
         if start.elapsed() >= timeout {
-            eprintln!(
+            output::note(format!(
                 "job {id} is still {} after {}; it goes on, and `acquire-outbox show {id}` says why \
                  it waits",
                 job.status,
                 humantime::format_duration(timeout)
-            );
+            ));
             return Ok(ExitCode::FAILURE);
         }
         sleep(POLL).await;
