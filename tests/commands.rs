@@ -109,6 +109,52 @@ fn wrong_usage_ends_with_two() {
 }
 
 #[test]
+fn wrong_usage_is_told_in_words() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let program = Program::in_folder(folder.path());
+    let wrong: [(&[&str], &str); 12] = [
+        (&["show", "seven"], "a whole number is needed"),
+        (&["cancel", "99999999999999999999"], "a whole number is needed"),
+        (&["list", "--limit", "-1"], "-1 is not in 1.."),
+        (&["list", "--limit", "0"], "0 is not in 1.."),
+        (&["retry", "--status", "sent"], "must be failed or cancelled or uncertain"),
+        (&["send", "chat", "--case-id", "x", "--message", "hi"], "a whole number is needed"),
+        (
+            &["send", "mail", "--case-id", "1"],
+            "<--json <JSON>|--html-body <HTML>|--text-body <TEXT>>",
+        ),
+        (&["sandbox", "--listen", "0.0.0.0:0"], "it listens on 127.0.0.1 or [::1] alone"),
+        (&["sandbox", "--listen", "here"], "like 127.0.0.1:8787"),
+        (&["sandbox", "--latency", "1"], "a number and its unit are needed"),
+        (&["sandbox", "--error", "500=60%", "--error", "503=60%"], "add up to more than 1"),
+        (&["demo", "--database", "mine.db"], "uses neither --config nor --database"),
+    ];
+    for (arguments, words) in wrong {
+        let finished = program.run(arguments).expect(2);
+        assert!(finished.stderr.contains(words), "no {words:?} in {finished:?}");
+        assert_eq!(finished.stdout, "", "{finished:?}");
+    }
+}
+
+#[test]
+fn a_log_level_that_is_none_is_told_and_taken_for_info() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let run = |level: &str| {
+        let program = Program::in_folder(folder.path()).env("ACQUIRE_OUTBOX_LOG", level);
+        program.run(&["run", "--sandbox", "--until-empty"]).expect(0).stderr
+    };
+    for misspelt in ["debgu", "debug=debgu"] {
+        let log = run(misspelt);
+        assert!(log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("INFO ready"), "{log}");
+    }
+    for known in ["debug", "Info", "warn,acquire_outbox=info", ""] {
+        let log = run(known);
+        assert!(!log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("INFO ready"), "{log}");
+    }
+    assert_eq!(run("off"), "");
+}
+
+#[test]
 fn status_counts_by_channel_and_status() {
     let server = Server::start();
     let Shop { outbox, .. } = shop(&server);
