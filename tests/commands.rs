@@ -405,6 +405,9 @@ fn a_file_or_folder_of_somebody_else_is_told_with_what_to_change() {
     std::fs::set_permissions(database, mode).unwrap();
     let finished = outbox.run(&["send", "chat", "--case-id", "1", "--message", "hi"]).expect(1);
     assert!(finished.stderr.contains("give this user write access"), "{finished:?}");
+    let checked = outbox.run(&["check"]).expect(1);
+    let told = |line: &str| line.starts_with("FAIL  database") && line.contains("write access");
+    assert!(checked.stdout.lines().any(told), "{checked:?}");
 }
 
 #[test]

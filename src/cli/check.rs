@@ -45,7 +45,9 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     report(&findings[0])?;
 
     let found = database(&config, args.deep).await.map_err(|e| match &e {
-        CheckError::Store(store) => problem::of_sqlite(store).unwrap_or_else(|| e.to_string()),
+        CheckError::Store(store) | CheckError::Write(store) => {
+            problem::of_sqlite(store).unwrap_or_else(|| e.to_string())
+        }
         _ => e.to_string(),
     });
     let path = config.database.display();
@@ -71,11 +73,15 @@ fn report(finding: &Finding) -> Result<()> {
     output::line(output::plain(&format!("{mark} {}: {text}", finding.name)))
 }
 
+const CHANGES_NOTHING: &str = "DELETE FROM outbox WHERE 0";
+
 /// Opens it as it is, and asks for the write lock; nothing is written.
 async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     let mut store = Store::open_existing(&config.database).await?;
     let version = store.schema_version().await?;
     store.probe_write().await.map_err(CheckError::Write)?;
+    // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
+    store.plain_sql(CHANGES_NOTHING).await.map_err(CheckError::Write)?;
     if !deep {
         return Ok(format!("schema {version}, writable"));
     }
@@ -89,7 +95,7 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
 enum CheckError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot be written to: {0}; give this user write access to the file and its folder")]
+    #[error("cannot be written to: {0}")]
     Write(StoreError),
     #[error("is damaged; restore a backup, or save what there is with `.recover`: {0}")]
     Damaged(String),
