@@ -1,6 +1,6 @@
 //! `run`: the daemon.
 
-use super::Settings;
+use super::{Settings, problem};
 use acquire_outbox::config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -33,13 +33,16 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
     let stop = daemon::stop_signal()?;
     if !args.sandbox {
-        daemon::run(settings.load()?, until, stop).await?;
+        let config = settings.load()?;
+        problem::require_folder(&config.database)?;
+        daemon::run(config, until, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
     let flags = settings.flags();
     let config = config::load_for_sandbox(&flags, &|name| std::env::var_os(name), &address)?;
+    problem::require_folder(&config.database)?;
     warn!(%address, "SANDBOX: nothing is delivered; jobs that say `sent` were accepted by a stand-in");
     // The stand-in goes last: it answers what the dispatcher still drains.
     let (end, ended) = oneshot::channel::<()>();
