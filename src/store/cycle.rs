@@ -151,7 +151,8 @@ fn record_json(ended: &[Ended]) -> String {
 
 // `LIMIT ?` alone makes SQLite prepare its statement anew for each value bound; `? + 0` does not.
 
-// What has fallen due. A scheduled job with a lane takes its place there (trigger outbox_due).
+// What has fallen due. A scheduled job with a lane takes its place there (trigger outbox_due), which
+// may make a later row of the same UPDATE the holder of its lane: that one stays so.
 const DUE: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
     error = 'expires_at passed before the message was sent'
@@ -160,7 +161,7 @@ WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NO
 UPDATE outbox SET wait = 'ready'
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?2
              ORDER BY next_attempt_at LIMIT ?3 + 0);
-UPDATE outbox SET wait = CASE WHEN lane IS NULL THEN 'ready' ELSE 'parked' END
+UPDATE outbox SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?2 ORDER BY due_at LIMIT ?3 + 0);
 ";
 
