@@ -162,8 +162,8 @@ pub struct Job {
     pub id: i64,
     pub channel: Channel,
     pub account: String,
-    /// The producer's JSON object, as text.
-    pub payload: String,
+    /// The producer's JSON object, as it stands: SQLite lets any bytes be text.
+    pub payload: Vec<u8>,
     /// Requests begun so far, the current one included; with `claim`, the fence of every write.
     pub attempts: i64,
     /// The dispatcher's epoch that claimed it.
