@@ -7,9 +7,6 @@ use crate::config::{ChannelPolicy, Rate};
 use crate::job::{Channel, Job, Millis};
 use crate::retry::{self, RetryPolicy};
 use crate::store::{Claim, Hold, HoldKind};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
@@ -111,16 +108,16 @@ impl Routes {
                 continue;
             }
             let mut limit = route.policy.max_in_flight.saturating_sub(route.in_flight);
+            if let Some(pace) = &mut route.pace {
+                limit = pace.allow(limit, now);
+            }
             if let Some(refusal) = self.refusals.iter().find(|r| r.hold.account == route.account) {
                 let due = !refusal.probing && refusal.next_probe <= now && !route.dry;
-                if !due || probed.contains(&refusal.hold.account.as_str()) {
+                if !due || limit == 0 || probed.contains(&refusal.hold.account.as_str()) {
                     continue;
                 }
-                limit = limit.min(1);
+                limit = 1;
                 probed.push(&refusal.hold.account);
-            }
-            if let Some(pace) = &mut route.pace {
-                limit = if route.dry { 0 } else { pace.allow(limit) };
             }
             if limit > 0 {
                 let (account, channel) = (route.account.clone(), route.channel);
@@ -272,60 +269,50 @@ impl Routes {
                 if r.dry || r.in_flight >= r.policy.max_in_flight {
                     return None;
                 }
-                match (refused(r), &r.pace) {
-                    (Some(f), _) if f.probing => None,
-                    (Some(f), _) => Some(f.next_probe),
-                    (None, Some(pace)) => Some(pace.next_at(now)),
-                    (None, None) => None,
+                let slot = r.pace.as_ref().map(|pace| pace.next_at(now));
+                match refused(r) {
+                    Some(f) if f.probing => None,
+                    Some(f) => slot.max(Some(f.next_probe)),
+                    None => slot,
                 }
             })
             .min()
     }
 }
 
-/// A rate, by a token bucket of the governor crate. Tokens that a claim did not use are kept.
+/// A rate as evenly spaced slots: one a period, and those that a late wake-up missed within
+/// [`CATCH_UP`]. A slot that nobody takes is not saved for later.
 struct Pace {
-    limiter: DefaultDirectRateLimiter,
-    clock: DefaultClock,
-    tokens: u32,
-    /// How long until the limiter gives the next token, and from when.
-    next: Option<Instant>,
+    period: Duration,
+    slack: Duration,
+    next_slot: Option<Instant>,
 }
 
 impl Pace {
     fn new(rate: &Rate) -> Self {
-        let period = rate.per / rate.count.max(1);
-        let burst = 1 + u32::try_from(CATCH_UP.as_nanos() / period.as_nanos().max(1)).unwrap_or(0);
-        let quota = Quota::with_period(period.max(Duration::from_nanos(1)))
-            .expect("a period above zero")
-            .allow_burst(NonZeroU32::new(burst + 1).expect("more than zero"));
-        Pace {
-            limiter: RateLimiter::direct(quota),
-            clock: DefaultClock::default(),
-            tokens: 0,
-            next: None,
-        }
+        let period = (rate.per / rate.count.max(1)).max(Duration::from_nanos(1));
+        let missed = u32::try_from(CATCH_UP.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX);
+        Pace { period, slack: period * missed, next_slot: None }
     }
 
-    fn allow(&mut self, wanted: u32) -> u32 {
-        self.next = None;
-        while self.tokens < wanted {
-            match self.limiter.check() {
-                Ok(()) => self.tokens += 1,
-                Err(not_yet) => {
-                    self.next = Some(Instant::now() + not_yet.wait_time_from(self.clock.now()));
-                    break;
-                }
-            }
-        }
-        self.tokens.min(wanted)
+    /// How many of `wanted` may begin at `now`; takes none.
+    fn allow(&mut self, wanted: u32, now: Instant) -> u32 {
+        let oldest = now.checked_sub(self.slack).unwrap_or(now);
+        let next = self.next_slot.unwrap_or(now).max(oldest);
+        self.next_slot = Some(next);
+        let Some(late) = now.checked_duration_since(next) else { return 0 };
+        let missed = u32::try_from(late.as_nanos() / self.period.as_nanos()).unwrap_or(u32::MAX);
+        missed.saturating_add(1).min(wanted)
     }
 
     fn used(&mut self, count: u32) {
-        self.tokens = self.tokens.saturating_sub(count);
+        self.next_slot = self.next_slot.map(|next| next + self.period * count);
     }
 
     fn next_at(&self, now: Instant) -> Instant {
-        if self.tokens > 0 { now } else { self.next.unwrap_or(now) }
+        self.next_slot.unwrap_or(now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,8 @@ pub fn decide(job: &Job, attempt: &Attempt, policy: &ChannelPolicy, now: Millis)
         Outcome::Unavailable { fault, retry_after } => {
             let signal = match retry_after {
                 Some(pause) => Signal::HoldChannel { pause: *pause, fault: fault.clone() },
-                None => Signal::AccountWorks,
+                // Whoever answers for a server in trouble has not looked at the key.
+                None => Signal::None,
             };
             let at_least = retry_after.unwrap_or_default();
             next.again(job, policy, fault.clone(), at_least, AttemptKind::Retry).signal(signal)
