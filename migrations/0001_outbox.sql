@@ -42,8 +42,9 @@ CREATE TABLE outbox (
     budget_from        INTEGER   -- when the first attempt of this budget began
 );
 
--- What can be claimed, in the order of the claim: no scan and no sort, whatever waits behind.
-CREATE INDEX outbox_ready ON outbox (account, channel, priority DESC, due_at) WHERE wait = 'ready';
+-- What can be claimed, in the order of the claim: no scan and no sort, whatever waits behind. With
+-- expires_at, so that the claim passes over what has expired without reading its row.
+CREATE INDEX outbox_ready ON outbox (account, channel, priority DESC, due_at, id, expires_at) WHERE wait = 'ready';
 -- What falls due by time: first sends, and retries.
 CREATE INDEX outbox_scheduled ON outbox (due_at) WHERE wait = 'scheduled';
 CREATE INDEX outbox_backoff ON outbox (next_attempt_at) WHERE wait = 'backoff';
