@@ -497,3 +497,6 @@ async fn look_pause(alert: Alert) {
         Alert::Written(_) => sleep(Duration::from_millis(1)).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

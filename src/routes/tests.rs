@@ -3,7 +3,7 @@ use crate::acquire::Connection;
 use crate::config::OnUncertain;
 use proptest::prelude::*;
 
-fn routes(rates: &[(Channel, Option<Rate>)]) -> Routes {
+pub(crate) fn routes(rates: &[(Channel, Option<Rate>)]) -> Routes {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let connection = Connection {
         base_url: &"http://127.0.0.1:9/api/v1".parse().unwrap(),
@@ -151,4 +151,24 @@ fn routes_that_find_nothing_rest() {
         });
         assert!(claims.count() <= room.len() + 2, "it comes to rest");
     }
+}
+
+#[test]
+fn more_routes_than_a_claim_takes_have_their_turns() {
+    let one = routes(&[(Channel::Chat, None)]).routes.remove(0);
+    let route = |n: usize| {
+        Route::new(n.to_string(), Channel::Chat, one.endpoint.clone(), one.policy.clone())
+    };
+    let mut routes = Routes::new((0..500).map(route).collect(), RetryPolicy::default());
+    let mut seen = std::collections::BTreeSet::new();
+    loop {
+        let room = routes.room(Instant::now());
+        if !routes.worth_claiming(&room) {
+            break;
+        }
+        assert!(room.len() <= CLAIM_ROUTES);
+        seen.extend(room.iter().map(|claim| claim.account.clone()));
+        routes.claimed(&room, &[]);
+    }
+    assert_eq!(seen.len(), 500);
 }
