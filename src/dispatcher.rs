@@ -4,6 +4,7 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+use crate::acquire::RETRY_AFTER_MAX;
 use crate::config::Config;
 use crate::job::{Channel, Job, Status};
 use crate::outcome::{Attempt, Outcome};
@@ -119,10 +120,7 @@ impl Dispatcher {
         self.resume_holds().await?;
         loop {
             let more = match self.turn(wake).await {
-                Ok(more) => {
-                    self.end_trouble();
-                    more
-                }
+                Ok(more) => more,
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
                 Err(e) => self.note_trouble(&e),
             };
@@ -164,6 +162,7 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.upkeep().await?;
+        self.end_trouble();
         Ok(cycled || failed)
     }
 
@@ -177,9 +176,13 @@ impl Dispatcher {
         let (record, epoch) = (&self.unrecorded, self.epoch);
         let work = CycleWork { record, claim: &room, due, now: now(), epoch };
         let done = self.store.cycle(&work).await?;
+        let recorded_some = !self.unrecorded.is_empty();
         self.forget_recorded(&done.recorded);
-        // What was recorded, moved or committed may have made jobs ready on any route.
-        self.routes.stir();
+        // What was recorded or moved may have made jobs ready on any route; a claim alone makes
+        // none, and two routes that stirred each other would never rest.
+        if due || recorded_some {
+            self.routes.stir();
+        }
         self.saw(done.agenda);
         self.routes.claimed(&room, &done.claimed);
         for job in done.claimed {
@@ -210,7 +213,10 @@ impl Dispatcher {
         let transition = &ended.transition;
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
         debug!(job = job.id, attempt = job.attempts, status = %transition.status, code, "attempt ended");
-        self.heed(&job, &transition.signal);
+        // Where no request was made nothing was learnt of the account: the next job is its probe.
+        if transition.history.is_some() {
+            self.heed(&job, &transition.signal);
+        }
         self.unrecorded.push(ended);
     }
 
@@ -230,7 +236,7 @@ impl Dispatcher {
                 }
             }
             Signal::AccountRefused { fault } => {
-                let (next, news) = self.routes.refuse(account, &fault.message, now);
+                let (next, news) = self.routes.refuse(account, channel, &fault.message, now);
                 if news {
                     warn!(
                         account,
@@ -242,7 +248,6 @@ impl Dispatcher {
                 }
             }
             Signal::HoldChannel { pause, fault } => {
-                self.works(account, channel);
                 if self.routes.hold(account, channel, *pause, &fault.message, now) {
                     let seconds = pause.as_secs();
                     warn!(account, %channel, code = fault.code, seconds,
@@ -278,15 +283,19 @@ impl Dispatcher {
 
     /// Jobs of accounts that nobody has configured fail with a sentence; true: there are more.
     async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
-        let accounts = std::mem::take(&mut self.agenda.ready_accounts);
+        let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
+        accounts.retain(|name| !self.routes.has_account(name));
         let mut more = false;
-        for account in accounts.iter().filter(|name| !self.routes.has_account(name)) {
+        for account in &accounts {
             let known = self.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
             warn!(account, failed, "jobs for an account that is not configured failed as invalid");
-            more = true;
-            self.agenda = self.store.look().await?;
+            more |= failed > 0;
+            // Each may have held back a job of another account.
+            self.routes.stir();
+            let agenda = self.store.look().await?;
+            self.saw(agenda);
         }
         Ok(more)
     }
@@ -296,9 +305,11 @@ impl Dispatcher {
         self.shown_holds = self.store.holds().await?;
         let now = Moment { at: Instant::now(), wall: now() };
         for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
-            let left = u64::try_from(hold.until.unwrap_or(0) - now.wall).unwrap_or(0);
+            let left = hold.until.unwrap_or(0).saturating_sub(now.wall);
+            let left = u64::try_from(left).unwrap_or(0);
             if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
-                let pause = Duration::from_millis(left);
+                // A clock that was wrong then makes it no longer than it can have been.
+                let pause = Duration::from_millis(left).min(RETRY_AFTER_MAX);
                 self.routes.hold(&hold.account, channel, pause, &hold.reason, now);
             }
         }
@@ -402,8 +413,7 @@ impl Dispatcher {
     }
 
     fn end_trouble(&mut self) {
-        if self.trouble.as_ref().is_some_and(|t| t.until <= Instant::now()) {
-            self.trouble = None;
+        if self.trouble.take().is_some() {
             info!("the database can be used again");
         }
     }
@@ -500,3 +510,6 @@ async fn look_pause(alert: Alert) {
         Alert::Written(_) => sleep(Duration::from_millis(1)).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ mod plain;
 pub mod query;
 mod upkeep;
 
+#[doc(hidden)]
+pub use cycle::statements;
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
