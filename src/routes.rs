@@ -2,6 +2,8 @@
 //!
 //! No I/O and no clock of its own: times are parameters.
 
+mod replace;
+
 use crate::acquire::Endpoint;
 use crate::config::{ChannelPolicy, Rate};
 use crate::job::{Channel, Job, Millis};

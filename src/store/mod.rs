@@ -4,6 +4,7 @@
 //! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
 //! read and edit through [`query`] and [`edit`].
 
+mod backlog;
 mod cycle;
 pub mod edit;
 mod holds;
@@ -12,6 +13,7 @@ mod plain;
 pub mod query;
 mod upkeep;
 
+pub use backlog::Backlog;
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
