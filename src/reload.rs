@@ -43,7 +43,7 @@ pub enum ReloadError {
 pub enum Step {
     /// It is asked for, and begins.
     Asked,
-    Read(Result<Fresh, ReloadError>),
+    Read(Box<Result<Fresh, ReloadError>>),
 }
 
 impl Reload {
@@ -68,7 +68,7 @@ impl Reload {
         if let Some(reading) = &mut self.reading {
             let read = reading.await;
             self.reading = None;
-            return Step::Read(read.unwrap_or_else(|e| Err(e.into())));
+            return Step::Read(Box::new(read.unwrap_or_else(|e| Err(e.into()))));
         }
         let Some((hangup, load)) = &mut self.source else { return std::future::pending().await };
         if hangup.recv().await.is_none() {

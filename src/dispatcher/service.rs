@@ -32,7 +32,7 @@ impl Dispatcher {
     pub(super) fn reload(&mut self, step: Step) {
         let fresh = match step {
             Step::Asked => return self.service.reloading(),
-            Step::Read(fresh) => fresh,
+            Step::Read(fresh) => *fresh,
         };
         let notice = self.take_over(fresh).err();
         self.service.reloaded(notice);
