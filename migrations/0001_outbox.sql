@@ -80,11 +80,12 @@ CREATE TABLE outbox_dispatcher (
 );
 INSERT INTO outbox_dispatcher (one, epoch) VALUES (1, 0);
 
--- What holds jobs back from outside: a refused account, a Retry-After. '' is every channel.
+-- What holds jobs back from outside: a refused account, a Retry-After, an open breaker.
+-- The channel '' is every channel.
 CREATE TABLE outbox_holds (
     account  TEXT NOT NULL,
     channel  TEXT NOT NULL,
-    kind     TEXT NOT NULL,  -- refused, retry_after
+    kind     TEXT NOT NULL,  -- refused, retry_after, breaker
     reason   TEXT NOT NULL,
     since    INTEGER NOT NULL,
     until    INTEGER,        -- when it is tried again

@@ -8,7 +8,7 @@ mod service;
 
 use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Job, Status};
+use crate::job::{Channel, Job, Status};
 use crate::outcome::{Attempt, Outcome};
 use crate::reload::Reload;
 use crate::routes::{Moment, Routes};
@@ -237,35 +237,48 @@ impl Dispatcher {
     /// The gates react at once, before the outcome is on disk.
     fn heed(&mut self, job: &Job, signal: &Signal) {
         let now = Moment { at: Instant::now(), wall: now() };
-        let account = job.account.as_str();
+        let (account, channel) = (job.account.as_str(), job.channel);
+        let in_ms = |next: Option<Instant>| next.map(|next| (next - now.at).as_millis());
         match signal {
-            Signal::None => self.routes.probe_failed(account, now),
-            Signal::AccountWorks => self.account_works(account),
+            Signal::None => {}
+            Signal::Works => self.works(account, channel),
+            Signal::Trouble { fault } => {
+                let next = self.routes.trouble(account, channel, &fault.message, now);
+                if next.is_some() {
+                    warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
+                        "failures in a row: the breaker opens, jobs wait while single probes go out");
+                }
+            }
             Signal::AccountRefused { fault } => {
                 let (next, news) = self.routes.refuse(account, &fault.message, now);
                 if news {
-                    let next_probe_ms = (next - now.at).as_millis();
                     warn!(
                         account,
                         code = fault.code,
-                        next_probe_ms,
-                        "Acquire refuses the account: \
-                        its jobs wait while single probes go out; check its key and address"
+                        next_probe_ms = in_ms(next),
+                        "Acquire refuses the \
+                        account: its jobs wait while single probes go out; check its key and address"
                     );
                 }
             }
             Signal::HoldChannel { pause, fault } => {
-                self.account_works(account);
-                self.routes.hold(account, job.channel, *pause, &fault.message, now);
-                warn!(account, channel = %job.channel, code = fault.code, seconds = pause.as_secs(),
-                    "Acquire asked for a pause: the channel waits");
+                self.works(account, channel);
+                if self.routes.hold(account, channel, *pause, &fault.message, now) {
+                    let seconds = pause.as_secs();
+                    warn!(account, %channel, code = fault.code, seconds,
+                        "Acquire asked for a pause: the channel waits");
+                }
             }
         }
     }
 
-    fn account_works(&mut self, account: &str) {
-        if self.routes.accept(account) {
+    fn works(&mut self, account: &str, channel: Channel) {
+        let news = self.routes.works(account, channel);
+        if news.accepted {
             info!(account, "Acquire accepts the account again");
+        }
+        if news.closed {
+            info!(account, %channel, "an answer came: the breaker closes");
         }
     }
 

@@ -93,6 +93,7 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
                 base_url: &account.base_url,
                 api_key: &account.api_key,
                 user_type_parameter: &account.user_type_parameter,
+                extra_roots: &account.extra_roots,
                 request_timeout: policy.request_timeout,
                 connect_timeout: policy.connect_timeout,
             };
@@ -103,11 +104,13 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
     Ok(Routes::new(routes, config.retry.clone()))
 }
 
-/// The accounts that `new` reaches in another way than `old`: another key, another address.
+/// The accounts that `new` reaches in another way than `old`: another key, another
+/// address, other certificates to trust.
 pub fn renewed(old: &Config, new: &Config) -> BTreeSet<String> {
     let same = |old: &Account, new: &Account| {
         old.base_url == new.base_url
             && old.user_type_parameter == new.user_type_parameter
+            && old.extra_roots == new.extra_roots
             && old.api_key.expose_secret() == new.api_key.expose_secret()
     };
     let renewed = |new: &&Account| old.accounts.get(&new.name).is_none_or(|old| !same(old, new));

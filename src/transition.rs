@@ -32,10 +32,12 @@ pub enum AttemptKind {
 /// What an outcome says about more than its own job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// No word about the account or the channel.
+    /// No request was made, or the account's own signal says it all.
     None,
-    /// The account answered and is not refused.
-    AccountWorks,
+    /// A usable answer came: the account is accepted, the channel works.
+    Works,
+    /// None came: the channel's endpoint may be down.
+    Trouble { fault: Fault },
     /// The account is refused or misconfigured: all its jobs wait.
     AccountRefused { fault: Fault },
     /// `Retry-After`: the whole channel of the account waits this long.
@@ -73,26 +75,28 @@ pub fn decide(job: &Job, attempt: &Attempt, policy: &ChannelPolicy, now: Millis)
     let next = Transition::unchanged(job, now);
     match &attempt.outcome {
         Outcome::Accepted { receipt, note } => {
-            next.accepted(receipt.clone(), note.clone()).signal(Signal::AccountWorks)
+            next.accepted(receipt.clone(), note.clone()).signal(Signal::Works)
         }
         Outcome::Rejected { fault, receipt } => {
-            next.rejected(receipt.clone(), fault.clone()).signal(Signal::AccountWorks)
+            next.rejected(receipt.clone(), fault.clone()).signal(Signal::Works)
         }
         Outcome::Unavailable { fault, retry_after } => {
             let signal = match retry_after {
                 Some(pause) => Signal::HoldChannel { pause: *pause, fault: fault.clone() },
-                None => Signal::AccountWorks,
+                None => Signal::Trouble { fault: fault.clone() },
             };
             let at_least = retry_after.unwrap_or_default();
             next.again(job, policy, fault.clone(), at_least, AttemptKind::Retry).signal(signal)
         }
-        Outcome::NotWritten { fault } => {
-            next.again(job, policy, fault.clone(), Duration::ZERO, AttemptKind::Retry)
-        }
+        Outcome::NotWritten { fault } => next
+            .again(job, policy, fault.clone(), Duration::ZERO, AttemptKind::Retry)
+            .signal(Signal::Trouble { fault: fault.clone() }),
         Outcome::AccountRefused { fault } => {
             next.unspent(job, fault.clone()).signal(Signal::AccountRefused { fault: fault.clone() })
         }
-        Outcome::Unknown { fault } => next.unknown(job, policy, fault.clone()),
+        Outcome::Unknown { fault } => next
+            .unknown(job, policy, fault.clone())
+            .signal(Signal::Trouble { fault: fault.clone() }),
         Outcome::Invalid { fault } => next.invalid(fault.clone()),
         Outcome::Withdrawn => next.withdrawn(job),
     }

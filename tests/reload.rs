@@ -122,6 +122,23 @@ fn an_answer_to_the_old_key_does_not_hold_the_account_with_the_new_one() {
 }
 
 #[test]
+fn an_open_breaker_with_a_new_address_is_tried_at_once() {
+    let (down, up) = (Server::answering(|_| Reply::status(500)), Server::start());
+    let outbox = Outbox::setup(&down).retry("initial = \"15m\"\nmax = \"1h\"").ready();
+    let daemon = outbox.daemon();
+    let jobs: Vec<_> = (1..=6).map(|case| outbox.chat(case, "hi")).collect();
+    eventually(SOON, "an open breaker", || daemon.stderr().contains("the breaker opens"));
+    edit(&outbox, &down.base_url(), &up.base_url());
+    reload(&daemon);
+    let late = outbox.chat(7, "to the new one");
+    assert_eq!(outbox.settled(late)["status"], "sent");
+    eventually(SOON, "closed", || daemon.stderr().contains("the breaker closes"));
+    for job in jobs {
+        assert_eq!(outbox.status(job), "pending", "its own pause of 15 minutes goes on");
+    }
+}
+
+#[test]
 fn a_bad_file_keeps_the_old_configuration_and_says_so_until_a_good_one() {
     let server = Server::start();
     let outbox = Outbox::new(&server);

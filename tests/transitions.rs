@@ -49,7 +49,7 @@ fn an_accepted_message_is_sent_with_its_ids() {
     let t = after(&job(), outcome, &ChannelPolicy::default());
     assert_eq!((t.status, t.wait, t.failure), (Status::Sent, None, None));
     assert_eq!((t.receipt, t.fault, t.finished_at), (receipt, None, Some(NOW)));
-    assert_eq!((t.history, t.signal), (Some(AttemptKind::Accepted), Signal::AccountWorks));
+    assert_eq!((t.history, t.signal), (Some(AttemptKind::Accepted), Signal::Works));
     assert_eq!((t.id, t.fence_attempts, t.fence_claim, t.attempts), (7, 1, 3, 1));
 }
 

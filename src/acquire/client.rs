@@ -10,7 +10,8 @@ use crate::job::{Channel, Millis};
 use crate::outcome::{Attempt, Fault, Outcome, Receipt};
 use crate::payload::Payload;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Body, Client, Response, redirect, retry};
+use reqwest::{Body, Certificate, Client, Response, redirect, retry};
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use std::error::Error as StdError;
 use std::fmt;
@@ -29,6 +30,8 @@ pub struct Connection<'a> {
     pub api_key: &'a SecretString,
     /// The name of the query parameter that says who sends: `x-user-type`.
     pub user_type_parameter: &'a str,
+    /// Trusted beside the system's certificates; checks cannot be turned off.
+    pub extra_roots: &'a [CertificateDer<'static>],
     /// From the first step to the last byte of the answer.
     pub request_timeout: Duration,
     /// DNS, TCP and TLS together.
@@ -104,9 +107,13 @@ impl Endpoint {
             .timeout(connection.request_timeout)
             .connect_timeout(connection.connect_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT);
+        let roots = connection.extra_roots.iter().map(|der| Certificate::from_der(der));
+        let roots = roots.collect::<Result<Vec<_>, _>>().map_err(EndpointError::Client)?;
         if plain {
             // Loopback: no proxy has a part in it, and no system certificates are needed.
             builder = builder.no_proxy().tls_certs_only([]);
+        } else if !roots.is_empty() {
+            builder = builder.tls_certs_merge(roots);
         }
         Ok(Endpoint {
             channel,

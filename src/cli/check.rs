@@ -119,6 +119,7 @@ fn endpoint(config: &Config, account: &Account) -> Result<Endpoint, EndpointErro
         base_url: &account.base_url,
         api_key: &account.api_key,
         user_type_parameter: &account.user_type_parameter,
+        extra_roots: &account.extra_roots,
         request_timeout: policy.request_timeout,
         connect_timeout: policy.connect_timeout,
     };

@@ -136,6 +136,7 @@ fn holds(holds: &[Hold], now: Millis) -> output::Table {
         let why = match hold.kind {
             HoldKind::Refused => "the account is refused",
             HoldKind::RetryAfter => "Acquire asked for a pause",
+            HoldKind::Breaker => "the breaker is open",
         };
         let channel = if hold.channel.is_empty() { "all" } else { &hold.channel };
         let until = hold.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default();

@@ -1,7 +1,10 @@
 //! An account as the file and the environment give it: checked, its key not yet read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::address::{AccountId, BaseUrl};
 use super::error::{ConfigError, Place};
@@ -17,10 +20,11 @@ pub(super) struct RawAccount {
     pub address: Option<BaseUrl>,
     pub key: Option<KeySource>,
     pub user_type_parameter: Option<String>,
+    pub ca_file: Option<Given<PathBuf>>,
 }
 
 impl RawAccount {
-    /// `folder`: where a relative `api_key_file` starts.
+    /// `folder`: where a relative `api_key_file` or `ca_file` starts.
     pub fn read(
         name: &Given<&str>,
         section: &Section<'_>,
@@ -37,6 +41,7 @@ impl RawAccount {
             "api_key_env",
             "api_key_credential",
             "user_type_parameter",
+            "ca_file",
         ])?;
         let id = section.parsed::<AccountId>("account_id")?;
         let url = section.parsed::<BaseUrl>("base_url")?;
@@ -64,6 +69,9 @@ impl RawAccount {
                  `api_key_credential`",
             )?,
             user_type_parameter: parameter.map(|parameter| parameter.value),
+            ca_file: section
+                .text("ca_file")?
+                .map(|path| Given { place: path.place, value: folder.join(path.value) }),
         })
     }
 
@@ -77,7 +85,21 @@ impl RawAccount {
             base_url: address.0,
             api_key: key.read(env)?,
             user_type_parameter: parameter_or_default(self.user_type_parameter),
+            extra_roots: self.ca_file.as_ref().map(certificates).transpose()?.unwrap_or_default(),
         })
+    }
+}
+
+/// The certificates of a PEM file; at least one.
+fn certificates(file: &Given<PathBuf>) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let invalid = |problem: String| ConfigError::invalid(&file.place, problem);
+    let pem = std::fs::read(&file.value).map_err(|error| {
+        invalid(format!("cannot read the certificates in {}: {error}", file.value.display()))
+    })?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(invalid(format!("{} holds no PEM certificates", file.value.display()))),
     }
 }
 

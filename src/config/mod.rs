@@ -20,6 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use url::Url;
 
@@ -81,6 +82,8 @@ pub struct Account {
     pub api_key: SecretString,
     /// The query parameter that says who writes. Default `x-user-type`.
     pub user_type_parameter: String,
+    /// Certificates to trust beside the system's: `ca_file`. Default none.
+    pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
 impl Account {
@@ -95,6 +98,7 @@ impl Account {
             base_url: base_url.clone(),
             api_key: SecretString::from(SANDBOX_KEY),
             user_type_parameter: account::parameter_or_default(user_type_parameter),
+            extra_roots: Vec::new(),
         }
     }
 }

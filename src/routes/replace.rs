@@ -8,8 +8,8 @@ use std::sync::Arc;
 impl Routes {
     /// Goes on with `fresh`. Routes that stay keep what holds them, the tokens of an unchanged
     /// rate and, unless their account is `renewed` (another key or address) or a timeout changed,
-    /// their connections. A refused account that is renewed is probed at once. `flying`: every
-    /// job on the wire, which counts where there is a route for it.
+    /// their connections. What is refused or open and was replaced is probed at once. `flying`:
+    /// every job on the wire, which counts where there is a route for it.
     pub fn replace<'a>(
         &mut self,
         fresh: Routes,
@@ -20,28 +20,29 @@ impl Routes {
         let old = std::mem::replace(self, fresh);
         for was in old.routes {
             let Some(route) = self.of_mut(&was.account, was.channel) else { continue };
+            let same = !renewed.contains(&was.account)
+                && route.policy.request_timeout == was.policy.request_timeout
+                && route.policy.connect_timeout == was.policy.connect_timeout;
             route.held = was.held;
+            route.breaker = was.breaker;
+            route.ramp = was.ramp;
+            if same {
+                route.endpoint = Arc::clone(&was.endpoint);
+                route.failures = was.failures;
+            } else if let Some(breaker) = &mut route.breaker {
+                breaker.restart(now);
+            }
             if route.policy.rate == was.policy.rate {
                 route.pace = was.pace;
             }
-            if !renewed.contains(&was.account)
-                && route.policy.request_timeout == was.policy.request_timeout
-                && route.policy.connect_timeout == was.policy.connect_timeout
-            {
-                route.endpoint = Arc::clone(&was.endpoint);
-            }
         }
-        for mut refusal in old.refusals {
-            if !self.has_account(&refusal.hold.account) {
-                continue;
+        for mut refused in old.refused {
+            if renewed.contains(&refused.hold.account) {
+                refused.restart(now);
             }
-            if renewed.contains(&refusal.hold.account) {
-                refusal.probes = 0;
-                refusal.probing = false;
-                refusal.next_probe = now.at;
-                refusal.hold.until = Some(now.wall);
+            if self.has_account(&refused.hold.account) {
+                self.refused.push(refused);
             }
-            self.refusals.push(refusal);
         }
         for job in flying {
             if let Some(route) = self.of_mut(&job.account, job.channel) {

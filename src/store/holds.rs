@@ -13,6 +13,8 @@ pub enum HoldKind {
     Refused,
     /// Acquire asked for a pause.
     RetryAfter,
+    /// Request after request found no usable answer: single probes go out.
+    Breaker,
 }
 
 impl HoldKind {
@@ -21,6 +23,7 @@ impl HoldKind {
         match self {
             HoldKind::Refused => "refused",
             HoldKind::RetryAfter => "retry_after",
+            HoldKind::Breaker => "breaker",
         }
     }
 }
@@ -34,7 +37,7 @@ impl FromStr for HoldKind {
     type Err = UnknownKind;
 
     fn from_str(word: &str) -> Result<Self, UnknownKind> {
-        [HoldKind::Refused, HoldKind::RetryAfter]
+        [HoldKind::Refused, HoldKind::RetryAfter, HoldKind::Breaker]
             .into_iter()
             .find(|kind| kind.as_str() == word)
             .ok_or_else(|| UnknownKind(word.to_owned()))

@@ -21,6 +21,7 @@ fn endpoint_within(channel: Channel, base: &Url, limit: Duration) -> Endpoint {
         base_url: base,
         api_key: &SecretString::from(KEY),
         user_type_parameter: "x-user-type",
+        extra_roots: &[],
         request_timeout: limit,
         connect_timeout: limit,
     };
@@ -133,6 +134,7 @@ async fn a_contact_sends_under_the_accounts_own_parameter() {
         base_url: &base.join("/api/v1/").unwrap(),
         api_key: &SecretString::from(KEY),
         user_type_parameter: "-x-user-type",
+        extra_roots: &[],
         request_timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(20),
     };
@@ -344,6 +346,7 @@ fn an_endpoint_needs_an_address_without_a_password_and_a_key_for_a_header() {
             base_url: &Url::parse(base).unwrap(),
             api_key: &SecretString::from(key),
             user_type_parameter: "x-user-type",
+            extra_roots: &[],
             request_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(1),
         };

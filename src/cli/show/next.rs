@@ -81,6 +81,11 @@ fn ready(holds: &[Hold], dispatcher: bool, now: Millis) -> String {
             format!("held: Acquire asked for a pause until {}: {}", at(until, now), hold.reason)
         }
         (HoldKind::RetryAfter, None) => format!("held: Acquire asked for a pause: {}", hold.reason),
+        (HoldKind::Breaker, until) => format!(
+            "held: the breaker is open after failures in a row: {}; the next probe goes out {}",
+            hold.reason,
+            until.map_or("soon".to_owned(), |until| format!("at {}", at(until, now)))
+        ),
     }
 }
 
