@@ -126,7 +126,7 @@ fn an_open_breaker_with_a_new_address_is_tried_at_once() {
     let (down, up) = (Server::answering(|_| Reply::status(500)), Server::start());
     let outbox = Outbox::setup(&down).retry("initial = \"15m\"\nmax = \"1h\"").ready();
     let daemon = outbox.daemon();
-    let jobs: Vec<_> = (1..=6).map(|case| outbox.chat(case, "hi")).collect();
+    let jobs: Vec<_> = (1..=5).map(|case| outbox.chat(case, "hi")).collect();
     eventually(SOON, "an open breaker", || daemon.stderr().contains("the breaker opens"));
     edit(&outbox, &down.base_url(), &up.base_url());
     reload(&daemon);
