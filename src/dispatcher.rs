@@ -170,6 +170,8 @@ impl Dispatcher {
             self.withdraw_strays().await?;
         }
         self.routes.release(Instant::now());
+        // Before the rows that they explain.
+        self.show_holds().await?;
         let cycled = self.cycle().await?;
         if cycled {
             self.service.changed();
@@ -177,7 +179,6 @@ impl Dispatcher {
             self.alert = Alert::Own(AFTER_OWN.0);
         }
         let failed = self.fail_unknown_accounts().await?;
-        self.show_holds().await?;
         self.upkeep().await?;
         Ok(cycled || failed)
     }

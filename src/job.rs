@@ -22,12 +22,16 @@ pub type Millis = i64;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
+    /// A message, a note or an event in a case's conversation.
     Chat,
+    /// A mail in a case.
     Mail,
+    /// A text message to a contact's phone.
     Sms,
 }
 
 impl Channel {
+    /// In the order of the documentation.
     pub const ALL: [Channel; 3] = [Channel::Chat, Channel::Mail, Channel::Sms];
 
     /// The column's text.
@@ -71,6 +75,7 @@ pub enum Status {
 }
 
 impl Status {
+    /// In the order of a job's life.
     pub const ALL: [Status; 6] = [
         Status::Pending,
         Status::Sending,
@@ -110,6 +115,7 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Every reason.
     pub const ALL: [Failure; 4] =
         [Failure::Rejected, Failure::Exhausted, Failure::Expired, Failure::Invalid];
 
@@ -159,8 +165,11 @@ column_words!(Channel, Status, Failure);
 /// Its `Debug` leaves out the payload: people's words stay out of logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Job {
+    /// The row's id.
     pub id: i64,
+    /// Where it goes out; decides what `payload` must hold.
     pub channel: Channel,
+    /// The name of the configured account that sends it.
     pub account: String,
     /// The producer's JSON object, as text.
     pub payload: String,

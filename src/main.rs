@@ -4,16 +4,14 @@ use clap::Parser;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 mod cli;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("ACQUIRE_OUTBOX_LOG")
-                .unwrap_or_else(|_| EnvFilter::new("info")),
-        )
+        .with_env_filter(log_filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
@@ -29,8 +27,26 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("acquire-outbox: {e:#}");
+            cli::note(format!("acquire-outbox: {}", cli::told(&e)));
             cli::exit_code(&e)
+        }
+    }
+}
+
+/// `ACQUIRE_OUTBOX_LOG`: a level, or directives such as `warn,acquire_outbox=debug`.
+fn log_filter() -> EnvFilter {
+    let text = std::env::var("ACQUIRE_OUTBOX_LOG").unwrap_or_default();
+    let text = if text.trim().is_empty() { "info" } else { text.trim() };
+    // Alone on its own, a word that is no level would be read as a module's name: an empty log.
+    let no_level = !text.contains([',', '=', ':', '[']) && text.parse::<LevelFilter>().is_err();
+    match EnvFilter::try_new(text) {
+        Ok(filter) if !no_level => filter,
+        _ => {
+            cli::note(
+                "acquire-outbox: ACQUIRE_OUTBOX_LOG is no level (error, warn, info, debug, trace \
+                 or off); it is taken for info",
+            );
+            EnvFilter::new("info")
         }
     }
 }

@@ -14,6 +14,7 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// `message` is stored and logged: no key, none of the message's words.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Fault { code: code.into(), message: message.into() }
     }
@@ -54,9 +55,12 @@ pub enum Outcome {
 /// An attempt that has ended: the outcome and the measurements for its row in `outbox_attempts`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
+    /// How it ended.
     pub outcome: Outcome,
     /// The answer's HTTP status, where one came.
     pub http_status: Option<u16>,
+    /// When its request was begun.
     pub started_at: Millis,
+    /// From `started_at` to its end, by the monotonic clock.
     pub duration: Duration,
 }

@@ -22,12 +22,16 @@ use std::fmt;
 /// Its `Debug` shows ids only: people's words stay out of logs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
+    /// Of a `chat` row.
     Chat(Chat),
+    /// Of a `mail` row.
     Mail(Mail),
+    /// Of an `sms` row.
     Sms(Sms),
 }
 
 impl Payload {
+    /// The channel whose rules it keeps.
     pub fn channel(&self) -> Channel {
         match self {
             Payload::Chat(_) => Channel::Chat,
@@ -87,6 +91,7 @@ pub enum UserType {
 }
 
 impl UserType {
+    /// The vendor's word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             UserType::User => "user",
@@ -129,7 +134,11 @@ pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     }
 }
 
-/// Reads and checks a row's `payload`.
+/// Reads and checks a row's `payload`, one JSON object in the vendor's field names.
+///
+/// # Errors
+/// [`PayloadError`] for the first rule that it breaks: text that is no JSON object, a field that is
+/// unknown, missing or of the wrong type, an `extra` that would replace something.
 pub fn parse(channel: Channel, text: &str) -> Result<Payload, PayloadError> {
     let fields = fields::Fields::read(text, known_fields(channel))?;
     Ok(match channel {

@@ -109,6 +109,52 @@ fn wrong_usage_ends_with_two() {
 }
 
 #[test]
+fn wrong_usage_is_told_in_words() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let program = Program::in_folder(folder.path());
+    let wrong: [(&[&str], &str); 12] = [
+        (&["show", "seven"], "a whole number is needed"),
+        (&["cancel", "99999999999999999999"], "a whole number is needed"),
+        (&["list", "--limit", "-1"], "-1 is not in 1.."),
+        (&["list", "--limit", "0"], "0 is not in 1.."),
+        (&["retry", "--status", "sent"], "must be failed or cancelled or uncertain"),
+        (&["send", "chat", "--case-id", "x", "--message", "hi"], "a whole number is needed"),
+        (
+            &["send", "mail", "--case-id", "1"],
+            "<--json <JSON>|--html-body <HTML>|--text-body <TEXT>>",
+        ),
+        (&["sandbox", "--listen", "0.0.0.0:0"], "it listens on 127.0.0.1 or [::1] alone"),
+        (&["sandbox", "--listen", "here"], "like 127.0.0.1:8787"),
+        (&["sandbox", "--latency", "1"], "a number and its unit are needed"),
+        (&["sandbox", "--error", "500=60%", "--error", "503=60%"], "add up to more than 1"),
+        (&["demo", "--database", "mine.db"], "uses neither --config nor --database"),
+    ];
+    for (arguments, words) in wrong {
+        let finished = program.run(arguments).expect(2);
+        assert!(finished.stderr.contains(words), "no {words:?} in {finished:?}");
+        assert_eq!(finished.stdout, "", "{finished:?}");
+    }
+}
+
+#[test]
+fn a_log_level_that_is_none_is_told_and_taken_for_info() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let run = |level: &str| {
+        let program = Program::in_folder(folder.path()).env("ACQUIRE_OUTBOX_LOG", level);
+        program.run(&["run", "--sandbox", "--until-empty"]).expect(0).stderr
+    };
+    for misspelt in ["debgu", "debug=debgu"] {
+        let log = run(misspelt);
+        assert!(log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("INFO ready"), "{log}");
+    }
+    for known in ["debug", "Info", "warn,acquire_outbox=info", ""] {
+        let log = run(known);
+        assert!(!log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("INFO ready"), "{log}");
+    }
+    assert_eq!(run("off"), "");
+}
+
+#[test]
 fn status_counts_by_channel_and_status() {
     let server = Server::start();
     let Shop { outbox, .. } = shop(&server);
@@ -315,4 +361,82 @@ fn check_fails_where_the_account_is_refused_or_nobody_answers() {
     let outbox = support::Setup::sending_to(&url).ready();
     let finished = outbox.run(&["check"]).expect(1);
     assert!(finished.stdout.lines().any(failed), "{finished:?}");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_told_once_with_what_to_do() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("text.db"), "no database at all, ".repeat(20)).unwrap();
+    std::fs::create_dir(folder.path().join("folder.db")).unwrap();
+    let program = Program::in_folder(folder.path());
+    let cases = [
+        ("text.db", "text.db is not a SQLite database; name the right file with --database"),
+        (
+            "folder.db",
+            "folder.db cannot be opened; it must be a file, not a folder, that this user",
+        ),
+    ];
+    for (database, sentence) in cases {
+        for command in [&["init"][..], &["status"], &["list"], &["run", "--sandbox"]] {
+            let finished = program.run(&[&["--database", database], command].concat()).expect(1);
+            assert!(finished.stderr.contains(sentence), "{finished:?}");
+            assert!(!finished.stderr.contains("code:"), "SQLite's own words: {finished:?}");
+        }
+    }
+    for command in [&["init"][..], &["run", "--sandbox"]] {
+        let arguments = [command, &["--database", "nowhere/outbox.db"]].concat();
+        let finished = program.run(&arguments).expect(1);
+        assert!(finished.stderr.contains("nowhere is no folder; create it first"), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_file_or_folder_of_somebody_else_is_told_with_what_to_change() {
+    // SAFETY: takes nothing and cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        eprintln!("SKIPPED: root may write to every file, so nothing was shown");
+        return;
+    }
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let database = outbox.database().path();
+    let mut mode = std::fs::metadata(database).unwrap().permissions();
+    mode.set_readonly(true);
+    std::fs::set_permissions(database, mode).unwrap();
+    let finished = outbox.run(&["send", "chat", "--case-id", "1", "--message", "hi"]).expect(1);
+    assert!(finished.stderr.contains("give this user write access"), "{finished:?}");
+    let checked = outbox.run(&["check"]).expect(1);
+    let told = |line: &str| line.starts_with("FAIL  database") && line.contains("write access");
+    assert!(checked.stdout.lines().any(told), "{checked:?}");
+}
+
+#[test]
+fn an_error_names_its_cause_once() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let program = Program::in_folder(folder.path());
+    let missing = program.run(&["--config", "nope.toml", "status"]).expect(78);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let in_use = program.run(&["sandbox", "--listen", &address]).expect(1);
+    for finished in [missing, in_use] {
+        assert_eq!(finished.stderr.matches("os error").count(), 1, "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let deaf = |arguments: &str| {
+        let script = format!(
+            "{{ '{}' {arguments}; echo $? >&3; }} 3>&2 2>/dev/null | true",
+            env!("CARGO_BIN_EXE_acquire-outbox")
+        );
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).current_dir(folder.path()).env_clear();
+        String::from_utf8(shell.output().unwrap().stderr).unwrap()
+    };
+    for command in ["init", "list", "status --json", "demo"] {
+        assert_eq!(deaf(command).trim(), "0", "{command}");
+    }
 }

@@ -38,6 +38,28 @@ fn send_inserts_a_chat_job_from_flags() {
 }
 
 #[test]
+fn a_payload_from_an_empty_standard_input_is_told_as_that() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let finished = outbox.program().run_with_input(&["send", "chat", "--json", "-"], "\n");
+    assert!(finished.clone().expect(1).stderr.contains("standard input is empty"), "{finished:?}");
+}
+
+#[test]
+fn a_mail_needs_one_of_its_two_texts() {
+    let to = ["send", "mail", "--case-id", "9", "--contact-id", "5", "--from", "a@b.example"];
+    let what = ["--to", "c@d.example", "--subject", "news", "--html-body", "<p>hi</p>"];
+    let payload = json!({
+        "caseId": 9, "contactId": 5, "from": "a@b.example", "to": ["c@d.example"],
+        "subject": "news", "htmlBody": "<p>hi</p>"
+    });
+    assert_inserts(&[&to[..], &what].concat(), "", "mail", payload);
+    let server = Server::start();
+    let finished = Outbox::new(&server).run(&[&to[..], &what[..4]].concat()).expect(2);
+    assert!(finished.stderr.contains("--text-body"), "{finished:?}");
+}
+
+#[test]
 fn send_inserts_a_mail_job_from_flags() {
     let flags = [
         "send",

@@ -188,7 +188,7 @@ impl Endpoint {
             end,
         };
         let redactor = || self.redactor(&payload.texts());
-        let mut outcome = answer::judge(self.steps(), answer, redactor, SystemTime::now());
+        let mut outcome = answer::judge(steps(self.channel), answer, redactor, SystemTime::now());
         if let Outcome::Accepted { receipt, .. } | Outcome::Rejected { receipt, .. } = &mut outcome
         {
             self.keep_key_out(receipt);
@@ -214,14 +214,6 @@ impl Endpoint {
             url.query_pairs_mut().append_pair("contactId", &contact_id.to_string());
         }
         url
-    }
-
-    fn steps(&self) -> Steps {
-        match self.channel {
-            Channel::Chat => chat::step,
-            Channel::Mail => mail::step,
-            Channel::Sms => sms::step,
-        }
     }
 
     fn redactor(&self, texts: &[&str]) -> Redactor {
@@ -339,4 +331,28 @@ fn is_garbage(error: &reqwest::Error) -> bool {
                 matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
             })
     })
+}
+
+fn steps(channel: Channel) -> Steps {
+    match channel {
+        Channel::Chat => chat::step,
+        Channel::Mail => mail::step,
+        Channel::Sms => sms::step,
+    }
+}
+
+/// What a whole answer means, as [`Endpoint::send`] has it, without a wire: for properties and
+/// fuzzing. `key` and `texts` are kept out of the outcome's words.
+pub fn outcome_of(
+    channel: Channel,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+    (key, texts): (&str, &[&str]),
+) -> Outcome {
+    let cut = body.len() > LIMIT_BYTES;
+    let (body, end) =
+        if cut { (&body[..LIMIT_BYTES], End::TooLong) } else { (body, End::Whole) };
+    let answer = Answer { status, retry_after, body, end };
+    answer::judge(steps(channel), answer, || Redactor::new(key, texts), SystemTime::now())
 }

@@ -16,5 +16,5 @@ mod redact;
 mod request;
 mod sms;
 
-pub use client::{Connection, Endpoint, EndpointError, Probe};
+pub use client::{Connection, Endpoint, EndpointError, Probe, outcome_of};
 pub use gate::Gate;

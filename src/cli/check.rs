@@ -1,6 +1,6 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
-use super::{Settings, output};
+use super::{Settings, output, problem};
 use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::job::Channel;
@@ -35,7 +35,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let config = match settings.load() {
         Ok(config) => config,
         Err(e) => {
-            report(&Finding { name: "configuration".to_owned(), found: Err(format!("{e:#}")) })?;
+            report(&Finding { name: "configuration".to_owned(), found: Err(problem::told(&e)) })?;
             return Ok(super::exit_code(&e));
         }
     };
@@ -44,7 +44,12 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let mut findings = vec![Finding { name: "configuration".to_owned(), found }];
     report(&findings[0])?;
 
-    let found = database(&config, args.deep).await.map_err(|e| e.to_string());
+    let found = database(&config, args.deep).await.map_err(|e| match &e {
+        CheckError::Store(store) | CheckError::Write(store) => {
+            problem::of_sqlite(store).unwrap_or_else(|| e.to_string())
+        }
+        _ => e.to_string(),
+    });
     let path = config.database.display();
     findings.push(Finding { name: format!("database {path}"), found });
     report(&findings[1])?;
@@ -68,11 +73,15 @@ fn report(finding: &Finding) -> Result<()> {
     output::line(output::plain(&format!("{mark} {}: {text}", finding.name)))
 }
 
+const CHANGES_NOTHING: &str = "DELETE FROM outbox WHERE 0";
+
 /// Opens it as it is, and asks for the write lock; nothing is written.
 async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     let mut store = Store::open_existing(&config.database).await?;
     let version = store.schema_version().await?;
     store.probe_write().await.map_err(CheckError::Write)?;
+    // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
+    store.plain_sql(CHANGES_NOTHING).await.map_err(CheckError::Write)?;
     if !deep {
         return Ok(format!("schema {version}, writable"));
     }
@@ -86,7 +95,7 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
 enum CheckError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot be written to: {0}; give this user write access to the file and its folder")]
+    #[error("cannot be written to: {0}")]
     Write(StoreError),
     #[error("is damaged; restore a backup, or save what there is with `.recover`: {0}")]
     Damaged(String),

@@ -1,6 +1,6 @@
 //! `demo`: all of it in one go, in a temporary folder, with nothing to set up.
 
-use super::list;
+use super::{list, output};
 use acquire_outbox::config::Config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -76,13 +76,14 @@ pub async fn run(_: Args) -> Result<ExitCode> {
         policy.retry.initial = Duration::from_millis(500);
     }
     let mut store = Store::open(&database).await?;
-    println!("An outbox in {}, and a stand-in for Acquire at {address}.\n", database.display());
-    println!("Programs insert messages with plain SQL:\n");
+    let place = database.display();
+    output::line(format!("An outbox in {place}, and a stand-in for Acquire at {address}.\n"))?;
+    output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
-        println!("-- {what}\n{sql}\n");
+        output::line(format!("-- {what}\n{sql}\n"))?;
         store.plain_sql(sql).await?;
     }
-    println!("The dispatcher starts; what happens:\n");
+    output::line("The dispatcher starts; what happens:\n")?;
     let (end, ended) = oneshot::channel::<()>();
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
@@ -111,7 +112,7 @@ async fn tell_news(store: &mut Store, seen: &mut BTreeMap<i64, (String, i64)>) -
     for job in jobs {
         let state = (job.status.clone(), job.attempts);
         if seen.get(&job.id) != Some(&state) {
-            println!("  #{} {:4}  {}", job.id, job.channel, sentence(&job));
+            output::line(format!("  #{} {:4}  {}", job.id, job.channel, sentence(&job)))?;
             seen.insert(job.id, state);
         }
     }
@@ -135,18 +136,17 @@ fn sentence(job: &Delivery) -> String {
 }
 
 async fn report(store: &mut Store, database: &Path) -> Result<()> {
-    println!("\nThe delivery report (anyone may query the view delivery_status):\n");
+    output::line("\nThe delivery report (anyone may query the view delivery_status):\n")?;
     let mut jobs = store.deliveries(&Filter::default(), 100).await?;
     jobs.reverse();
     list::print(&jobs)?;
     let database = database.display();
-    println!(
+    output::line(format!(
         "\nTry next:
   acquire-outbox --database {database} list
   acquire-outbox --database {database} show 5
   acquire-outbox --database {database} run --sandbox
   sqlite3 {database} \"SELECT id, status, message_id, error FROM delivery_status\"
 With an account: see Configuration in README.md, then `acquire-outbox check` and `acquire-outbox run`."
-    );
-    Ok(())
+    ))
 }

@@ -1,6 +1,6 @@
 //! `retry` and `cancel`: by id, or by filter.
 
-use super::{Settings, output};
+use super::{Settings, output, whole};
 use acquire_outbox::job::{Channel, Failure, Status};
 use acquire_outbox::store::Store;
 use acquire_outbox::store::edit::{BATCH, Change};
@@ -33,7 +33,8 @@ A job that is being sent cannot be cancelled. In SQL:
 #[group(id = "which_to_retry", required = true, multiple = true)]
 pub struct RetryArgs {
     /// The jobs, by id
-    #[arg(value_name = "ID", conflicts_with_all = ["status", "channel", "account", "source", "failure", "all"])]
+    #[arg(value_name = "ID", value_parser = whole, allow_negative_numbers = true)]
+    #[arg(conflicts_with_all = ["status", "channel", "account", "source", "failure", "all"])]
     ids: Vec<i64>,
     /// Jobs in this state: failed, cancelled or uncertain; several between commas
     #[arg(long, value_delimiter = ',', value_parser = retryable)]
@@ -61,7 +62,8 @@ pub struct RetryArgs {
 #[group(id = "which_to_cancel", required = true, multiple = true)]
 pub struct CancelArgs {
     /// The jobs, by id
-    #[arg(value_name = "ID", conflicts_with_all = ["status", "channel", "account", "source", "all"])]
+    #[arg(value_name = "ID", value_parser = whole, allow_negative_numbers = true)]
+    #[arg(conflicts_with_all = ["status", "channel", "account", "source", "all"])]
     ids: Vec<i64>,
     /// Jobs in this state: pending, the only one that can be cancelled
     #[arg(long, value_delimiter = ',', value_parser = cancellable)]
@@ -131,7 +133,7 @@ async fn by_id(store: &mut Store, change: Change, ids: &[i64]) -> Result<(u64, u
     let mut refused = 0;
     for batch in ids.chunks(BATCH) {
         for job in store.change(change, batch).await? {
-            eprintln!("job {}: {}", job.id, output::plain(&job.sentence));
+            output::note(format!("job {}: {}", job.id, output::plain(&job.sentence)));
             refused += 1;
         }
     }
@@ -160,6 +162,6 @@ fn changeable(change: Change, word: &str) -> Result<Status, String> {
     let known = change.from();
     known.iter().copied().find(|status| status.as_str() == word).ok_or_else(|| {
         let words: Vec<_> = known.iter().map(|status| status.as_str()).collect();
-        format!("must be {}", words.join(", "))
+        format!("must be {}", words.join(" or "))
     })
 }

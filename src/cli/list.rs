@@ -1,6 +1,7 @@
 //! `list`: jobs by filter, newest first.
 
 use super::{Settings, output};
+use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::job::{Channel, Failure, Status};
 use acquire_outbox::store::now;
 use acquire_outbox::store::query::{Delivery, Filter};
@@ -35,7 +36,8 @@ pub struct Args {
     #[arg(long, value_enum)]
     failure: Option<Failure>,
     /// At most this many
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// A JSON array with the columns of delivery_status
     #[arg(long)]
@@ -61,12 +63,54 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
 
 pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
     if jobs.is_empty() && output::to_people() {
-        eprintln!("no such jobs");
+        output::note("no such jobs");
         return Ok(());
     }
+    if output::to_people() { for_people(jobs) } else { every_column(jobs) }.print()
+}
+
+/// What fits beside each other on a terminal; `show` has the rest.
+fn for_people(jobs: &[Delivery]) -> output::Table {
     let now = now();
-    let when =
-        |time: &Option<String>| time.as_deref().map_or(String::new(), |t| output::when(t, now));
+    let when = |time: &str| output::roughly(output::when(time, now));
+    let mut table = output::Table::new([
+        "id",
+        "channel",
+        "account",
+        "status",
+        "tries",
+        "created",
+        "due/done",
+        "message id or error",
+    ]);
+    let one_account = jobs.iter().all(|job| job.account == DEFAULT_ACCOUNT);
+    for job in jobs {
+        let error = job.error.as_ref().or(job.error_code.as_ref());
+        let detail = if job.status == "sent" { job.message_id.as_ref() } else { error };
+        table.row([
+            job.id.to_string(),
+            job.channel.clone(),
+            if one_account { String::new() } else { job.account.clone() },
+            match &job.failure {
+                Some(failure) => format!("{}: {failure}", job.status),
+                None => job.status.clone(),
+            },
+            job.attempts.to_string(),
+            when(&job.created_at),
+            next(job).or(job.finished_at.as_deref()).map(when).unwrap_or_default(),
+            detail.cloned().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// When a job that waits is due.
+fn next(job: &Delivery) -> Option<&str> {
+    let waits = job.status == "pending";
+    job.next_attempt_at.as_deref().or(job.send_at.as_deref()).filter(|_| waits)
+}
+
+fn every_column(jobs: &[Delivery]) -> output::Table {
     let mut table = output::Table::new([
         "id",
         "channel",
@@ -83,10 +127,6 @@ pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
     ]);
     for job in jobs {
         let text = |column: &Option<String>| column.clone().unwrap_or_default();
-        let next = match job.status.as_str() {
-            "pending" => job.next_attempt_at.as_ref().or(job.send_at.as_ref()).cloned(),
-            _ => None,
-        };
         table.row([
             job.id.to_string(),
             job.channel.clone(),
@@ -94,13 +134,13 @@ pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
             job.status.clone(),
             text(&job.failure),
             job.attempts.to_string(),
-            output::when(&job.created_at, now),
-            when(&next),
-            when(&job.finished_at),
+            job.created_at.clone(),
+            next(job).unwrap_or_default().to_owned(),
+            text(&job.finished_at),
             text(&job.message_id),
             text(&job.error_code),
             text(&job.error),
         ]);
     }
-    table.print()
+    table
 }

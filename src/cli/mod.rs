@@ -6,18 +6,24 @@ mod edit;
 mod init;
 mod list;
 mod output;
+mod problem;
 mod run;
 mod sandbox;
 mod send;
 mod show;
 mod status;
 
+pub use output::note;
+pub use problem::told;
+
 use acquire_outbox::config::{self, Config, ConfigError, Flags};
+use acquire_outbox::sandbox::SandboxError;
 use acquire_outbox::store::{Store, StoreError};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite.
 #[derive(Parser)]
@@ -94,19 +100,59 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Retry(args) => edit::retry(&settings, args).await,
         Command::Cancel(args) => edit::cancel(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
-        Command::Sandbox(args) => sandbox::run(args).await,
-        Command::Demo(args) => demo::run(args).await,
+        Command::Sandbox(args) => {
+            settings.unused_by("sandbox")?;
+            sandbox::run(args).await
+        }
+        Command::Demo(args) => {
+            settings.unused_by("demo")?;
+            demo::run(args).await
+        }
     }
 }
 
-/// 78 (EX_CONFIG) for a wrong configuration, on which no service manager should restart; else 1.
+/// Wrong usage that clap cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
+/// 78 (EX_CONFIG) for a wrong configuration, on which no service manager should restart; 2 for
+/// wrong usage; else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<ConfigError>() { ExitCode::from(78) } else { ExitCode::FAILURE }
+    let shares = matches!(error.downcast_ref(), Some(SandboxError::Share(_)));
+    if error.is::<ConfigError>() {
+        ExitCode::from(78)
+    } else if shares || error.is::<WrongUsage>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// A whole number, refused in words that a person understands.
+fn whole(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "a whole number is needed".to_owned())
+}
+
+/// A length of time, such as `30s` or `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a number and its unit are needed, like 200ms, 30s or 10m".to_owned())
 }
 
 impl Settings {
     fn flags(&self) -> Flags {
         Flags { config: self.config.clone(), database: self.database.clone() }
+    }
+
+    /// These flags stand at every command; where they would be passed over, that is told.
+    fn unused_by(&self, command: &str) -> Result<(), WrongUsage> {
+        match (&self.config, &self.database) {
+            (None, None) => Ok(()),
+            _ => Err(WrongUsage(format!(
+                "`{command}` uses neither --config nor --database; leave them out"
+            ))),
+        }
     }
 
     /// The whole configuration, keys included.

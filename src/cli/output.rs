@@ -3,11 +3,10 @@
 use acquire_outbox::job::Millis;
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
-use comfy_table::{ContentArrangement, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::time::Duration;
 
 /// Rows under a header.
 pub struct Table {
@@ -42,7 +41,12 @@ impl Table {
     }
 
     fn print_aligned(&self) -> Result<()> {
-        let mut table = comfy_table::Table::new();
+        line(self.aligned(comfy_table::Table::new()))
+    }
+
+    /// Where the width is too small, the widest column alone breaks its lines: words, not the
+    /// numbers and times beside it.
+    fn aligned(&self, mut table: comfy_table::Table) -> String {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         let filled = self.filled();
         let only_filled = |cells: &[String]| -> Vec<String> {
@@ -53,7 +57,14 @@ impl Table {
             table.set_header(only_filled(&self.header));
         }
         table.add_rows(self.rows.iter().map(|row| only_filled(row)));
-        line(table.trim_fmt())
+        let widths = table.column_max_content_widths();
+        let widest = (0..widths.len()).max_by_key(|&at| widths[at]);
+        for at in (0..widths.len()).filter(|&at| Some(at) != widest) {
+            if let Some(column) = table.column_mut(at) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        table.trim_fmt()
     }
 
     /// The columns in which some row has something; a terminal has no room for the others.
@@ -85,6 +96,11 @@ pub fn line(text: impl AsRef<str>) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the result to the standard output"),
     }
+}
+
+/// A line beside the results, on stderr; when nobody can read it, it is lost.
+pub fn note(text: impl AsRef<str>) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
 pub fn json(value: &impl Serialize) -> Result<()> {
@@ -123,17 +139,32 @@ pub fn when(iso: &str, now: Millis) -> String {
 /// `3m 20s ago`, `in 2h`.
 pub fn relative(at: Millis, now: Millis) -> String {
     match at - now {
-        0..1000 => "now".to_owned(),
+        -999..1000 => "now".to_owned(),
         left @ 1000.. => format!("in {}", span(left)),
         gone => format!("{} ago", span(-gone)),
     }
 }
 
-/// A length of time in its two largest units.
+/// A length of time in its two largest units, days the largest of all: `2d 5h`.
 pub fn span(millis: Millis) -> String {
-    let seconds = u64::try_from(millis / 1000).unwrap_or(0);
-    let text = humantime::format_duration(Duration::from_secs(seconds)).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    let seconds = millis.max(0) / 1000;
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let at = units.iter().position(|&(unit, _)| seconds >= unit).unwrap_or(units.len() - 1);
+    let (unit, letter) = units[at];
+    let first = format!("{}{letter}", seconds / unit);
+    match units.get(at + 1).map(|&(next, letter)| (seconds % unit / next, letter)) {
+        Some((rest @ 1.., letter)) => format!("{first} {rest}{letter}"),
+        _ => first,
+    }
+}
+
+/// The first unit of a time in a narrow column: `3m ago`.
+pub fn roughly(when: String) -> String {
+    match when.split(' ').collect::<Vec<_>>().as_slice() {
+        ["in", first, _] => format!("in {first}"),
+        [first, _, "ago"] => format!("{first} ago"),
+        _ => when,
+    }
 }
 
 /// `1 job`, `2 jobs`.
@@ -151,10 +182,30 @@ mod tests {
     }
 
     #[test]
+    fn where_a_terminal_is_narrow_the_widest_column_breaks_between_words() {
+        let mut table = Table::new(["id", "status", "error"]);
+        table.row(["17", "failed: exhausted", "Acquire answered 503: down for maintenance"]);
+        let mut narrow = comfy_table::Table::new();
+        narrow.set_width(48);
+        let text = table.aligned(narrow);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1].trim(), "17  failed: exhausted  Acquire answered 503:", "{text}");
+        assert_eq!(lines[2].trim(), "down for maintenance", "{text}");
+    }
+
+    #[test]
     fn times_are_told_in_their_two_largest_units() {
         assert_eq!(relative(3_723_000, 0), "in 1h 2m");
-        assert_eq!(relative(0, 90_061_000), "1day 1h ago");
+        assert_eq!(relative(0, 90_061_000), "1d 1h ago");
+        assert_eq!(relative(40 * 86_400_000, 0), "in 40d");
+        assert_eq!(relative(0, 60_000), "1m ago");
         assert_eq!(relative(10_500, 10_000), "now");
+        assert_eq!(relative(10_000, 10_500), "now");
+        assert_eq!(span(10), "0s");
+        assert_eq!(span(3_605_000), "1h");
+        assert_eq!(roughly(relative(0, 90_061_000)), "1d ago");
+        assert_eq!(roughly(relative(3_723_000, 0)), "in 1h");
+        assert_eq!(roughly(relative(0, 5000)), "5s ago");
         assert_eq!(iso(1_764_000_000_123), "2025-11-24T16:00:00.123Z");
     }
 }

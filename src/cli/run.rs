@@ -1,6 +1,6 @@
 //! `run`: the daemon.
 
-use super::Settings;
+use super::{Settings, problem};
 use acquire_outbox::config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -37,14 +37,17 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let flags = settings.flags();
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
+        let config = settings.load()?;
+        problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
-        daemon::run(settings.load()?, until, reload, stop).await?;
+        daemon::run(config, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
+    problem::require_folder(&config.database)?;
     warn!(
         address = stand_in.base_url(),
         "SANDBOX: nothing is delivered; jobs that say `sent` were accepted by a stand-in"

@@ -1,5 +1,6 @@
 //! `sandbox`: the stand-in for Acquire, with switches for bad days.
 
+use super::{duration, output};
 use acquire_outbox::daemon;
 use acquire_outbox::sandbox::{ErrorShare, Faults, Sandbox, Settings, parse_share};
 use anyhow::Result;
@@ -27,23 +28,35 @@ Cases (sms: threadId) that always end the same way:
 With ACQUIRE_API_KEY set, only that key is accepted; else any is.")]
 pub struct Args {
     /// Address on this machine; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:8787")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
     /// Answer after this long, as in 200ms
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
     latency: Duration,
     /// Answer this share of requests with an error, as in 503=10%; may be repeated
     #[arg(long, value_name = "STATUS=SHARE")]
     error: Vec<ErrorShare>,
     /// Send Retry-After with each 429 and 503 of --error, as in 5s
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     retry_after: Option<Duration>,
     /// Accept this share and never answer, as in 2%
-    #[arg(long, value_parser = parse_share, default_value = "0%")]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     silent: f64,
     /// Drop this share of connections without accepting, as in 2%
-    #[arg(long, value_parser = parse_share, default_value = "0%")]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     drop: f64,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "an address and a port are needed, like 127.0.0.1:8787".to_owned())?;
+    match address.ip().to_canonical().is_loopback() {
+        true => Ok(address),
+        false => {
+            Err("anyone may write to a sandbox: it listens on 127.0.0.1 or [::1] alone".into())
+        }
+    }
 }
 
 pub async fn run(args: Args) -> Result<ExitCode> {
@@ -59,7 +72,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let api_key = key.map(SecretString::from);
     let sandbox =
         Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
-    println!("listening on {}", sandbox.base_url());
+    output::line(format!("listening on {}", sandbox.base_url()))?;
     sandbox.serve(stop).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 mod fields;
 
-use super::{Settings, output};
+use super::{Settings, duration, output};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::job::Channel;
 use acquire_outbox::store::edit::{GivenTime, Inserted, NewJob};
@@ -74,6 +74,7 @@ enum Message {
     },
     /// A mail in a case
     #[command(after_help = MAIL_EXAMPLES)]
+    #[command(group = clap::ArgGroup::new("text").arg("json").required(true).multiple(true))]
     Mail {
         #[command(flatten)]
         fields: fields::Mail,
@@ -106,7 +107,7 @@ struct Common {
     #[arg(long, value_name = "KEY")]
     ordering_key: Option<String>,
     /// 0 to 9, higher first
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(0..=9))]
     priority: i64,
     /// Not before: +10m, or '2026-11-22T09:00:00+02:00' (UTC where no offset is given)
@@ -116,7 +117,7 @@ struct Common {
     #[arg(long, value_name = "TIME", value_parser = given_time)]
     expires_at: Option<GivenTime>,
     /// Attempts before it fails, over the configured number
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     max_attempts: Option<i64>,
     /// A label of yours, for filters and metrics
@@ -127,7 +128,7 @@ struct Common {
     wait: bool,
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "60s", requires = "wait")]
-    #[arg(value_parser = humantime::parse_duration)]
+    #[arg(value_parser = duration)]
     timeout: Duration,
 }
 
@@ -152,7 +153,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let inserted = store.insert(&job).await.map_err(|e| refusal(e, &job))?;
     output::line(inserted.id().to_string())?;
     if let Inserted::Existing(id) = inserted {
-        eprintln!("job {id} has this idempotency key already; nothing was inserted");
+        output::note(format!("job {id} has this idempotency key already; nothing was inserted"));
     }
     if wait { wait_for(&mut store, inserted.id(), timeout).await } else { Ok(ExitCode::SUCCESS) }
 }
@@ -187,6 +188,9 @@ fn require_account(settings: &Settings, account: &str) -> Result<()> {
 fn standard_input() -> Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read the standard input")?;
+    if text.trim().is_empty() {
+        bail!("the standard input is empty; --json - reads the payload from it, one JSON object");
+    }
     Ok(text)
 }
 
@@ -233,16 +237,16 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
             asked = true;
             // Who may not read the lock file is not told.
             if matches!(lock::is_held(store.path()), Ok(false)) {
-                eprintln!("no dispatcher is running; start one with `acquire-outbox run`");
+                output::note("no dispatcher is running; start one with `acquire-outbox run`");
             }
         }
         if start.elapsed() >= timeout {
-            eprintln!(
+            output::note(format!(
                 "job {id} is still {} after {}; it goes on, and `acquire-outbox show {id}` says why \
                  it waits",
                 job.status,
                 humantime::format_duration(timeout)
-            );
+            ));
             return Ok(ExitCode::FAILURE);
         }
         sleep(POLL).await;

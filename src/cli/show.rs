@@ -2,7 +2,7 @@
 
 mod next;
 
-use super::{Settings, output};
+use super::{Settings, output, whole};
 use acquire_outbox::job::Millis;
 use acquire_outbox::lock;
 use acquire_outbox::store::now;
@@ -23,6 +23,7 @@ The message's text is shown with --payload only.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The job's id
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     id: i64,
     /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, history
     #[arg(long)]
@@ -146,6 +147,26 @@ fn with_age(iso: &str, now: Millis) -> String {
 }
 
 fn history(history: &[AttemptRow]) -> output::Table {
+    if output::to_people() { for_people(history) } else { every_column(history) }
+}
+
+/// What fits beside each other on a terminal.
+fn for_people(history: &[AttemptRow]) -> output::Table {
+    let mut table = output::Table::new(["attempt", "started", "took", "outcome", "http", "error"]);
+    for row in history {
+        table.row([
+            row.attempt.to_string(),
+            row.started_at.clone(),
+            format!("{} ms", row.duration_ms),
+            row.outcome.clone(),
+            row.http_status.map(|status| status.to_string()).unwrap_or_default(),
+            row.error.as_ref().or(row.error_code.as_ref()).cloned().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn every_column(history: &[AttemptRow]) -> output::Table {
     let mut table = output::Table::new([
         "attempt",
         "started_at",

@@ -30,12 +30,14 @@ impl fmt::Display for Place {
 /// Why there is no usable configuration; the program exits with status 78.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// A file that was named and is missing, or one that is there and cannot be read as UTF-8.
     #[error(
         "cannot read the configuration file {}: {source}; make it readable, or name another with \
          --config or ACQUIRE_OUTBOX_CONFIG", .file.display()
     )]
     Unreadable { file: PathBuf, source: io::Error },
 
+    /// `line` counts from 1; `problem` is the parser's.
     #[error("{}, line {line}: not valid TOML: {problem}", .file.display())]
     Syntax { file: PathBuf, line: usize, problem: String },
 
@@ -43,6 +45,7 @@ pub enum ConfigError {
     #[error("{}, line {line}: unknown key `{key}` {section}; {hint}", .file.display())]
     UnknownKey { file: PathBuf, line: usize, key: String, section: String, hint: String },
 
+    /// A key `api_key` in the file; its value is not repeated.
     #[error(
         "{place}: an API key does not belong in this file; put it into a file of its own that only \
          the service can read and name that as `api_key_file`, or use `api_key_env` or \
@@ -54,18 +57,21 @@ pub enum ConfigError {
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },
 
+    /// Neither the file nor the environment names one.
     #[error(
         "no Acquire account is configured; set ACQUIRE_ACCOUNT_ID and ACQUIRE_API_KEY, or write a \
          section [accounts.default] into acquire-outbox.toml"
     )]
     NoAccount,
 
+    /// An account with neither `account_id` nor `base_url`.
     #[error(
         "account `{account}` has no address; give it `account_id` or `base_url`{}",
         or_variables(.account, "ACQUIRE_ACCOUNT_ID or ACQUIRE_BASE_URL")
     )]
     NoAddress { account: String },
 
+    /// An account that says nowhere where its key is.
     #[error(
         "account `{account}` has no API key; give it `api_key_file`, `api_key_env` or \
          `api_key_credential`{}",

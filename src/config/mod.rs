@@ -67,6 +67,7 @@ pub struct Config {
     pub channels: BTreeMap<Channel, ChannelPolicy>,
     /// `[retry]`: also paces the probes of a refused account.
     pub retry: RetryPolicy,
+    /// How long finished rows are kept.
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
@@ -75,6 +76,7 @@ pub struct Config {
 /// One account at Acquire. Its `Debug` shows no key.
 #[derive(Debug, Clone)]
 pub struct Account {
+    /// The rows' `account`.
     pub name: String,
     /// `https`, or `http` to loopback; no query, no fragment, no slash at the end of its path.
     pub base_url: Url,

@@ -94,8 +94,9 @@ impl KeySource {
             self.invalid(format!("cannot read the key file{named}: {error}"))
         };
         let file = File::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-        if readers == Readers::NotOthers && mode & 0o004 != 0 {
+        let found = file.metadata().map_err(unreadable)?;
+        let mode = found.permissions().mode();
+        if readers == Readers::NotOthers && found.is_file() && mode & 0o004 != 0 {
             let path = path.display();
             warn!("every user of this machine can read the key file; run: chmod o-r {path}");
         }

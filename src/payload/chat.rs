@@ -9,13 +9,19 @@ pub(super) const FIELDS: &[&str] =
 /// A chat message to a case.
 #[derive(Clone, PartialEq)]
 pub struct Chat {
+    /// The case to write to; its conversation is the job's order unless `ordering_key` says other.
     pub case_id: i64,
+    /// Not empty.
     pub message: String,
     /// `message`, `note` or `event`.
     pub kind: &'static str,
+    /// An ISO language code, as the producer wrote it.
     pub translate_lang_key: Option<String>,
+    /// Who it is from; an agent where it is left out.
     pub user_type: UserType,
+    /// Always there when it is from a contact.
     pub contact_id: Option<i64>,
+    /// What is added to the request's body.
     pub extra: Map<String, Value>,
 }
 

@@ -21,19 +21,29 @@ pub(super) const FIELDS: &[&str] = &[
 /// A mail in a case.
 #[derive(Clone, PartialEq)]
 pub struct Mail {
+    /// The case that the mail belongs to.
     pub case_id: i64,
+    /// The contact whom it is for.
     pub contact_id: i64,
+    /// An inbox that is connected to Acquire.
     pub from: String,
+    /// At least one; each has an `@`.
     pub to: Vec<String>,
+    /// As `to`, or empty.
     pub cc: Vec<String>,
+    /// As `cc`.
     pub bcc: Vec<String>,
+    /// Not empty.
     pub subject: String,
+    /// The `type` field: `message` where it is left out, the only one that the vendor names.
     pub kind: String,
     /// At least one of the two bodies is given and not empty.
     pub text_body: Option<String>,
+    /// See `text_body`.
     pub html_body: Option<String>,
     /// Undocumented by the vendor: passed through unchanged.
     pub attachments: Vec<Map<String, Value>>,
+    /// What is added to the request's body; its `data` goes into the body's `data`.
     pub extra: Map<String, Value>,
 }
 

@@ -23,23 +23,33 @@ pub(super) const FIELDS: &[&str] = &[
 /// A text message to a contact's phone.
 #[derive(Clone, PartialEq)]
 pub struct Sms {
-    /// E.164, as `to`.
+    /// E.164 (`+` and 1 to 15 digits), as `to`: a number that is connected to Acquire.
     pub from: String,
+    /// The contact's number.
     pub to: String,
+    /// Not empty.
     pub body: String,
+    /// The contact whom it is for.
     pub contact_id: i64,
     /// The case.
     pub thread_id: i64,
+    /// The thread's timeline.
     pub timeline_id: i64,
+    /// Who it is from; an agent where it is left out.
     pub user_type: UserType,
+    /// The conversation's title.
     pub title: Option<String>,
     /// Left out, the request says `thread_id` again.
     pub id: Option<i64>,
+    /// False where it is left out.
     pub is_closed: bool,
+    /// False where it is left out.
     pub is_multi_channel: bool,
     /// Left out, the request says `body` again, as a paragraph of HTML.
     pub mark_value: Option<String>,
+    /// `message` where it is left out.
     pub msg_type: String,
+    /// What is added to the request's body.
     pub extra: Map<String, Value>,
 }
 

@@ -81,7 +81,10 @@ impl FromStr for ErrorShare {
     }
 }
 
-/// A share as people write it: `0.1` or `10%`, from 0 to 1.
+/// A share as people write it, `0.1` or `10%`, as a number from 0 to 1.
+///
+/// # Errors
+/// [`ShareError`] for what is no number, and for one outside 0 to 1.
 pub fn parse_share(text: &str) -> Result<f64, ShareError> {
     let text = text.trim();
     let (number, unit) = match text.strip_suffix('%') {

@@ -18,8 +18,10 @@ const KEPT_BYTES: usize = 256 << 20;
 pub struct Message {
     /// 1 for the first since the start, then growing.
     pub n: u64,
+    /// When its body had been read; ISO 8601 in JSON.
     #[serde(serialize_with = "iso")]
     pub received_at: Millis,
+    /// Whose endpoint it came to.
     pub channel: Channel,
     /// The message's id, as its answer has it; `None` where the request was refused.
     pub id: Option<i64>,
@@ -27,6 +29,7 @@ pub struct Message {
     pub accepted: bool,
     /// The status answered; `None`: silence, or a dropped connection.
     pub status: Option<u16>,
+    /// The URL's parameters, decoded.
     pub query: BTreeMap<String, String>,
     /// The request's JSON; a body that is none, as text.
     pub body: Value,

@@ -33,15 +33,19 @@ const HEAD_TIME: Duration = Duration::from_secs(150);
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
+    /// Any address but 127.0.0.0/8 and ::1.
     #[error(
         "{0} is not loopback: the sandbox is a toy that anyone may write to, so it listens on \
          127.0.0.1 or [::1] alone"
     )]
     NotLoopback(SocketAddr),
+    /// The port is taken, or not allowed.
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    /// No thread to print the report.
     #[error("cannot start the report: {0}")]
     Report(std::io::Error),
+    /// A share outside 0 to 1, or a status that is no error.
     #[error(transparent)]
     Share(#[from] ShareError),
 }
@@ -84,6 +88,9 @@ impl Shared {
 
 impl Sandbox {
     /// Takes the port; connections wait until `serve`. Refuses any address but loopback.
+    ///
+    /// # Errors
+    /// [`SandboxError`]
     pub async fn bind(settings: Settings) -> Result<Self, SandboxError> {
         let address = settings.listen;
         if !address.ip().to_canonical().is_loopback() {

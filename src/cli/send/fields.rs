@@ -1,5 +1,6 @@
 //! The payload's fields as flags, and how they become the JSON object of the row.
 
+use crate::cli::whole;
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 use serde_json::{Map, Value};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 pub struct Chat {
     /// The case to write to
     #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     case_id: Option<i64>,
     /// The text
     #[arg(long, value_name = "TEXT", required_unless_present = "json", allow_hyphen_values = true)]
@@ -25,6 +27,7 @@ pub struct Chat {
     user_type: Option<String>,
     /// The contact; needed with --user-type contact
     #[arg(long, alias = "contactId", value_name = "ID", required_if_eq("user_type", "contact"))]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     contact_id: Option<i64>,
     /// More fields for the request's body, a JSON object
     #[arg(long, value_name = "JSON")]
@@ -37,9 +40,11 @@ pub struct Chat {
 pub struct Mail {
     /// The case to write to
     #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     case_id: Option<i64>,
     /// The contact
     #[arg(long, alias = "contactId", value_name = "ID", required_unless_present = "json")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     contact_id: Option<i64>,
     /// The sender: an inbox that is connected to Acquire
     #[arg(long, value_name = "ADDRESS", required_unless_present = "json")]
@@ -58,10 +63,11 @@ pub struct Mail {
     subject: Option<String>,
     /// The text as HTML
     #[arg(long, alias = "htmlBody", value_name = "HTML", allow_hyphen_values = true)]
-    #[arg(required_unless_present_any = ["json", "text_body"])]
+    #[arg(group = "text")]
     html_body: Option<String>,
     /// The text as plain text; instead of --html-body, or beside it
     #[arg(long, alias = "textBody", value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(group = "text")]
     text_body: Option<String>,
     /// Attachments as Acquire has them: a JSON array of objects
     #[arg(long, value_name = "JSON")]
@@ -90,12 +96,15 @@ pub struct Sms {
     body: Option<String>,
     /// The contact
     #[arg(long, alias = "contactId", value_name = "ID", required_unless_present = "json")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     contact_id: Option<i64>,
     /// The thread, which is the case
     #[arg(long, alias = "threadId", value_name = "ID", required_unless_present = "json")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     thread_id: Option<i64>,
     /// The timeline
     #[arg(long, alias = "timelineId", value_name = "ID", required_unless_present = "json")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     timeline_id: Option<i64>,
     /// Who writes: user (an agent, the default) or contact (the customer)
     #[arg(long, alias = "userType", value_name = "WHO", value_parser = ["user", "contact"])]
@@ -105,6 +114,7 @@ pub struct Sms {
     title: Option<String>,
     /// Acquire's `id` field [default: the thread]
     #[arg(long, value_name = "ID")]
+    #[arg(value_parser = whole, allow_negative_numbers = true)]
     id: Option<i64>,
     /// Acquire's `isClosed` field [default: false]
     #[arg(long, alias = "isClosed", value_name = "BOOL")]

@@ -1,0 +1,185 @@
+//! The README stays true: its configuration, its commands and its SQL are tried as they stand.
+
+mod support;
+
+use acquire_outbox::config::{self, ChannelPolicy, Config, Flags, Retention};
+use acquire_outbox::job::{Channel, Status};
+use acquire_outbox::payload;
+use acquire_outbox::retry::RetryPolicy;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+use support::{Database, KEY, Program};
+use tempfile::TempDir;
+
+const README: &str = include_str!("../README.md");
+
+/// The fenced blocks of this language, without their fences.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    README.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+}
+
+/// What stands between backticks in the prose and in the tables.
+fn quoted() -> Vec<&'static str> {
+    let prose = |part: (usize, &'static str)| part.0.is_multiple_of(2).then_some(part.1);
+    let paragraphs = README.split("```").enumerate().filter_map(prose);
+    paragraphs.flat_map(|text| text.split('`').skip(1).step_by(2)).collect()
+}
+
+fn configured(text: &str) -> Config {
+    let folder = TempDir::new().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, KEY).unwrap();
+    let text = text.replace("/etc/acquire-outbox/key", key.to_str().unwrap());
+    let file = folder.path().join("outbox.toml");
+    fs::write(&file, text).unwrap();
+    let flags = Flags { config: Some(file), database: None };
+    config::load(&flags, &|_| None).unwrap()
+}
+
+#[test]
+fn the_configuration_is_valid_and_gives_the_defaults() {
+    let [block] = blocks("toml")[..] else { panic!("one block of TOML is expected") };
+    let account = "[accounts.default]\naccount_id = \"acme\"\napi_key_file = \"key\"\n";
+    let (written, bare) = (configured(block), configured(account));
+    assert_eq!(written.channels, bare.channels);
+    assert!(written.channels.values().all(|policy| *policy == ChannelPolicy::default()));
+    assert_eq!(written.retry, RetryPolicy::default());
+    assert_eq!(written.retention, Retention::default());
+    assert_eq!(written.shutdown_timeout, bare.shutdown_timeout);
+    assert_eq!(written.database.file_name(), bare.database.file_name());
+    assert_eq!(written.accounts["default"].base_url.as_str(), "https://acme.acquire.io/api/v1");
+    assert!(block.contains(written.accounts["default"].base_url.as_str()));
+}
+
+#[test]
+fn what_the_configuration_leaves_in_comments_is_valid_too() {
+    let block = blocks("toml")[0];
+    let rate = block.replace("# rate = ", "rate = ");
+    let sms = |config: &Config| config.channels[&Channel::Sms].clone();
+    let given = sms(&configured(&rate)).rate.unwrap();
+    assert_eq!((given.count, given.per), (10, Duration::from_secs(1)));
+    let account = block.replace("# base_url", "base_url").replace("# user_type", "user_type");
+    let account = configured(&account).accounts["default"].clone();
+    assert_eq!(account.base_url.as_str(), "http://127.0.0.1:8787/api/v1");
+    assert_eq!(
+        account.user_type_parameter,
+        configured(block).accounts["default"].user_type_parameter
+    );
+}
+
+#[test]
+fn the_numbers_in_the_guarantees_are_the_defaults() {
+    let policy = ChannelPolicy::default();
+    let retries = format!("`uncertain_retries` ({})", policy.uncertain_retries);
+    let attempts = format!("`max_attempts` ({})", policy.retry.max_attempts);
+    let hours = policy.retry.give_up_after.as_secs() / 3600;
+    for words in [retries, attempts, format!("`give_up_after` ({hours} h)")] {
+        assert!(README.contains(&words), "{words}");
+    }
+}
+
+#[test]
+fn every_command_that_it_names_exists_with_its_flags() {
+    let program = Program::in_folder(&std::env::temp_dir());
+    let shell = blocks("sh").join("\n");
+    let typed = shell.lines().filter(|line| !line.starts_with('#')).chain(quoted());
+    let overview = README.lines().filter(|line| line.starts_with("    acquire-outbox "));
+    let mut tried = 0;
+    for line in typed.chain(overview) {
+        let Some((_, arguments)) = line.split_once("acquire-outbox ") else { continue };
+        // The overview gives what is said about a command after wide space.
+        let arguments = arguments.trim_end().split("  ").next().unwrap();
+        for command in arguments.split('|').map(str::trim) {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let flags = words.iter().filter(|word| word.starts_with("--"));
+            let Some(&name) = words.first() else { continue };
+            if ["chat", "mail", "sms", "..."].contains(&name) || name.starts_with("sms") {
+                continue;
+            }
+            let help = program.run(&[name, "--help"]).expect(0).stdout;
+            for flag in flags {
+                assert!(
+                    help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+                    "{flag} in {line}"
+                );
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 20, "only {tried} were found");
+}
+
+#[test]
+fn its_sql_runs_on_a_fresh_outbox() {
+    let folder = TempDir::new().unwrap();
+    Program::in_folder(folder.path()).run(&["init"]).expect(0);
+    let database = Database::at(folder.path().join("outbox.db"));
+    for block in blocks("sql") {
+        for statement in block.split_inclusive(';') {
+            database.query(statement);
+        }
+    }
+    for update in quoted().into_iter().filter(|text| text.starts_with("UPDATE ... SET")) {
+        database.query(&format!("{} WHERE id = 1", update.replace("...", "outbox")));
+    }
+}
+
+/// The first cell of each row of a table, and the row, between these two headings.
+fn rows(from: &str, to: &str) -> Vec<(&'static str, &'static str)> {
+    let section = README.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    let lines = section.lines().filter(|line| line.starts_with("| `"));
+    lines.map(|line| (line.split('`').nth(1).unwrap(), line)).collect()
+}
+
+#[test]
+fn its_tables_name_the_columns_the_fields_and_the_states() {
+    let folder = TempDir::new().unwrap();
+    Program::in_folder(folder.path()).run(&["init"]).expect(0);
+    let database = Database::at(folder.path().join("outbox.db"));
+    let columns = database.query("SELECT name FROM pragma_table_info('outbox')");
+    let (producer, payload): (Vec<_>, Vec<_>) = rows("## What a producer", "## What becomes")
+        .into_iter()
+        .partition(|(name, _)| columns.iter().any(|column| column["name"] == *name));
+    assert_eq!(producer.len(), 10, "{producer:?}");
+    assert_eq!(payload.len(), Channel::ALL.len(), "{payload:?}");
+    for (channel, row) in payload {
+        for field in payload::known_fields(channel.parse().unwrap()) {
+            assert!(*field == "extra" || row.contains(&format!("`{field}`")), "{field} in {row}");
+        }
+    }
+    let states: Vec<&str> = rows("## What becomes", "## Guarantees")
+        .into_iter()
+        .map(|(state, _)| state)
+        .filter(|word| word.parse::<Status>().is_ok())
+        .collect();
+    assert_eq!(states, Status::ALL.map(Status::as_str));
+}
+
+/// The tour's commands of producers, each as it stands, in the outbox that the tour begins with.
+#[test]
+fn its_producers_run_as_written() {
+    let folder = TempDir::new().unwrap();
+    Program::in_folder(folder.path()).run(&["init"]).expect(0);
+    let database = Database::at(folder.path().join("outbox.db"));
+    let starts = [("sqlite3", "sqlite3 "), ("python3", "python3 - ")];
+    for (program, start) in starts {
+        if Command::new(program).arg("--version").output().is_err() {
+            eprintln!("SKIPPED: {program} is not installed, so its blocks were not tried");
+            continue;
+        }
+        for block in blocks("sh").into_iter().filter(|block| block.starts_with(start)) {
+            let script = block.split("\nexport ").next().unwrap();
+            let mut shell = Command::new("sh");
+            let ran = shell.args(["-c", script]).current_dir(folder.path()).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr);
+            match block.split_once("\n# outbox.") {
+                Some((_, refusal)) => assert!(said.contains(refusal.trim()), "{said}\n{block}"),
+                None => assert!(ran.status.success(), "{said}\n{block}"),
+            }
+        }
+        assert!(database.number("SELECT count(*) FROM outbox") > 0, "{program}");
+        database.query("DELETE FROM outbox");
+    }
+}
