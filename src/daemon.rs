@@ -1,22 +1,23 @@
 //! The service around the loop: the lock, the start, the signals.
 
-use crate::acquire::{Connection, Endpoint, EndpointError};
+use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Until, decide};
-use crate::job::Channel;
 use crate::lock::{DispatcherLock, LockError};
 use crate::outcome::{Attempt, Fault, Outcome};
-use crate::routes::{Route, Routes};
+use crate::reload::{self, Reload};
+use crate::service::Service;
 use crate::store::{Store, StoreError, now};
 use crate::wake::Wake;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 /// Most rows that one transaction of the recovery decides.
 const RECOVERY_BATCH: i64 = 500;
+/// How long a stop may take while nothing is on the wire: a statement may still wait for a lock.
+const STOP_AT_ONCE: Duration = Duration::from_secs(20);
 /// How often a start that finds the database busy tries again, and how long it waits between.
 const START_TRIES: (u32, Duration) = (10, Duration::from_secs(1));
 
@@ -35,75 +36,68 @@ pub enum DaemonError {
 
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
-/// A second one on the same file waits as a standby and takes over when the first ends.
+/// A second one on the same file waits as a standby and takes over when the first ends. `reload` changes
+/// everything but the database while it runs.
 pub async fn run(
     config: Config,
     until: Until,
+    mut reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
     tokio::pin!(shutdown);
-    let routes = routes(&config)?;
+    let routes = reload::routes(&config)?;
+    let mut service = Service::from_environment();
     let lock = match DispatcherLock::try_take(&config.database)? {
         Some(lock) => lock,
         None => {
             info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
+            service.standing_by(&config.database);
             tokio::select! {
                 lock = DispatcherLock::take(&config.database) => lock?,
-                () = &mut shutdown => return Ok(()),
+                () = &mut shutdown => {
+                    service.stopping(STOP_AT_ONCE);
+                    return Ok(());
+                }
             }
         }
     };
-    let started = async {
-        let mut store = open(&config).await?;
-        let epoch = store.begin_epoch().await?;
-        let recovered = recover(&mut store, &config, epoch).await?;
-        Ok::<_, StoreError>((store, epoch, recovered))
-    };
+    service.recovering();
     let (store, epoch, recovered) = tokio::select! {
-        started = started => started?,
-        () = &mut shutdown => return Ok(()),
+        started = start(&config) => started?,
+        () = &mut shutdown => {
+            service.stopping(STOP_AT_ONCE);
+            return Ok(());
+        }
     };
     let mut wake = Wake::watch(store.path());
     info!(database = %config.database.display(), recovered, accounts = routes.accounts().join(","), "ready");
-    let dispatcher = Dispatcher::new(store, epoch, config, routes);
-    let ended = dispatcher.run(until, &mut wake, shutdown).await;
+    service.ready();
+    let dispatcher = Dispatcher::new(store, epoch, config, routes, service);
+    let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
     drop(lock);
     Ok(ended?)
 }
 
-/// Opens and migrates; a producer that holds the lock just now is waited for.
-async fn open(config: &Config) -> Result<Store, StoreError> {
+/// Opens and migrates, takes the file over and recovers; a producer that holds the lock just now
+/// is waited for.
+async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match Store::open(&config.database).await {
-            Err(e) if e.is_busy() && tries < START_TRIES.0 => {
+        let started = async {
+            let mut store = Store::open(&config.database).await?;
+            let epoch = store.begin_epoch().await?;
+            let recovered = recover(&mut store, config, epoch).await?;
+            Ok((store, epoch, recovered))
+        };
+        match started.await {
+            Err(e) if StoreError::is_busy(&e) && tries < START_TRIES.0 => {
                 warn!(error = %e, "the database is busy: trying again");
                 tokio::time::sleep(START_TRIES.1).await;
             }
             done => return done,
         }
     }
-}
-
-fn routes(config: &Config) -> Result<Routes, EndpointError> {
-    let mut routes = Vec::new();
-    for (name, account) in &config.accounts {
-        for channel in Channel::ALL {
-            let policy = config.channels[&channel].clone();
-            let connection = Connection {
-                base_url: &account.base_url,
-                api_key: &account.api_key,
-                user_type_parameter: &account.user_type_parameter,
-                extra_roots: &account.extra_roots,
-                request_timeout: policy.request_timeout,
-                connect_timeout: policy.connect_timeout,
-            };
-            let endpoint = Arc::new(Endpoint::new(channel, &connection)?);
-            routes.push(Route::new(name.clone(), channel, endpoint, policy));
-        }
-    }
-    Ok(Routes::new(routes, config.retry.clone()))
 }
 
 /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was

@@ -4,12 +4,16 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
-use crate::acquire::RETRY_AFTER_MAX;
+mod service;
+
+use crate::acquire::{Endpoint, RETRY_AFTER_MAX};
 use crate::config::Config;
 use crate::job::{Channel, Job, Status};
 use crate::outcome::{Attempt, Outcome};
+use crate::reload::Reload;
 use crate::routes::{Moment, Routes};
 use crate::send::{self, Stop};
+use crate::service::Service;
 use crate::store::{Agenda, CycleWork, Ended, Hold, HoldKind, Store, StoreError, now};
 use crate::transition::{self, Signal};
 use crate::wake::Wake;
@@ -51,8 +55,8 @@ pub struct Dispatcher {
     epoch: i64,
     config: Config,
     routes: Routes,
-    /// Claimed and not ended, by id.
-    in_flight: HashMap<i64, Arc<Job>>,
+    /// Claimed and not ended, by id, with the endpoint that each goes through.
+    in_flight: HashMap<i64, (Arc<Job>, Arc<Endpoint>)>,
     /// Ended and decided, not yet on disk.
     unrecorded: Vec<Ended>,
     agenda: Agenda,
@@ -64,6 +68,9 @@ pub struct Dispatcher {
     alert: Alert,
     trouble: Option<Trouble>,
     next_upkeep: Instant,
+    service: Service,
+    /// On disk as sent, since the start.
+    sent: u64,
 }
 
 /// Whether there is reason to look for a commit that cannot be read yet.
@@ -80,11 +87,12 @@ enum Alert {
 struct Trouble {
     pause: Duration,
     until: Instant,
+    error: String,
 }
 
 impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes) -> Self {
+    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes, service: Service) -> Self {
         let (report, results) = mpsc::unbounded_channel();
         Dispatcher {
             store,
@@ -101,6 +109,8 @@ impl Dispatcher {
             alert: Alert::None,
             trouble: None,
             next_upkeep: Instant::now(),
+            service,
+            sent: 0,
         }
     }
 
@@ -114,6 +124,7 @@ impl Dispatcher {
         mut self,
         until: Until,
         wake: &mut Wake,
+        reload: &mut Reload,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
@@ -124,6 +135,8 @@ impl Dispatcher {
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
                 Err(e) => self.note_trouble(&e),
             };
+            self.service.turned();
+            self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
                 return self.store.close().await;
             }
@@ -131,6 +144,7 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                step = reload.next() => self.reload(step),
                 Some(result) = self.results.recv() => self.ended(result),
                 () = std::future::ready(()), if more => {}
                 () = look_pause(self.alert) => self.look().await,
@@ -157,6 +171,7 @@ impl Dispatcher {
         self.show_holds().await?;
         let cycled = self.cycle().await?;
         if cycled {
+            self.service.changed();
             wake.clear();
             self.alert = Alert::Own(AFTER_OWN.0);
         }
@@ -194,9 +209,9 @@ impl Dispatcher {
     /// Hands a claimed job to a task of its own, whose result comes back in any case.
     fn send(&mut self, job: Job) {
         let job = Arc::new(job);
-        self.in_flight.insert(job.id, job.clone());
         let route = self.routes.of(&job.account, job.channel);
         let endpoint = route.expect("claims are made for routes only").endpoint.clone();
+        self.in_flight.insert(job.id, (job.clone(), endpoint.clone()));
         let (report, stop) = (self.report.clone(), self.stop.subscribe());
         tokio::spawn(async move {
             let attempt = send::attempt(&job, &endpoint, stop).await;
@@ -207,14 +222,18 @@ impl Dispatcher {
 
     /// Decides what an ended attempt makes of its job, and of its route.
     fn ended(&mut self, (job, attempt): (Arc<Job>, Attempt)) {
-        self.in_flight.remove(&job.id);
+        let flown = self.in_flight.remove(&job.id);
         self.routes.ended(&job.account, job.channel);
         let ended = decide(&self.config, &job, &attempt);
         let transition = &ended.transition;
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
         debug!(job = job.id, attempt = job.attempts, status = %transition.status, code, "attempt ended");
+        let route = self.routes.of(&job.account, job.channel);
+        let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
+        // What was sent with settings of before a reload tells nothing of the account as it is.
+        let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
         // Where no request was made nothing was learnt of the account: the next job is its probe.
-        if transition.history.is_some() {
+        if tells && transition.history.is_some() {
             self.heed(&job, &transition.signal);
         }
         self.unrecorded.push(ended);
@@ -271,10 +290,11 @@ impl Dispatcher {
     /// by other means, and its history alone tells of the attempt.
     fn forget_recorded(&mut self, recorded: &[i64]) {
         let ended = std::mem::take(&mut self.unrecorded);
-        if ended.len() == recorded.len() {
-            return;
-        }
-        for lost in ended.iter().filter(|e| !recorded.contains(&e.transition.id)) {
+        let all = ended.len() == recorded.len();
+        let (kept, lost): (Vec<_>, Vec<_>) =
+            ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
+        self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
+        for lost in lost {
             let t = &lost.transition;
             error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
                 "the row was no longer this claim's; the outcome stands in outbox_attempts alone");
@@ -372,19 +392,21 @@ impl Dispatcher {
         if agenda.data_version != self.agenda.data_version {
             self.alert = Alert::None;
             self.routes.stir();
+            self.service.changed();
         }
         self.agenda = agenda;
     }
 
     fn idle_until(&self) -> Instant {
         let at = Instant::now();
+        let ping = self.service.next_ping();
         if let Some(trouble) = &self.trouble {
-            return trouble.until;
+            return ping.map_or(trouble.until, |at| at.min(trouble.until));
         }
         let due = self.agenda.next_due.map(|due| {
             at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
         });
-        [Some(at + POLL), due, self.routes.next_opening(at), Some(self.next_upkeep)]
+        [Some(at + POLL), due, self.routes.next_opening(at), Some(self.next_upkeep), ping]
             .into_iter()
             .flatten()
             .min()
@@ -408,12 +430,14 @@ impl Dispatcher {
             }
             Some(trouble) => (trouble.pause * 2).min(ERROR_PAUSE.1),
         };
-        self.trouble = Some(Trouble { pause, until: Instant::now() + pause });
+        self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
+        self.service.changed();
         false
     }
 
     fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
+            self.service.changed();
             info!("the database can be used again");
         }
     }
@@ -448,12 +472,17 @@ impl Dispatcher {
             seconds = limit.as_secs(),
             "stopping: finishing what is on the wire"
         );
+        self.service.stopping(limit + 3 * LAST_RECORDS);
+        self.service.status(&format!("stopping: {} in flight", self.in_flight.len()));
         self.stop.send_replace(Stop::Drain);
         let mut deadline = Instant::now() + limit;
         while !self.in_flight.is_empty() {
-            match timeout_at(deadline, self.results.recv()).await {
+            self.service.turned();
+            let until = self.service.next_ping().map_or(deadline, |ping| ping.min(deadline));
+            match timeout_at(until, self.results.recv()).await {
                 Ok(Some(result)) => self.ended(result),
                 Ok(None) => break,
+                Err(_) if until < deadline => continue,
                 Err(_) if *self.stop.borrow() == Stop::Drain => {
                     warn!(
                         in_flight = self.in_flight.len(),
@@ -471,7 +500,8 @@ impl Dispatcher {
             let _ = self.record().await;
         }
         let deadline = Instant::now() + LAST_RECORDS;
-        while let Err(e) = self.record().await {
+        while let Err(e) = self.last_record().await {
+            self.service.turned();
             if Instant::now() >= deadline {
                 error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
                 return Err(e);
@@ -480,6 +510,14 @@ impl Dispatcher {
         }
         info!("stopped");
         self.store.close().await
+    }
+
+    /// What a COMMIT of unknown end may have claimed goes back, too.
+    async fn last_record(&mut self) -> Result<(), StoreError> {
+        if self.trouble.is_some() {
+            self.withdraw_strays().await?;
+        }
+        self.record().await
     }
 
     async fn record(&mut self) -> Result<(), StoreError> {

@@ -51,6 +51,12 @@
 //!   then is an attempt without an answer of unknown outcome.
 //! * When the database cannot be written, nothing is claimed, and results wait in memory.
 //!
+//! # As a service
+//!
+//! [`service`] tells the service manager how things are; the watchdog's pings come from the loop
+//! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
+//! configuration beside the loop, which takes it over between two turns.
+//!
 //! # Reading order, and what may depend on what
 //!
 //! Dependencies point up this list. The first six know no tokio, sqlx or reqwest; `acquire`
@@ -68,6 +74,8 @@ pub mod routes;
 pub mod send;
 pub mod wake;
 pub mod lock;
+pub mod service;
+pub mod reload;
 pub mod dispatcher;
 pub mod daemon;
 pub mod sandbox;

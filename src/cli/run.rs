@@ -4,6 +4,7 @@ use super::{Settings, problem};
 use acquire_outbox::config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
+use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{self, Sandbox};
 use anyhow::{Context, Result};
 use std::process::ExitCode;
@@ -19,7 +20,8 @@ Examples:
 
 The first SIGTERM or Ctrl-C stops claiming, finishes what is on the wire (shutdown_timeout, 30s)
 and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
-over when the first ends.")]
+over when the first ends. SIGHUP reads the configuration anew, keys included, without dropping a
+send; one that cannot be used changes nothing.")]
 pub struct Args {
     /// Exit 0 once no job is pending or sending, scheduled ones and retries included
     #[arg(long)]
@@ -32,24 +34,30 @@ pub struct Args {
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
     let stop = daemon::stop_signal()?;
+    let flags = settings.flags();
+    let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = settings.load()?;
         problem::require_folder(&config.database)?;
-        daemon::run(config, until, stop).await?;
+        let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
+        daemon::run(config, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
-    let flags = settings.flags();
-    let config = config::load_for_sandbox(&flags, &|name| std::env::var_os(name), &address)?;
+    let load = move || config::load_for_sandbox(&flags, &env, &address);
+    let config = load()?;
     problem::require_folder(&config.database)?;
-    warn!(%address, "SANDBOX: nothing is delivered; jobs that say `sent` were accepted by a stand-in");
+    warn!(
+        address = stand_in.base_url(),
+        "SANDBOX: nothing is delivered; jobs that say `sent` were accepted by a stand-in"
+    );
     // The stand-in goes last: it answers what the dispatcher still drains.
     let (end, ended) = oneshot::channel::<()>();
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
     }));
-    let done = daemon::run(config, until, stop).await;
+    let done = daemon::run(config, until, Reload::on_hangup(load)?, stop).await;
     drop(end);
     serving.await.context("the sandbox")?;
     warn!("SANDBOX: nothing was delivered");

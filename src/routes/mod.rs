@@ -5,6 +5,7 @@
 
 mod pace;
 mod probing;
+mod replace;
 
 use crate::acquire::Endpoint;
 use crate::config::ChannelPolicy;

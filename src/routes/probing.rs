@@ -47,6 +47,14 @@ impl Probing {
         }
     }
 
+    /// What failed was replaced: a probe may go out at once, and the pauses begin anew.
+    pub fn restart(&mut self, now: Moment) {
+        self.failures = 0;
+        self.out = false;
+        self.next = now.at;
+        self.hold.until = Some(now.wall);
+    }
+
     /// When the next probe may go out; `None` while one is on its way.
     pub fn next(&self) -> Option<Instant> {
         (!self.out).then_some(self.next)

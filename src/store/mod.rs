@@ -4,6 +4,7 @@
 //! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
 //! read and edit through [`query`] and [`edit`].
 
+mod backlog;
 mod cycle;
 pub mod edit;
 mod holds;
@@ -12,6 +13,7 @@ mod plain;
 pub mod query;
 mod upkeep;
 
+pub use backlog::Backlog;
 #[doc(hidden)]
 pub use cycle::statements;
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};

@@ -58,6 +58,13 @@ impl StoreError {
     }
 }
 
+/// SQLite makes its files 0644; here the umask alone decides, so that a group may write the
+/// database, and with it the `-wal` and `-shm` files, which take its mode. Before there is a
+/// connection: closing the file later would drop SQLite's locks. What goes wrong, SQLite says.
+fn create_by_umask(path: &Path) {
+    let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+}
+
 fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
@@ -83,6 +90,9 @@ impl Store {
     }
 
     async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+        if create {
+            create_by_umask(path);
+        }
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(create)

@@ -7,12 +7,14 @@
 #![allow(dead_code, unused_imports)] // each test file is a crate of its own and uses its part
 
 mod database;
+mod manager;
 mod outbox;
 mod program;
 mod reply;
 mod server;
 
 pub use database::{Database, Row};
+pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
 pub use program::{Daemon, Finished, Program};
 pub use reply::{Gate, Reply};

@@ -1,0 +1,62 @@
+//! The loop as a service: what it tells the service manager, and the new configurations it gets.
+
+use super::Dispatcher;
+use crate::reload::{self, Fresh, ReloadError, Step};
+use crate::routes::Moment;
+use crate::service::Counts;
+use crate::store::now;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+impl Dispatcher {
+    /// The line that the service manager shows; it counts only when there is one that listens.
+    pub(super) async fn say_status(&mut self) {
+        if !self.service.wants_status() {
+            return;
+        }
+        let in_flight = self.in_flight.len();
+        if let Some(trouble) = &self.trouble {
+            let (error, results) = (&trouble.error, self.unrecorded.len());
+            let line = format!("{error}; {in_flight} in flight, unrecorded in memory: {results}");
+            return self.service.status(&line);
+        }
+        // An error here is the next turn's to find and to tell.
+        let Ok(backlog) = self.store.backlog().await else { return };
+        let held = self.shown_holds.iter().map(|h| format!("{} {}", h.account, h.channel));
+        let held = held.map(|name| name.trim_end().to_owned()).collect();
+        self.service.status(&Counts { in_flight, sent: self.sent, backlog, held }.to_string());
+    }
+
+    /// What is on the wire goes on through its own endpoint; everything else is as the new
+    /// configuration says, which is all there or not at all.
+    pub(super) fn reload(&mut self, step: Step) {
+        let fresh = match step {
+            Step::Asked => return self.service.reloading(),
+            Step::Read(fresh) => *fresh,
+        };
+        let notice = self.take_over(fresh).err();
+        self.service.reloaded(notice);
+    }
+
+    /// An error is a sentence on what was not taken over.
+    fn take_over(&mut self, fresh: Result<Fresh, ReloadError>) -> Result<(), String> {
+        let Fresh { mut config, routes } = fresh.map_err(|e| {
+            error!(error = %e, "the new configuration cannot be used: the old one stays");
+            format!("not reloaded, the old configuration stays: {e}")
+        })?;
+        let renewed = reload::renewed(&self.config, &config);
+        let flying = self.in_flight.values().map(|(job, _)| &**job);
+        let now = Moment { at: Instant::now(), wall: now() };
+        self.routes.replace(routes, &renewed, flying, now);
+        let database = std::mem::replace(&mut config.database, self.config.database.clone());
+        self.config = config;
+        self.next_upkeep = now.at;
+        info!(accounts = self.routes.accounts().join(","), "the configuration has been reloaded");
+        if database == self.config.database {
+            return Ok(());
+        }
+        let (old, new) = (self.config.database.display(), database.display());
+        warn!(%old, %new, "another database needs a restart: going on with the old one");
+        Err(format!("the database {new} needs a restart, {old} goes on"))
+    }
+}

@@ -1,0 +1,54 @@
+//! Taking over a new configuration's routes while requests are on the wire.
+
+use super::{Moment, Routes};
+use crate::job::Job;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Routes {
+    /// Goes on with `fresh`. Routes that stay keep what holds them, the tokens of an unchanged
+    /// rate and, unless their account is `renewed` (another key or address) or a timeout changed,
+    /// their connections. What is refused or open and was replaced is probed at once. `flying`:
+    /// every job on the wire, which counts where there is a route for it.
+    pub fn replace<'a>(
+        &mut self,
+        fresh: Routes,
+        renewed: &BTreeSet<String>,
+        flying: impl Iterator<Item = &'a Job>,
+        now: Moment,
+    ) {
+        let old = std::mem::replace(self, fresh);
+        for was in old.routes {
+            let Some(route) = self.of_mut(&was.account, was.channel) else { continue };
+            let same = !renewed.contains(&was.account)
+                && route.policy.request_timeout == was.policy.request_timeout
+                && route.policy.connect_timeout == was.policy.connect_timeout;
+            route.held = was.held;
+            route.breaker = was.breaker;
+            route.ramp = was.ramp;
+            if same {
+                route.endpoint = Arc::clone(&was.endpoint);
+                route.failures = was.failures;
+            } else if let Some(breaker) = &mut route.breaker {
+                breaker.restart(now);
+            }
+            if route.policy.rate == was.policy.rate {
+                route.pace = was.pace;
+            }
+        }
+        for mut refusal in old.refusals {
+            let account = refusal.probing.hold.account.clone();
+            if renewed.contains(&account) {
+                refusal.probing.restart(now);
+            }
+            if self.has_account(&account) {
+                self.refusals.push(refusal);
+            }
+        }
+        for job in flying {
+            if let Some(route) = self.of_mut(&job.account, job.channel) {
+                route.in_flight += 1;
+            }
+        }
+    }
+}
