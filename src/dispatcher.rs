@@ -4,6 +4,8 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+mod file;
+
 use crate::config::Config;
 use crate::job::{Job, Status};
 use crate::outcome::{Attempt, Outcome};
@@ -12,6 +14,7 @@ use crate::send::{self, Stop};
 use crate::store::{Agenda, CycleWork, Ended, Hold, HoldKind, Store, StoreError, now};
 use crate::transition::{self, Signal};
 use crate::wake::Wake;
+use file::FileWatch;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -62,6 +65,9 @@ pub struct Dispatcher {
     stop: watch::Sender<Stop>,
     alert: Alert,
     trouble: Option<Trouble>,
+    file: FileWatch,
+    /// Found by a look: the loop ends with it.
+    ends: Option<StoreError>,
     next_upkeep: Instant,
 }
 
@@ -83,9 +89,15 @@ struct Trouble {
 
 impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes) -> Self {
+    pub async fn new(
+        mut store: Store,
+        epoch: i64,
+        config: Config,
+        routes: Routes,
+    ) -> Result<Self, StoreError> {
         let (report, results) = mpsc::unbounded_channel();
-        Dispatcher {
+        let file = FileWatch::of(&mut store).await?;
+        Ok(Dispatcher {
             store,
             epoch,
             config,
@@ -99,8 +111,10 @@ impl Dispatcher {
             stop: watch::Sender::new(Stop::No),
             alert: Alert::None,
             trouble: None,
+            file,
+            ends: None,
             next_upkeep: Instant::now(),
-        }
+        })
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -118,12 +132,17 @@ impl Dispatcher {
         tokio::pin!(shutdown);
         self.resume_holds().await?;
         loop {
-            let more = match self.turn(wake).await {
+            let turned = match self.ends.take() {
+                Some(e) => Err(e),
+                None => self.turn(wake).await,
+            };
+            let more = match turned {
                 Ok(more) => {
                     self.end_trouble();
                     more
                 }
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
+                Err(e) if e.is_final() => return Err(self.leave(e).await),
                 Err(e) => self.note_trouble(&e),
             };
             if until == Until::Empty && !more && self.nothing_left().await {
@@ -148,6 +167,7 @@ impl Dispatcher {
 
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
     async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
+        self.file.check()?;
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
                 return Ok(false);
@@ -163,6 +183,7 @@ impl Dispatcher {
         let failed = self.fail_unknown_accounts().await?;
         self.show_holds().await?;
         self.upkeep().await?;
+        self.keep_log_short().await?;
         Ok(cycled || failed)
     }
 
@@ -176,6 +197,8 @@ impl Dispatcher {
         let (record, epoch) = (&self.unrecorded, self.epoch);
         let work = CycleWork { record, claim: &room, due, now: now(), epoch };
         let done = self.store.cycle(&work).await?;
+        // A claim in a file that has gone is no claim: its request must not leave.
+        self.file.check()?;
         self.forget_recorded(&done.recorded);
         // What was recorded, moved or committed may have made jobs ready on any route.
         self.routes.stir();
@@ -332,6 +355,7 @@ impl Dispatcher {
     async fn look(&mut self) {
         match self.store.look().await {
             Ok(agenda) => self.saw(agenda),
+            Err(e) if e.is_final() => self.ends = Some(e),
             Err(e) => {
                 self.note_trouble(&e);
             }
@@ -450,6 +474,7 @@ impl Dispatcher {
         while let Err(e) = self.record().await {
             if Instant::now() >= deadline {
                 error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
+                self.tell_unrecorded();
                 return Err(e);
             }
             sleep(ERROR_PAUSE.0).await;

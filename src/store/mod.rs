@@ -6,6 +6,7 @@
 
 mod cycle;
 pub mod edit;
+mod health;
 mod holds;
 mod open;
 mod plain;
@@ -13,6 +14,7 @@ pub mod query;
 mod upkeep;
 
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
+pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
 pub use upkeep::Agenda;
