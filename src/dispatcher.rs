@@ -4,6 +4,7 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+mod clock;
 mod file;
 
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::send::{self, Stop};
 use crate::store::{Agenda, CycleWork, Ended, Hold, HoldKind, Store, StoreError, now};
 use crate::transition::{self, Signal};
 use crate::wake::Wake;
+use clock::WallClock;
 use file::FileWatch;
 use std::collections::HashMap;
 use std::future::Future;
@@ -66,6 +68,7 @@ pub struct Dispatcher {
     alert: Alert,
     trouble: Option<Trouble>,
     file: FileWatch,
+    clock: WallClock,
     /// Found by a look: the loop ends with it.
     ends: Option<StoreError>,
     next_upkeep: Instant,
@@ -112,6 +115,7 @@ impl Dispatcher {
             alert: Alert::None,
             trouble: None,
             file,
+            clock: WallClock::new(),
             ends: None,
             next_upkeep: Instant::now(),
         })
@@ -131,6 +135,7 @@ impl Dispatcher {
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
         self.resume_holds().await?;
+        self.start_clock().await?;
         loop {
             let turned = match self.ends.take() {
                 Some(e) => Err(e),
@@ -174,6 +179,7 @@ impl Dispatcher {
             }
             self.withdraw_strays().await?;
         }
+        self.follow_clock().await?;
         self.routes.release(Instant::now());
         let cycled = self.cycle().await?;
         if cycled {
@@ -305,7 +311,10 @@ impl Dispatcher {
         self.shown_holds = self.store.holds().await?;
         let now = Moment { at: Instant::now(), wall: now() };
         for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
-            let left = u64::try_from(hold.until.unwrap_or(0) - now.wall).unwrap_or(0);
+            let until = hold.until.unwrap_or(0);
+            // No longer than it was: the clock may have been set back since.
+            let left = (until - now.wall).min(until - hold.since);
+            let left = u64::try_from(left).unwrap_or(0);
             if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
                 let pause = Duration::from_millis(left);
                 self.routes.hold(&hold.account, channel, pause, &hold.reason, now);

@@ -4,6 +4,7 @@
 //! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
 //! read and edit through [`query`] and [`edit`].
 
+mod clock;
 mod cycle;
 pub mod edit;
 mod health;
