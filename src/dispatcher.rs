@@ -4,6 +4,8 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+mod clock;
+mod file;
 mod service;
 
 use crate::acquire::{Endpoint, RETRY_AFTER_MAX};
@@ -17,6 +19,8 @@ use crate::service::Service;
 use crate::store::{Agenda, CycleWork, Ended, Hold, HoldKind, Store, StoreError, now};
 use crate::transition::{self, Signal};
 use crate::wake::Wake;
+use clock::WallClock;
+use file::FileWatch;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -67,6 +71,10 @@ pub struct Dispatcher {
     stop: watch::Sender<Stop>,
     alert: Alert,
     trouble: Option<Trouble>,
+    file: FileWatch,
+    clock: WallClock,
+    /// Found by a look: the loop ends with it.
+    ends: Option<StoreError>,
     next_upkeep: Instant,
     service: Service,
     /// On disk as sent, since the start.
@@ -92,9 +100,16 @@ struct Trouble {
 
 impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes, service: Service) -> Self {
+    pub async fn new(
+        mut store: Store,
+        epoch: i64,
+        config: Config,
+        routes: Routes,
+        service: Service,
+    ) -> Result<Self, StoreError> {
         let (report, results) = mpsc::unbounded_channel();
-        Dispatcher {
+        let file = FileWatch::of(&mut store).await?;
+        Ok(Dispatcher {
             store,
             epoch,
             config,
@@ -108,10 +123,13 @@ impl Dispatcher {
             stop: watch::Sender::new(Stop::No),
             alert: Alert::None,
             trouble: None,
+            file,
+            clock: WallClock::new(),
+            ends: None,
             next_upkeep: Instant::now(),
             service,
             sent: 0,
-        }
+        })
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -129,10 +147,16 @@ impl Dispatcher {
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
         self.resume_holds().await?;
+        self.start_clock().await?;
         loop {
-            let more = match self.turn(wake).await {
+            let turned = match self.ends.take() {
+                Some(e) => Err(e),
+                None => self.turn(wake).await,
+            };
+            let more = match turned {
                 Ok(more) => more,
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
+                Err(e) if e.is_final() => return Err(self.leave(e).await),
                 Err(e) => self.note_trouble(&e),
             };
             self.service.turned();
@@ -160,12 +184,14 @@ impl Dispatcher {
 
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
     async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
+        self.file.check()?;
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
                 return Ok(false);
             }
             self.withdraw_strays().await?;
         }
+        self.follow_clock().await?;
         self.routes.release(Instant::now());
         // Before the rows that they explain.
         self.show_holds().await?;
@@ -177,6 +203,7 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.upkeep().await?;
+        self.keep_log_short().await?;
         self.end_trouble();
         Ok(cycled || failed)
     }
@@ -191,6 +218,8 @@ impl Dispatcher {
         let (record, epoch) = (&self.unrecorded, self.epoch);
         let work = CycleWork { record, claim: &room, due, now: now(), epoch };
         let done = self.store.cycle(&work).await?;
+        // A claim in a file that has gone is no claim: its request must not leave.
+        self.file.check()?;
         let recorded_some = !self.unrecorded.is_empty();
         self.forget_recorded(&done.recorded);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
@@ -325,7 +354,9 @@ impl Dispatcher {
         self.shown_holds = self.store.holds().await?;
         let now = Moment { at: Instant::now(), wall: now() };
         for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
-            let left = hold.until.unwrap_or(0).saturating_sub(now.wall);
+            let until = hold.until.unwrap_or(0);
+            // No longer than it was: the clock may have been set back since.
+            let left = until.saturating_sub(now.wall).min(until.saturating_sub(hold.since));
             let left = u64::try_from(left).unwrap_or(0);
             if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
                 // A clock that was wrong then makes it no longer than it can have been.
@@ -377,6 +408,7 @@ impl Dispatcher {
     async fn look(&mut self) {
         match self.store.look().await {
             Ok(agenda) => self.saw(agenda),
+            Err(e) if e.is_final() => self.ends = Some(e),
             Err(e) => {
                 self.note_trouble(&e);
             }
@@ -504,6 +536,7 @@ impl Dispatcher {
             self.service.turned();
             if Instant::now() >= deadline {
                 error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
+                self.tell_unrecorded();
                 return Err(e);
             }
             sleep(ERROR_PAUSE.0).await;

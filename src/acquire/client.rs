@@ -3,6 +3,7 @@
 use super::answer::{self, Answer, End, LIMIT_BYTES};
 use super::error::cap;
 use super::gate::{Before, Gate};
+use super::patience::{Exhausted, Patience};
 use super::receipt::Steps;
 use super::redact::Redactor;
 use super::{chat, mail, request, sms};
@@ -104,7 +105,6 @@ impl Endpoint {
             .referer(false)
             .http1_only()
             .tcp_nodelay(true)
-            .timeout(connection.request_timeout)
             .connect_timeout(connection.connect_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT);
         let roots = connection.extra_roots.iter().map(|der| Certificate::from_der(der));
@@ -142,12 +142,15 @@ impl Endpoint {
 
     /// Asks for a case that is not there, with the key: sends no message.
     pub async fn probe(&self) -> Probe {
-        let response = match self.client.get(self.probe_url.clone()).send().await {
-            Ok(response) => response,
-            Err(error) => return Probe::Unreachable(self.not_reached(error)),
+        let mut patience = Patience::new(self.request_timeout);
+        let asked = patience.wait(self.client.get(self.probe_url.clone()).send()).await;
+        let response = match asked {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Probe::Unreachable(self.not_reached(error)),
+            Err(Exhausted) => return Probe::Unreachable(self.no_connection_in_time()),
         };
         let status = response.status().as_u16();
-        let (body, end) = self.read(response).await;
+        let (body, end) = self.read(response, &mut patience).await;
         let answer = Answer { status, retry_after: None, body: &body, end };
         match answer::judge(chat::step, answer, || self.redactor(&[]), SystemTime::now()) {
             Outcome::Accepted { .. } => Probe::Ok,
@@ -173,14 +176,16 @@ impl Endpoint {
             return (Outcome::Invalid { fault: Fault::new("invalid_payload", sentence) }, None);
         }
         let body = gate.body(request::body(payload));
-        let sent = self.client.post(self.url_for(payload)).body(Body::wrap(body)).send().await;
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) => return (self.unanswered(error, gate), None),
+        let mut patience = Patience::new(self.request_timeout);
+        let request = self.client.post(self.url_for(payload)).body(Body::wrap(body));
+        let response = match patience.wait(request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return (self.unanswered(Some(error), gate), None),
+            Err(Exhausted) => return (self.unanswered(None, gate), None),
         };
         let status = response.status().as_u16();
         let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
-        let (body, end) = self.read(response).await;
+        let (body, end) = self.read(response, &mut patience).await;
         let answer = Answer {
             status,
             retry_after: retry_after.as_ref().and_then(|value| value.to_str().ok()),
@@ -221,41 +226,56 @@ impl Endpoint {
     }
 
     /// Stops at the limit, which drops the connection: its rest is never read.
-    async fn read(&self, mut response: Response) -> (Vec<u8>, End) {
+    async fn read(&self, mut response: Response, patience: &mut Patience) -> (Vec<u8>, End) {
         let mut body = Vec::new();
         loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
+            match patience.wait(response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
                     let room = LIMIT_BYTES - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
                         return (body, End::TooLong);
                     }
                 }
-                Ok(None) => return (body, End::Whole),
-                Err(error) => return (body, End::Lost(self.lost(error))),
+                Ok(Ok(None)) => return (body, End::Whole),
+                Ok(Err(error)) => return (body, End::Lost(self.lost(error))),
+                Err(Exhausted) => return (body, End::Lost(self.no_answer_in_time())),
             }
         }
     }
 
-    /// No answer came: the gate tells whether the request may have left.
-    fn unanswered(&self, error: reqwest::Error, gate: &Gate) -> Outcome {
-        match gate.close() {
-            Before::Passed => Outcome::Unknown { fault: self.lost(error) },
-            Before::Open => Outcome::NotWritten { fault: self.not_reached(error) },
-            Before::Shut => Outcome::Withdrawn,
+    /// No answer came, by this error or in time: the gate tells whether the request may have left.
+    fn unanswered(&self, error: Option<reqwest::Error>, gate: &Gate) -> Outcome {
+        match (gate.close(), error) {
+            (Before::Passed, Some(error)) => Outcome::Unknown { fault: self.lost(error) },
+            (Before::Passed, None) => Outcome::Unknown { fault: self.no_answer_in_time() },
+            (Before::Open, Some(error)) => Outcome::NotWritten { fault: self.not_reached(error) },
+            (Before::Open, None) => Outcome::NotWritten { fault: self.no_connection_in_time() },
+            (Before::Shut, _) => Outcome::Withdrawn,
         }
     }
 
+    fn no_connection_in_time(&self) -> Fault {
+        let host = self.url.host_str().unwrap_or_default();
+        let sentence = format!("no connection to {host} within its time");
+        Fault::new("timeout", cap(self.redactor(&[]).line(&sentence)))
+    }
+
+    fn no_answer_in_time(&self) -> Fault {
+        let limit = humantime::format_duration(self.request_timeout);
+        Fault::new("timeout", format!("no whole answer came within {limit}"))
+    }
+
     fn not_reached(&self, error: reqwest::Error) -> Fault {
+        if error.is_timeout() && !in_tls(&error) && !error.is_dns() {
+            return self.no_connection_in_time();
+        }
         let host = self.url.host_str().unwrap_or_default();
         let cause = cause(&error);
         let (code, sentence) = if in_tls(&error) {
             ("tls", format!("the TLS handshake with {host} failed: {cause}"))
         } else if error.is_dns() {
             ("dns", format!("no address was found for {host}: {cause}"))
-        } else if error.is_timeout() {
-            ("timeout", format!("no connection to {host} within its time"))
         } else {
             ("connect", format!("no connection to {host}: {cause}"))
         };
@@ -264,8 +284,7 @@ impl Endpoint {
 
     fn lost(&self, error: reqwest::Error) -> Fault {
         if error.is_timeout() {
-            let limit = humantime::format_duration(self.request_timeout);
-            return Fault::new("timeout", format!("no whole answer came within {limit}"));
+            return self.no_answer_in_time();
         }
         let cause = cause(&error);
         let (code, sentence) = if is_garbage(&error) {

@@ -11,6 +11,7 @@ mod client;
 mod error;
 mod gate;
 mod mail;
+mod patience;
 mod receipt;
 mod redact;
 mod request;

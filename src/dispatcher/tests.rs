@@ -10,7 +10,8 @@ async fn assert_rests(routes: Routes, rows: &str) {
     store.plain_sql(rows).await.unwrap();
     let epoch = store.begin_epoch().await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, Service::from_environment());
+    let mut dispatcher =
+        Dispatcher::new(store, epoch, config, routes, Service::from_environment()).await.unwrap();
     dispatcher.look().await;
     let mut turns = 0;
     while dispatcher.turn(&mut Wake::never()).await.unwrap() {

@@ -5,8 +5,10 @@
 //! read and edit through [`query`] and [`edit`].
 
 mod backlog;
+mod clock;
 mod cycle;
 pub mod edit;
+mod health;
 mod holds;
 mod open;
 mod plain;
@@ -17,6 +19,7 @@ pub use backlog::Backlog;
 #[doc(hidden)]
 pub use cycle::statements;
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
+pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
 pub use upkeep::Agenda;

@@ -38,15 +38,23 @@ pub enum StoreError {
     Sql(#[from] sqlx::Error),
     #[error("another dispatcher has taken over this database")]
     Superseded,
+    #[error("{0} was deleted while the dispatcher worked on it; put it back, or restore a copy")]
+    Deleted(PathBuf),
+    #[error("{0} was replaced by another file while the dispatcher worked on it")]
+    Replaced(PathBuf),
 }
 
 impl StoreError {
     /// Another connection holds the lock; the same call may go through later.
     pub fn is_busy(&self) -> bool {
-        let (StoreError::Sql(e) | StoreError::Open { source: e, .. }) = self else { return false };
         // The primary result code is the low byte: 5 is SQLITE_BUSY, 6 SQLITE_LOCKED.
-        let code = e.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<i32>().ok());
-        code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+        self.sqlite_code().is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    }
+
+    /// SQLite's result code, where the error is SQLite's.
+    pub(super) fn sqlite_code(&self) -> Option<i32> {
+        let (StoreError::Sql(e) | StoreError::Open { source: e, .. }) = self else { return None };
+        e.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse().ok())
     }
 
     /// The sentence of a trigger that refused a statement, without SQLite's wrapping.

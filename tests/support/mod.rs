@@ -17,7 +17,7 @@ pub use database::{Database, Row};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
 pub use program::{Daemon, Finished, Program};
-pub use reply::{Gate, Reply};
+pub use reply::{Gate, Reply, chat_accepted};
 pub use server::{Request, Server};
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

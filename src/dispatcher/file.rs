@@ -1,0 +1,99 @@
+//! The file under the loop: it is looked at before anything is claimed or sent, kept from
+//! growing, and left when it is not what it was.
+
+use super::{Dispatcher, LAST_RECORDS};
+use crate::send::Stop;
+use crate::store::{Files, Store, StoreError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info};
+
+/// How often the length of the log is looked at, and how soon again while it stays long.
+const LOG_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(5));
+
+/// What the loop knows of its file.
+pub(super) struct FileWatch {
+    files: Files,
+    /// When our epoch began: with it, a copy of the file is told from another outbox.
+    started_at: i64,
+    next_log: Instant,
+}
+
+impl FileWatch {
+    pub(super) async fn of(store: &mut Store) -> Result<FileWatch, StoreError> {
+        let started_at = store.epoch_started_at().await?;
+        // After a read: only then are all of the files there.
+        let files = Files::of(store.path());
+        Ok(FileWatch { files, started_at, next_log: Instant::now() + LOG_EVERY.0 })
+    }
+
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.files.check()
+    }
+}
+
+impl Dispatcher {
+    /// Keeps the log short; where it fails the next try comes soon enough.
+    pub(super) async fn keep_log_short(&mut self) -> Result<(), StoreError> {
+        if self.file.next_log > Instant::now() {
+            return Ok(());
+        }
+        let still_long = self.store.shorten_log().await?;
+        self.file.next_log = Instant::now() + if still_long { LOG_EVERY.1 } else { LOG_EVERY.0 };
+        Ok(())
+    }
+
+    /// The file is not what it was. Nothing more is claimed or written into it; answers that are
+    /// still to come are waited for, and go where they can: into a copy of the file that has
+    /// taken its place, and else into the log.
+    pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
+        error!(error = %e, in_flight = self.in_flight.len(),
+            "ending: waiting for the answers on the wire, sending nothing more");
+        self.stop.send_replace(Stop::Drain);
+        let mut deadline = Instant::now() + self.config.shutdown_timeout;
+        while !self.in_flight.is_empty() {
+            match timeout_at(deadline, self.results.recv()).await {
+                Ok(Some(result)) => self.ended(result),
+                _ if *self.stop.borrow() == Stop::Abort => break,
+                _ => {
+                    self.stop.send_replace(Stop::Abort);
+                    deadline = Instant::now() + LAST_RECORDS;
+                }
+            }
+        }
+        if let Err(why) = self.record_elsewhere(&e).await {
+            info!(error = %why, "the results cannot be recorded in the file that is there now");
+        }
+        self.tell_unrecorded();
+        // Where only the log's name has gone, this saves what is in it into the database.
+        let _ = self.store.close().await;
+        e
+    }
+
+    async fn record_elsewhere(&mut self, e: &StoreError) -> Result<(), StoreError> {
+        if self.unrecorded.is_empty() {
+            return Ok(());
+        }
+        if e.is_damage() {
+            return self.record().await;
+        }
+        let mut there = Store::open_existing(self.store.path()).await?;
+        if !there.is_of_epoch(self.epoch, self.file.started_at).await? {
+            return Err(StoreError::Superseded);
+        }
+        let recorded = there.record(&self.unrecorded, self.epoch).await?;
+        self.forget_recorded(&recorded);
+        there.close().await
+    }
+
+    /// A person needs them: after a restart their jobs are of unknown outcome.
+    pub(super) fn tell_unrecorded(&self) {
+        for ended in &self.unrecorded {
+            let t = &ended.transition;
+            let message_id = t.receipt.message_id.as_deref();
+            let code = t.fault.as_ref().map(|fault| fault.code.as_str());
+            error!(job = t.id, attempt = t.fence_attempts, status = %t.status, message_id, code,
+                "this outcome could not be recorded");
+        }
+    }
+}
