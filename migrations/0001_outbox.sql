@@ -42,8 +42,9 @@ CREATE TABLE outbox (
     budget_from        INTEGER   -- when the first attempt of this budget began
 );
 
--- What can be claimed, in the order of the claim: no scan and no sort, whatever waits behind.
-CREATE INDEX outbox_ready ON outbox (account, channel, priority DESC, due_at) WHERE wait = 'ready';
+-- What can be claimed, in the order of the claim: no scan and no sort, whatever waits behind. With
+-- expires_at, so that the claim passes over what has expired without reading its row.
+CREATE INDEX outbox_ready ON outbox (account, channel, priority DESC, due_at, id, expires_at) WHERE wait = 'ready';
 -- What falls due by time: first sends, and retries.
 CREATE INDEX outbox_scheduled ON outbox (due_at) WHERE wait = 'scheduled';
 CREATE INDEX outbox_backoff ON outbox (next_attempt_at) WHERE wait = 'backoff';
@@ -133,6 +134,8 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.channel: must be chat, mail or sms')
         WHEN typeof(NEW.account) <> 'text' OR NEW.account = ''
             THEN RAISE(ABORT, 'outbox.account: must be the name of a configured account, or left out for default')
+        WHEN NEW.account GLOB '*[^ -~]*' OR length(NEW.account) <> length(CAST(NEW.account AS BLOB))
+            THEN RAISE(ABORT, 'outbox.account: must be printable ASCII, as the configured names are')
         WHEN typeof(NEW.idempotency_key) NOT IN ('text', 'null') OR NEW.idempotency_key = ''
             THEN RAISE(ABORT, 'outbox.idempotency_key: must be text that is not empty, or NULL')
         WHEN typeof(NEW.ordering_key) NOT IN ('text', 'null')
@@ -301,10 +304,11 @@ CREATE TRIGGER outbox_enqueue_job INSTEAD OF INSERT ON outbox_enqueue
 BEGIN
     UPDATE outbox SET lane = (SELECT l.lane FROM outbox_lanes l WHERE l.id = NEW.id), wait = NULL, holds = NULL
     WHERE id = NEW.id;
-    -- "Now" never sorts before what its lane already holds, even when the clock was set back.
+    -- "Now" never sorts before what its lane already holds, even when the clock was set back. A job
+    -- that has its place keeps it: to correct a payload is not to go to the end.
     UPDATE outbox
-    SET due_at = CASE WHEN send_at IS NOT NULL THEN send_at ELSE max(
-            ifnull(due_at, (SELECT now FROM outbox_clock)),
+    SET due_at = CASE WHEN send_at IS NOT NULL THEN send_at WHEN due_at IS NOT NULL THEN due_at ELSE max(
+            (SELECT now FROM outbox_clock),
             ifnull((SELECT max(w.due_at) FROM outbox w WHERE w.lane = outbox.lane AND w.wait = 'parked'), 0),
             ifnull((SELECT h.due_at FROM outbox h WHERE h.lane = outbox.lane AND h.holds = 1), 0)) END,
         wait = CASE
@@ -357,6 +361,10 @@ END;
 
 CREATE TRIGGER outbox_inserted AFTER INSERT ON outbox
 BEGIN
+    -- Before the insert an id that is left out reads -1: a row with that id would make every later
+    -- one `taken`. After the last id there is, AUTOINCREMENT has none.
+    SELECT RAISE(ABORT, 'outbox.id: must be from 1 to 9007199254740991; leave id out and read last_insert_rowid()')
+    WHERE NEW.id NOT BETWEEN 1 AND 9007199254740991;
     UPDATE outbox
     SET send_at = CASE typeof(send_at) WHEN 'text'
             THEN CAST(round((julianday(send_at) - 2440587.5) * 86400000.0) AS INTEGER) ELSE send_at END,

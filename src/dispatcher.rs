@@ -6,7 +6,7 @@
 
 mod service;
 
-use crate::acquire::Endpoint;
+use crate::acquire::{Endpoint, RETRY_AFTER_MAX};
 use crate::config::Config;
 use crate::job::{Channel, Job, Status};
 use crate::outcome::{Attempt, Outcome};
@@ -131,10 +131,7 @@ impl Dispatcher {
         self.resume_holds().await?;
         loop {
             let more = match self.turn(wake).await {
-                Ok(more) => {
-                    self.end_trouble();
-                    more
-                }
+                Ok(more) => more,
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
                 Err(e) => self.note_trouble(&e),
             };
@@ -180,6 +177,7 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.upkeep().await?;
+        self.end_trouble();
         Ok(cycled || failed)
     }
 
@@ -193,9 +191,13 @@ impl Dispatcher {
         let (record, epoch) = (&self.unrecorded, self.epoch);
         let work = CycleWork { record, claim: &room, due, now: now(), epoch };
         let done = self.store.cycle(&work).await?;
+        let recorded_some = !self.unrecorded.is_empty();
         self.forget_recorded(&done.recorded);
-        // What was recorded, moved or committed may have made jobs ready on any route.
-        self.routes.stir();
+        // What was recorded or moved may have made jobs ready on any route; a claim alone makes
+        // none, and two routes that stirred each other would never rest.
+        if due || recorded_some {
+            self.routes.stir();
+        }
         self.saw(done.agenda);
         self.routes.claimed(&room, &done.claimed);
         for job in done.claimed {
@@ -228,8 +230,10 @@ impl Dispatcher {
         debug!(job = job.id, attempt = job.attempts, status = %transition.status, code, "attempt ended");
         let route = self.routes.of(&job.account, job.channel);
         let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
-        // What was sent with settings of before a reload tells nothing of the account as it is.
-        if current || matches!(transition.signal, Signal::HoldChannel { .. }) {
+        let asks_for_a_pause = matches!(transition.signal, Signal::HoldChannel { .. });
+        // Where no request was made nothing was learnt of the account: the next job is its probe.
+        // Nor from an answer to the settings of before a reload, but that a pause is wanted.
+        if transition.history.is_some() && (current || asks_for_a_pause) {
             self.heed(&job, &transition.signal);
         }
         self.unrecorded.push(ended);
@@ -251,7 +255,7 @@ impl Dispatcher {
                 }
             }
             Signal::AccountRefused { fault } => {
-                let (next, news) = self.routes.refuse(account, &fault.message, now);
+                let (next, news) = self.routes.refuse(account, channel, &fault.message, now);
                 if news {
                     warn!(
                         account,
@@ -263,7 +267,6 @@ impl Dispatcher {
                 }
             }
             Signal::HoldChannel { pause, fault } => {
-                self.works(account, channel);
                 if self.routes.hold(account, channel, *pause, &fault.message, now) {
                     let seconds = pause.as_secs();
                     warn!(account, %channel, code = fault.code, seconds,
@@ -300,15 +303,19 @@ impl Dispatcher {
 
     /// Jobs of accounts that nobody has configured fail with a sentence; true: there are more.
     async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
-        let accounts = std::mem::take(&mut self.agenda.ready_accounts);
+        let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
+        accounts.retain(|name| !self.routes.has_account(name));
         let mut more = false;
-        for account in accounts.iter().filter(|name| !self.routes.has_account(name)) {
+        for account in &accounts {
             let known = self.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
             warn!(account, failed, "jobs for an account that is not configured failed as invalid");
-            more = true;
-            self.agenda = self.store.look().await?;
+            more |= failed > 0;
+            // Each may have held back a job of another account.
+            self.routes.stir();
+            let agenda = self.store.look().await?;
+            self.saw(agenda);
         }
         Ok(more)
     }
@@ -318,9 +325,11 @@ impl Dispatcher {
         self.shown_holds = self.store.holds().await?;
         let now = Moment { at: Instant::now(), wall: now() };
         for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
-            let left = u64::try_from(hold.until.unwrap_or(0) - now.wall).unwrap_or(0);
+            let left = hold.until.unwrap_or(0).saturating_sub(now.wall);
+            let left = u64::try_from(left).unwrap_or(0);
             if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
-                let pause = Duration::from_millis(left);
+                // A clock that was wrong then makes it no longer than it can have been.
+                let pause = Duration::from_millis(left).min(RETRY_AFTER_MAX);
                 self.routes.hold(&hold.account, channel, pause, &hold.reason, now);
             }
         }
@@ -427,8 +436,7 @@ impl Dispatcher {
     }
 
     fn end_trouble(&mut self) {
-        if self.trouble.as_ref().is_some_and(|t| t.until <= Instant::now()) {
-            self.trouble = None;
+        if self.trouble.take().is_some() {
             self.service.changed();
             info!("the database can be used again");
         }
@@ -532,3 +540,6 @@ async fn look_pause(alert: Alert) {
         Alert::Written(_) => sleep(Duration::from_millis(1)).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,8 +171,8 @@ pub struct Job {
     pub channel: Channel,
     /// The name of the configured account that sends it.
     pub account: String,
-    /// The producer's JSON object, as text.
-    pub payload: String,
+    /// The producer's JSON object, as it stands: SQLite lets any bytes be text.
+    pub payload: Vec<u8>,
     /// Requests begun so far, the current one included; with `claim`, the fence of every write.
     pub attempts: i64,
     /// The dispatcher's epoch that claimed it.

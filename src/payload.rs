@@ -134,6 +134,13 @@ pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     }
 }
 
+/// [`parse`], of what SQLite takes for text.
+pub fn parse_bytes(channel: Channel, text: &[u8]) -> Result<Payload, PayloadError> {
+    let text =
+        std::str::from_utf8(text).map_err(|_| PayloadError::whole("must be text in UTF-8"))?;
+    parse(channel, text)
+}
+
 /// Reads and checks a row's `payload`, one JSON object in the vendor's field names.
 ///
 /// # Errors

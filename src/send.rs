@@ -25,7 +25,7 @@ pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>
     let (started_at, begun) = (now(), Instant::now());
     let ended =
         |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
-    let payload = match payload::parse(job.channel, &job.payload) {
+    let payload = match payload::parse_bytes(job.channel, &job.payload) {
         Ok(payload) => payload,
         Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
     };

@@ -20,8 +20,10 @@ pub struct Wake {
 
 impl Wake {
     /// Watches the write-ahead log of `database`, which exists while a connection is open.
+    /// SQLite names it after the file that a symbolic link leads to.
     pub fn watch(database: &Path) -> Wake {
-        let mut wal = database.as_os_str().to_owned();
+        let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+        let mut wal = real.into_os_string();
         wal.push("-wal");
         match Self::events(&PathBuf::from(wal)) {
             Ok(events) => Wake { events: Some(events) },

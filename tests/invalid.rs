@@ -76,3 +76,31 @@ fn the_words_of_an_invalid_message_stay_out_of_its_error() {
     support::never_shows("the error", outbox.row(id).text("error"), secret);
     support::never_shows("the log", &finished.stderr, secret);
 }
+
+#[test]
+fn a_payload_that_is_not_utf8_fails_alone() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let broken = outbox.insert(
+        "INSERT INTO outbox (channel, payload)
+         VALUES ('chat', CAST(x'7b22636173654964223a312c226d657373616765223a22ff227d' AS TEXT))",
+    );
+    let good = outbox.chat(2, "hi");
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(good), "sent");
+    let row = &outbox.query(&format!("SELECT failure, error FROM outbox WHERE id = {broken}"))[0];
+    assert_eq!(row.text("failure"), "invalid");
+    assert_eq!(row.text("error"), "payload: must be text in UTF-8");
+}
+
+#[test]
+fn a_job_of_an_unknown_account_sets_free_the_other_accounts_jobs_behind_it() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let keyed = |job: Job| job.column("ordering_key", "'k'");
+    let unknown = outbox.add(keyed(Job::chat(1, "first")).column("account", "'nobody'"));
+    let known = outbox.add(keyed(Job::chat(1, "second")));
+    outbox.run_until_empty();
+    assert_eq!(outbox.row(unknown).text("failure"), "invalid");
+    assert_eq!(outbox.status(known), "sent");
+}

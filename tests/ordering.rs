@@ -3,7 +3,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually};
+use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms};
 
 /// Holds back the answer to the messages with these words, accepts the rest at once.
 fn holding(words: &'static str, gate: &Gate) -> Server {
@@ -137,6 +137,35 @@ fn within_a_conversation_an_earlier_send_at_goes_first() {
     outbox.add(Job::chat(7, "two hours ago").column("send_at", "datetime('now', '-2 hours')"));
     outbox.run_until_empty();
     assert_eq!(server.words(), ["two hours ago", "an hour ago", "inserted first"]);
+}
+
+#[test]
+fn what_fell_due_while_nobody_dispatched_goes_out_by_send_at() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let soon = now_ms() + 300;
+    for (words, after) in [("third", 60), ("second", 30), ("first", 0)] {
+        outbox.add(Job::chat(7, words).column("send_at", &(soon + after).to_string()));
+    }
+    eventually(SOON, "all three are due", || now_ms() > soon + 60);
+    outbox.run_until_empty();
+    assert_eq!(server.words(), ["first", "second", "third"]);
+}
+
+#[test]
+fn a_message_that_is_corrected_keeps_its_place() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let ids = ["one", "two", "three", "four"].map(|words| outbox.chat(7, words));
+    let corrected = |id: i64, words: &str| {
+        outbox.execute(&format!(
+            "UPDATE outbox SET payload = json_set(payload, '$.message', '{words}') WHERE id = {id}"
+        ));
+    };
+    corrected(ids[0], "One");
+    corrected(ids[1], "Two");
+    outbox.run_until_empty();
+    assert_eq!(server.words(), ["One", "Two", "three", "four"]);
 }
 
 #[test]

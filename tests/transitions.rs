@@ -16,7 +16,7 @@ fn job() -> Job {
         id: 7,
         channel: Channel::Chat,
         account: "default".into(),
-        payload: String::new(),
+        payload: Vec::new(),
         attempts: 1,
         claim: 3,
         unspent: 0,

@@ -148,3 +148,15 @@ fn a_redriven_job_has_its_uncertain_attempts_anew() {
     assert_eq!((outbox.status(id).as_str(), server.count()), ("uncertain", 4));
     assert_eq!(outbox.row(id)["attempts"], 4);
 }
+
+#[test]
+fn an_expired_job_whose_attempt_may_have_arrived_says_so() {
+    let server = Server::answering(|_| Reply::drop());
+    let outbox = Outbox::setup(&server).retry("initial = \"1h\"\nmax = \"1h\"").ready();
+    let in_two_seconds = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+2 seconds')";
+    let id = outbox.add(Job::chat(1, "hi").column("expires_at", in_two_seconds));
+    outbox.run_until_empty();
+    let row = outbox.row(id);
+    assert_eq!((row.text("failure"), server.requests().len()), ("expired", 1));
+    assert!(row.text("error").contains("may have arrived"), "{row:?}");
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 pub(super) const LIMIT_BYTES: usize = 1024 * 1024;
 
 /// The longest that a `Retry-After` can hold a channel.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// An answer, as far as it was read.
 pub(super) struct Answer<'a> {

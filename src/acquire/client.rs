@@ -351,8 +351,7 @@ pub fn outcome_of(
     (key, texts): (&str, &[&str]),
 ) -> Outcome {
     let cut = body.len() > LIMIT_BYTES;
-    let (body, end) =
-        if cut { (&body[..LIMIT_BYTES], End::TooLong) } else { (body, End::Whole) };
+    let (body, end) = if cut { (&body[..LIMIT_BYTES], End::TooLong) } else { (body, End::Whole) };
     let answer = Answer { status, retry_after, body, end };
     answer::judge(steps(channel), answer, || Redactor::new(key, texts), SystemTime::now())
 }

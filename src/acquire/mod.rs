@@ -16,5 +16,6 @@ mod redact;
 mod request;
 mod sms;
 
+pub use answer::RETRY_AFTER_MAX;
 pub use client::{Connection, Endpoint, EndpointError, Probe, outcome_of};
 pub use gate::Gate;

@@ -52,7 +52,8 @@ impl Redactor {
     /// One line for people: without the texts, and control characters made spaces.
     pub(super) fn line(&self, said: &str) -> String {
         let line: String = self.strip(said, false).chars().map(space).collect();
-        self.strip(&line, true).trim().to_owned()
+        // A control character that has become a space may have completed a text.
+        self.strip(&self.strip(&line, false), true).trim().to_owned()
     }
 
     fn strip(&self, said: &str, spaced: bool) -> String {
@@ -160,6 +161,12 @@ mod tests {
                 "{said}"
             );
         }
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn a_text_that_a_control_character_completes_is_taken_out() {
+        assert_eq!(line(&["Your order has left"], "`Your\0order has left`"), "`[...]`");
     }
 
     #[test]

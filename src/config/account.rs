@@ -30,8 +30,9 @@ impl RawAccount {
         section: &Section<'_>,
         folder: &Path,
     ) -> Result<Self, ConfigError> {
-        if name.value.is_empty() || name.value.contains(char::is_control) {
-            let problem = "an account needs a name, without control characters";
+        // As the trigger outbox_check_row has it for the rows' `account`.
+        if name.value.is_empty() || !name.value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+            let problem = "an account needs a name of printable ASCII characters";
             return Err(ConfigError::invalid(&name.place, problem));
         }
         section.allow(&[

@@ -17,6 +17,8 @@ use probing::Probing;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
+/// The most routes of one claim: SQLite takes 500 parts in a compound SELECT.
+const CLAIM_ROUTES: usize = 200;
 /// So many requests in a row without a usable answer open a route's breaker.
 const BREAKER_AFTER: u32 = 5;
 
@@ -63,10 +65,24 @@ pub struct News {
     pub closed: bool,
 }
 
+/// An account that is refused: all of it, or one channel once another has shown that it works.
+struct Refusal {
+    /// The channel whose request was refused, and whose answer ends it.
+    from: Channel,
+    probing: Probing,
+}
+
+impl Refusal {
+    fn concerns(&self, account: &str, channel: Channel) -> bool {
+        let hold = &self.probing.hold;
+        hold.account == account && (hold.channel.is_empty() || hold.channel == channel.as_str())
+    }
+}
+
 /// All routes, and the accounts that are refused.
 pub struct Routes {
     routes: Vec<Route>,
-    refused: Vec<Probing>,
+    refusals: Vec<Refusal>,
     /// Paces the probes of a refused account.
     probe_policy: RetryPolicy,
 }
@@ -117,7 +133,7 @@ impl Route {
 
 impl Routes {
     pub fn new(routes: Vec<Route>, probe_policy: RetryPolicy) -> Self {
-        Routes { routes, refused: Vec::new(), probe_policy }
+        Routes { routes, refusals: Vec::new(), probe_policy }
     }
 
     /// The route of a job; `None` for an account that is not configured.
@@ -149,11 +165,15 @@ impl Routes {
     /// What there is room for at `now`. A refused account gets one probe over all its channels,
     /// an open breaker one of its own.
     pub fn room(&mut self, now: Instant) -> Vec<Claim> {
-        let mut claims = Vec::new();
+        let mut claims: Vec<Claim> = Vec::new();
         let mut probed: Vec<&str> = Vec::new();
         for route in self.routes.iter_mut().filter(|r| !r.is_held(now)) {
             let mut limit = route.free();
-            let refused = self.refused.iter().find(|p| p.hold.account == route.account);
+            if let Some(pace) = &mut route.pace {
+                limit = pace.allow(limit, now);
+            }
+            let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
+            let refused = refusal.map(|r| &r.probing);
             for probing in [refused, route.breaker.as_ref()].into_iter().flatten() {
                 limit = if probing.due(now) && !route.dry { limit.min(1) } else { 0 };
             }
@@ -163,13 +183,14 @@ impl Routes {
                 }
                 probed.push(&refused.hold.account);
             }
-            if let Some(pace) = &mut route.pace {
-                limit = if route.dry { 0 } else { pace.allow(limit) };
-            }
             if limit > 0 {
                 let (account, channel) = (route.account.clone(), route.channel);
                 claims.push(Claim { account, channel, limit });
             }
+        }
+        if claims.len() > CLAIM_ROUTES {
+            claims.retain(|c| self.of(&c.account, c.channel).is_some_and(|route| !route.dry));
+            claims.truncate(CLAIM_ROUTES);
         }
         claims
     }
@@ -185,7 +206,7 @@ impl Routes {
             let is_its = |job: &&Job| job.account == claim.account && job.channel == claim.channel;
             let count = u32::try_from(jobs.iter().filter(is_its).count()).unwrap_or(u32::MAX);
             if count > 0
-                && let Some(refused) = self.refused_mut(&claim.account)
+                && let Some(refused) = self.refused_mut(&claim.account, claim.channel)
             {
                 refused.sent();
             }
@@ -209,17 +230,20 @@ impl Routes {
                 breaker.ended();
             }
         }
-        if let Some(refused) = self.refused_mut(account) {
+        if let Some(refused) = self.refused_mut(account, channel) {
             refused.ended();
         }
     }
 
-    fn refused_mut(&mut self, account: &str) -> Option<&mut Probing> {
-        self.refused.iter_mut().find(|p| p.hold.account == account)
+    fn refused_mut(&mut self, account: &str, channel: Channel) -> Option<&mut Probing> {
+        let own = self.refusals.iter_mut().find(|r| r.concerns(account, channel));
+        own.map(|r| &mut r.probing)
     }
 
-    /// Holds a channel of an account for a time; a shorter hold does not cut a longer one. True
-    /// when it was not held before.
+    /// Acquire asked for a pause: the channel of the account is held for it; a shorter hold does
+    /// not cut a longer one. True when it was not held before.
+    ///
+    /// Whoever asks for a pause has not looked at the key, nor said that the channel works.
     pub fn hold(
         &mut self,
         account: &str,
@@ -229,7 +253,14 @@ impl Routes {
         now: Moment,
     ) -> bool {
         let until = now.at + pause;
+        let policy = self.probe_policy.clone();
+        if let Some(refused) = self.refused_mut(account, channel) {
+            refused.failed(&policy, now);
+        }
         let Some(route) = self.of_mut(account, channel) else { return false };
+        if let Some(breaker) = &mut route.breaker {
+            breaker.failed(&route.policy.retry, now);
+        }
         if route.held.as_ref().is_some_and(|(longer, _)| *longer >= until) {
             return false;
         }
@@ -254,10 +285,16 @@ impl Routes {
         }
     }
 
-    /// The account was refused: when it is probed next, and whether this is news.
-    pub fn refuse(&mut self, account: &str, reason: &str, now: Moment) -> (Option<Instant>, bool) {
+    /// A request of the account was refused: when it is probed next, and whether this is news.
+    pub fn refuse(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        reason: &str,
+        now: Moment,
+    ) -> (Option<Instant>, bool) {
         let policy = self.probe_policy.clone();
-        if let Some(refused) = self.refused_mut(account) {
+        if let Some(refused) = self.refused_mut(account, channel) {
             refused.failed(&policy, now);
             return (refused.next(), false);
         }
@@ -271,19 +308,13 @@ impl Routes {
         };
         let probing = Probing::begin(hold, &policy, now);
         let next = probing.next();
-        self.refused.push(probing);
+        self.refusals.push(Refusal { from: channel, probing });
         (next, true)
     }
 
     /// A usable answer came over this route.
     pub fn works(&mut self, account: &str, channel: Channel) -> News {
-        let before = self.refused.len();
-        self.refused.retain(|p| p.hold.account != account);
-        let accepted = before != self.refused.len();
-        if accepted {
-            let own = self.routes.iter_mut().filter(|r| r.account == account);
-            own.for_each(|r| r.ramp = Some(1));
-        }
+        let accepted = self.accept(account, channel);
         let Some(route) = self.of_mut(account, channel) else { return News::default() };
         route.failures = 0;
         let closed = route.breaker.take().is_some();
@@ -298,6 +329,23 @@ impl Routes {
         News { accepted, closed }
     }
 
+    /// An answer on the channel that was refused ends the refusal; one on another channel shows
+    /// that not all of the account is refused.
+    fn accept(&mut self, account: &str, channel: Channel) -> bool {
+        let Some(at) = self.refusals.iter().position(|r| r.concerns(account, channel)) else {
+            return false;
+        };
+        let refusal = &mut self.refusals[at];
+        if refusal.from != channel {
+            refusal.probing.hold.channel = refusal.from.to_string();
+            return false;
+        }
+        self.refusals.remove(at);
+        let own = self.routes.iter_mut().filter(|r| r.account == account);
+        own.for_each(|r| r.ramp = Some(1));
+        true
+    }
+
     /// A request ended without a usable answer. Returns the first probe's time when that has
     /// opened the route's breaker.
     pub fn trouble(
@@ -308,7 +356,7 @@ impl Routes {
         now: Moment,
     ) -> Option<Instant> {
         let policy = self.probe_policy.clone();
-        if let Some(refused) = self.refused_mut(account) {
+        if let Some(refused) = self.refused_mut(account, channel) {
             refused.failed(&policy, now);
         }
         let route = self.of_mut(account, channel)?;
@@ -329,7 +377,7 @@ impl Routes {
 
     /// Everything that is held now, for people to read.
     pub fn holds(&self) -> Vec<Hold> {
-        let refused = self.refused.iter().map(|p| &p.hold);
+        let refused = self.refusals.iter().map(|r| &r.probing.hold);
         let held = self.routes.iter().filter_map(|r| r.held.as_ref().map(|(_, hold)| hold));
         let open = self.routes.iter().filter_map(|r| r.breaker.as_ref().map(|b| &b.hold));
         refused.chain(held).chain(open).cloned().collect()
@@ -345,17 +393,17 @@ impl Routes {
             if route.dry || route.free() == 0 {
                 return None;
             }
-            let refused = self.refused.iter().find(|p| p.hold.account == route.account);
-            let mut probes = [refused, route.breaker.as_ref()].into_iter().flatten().peekable();
-            match &route.pace {
-                // While a probe is out there is no time to wait for.
-                _ if probes.peek().is_some() => {
-                    probes.map(Probing::next).collect::<Option<Vec<_>>>()?.into_iter().max()
-                }
-                Some(pace) => Some(pace.next_at(now)),
-                None => None,
-            }
+            let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
+            let refused = refusal.map(|r| &r.probing);
+            let slot = route.pace.as_ref().map(|pace| pace.next_at(now));
+            let probes = [refused, route.breaker.as_ref()].into_iter().flatten();
+            // While a probe is out there is no time to wait for.
+            let probes = probes.map(Probing::next).collect::<Option<Vec<_>>>()?;
+            slot.max(probes.into_iter().max())
         };
         self.routes.iter().filter_map(opening).min()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

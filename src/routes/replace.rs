@@ -36,13 +36,15 @@ impl Routes {
                 route.pace = was.pace;
             }
         }
-        for mut refused in old.refused {
-            if renewed.contains(&refused.hold.account) {
-                refused.restart(now);
+        for mut refusal in old.refusals {
+            let account = &refusal.probing.hold.account;
+            if !self.has_account(account) {
+                continue;
             }
-            if self.has_account(&refused.hold.account) {
-                self.refused.push(refused);
+            if renewed.contains(account) {
+                refusal.probing.restart(now);
             }
+            self.refusals.push(refusal);
         }
         for job in flying {
             if let Some(route) = self.of_mut(&job.account, job.channel) {

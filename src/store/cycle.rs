@@ -151,16 +151,19 @@ fn record_json(ended: &[Ended]) -> String {
 
 // `LIMIT ?` alone makes SQLite prepare its statement anew for each value bound; `? + 0` does not.
 
-// What has fallen due. A scheduled job with a lane takes its place there (trigger outbox_due).
+// What has fallen due. A scheduled job with a lane takes its place there (trigger outbox_due), which
+// may make a later row of the same UPDATE the holder of its lane: that one stays so.
 const DUE: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
-    error = 'expires_at passed before the message was sent'
+    error = CASE WHEN uncertain_attempts > 0
+        THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
+        ELSE 'expires_at passed before the message was sent' END
 WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < ?2
              ORDER BY expires_at LIMIT ?3 + 0);
 UPDATE outbox SET wait = 'ready'
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?2
              ORDER BY next_attempt_at LIMIT ?3 + 0);
-UPDATE outbox SET wait = CASE WHEN lane IS NULL THEN 'ready' ELSE 'parked' END
+UPDATE outbox SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?2 ORDER BY due_at LIMIT ?3 + 0);
 ";
 
@@ -191,6 +194,23 @@ WHERE (SELECT epoch FROM outbox_dispatcher) = ?4 AND status = 'pending' AND id I
     budget_from, max_attempts, priority, due_at;\n",
     );
     sql
+}
+
+/// The dispatcher's statements by name, with the claim of three routes; for the test of their plans.
+#[doc(hidden)]
+pub fn statements() -> Vec<(String, String)> {
+    let parts = |name: &str, sql: &str| {
+        let part = |(n, part): (usize, &str)| (format!("{name} {n}"), part.trim().to_owned());
+        sql.split(";\n")
+            .enumerate()
+            .map(part)
+            .filter(|(_, sql)| !sql.is_empty())
+            .collect::<Vec<_>>()
+    };
+    let mut all =
+        [parts("record", RECORD), parts("due", DUE), parts("claim", &claim_sql(3, 5))].concat();
+    all.extend(super::upkeep::STATEMENTS.iter().flat_map(|(name, sql)| parts(name, sql)));
+    all
 }
 
 impl Store {

@@ -14,6 +14,8 @@ pub mod query;
 mod upkeep;
 
 pub use backlog::Backlog;
+#[doc(hidden)]
+pub use cycle::statements;
 pub use cycle::{Claim, CycleWork, CycleYield, Ended};
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};

@@ -33,6 +33,36 @@ SELECT 'agenda',
     (SELECT epoch FROM outbox_dispatcher),
     (SELECT data_version FROM pragma_data_version)";
 
+const SENDING_BEFORE: &str = "\
+SELECT '', id, channel, account, '' AS payload, attempts, unspent, uncertain_attempts,
+    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at
+FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
+
+const FAIL_UNKNOWN_ACCOUNT: &str = "\
+UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
+WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)";
+
+const ANY_LEFT: &str = "\
+SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff')
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled')
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'parked')
+    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)";
+
+const PRUNE: &str = "\
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms')
+    AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3)";
+
+/// The upkeep's statements, by name.
+pub(super) const STATEMENTS: [(&str, &str); 5] = [
+    ("agenda", AGENDA),
+    ("sending_before", SENDING_BEFORE),
+    ("fail_unknown_account", FAIL_UNKNOWN_ACCOUNT),
+    ("any_left", ANY_LEFT),
+    ("prune", PRUNE),
+];
+
 impl Agenda {
     pub(super) fn from_row(row: &SqliteRow) -> Result<Agenda, StoreError> {
         let scheduled: Option<Millis> = row.try_get(1)?;
@@ -74,15 +104,8 @@ impl Store {
         epoch: i64,
         limit: i64,
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT '', id, channel, account, '' AS payload, attempts, unspent, uncertain_attempts,
-                    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at
-             FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2",
-        )
-        .bind(epoch)
-        .bind(limit)
-        .fetch_all(&mut self.conn)
-        .await?;
+        let rows =
+            sqlx::query(SENDING_BEFORE).bind(epoch).bind(limit).fetch_all(&mut self.conn).await?;
         rows.iter().map(|row| Ok((job_from(row, row.try_get(10)?)?, row.try_get(11)?))).collect()
     }
 
@@ -98,28 +121,17 @@ impl Store {
         account: &str,
         sentence: &str,
     ) -> Result<u64, StoreError> {
-        let done = sqlx::query(
-            "UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
-             WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)",
-        )
-        .bind(account)
-        .bind(sentence)
-        .execute(&mut self.conn)
-        .await?;
+        let done = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
+            .bind(account)
+            .bind(sentence)
+            .execute(&mut self.conn)
+            .await?;
         Ok(done.rows_affected())
     }
 
     /// Whether any job is `pending` or `sending`.
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
-        let left: i64 = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
-                 OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff')
-                 OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled')
-                 OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'parked')
-                 OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)",
-        )
-        .fetch_one(&mut self.conn)
-        .await?;
+        let left: i64 = sqlx::query_scalar(ANY_LEFT).fetch_one(&mut self.conn).await?;
         Ok(left == 0)
     }
 
@@ -130,16 +142,12 @@ impl Store {
         before: Millis,
         limit: i64,
     ) -> Result<u64, StoreError> {
-        let done = sqlx::query(
-            "DELETE FROM outbox WHERE id IN (
-                 SELECT id FROM outbox WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms')
-                 AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3)",
-        )
-        .bind(status.as_str())
-        .bind(before)
-        .bind(limit)
-        .execute(&mut self.conn)
-        .await?;
+        let done = sqlx::query(PRUNE)
+            .bind(status.as_str())
+            .bind(before)
+            .bind(limit)
+            .execute(&mut self.conn)
+            .await?;
         Ok(done.rows_affected())
     }
 }

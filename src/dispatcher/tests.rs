@@ -1,0 +1,46 @@
+use super::*;
+use crate::job::Channel;
+use crate::routes::tests::routes;
+
+/// Turns until there is nothing more to do; a loop without a pause has no end.
+async fn assert_rests(routes: Routes, rows: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let mut store = Store::open(&path).await.unwrap();
+    store.plain_sql(rows).await.unwrap();
+    let epoch = store.begin_epoch().await.unwrap();
+    let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, Service::silent());
+    dispatcher.look().await;
+    let mut turns = 0;
+    while dispatcher.turn(&mut Wake::never()).await.unwrap() {
+        turns += 1;
+        assert!(turns < 20, "there is always more to do");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_account_without_jobs_rests() {
+    let mut routes = routes(&Channel::ALL.map(|channel| (channel, None)));
+    let before = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+    routes.refuse("default", Channel::Chat, "401", Moment { at: before, wall: 0 });
+    assert_rests(routes, "").await;
+}
+
+#[tokio::test]
+async fn channels_with_a_rate_and_without_jobs_rest() {
+    let rate = |text: &str| Some(text.parse().unwrap());
+    let mut routes = routes(&[(Channel::Chat, rate("50/s")), (Channel::Sms, rate("1000/s"))]);
+    // As after a burst of one channel: it has no slot just now, the other has.
+    let room = routes.room(Instant::now());
+    routes.claimed(&room, &[]);
+    assert_rests(routes, "").await;
+}
+
+#[tokio::test]
+async fn jobs_of_unknown_accounts_come_to_an_end() {
+    let rows = "INSERT INTO outbox (channel, payload, account, ordering_key)
+        VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'nobody', 'k'),
+               ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'no one', 'k');";
+    assert_rests(routes(&[(Channel::Mail, None)]), rows).await;
+}
