@@ -37,8 +37,8 @@ pub enum DaemonError {
 
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
-/// A second one on the same file waits as a standby and takes over when the first ends. `reload` changes
-/// everything but the database while it runs.
+/// A second one on the same file waits as a standby and takes over when the first ends. `reload`
+/// changes everything but the database while it runs.
 pub async fn run(
     config: Config,
     until: Until,
@@ -63,14 +63,8 @@ pub async fn run(
         }
     };
     service.recovering();
-    let started = async {
-        let mut store = open(&config).await?;
-        let epoch = store.begin_epoch().await?;
-        let recovered = recover(&mut store, &config, epoch).await?;
-        Ok::<_, StoreError>((store, epoch, recovered))
-    };
     let (store, epoch, recovered) = tokio::select! {
-        started = started => started?,
+        started = start(&config) => started?,
         () = &mut shutdown => {
             service.stopping(STOP_AT_ONCE);
             return Ok(());
@@ -85,13 +79,20 @@ pub async fn run(
     Ok(ended?)
 }
 
-/// Opens and migrates; a producer that holds the lock just now is waited for.
-async fn open(config: &Config) -> Result<Store, StoreError> {
+/// Opens and migrates, takes the file over and recovers; a producer that holds the lock just now
+/// is waited for.
+async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match Store::open(&config.database).await {
-            Err(e) if e.is_busy() && tries < START_TRIES.0 => {
+        let started = async {
+            let mut store = Store::open(&config.database).await?;
+            let epoch = store.begin_epoch().await?;
+            let recovered = recover(&mut store, config, epoch).await?;
+            Ok((store, epoch, recovered))
+        };
+        match started.await {
+            Err(e) if StoreError::is_busy(&e) && tries < START_TRIES.0 => {
                 warn!(error = %e, "the database is busy: trying again");
                 tokio::time::sleep(START_TRIES.1).await;
             }

@@ -230,10 +230,10 @@ impl Dispatcher {
         debug!(job = job.id, attempt = job.attempts, status = %transition.status, code, "attempt ended");
         let route = self.routes.of(&job.account, job.channel);
         let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
-        let asks_for_a_pause = matches!(transition.signal, Signal::HoldChannel { .. });
+        // What was sent with settings of before a reload tells nothing of the account as it is.
+        let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
         // Where no request was made nothing was learnt of the account: the next job is its probe.
-        // Nor from an answer to the settings of before a reload, but that a pause is wanted.
-        if transition.history.is_some() && (current || asks_for_a_pause) {
+        if tells && transition.history.is_some() {
             self.heed(&job, &transition.signal);
         }
         self.unrecorded.push(ended);
@@ -500,7 +500,7 @@ impl Dispatcher {
             let _ = self.record().await;
         }
         let deadline = Instant::now() + LAST_RECORDS;
-        while let Err(e) = self.record().await {
+        while let Err(e) = self.last_record().await {
             self.service.turned();
             if Instant::now() >= deadline {
                 error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
@@ -510,6 +510,14 @@ impl Dispatcher {
         }
         info!("stopped");
         self.store.close().await
+    }
+
+    /// What a COMMIT of unknown end may have claimed goes back, too.
+    async fn last_record(&mut self) -> Result<(), StoreError> {
+        if self.trouble.is_some() {
+            self.withdraw_strays().await?;
+        }
+        self.record().await
     }
 
     async fn record(&mut self) -> Result<(), StoreError> {

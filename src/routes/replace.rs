@@ -37,14 +37,13 @@ impl Routes {
             }
         }
         for mut refusal in old.refusals {
-            let account = &refusal.probing.hold.account;
-            if !self.has_account(account) {
-                continue;
-            }
-            if renewed.contains(account) {
+            let account = refusal.probing.hold.account.clone();
+            if renewed.contains(&account) {
                 refusal.probing.restart(now);
             }
-            self.refusals.push(refusal);
+            if self.has_account(&account) {
+                self.refusals.push(refusal);
+            }
         }
         for job in flying {
             if let Some(route) = self.of_mut(&job.account, job.channel) {
