@@ -10,6 +10,7 @@ use crate::service::Service;
 use crate::store::{Store, StoreError, now};
 use crate::wake::Wake;
 use std::future::Future;
+use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -36,8 +37,8 @@ pub enum DaemonError {
 
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
-/// A second one on the same file waits as a standby and takes over when the first ends. `reload` changes
-/// everything but the database while it runs.
+/// A second one on the same file waits as a standby and takes over when the first ends. `reload`
+/// changes everything but the database while it runs.
 pub async fn run(
     config: Config,
     until: Until,
@@ -127,18 +128,33 @@ async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize
     }
 }
 
-/// Resolves at the first SIGTERM or Ctrl-C; from then on a second one ends the process at once,
-/// which leaves the database true: what was on the wire is `sending`, and recovered at a start.
+/// Resolves at the first SIGTERM or Ctrl-C, or when the terminal that the program was started on
+/// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the
+/// database true: what was on the wire is `sending`, and recovered at a start.
 pub fn stop_signal() -> Result<impl Future<Output = ()>, DaemonError> {
     let mut term = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut int = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let gone = terminal_gone()?;
     Ok(async move {
-        either(&mut term, &mut int).await;
+        tokio::select! {
+            () = either(&mut term, &mut int) => {}
+            () = gone => {}
+        }
         tokio::spawn(async move {
             either(&mut term, &mut int).await;
             warn!("stopped a second time: ending at once");
             std::process::exit(1);
         });
+    })
+}
+
+/// Without a terminal a SIGHUP says nothing of one, and is left alone here.
+fn terminal_gone() -> Result<impl Future<Output = ()>, DaemonError> {
+    let hangup = std::io::stdin().is_terminal().then(|| signal(SignalKind::hangup()));
+    let hangup = hangup.transpose().map_err(DaemonError::Signals)?;
+    Ok(async move {
+        let Some(mut hangup) = hangup else { return std::future::pending().await };
+        while hangup.recv().await.is_some() && std::io::stdin().is_terminal() {}
     })
 }
 

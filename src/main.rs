@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // Told on stderr, it would panic there: a log that nobody reads any more stops nothing.
+        .log_internal_errors(false)
         .init();
     rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

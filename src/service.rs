@@ -60,9 +60,15 @@ impl Service {
     pub fn from_environment() -> Service {
         let manager = std::env::var_os("NOTIFY_SOCKET").is_some();
         let watchdog = sd_notify::watchdog_enabled().filter(|limit| manager && !limit.is_zero());
+        let ping_every = watchdog.map(|limit| limit / PINGS);
+        Service { manager, ping_every, ..Service::silent() }
+    }
+
+    /// There is no service manager.
+    pub fn silent() -> Service {
         Service {
-            manager,
-            ping_every: watchdog.map(|limit| limit / PINGS),
+            manager: false,
+            ping_every: None,
             next_ping: Instant::now(),
             said: String::new(),
             next_status: Instant::now(),

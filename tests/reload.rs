@@ -4,6 +4,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Daemon, Gate, Job, Manager, Outbox, Reply, Request, SOON, Server, eventually};
 
@@ -341,4 +344,52 @@ fn twenty_reloads_under_load_drop_no_send_and_double_none() {
     let words: BTreeSet<_> = server.words().into_iter().collect();
     assert_eq!((words.len(), server.count()), (600, 600));
     assert!(server.most_open() <= 24);
+}
+
+/// Both ends of a new terminal: the one that its window holds, and the programs' one.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut window, mut programs) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: both integers are ours to be written to; the rest may be null. Nobody else has
+    // the descriptors yet.
+    unsafe {
+        assert_eq!(libc::openpty(&mut window, &mut programs, none, none.cast(), none.cast()), 0);
+        (OwnedFd::from_raw_fd(window), OwnedFd::from_raw_fd(programs))
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_is_a_stop_and_not_a_reload() {
+    let server = Server::start();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let outbox = Outbox::new(&server);
+    let (window, programs) = terminal();
+    // Nobody else may keep the window open.
+    // SAFETY: a flag of a descriptor that we own.
+    unsafe {
+        libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&window), libc::F_SETFD, libc::FD_CLOEXEC)
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_acquire-outbox"));
+    command.arg("run").arg("--config").arg(outbox.config_file());
+    command.stdin(Stdio::from(programs)).stderr(Stdio::null());
+    // SAFETY: both calls may be made between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::setsid();
+            libc::ioctl(0, libc::TIOCSCTTY, 0);
+            Ok(())
+        });
+    }
+    let mut daemon = command.spawn().unwrap();
+    drop(command);
+    let id = outbox.chat(1, "on the wire");
+    server.wait_for(1);
+    drop(window);
+    let late = outbox.chat(2, "perhaps too late");
+    gate.open();
+    eventually(SOON, "an end in order", || daemon.try_wait().unwrap().is_some_and(|s| s.success()));
+    assert_eq!(outbox.status(id), "sent");
+    assert!(["pending", "sent"].contains(&outbox.status(late).as_str()));
 }

@@ -3,6 +3,8 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Daemon, Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually, found};
 
@@ -235,4 +237,46 @@ fn a_manager_that_is_not_there_is_no_reason_to_stop() {
     assert!(begun.elapsed() < SOON);
     assert_eq!(outbox.status(id), "sent");
     eventually(SOON, "no socket made", || !gone.exists());
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_stops_nothing() {
+    let server = Server::start();
+    server.queue([Reply::status(401)]);
+    let outbox = Outbox::new(&server);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_acquire-outbox"))
+        .arg("run")
+        .arg("--config")
+        .arg(outbox.config_file())
+        .env("ACQUIRE_OUTBOX_LOG", "debug")
+        .stderr(Stdio::from(writer))
+        .spawn()
+        .unwrap();
+    drop(reader);
+    let id = outbox.chat(1, "hi");
+    let row = outbox.settled(id);
+    let ended = daemon.try_wait().unwrap();
+    let _ = daemon.kill();
+    daemon.wait().unwrap();
+    assert_eq!((row.text("status"), row.int("attempts")), ("sent", 2));
+    assert_eq!(ended, None);
+}
+
+#[test]
+fn the_umask_decides_who_may_write_the_database() {
+    let server = Server::start();
+    for (umask, mode) in [("007", 0o660), ("022", 0o644), ("077", 0o600)] {
+        let outbox = Outbox::setup(&server).written();
+        let script = format!("umask {umask}; exec \"$0\" --config \"$1\" init");
+        let program = env!("CARGO_BIN_EXE_acquire-outbox");
+        let mut init = Command::new("sh");
+        init.args(["-c", &script, program]).arg(outbox.config_file()).stdout(Stdio::null());
+        assert!(init.status().unwrap().success());
+        let _daemon = outbox.daemon();
+        for file in ["outbox.db", "outbox.db-wal", "outbox.db-shm"] {
+            let found = fs::metadata(outbox.folder().join(file)).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode, "{file} by {umask}");
+        }
+    }
 }
