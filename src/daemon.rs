@@ -65,7 +65,7 @@ pub async fn run(
     };
     let mut wake = Wake::watch(store.path());
     info!(database = %config.database.display(), recovered, accounts = routes.accounts().join(","), "ready");
-    let dispatcher = Dispatcher::new(store, epoch, config, routes).await?;
+    let dispatcher = Dispatcher::new(store, epoch, config, routes);
     let ended = dispatcher.run(until, &mut wake, shutdown).await;
     drop(lock);
     Ok(ended?)

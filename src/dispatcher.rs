@@ -92,15 +92,10 @@ struct Trouble {
 
 impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    pub async fn new(
-        mut store: Store,
-        epoch: i64,
-        config: Config,
-        routes: Routes,
-    ) -> Result<Self, StoreError> {
+    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes) -> Self {
         let (report, results) = mpsc::unbounded_channel();
-        let file = FileWatch::of(&mut store).await?;
-        Ok(Dispatcher {
+        let file = FileWatch::of(&store);
+        Dispatcher {
             store,
             epoch,
             config,
@@ -118,7 +113,7 @@ impl Dispatcher {
             clock: WallClock::new(),
             ends: None,
             next_upkeep: Instant::now(),
-        })
+        }
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -136,12 +131,9 @@ impl Dispatcher {
         tokio::pin!(shutdown);
         self.resume_holds().await?;
         self.start_clock().await?;
+        self.file.started_at = self.store.epoch_started_at().await?;
         loop {
-            let turned = match self.ends.take() {
-                Some(e) => Err(e),
-                None => self.turn(wake).await,
-            };
-            let more = match turned {
+            let more = match self.turn(wake).await {
                 Ok(more) => {
                     self.end_trouble();
                     more
@@ -172,6 +164,7 @@ impl Dispatcher {
 
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
     async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
+        self.ends.take().map_or(Ok(()), Err)?;
         self.file.check()?;
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
@@ -188,8 +181,8 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.show_holds().await?;
-        self.upkeep().await?;
         self.keep_log_short().await?;
+        self.upkeep().await?;
         Ok(cycled || failed)
     }
 
