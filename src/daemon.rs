@@ -73,7 +73,7 @@ pub async fn run(
     let mut wake = Wake::watch(store.path());
     info!(database = %config.database.display(), recovered, accounts = routes.accounts().join(","), "ready");
     service.ready();
-    let dispatcher = Dispatcher::new(store, epoch, config, routes, service).await?;
+    let dispatcher = Dispatcher::new(store, epoch, config, routes, service);
     let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
     drop(lock);
     Ok(ended?)

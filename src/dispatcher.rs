@@ -5,18 +5,21 @@
 //! ends, another process commits, or something falls due.
 
 mod clock;
+mod drain;
 mod file;
+mod gates;
 mod service;
+mod upkeep;
 
-use crate::acquire::{Endpoint, RETRY_AFTER_MAX};
+use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Channel, Job, Status};
-use crate::outcome::{Attempt, Outcome};
+use crate::job::{Job, Status};
+use crate::outcome::Attempt;
 use crate::reload::Reload;
-use crate::routes::{Moment, Routes};
+use crate::routes::Routes;
 use crate::send::{self, Stop};
 use crate::service::Service;
-use crate::store::{Agenda, CycleWork, Ended, Hold, HoldKind, Store, StoreError, now};
+use crate::store::{Agenda, CycleWork, Ended, Hold, Store, StoreError, now};
 use crate::transition::{self, Signal};
 use crate::wake::Wake;
 use clock::WallClock;
@@ -26,8 +29,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tracing::{debug, error, info, warn};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, error, info};
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -38,11 +41,6 @@ const ALERT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_m
 const AFTER_OWN: (u32, Duration) = (3, Duration::from_millis(2));
 /// The pause after a failed transaction, doubled from the first to the second.
 const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How long the last results may take to be recorded, once nothing is on the wire any more.
-const LAST_RECORDS: Duration = Duration::from_secs(10);
-/// The most rows of one upkeep transaction, and how often there is one when it finds little.
-const UPKEEP_BATCH: i64 = 500;
-const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// When [`Dispatcher::run`] comes back by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,16 +98,10 @@ struct Trouble {
 
 impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    pub async fn new(
-        mut store: Store,
-        epoch: i64,
-        config: Config,
-        routes: Routes,
-        service: Service,
-    ) -> Result<Self, StoreError> {
+    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes, service: Service) -> Self {
         let (report, results) = mpsc::unbounded_channel();
-        let file = FileWatch::of(&mut store).await?;
-        Ok(Dispatcher {
+        let file = FileWatch::of(&store);
+        Dispatcher {
             store,
             epoch,
             config,
@@ -129,7 +121,7 @@ impl Dispatcher {
             next_upkeep: Instant::now(),
             service,
             sent: 0,
-        })
+        }
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -148,12 +140,9 @@ impl Dispatcher {
         tokio::pin!(shutdown);
         self.resume_holds().await?;
         self.start_clock().await?;
+        self.file.started_at = self.store.epoch_started_at().await?;
         loop {
-            let turned = match self.ends.take() {
-                Some(e) => Err(e),
-                None => self.turn(wake).await,
-            };
-            let more = match turned {
+            let more = match self.turn(wake).await {
                 Ok(more) => more,
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
                 Err(e) if e.is_final() => return Err(self.leave(e).await),
@@ -184,6 +173,7 @@ impl Dispatcher {
 
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
     async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
+        self.ends.take().map_or(Ok(()), Err)?;
         self.file.check()?;
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
@@ -202,8 +192,8 @@ impl Dispatcher {
             self.alert = Alert::Own(AFTER_OWN.0);
         }
         let failed = self.fail_unknown_accounts().await?;
-        self.upkeep().await?;
         self.keep_log_short().await?;
+        self.upkeep().await?;
         self.end_trouble();
         Ok(cycled || failed)
     }
@@ -268,53 +258,6 @@ impl Dispatcher {
         self.unrecorded.push(ended);
     }
 
-    /// The gates react at once, before the outcome is on disk.
-    fn heed(&mut self, job: &Job, signal: &Signal) {
-        let now = Moment { at: Instant::now(), wall: now() };
-        let (account, channel) = (job.account.as_str(), job.channel);
-        let in_ms = |next: Option<Instant>| next.map(|next| (next - now.at).as_millis());
-        match signal {
-            Signal::None => {}
-            Signal::Works => self.works(account, channel),
-            Signal::Trouble { fault } => {
-                let next = self.routes.trouble(account, channel, &fault.message, now);
-                if next.is_some() {
-                    warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
-                        "failures in a row: the breaker opens, jobs wait while single probes go out");
-                }
-            }
-            Signal::AccountRefused { fault } => {
-                let (next, news) = self.routes.refuse(account, channel, &fault.message, now);
-                if news {
-                    warn!(
-                        account,
-                        code = fault.code,
-                        next_probe_ms = in_ms(next),
-                        "Acquire refuses the \
-                        account: its jobs wait while single probes go out; check its key and address"
-                    );
-                }
-            }
-            Signal::HoldChannel { pause, fault } => {
-                if self.routes.hold(account, channel, *pause, &fault.message, now) {
-                    let seconds = pause.as_secs();
-                    warn!(account, %channel, code = fault.code, seconds,
-                        "Acquire asked for a pause: the channel waits");
-                }
-            }
-        }
-    }
-
-    fn works(&mut self, account: &str, channel: Channel) {
-        let news = self.routes.works(account, channel);
-        if news.accepted {
-            info!(account, "Acquire accepts the account again");
-        }
-        if news.closed {
-            info!(account, %channel, "an answer came: the breaker closes");
-        }
-    }
-
     /// Drops what is on disk. What was not recorded was this claim's no more: its row was changed
     /// by other means, and its history alone tells of the attempt.
     fn forget_recorded(&mut self, recorded: &[i64]) {
@@ -328,80 +271,6 @@ impl Dispatcher {
             error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
                 "the row was no longer this claim's; the outcome stands in outbox_attempts alone");
         }
-    }
-
-    /// Jobs of accounts that nobody has configured fail with a sentence; true: there are more.
-    async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
-        let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
-        accounts.retain(|name| !self.routes.has_account(name));
-        let mut more = false;
-        for account in &accounts {
-            let known = self.routes.accounts().join(", ");
-            let sentence = format!("account: `{account}` is not configured; configured: {known}");
-            let failed = self.store.fail_unknown_account(account, &sentence).await?;
-            warn!(account, failed, "jobs for an account that is not configured failed as invalid");
-            more |= failed > 0;
-            // Each may have held back a job of another account.
-            self.routes.stir();
-            let agenda = self.store.look().await?;
-            self.saw(agenda);
-        }
-        Ok(more)
-    }
-
-    /// A refusal is found out anew by the first request; a Retry-After still runs.
-    async fn resume_holds(&mut self) -> Result<(), StoreError> {
-        self.shown_holds = self.store.holds().await?;
-        let now = Moment { at: Instant::now(), wall: now() };
-        for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
-            let until = hold.until.unwrap_or(0);
-            // No longer than it was: the clock may have been set back since.
-            let left = until.saturating_sub(now.wall).min(until.saturating_sub(hold.since));
-            let left = u64::try_from(left).unwrap_or(0);
-            if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
-                // A clock that was wrong then makes it no longer than it can have been.
-                let pause = Duration::from_millis(left).min(RETRY_AFTER_MAX);
-                self.routes.hold(&hold.account, channel, pause, &hold.reason, now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the holds in the database those of the routes, for `status` and `show`.
-    async fn show_holds(&mut self) -> Result<(), StoreError> {
-        let holds = self.routes.holds();
-        if holds != self.shown_holds {
-            self.store.replace_holds(&holds).await?;
-            self.shown_holds = holds;
-        }
-        Ok(())
-    }
-
-    /// Retention, in batches; a full batch is followed by another soon.
-    async fn upkeep(&mut self) -> Result<(), StoreError> {
-        if self.next_upkeep > Instant::now() {
-            return Ok(());
-        }
-        let kept = &self.config.retention;
-        let limits = [
-            (Status::Sent, kept.sent),
-            (Status::Failed, kept.failed),
-            (Status::Cancelled, kept.cancelled),
-        ];
-        let mut pause = UPKEEP_EVERY;
-        for (status, age) in limits {
-            let Some(age) = age else { continue };
-            let before = now() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            let pruned = self.store.prune(status, before, UPKEEP_BATCH).await?;
-            if pruned > 0 {
-                debug!(%status, pruned, "finished jobs pruned");
-            }
-            if pruned == UPKEEP_BATCH as u64 {
-                pause = Duration::from_millis(200);
-            }
-        }
-        self.next_upkeep = Instant::now() + pause;
-        Ok(())
     }
 
     /// Looks at what is due and whether another process has committed.
@@ -472,93 +341,6 @@ impl Dispatcher {
             self.service.changed();
             info!("the database can be used again");
         }
-    }
-
-    /// After an error a COMMIT may have taken place all the same: what it claimed was never sent.
-    async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
-        let known = |id: &i64| {
-            self.in_flight.contains_key(id)
-                || self.unrecorded.iter().any(|e| e.transition.id == *id)
-        };
-        let sending = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
-        let strays: Vec<_> = sending.into_iter().filter(|(job, _)| !known(&job.id)).collect();
-        for (job, claimed_at) in strays {
-            let outcome = Outcome::Withdrawn;
-            let attempt = Attempt {
-                outcome,
-                http_status: None,
-                started_at: claimed_at,
-                duration: Duration::ZERO,
-            };
-            self.unrecorded.push(decide(&self.config, &job, &attempt));
-        }
-        Ok(())
-    }
-
-    /// The orderly end: nothing new, what has not been written goes back, what is on the wire is
-    /// waited for and recorded; at the deadline it is given up as of unknown outcome.
-    async fn drain(mut self) -> Result<(), StoreError> {
-        let limit = self.config.shutdown_timeout;
-        info!(
-            in_flight = self.in_flight.len(),
-            seconds = limit.as_secs(),
-            "stopping: finishing what is on the wire"
-        );
-        self.service.stopping(limit + 3 * LAST_RECORDS);
-        self.service.status(&format!("stopping: {} in flight", self.in_flight.len()));
-        self.stop.send_replace(Stop::Drain);
-        let mut deadline = Instant::now() + limit;
-        while !self.in_flight.is_empty() {
-            self.service.turned();
-            let until = self.service.next_ping().map_or(deadline, |ping| ping.min(deadline));
-            match timeout_at(until, self.results.recv()).await {
-                Ok(Some(result)) => self.ended(result),
-                Ok(None) => break,
-                Err(_) if until < deadline => continue,
-                Err(_) if *self.stop.borrow() == Stop::Drain => {
-                    warn!(
-                        in_flight = self.in_flight.len(),
-                        "the deadline has passed: giving up what is on the wire"
-                    );
-                    self.stop.send_replace(Stop::Abort);
-                    deadline = Instant::now() + LAST_RECORDS;
-                }
-                Err(_) => break,
-            }
-            while let Ok(result) = self.results.try_recv() {
-                self.ended(result);
-            }
-            // An error here is not the last word: the end tries again.
-            let _ = self.record().await;
-        }
-        let deadline = Instant::now() + LAST_RECORDS;
-        while let Err(e) = self.last_record().await {
-            self.service.turned();
-            if Instant::now() >= deadline {
-                error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
-                self.tell_unrecorded();
-                return Err(e);
-            }
-            sleep(ERROR_PAUSE.0).await;
-        }
-        info!("stopped");
-        self.store.close().await
-    }
-
-    /// What a COMMIT of unknown end may have claimed goes back, too.
-    async fn last_record(&mut self) -> Result<(), StoreError> {
-        if self.trouble.is_some() {
-            self.withdraw_strays().await?;
-        }
-        self.record().await
-    }
-
-    async fn record(&mut self) -> Result<(), StoreError> {
-        if !self.unrecorded.is_empty() {
-            let recorded = self.store.record(&self.unrecorded, self.epoch).await?;
-            self.forget_recorded(&recorded);
-        }
-        Ok(())
     }
 }
 

@@ -49,7 +49,9 @@
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
 //! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
 //!   then is an attempt without an answer of unknown outcome.
-//! * When the database cannot be written, nothing is claimed, and results wait in memory.
+//! * When the database cannot be written, nothing is claimed, and results wait in memory. When
+//!   its files were deleted, replaced or damaged, the dispatcher ends: [`store::Files`].
+//! * `docs/reliability.md` has what was done to it to find out.
 //!
 //! # As a service
 //!

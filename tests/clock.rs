@@ -20,7 +20,7 @@ impl Clock {
         let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
         let mut libraries = folders.map(|f| f.path().join("faketime/libfaketimeMT.so.1"));
         let Some(library) = libraries.find(|library| library.exists()) else {
-            println!("SKIPPED: no libfaketime (Debian: faketime)");
+            support::skipped("there is no libfaketime (Debian: faketime)");
             return None;
         };
         let clock = Clock { library, file: outbox.folder().join("clock") };

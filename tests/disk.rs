@@ -24,7 +24,7 @@ impl SmallDisk {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&at);
         if !mount.output().is_ok_and(|done| done.status.success()) {
-            println!("SKIPPED: no small disk can be mounted (not root, or no mounts allowed)");
+            support::skipped("no small disk can be mounted (not root, or no mounts allowed)");
             return None;
         }
         Some(SmallDisk(at))

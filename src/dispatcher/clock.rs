@@ -1,6 +1,7 @@
 //! A wall clock that is set while jobs wait for their next attempt. Their times are by the wall's,
 //! for everybody to read; their pauses are spans, so their times move with the clock. What is
-//! scheduled follows the wall clock.
+//! scheduled follows the wall clock. A machine that slept looks the same, because its monotonic
+//! clock stood still: what was left of a pause is waited for after it woke up.
 
 use super::Dispatcher;
 use crate::job::Millis;

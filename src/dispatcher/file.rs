@@ -1,7 +1,8 @@
 //! The file under the loop: it is looked at before anything is claimed or sent, kept from
 //! growing, and left when it is not what it was.
 
-use super::{Dispatcher, LAST_RECORDS};
+use super::Dispatcher;
+use super::drain::LAST_RECORDS;
 use crate::send::Stop;
 use crate::store::{Files, Store, StoreError};
 use std::time::Duration;
@@ -15,16 +16,15 @@ const LOG_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_
 pub(super) struct FileWatch {
     files: Files,
     /// When our epoch began: with it, a copy of the file is told from another outbox.
-    started_at: i64,
+    pub(super) started_at: i64,
     next_log: Instant,
 }
 
 impl FileWatch {
-    pub(super) async fn of(store: &mut Store) -> Result<FileWatch, StoreError> {
-        let started_at = store.epoch_started_at().await?;
-        // After a read: only then are all of the files there.
+    /// Of a store that has been written to: only then are all of the files there.
+    pub(super) fn of(store: &Store) -> FileWatch {
         let files = Files::of(store.path());
-        Ok(FileWatch { files, started_at, next_log: Instant::now() + LOG_EVERY.0 })
+        FileWatch { files, started_at: 0, next_log: Instant::now() + LOG_EVERY.0 }
     }
 
     pub(super) fn check(&self) -> Result<(), StoreError> {

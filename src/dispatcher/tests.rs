@@ -1,5 +1,6 @@
 use super::*;
 use crate::job::Channel;
+use crate::routes::Moment;
 use crate::routes::tests::routes;
 
 /// Turns until there is nothing more to do; a loop without a pause has no end.
@@ -10,8 +11,7 @@ async fn assert_rests(routes: Routes, rows: &str) {
     store.plain_sql(rows).await.unwrap();
     let epoch = store.begin_epoch().await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
-    let mut dispatcher =
-        Dispatcher::new(store, epoch, config, routes, Service::from_environment()).await.unwrap();
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, Service::silent());
     dispatcher.look().await;
     let mut turns = 0;
     while dispatcher.turn(&mut Wake::never()).await.unwrap() {

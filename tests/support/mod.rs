@@ -44,6 +44,12 @@ pub fn found<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option
     }
 }
 
+/// Says that a test checked nothing, even where the output of passing tests is not shown.
+pub fn skipped(why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
 /// Unix milliseconds, as the table stores times.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");

@@ -1,0 +1,89 @@
+//! What an answer says about more than its own job: the account, the channel. The routes react at
+//! once; what `status` shows of it is kept in the database.
+
+use super::Dispatcher;
+use crate::acquire::RETRY_AFTER_MAX;
+use crate::job::{Channel, Job};
+use crate::routes::Moment;
+use crate::store::{HoldKind, StoreError, now};
+use crate::transition::Signal;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+impl Dispatcher {
+    /// The gates react at once, before the outcome is on disk.
+    pub(super) fn heed(&mut self, job: &Job, signal: &Signal) {
+        let now = Moment { at: Instant::now(), wall: now() };
+        let (account, channel) = (job.account.as_str(), job.channel);
+        let in_ms = |next: Option<Instant>| next.map(|next| (next - now.at).as_millis());
+        match signal {
+            Signal::None => {}
+            Signal::Works => self.works(account, channel),
+            Signal::Trouble { fault } => {
+                let next = self.routes.trouble(account, channel, &fault.message, now);
+                if next.is_some() {
+                    warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
+                        "failures in a row: the breaker opens, jobs wait while single probes go out");
+                }
+            }
+            Signal::AccountRefused { fault } => {
+                let (next, news) = self.routes.refuse(account, channel, &fault.message, now);
+                if news {
+                    warn!(
+                        account,
+                        code = fault.code,
+                        next_probe_ms = in_ms(next),
+                        "Acquire refuses the \
+                        account: its jobs wait while single probes go out; check its key and address"
+                    );
+                }
+            }
+            Signal::HoldChannel { pause, fault } => {
+                if self.routes.hold(account, channel, *pause, &fault.message, now) {
+                    let seconds = pause.as_secs();
+                    warn!(account, %channel, code = fault.code, seconds,
+                        "Acquire asked for a pause: the channel waits");
+                }
+            }
+        }
+    }
+
+    pub(super) fn works(&mut self, account: &str, channel: Channel) {
+        let news = self.routes.works(account, channel);
+        if news.accepted {
+            info!(account, "Acquire accepts the account again");
+        }
+        if news.closed {
+            info!(account, %channel, "an answer came: the breaker closes");
+        }
+    }
+
+    /// A refusal is found out anew by the first request; a Retry-After still runs.
+    pub(super) async fn resume_holds(&mut self) -> Result<(), StoreError> {
+        self.shown_holds = self.store.holds().await?;
+        let now = Moment { at: Instant::now(), wall: now() };
+        for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
+            let until = hold.until.unwrap_or(0);
+            // No longer than it was: the clock may have been set back since.
+            let left = until.saturating_sub(now.wall).min(until.saturating_sub(hold.since));
+            let left = u64::try_from(left).unwrap_or(0);
+            if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
+                // A clock that was wrong then makes it no longer than it can have been.
+                let pause = Duration::from_millis(left).min(RETRY_AFTER_MAX);
+                self.routes.hold(&hold.account, channel, pause, &hold.reason, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the holds in the database those of the routes, for `status` and `show`.
+    pub(super) async fn show_holds(&mut self) -> Result<(), StoreError> {
+        let holds = self.routes.holds();
+        if holds != self.shown_holds {
+            self.store.replace_holds(&holds).await?;
+            self.shown_holds = holds;
+        }
+        Ok(())
+    }
+}
