@@ -56,21 +56,19 @@ fn jobs_wait_unspent_behind_an_open_breaker_and_other_channels_go_on() {
 
 #[test]
 fn no_stampede_follows_the_recovery() {
-    let (server, outbox, down) = outage();
+    let (server, outbox, _down) = outage();
     for case in 0..100 {
         outbox.chat(case, "hi");
     }
     let mut daemon = outbox.daemon();
     daemon.wait_for_log("the breaker opens");
-    eventually(SOON, "nothing on the wire", || server.open() == 0);
+    eventually(SOON, "nothing claimed", || outbox.count("sending") == 0);
     let gate = Gate::closed();
     let held = gate.clone();
     server.answer_with(move |request| Reply::accepted(request).behind(&held));
-    down.store(false, Ordering::SeqCst);
-    let before = server.count();
-    server.wait_for(before + 1);
+    eventually(SOON, "a probe of chat", || server.open() == 1);
     let mail = outbox.add(support::Job::mail(1, "beside it"));
-    server.wait_for(before + 2);
+    eventually(SOON, "the mail", || server.requests_for("beside it").len() == 1);
     assert_eq!(server.open(), 2, "one probe of chat, and the mail");
     gate.open();
     outbox.when_status(mail, "sent");
