@@ -12,7 +12,7 @@ use tempfile::TempDir;
 #[track_caller]
 fn configured(config: &str, command: &[&str]) -> Finished {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("key"), KEY).unwrap();
+    write_key(&folder.path().join("key"), KEY);
     fs::write(folder.path().join("outbox.toml"), config).unwrap();
     let file = folder.path().join("outbox.toml");
     let program = Program::in_folder(folder.path());
@@ -97,7 +97,7 @@ fn an_empty_or_broken_key_is_refused_without_showing_it() {
     let program = Program::in_folder(folder.path());
     let program = program.env("ACQUIRE_OUTBOX_CONFIG", file.to_str().unwrap());
     for content in [String::new(), " \n".into(), format!("{KEY}\n{KEY}"), format!("{KEY}\u{1}")] {
-        fs::write(folder.path().join("key"), &content).unwrap();
+        write_key(&folder.path().join("key"), &content);
         let finished = program.run(&["run"]).expect(78);
         never_shows("the error", &finished.output(), KEY);
         assert!(finished.stderr.contains("key"), "{finished:?}");
@@ -120,20 +120,26 @@ fn nothing_configured_says_what_to_set() {
 }
 
 #[test]
-fn a_key_file_that_everyone_can_read_is_told_with_the_command_that_mends_it() {
+fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_mends_it() {
     let (server, folder) = (Server::start(), TempDir::new().unwrap());
     let key = folder.path().join("key");
     fs::write(&key, KEY).unwrap();
     let program = Program::in_folder(folder.path())
         .env("ACQUIRE_API_KEY_FILE", key.to_str().unwrap())
         .env("ACQUIRE_BASE_URL", server.base_url());
-    let said = |mode| {
+    let run = |mode| {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
-        program.run(&["run", "--until-empty"]).expect(0).stderr
+        program.run(&["run", "--until-empty"])
     };
-    let mend = format!("chmod o-r {}", key.display());
-    assert!(said(0o644).contains(&mend));
-    assert!(!said(0o640).contains(&mend));
+    let refused = run(0o644).expect(78);
+    assert!(refused.stderr.contains(&format!("chmod o-r {}", key.display())), "{refused:?}");
+    run(0o640).expect(0);
+}
+
+/// A key file as it should be: its owner's alone.
+fn write_key(path: &Path, content: &str) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Sends one job with whatever configuration the program finds.
@@ -158,7 +164,7 @@ fn the_environment_alone_is_enough() {
         let (server, folder) = (Server::start(), TempDir::new().unwrap());
         let database = folder.path().join("of-env.db");
         let key = folder.path().join("key");
-        fs::write(&key, format!("{KEY}\n")).unwrap();
+        write_key(&key, &format!("{KEY}\n"));
         let program = Program::in_folder(folder.path())
             .env("ACQUIRE_OUTBOX_DATABASE", database.to_str().unwrap())
             .env("ACQUIRE_ACCOUNT_ID", "acme")
@@ -182,7 +188,7 @@ fn the_file_is_found_by_flag_by_variable_and_in_the_working_folder() {
         let file = home.join("acquire-outbox.toml");
         let config = GOOD.replace("http://127.0.0.1:9/api/v1", &server.base_url());
         fs::write(&file, config).unwrap();
-        fs::write(home.join("key"), KEY).unwrap();
+        write_key(&home.join("key"), KEY);
         let file = file.to_str().unwrap();
         let program = Program::in_folder(folder.path());
         // Relative paths in the file are relative to the file.

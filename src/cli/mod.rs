@@ -12,9 +12,11 @@ mod sandbox;
 mod send;
 mod show;
 mod status;
+mod usage;
 
 pub use output::note;
 pub use problem::told;
+pub use usage::parse;
 
 use acquire_outbox::config::{self, Config, ConfigError, Flags};
 use acquire_outbox::sandbox::SandboxError;

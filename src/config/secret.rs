@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use tracing::warn;
 
 use super::Env;
 use super::error::{ConfigError, Place};
@@ -98,7 +97,9 @@ impl KeySource {
         let mode = found.permissions().mode();
         if readers == Readers::NotOthers && found.is_file() && mode & 0o004 != 0 {
             let path = path.display();
-            warn!("every user of this machine can read the key file; run: chmod o-r {path}");
+            return Err(self.invalid(format!(
+                "every user of this machine can read the key file; run: chmod o-r {path}"
+            )));
         }
         let mut key = Vec::new();
         file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut key).map_err(unreadable)?;
