@@ -4,7 +4,7 @@
 //! whole. What cannot be used changes nothing.
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
-use crate::config::{Account, Config, ConfigError};
+use crate::config::{Account, ChannelPolicy, Config, ConfigError};
 use crate::job::Channel;
 use crate::routes::{Route, Routes};
 use secrecy::ExposeSecret;
@@ -89,19 +89,23 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
     for (name, account) in &config.accounts {
         for channel in Channel::ALL {
             let policy = config.channels[&channel].clone();
-            let connection = Connection {
-                base_url: &account.base_url,
-                api_key: &account.api_key,
-                user_type_parameter: &account.user_type_parameter,
-                extra_roots: &account.extra_roots,
-                request_timeout: policy.request_timeout,
-                connect_timeout: policy.connect_timeout,
-            };
-            let endpoint = Arc::new(Endpoint::new(channel, &connection)?);
+            let endpoint = Arc::new(Endpoint::new(channel, &connection(account, &policy))?);
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }
     }
     Ok(Routes::new(routes, config.retry.clone()))
+}
+
+/// How an account is reached with a channel's time limits.
+pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connection<'a> {
+    Connection {
+        base_url: &account.base_url,
+        api_key: &account.api_key,
+        user_type_parameter: &account.user_type_parameter,
+        extra_roots: &account.extra_roots,
+        request_timeout: policy.request_timeout,
+        connect_timeout: policy.connect_timeout,
+    }
 }
 
 /// The accounts that `new` reaches in another way than `old`: another key, another

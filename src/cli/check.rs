@@ -1,9 +1,10 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
 use super::{Settings, output, problem};
-use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Probe};
+use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::job::Channel;
+use acquire_outbox::reload::connection;
 use acquire_outbox::store::{Store, StoreError};
 use anyhow::Result;
 use futures_util::future::join_all;
@@ -124,13 +125,5 @@ async fn probe(config: &Config, account: &Account) -> Result<String, String> {
 /// The probe is the same on every channel.
 fn endpoint(config: &Config, account: &Account) -> Result<Endpoint, EndpointError> {
     let policy = &config.channels[&Channel::Chat];
-    let connection = Connection {
-        base_url: &account.base_url,
-        api_key: &account.api_key,
-        user_type_parameter: &account.user_type_parameter,
-        extra_roots: &account.extra_roots,
-        request_timeout: policy.request_timeout,
-        connect_timeout: policy.connect_timeout,
-    };
-    Endpoint::new(Channel::Chat, &connection)
+    Endpoint::new(Channel::Chat, &connection(account, policy))
 }
