@@ -7,6 +7,7 @@ use acquire_outbox::job::{Channel, Status};
 use acquire_outbox::payload;
 use acquire_outbox::retry::RetryPolicy;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 use support::{Database, KEY, Program};
@@ -31,6 +32,7 @@ fn configured(text: &str) -> Config {
     let folder = TempDir::new().unwrap();
     let key = folder.path().join("key");
     fs::write(&key, KEY).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let text = text.replace("/etc/acquire-outbox/key", key.to_str().unwrap());
     let file = folder.path().join("outbox.toml");
     fs::write(&file, text).unwrap();

@@ -18,8 +18,10 @@ pub(super) struct Pace {
     /// Its time is what it was last told.
     clock: GivenClock,
     told: Option<Instant>,
+    /// The limiter's cells that one request takes.
+    cells: NonZeroU32,
     /// Taken from the limiter and not used; more than `most` are not saved.
-    tokens: u32,
+    saved: u32,
     most: u32,
     /// When the limiter gives the next one.
     next: Option<Instant>,
@@ -28,13 +30,25 @@ pub(super) struct Pace {
 impl Pace {
     pub fn new(rate: &Rate) -> Self {
         let period = (rate.per / rate.count.max(1)).max(Duration::from_nanos(1));
-        let missed = u32::try_from(CATCH_UP.as_nanos() / period.as_nanos()).unwrap_or(0);
-        // One more than is ever used at once: so that a late request does not delay the next.
-        let burst = NonZeroU32::new(missed + 2).expect("more than zero");
-        let quota = Quota::with_period(period).expect("a period above zero").allow_burst(burst);
+        let whole = |of: Duration, by: Duration| {
+            NonZeroU32::new(
+                u32::try_from(of.as_nanos().div_ceil(by.as_nanos())).unwrap_or(u32::MAX),
+            )
+            .expect("both are above zero")
+        };
+        // A long period is cut into cells of at most CATCH_UP: the limiter then lets a request be
+        // early by one cell, so that the lateness of the one before is caught up.
+        let cells = whole(period, CATCH_UP);
+        let most = u32::try_from(CATCH_UP.as_nanos() / period.as_nanos()).unwrap_or(0) + 1;
+        let burst = if cells.get() > 1 {
+            cells.saturating_add(1)
+        } else {
+            NonZeroU32::new(most).expect("more than zero")
+        };
+        let quota = Quota::with_period(period / cells.get()).expect("a period above zero");
         let clock = GivenClock::default();
-        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
-        Pace { limiter, clock, told: None, tokens: 0, most: missed + 1, next: None }
+        let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone());
+        Pace { limiter, clock, told: None, cells, saved: 0, most, next: None }
     }
 
     /// How many of `wanted` may begin at `now`; [`Pace::used`] takes them.
@@ -44,22 +58,22 @@ impl Pace {
         }
         self.told = Some(self.told.map_or(now, |told| told.max(now)));
         loop {
-            match self.limiter.check() {
-                Ok(()) => self.tokens = (self.tokens + 1).min(self.most),
+            match self.limiter.check_n(self.cells).expect("the burst is at least one request's") {
+                Ok(()) => self.saved = (self.saved + 1).min(self.most),
                 Err(not_yet) => {
                     self.next = Some(now + not_yet.wait_time_from(self.clock.now()));
-                    return self.tokens.min(wanted);
+                    return self.saved.min(wanted);
                 }
             }
         }
     }
 
     pub fn used(&mut self, count: u32) {
-        self.tokens = self.tokens.saturating_sub(count);
+        self.saved = self.saved.saturating_sub(count);
     }
 
     /// When the next one may begin.
     pub fn next_at(&self, now: Instant) -> Instant {
-        if self.tokens > 0 { now } else { self.next.unwrap_or(now) }
+        if self.saved > 0 { now } else { self.next.unwrap_or(now) }
     }
 }

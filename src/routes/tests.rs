@@ -68,6 +68,8 @@ fn slots_that_nobody_took_are_not_saved_for_a_burst() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_rate_is_kept_over_every_span(
         per_second in 1..5_000u32,
@@ -200,4 +202,23 @@ fn a_refusal_that_another_channel_disproves_concerns_its_own_channel_alone() {
     assert!(probes.count() < 12);
     assert!(routes.works("default", Channel::Mail).accepted);
     assert_eq!(routes.holds(), []);
+}
+
+#[test]
+fn a_rate_is_exact_over_a_minute_though_each_wake_up_is_late() {
+    for (text, a_minute) in [("10/s", 600), ("7/s", 420), ("30/m", 30), ("400/s", 24_000)] {
+        let start = Instant::now();
+        let mut routes = routes(&[(Channel::Sms, rate(text))]);
+        let (mut now, mut begun, mut wakes) = (start, 0, 0);
+        while now < start + Duration::from_secs(60) {
+            begun += claim_all(&mut routes, now);
+            wakes += 1;
+            let late = Duration::from_micros(300 + 700 * (wakes % 5));
+            now = routes.next_opening(now).expect("there are always more jobs") + late;
+        }
+        let missed = a_minute as f64 * CATCH_UP.as_secs_f64() / 60.0;
+        let most = a_minute + 1 + missed.ceil() as usize;
+        assert!((a_minute - 1..=most).contains(&begun), "{text}: {begun}");
+        assert!(wakes <= begun as u64 + 1, "{text}: woken {wakes} times for {begun}");
+    }
 }
