@@ -39,6 +39,8 @@ const ALERT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_m
 /// After a commit of our own: how often, and how long apart, it is looked for one whose event
 /// was taken for ours.
 const AFTER_OWN: (u32, Duration) = (3, Duration::from_millis(2));
+/// The longest rest after a cycle: see [`Dispatcher::rests`].
+const REST: Duration = Duration::from_millis(5);
 /// The pause after a failed transaction, doubled from the first to the second.
 const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -74,6 +76,8 @@ pub struct Dispatcher {
     /// Found by a look: the loop ends with it.
     ends: Option<StoreError>,
     next_upkeep: Instant,
+    /// The end of the rest after the last cycle.
+    rest_until: Instant,
     service: Service,
     /// On disk as sent, since the start.
     sent: u64,
@@ -119,6 +123,7 @@ impl Dispatcher {
             clock: WallClock::new(),
             ends: None,
             next_upkeep: Instant::now(),
+            rest_until: Instant::now(),
             service,
             sent: 0,
         }
@@ -174,6 +179,9 @@ impl Dispatcher {
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
     async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
         self.ends.take().map_or(Ok(()), Err)?;
+        if self.rests() {
+            return Ok(false);
+        }
         self.file.check()?;
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
@@ -207,7 +215,9 @@ impl Dispatcher {
         }
         let (record, epoch) = (&self.unrecorded, self.epoch);
         let work = CycleWork { record, claim: &room, due, now: now(), epoch };
+        let begun = Instant::now();
         let done = self.store.cycle(&work).await?;
+        self.rest_until = Instant::now() + begun.elapsed().min(REST);
         // A claim in a file that has gone is no claim: its request must not leave.
         self.file.check()?;
         let recorded_some = !self.unrecorded.is_empty();
@@ -223,6 +233,13 @@ impl Dispatcher {
             self.send(job);
         }
         Ok(true)
+    }
+
+    /// A transaction costs the same for one job as for ten, and holds up every writer meanwhile. So
+    /// after each the loop rests as long as it took, while most of what is out is still on the wire:
+    /// what ends meanwhile is recorded together. An idle loop never rests.
+    fn rests(&self) -> bool {
+        self.in_flight.len() > self.unrecorded.len() && Instant::now() < self.rest_until
     }
 
     /// Hands a claimed job to a task of its own, whose result comes back in any case.
@@ -301,6 +318,9 @@ impl Dispatcher {
     fn idle_until(&self) -> Instant {
         let at = Instant::now();
         let ping = self.service.next_ping();
+        if self.rests() {
+            return ping.map_or(self.rest_until, |at| at.min(self.rest_until));
+        }
         if let Some(trouble) = &self.trouble {
             return ping.map_or(trouble.until, |at| at.min(trouble.until));
         }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
     rustls::crypto::ring::default_provider().install_default().ok();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let done = runtime.block_on(cli::run(cli));
         // A standby's thread may still wait for the lock; it ends with the process.

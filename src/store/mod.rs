@@ -5,6 +5,7 @@
 //! read and edit through [`query`] and [`edit`].
 
 mod backlog;
+mod claim;
 mod clock;
 mod cycle;
 pub mod edit;
@@ -13,15 +14,18 @@ mod holds;
 mod open;
 mod plain;
 pub mod query;
+mod record;
 mod upkeep;
 
 pub use backlog::Backlog;
+pub use claim::Claim;
 #[doc(hidden)]
 pub use cycle::statements;
-pub use cycle::{Claim, CycleWork, CycleYield, Ended};
+pub use cycle::{CycleWork, CycleYield};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
+pub use record::Ended;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.

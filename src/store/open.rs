@@ -1,5 +1,6 @@
 //! Opening the database file: pragmas, migration, versions.
 
+use super::record::ENDED_TABLE;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -107,11 +108,12 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
+            // A statement's own journal, too: on disk it cost a fifth of each cycle.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
-        let conn = options
-            .connect()
-            .await
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        let open = |source| StoreError::Open { path: path.to_owned(), source };
+        let mut conn = options.connect().await.map_err(open)?;
+        sqlx::raw_sql(ENDED_TABLE).execute(&mut conn).await.map_err(open)?;
         Ok(Store { conn, path: path.to_owned() })
     }
 

@@ -1,6 +1,7 @@
 //! What the dispatcher does beside its cycles: take the file over, recover, look, prune.
 
-use super::cycle::{Ended, job_from};
+use super::cycle::job_from;
+use super::record::Ended;
 use super::{Store, StoreError, now};
 use crate::job::{Job, Millis, Status};
 use sqlx::Row;
