@@ -1,0 +1,85 @@
+//! An outbox in a temporary folder, and the daemon run on it.
+
+use crate::database::Database;
+use crate::process::Process;
+use crate::target::Target;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long the daemon may take until it dispatches, or ends once nothing is left to do.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// Configuration, key and database.
+pub struct Outbox {
+    folder: TempDir,
+    binary: PathBuf,
+}
+
+impl Outbox {
+    /// With an empty database, made by `init`.
+    pub fn new(binary: &Path) -> Result<Outbox> {
+        let outbox = Outbox::without_database(binary)?;
+        // `init` asks for no account, but the configuration has to be a whole one.
+        outbox.configure("http://127.0.0.1:9/api/v1", 64)?;
+        Process::spawn("init", &mut outbox.command(&["init"]))?.wait(SOON)?;
+        Ok(outbox)
+    }
+
+    /// A copy of an outbox that no process has open.
+    pub fn copy(&self) -> Result<Outbox> {
+        let outbox = Outbox::without_database(&self.binary)?;
+        let path = outbox.path();
+        fs::copy(self.path(), &path).context("the copy of the database")?;
+        // What the copy leaves to be written later would be written by the daemon's first fsync.
+        fs::File::open(&path)?.sync_all().context("the copy of the database")?;
+        Ok(outbox)
+    }
+
+    fn without_database(binary: &Path) -> Result<Outbox> {
+        let folder = tempfile::Builder::new().prefix("acquire-outbox-bench-").tempdir()?;
+        Ok(Outbox { folder, binary: binary.to_owned() })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("outbox.db")
+    }
+
+    pub fn database(&self) -> Database {
+        Database::at(self.path())
+    }
+
+    fn configure(&self, base_url: &str, max_in_flight: u32) -> Result<()> {
+        let config = format!(
+            "database = \"outbox.db\"\n\n[accounts.default]\naccount_id = \"bench\"\n\
+             api_key_env = \"BENCH_KEY\"\nbase_url = \"{base_url}\"\n\n\
+             [channels.chat]\nmax_in_flight = {max_in_flight}\n"
+        );
+        fs::write(self.folder.path().join("outbox.toml"), config).context("the configuration")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.env("ACQUIRE_OUTBOX_CONFIG", self.folder.path().join("outbox.toml"));
+        command.env("BENCH_KEY", "bench");
+        command
+    }
+
+    /// The daemon, sending to the target; started, perhaps not ready yet.
+    pub fn start(&self, target: &Target, until_empty: bool) -> Result<Process> {
+        self.configure(&target.base_url(), 64)?;
+        let arguments: &[&str] = if until_empty { &["run", "--until-empty"] } else { &["run"] };
+        Process::spawn("the daemon", &mut self.command(arguments))
+    }
+
+    /// The daemon, watching its database.
+    pub fn run(&self, target: &Target) -> Result<Process> {
+        let mut daemon = self.start(target, false)?;
+        daemon.wait_for_log("ready", SOON)?;
+        Ok(daemon)
+    }
+}
