@@ -32,11 +32,15 @@ impl Outbox {
     /// A copy of an outbox that no process has open.
     pub fn copy(&self) -> Result<Outbox> {
         let outbox = Outbox::without_database(&self.binary)?;
-        let path = outbox.path();
-        fs::copy(self.path(), &path).context("the copy of the database")?;
-        // What the copy leaves to be written later would be written by the daemon's first fsync.
-        fs::File::open(&path)?.sync_all().context("the copy of the database")?;
+        fs::copy(self.path(), outbox.path()).context("the copy of the database")?;
+        outbox.sync()?;
         Ok(outbox)
+    }
+
+    /// Puts on disk what a fill or a copy has left to be written later, as the daemon's first
+    /// fsync would do it otherwise. No process may have the database open.
+    pub fn sync(&self) -> Result<()> {
+        fs::File::open(self.path())?.sync_all().context("the database")
     }
 
     fn without_database(binary: &Path) -> Result<Outbox> {

@@ -6,6 +6,7 @@
 
 mod daemon;
 mod database;
+mod deep;
 mod plan;
 mod process;
 mod raw;
@@ -65,6 +66,8 @@ enum Part {
     Raw(raw::Args),
     #[command(hide = true)]
     Commits(writers::CommitsArgs),
+    #[command(hide = true)]
+    Writers(writers::WritersArgs),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Some(Part::TargetServer(args)) => target::serve(args),
         Some(Part::Raw(args)) => raw::run(args),
         Some(Part::Commits(args)) => writers::run_commits(args),
+        Some(Part::Writers(args)) => writers::run_writers(args),
         None => measure(&cli),
     };
     match done {
@@ -93,9 +97,10 @@ fn measure(cli: &Cli) -> Result<()> {
     let mut plan = if cli.quick { Plan::quick() } else { Plan::full() };
     plan.rounds = cli.rounds.map_or(plan.rounds, usize::from);
     let binary = cli.binary.canonicalize().with_context(|| cli.binary.display().to_string())?;
-    let bench = Bench { binary, plan };
-    let rows = if cli.rows.is_empty() { Row::value_variants() } else { &cli.rows };
-    let mut measurements: Vec<_> = rows.iter().map(|row| row.measurement()).collect();
+    let bench = Bench::new(binary, plan);
+    let mut rows = if cli.rows.is_empty() { Row::value_variants() } else { &cli.rows }.to_vec();
+    rows.sort();
+    let mut measurements: Vec<_> = rows.into_iter().map(Row::measurement).collect();
     measurements.dedup_by(|a, b| std::ptr::fn_addr_eq(*a, *b));
     let mut lines = Vec::new();
     for measurement in measurements {

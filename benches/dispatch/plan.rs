@@ -52,7 +52,7 @@ impl Plan {
             commits: 100,
             idle_seconds: 5,
             busy_seconds: 2,
-            waiting: 100_000,
+            waiting: 200_000,
             stuck: 30_000,
             finished: 200_000,
             conversations: 1_000,

@@ -3,10 +3,13 @@
 use crate::database::{Database, WORDS};
 use crate::process::Process;
 use crate::target::now_ns;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const WRITERS: usize = 8;
 
 #[derive(clap::Args)]
 pub struct CommitsArgs {
@@ -27,7 +30,6 @@ pub fn run_commits(args: &CommitsArgs) -> Result<()> {
             insert(&mut connection, case).await?;
             committed.push((case, now_ns()));
         }
-        // Its own checkpoint is none of a commit's business.
         println!("{}", serde_json::to_string(&committed)?);
         Ok(connection.close().await?)
     })
@@ -42,6 +44,46 @@ async fn insert(connection: &mut SqliteConnection, case: i64) -> Result<()> {
     Ok(())
 }
 
+#[derive(clap::Args)]
+pub struct WritersArgs {
+    #[arg(long)]
+    database: PathBuf,
+    #[arg(long)]
+    seconds: u64,
+}
+
+/// Eight threads commit single jobs as fast as they can; prints how long each commit took, in
+/// microseconds.
+pub fn run_writers(args: &WritersArgs) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(args.seconds);
+    let micros = thread::scope(|scope| {
+        let writers: Vec<_> =
+            (0..WRITERS).map(|_| scope.spawn(|| write_until(end, &args.database))).collect();
+        let mut all = Vec::new();
+        for writer in writers {
+            all.extend(writer.join().map_err(|_| anyhow!("a writer panicked"))??);
+        }
+        anyhow::Ok(all)
+    })?;
+    println!("{}", serde_json::to_string(&micros)?);
+    Ok(())
+}
+
+fn write_until(end: Instant, database: &Path) -> Result<Vec<f64>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Database::options(database).connect().await?;
+        let mut micros = Vec::new();
+        while Instant::now() < end {
+            let clock = Instant::now();
+            // Seldom the same conversation twice.
+            insert(&mut connection, fastrand::i64(1..1_000_000_000)).await?;
+            micros.push(clock.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(micros)
+    })
+}
+
 /// The commits' cases and times, from a process that makes them now.
 pub fn commits(database: &Database, count: u64) -> Result<Vec<(i64, u64)>> {
     let mut command = crate::this_program("commits")?;
@@ -50,4 +92,14 @@ pub fn commits(database: &Database, count: u64) -> Result<Vec<(i64, u64)>> {
     let committed = process.line(Duration::from_secs(120))?;
     process.wait(Duration::from_secs(10))?;
     serde_json::from_str(&committed).context("the times of the commits")
+}
+
+/// The microseconds of each commit of 8 writers, who write for so long.
+pub fn flat_out(database: &Database, seconds: u64) -> Result<Vec<f64>> {
+    let mut command = crate::this_program("writers")?;
+    command.arg("--database").arg(database.path()).args(["--seconds", &seconds.to_string()]);
+    let mut process = Process::spawn("the writers", &mut command)?;
+    let micros = process.line(Duration::from_secs(seconds + 30))?;
+    process.wait(Duration::from_secs(10))?;
+    serde_json::from_str(&micros).context("the times of the inserts")
 }
