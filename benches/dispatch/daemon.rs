@@ -44,7 +44,7 @@ impl Outbox {
     }
 
     fn without_database(binary: &Path) -> Result<Outbox> {
-        let folder = tempfile::Builder::new().prefix("acquire-outbox-bench-").tempdir()?;
+        let folder = TempDir::new().context("a temporary folder")?;
         Ok(Outbox { folder, binary: binary.to_owned() })
     }
 

@@ -96,6 +96,11 @@ fn measure(cli: &Cli) -> Result<()> {
     }
     let mut plan = if cli.quick { Plan::quick() } else { Plan::full() };
     plan.rounds = cli.rounds.map_or(plan.rounds, usize::from);
+    let folder = tempfile::Builder::new().prefix("acquire-outbox-bench-").tempdir()?;
+    if tempfile::env::override_temp_dir(folder.path()).is_err() {
+        bail!("the folder for temporary files is set twice");
+    }
+    leave_nothing_at_ctrl_c(folder.path().to_owned())?;
     let binary = cli.binary.canonicalize().with_context(|| cli.binary.display().to_string())?;
     let bench = Bench::new(binary, plan);
     let mut rows = if cli.rows.is_empty() { Row::value_variants() } else { &cli.rows }.to_vec();
@@ -113,6 +118,18 @@ fn measure(cli: &Cli) -> Result<()> {
         Some(missed) if cli.check => bail!("missed: {missed}"),
         _ => Ok(()),
     }
+}
+
+/// Processes die with this one, but the databases, gigabytes, would stay.
+fn leave_nothing_at_ctrl_c(folder: PathBuf) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            let _ = std::fs::remove_dir_all(folder);
+            std::process::exit(130);
+        }
+    });
+    Ok(())
 }
 
 /// This program as one of its parts.

@@ -49,7 +49,8 @@ impl Plan {
         Plan {
             quick: true,
             rounds: 3,
-            commits: 100,
+            jobs: 10_000,
+            commits: 80,
             idle_seconds: 5,
             busy_seconds: 2,
             waiting: 200_000,

@@ -156,6 +156,7 @@ pub fn missed(lines: &[Line]) -> Option<String> {
 pub fn write_json(path: &Path, lines: &[Line], plan: &Plan) -> Result<()> {
     let report = json!({
         "benchmark": "dispatch", "plan": plan,
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "lines": lines.iter().map(Line::json).collect::<Vec<_>>(),
     });
     if let Some(folder) = path.parent() {

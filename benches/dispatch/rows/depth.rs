@@ -1,15 +1,17 @@
 //! `scheduled`, `stuck`, `finished` and `conversations`: whether what lies in the table, or the
 //! order that is asked for, slows down the jobs that can go.
 
-use super::Bench;
+use super::{Bench, ratios};
 use crate::daemon::{Outbox, SOON};
 use crate::deep::Depth;
 use crate::report::Line;
 use crate::target::{Answer, Target};
 use anyhow::{Result, ensure};
+use std::cell::RefCell;
+use std::time::Duration;
 
 /// Enough for a daemon that has become ten times slower.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn scheduled(bench: &Bench) -> Result<Vec<Line>> {
     let deep = Outbox::new(&bench.binary)?;
@@ -45,15 +47,14 @@ pub fn conversations(bench: &Bench) -> Result<Vec<Line>> {
         anyhow::Ok(outbox)
     });
     let (different, ordered) = (different?, ordered?);
-    let mut target = Target::start(Answer::Chat)?;
-    let mut rates = [vec![], vec![]];
-    bench.rounds("conversations", |_| {
-        rates[0].push(rate(&mut target, &different.copy()?, jobs)?);
-        rates[1].push(rate(&mut target, &ordered.copy()?, jobs)?);
-        Ok(())
-    })?;
+    let target = RefCell::new(Target::start(Answer::Chat)?);
+    let rates = bench.pairs(
+        "conversations",
+        || rate(&mut target.borrow_mut(), &different.copy()?, jobs),
+        || rate(&mut target.borrow_mut(), &ordered.copy()?, jobs),
+    )?;
     let what = format!("{conversations} conversations of 10 messages each");
-    Ok(lines("conversations", "every job its own conversation", &what, rates))
+    Ok(lines("conversations", "every job its own conversation", &what, &rates))
 }
 
 /// The same number of fresh jobs in an empty table and in the deep one, in turns.
@@ -61,16 +62,19 @@ fn against_empty(bench: &Bench, row: &'static str, what: &str, deep: &Outbox) ->
     let jobs = bench.plan.jobs;
     let full = Outbox::new(&bench.binary)?;
     full.database().insert_chats(jobs, jobs, 1)?;
-    let mut target = Target::start(Answer::Chat)?;
-    let mut rates = [vec![], vec![]];
-    bench.rounds(row, |round| {
-        rates[0].push(rate(&mut target, &full.copy()?, jobs)?);
-        deep.database().insert_chats(jobs, jobs, 1 + round as u64 * jobs)?;
-        deep.sync()?;
-        rates[1].push(rate(&mut target, deep, jobs)?);
-        Ok(())
-    })?;
-    Ok(lines(row, "in an empty table", what, rates))
+    let target = RefCell::new(Target::start(Answer::Chat)?);
+    let mut first_case = 1;
+    let rates = bench.pairs(
+        row,
+        || rate(&mut target.borrow_mut(), &full.copy()?, jobs),
+        || {
+            deep.database().insert_chats(jobs, jobs, first_case)?;
+            deep.sync()?;
+            first_case += jobs;
+            rate(&mut target.borrow_mut(), deep, jobs)
+        },
+    )?;
+    Ok(lines(row, "in an empty table", what, &rates))
 }
 
 /// Jobs per second from the first arrival to the last: the daemon does not end by itself while
@@ -85,9 +89,8 @@ fn rate(target: &mut Target, outbox: &Outbox, jobs: u64) -> Result<f64> {
     Ok(seen.per_second())
 }
 
-fn lines(row: &'static str, base: &str, what: &str, rates: [Vec<f64>; 2]) -> Vec<Line> {
-    let [empty, deep] = rates;
-    let ratio = deep.iter().zip(&empty).map(|(deep, empty)| deep / empty).collect();
+fn lines(row: &'static str, base: &str, what: &str, rates: &[(f64, f64)]) -> Vec<Line> {
+    let [empty, deep, ratio] = ratios(rates, |rate| *rate);
     vec![
         Line::new(row, base, "jobs/s", empty),
         Line::new(row, what, "jobs/s", deep),

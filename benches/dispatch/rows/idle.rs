@@ -8,15 +8,13 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A minute and a half says enough about nothing.
-const MOST_ROUNDS: usize = 3;
 /// Until what the start has left to do is done.
 const SETTLED: Duration = Duration::from_secs(1);
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let target = Target::start(Answer::Chat)?;
     let mut shares = Vec::new();
-    bench.rounds_at_most(MOST_ROUNDS, "idle", |_| {
+    bench.rounds("idle", || {
         let outbox = Outbox::new(&bench.binary)?;
         let daemon = outbox.run(&target)?;
         std::thread::sleep(SETTLED);

@@ -15,7 +15,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let mut target = Target::start(Answer::Chat)?;
     let deep = bench.backlog("memory")?;
     let (mut idle, mut peak) = (Vec::new(), Vec::new());
-    bench.rounds("memory", |_| {
+    bench.rounds("memory", || {
         let outbox = Outbox::new(&bench.binary)?;
         let daemon = outbox.run(&target)?;
         std::thread::sleep(SETTLED);

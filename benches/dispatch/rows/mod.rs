@@ -33,22 +33,35 @@ impl Bench {
     }
 
     /// Measures once per round and says on standard error how it goes.
-    pub fn rounds(&self, row: &str, round: impl FnMut(usize) -> Result<()>) -> Result<()> {
-        self.rounds_at_most(usize::MAX, row, round)
-    }
-
-    pub fn rounds_at_most(
-        &self,
-        most: usize,
-        row: &str,
-        mut round: impl FnMut(usize) -> Result<()>,
-    ) -> Result<()> {
-        let rounds = self.plan.rounds.min(most);
-        for number in 0..rounds {
-            eprintln!("{row}: round {} of {rounds}", number + 1);
-            round(number)?;
+    pub fn rounds(&self, row: &str, mut round: impl FnMut() -> Result<()>) -> Result<()> {
+        let rounds = self.plan.rounds;
+        for number in 1..=rounds {
+            eprintln!("{row}: round {number} of {rounds}");
+            round()?;
         }
         Ok(())
+    }
+
+    /// Each round measures both, in turns: which one goes first changes, so that a machine that
+    /// gets slower or faster favours neither.
+    pub fn pairs<A, B>(
+        &self,
+        row: &str,
+        mut one: impl FnMut() -> Result<A>,
+        mut other: impl FnMut() -> Result<B>,
+    ) -> Result<Vec<(A, B)>> {
+        let mut pairs = Vec::new();
+        self.rounds(row, || {
+            pairs.push(if pairs.len() % 2 == 0 {
+                let one = one()?;
+                (one, other()?)
+            } else {
+                let other = other()?;
+                (one()?, other)
+            });
+            Ok(())
+        })?;
+        Ok(pairs)
     }
 
     /// Makes a deep table and says how long it took.
@@ -124,6 +137,14 @@ pub enum Row {
     Start,
     /// An SMS answer read for its ids
     Sms,
+}
+
+/// A figure of every round, and the same figure's share of its neighbour's in the round.
+pub fn ratios<T>(pairs: &[(T, T)], figure: impl Fn(&T) -> f64) -> [Vec<f64>; 3] {
+    let base = pairs.iter().map(|(base, _)| figure(base)).collect();
+    let other = pairs.iter().map(|(_, other)| figure(other)).collect();
+    let ratio = pairs.iter().map(|(base, other)| figure(other) / figure(base)).collect();
+    [base, other, ratio]
 }
 
 impl Row {

@@ -1,7 +1,6 @@
 //! `sms`: an answer of nearly 30 KB, read for its ids, against reading it only.
 
-use super::Bench;
-use crate::process::Ended;
+use super::{Bench, ratios};
 use crate::raw::{self, Reading};
 use crate::report::Line;
 use crate::target::{Answer, Target};
@@ -10,15 +9,9 @@ use anyhow::Result;
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let answers = bench.plan.answers;
     let target = Target::start(Answer::Sms)?;
-    let micros = |ended: Ended| ended.cpu_seconds * 1e6 / answers as f64;
-    let (mut only, mut parsed) = (Vec::new(), Vec::new());
-    bench.rounds("sms", |_| {
-        let measure = |reading| raw::measure(&target, answers, bench.plan.in_flight, reading);
-        only.push(micros(measure(Reading::Only)?));
-        parsed.push(micros(measure(Reading::Sms)?));
-        Ok(())
-    })?;
-    let ratio = parsed.iter().zip(&only).map(|(parsed, only)| parsed / only).collect();
+    let measure = |reading| raw::measure(&target, answers, bench.plan.in_flight, reading);
+    let pairs = bench.pairs("sms", || measure(Reading::Only), || measure(Reading::Sms))?;
+    let [only, parsed, ratio] = ratios(&pairs, |ended| ended.cpu_seconds * 1e6 / answers as f64);
     Ok(vec![
         Line::new("sms", "client CPU per answer, read only", "us", only),
         Line::new("sms", "read, and parsed by the daemon's parser", "us", parsed),

@@ -13,7 +13,7 @@ const SYNCS: u32 = 500;
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let (mut commits, mut syncs) = (Vec::new(), Vec::new());
-    bench.rounds("sqlite", |_| {
+    bench.rounds("sqlite", || {
         let folder = tempfile::tempdir()?;
         syncs.push(sync_millis(&File::create(folder.path().join("plain"))?)?);
         let path = folder.path().join("plain.db");

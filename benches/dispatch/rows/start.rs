@@ -12,7 +12,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     bench.build("start", || deep.database().keep_ready(waiting))?;
     let mut target = Target::start(Answer::Chat)?;
     let mut seconds = Vec::new();
-    bench.rounds("start", |_| {
+    bench.rounds("start", || {
         target.reset()?;
         let spawned = now_ns();
         let daemon = deep.start(&target, false)?;

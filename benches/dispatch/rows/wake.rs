@@ -12,7 +12,7 @@ use std::time::Duration;
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let commits = bench.plan.commits;
     let (mut raw, mut daemon) = ([vec![], vec![]], [vec![], vec![]]);
-    bench.rounds("wake", |_| {
+    bench.rounds("wake", || {
         push(&mut raw, &raw::arrival_micros(commits)?);
         let mut target = Target::recording(Answer::Chat)?;
         let outbox = Outbox::new(&bench.binary)?;

@@ -12,7 +12,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let deep = bench.backlog("writers")?;
     let mut target = Target::start(Answer::Chat)?;
     let (mut alone, mut beside, mut jobs) = (Latencies::default(), Latencies::default(), vec![]);
-    bench.rounds("writers", |_| {
+    bench.rounds("writers", || {
         deep.database().keep_ready(bench.plan.waiting)?;
         alone.push(&writers::flat_out(&deep.database(), seconds)?, seconds);
 
