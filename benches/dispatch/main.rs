@@ -107,12 +107,16 @@ fn measure(cli: &Cli) -> Result<()> {
     rows.sort();
     let mut measurements: Vec<_> = rows.into_iter().map(Row::measurement).collect();
     measurements.dedup_by(|a, b| std::ptr::fn_addr_eq(*a, *b));
+    let busy = report::busy_cores()?;
+    if busy > 0.2 {
+        eprintln!("other programs use {busy:.1} cores: what is measured now says little");
+    }
     let mut lines = Vec::new();
     for measurement in measurements {
         lines.extend(measurement(&bench)?);
     }
-    println!("{}", report::table(&lines, &bench.plan));
-    report::write_json(&cli.json, &lines, &bench.plan)?;
+    println!("{}", report::table(&lines, &bench.plan, busy));
+    report::write_json(&cli.json, &lines, &bench.plan, busy)?;
     println!("written to {}", cli.json.display());
     match report::missed(&lines) {
         Some(missed) if cli.check => bail!("missed: {missed}"),

@@ -130,14 +130,21 @@ impl Process {
     }
 
     fn ended_within(&self, limit: Duration) -> Result<bool> {
-        let mut poll =
-            libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: one pollfd, which lives until the call returns.
-        match unsafe { libc::poll(&raw mut poll, 1, limit) } {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => bail!("poll: {}", std::io::Error::last_os_error()),
+        let end = Instant::now() + limit;
+        loop {
+            let mut poll =
+                libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            let left = end.saturating_duration_since(Instant::now());
+            let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+            // SAFETY: one pollfd, which lives until the call returns.
+            match unsafe { libc::poll(&raw mut poll, 1, left) } {
+                0 => return Ok(false),
+                1 => return Ok(true),
+                _ => {
+                    let error = std::io::Error::last_os_error();
+                    ensure!(error.kind() == std::io::ErrorKind::Interrupted, "poll: {error}");
+                }
+            }
         }
     }
 

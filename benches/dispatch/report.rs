@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Asked {
@@ -109,7 +110,8 @@ fn shown(value: f64) -> String {
     }
 }
 
-pub fn table(lines: &[Line], plan: &Plan) -> String {
+/// `busy`: what [`busy_cores`] said before.
+pub fn table(lines: &[Line], plan: &Plan, busy: f64) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(["row", "measured", "median", "min..max", "unit", "required", "aim", ""]);
@@ -137,7 +139,8 @@ pub fn table(lines: &[Line], plan: &Plan) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    format!("{table}\n{}", plan.describe())
+    let others = format!("Other programs used {busy:.2} cores just before.");
+    format!("{table}\n{}\n{others}", plan.describe())
 }
 
 /// The sentence about what fell short; None where all is well.
@@ -153,9 +156,10 @@ pub fn missed(lines: &[Line]) -> Option<String> {
     (!missed.is_empty()).then(|| missed.join("; "))
 }
 
-pub fn write_json(path: &Path, lines: &[Line], plan: &Plan) -> Result<()> {
+pub fn write_json(path: &Path, lines: &[Line], plan: &Plan, busy: f64) -> Result<()> {
     let report = json!({
         "benchmark": "dispatch", "plan": plan,
+        "busy_cores_before": busy,
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "lines": lines.iter().map(Line::json).collect::<Vec<_>>(),
     });
@@ -164,4 +168,22 @@ pub fn write_json(path: &Path, lines: &[Line], plan: &Plan) -> Result<()> {
     }
     fs::write(path, format!("{report:#}\n"))
         .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// How many cores other programs use, over a second in which this one does nothing.
+pub fn busy_cores() -> Result<f64> {
+    // Ticks that were not idle, and all ticks, summed over the cores.
+    let ticks = || -> Result<(f64, f64)> {
+        let text = fs::read_to_string("/proc/stat").context("/proc/stat")?;
+        let first = text.lines().next().context("/proc/stat is empty")?;
+        let ticks: Vec<f64> = first.split_whitespace().flat_map(str::parse).collect();
+        // user nice system idle iowait irq softirq steal; the rest is counted in user already.
+        let all: f64 = ticks.iter().take(8).sum();
+        Ok((all - ticks.iter().skip(3).take(2).sum::<f64>(), all))
+    };
+    let before = ticks()?;
+    std::thread::sleep(Duration::from_secs(1));
+    let after = ticks()?;
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    Ok((after.0 - before.0) / (after.1 - before.1).max(1.0) * cores)
 }
