@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Parser)]
 #[command(
-    name = "cargo bench --bench dispatch --",
+    bin_name = "cargo bench --bench dispatch --",
     about = "Measures the daemon beside the raw limits of this machine",
     after_help = "The databases lie in the folder for temporary files: TMPDIR chooses another disk.",
     args_conflicts_with_subcommands = true
@@ -36,7 +36,7 @@ struct Cli {
     /// Rows to measure; all of them where none is named
     #[arg(value_enum, value_name = "ROW")]
     rows: Vec<Row>,
-    /// About a minute, with smaller tables and fewer rounds
+    /// A minute or two, with smaller tables and fewer rounds
     #[arg(long)]
     quick: bool,
     /// How often each figure is measured
