@@ -1,0 +1,89 @@
+//! An outbox in a temporary folder, and the daemon run on it.
+
+use crate::database::Database;
+use crate::process::Process;
+use crate::target::Target;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long the daemon may take until it dispatches, or ends once nothing is left to do.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// Configuration, key and database.
+pub struct Outbox {
+    folder: TempDir,
+    binary: PathBuf,
+}
+
+impl Outbox {
+    /// With an empty database, made by `init`.
+    pub fn new(binary: &Path) -> Result<Outbox> {
+        let outbox = Outbox::without_database(binary)?;
+        // `init` asks for no account, but the configuration has to be a whole one.
+        outbox.configure("http://127.0.0.1:9/api/v1", 64)?;
+        Process::spawn("init", &mut outbox.command(&["init"]))?.wait(SOON)?;
+        Ok(outbox)
+    }
+
+    /// A copy of an outbox that no process has open.
+    pub fn copy(&self) -> Result<Outbox> {
+        let outbox = Outbox::without_database(&self.binary)?;
+        fs::copy(self.path(), outbox.path()).context("the copy of the database")?;
+        outbox.sync()?;
+        Ok(outbox)
+    }
+
+    /// Puts on disk what a fill or a copy has left to be written later, as the daemon's first
+    /// fsync would do it otherwise. No process may have the database open.
+    pub fn sync(&self) -> Result<()> {
+        fs::File::open(self.path())?.sync_all().context("the database")
+    }
+
+    fn without_database(binary: &Path) -> Result<Outbox> {
+        let folder = TempDir::new().context("a temporary folder")?;
+        Ok(Outbox { folder, binary: binary.to_owned() })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("outbox.db")
+    }
+
+    pub fn database(&self) -> Database {
+        Database::at(self.path())
+    }
+
+    fn configure(&self, base_url: &str, max_in_flight: u32) -> Result<()> {
+        let config = format!(
+            "database = \"outbox.db\"\n\n[accounts.default]\naccount_id = \"bench\"\n\
+             api_key_env = \"BENCH_KEY\"\nbase_url = \"{base_url}\"\n\n\
+             [channels.chat]\nmax_in_flight = {max_in_flight}\n"
+        );
+        fs::write(self.folder.path().join("outbox.toml"), config).context("the configuration")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.env("ACQUIRE_OUTBOX_CONFIG", self.folder.path().join("outbox.toml"));
+        command.env("BENCH_KEY", "bench");
+        command
+    }
+
+    /// The daemon, sending to the target; started, perhaps not ready yet.
+    pub fn start(&self, target: &Target, until_empty: bool) -> Result<Process> {
+        self.configure(&target.base_url(), 64)?;
+        let arguments: &[&str] = if until_empty { &["run", "--until-empty"] } else { &["run"] };
+        Process::spawn("the daemon", &mut self.command(arguments))
+    }
+
+    /// The daemon, watching its database.
+    pub fn run(&self, target: &Target) -> Result<Process> {
+        let mut daemon = self.start(target, false)?;
+        daemon.wait_for_log("ready", SOON)?;
+        Ok(daemon)
+    }
+}

@@ -1,0 +1,163 @@
+//! `cargo bench --bench dispatch`: every figure that the daemon is to reach, measured from
+//! outside on the built binary, with the raw limit beside it in the same run.
+//!
+//! The target server, the raw client and the writers are this program again, in processes of
+//! their own: so their CPU time and their memory are told apart from the daemon's.
+
+mod daemon;
+mod database;
+mod deep;
+mod plan;
+mod process;
+mod raw;
+mod report;
+mod rows;
+mod target;
+mod writers;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use plan::Plan;
+use rows::{Bench, Row};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo bench --bench dispatch --",
+    about = "Measures the daemon beside the raw limits of this machine",
+    after_help = "The databases lie in the folder for temporary files: TMPDIR chooses another disk.",
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Rows to measure; all of them where none is named
+    #[arg(value_enum, value_name = "ROW")]
+    rows: Vec<Row>,
+    /// A minute or two, with smaller tables and fewer rounds
+    #[arg(long)]
+    quick: bool,
+    /// How often each figure is measured
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    /// Another build of the daemon
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_acquire-outbox"))]
+    binary: PathBuf,
+    /// Where the figures go as JSON
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench/dispatch.json"))]
+    json: PathBuf,
+    /// Fail where a required figure is missed
+    #[arg(long)]
+    check: bool,
+    /// Cargo gives it to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What this program is in the processes that it starts.
+#[derive(Subcommand)]
+#[command(hide = true)]
+enum Part {
+    #[command(hide = true)]
+    TargetServer(target::Args),
+    #[command(hide = true)]
+    Raw(raw::Args),
+    #[command(hide = true)]
+    Commits(writers::CommitsArgs),
+    #[command(hide = true)]
+    Writers(writers::WritersArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.part {
+        Some(Part::TargetServer(args)) => target::serve(args),
+        Some(Part::Raw(args)) => raw::run(args),
+        Some(Part::Commits(args)) => writers::run_commits(args),
+        Some(Part::Writers(args)) => writers::run_writers(args),
+        None => measure(&cli),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(cli: &Cli) -> Result<()> {
+    if cfg!(debug_assertions) && !cli.bench {
+        // `cargo test --all-targets` runs benchmarks, too.
+        eprintln!("nothing is measured without optimisation: cargo bench --bench dispatch");
+        return Ok(());
+    }
+    let mut plan = if cli.quick { Plan::quick() } else { Plan::full() };
+    plan.rounds = cli.rounds.map_or(plan.rounds, usize::from);
+    let folder = tempfile::Builder::new().prefix("acquire-outbox-bench-").tempdir()?;
+    if tempfile::env::override_temp_dir(folder.path()).is_err() {
+        bail!("the folder for temporary files is set twice");
+    }
+    leave_nothing_at_ctrl_c(folder.path().to_owned())?;
+    let binary = cli.binary.canonicalize().with_context(|| cli.binary.display().to_string())?;
+    let bench = Bench::new(binary, plan);
+    let mut rows = if cli.rows.is_empty() { Row::value_variants() } else { &cli.rows }.to_vec();
+    rows.sort();
+    let mut measurements: Vec<_> = rows.into_iter().map(Row::measurement).collect();
+    measurements.dedup_by(|a, b| std::ptr::fn_addr_eq(*a, *b));
+    let busy = report::busy_cores()?;
+    if busy > 0.2 {
+        eprintln!("other programs use {busy:.1} cores: what is measured now says little");
+    }
+    let mut lines = Vec::new();
+    for measurement in measurements {
+        lines.extend(measurement(&bench)?);
+    }
+    println!("{}", report::table(&lines, &bench.plan, busy));
+    report::write_json(&cli.json, &lines, &bench.plan, busy)?;
+    println!("written to {}", cli.json.display());
+    match report::missed(&lines) {
+        Some(missed) if cli.check => bail!("missed: {missed}"),
+        _ => Ok(()),
+    }
+}
+
+/// Processes die with this one, but the databases, gigabytes, would stay.
+fn leave_nothing_at_ctrl_c(folder: PathBuf) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            let _ = std::fs::remove_dir_all(folder);
+            std::process::exit(130);
+        }
+    });
+    Ok(())
+}
+
+/// This program as one of its parts.
+fn this_program(part: &str) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(part);
+    Ok(command)
+}
+
+/// Looks every 10 ms until there is a value; past the limit an error names what never came.
+fn poll<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = look()? {
+            return Ok(value);
+        }
+        if Instant::now() > end {
+            bail!("not within {limit:?}: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Between two messages that come one by one: 5 to 30 ms.
+fn random_pause() -> Duration {
+    Duration::from_micros(fastrand::u64(5_000..30_000))
+}

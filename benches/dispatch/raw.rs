@@ -1,0 +1,171 @@
+//! The raw limit: what reqwest alone can do against the same server, with the same connections
+//! and the same bytes, without a database and without a queue.
+
+use crate::process::{Ended, Process};
+use crate::target::{Answer, Target, now_ns};
+use acquire_outbox::acquire::outcome_of;
+use acquire_outbox::job::Channel;
+use acquire_outbox::outcome::Outcome;
+use anyhow::{Context, Result, ensure};
+use reqwest::Client;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How an answer is taken once all of it is there.
+type Read = fn(&[u8]) -> bool;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reading {
+    /// Read to the end, not looked at
+    Only,
+    /// `data.id` by serde_json
+    Id,
+    /// The ids of an SMS answer, by the daemon's own parser
+    Sms,
+}
+
+impl Reading {
+    fn name(self) -> &'static str {
+        match self {
+            Reading::Only => "only",
+            Reading::Id => "id",
+            Reading::Sms => "sms",
+        }
+    }
+
+    fn function(self) -> Read {
+        match self {
+            Reading::Only => |body| !body.is_empty(),
+            Reading::Id => |body| {
+                serde_json::from_slice::<Accepted>(body).is_ok_and(|answer| answer.data.id > 0)
+            },
+            Reading::Sms => |body| {
+                let outcome = outcome_of(Channel::Sms, 200, None, body, ("no-such-key", &[]));
+                matches!(outcome, Outcome::Accepted { receipt, .. } if receipt.message_id.is_some())
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    data: Id,
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: i64,
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[arg(long)]
+    url: String,
+    #[arg(long)]
+    requests: u64,
+    #[arg(long)]
+    concurrency: u64,
+    #[arg(long, value_enum)]
+    reading: Reading,
+    /// One request after the other, 5 to 30 ms apart; prints when each was sent
+    #[arg(long)]
+    paced: bool,
+}
+
+/// The client's process.
+pub fn run(args: &Args) -> Result<()> {
+    // The daemon's runtime; a single thread is slower here.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    rustls::crypto::ring::default_provider().install_default().ok();
+    runtime.block_on(async {
+        let client = Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .http1_only()
+            .tcp_nodelay(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .build()?;
+        if args.paced { paced(&client, args).await } else { flat_out(&client, args).await }
+    })
+}
+
+async fn flat_out(client: &Client, args: &Args) -> Result<()> {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut workers = Vec::new();
+    for _ in 0..args.concurrency {
+        let (client, next, url) = (client.clone(), Arc::clone(&next), args.url.clone());
+        let (requests, read) = (args.requests, args.reading.function());
+        workers.push(tokio::spawn(async move {
+            loop {
+                let case = next.fetch_add(1, Ordering::Relaxed) + 1;
+                if case > requests {
+                    return anyhow::Ok(());
+                }
+                send(&client, &url, case, read).await?;
+            }
+        }));
+    }
+    for worker in workers {
+        worker.await.context("a worker")??;
+    }
+    Ok(())
+}
+
+async fn paced(client: &Client, args: &Args) -> Result<()> {
+    let read = args.reading.function();
+    let mut sent = Vec::new();
+    for case in 1..=args.requests {
+        tokio::time::sleep(crate::random_pause()).await;
+        sent.push((case, now_ns()));
+        send(client, &args.url, case, read).await?;
+    }
+    println!("{}", serde_json::to_string(&sent)?);
+    Ok(())
+}
+
+async fn send(client: &Client, url: &str, case: u64, read: Read) -> Result<()> {
+    let body = format!(
+        r#"{{"channel":"chat","message":{{"type":"message","message":"{}"}},"caseId":{case}}}"#,
+        crate::database::WORDS
+    );
+    let request = client
+        .post(url)
+        .header("authorization", "Bearer bench")
+        .header("accept", "application/json")
+        .header("content-type", "application/json")
+        .body(body);
+    let answer = request.send().await?.bytes().await?;
+    ensure!(read(&answer), "an answer without the ids");
+    Ok(())
+}
+
+fn start(target: &Target, requests: u64, concurrency: u64, more: &[&str]) -> Result<Process> {
+    let url = format!("{}/crm/messenger/chat/add-message?x-user-type=user", target.base_url());
+    let mut command = crate::this_program("raw")?;
+    command.args(["--url", &url, "--requests", &requests.to_string()]);
+    command.args(["--concurrency", &concurrency.to_string()]).args(more);
+    Process::spawn("the raw client", &mut command)
+}
+
+/// Sends so many requests, from a process of its own, to its end.
+pub fn measure(
+    target: &Target,
+    requests: u64,
+    concurrency: u64,
+    reading: Reading,
+) -> Result<Ended> {
+    start(target, requests, concurrency, &["--reading", reading.name()])?
+        .wait(Duration::from_secs(120))
+}
+
+/// From the call that sends to the arrival, microseconds, for single requests now and then.
+pub fn arrival_micros(requests: u64) -> Result<Vec<f64>> {
+    let mut target = Target::recording(Answer::Chat)?;
+    let mut process = start(&target, requests, 1, &["--reading", "id", "--paced"])?;
+    let sent = process.line(Duration::from_secs(120))?;
+    process.wait(Duration::from_secs(10))?;
+    crate::rows::wake::latencies(&serde_json::from_str::<Vec<_>>(&sent)?, &target.report()?)
+}

@@ -1,0 +1,43 @@
+//! `idle`: what the daemon costs while there is nothing to do.
+
+use super::Bench;
+use crate::daemon::{Outbox, SOON};
+use crate::report::Line;
+use crate::target::{Answer, Target};
+use anyhow::{Context, Result};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Until what the start has left to do is done.
+const SETTLED: Duration = Duration::from_secs(1);
+
+pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
+    let target = Target::start(Answer::Chat)?;
+    let mut shares = Vec::new();
+    bench.rounds("idle", || {
+        let outbox = Outbox::new(&bench.binary)?;
+        let daemon = outbox.run(&target)?;
+        std::thread::sleep(SETTLED);
+        let (clock, before) = (Instant::now(), cpu_ns(daemon.pid())?);
+        std::thread::sleep(Duration::from_secs(bench.plan.idle_seconds));
+        let spent = cpu_ns(daemon.pid())?.saturating_sub(before);
+        shares.push(spent as f64 / clock.elapsed().as_nanos() as f64 * 100.0);
+        daemon.stop(SOON)?;
+        Ok(())
+    })?;
+    let what = format!("the daemon's CPU over {} s", bench.plan.idle_seconds);
+    Ok(vec![Line::new("idle", what, "% of a core", shares).at_most(0.1, 0.02)])
+}
+
+/// The time on a core of all threads that live, in nanoseconds: the ticks of /proc/PID/stat are
+/// too coarse for this.
+fn cpu_ns(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end in between.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let on_core = text.split(' ').next().context("schedstat")?;
+        sum += on_core.parse::<u64>().context("schedstat")?;
+    }
+    Ok(sum)
+}

@@ -1,0 +1,246 @@
+//! What the messages are sent to: a server that costs little, as it shares the cores with the
+//! client that is measured. It runs in a process of its own and tells when requests came.
+
+use crate::process::Process;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use std::io::{self, BufRead};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const SOON: Duration = Duration::from_secs(10);
+/// Room for one request; none here is half as long.
+const REQUEST_BYTES: usize = 16 * 1024;
+
+/// Which of the vendor's published answers is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Answer {
+    /// 3 KB, the id in `data.id`
+    Chat,
+    /// 28 KB, the id in `data.data.id`
+    Sms,
+}
+
+impl Answer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Answer::Chat => "chat",
+            Answer::Sms => "sms",
+        }
+    }
+
+    fn body(self) -> Result<Vec<u8>> {
+        let published = match self {
+            Answer::Chat => include_str!("../../tests/wire/published/chat-answer.json"),
+            Answer::Sms => include_str!("../../tests/wire/published/sms-answer.json"),
+        };
+        // Indented by one space they have the size that the vendor's pages show.
+        let mut body = Vec::new();
+        let mut serializer =
+            Serializer::with_formatter(&mut body, PrettyFormatter::with_indent(b" "));
+        serde_json::from_str::<Value>(published)?.serialize(&mut serializer)?;
+        Ok(body)
+    }
+
+    fn response(self) -> Result<Vec<u8>> {
+        let body = self.body()?;
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n\
+             content-length: {length}\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n"
+        );
+        Ok([head.into_bytes(), body].concat())
+    }
+}
+
+/// Nanoseconds of the wall clock, which all processes share.
+pub fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The requests since the start or the last `reset`; times as of [`now_ns`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    pub count: u64,
+    pub first: u64,
+    pub last: u64,
+    /// Case and time of each request, where the server was told to record them.
+    pub arrivals: Vec<(i64, u64)>,
+}
+
+impl Seen {
+    /// Requests per second from the first arrival to the last.
+    pub fn per_second(&self) -> f64 {
+        let seconds = self.last.saturating_sub(self.first) as f64 / 1e9;
+        self.count.saturating_sub(1) as f64 / seconds
+    }
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[arg(long, value_enum)]
+    answer: Answer,
+    #[arg(long)]
+    record: bool,
+}
+
+/// The server's process: prints its port, answers `count`, `report` and `reset` on standard
+/// input, and ends with it.
+pub fn serve(args: &Args) -> Result<()> {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let response: Rc<[u8]> = args.answer.response()?.into();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?.port());
+        let told = Arc::clone(&seen);
+        std::thread::spawn(move || obey(&told));
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let (response, seen, record) = (Rc::clone(&response), Arc::clone(&seen), args.record);
+            tokio::task::spawn_local(async move {
+                // A client that goes away is no error of the server.
+                let _ = converse(stream, &response, &seen, record).await;
+            });
+        }
+    })
+}
+
+fn obey(seen: &Mutex<Seen>) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        let mut seen = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let told = match line.as_str() {
+            "count" => Seen { arrivals: Vec::new(), ..*seen },
+            "report" => seen.clone(),
+            _ => std::mem::take(&mut *seen),
+        };
+        drop(seen);
+        println!("{}", serde_json::to_string(&told).unwrap_or_default());
+    }
+    std::process::exit(0);
+}
+
+/// One connection, request after request.
+async fn converse(
+    mut stream: TcpStream,
+    response: &[u8],
+    seen: &Mutex<Seen>,
+    record: bool,
+) -> io::Result<()> {
+    let mut buffer = vec![0; REQUEST_BYTES];
+    let mut filled = 0;
+    // The moment at which the head of the request in the buffer was whole.
+    let mut arrived = None;
+    loop {
+        let body = body(&buffer[..filled]);
+        if body.is_some() && arrived.is_none() {
+            arrived = Some(now_ns());
+        }
+        match (body, arrived) {
+            (Some(body), Some(at)) if body.end <= filled => {
+                note(seen, at, record.then(|| case(&buffer[body.clone()])).flatten());
+                stream.write_all(response).await?;
+                buffer.copy_within(body.end..filled, 0);
+                filled -= body.end;
+                arrived = None;
+            }
+            _ => match stream.read(&mut buffer[filled..]).await? {
+                0 => return Ok(()),
+                count => filled += count,
+            },
+        }
+    }
+}
+
+fn note(seen: &Mutex<Seen>, at: u64, case: Option<i64>) {
+    let mut seen = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    seen.count += 1;
+    seen.first = if seen.first == 0 { at } else { seen.first };
+    seen.last = at;
+    seen.arrivals.extend(case.map(|case| (case, at)));
+}
+
+/// Where the body of the request lies, once its head is whole.
+fn body(request: &[u8]) -> Option<Range<usize>> {
+    let start = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let name = b"content-length:";
+    let length = request[..start].split(|&byte| byte == b'\n').find_map(|line| {
+        let (start, value) = line.split_at_checked(name.len())?;
+        start
+            .eq_ignore_ascii_case(name)
+            .then(|| std::str::from_utf8(value).ok()?.trim().parse().ok())?
+    });
+    Some(start..start + length.unwrap_or(0))
+}
+
+/// The number of the conversation that a body names.
+fn case(body: &[u8]) -> Option<i64> {
+    let (_, after) = std::str::from_utf8(body).ok()?.split_once("\"caseId\":")?;
+    let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+    after[..end].parse().ok()
+}
+
+/// The server, as the benchmark sees it.
+pub struct Target {
+    process: Process,
+    port: u16,
+}
+
+impl Target {
+    pub fn start(answer: Answer) -> Result<Target> {
+        Target::spawn(answer, &[])
+    }
+
+    /// One that records the time of each request.
+    pub fn recording(answer: Answer) -> Result<Target> {
+        Target::spawn(answer, &["--record"])
+    }
+
+    fn spawn(answer: Answer, more: &[&str]) -> Result<Target> {
+        let mut command = crate::this_program("target-server")?;
+        command.args(["--answer", answer.name()]).args(more);
+        let mut process = Process::spawn("the target server", &mut command)?;
+        let port = process.line(SOON)?.parse().context("the target server's port")?;
+        Ok(Target { process, port })
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/api/v1", self.port)
+    }
+
+    /// Without the arrivals.
+    pub fn count(&mut self) -> Result<Seen> {
+        self.ask("count")
+    }
+
+    pub fn report(&mut self) -> Result<Seen> {
+        self.ask("report")
+    }
+
+    pub fn reset(&mut self) -> Result<()> {
+        self.ask("reset").map(drop)
+    }
+
+    /// Waits until so many requests have come since the last reset. It looks so seldom that the
+    /// looking costs the cores nothing.
+    pub fn wait_for(&mut self, count: u64, limit: Duration) -> Result<Seen> {
+        crate::poll(&format!("{count} requests"), limit, || {
+            let seen = self.count()?;
+            Ok((seen.count >= count).then_some(seen))
+        })
+    }
+
+    fn ask(&mut self, what: &str) -> Result<Seen> {
+        self.process.tell(what)?;
+        serde_json::from_str(&self.process.line(SOON)?).context("what the target server saw")
+    }
+}
