@@ -13,6 +13,7 @@ mod holds;
 mod open;
 mod plain;
 pub mod query;
+mod statistics;
 mod upkeep;
 
 pub use backlog::Backlog;
