@@ -4,18 +4,25 @@
 //! event comes before the commit can be read, so it is a reason to look for a while, not a fact.
 //! The file is watched by its path: opening and closing it would drop SQLite's locks.
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchMask};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// Room for many events of one file, which carry no name.
 const BUFFER_BYTES: usize = 4096;
 
 /// Wakes the dispatcher; where the file system tells nothing, its slow look finds the commit.
 pub struct Wake {
-    events: Option<EventStream<Vec<u8>>>,
+    events: Option<Events>,
+}
+
+/// One queue of the kernel's, to be waited for and to be emptied.
+struct Events {
+    stream: EventStream<Vec<u8>>,
+    queue: Inotify,
 }
 
 impl Wake {
@@ -25,13 +32,12 @@ impl Wake {
         let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let mut wal = real.into_os_string();
         wal.push("-wal");
+        let mut wake = Wake::never();
         match Self::events(&PathBuf::from(wal)) {
-            Ok(events) => Wake { events: Some(events) },
-            Err(e) => {
-                warn!(error = %e, "no file events for the database: it is looked at once a second");
-                Wake { events: None }
-            }
+            Ok(events) => wake.events = Some(events),
+            Err(e) => wake.go_without(&e),
         }
+        wake
     }
 
     /// Never wakes.
@@ -39,20 +45,24 @@ impl Wake {
         Wake { events: None }
     }
 
-    fn events(wal: &Path) -> io::Result<EventStream<Vec<u8>>> {
+    fn events(wal: &Path) -> io::Result<Events> {
         let inotify = Inotify::init()?;
         inotify.watches().add(wal, WatchMask::MODIFY)?;
-        inotify.into_event_stream(vec![0; BUFFER_BYTES])
+        let queue = inotify.as_fd().try_clone_to_owned()?.into();
+        Ok(Events { stream: inotify.into_event_stream(vec![0; BUFFER_BYTES])?, queue })
     }
 
     /// Forgets what has been told so far. Right after a commit of our own that is our own writes,
     /// and others' that our transaction has already seen: nobody else writes while we hold the lock.
+    ///
+    /// It asks the kernel, not the stream: the runtime may not have heard yet that there is
+    /// something to read.
     pub fn clear(&mut self) {
         while let Some(events) = &mut self.events {
-            match events.next().now_or_never() {
-                Some(Some(Ok(_))) => {}
-                Some(_) => self.events = None,
-                None => return,
+            match events.queue.read_events(&mut [0; BUFFER_BYTES]) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) => self.go_without(&e),
             }
         }
     }
@@ -60,16 +70,64 @@ impl Wake {
     /// Resolves when the log has been written to since the last call, our own writes included:
     /// events that come while nobody waits are one event to the kernel.
     pub async fn changed(&mut self) {
-        let Some(events) = &mut self.events else {
-            return std::future::pending().await;
-        };
-        match events.next().await {
-            Some(Ok(_)) => {}
-            ended => {
-                debug!(event = ?ended.map(|e| e.map(|_| ())), "file events ended");
-                self.events = None;
-                std::future::pending().await
+        while let Some(events) = &mut self.events {
+            match events.stream.next().await {
+                Some(Ok(_)) => return,
+                Some(Err(e)) => self.go_without(&e),
+                None => self.go_without(&io::ErrorKind::UnexpectedEof.into()),
             }
         }
+        std::future::pending().await
+    }
+
+    /// Said once: from now on the dispatcher's slow look alone finds the commits.
+    fn go_without(&mut self, e: &io::Error) {
+        warn!(error = %e, "no file events for the database: it is looked at once a second");
+        self.events = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::fs::File;
+    use std::io::Write;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// So the kernel's queue (16384 events) never overflows, however long nobody listens.
+    #[tokio::test]
+    async fn writes_that_nobody_waits_for_are_one_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = File::create(folder.path().join("outbox.db-wal")).unwrap();
+        let mut wake = Wake::watch(&folder.path().join("outbox.db"));
+        for _ in 0..20_000 {
+            log.write_all(b"x").unwrap();
+        }
+        wake.changed().await;
+        assert!(wake.changed().now_or_never().is_none());
+        log.write_all(b"x").unwrap();
+        wake.changed().await;
+    }
+
+    /// Once this has come through, the runtime has heard of everything before it.
+    async fn the_runtime_has_heard() {
+        let (mut from, mut to) = tokio::net::UnixStream::pair().unwrap();
+        from.write_u8(1).await.unwrap();
+        to.read_u8().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_cleared_before_the_runtime_has_heard_of_it_wakes_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = File::create(folder.path().join("outbox.db-wal")).unwrap();
+        let mut wake = Wake::watch(&folder.path().join("outbox.db"));
+        the_runtime_has_heard().await;
+        log.write_all(b"ours").unwrap();
+        wake.clear();
+        the_runtime_has_heard().await;
+        assert!(wake.changed().now_or_never().is_none());
+        log.set_len(0).unwrap();
+        wake.changed().await;
     }
 }

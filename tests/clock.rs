@@ -15,14 +15,9 @@ struct Clock {
 }
 
 impl Clock {
-    /// None, and a line that says so, where there is no libfaketime.
+    /// None where there is no libfaketime.
     fn of(outbox: &Outbox) -> Option<Clock> {
-        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-        let mut libraries = folders.map(|f| f.path().join("faketime/libfaketimeMT.so.1"));
-        let Some(library) = libraries.find(|library| library.exists()) else {
-            support::skipped("there is no libfaketime (Debian: faketime)");
-            return None;
-        };
+        let library = support::libfaketime()?;
         let clock = Clock { library, file: outbox.folder().join("clock") };
         clock.set("+0");
         Some(clock)

@@ -1,43 +1,98 @@
 //! How SQLite goes about each statement of the dispatcher and of the triggers: by an index, with
-//! no scan and no sort over a backlog, whether ANALYZE has run or not.
+//! no scan and no sort over a backlog, whatever the table holds and whenever ANALYZE has run.
 
 use acquire_outbox::store::{Store, statements};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
+use std::path::Path;
 
-/// Rows of every kind, most of them parked, scheduled or finished.
-const ROWS: &str = r#"
-CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n;
-INSERT INTO outbox (channel, payload, ordering_key, send_at, expires_at)
-SELECT 'chat', json_object('caseId', i, 'message', 'm'), CASE i % 4 WHEN 0 THEN '' WHEN 1 THEN 'one' END,
-       CASE i % 5 WHEN 0 THEN '2090-01-01' END, CASE i % 7 WHEN 0 THEN '2091-01-01' END FROM n;
-UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1 WHERE wait = 'ready' AND id % 2;
-UPDATE outbox SET status = 'sent', claimed_by = NULL, holds = NULL, finished_at = 1 WHERE status = 'sending' AND id % 3;
-"#;
+/// A table by what most of its rows are: the columns that differ, of row `i` of 20,000.
+const TABLES: [(&str, &str); 7] = [
+    ("empty", ""),
+    // As after a month: all but a few are finished.
+    (
+        "finished",
+        "'sent' AS status, NULL AS wait, NULL AS lane, NULL AS holds, 1000 + i AS due_at, NULL AS next_attempt_at,
+         CASE i % 3 WHEN 0 THEN 9000 + i END AS expires_at, 5000 + i AS finished_at",
+    ),
+    (
+        "ready",
+        "'pending' AS status, 'ready' AS wait, NULL AS lane, NULL AS holds, 1000 + i AS due_at, NULL AS next_attempt_at,
+         9000 + i AS expires_at, NULL AS finished_at",
+    ),
+    (
+        "parked behind one key",
+        "'pending' AS status, CASE i WHEN 1 THEN 'ready' ELSE 'parked' END AS wait, 'key:one' AS lane,
+         CASE i WHEN 1 THEN 1 END AS holds, 1000 + i AS due_at, NULL AS next_attempt_at,
+         CASE i % 2 WHEN 0 THEN 9000 + i END AS expires_at, NULL AS finished_at",
+    ),
+    (
+        "scheduled",
+        "'pending' AS status, 'scheduled' AS wait, 'case:' || i AS lane, NULL AS holds, 4000000000000 + i AS due_at,
+         NULL AS next_attempt_at, NULL AS expires_at, NULL AS finished_at",
+    ),
+    (
+        "in backoff",
+        "'pending' AS status, 'backoff' AS wait, 'case:' || i AS lane, 1 AS holds, 1000 + i AS due_at,
+         4000000000000 + i AS next_attempt_at, NULL AS expires_at, NULL AS finished_at",
+    ),
+    (
+        "uncertain",
+        "'uncertain' AS status, NULL AS wait, NULL AS lane, NULL AS holds, 1000 + i AS due_at, NULL AS next_attempt_at,
+         NULL AS expires_at, NULL AS finished_at",
+    ),
+];
+
+/// 20,000 rows: of three accounts, most of them chat's, and one in a hundred ready.
+fn rows(columns: &str) -> String {
+    format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000),
+         most AS (SELECT i, {columns} FROM n WHERE i % 100),
+         few AS (SELECT i, 'pending' AS status, 'ready' AS wait, NULL AS lane, NULL AS holds, 1000 + i AS due_at,
+                 NULL AS next_attempt_at, NULL AS expires_at, NULL AS finished_at FROM n WHERE i % 100 = 0)
+         INSERT INTO outbox (channel, payload, account, priority, status, wait, lane, holds, due_at,
+                             next_attempt_at, expires_at, finished_at, updated_at)
+         SELECT CASE WHEN i % 10 = 1 THEN 'mail' WHEN i % 10 = 2 THEN 'sms' ELSE 'chat' END, '{{}}',
+                CASE i % 7 WHEN 1 THEN 'second' WHEN 2 THEN 'third' ELSE 'default' END, i % 2 * 9, status, wait,
+                lane, holds, due_at, next_attempt_at, expires_at, finished_at, 1000 + i
+         FROM (SELECT * FROM most UNION ALL SELECT * FROM few)"
+    )
+}
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 10] = [
+const SMALL: [&str; 13] = [
     "CONSTANT ROW",
     "first",
     "j",
     "json_each",
     "ended",
+    "temp.outbox_ended",
+    "jsonb_each",
     "a",
     "(subquery",
     "outbox_clock",
     "outbox_dispatcher",
+    "outbox_holds",
     "pragma_data_version",
 ];
 
+/// Of no more jobs than there is room for.
+const SORT_OF_THE_CLAIMED: &str = "USE TEMP B-TREE FOR json_group_array(ORDER BY)";
+
 /// Whether a line of the plan of the statement `name` touches rows without number.
 fn is_long(name: &str, line: &str) -> bool {
-    if line.contains("TEMP B-TREE") {
+    if line.contains("TEMP B-TREE") && line != SORT_OF_THE_CLAIMED {
         // The one sort: of the first parked and the first scheduled job of a lane.
         return !name.starts_with("outbox_elect_holder");
     }
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
-    // These stop at the first entry of the index.
-    let stops = name.starts_with("any_left") || name.starts_with("agenda");
+    // These stop at the first entry of the index, or at their limit.
+    let stops = ["any_left", "agenda", "backlog"].iter().any(|known| name.starts_with(known));
+    // These are about every retry: after the clock was set, and at the start.
+    let all = ["in_backoff", "begun_later"].iter().any(|known| name.starts_with(known));
+    if all && scanned == "outbox USING INDEX outbox_backoff" {
+        return false;
+    }
     let small = SMALL.iter().any(|table| {
         scanned
             .strip_prefix(table)
@@ -84,34 +139,176 @@ fn unbound(statement: &str) -> String {
     sql
 }
 
-#[tokio::test]
-async fn no_statement_scans_or_sorts_a_backlog() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("outbox.db");
+/// The `n`th statement of the claim of these routes: account, channel, and how many at most.
+fn claim(n: usize, routes: &[(&str, &str, u32)]) -> String {
+    let name = format!("claim {n}");
+    let three = statements().into_iter().find(|(known, _)| *known == name).expect("the claim").1;
+    let (head, rest) = three.split_at(three.find("    SELECT id FROM (").expect("its routes"));
+    let (parts, tail) = rest.split_at(rest.find("\n)").expect("their end") + 1);
+    let part = parts.split("    UNION ALL\n").next().expect("the first route");
+    let of_route = |&(account, channel, limit): &(&str, &str, u32)| {
+        part.replace("?5", &format!("'{account}'"))
+            .replace("?6", &format!("'{channel}'"))
+            .replace("?7", &limit.to_string())
+    };
+    let parts: Vec<_> = routes.iter().map(of_route).collect();
+    [head, &parts.join("    UNION ALL\n"), tail].concat().replace("?2", "5000").replace("?4", "1")
+}
+
+/// When ANALYZE had run by the time that the table was filled, if ever.
+#[derive(Clone, Copy, Debug)]
+enum Analyzed {
+    Never,
+    Empty,
+    /// Three jobs, the only ones so far: every scan looked cheap. The dispatcher forgets it.
+    WithThree,
+}
+
+const THREE: &str = r#"
+INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId": 1, "message": "m"}'),
+    ('chat', '{"caseId": 1, "message": "m"}'), ('chat', '{"caseId": 2, "message": "m"}');
+UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1 WHERE id = 3;
+ANALYZE;
+UPDATE outbox SET status = 'sent', claimed_by = NULL, holds = NULL WHERE id = 3;
+DELETE FROM outbox;
+"#;
+
+/// An outbox with this table, filled without the triggers, which are there again.
+async fn outbox(folder: &Path, columns: &str, analyzed: Analyzed) -> SqliteConnection {
+    let path = folder.join("outbox.db");
     Store::open(&path).await.unwrap().close().await.unwrap();
     let options = SqliteConnectOptions::new().filename(&path).disable_statement_logging();
-    let mut conn = options.connect().await.unwrap();
-    sqlx::raw_sql(ROWS).execute(&mut conn).await.unwrap();
-
-    let mut all = statements();
-    all.extend(trigger_statements(&mut conn).await);
-    assert!(all.len() > 25, "{}", all.len());
-    let mut wrong = vec![];
-    for analyzed in [false, true] {
-        if analyzed {
-            sqlx::raw_sql("ANALYZE").execute(&mut conn).await.unwrap();
+    let mut conn = connect(&options).await;
+    match analyzed {
+        Analyzed::Never => {}
+        Analyzed::Empty => execute(&mut conn, "ANALYZE").await,
+        Analyzed::WithThree => execute(&mut conn, THREE).await,
+    }
+    if !columns.is_empty() {
+        execute(&mut conn, "PRAGMA synchronous = OFF").await;
+        let triggers = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'";
+        let triggers = sqlx::raw_sql(triggers).fetch_all(&mut conn).await.unwrap();
+        for trigger in &triggers {
+            execute(&mut conn, &format!("DROP TRIGGER {}", trigger.get::<&str, _>("name"))).await;
         }
-        for (name, sql) in &all {
-            let plan = plan(&mut conn, sql).await;
-            if plan.iter().any(|line| is_long(name, line)) {
-                wrong.push(format!("{name} (analyzed: {analyzed}): {plan:#?}"));
-            }
+        execute(&mut conn, &rows(columns)).await;
+        for trigger in &triggers {
+            execute(&mut conn, trigger.get("sql")).await;
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if let Analyzed::WithThree = analyzed {
+        conn.close().await.unwrap();
+        Store::open(&path).await.unwrap().close().await.unwrap();
+        conn = connect(&options).await;
+    }
+    conn
+}
 
-    let claim = &all.iter().find(|(name, _)| name == "claim 0").expect("the claim").1;
-    let plan = plan(&mut conn, claim).await;
-    let by_index = |line: &&String| line.contains("USING COVERING INDEX outbox_ready (account=?");
-    assert_eq!(plan.iter().filter(by_index).count(), 3, "{plan:#?}");
+/// With the table that each connection of the dispatcher has of its own.
+async fn connect(options: &SqliteConnectOptions) -> SqliteConnection {
+    let mut conn = options.connect().await.unwrap();
+    let (_, own) = statements().into_iter().find(|(name, _)| name == "ended_table 0").unwrap();
+    execute(&mut conn, &own).await;
+    conn
+}
+
+async fn execute(conn: &mut SqliteConnection, sql: &str) {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await;
+    done.unwrap_or_else(|e| panic!("{e}\nin: {sql}"));
+}
+
+/// Runs the check on every table, with every kind of statistics.
+async fn everywhere(check: impl AsyncFn(&mut SqliteConnection, &str)) {
+    for (name, columns) in TABLES {
+        for analyzed in [Analyzed::Never, Analyzed::Empty, Analyzed::WithThree] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut conn = outbox(folder.path(), columns, analyzed).await;
+            check(&mut conn, &format!("most are: {name}; analyzed: {analyzed:?}")).await;
+            if let Analyzed::Never = analyzed {
+                execute(&mut conn, "ANALYZE").await;
+                check(&mut conn, &format!("most are: {name}; analyzed as it is")).await;
+            }
+            conn.close().await.unwrap();
+        }
+    }
+}
+
+/// How the claim of so many routes goes: for each, down the index of what is ready from its first
+/// entry on, which has all that is asked; then each job by its id.
+fn claims_plan(routes: usize) -> Vec<String> {
+    const OF_ROUTE: &str =
+        "SEARCH outbox USING COVERING INDEX outbox_ready (account=? AND channel=?)";
+    let mut lines = vec!["SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)", "LIST SUBQUERY"];
+    if routes == 1 {
+        lines.push(OF_ROUTE);
+    } else {
+        lines.push("COMPOUND QUERY");
+        for route in 0..routes {
+            lines.push(if route == 0 { "LEFT-MOST SUBQUERY" } else { "UNION ALL" });
+            lines.extend(["CO-ROUTINE (subquery)", OF_ROUTE, "SCAN (subquery)"]);
+        }
+    }
+    lines.extend(["SCALAR SUBQUERY", "SCAN outbox_dispatcher"]);
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+/// A line of a plan without the subquery's number; nothing for a filter in memory.
+fn unnumbered(line: &str) -> Option<String> {
+    let numbered = |c: char| c.is_ascii_digit() || c == '-' || c == ' ';
+    let line = match line.strip_suffix(')') {
+        Some(line) if line.contains("(subquery-") => {
+            line.trim_end_matches(numbered).to_owned() + ")"
+        }
+        _ if line.contains(" SUBQUERY ") => line.trim_end_matches(numbered).to_owned(),
+        _ => line.to_owned(),
+    };
+    (line != "CREATE BLOOM FILTER").then_some(line)
+}
+
+/// All that the claim knows of a policy is how many jobs there is room for: one for a probe, after
+/// a stop or at a low rate, `max_in_flight` and the rate's otherwise.
+#[tokio::test]
+async fn the_claim_goes_down_the_index_of_what_is_ready_for_every_channel_and_policy() {
+    let mut claims = vec![];
+    for channel in ["chat", "mail", "sms"] {
+        for limit in [1, 2, 32, 1000, u32::MAX] {
+            claims.push(vec![("default", channel, limit)]);
+            claims.push(vec![("without jobs", channel, limit)]);
+        }
+    }
+    claims.push(vec![("default", "chat", 1), ("default", "sms", 32)]);
+    claims.push(vec![("default", "chat", 32), ("default", "mail", 1), ("default", "sms", 1000)]);
+    // As many routes as a claim takes at most.
+    claims.push(["chat", "mail", "sms"].map(|c| ("second", c, 32)).repeat(67)[..200].to_vec());
+    everywhere(async |conn, table| {
+        for routes in &claims {
+            // The jobs, payloads that are too large to come with them, and the UPDATE.
+            for n in 0..3 {
+                let plan = plan(conn, &claim(n, routes)).await;
+                let plan = plan.iter().filter(|line| *line != SORT_OF_THE_CLAIMED);
+                let plan: Vec<_> = plan.filter_map(|line| unnumbered(line)).collect();
+                assert_eq!(plan, claims_plan(routes.len()), "{table}: {n} of {routes:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_statement_scans_or_sorts_a_backlog() {
+    everywhere(async |conn, table| {
+        let mut all = statements();
+        all.retain(|(name, _)| name != "ended_table 0");
+        all.extend(trigger_statements(conn).await);
+        assert!(all.len() > 35, "{}", all.len());
+        let mut wrong = vec![];
+        for (name, sql) in &all {
+            let plan = plan(conn, sql).await;
+            if plan.iter().any(|line| is_long(name, line)) {
+                wrong.push(format!("{name} ({table}): {plan:#?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    })
+    .await;
 }

@@ -54,6 +54,9 @@ impl Dispatcher {
                 pause = Duration::from_millis(200);
             }
         }
+        if self.store.forget_statistics().await? {
+            debug!("another program has run ANALYZE: the outbox's part of it is forgotten");
+        }
         self.next_upkeep = Instant::now() + pause;
         Ok(())
     }

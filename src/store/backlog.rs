@@ -18,7 +18,7 @@ impl Backlog {
 }
 
 // Partial indexes alone are read, and no more than the limit of each.
-const BACKLOG: &str = "\
+pub(super) const BACKLOG: &str = "\
 SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'ready' LIMIT ?1 + 0)),
     (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'parked' LIMIT ?1 + 0))
   + (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'backoff' LIMIT ?1 + 0))

@@ -6,27 +6,38 @@ use crate::job::Millis;
 /// Most rows that one transaction moves: short, so that no producer waits long.
 const BATCH: usize = 500;
 
+// Both read every retry, as both are about every one: after the clock was set, and at the start.
+pub(super) const IN_BACKOFF: &str = "\
+SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2";
+pub(super) const BEGUN_LATER: &str = "\
+SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1";
+
+// Each batch by its ids: with the `+` the index of all retries cannot be taken instead.
+pub(super) const MOVE_RETRIES: &str = "\
+UPDATE outbox SET next_attempt_at = next_attempt_at + ?2, budget_from = budget_from + ?2,
+    updated_at = updated_at + ?2
+WHERE +wait = 'backoff' AND id IN (SELECT value FROM json_each(?1))";
+
+pub(super) const PULL_IN: &str = "\
+UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
+    budget_from = budget_from - (updated_at - ?2), updated_at = ?2
+WHERE +wait = 'backoff' AND updated_at > ?2 AND id IN (SELECT value FROM json_each(?1))";
+
 impl Store {
     /// The jobs in backoff, but for those last written between `from` and `to`.
     pub async fn in_backoff(&mut self, from: Millis, to: Millis) -> Result<Vec<i64>, StoreError> {
-        let sql =
-            "SELECT id FROM outbox WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2";
-        Ok(sqlx::query_scalar(sql).bind(from).bind(to).fetch_all(&mut self.conn).await?)
+        Ok(sqlx::query_scalar(IN_BACKOFF).bind(from).bind(to).fetch_all(&mut self.conn).await?)
     }
 
     /// Moves the times of the first of these retries by so many milliseconds, and takes their ids
     /// away; until the list is empty there are more.
     pub async fn move_retries(&mut self, ids: &mut Vec<i64>, by: Millis) -> Result<(), StoreError> {
         let rest = ids.len().saturating_sub(BATCH);
-        sqlx::query(
-            "UPDATE outbox SET next_attempt_at = next_attempt_at + ?2, budget_from = budget_from + ?2,
-                 updated_at = updated_at + ?2
-             WHERE wait = 'backoff' AND id IN (SELECT value FROM json_each(?1))",
-        )
-        .bind(format!("{:?}", &ids[rest..]))
-        .bind(by)
-        .execute(&mut self.conn)
-        .await?;
+        sqlx::query(MOVE_RETRIES)
+            .bind(format!("{:?}", &ids[rest..]))
+            .bind(by)
+            .execute(&mut self.conn)
+            .await?;
         ids.truncate(rest);
         Ok(())
     }
@@ -34,18 +45,14 @@ impl Store {
     /// Lets the pauses that began after `now` begin now: the clock was set back while no
     /// dispatcher ran. Returns how many.
     pub async fn pull_in_retries(&mut self, now: Millis) -> Result<usize, StoreError> {
-        let sql = "SELECT id FROM outbox WHERE wait = 'backoff' AND updated_at > ?1";
-        let ids: Vec<i64> = sqlx::query_scalar(sql).bind(now).fetch_all(&mut self.conn).await?;
+        let ids: Vec<i64> =
+            sqlx::query_scalar(BEGUN_LATER).bind(now).fetch_all(&mut self.conn).await?;
         for batch in ids.chunks(BATCH) {
-            sqlx::query(
-                "UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
-                     budget_from = budget_from - (updated_at - ?2), updated_at = ?2
-                 WHERE wait = 'backoff' AND updated_at > ?2 AND id IN (SELECT value FROM json_each(?1))",
-            )
-            .bind(format!("{batch:?}"))
-            .bind(now)
-            .execute(&mut self.conn)
-            .await?;
+            sqlx::query(PULL_IN)
+                .bind(format!("{batch:?}"))
+                .bind(now)
+                .execute(&mut self.conn)
+                .await?;
         }
         Ok(ids.len())
     }

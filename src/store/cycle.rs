@@ -68,8 +68,13 @@ pub fn statements() -> Vec<(String, String)> {
             .filter(|(_, sql)| !sql.is_empty())
             .collect::<Vec<_>>()
     };
-    let mut all =
-        [parts("record", RECORD), parts("due", DUE), parts("claim", &claim_sql(3, 5))].concat();
+    let mut all = [
+        parts("ended_table", record::ENDED_TABLE),
+        parts("record", RECORD),
+        parts("due", DUE),
+        parts("claim", &claim_sql(3, 5)),
+    ]
+    .concat();
     all.extend(super::upkeep::STATEMENTS.iter().flat_map(|(name, sql)| parts(name, sql)));
     all
 }

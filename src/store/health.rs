@@ -56,6 +56,10 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
+pub(super) const IS_OF_EPOCH: &str =
+    "SELECT epoch = ?1 AND pid = ?2 AND started_at = ?3 FROM outbox_dispatcher";
+pub(super) const EPOCH_STARTED_AT: &str = "SELECT ifnull(started_at, 0) FROM outbox_dispatcher";
+
 impl StoreError {
     /// The file is not what it was: writing on would lose or damage data, waiting mends nothing.
     pub fn is_final(&self) -> bool {
@@ -108,20 +112,16 @@ impl Store {
     /// Whether the file says that this process, under this epoch, is its dispatcher: a copy of
     /// the one that it has claimed from does, any other does not.
     pub async fn is_of_epoch(&mut self, epoch: i64, started_at: i64) -> Result<bool, StoreError> {
-        let same: bool = sqlx::query_scalar(
-            "SELECT epoch = ?1 AND pid = ?2 AND started_at = ?3 FROM outbox_dispatcher",
-        )
-        .bind(epoch)
-        .bind(i64::from(std::process::id()))
-        .bind(started_at)
-        .fetch_one(&mut self.conn)
-        .await?;
-        Ok(same)
+        Ok(sqlx::query_scalar(IS_OF_EPOCH)
+            .bind(epoch)
+            .bind(i64::from(std::process::id()))
+            .bind(started_at)
+            .fetch_one(&mut self.conn)
+            .await?)
     }
 
     /// When the epoch that runs on this file began.
     pub async fn epoch_started_at(&mut self) -> Result<i64, StoreError> {
-        let sql = "SELECT ifnull(started_at, 0) FROM outbox_dispatcher";
-        Ok(sqlx::query_scalar(sql).fetch_one(&mut self.conn).await?)
+        Ok(sqlx::query_scalar(EPOCH_STARTED_AT).fetch_one(&mut self.conn).await?)
     }
 }

@@ -57,6 +57,9 @@ pub struct Hold {
     pub until: Option<Millis>,
 }
 
+pub(super) const HOLDS: &str = "\
+SELECT account, channel, kind, reason, since, until FROM outbox_holds ORDER BY account, channel, kind";
+
 impl Store {
     /// Makes `holds` all there are.
     pub async fn replace_holds(&mut self, holds: &[Hold]) -> Result<(), StoreError> {
@@ -78,12 +81,7 @@ impl Store {
 
     /// All holds.
     pub async fn holds(&mut self) -> Result<Vec<Hold>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT account, channel, kind, reason, since, until FROM outbox_holds
-             ORDER BY account, channel, kind",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
+        let rows = sqlx::query(HOLDS).fetch_all(&mut self.conn).await?;
         rows.iter()
             .map(|row| {
                 let kind: &str = row.try_get(2)?;

@@ -15,6 +15,7 @@ mod open;
 mod plain;
 pub mod query;
 mod record;
+mod statistics;
 mod upkeep;
 
 pub use backlog::Backlog;

@@ -85,6 +85,7 @@ impl Store {
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let mut store = Store::connect(path, true).await?;
         store.migrate().await?;
+        store.forget_statistics().await?;
         Ok(store)
     }
 

@@ -32,7 +32,7 @@ INSERT OR IGNORE INTO outbox_attempts
     (job_id, attempt, started_at, duration_ms, outcome, http_status, error_code, error)
 SELECT id, fence_attempts, started_at, duration_ms, outcome, http_status, error_code, error
 FROM temp.outbox_ended WHERE outcome IS NOT NULL;
-UPDATE outbox SET
+UPDATE outbox NOT INDEXED SET
     status = j.status, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
     claimed_by = NULL, attempts = j.attempts, next_attempt_at = j.next_attempt_at,
     unspent = j.unspent, uncertain_attempts = j.uncertain_attempts, budget_from = j.budget_from,

@@ -2,7 +2,7 @@
 
 use super::cycle::job_from;
 use super::record::Ended;
-use super::{Store, StoreError, now};
+use super::{Store, StoreError, backlog, clock, health, holds, now};
 use crate::job::{Job, Millis, Status};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -55,13 +55,25 @@ DELETE FROM outbox WHERE id IN (
     SELECT id FROM outbox WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms')
     AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3)";
 
-/// The upkeep's statements, by name.
-pub(super) const STATEMENTS: [(&str, &str); 5] = [
+const BEGIN_EPOCH: &str = "\
+UPDATE outbox_dispatcher SET epoch = epoch + 1, pid = ?1, started_at = ?2 RETURNING epoch";
+
+/// What the dispatcher does beside its cycles, by name.
+pub(super) const STATEMENTS: [(&str, &str); 14] = [
     ("agenda", AGENDA),
     ("sending_before", SENDING_BEFORE),
     ("fail_unknown_account", FAIL_UNKNOWN_ACCOUNT),
     ("any_left", ANY_LEFT),
     ("prune", PRUNE),
+    ("begin_epoch", BEGIN_EPOCH),
+    ("in_backoff", clock::IN_BACKOFF),
+    ("begun_later", clock::BEGUN_LATER),
+    ("move_retries", clock::MOVE_RETRIES),
+    ("pull_in", clock::PULL_IN),
+    ("backlog", backlog::BACKLOG),
+    ("holds", holds::HOLDS),
+    ("is_of_epoch", health::IS_OF_EPOCH),
+    ("epoch_started_at", health::EPOCH_STARTED_AT),
 ];
 
 impl Agenda {
@@ -84,13 +96,11 @@ impl Agenda {
 impl Store {
     /// Takes the file over: a new epoch, which every claim carries. Call it with the lock held.
     pub async fn begin_epoch(&mut self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(
-            "UPDATE outbox_dispatcher SET epoch = epoch + 1, pid = ?1, started_at = ?2 RETURNING epoch",
-        )
-        .bind(i64::from(std::process::id()))
-        .bind(now())
-        .fetch_one(&mut self.conn)
-        .await?)
+        Ok(sqlx::query_scalar(BEGIN_EPOCH)
+            .bind(i64::from(std::process::id()))
+            .bind(now())
+            .fetch_one(&mut self.conn)
+            .await?)
     }
 
     /// Reads what comes next, without a write lock.

@@ -122,8 +122,7 @@ fn cuts(steps: &[Step]) -> Vec<(usize, Vec<Fate>)> {
 
 #[test]
 fn after_a_power_loss_nothing_accepted_is_pending_and_nothing_committed_is_gone() {
-    if !recorder::can_record() {
-        support::skipped("strace is not there, or may not trace");
+    if !support::can_trace() {
         return;
     }
     let seed = fastrand::u64(..);

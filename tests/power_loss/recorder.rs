@@ -60,11 +60,6 @@ pub enum What {
     },
 }
 
-pub fn can_record() -> bool {
-    let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
-    tried.is_ok_and(|done| done.status.success())
-}
-
 /// Everything of a session, killed with its children when dropped.
 struct Session(Child);
 

@@ -16,10 +16,11 @@ mod server;
 pub use database::{Database, Row};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
-pub use program::{Daemon, Finished, Program};
+pub use program::{Daemon, Finished, Program, can_trace};
 pub use reply::{Gate, Reply, chat_accepted};
 pub use server::{Request, Server};
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take before a test calls it missing. Generous: the machine is shared.
@@ -48,6 +49,17 @@ pub fn found<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option
 pub fn skipped(why: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+/// The library that shows a program another time; None, and a line that says so, where there is none.
+pub fn libfaketime() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut libraries = folders.map(|f| f.path().join("faketime/libfaketimeMT.so.1"));
+    let found = libraries.find(|library| library.exists());
+    if found.is_none() {
+        skipped("there is no libfaketime (Debian: faketime)");
+    }
+    found
 }
 
 /// Unix milliseconds, as the table stores times.

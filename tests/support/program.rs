@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 pub struct Program {
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// A command that starts the binary and leaves it its process.
+    under: Vec<String>,
 }
 
 /// A command that has ended.
@@ -55,11 +57,21 @@ impl Finished {
 
 impl Program {
     pub fn in_folder(folder: &Path) -> Program {
-        Program { folder: folder.to_owned(), environment: Vec::new() }
+        Program { folder: folder.to_owned(), environment: Vec::new(), under: Vec::new() }
     }
 
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Program {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Traced by strace with these options; system calls can be made to fail so.
+    pub fn traced(mut self, options: &[&str]) -> Program {
+        let trace = self.folder.join("trace");
+        let trace = trace.to_str().expect("a path in UTF-8");
+        // -D: the daemon is our child, not strace's.
+        let strace = ["strace", "-D", "-f", "-qq", "-y", "-o", trace];
+        self.under = strace.iter().chain(options).map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -91,8 +103,10 @@ impl Program {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_acquire-outbox"));
-        command.args(arguments).current_dir(&self.folder).env_clear();
+        let mut words = self.under.iter().map(String::as_str).collect::<Vec<_>>();
+        words.push(env!("CARGO_BIN_EXE_acquire-outbox"));
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(arguments).current_dir(&self.folder).env_clear();
         for kept in ["PATH", "HOME"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);
@@ -110,6 +124,16 @@ impl Program {
         let stderr = Collected::from(child.stderr.take().expect("piped"));
         Daemon { child, stdout, stderr }
     }
+}
+
+/// False, and a line that says so, where there is no strace or it may not trace.
+pub fn can_trace() -> bool {
+    let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
+    let can = tried.is_ok_and(|done| done.status.success());
+    if !can {
+        super::skipped("strace is not there, or may not trace");
+    }
+    can
 }
 
 /// A running program; killed when dropped.

@@ -1,0 +1,107 @@
+//! Rates and room: each route keeps its own and holds up no other, and a backlog that waits for
+//! its rate costs nothing.
+
+mod support;
+
+use std::fs;
+use support::{Gate, Job, Outbox, Reply, SOON, Server, can_trace, eventually};
+
+/// How many jobs of an account and channel are in this state.
+fn count(outbox: &Outbox, account: &str, channel: &str, status: &str) -> i64 {
+    outbox.database().number(&format!(
+        "SELECT count(*) FROM outbox
+         WHERE account = '{account}' AND channel = '{channel}' AND status = '{status}'"
+    ))
+}
+
+/// So many jobs of each account and channel, in this order, none behind another of its case.
+fn add(outbox: &Outbox, accounts: &[&str], jobs: &[Job], times: i64) {
+    for round in 0..times {
+        for account in accounts {
+            for job in jobs {
+                let job = job.clone().column("account", &format!("'{account}'"));
+                outbox.add(job.column("ordering_key", "''").column("source", &round.to_string()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_rate_and_a_full_channel_hold_up_no_other() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = Server::answering(move |request| {
+        let reply = Reply::accepted(request);
+        if request.words() == "full" { reply.behind(&held) } else { reply }
+    });
+    let more = format!(
+        "[accounts.other]\naccount_id = \"o\"\napi_key_file = \"key\"\nbase_url = \"{}\"
+         [channels.mail]\nrate = \"1/h\"\n[channels.chat]\nmax_in_flight = 1",
+        server.base_url()
+    );
+    let outbox = Outbox::setup(&server).more(&more).ready();
+    // What cannot go stands first, and is the most urgent.
+    let first = |job: Job| job.column("priority", "9");
+    add(&outbox, &["default"], &[first(Job::chat(1, "full"))], 40);
+    add(&outbox, &["default", "other"], &[first(Job::mail(1, "slow"))], 40);
+    add(&outbox, &["default", "other"], &[Job::sms(1, "free")], 20);
+    add(&outbox, &["other"], &[Job::chat(1, "free")], 20);
+    let _daemon = outbox.daemon();
+
+    let sent = |account, channel| count(&outbox, account, channel, "sent");
+    let stuck = || {
+        assert_eq!(count(&outbox, "default", "chat", "sending"), 1);
+        assert_eq!(
+            (sent("default", "chat"), sent("default", "mail"), sent("other", "mail")),
+            (0, 1, 1)
+        );
+    };
+    let all = |jobs| {
+        eventually(SOON, "all that may go have gone", || {
+            let free = [("default", "sms"), ("other", "sms"), ("other", "chat")];
+            free.iter().all(|(account, channel)| sent(account, channel) == jobs)
+                && sent("default", "mail") + sent("other", "mail") == 2
+        });
+    };
+    all(20);
+    stuck();
+    // While it goes on, and not only at the start.
+    add(&outbox, &["default", "other"], &[Job::sms(1, "free")], 5);
+    add(&outbox, &["other"], &[Job::chat(1, "free")], 5);
+    all(25);
+    stuck();
+    gate.open();
+    eventually(SOON, "the channel that was full goes on", || sent("default", "chat") == 40);
+    assert_eq!(server.requests_for("slow").len(), 2);
+}
+
+/// Locks of the database's shared memory tell the transactions: SQLite's byte 120 is the writer's.
+#[test]
+fn a_backlog_that_waits_for_its_rate_wakes_the_daemon_for_its_jobs_alone() {
+    if !can_trace() {
+        return;
+    }
+    let server = Server::start();
+    let outbox = Outbox::setup(&server).more("[channels.sms]\nrate = \"20/s\"").ready();
+    add(&outbox, &["default"], &[Job::sms(1, "paced")], 200);
+    let options = ["--seccomp-bpf", "-e", "trace=fcntl"];
+    let started = support::now_ms();
+    let mut daemon = outbox.program().traced(&options).start(&["run"]).ready();
+    server.wait_for(40);
+    daemon.kill9();
+    let seconds = usize::try_from(support::now_ms() - started).unwrap() / 1000 + 1;
+    let jobs = server.count();
+    assert!(outbox.count("pending") > 100, "it waited for the rate");
+
+    let trace = fs::read_to_string(outbox.folder().join("trace")).unwrap();
+    let of_log = || trace.lines().filter(|line| line.contains("outbox.db-shm"));
+    let begun = |line: &&str| line.contains("F_WRLCK") && line.contains("l_start=120,");
+    let (writes, reads) =
+        (of_log().filter(begun).count(), of_log().filter(|line| line.contains("F_RDLCK")).count());
+    // Its claim and its record; and what a start writes.
+    assert!((jobs..=2 * jobs + 12).contains(&writes), "{writes} transactions for {jobs} jobs");
+    // These two, the look at its time, and three looks after each commit of our own.
+    let most = 9 * jobs + 3 * seconds + 30;
+    assert!((jobs..=most).contains(&reads), "{reads} looks for {jobs} jobs in {seconds} s");
+    println!("{jobs} jobs in {seconds} s: {writes} transactions, {reads} looks");
+}
