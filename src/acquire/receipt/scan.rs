@@ -171,49 +171,32 @@ const BLOCK: usize = 64;
 /// which as many are closed as were opened, those in texts apart. `None`: it does not end.
 fn brackets(json: &[u8]) -> Option<usize> {
     let mut texts = Texts::default();
-    let mut depth = 0;
-    let mut length = 0;
-    let mut end = |block: &[u8; BLOCK]| {
-        let block = u8x64::new(*block);
-        let inside = texts.inside(block);
+    let mut depth = 0i32;
+    let mut end = |bytes: &[u8; BLOCK]| {
+        let block = u8x64::new(*bytes);
         // `[` and `{`, `]` and `}` are one bit apart.
         let folded = block | u8x64::splat(0x20);
-        let opened = is(folded, b'{') & !inside;
-        let closed = is(folded, b'}') & !inside;
-        close(opened, closed, &mut depth)
+        let marks = folded.simd_eq(u8x64::splat(b'{')) | folded.simd_eq(u8x64::splat(b'}'));
+        let mut marks = marks.to_bitmask() & !texts.inside(block);
+        while marks != 0 {
+            let mark = marks.trailing_zeros() as usize;
+            marks &= marks - 1;
+            depth += if matches!(bytes[mark], b'{' | b'[') { 1 } else { -1 };
+            if depth == 0 {
+                return Some(mark + 1);
+            }
+        }
+        None
     };
     let (blocks, rest) = json.as_chunks();
-    for block in blocks {
+    for (index, block) in blocks.iter().enumerate() {
         if let Some(end) = end(block) {
-            return Some(length + end as usize + 1);
+            return Some(index * BLOCK + end);
         }
-        length += BLOCK;
     }
     let mut last = [b' '; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
-    end(&last).map(|end| length + end as usize + 1)
-}
-
-/// Where the depth comes back to none; else the depth after the block.
-fn close(opened: u64, closed: u64, depth: &mut u32) -> Option<u32> {
-    if closed.count_ones() < *depth {
-        *depth = *depth + opened.count_ones() - closed.count_ones();
-        return None;
-    }
-    let mut marks = opened | closed;
-    while marks != 0 {
-        let mark = marks.trailing_zeros();
-        marks &= marks - 1;
-        if opened >> mark & 1 == 1 {
-            *depth += 1;
-        } else {
-            *depth -= 1;
-            if *depth == 0 {
-                return Some(mark);
-            }
-        }
-    }
-    None
+    end(&last).map(|end| blocks.len() * BLOCK + end)
 }
 
 /// A bit for each byte of the block that is this one, the first byte's the lowest.
