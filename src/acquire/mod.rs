@@ -18,5 +18,7 @@ mod request;
 mod sms;
 
 pub use answer::RETRY_AFTER_MAX;
+#[doc(hidden)]
+pub use client::read_ids;
 pub use client::{Connection, Endpoint, EndpointError, Probe, outcome_of};
 pub use gate::Gate;
