@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, trace};
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -217,7 +217,10 @@ impl Dispatcher {
         let work = CycleWork { record, claim: &room, due, now: now(), epoch };
         let begun = Instant::now();
         let done = self.store.cycle(&work).await?;
-        self.rest_until = Instant::now() + begun.elapsed().min(REST);
+        let took = begun.elapsed();
+        self.rest_until = Instant::now() + took.min(REST);
+        trace!(recorded = done.recorded.len(), claimed = done.claimed.len(),
+            on_the_wire = self.in_flight.len(), micros = took.as_micros(), "cycle");
         // A claim in a file that has gone is no claim: its request must not leave.
         self.file.check()?;
         let recorded_some = !self.unrecorded.is_empty();
