@@ -8,6 +8,7 @@ DROP TRIGGER outbox_redriven;
 DROP TRIGGER outbox_withdrawn;
 DROP TRIGGER outbox_resolved;
 DROP TRIGGER outbox_recorded;
+DROP TRIGGER outbox_due;
 
 -- The state machine. Leaving `sending` takes the claim along (claimed_by goes back to NULL in the
 -- same UPDATE), which a person's plain `UPDATE ... SET status` does not.
@@ -38,17 +39,30 @@ BEGIN
     END;
 END;
 
--- The procedure for every move but the claim and the record.
+-- The procedure for what follows a move. A claim needs nothing; a record, only where its lane has
+-- jobs waiting.
 CREATE VIEW outbox_move AS SELECT id, lane, status AS was, status AS becomes, failure FROM outbox WHERE 0;
 
 CREATE TRIGGER outbox_moved AFTER UPDATE OF status ON outbox
-WHEN NEW.status <> 'sending' AND OLD.status <> 'sending' AND NEW.status <> OLD.status
+WHEN NEW.status <> 'sending' AND NEW.status <> OLD.status
+     AND (OLD.status <> 'sending'
+          OR (OLD.lane IS NOT NULL
+              AND (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'parked')
+                   OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'scheduled'))))
 BEGIN
     INSERT INTO outbox_move VALUES (NEW.id, OLD.lane, OLD.status, NEW.status, NEW.failure);
 END;
 
+-- The dispatcher recorded an attempt: its lane is free, or an earlier job goes before the retry.
+CREATE TRIGGER outbox_recorded INSTEAD OF INSERT ON outbox_move
+WHEN NEW.was = 'sending'
+BEGIN
+    INSERT INTO outbox_elect (lane) VALUES (NEW.lane);
+END;
+
+-- A person moved it.
 CREATE TRIGGER outbox_redriven INSTEAD OF INSERT ON outbox_move
-WHEN NEW.becomes = 'pending'
+WHEN NEW.becomes = 'pending' AND NEW.was <> 'sending'
 BEGIN
     UPDATE outbox
     SET unspent = attempts, uncertain_attempts = 0, budget_from = NULL, next_attempt_at = NULL, message_id = NULL,
@@ -78,11 +92,10 @@ BEGIN
     WHERE id = NEW.id;
 END;
 
--- The dispatcher recorded an attempt: its lane is free, or an earlier job goes before the retry.
-CREATE TRIGGER outbox_recorded AFTER UPDATE OF status ON outbox
-WHEN OLD.status = 'sending' AND OLD.lane IS NOT NULL
-     AND (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'parked')
-          OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'scheduled'))
+-- The dispatcher found a scheduled job due: it takes its place in its lane. By due_at, which only
+-- that statement and the triggers write, not by wait, which every move does.
+CREATE TRIGGER outbox_due AFTER UPDATE OF due_at ON outbox
+WHEN OLD.wait = 'scheduled' AND NEW.wait = 'parked'
 BEGIN
-    INSERT INTO outbox_elect (lane) VALUES (OLD.lane);
+    INSERT INTO outbox_elect (lane) VALUES (NEW.lane);
 END;

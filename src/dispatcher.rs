@@ -219,8 +219,13 @@ impl Dispatcher {
         let done = self.store.cycle(&work).await?;
         let took = begun.elapsed();
         self.rest_until = Instant::now() + took.min(REST);
-        trace!(recorded = done.recorded.len(), claimed = done.claimed.len(),
-            on_the_wire = self.in_flight.len(), micros = took.as_micros(), "cycle");
+        trace!(
+            recorded = done.recorded.len(),
+            claimed = done.claimed.len(),
+            on_the_wire = self.in_flight.len(),
+            micros = took.as_micros(),
+            "cycle"
+        );
         // A claim in a file that has gone is no claim: its request must not leave.
         self.file.check()?;
         let recorded_some = !self.unrecorded.is_empty();

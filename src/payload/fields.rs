@@ -11,6 +11,18 @@ pub(super) struct Fields(BTreeMap<String, Value>);
 /// Names come from the payload too: shown short, and without control characters.
 const NAME_CHARS: usize = 40;
 
+/// The words that a field may be.
+struct OneOf<'a>(&'a [&'static str]);
+
+impl fmt::Display for OneOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, word) in self.0.iter().enumerate() {
+            write!(f, "{}`{word}`", if n == 0 { "one of " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 impl Fields {
     /// Reads an object whose names are all known and stand once; null is as good as absent.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, PayloadError> {
@@ -42,7 +54,7 @@ impl Fields {
     fn take<T>(
         &mut self,
         name: &str,
-        allowed: &str,
+        allowed: fmt::Arguments<'_>,
         read: impl FnOnce(Value) -> Option<T>,
     ) -> Result<Option<T>, PayloadError> {
         match self.0.remove(name) {
@@ -57,7 +69,7 @@ impl Fields {
     fn require<T>(
         &mut self,
         name: &str,
-        allowed: &str,
+        allowed: fmt::Arguments<'_>,
         read: impl FnOnce(Value) -> Option<T>,
     ) -> Result<T, PayloadError> {
         self.take(name, allowed, read)?
@@ -66,7 +78,7 @@ impl Fields {
 
     /// `what` it is the id of.
     pub(super) fn id(&mut self, name: &str, what: &str) -> Result<i64, PayloadError> {
-        self.require(name, &format!("a whole number ({what})"), |value| value.as_i64())
+        self.require(name, format_args!("a whole number ({what})"), |value| value.as_i64())
     }
 
     pub(super) fn optional_id(
@@ -74,11 +86,11 @@ impl Fields {
         name: &str,
         what: &str,
     ) -> Result<Option<i64>, PayloadError> {
-        self.take(name, &format!("a whole number ({what})"), |value| value.as_i64())
+        self.take(name, format_args!("a whole number ({what})"), |value| value.as_i64())
     }
 
     pub(super) fn text(&mut self, name: &str, what: &str) -> Result<String, PayloadError> {
-        self.require(name, &format!("text that is not empty ({what})"), non_empty)
+        self.require(name, format_args!("text that is not empty ({what})"), non_empty)
     }
 
     pub(super) fn optional_text(
@@ -86,7 +98,7 @@ impl Fields {
         name: &str,
         what: &str,
     ) -> Result<Option<String>, PayloadError> {
-        self.take(name, &format!("text that is not empty ({what})"), non_empty)
+        self.take(name, format_args!("text that is not empty ({what})"), non_empty)
     }
 
     /// Text that may be empty.
@@ -95,11 +107,11 @@ impl Fields {
         name: &str,
         what: &str,
     ) -> Result<Option<String>, PayloadError> {
-        self.take(name, &format!("text ({what})"), text)
+        self.take(name, format_args!("text ({what})"), text)
     }
 
     pub(super) fn truth(&mut self, name: &str) -> Result<Option<bool>, PayloadError> {
-        self.take(name, "true or false", |value| value.as_bool())
+        self.take(name, format_args!("true or false"), |value| value.as_bool())
     }
 
     pub(super) fn word(
@@ -107,11 +119,7 @@ impl Fields {
         name: &str,
         allowed: &[&'static str],
     ) -> Result<Option<&'static str>, PayloadError> {
-        let sentence = format!(
-            "one of {}",
-            allowed.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ")
-        );
-        self.take(name, &sentence, |value| {
+        self.take(name, format_args!("{}", OneOf(allowed)), |value| {
             let word = value.as_str()?;
             allowed.iter().copied().find(|known| *known == word)
         })
@@ -124,9 +132,10 @@ impl Fields {
     }
 
     pub(super) fn phone(&mut self, name: &str, whose: &str) -> Result<String, PayloadError> {
-        let allowed =
-            format!("{whose} with its country code: `+` and 1 to 15 digits, nothing between them");
-        self.require(name, &allowed, |value| {
+        let allowed = format_args!(
+            "{whose} with its country code: `+` and 1 to 15 digits, nothing between them"
+        );
+        self.require(name, allowed, |value| {
             text(value).filter(|number| {
                 number.strip_prefix('+').is_some_and(|digits| {
                     (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
@@ -136,7 +145,7 @@ impl Fields {
     }
 
     pub(super) fn address(&mut self, name: &str, whose: &str) -> Result<String, PayloadError> {
-        self.require(name, &format!("{whose}, {ADDRESS}"), |value| {
+        self.require(name, format_args!("{whose}, {ADDRESS}"), |value| {
             text(value).filter(|address| is_address(address))
         })
     }
@@ -174,7 +183,7 @@ impl Fields {
     }
 
     pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Map<String, Value>>, PayloadError> {
-        let items = self.take(name, "an array of objects", |value| match value {
+        let items = self.take(name, format_args!("an array of objects"), |value| match value {
             Value::Array(items) => Some(items),
             _ => None,
         })?;
@@ -195,13 +204,15 @@ impl Fields {
         &mut self,
         occupied: &[&[&str]],
     ) -> Result<Map<String, Value>, PayloadError> {
-        let extra =
-            self.take("extra", "an object (fields to add to the request's body)", |value| {
-                match value {
+        let extra = self
+            .take(
+                "extra",
+                format_args!("an object (fields to add to the request's body)"),
+                |value| match value {
                     Value::Object(object) => Some(object),
                     _ => None,
-                }
-            })?
+                },
+            )?
             .unwrap_or_default();
         for path in occupied {
             collides(&extra, path).map_err(|depth| {

@@ -4,7 +4,6 @@ use super::StoreError;
 use crate::job::{Channel, Job, Millis};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
-use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Room for jobs of one account and channel.
@@ -16,7 +15,7 @@ pub struct Claim {
 }
 
 /// The claim of every route with room. A row costs the connection's thread a message to ours, so
-/// all jobs come as one JSON array; payloads too large for that come as rows of their own. What is
+/// all jobs come as one JSON array, without the payloads that are too large for it. What is
 /// selected is what is updated: it is one transaction, which nobody else writes in. The epoch
 /// fences it: a dispatcher that has been superseded claims nothing.
 ///
@@ -28,7 +27,6 @@ pub(super) fn claim_sql(routes: usize, first_arg: usize) -> String {
         CASE WHEN octet_length(payload) <= 16384 THEN payload END, attempts + 1, unspent,
         uncertain_attempts, ifnull(budget_from, ?2), max_attempts) ORDER BY priority DESC, due_at, id)
 FROM outbox WHERE {chosen};
-SELECT 'payload', id, payload FROM outbox WHERE octet_length(payload) > 16384 AND {chosen};
 UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = ?4,
     next_attempt_at = NULL, updated_at = ?2, budget_from = ifnull(budget_from, ?2)
 WHERE {chosen};
@@ -63,30 +61,31 @@ fn chosen(routes: usize, first_arg: usize) -> String {
 #[derive(Deserialize)]
 struct ClaimedRow(i64, Channel, String, Option<ByteBuf>, i64, i64, i64, Millis, Option<i64>);
 
-/// The claimed jobs; `large` has the payloads that came by themselves.
-pub(super) fn jobs(
-    json: &[u8],
-    large: &mut HashMap<i64, Vec<u8>>,
-    claim: i64,
-) -> Result<Vec<Job>, StoreError> {
+pub(super) const PAYLOAD: &str = "SELECT payload FROM outbox WHERE id = ?1";
+
+/// The claimed jobs; those without a payload yet are told by their ids.
+pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), StoreError> {
     let rows: Vec<ClaimedRow> =
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let mut without = Vec::new();
     let job = |row: ClaimedRow| {
         let ClaimedRow(id, channel, account, payload, attempts, unspent, uncertain, from, max) =
             row;
-        let payload = payload.map(ByteBuf::into_vec).or_else(|| large.remove(&id));
-        Ok(Job {
+        if payload.is_none() {
+            without.push(id);
+        }
+        Job {
             id,
             channel,
             account,
-            payload: payload.ok_or(sqlx::Error::RowNotFound)?,
+            payload: payload.unwrap_or_default().into_vec(),
             attempts,
             claim,
             unspent,
             uncertain_attempts: uncertain,
             budget_from: from,
             max_attempts: max,
-        })
+        }
     };
-    rows.into_iter().map(job).collect()
+    Ok((rows.into_iter().map(job).collect(), without))
 }

@@ -4,7 +4,7 @@
 //! A statement through sqlx costs 80 us, so the whole transaction goes to the connection's
 //! thread as one string of statements; rows tell by their first column whose they are.
 
-use super::claim::{self, Claim, claim_sql};
+use super::claim::{self, Claim, PAYLOAD, claim_sql};
 use super::record::{self, Ended, RECORD};
 use super::upkeep::{AGENDA, Agenda};
 use super::{Store, StoreError};
@@ -12,7 +12,6 @@ use crate::job::{Channel, Job, Millis};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
-use std::collections::HashMap;
 
 /// How many rows one transaction moves at most by time: short, so that no producer waits long.
 const DUE_BATCH: i64 = 500;
@@ -53,7 +52,8 @@ WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NO
 UPDATE outbox SET wait = 'ready'
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?2
              ORDER BY next_attempt_at LIMIT ?3 + 0);
-UPDATE outbox SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END
+UPDATE outbox SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
+    due_at = due_at
 WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?2 ORDER BY due_at LIMIT ?3 + 0);
 ";
 
@@ -73,6 +73,7 @@ pub fn statements() -> Vec<(String, String)> {
         parts("record", RECORD),
         parts("due", DUE),
         parts("claim", &claim_sql(3, 5)),
+        parts("payload", PAYLOAD),
     ]
     .concat();
     all.extend(super::upkeep::STATEMENTS.iter().flat_map(|(name, sql)| parts(name, sql)));
@@ -81,7 +82,7 @@ pub fn statements() -> Vec<(String, String)> {
 
 impl Store {
     /// Records, moves what is due, claims: one transaction. On an error nothing of it happened
-    /// (or, when only the COMMIT's answer was lost, [`Store::claimed_ids`] tells what did).
+    /// (or, when only the COMMIT's answer was lost, [`Store::sending_before`] tells what did).
     pub async fn cycle(&mut self, work: &CycleWork<'_>) -> Result<CycleYield, StoreError> {
         let mut sql = String::from("BEGIN IMMEDIATE;\n");
         let mut args = SqliteArguments::default();
@@ -124,14 +125,12 @@ impl Store {
         work: &CycleWork<'_>,
     ) -> Result<CycleYield, StoreError> {
         let (mut lost, mut claimed) = (Vec::new(), Vec::new());
-        let mut large = HashMap::new();
         let mut agenda = Agenda::default();
         let mut rows = sqlx::query_with(AssertSqlSafe(sql), args).fetch(&mut self.conn);
         while let Some(row) = rows.try_next().await? {
             match row.try_get::<&str, _>(0)? {
                 "lost" => lost = ids(row.try_get(1)?)?,
                 "claimed" => claimed = row.try_get(1)?,
-                "payload" => drop(large.insert(row.try_get(1)?, row.try_get(2)?)),
                 _ => agenda = Agenda::from_row(&row)?,
             }
         }
@@ -144,19 +143,23 @@ impl Store {
         let claimed: Vec<u8> = claimed;
         let claimed = match claimed.is_empty() {
             true => Vec::new(),
-            false => claim::jobs(&claimed, &mut large, work.epoch)?,
+            false => self.jobs(&claimed, work.epoch).await?,
         };
         Ok(CycleYield { recorded, claimed, agenda })
     }
 
-    /// The ids that are `sending` under `epoch`: after an error of a COMMIT, what really happened.
-    pub async fn claimed_ids(&mut self, epoch: i64) -> Result<Vec<i64>, StoreError> {
-        Ok(sqlx::query_scalar(
-            "SELECT id FROM outbox WHERE claimed_by = ?1 AND claimed_by IS NOT NULL",
-        )
-        .bind(epoch)
-        .fetch_all(&mut self.conn)
-        .await?)
+    /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and
+    /// the dispatcher finds and withdraws them.
+    async fn jobs(&mut self, json: &[u8], epoch: i64) -> Result<Vec<Job>, StoreError> {
+        let (mut jobs, without) = claim::jobs(json, epoch)?;
+        for id in without {
+            let payload: Vec<u8> =
+                sqlx::query_scalar(PAYLOAD).bind(id).fetch_one(&mut self.conn).await?;
+            if let Some(job) = jobs.iter_mut().find(|job| job.id == id) {
+                job.payload = payload;
+            }
+        }
+        Ok(jobs)
     }
 }
 
