@@ -18,9 +18,13 @@ fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
     rustls::crypto::ring::default_provider().install_default().ok();
+    // One thread, and the database's own beside it: what work there is between two requests is not
+    // worth a second one's waking.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        let done = runtime.block_on(cli::run(cli));
+        // As a task: a future that is blocked on is woken by a system call each time.
+        let done = runtime.block_on(async { tokio::spawn(cli::run(cli)).await });
+        let done = done.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
         // A standby's thread may still wait for the lock; it ends with the process.
         runtime.shutdown_background();
         done

@@ -4,7 +4,6 @@ use super::StoreError;
 use crate::job::{Channel, Job, Millis};
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
-use std::fmt::Write;
 
 /// Room for jobs of one account and channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,48 +13,21 @@ pub struct Claim {
     pub limit: u32,
 }
 
-/// The claim of every route with room. A row costs the connection's thread a message to ours, so
-/// all jobs come as one JSON array, without the payloads that are too large for it. What is
-/// selected is what is updated: it is one transaction, which nobody else writes in. The epoch
-/// fences it: a dispatcher that has been superseded claims nothing.
-///
-/// `?2` is now, `?4` the epoch; from `first_arg` on each route has its account, channel and limit.
-pub(super) fn claim_sql(routes: usize, first_arg: usize) -> String {
-    let chosen = chosen(routes, first_arg);
-    format!(
-        "SELECT 'claimed', json_group_array(json_array(id, channel, account,
-        CASE WHEN octet_length(payload) <= 16384 THEN payload END, attempts + 1, unspent,
-        uncertain_attempts, ifnull(budget_from, ?2), max_attempts) ORDER BY priority DESC, due_at, id)
-FROM outbox WHERE {chosen};
-UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = ?4,
-    next_attempt_at = NULL, updated_at = ?2, budget_from = ifnull(budget_from, ?2)
-WHERE {chosen};
-"
-    )
+/// The rooms, as the JSON that the cycle's procedure reads.
+pub(super) fn json(claims: &[Claim]) -> String {
+    let rows: Vec<_> = claims.iter().map(|c| (&c.account, c.channel, c.limit)).collect();
+    serde_json::to_string(&rows).expect("rows of texts and numbers are always JSON")
 }
 
-// `LIMIT ?` alone makes SQLite prepare its statement anew for each value bound; `? + 0` does not.
-fn chosen(routes: usize, first_arg: usize) -> String {
-    let mut sql = String::from(
-        "(SELECT epoch FROM outbox_dispatcher) = ?4 AND status = 'pending' AND id IN (\n",
-    );
-    for route in 0..routes {
-        if route > 0 {
-            sql.push_str("    UNION ALL\n");
-        }
-        let arg = first_arg + route * 3;
-        let _ = writeln!(
-            sql,
-            "    SELECT id FROM (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?{} AND channel = ?{}
-        AND (expires_at IS NULL OR expires_at >= ?2) ORDER BY priority DESC, due_at, id LIMIT ?{} + 0)",
-            arg,
-            arg + 1,
-            arg + 2
-        );
-    }
-    sql.push(')');
-    sql
-}
+/// What a cycle has claimed, in the order in which it is to be sent, as one JSON array: each row
+/// costs the connection's thread a message to ours. A payload that is too large for it is read by
+/// itself. `?5` is the epoch.
+pub(super) const CLAIMED: &str = "\
+(SELECT json_group_array(json_array(o.id, o.channel, o.account,
+        CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END, o.attempts, o.unspent,
+        o.uncertain_attempts, o.budget_from, o.max_attempts) ORDER BY o.priority DESC, o.due_at, o.id)
+     FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
+     WHERE o.claimed_by = ?5)";
 
 /// One element of the claim's JSON array; its order is the SQL's. SQLite lets any bytes be text.
 #[derive(Deserialize)]

@@ -1,20 +1,17 @@
 //! The hot path: one transaction, one round trip and one fsync record what has ended and claim
 //! what there is room for.
 //!
-//! A statement through sqlx costs 80 us, so the whole transaction goes to the connection's
-//! thread as one string of statements; rows tell by their first column whose they are.
+//! A statement through sqlx costs 80 us, and wakes two threads. So the whole transaction is one
+//! INSERT into a view of this connection, whose trigger does the work (`cycle.sql`), and what came
+//! of it is one row.
 
-use super::claim::{self, Claim, PAYLOAD, claim_sql};
-use super::record::{self, Ended, RECORD};
+use super::claim::{self, CLAIMED, Claim, PAYLOAD};
+use super::record::{self, Ended};
 use super::upkeep::{AGENDA, Agenda};
 use super::{Store, StoreError};
 use crate::job::{Channel, Job, Millis};
-use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Row};
-
-/// How many rows one transaction moves at most by time: short, so that no producer waits long.
-const DUE_BATCH: i64 = 500;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
 
 /// What one cycle is to do.
 pub struct CycleWork<'a> {
@@ -38,113 +35,56 @@ pub struct CycleYield {
     pub agenda: Agenda,
 }
 
-// `LIMIT ?` alone makes SQLite prepare its statement anew for each value bound; `? + 0` does not.
+/// The procedures that a connection needs for [`Store::cycle`].
+pub(super) const PROCEDURES: &str = include_str!("cycle.sql");
 
-// What has fallen due. A scheduled job with a lane takes its place there (trigger outbox_due), which
-// may make a later row of the same UPDATE the holder of its lane: that one stays so.
-const DUE: &str = "\
-UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
-    error = CASE WHEN uncertain_attempts > 0
-        THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
-        ELSE 'expires_at passed before the message was sent' END
-WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < ?2
-             ORDER BY expires_at LIMIT ?3 + 0);
-UPDATE outbox SET wait = 'ready'
-WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?2
-             ORDER BY next_attempt_at LIMIT ?3 + 0);
-UPDATE outbox SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
-    due_at = due_at
-WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?2 ORDER BY due_at LIMIT ?3 + 0);
-";
+const CYCLE: &str =
+    "INSERT INTO temp.outbox_cycle (ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5)";
 
-/// The dispatcher's statements by name, with the claim of three routes; for the test of their plans.
+/// After the agenda's columns: what was claimed, and what was recorded in vain.
+fn yields() -> String {
+    format!(
+        "{AGENDA},\n    {CLAIMED},\n    (SELECT json_group_array(id) FROM temp.outbox_cycle_lost)"
+    )
+}
+
+/// The procedures, for the test of their plans.
+#[doc(hidden)]
+pub fn procedures() -> &'static str {
+    PROCEDURES
+}
+
+/// The dispatcher's statements by name, beside the procedures; for the test of their plans.
 #[doc(hidden)]
 pub fn statements() -> Vec<(String, String)> {
-    let parts = |name: &str, sql: &str| {
-        let part = |(n, part): (usize, &str)| (format!("{name} {n}"), part.trim().to_owned());
-        sql.split(";\n")
-            .enumerate()
-            .map(part)
-            .filter(|(_, sql)| !sql.is_empty())
-            .collect::<Vec<_>>()
-    };
-    let mut all = [
-        parts("ended_table", record::ENDED_TABLE),
-        parts("record", RECORD),
-        parts("due", DUE),
-        parts("claim", &claim_sql(3, 5)),
-        parts("payload", PAYLOAD),
-    ]
-    .concat();
-    all.extend(super::upkeep::STATEMENTS.iter().flat_map(|(name, sql)| parts(name, sql)));
-    all
+    let mut all = vec![("yields", yields()), ("payload", PAYLOAD.to_owned())];
+    all.extend(super::upkeep::STATEMENTS.iter().map(|(name, sql)| (*name, (*sql).to_owned())));
+    all.into_iter().map(|(name, sql)| (name.to_owned(), sql)).collect()
 }
 
 impl Store {
-    /// Records, moves what is due, claims: one transaction. On an error nothing of it happened
-    /// (or, when only the COMMIT's answer was lost, [`Store::sending_before`] tells what did).
+    /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
+    /// all of it without an answer: [`Store::sending_before`] tells which.
     pub async fn cycle(&mut self, work: &CycleWork<'_>) -> Result<CycleYield, StoreError> {
-        let mut sql = String::from("BEGIN IMMEDIATE;\n");
-        let mut args = SqliteArguments::default();
-        let json = if work.record.is_empty() { String::new() } else { record::json(work.record) };
-        let bind = |e: sqlx::error::BoxDynError| StoreError::Sql(sqlx::Error::Encode(e));
-        args.add(json).map_err(bind)?;
-        args.add(work.now).map_err(bind)?;
-        args.add(DUE_BATCH).map_err(bind)?;
-        args.add(work.epoch).map_err(bind)?;
-        if !work.record.is_empty() {
-            sql.push_str(RECORD);
-        }
-        if work.due {
-            sql.push_str(DUE);
-        }
-        if !work.claim.is_empty() {
-            sql.push_str(&claim_sql(work.claim.len(), 5));
-            for claim in work.claim {
-                args.add(claim.account.clone()).map_err(bind)?;
-                args.add(claim.channel.as_str()).map_err(bind)?;
-                args.add(i64::from(claim.limit)).map_err(bind)?;
-            }
-        }
-        sql.push_str(AGENDA);
-        sql.push_str(";\nCOMMIT;");
-        match self.run_cycle(sql, args, work).await {
-            Ok(done) => Ok(done),
-            Err(e) => {
-                // The statement that failed may have left its transaction open.
-                let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
-                Err(e)
-            }
-        }
-    }
-
-    async fn run_cycle(
-        &mut self,
-        sql: String,
-        args: SqliteArguments,
-        work: &CycleWork<'_>,
-    ) -> Result<CycleYield, StoreError> {
-        let (mut lost, mut claimed) = (Vec::new(), Vec::new());
-        let mut agenda = Agenda::default();
-        let mut rows = sqlx::query_with(AssertSqlSafe(sql), args).fetch(&mut self.conn);
-        while let Some(row) = rows.try_next().await? {
-            match row.try_get::<&str, _>(0)? {
-                "lost" => lost = ids(row.try_get(1)?)?,
-                "claimed" => claimed = row.try_get(1)?,
-                _ => agenda = Agenda::from_row(&row)?,
-            }
-        }
-        drop(rows);
+        // Only the INSERT writes; the row is read right after it.
+        let script = format!("{CYCLE};\n{}", yields());
+        let row = sqlx::query(AssertSqlSafe(script))
+            .bind(record::json(work.record))
+            .bind(claim::json(work.claim))
+            .bind(work.due)
+            .bind(work.now)
+            .bind(work.epoch)
+            .fetch_one(&mut self.conn)
+            .await?;
+        let agenda = Agenda::from_row(&row)?;
         if agenda.epoch != work.epoch {
             return Err(StoreError::Superseded);
         }
+        let claimed = self.jobs(row.try_get(7)?, work.epoch).await?;
+        let lost: Vec<i64> =
+            serde_json::from_str(row.try_get(8)?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        let claimed: Vec<u8> = claimed;
-        let claimed = match claimed.is_empty() {
-            true => Vec::new(),
-            false => self.jobs(&claimed, work.epoch).await?,
-        };
         Ok(CycleYield { recorded, claimed, agenda })
     }
 
@@ -182,8 +122,4 @@ pub(super) fn job_from(row: &SqliteRow, claim: i64) -> Result<Job, StoreError> {
 fn column_word(row: &SqliteRow, column: usize) -> Result<Channel, StoreError> {
     let word: &str = row.try_get(column)?;
     word.parse().map_err(|e: crate::job::UnknownWord| sqlx::Error::Decode(Box::new(e)).into())
-}
-
-fn ids(json: &str) -> Result<Vec<i64>, StoreError> {
-    serde_json::from_str(json).map_err(|e| sqlx::Error::Decode(Box::new(e)).into())
 }

@@ -20,9 +20,9 @@ mod upkeep;
 
 pub use backlog::Backlog;
 pub use claim::Claim;
-#[doc(hidden)]
-pub use cycle::statements;
 pub use cycle::{CycleWork, CycleYield};
+#[doc(hidden)]
+pub use cycle::{procedures, statements};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};

@@ -1,6 +1,6 @@
 //! Opening the database file: pragmas, migration, versions.
 
-use super::record::ENDED_TABLE;
+use super::cycle::PROCEDURES;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -114,7 +114,7 @@ impl Store {
             .disable_statement_logging();
         let open = |source| StoreError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
-        sqlx::raw_sql(ENDED_TABLE).execute(&mut conn).await.map_err(open)?;
+        sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;
         Ok(Store { conn, path: path.to_owned() })
     }
 

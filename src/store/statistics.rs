@@ -44,9 +44,11 @@ mod tests {
     use crate::store::statements;
     use sqlx::{AssertSqlSafe, Row};
 
+    /// Whether the move of the retries reads the whole table.
     async fn scans(store: &mut Store) -> bool {
-        let claim = statements().into_iter().find(|(name, _)| name == "claim 0").unwrap().1;
-        let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {claim}")));
+        let is_it = |(name, _): &(String, String)| name == "move_retries";
+        let sql = statements().into_iter().find(is_it).unwrap().1;
+        let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
         let plan = plan.fetch_all(&mut store.conn).await.unwrap();
         plan.iter().any(|row| row.get::<&str, _>("detail") == "SCAN outbox")
     }

@@ -1,0 +1,96 @@
+-- The dispatcher's procedures, in the temporary schema of its connection: a view with an INSTEAD OF
+-- trigger is SQLite's procedure. One INSERT into outbox_cycle is a whole cycle. As one statement it
+-- is a transaction of its own, and the connection's thread has one thing to tell instead of twenty.
+
+-- What ended attempts made of their jobs. What stands after http_status is NULL for a job that was
+-- sent with nothing to note.
+CREATE TEMP TABLE outbox_cycle_ended (
+    id, fence_attempts, fence_claim, status, updated_at, finished_at, message_id, receipt,
+    started_at, duration_ms, outcome, http_status,
+    attempts, unspent, uncertain_attempts, budget_from, wait, next_attempt_at, failure, error_code, error);
+-- Those of them that were this claim's no more.
+CREATE TEMP TABLE outbox_cycle_lost (id);
+CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
+
+CREATE TEMP VIEW outbox_cycle AS SELECT '' AS ended, '' AS claims, 0 AS due, 0 AS now, 0 AS epoch WHERE 0;
+CREATE TEMP VIEW outbox_cycle_record AS SELECT '' AS ended WHERE 0;
+CREATE TEMP VIEW outbox_cycle_due AS SELECT 0 AS now WHERE 0;
+CREATE TEMP VIEW outbox_cycle_claim AS SELECT '' AS account, '' AS channel, 0 AS room, 0 AS now WHERE 0;
+
+-- The epoch fences the claim: a dispatcher that has been superseded claims nothing.
+CREATE TEMP TRIGGER outbox_cycle_run INSTEAD OF INSERT ON outbox_cycle
+BEGIN
+    DELETE FROM outbox_cycle_ended;
+    DELETE FROM outbox_cycle_lost;
+    DELETE FROM outbox_cycle_claimed;
+    INSERT INTO outbox_cycle_record SELECT NEW.ended WHERE NEW.ended <> '';
+    INSERT INTO outbox_cycle_due SELECT NEW.now WHERE NEW.due;
+    INSERT INTO outbox_cycle_claim
+    SELECT value->>0, value->>1, value->>2, NEW.now FROM json_each(NEW.claims)
+    WHERE (SELECT epoch FROM outbox_dispatcher) = NEW.epoch;
+    UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = NEW.epoch,
+        next_attempt_at = NULL, updated_at = NEW.now, budget_from = ifnull(budget_from, NEW.now)
+    WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
+END;
+
+-- In JSONB an element is handed on without being written and read as text; materialized, because
+-- each mention of `value` copies it.
+CREATE TEMP TRIGGER outbox_cycle_record_ended INSTEAD OF INSERT ON outbox_cycle_record
+BEGIN
+    INSERT INTO outbox_cycle_ended
+    SELECT * FROM (
+        WITH ended AS MATERIALIZED (SELECT value AS j, value->>12 AS more FROM jsonb_each(NEW.ended))
+        SELECT j->>0, j->>1, j->>2, j->>3, j->>4, j->>5, j->>6, j->>7, j->>8, j->>9, j->>10, j->>11,
+               more->>0, more->>1, more->>2, more->>3, more->>4, more->>5, more->>6, more->>7, more->>8
+        FROM ended);
+    INSERT OR IGNORE INTO outbox_attempts
+        (job_id, attempt, started_at, duration_ms, outcome, http_status, error_code, error)
+    SELECT id, fence_attempts, started_at, duration_ms, outcome, http_status, error_code, error
+    FROM outbox_cycle_ended WHERE outcome IS NOT NULL;
+    -- `claimed_by IS`, not `=`: each by its id, whatever ANALYZE says of the index of what is claimed.
+    UPDATE outbox SET
+        status = j.status, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
+        claimed_by = NULL, attempts = ifnull(j.attempts, outbox.attempts), next_attempt_at = j.next_attempt_at,
+        unspent = ifnull(j.unspent, outbox.unspent),
+        uncertain_attempts = ifnull(j.uncertain_attempts, outbox.uncertain_attempts), budget_from = j.budget_from,
+        message_id = j.message_id, receipt = j.receipt, failure = j.failure,
+        error_code = CASE j.status WHEN 'pending' THEN ifnull(j.error_code, outbox.error_code) ELSE j.error_code END,
+        error = CASE j.status WHEN 'pending' THEN ifnull(j.error, outbox.error) ELSE j.error END,
+        finished_at = j.finished_at, updated_at = j.updated_at
+    FROM outbox_cycle_ended AS j
+    WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS j.fence_claim
+      AND outbox.attempts = j.fence_attempts;
+    INSERT INTO outbox_cycle_lost
+    SELECT j.id FROM outbox_cycle_ended AS j LEFT JOIN outbox AS o ON o.id = j.id
+    WHERE (SELECT changes() < count(*) FROM outbox_cycle_ended)
+      AND (o.status, o.updated_at, o.claimed_by) IS NOT (j.status, j.updated_at, NULL);
+END;
+
+-- What has fallen due, not more than 500 of a kind: no producer waits long. A scheduled job with a
+-- lane takes its place there (trigger outbox_due, by due_at), which may make a later row of the
+-- same UPDATE the holder of its lane: that one stays so.
+CREATE TEMP TRIGGER outbox_cycle_due_now INSTEAD OF INSERT ON outbox_cycle_due
+BEGIN
+    UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
+        error = CASE WHEN uncertain_attempts > 0
+            THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
+            ELSE 'expires_at passed before the message was sent' END
+    WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
+                 ORDER BY expires_at LIMIT 500);
+    UPDATE outbox SET wait = 'ready'
+    WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
+                 ORDER BY next_attempt_at LIMIT 500);
+    UPDATE outbox
+    SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
+        due_at = due_at
+    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now ORDER BY due_at LIMIT 500);
+END;
+
+-- Chooses what one route has room for.
+CREATE TEMP TRIGGER outbox_cycle_claim_route INSTEAD OF INSERT ON outbox_cycle_claim
+BEGIN
+    INSERT INTO outbox_cycle_claimed
+    SELECT id FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
+        AND (expires_at IS NULL OR expires_at >= NEW.now)
+    ORDER BY priority DESC, due_at, id LIMIT NEW.room;
+END;
