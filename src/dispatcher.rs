@@ -244,10 +244,10 @@ impl Dispatcher {
     }
 
     /// A transaction costs the same for one job as for ten, and holds up every writer meanwhile. So
-    /// after each the loop rests as long as it took, while most of what is out is still on the wire:
-    /// what ends meanwhile is recorded together. An idle loop never rests.
+    /// after each the loop rests as long as it took, until a third of what is out has ended: that is
+    /// recorded together, while the rest is on the wire. A loop with nothing out never rests.
     fn rests(&self) -> bool {
-        self.in_flight.len() > self.unrecorded.len() && Instant::now() < self.rest_until
+        self.in_flight.len() > 2 * self.unrecorded.len() && Instant::now() < self.rest_until
     }
 
     /// Hands a claimed job to a task of its own, whose result comes back in any case.
