@@ -9,6 +9,7 @@ DROP TRIGGER outbox_withdrawn;
 DROP TRIGGER outbox_resolved;
 DROP TRIGGER outbox_recorded;
 DROP TRIGGER outbox_due;
+DROP TRIGGER outbox_elect_holder;
 
 -- The state machine. Leaving `sending` takes the claim along (claimed_by goes back to NULL in the
 -- same UPDATE), which a person's plain `UPDATE ... SET status` does not.
@@ -98,4 +99,59 @@ CREATE TRIGGER outbox_due AFTER UPDATE OF due_at ON outbox
 WHEN OLD.wait = 'scheduled' AND NEW.wait = 'parked'
 BEGIN
     INSERT INTO outbox_elect (lane) VALUES (NEW.lane);
+END;
+
+-- The election of a lane's holder in its two cases. Only where a scheduled job of the lane has fallen
+-- due, and has not been moved yet, are there two queues to choose the first of.
+CREATE TRIGGER outbox_elect_parked INSTEAD OF INSERT ON outbox_elect
+WHEN NEW.lane IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
+                     AND w.due_at <= (SELECT now FROM outbox_clock))
+BEGIN
+    -- A holder that is not on the wire yields to an earlier one that is due.
+    UPDATE outbox SET wait = 'parked', holds = NULL
+    WHERE lane = NEW.lane AND holds = 1 AND status = 'pending'
+      AND EXISTS (
+          SELECT 1 FROM (SELECT w.due_at, w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
+                         ORDER BY w.due_at, w.id LIMIT 1) AS first
+          WHERE (first.due_at, first.id) < (outbox.due_at, outbox.id));
+    UPDATE outbox
+    SET holds = 1,
+        wait = CASE WHEN next_attempt_at > (SELECT now FROM outbox_clock) THEN 'backoff' ELSE 'ready' END
+    WHERE id = (
+        SELECT w.id FROM outbox w
+        WHERE w.lane = NEW.lane AND w.wait = 'parked'
+          AND NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
+        ORDER BY w.due_at, w.id LIMIT 1);
+END;
+
+CREATE TRIGGER outbox_elect_holder INSTEAD OF INSERT ON outbox_elect
+WHEN NEW.lane IS NOT NULL
+     AND EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
+                 AND w.due_at <= (SELECT now FROM outbox_clock))
+BEGIN
+    -- A holder that is not on the wire yields to an earlier one that is due.
+    UPDATE outbox SET wait = 'parked', holds = NULL
+    WHERE lane = NEW.lane AND holds = 1 AND status = 'pending'
+      AND EXISTS (
+          SELECT 1 FROM (
+              SELECT * FROM (SELECT w.due_at, w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
+                             ORDER BY w.due_at, w.id LIMIT 1)
+              UNION ALL
+              SELECT * FROM (SELECT w.due_at, w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
+                             AND w.due_at <= (SELECT now FROM outbox_clock) ORDER BY w.due_at, w.id LIMIT 1)
+          ) AS first WHERE (first.due_at, first.id) < (outbox.due_at, outbox.id));
+    UPDATE outbox
+    SET holds = 1,
+        wait = CASE WHEN next_attempt_at > (SELECT now FROM outbox_clock) THEN 'backoff' ELSE 'ready' END
+    WHERE id = (
+        SELECT first.id FROM (
+            SELECT * FROM (SELECT w.due_at, w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
+                           ORDER BY w.due_at, w.id LIMIT 1)
+            UNION ALL
+            SELECT * FROM (SELECT w.due_at, w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
+                           AND w.due_at <= (SELECT now FROM outbox_clock) ORDER BY w.due_at, w.id LIMIT 1)
+        ) AS first
+        WHERE NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
+        ORDER BY first.due_at, first.id LIMIT 1);
 END;

@@ -158,7 +158,7 @@ impl Dispatcher {
             if until == Until::Empty && !more && self.nothing_left().await {
                 return self.store.close().await;
             }
-            let idle_until = self.idle_until();
+            let (rests, idle_until) = (self.rests(), self.idle_until());
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -167,7 +167,7 @@ impl Dispatcher {
                 () = std::future::ready(()), if more => {}
                 () = look_pause(self.alert) => self.look().await,
                 () = wake.changed() => self.alert = Alert::Written(Instant::now()),
-                () = sleep_until(idle_until) => self.look().await,
+                () = sleep_until(idle_until) => if !rests { self.look().await },
             }
             while let Ok(result) = self.results.try_recv() {
                 self.ended(result);
@@ -235,8 +235,9 @@ impl Dispatcher {
         if due || recorded_some {
             self.routes.stir();
         }
-        self.saw(done.agenda);
         self.routes.claimed(&room, &done.claimed);
+        // After the claim, as the agenda is: a commit between the two is one that the claim missed.
+        self.saw(done.agenda);
         for job in done.claimed {
             self.send(job);
         }

@@ -16,8 +16,9 @@
 //!    `parked` (an earlier job of its ordering key goes first).
 //! 2. [`wake`] tells the loop that the file was written to; [`dispatcher`] looks until the commit
 //!    can be read.
-//! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. Only
-//!    when that is on disk, [`send`] gives it a task of its own.
+//! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. A cycle
+//!    is one statement; what it does stands in `src/store/cycle.sql`. Only when that is on disk,
+//!    [`send`] gives the job a task of its own.
 //! 4. [`payload`] reads it strictly, [`acquire`] makes the request; whatever happens is an
 //!    [`outcome::Outcome`].
 //! 5. [`transition::decide`] turns the outcome into a state, purely.
@@ -52,6 +53,13 @@
 //! * When the database cannot be written, nothing is claimed, and results wait in memory. When
 //!   its files were deleted, replaced or damaged, the dispatcher ends: [`store::Files`].
 //! * `docs/reliability.md` has what was done to it to find out.
+//!
+//! # What it costs
+//!
+//! All requests run on one thread, the database has one of its own. While most of what is out is on
+//! the wire the loop rests, so that one transaction and one fsync record many jobs. What waits
+//! stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
+//! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
 //! # As a service
 //!

@@ -222,3 +222,29 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     }
     assert_eq!(std::fs::read_to_string(outbox.database().path()).unwrap(), words);
 }
+
+#[test]
+fn large_and_small_payloads_go_out_whole_and_in_their_order() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let odd = "a \"quote\", a \\, a \u{1}, an é and a 😀";
+    let words = [odd, &"b".repeat(16_300), &"c".repeat(300_000), "d", &"e".repeat(20_000), "f"];
+    for words in words {
+        outbox.chat(1, words);
+    }
+    for (case, words) in (10..).zip(words) {
+        outbox.chat(case, words);
+    }
+    outbox.run_until_empty();
+    let requests = server.requests();
+    let of = |is: fn(i64) -> bool| {
+        let cases = requests.iter().filter(|r| is(r.json()["caseId"].as_i64().unwrap()));
+        cases.map(|request| request.words()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(|case| case == 1), words);
+    let mut apart = of(|case| case >= 10);
+    apart.sort();
+    let mut all = words;
+    all.sort_unstable();
+    assert_eq!(apart, all);
+}

@@ -17,7 +17,7 @@ use probing::Probing;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
-/// The most routes of one claim: SQLite takes 500 parts in a compound SELECT.
+/// The most routes of one cycle: each is a search of its own.
 const CLAIM_ROUTES: usize = 200;
 /// So many requests in a row without a usable answer open a route's breaker.
 const BREAKER_AFTER: u32 = 5;
@@ -115,6 +115,12 @@ impl Route {
         self.ramp.map_or(limit, |ramp| ramp.min(limit)).saturating_sub(self.in_flight)
     }
 
+    /// The most that one cycle claims: two halves take turns, one on the wire while the other is
+    /// recorded and claimed anew. All at once would wait for each other.
+    fn half(&self) -> u32 {
+        self.policy.max_in_flight.div_ceil(2)
+    }
+
     fn is_held(&self, now: Instant) -> bool {
         self.held.as_ref().is_some_and(|(until, _)| *until > now)
     }
@@ -168,7 +174,7 @@ impl Routes {
         let mut claims: Vec<Claim> = Vec::new();
         let mut probed: Vec<&str> = Vec::new();
         for route in self.routes.iter_mut().filter(|r| !r.is_held(now)) {
-            let mut limit = route.free();
+            let mut limit = route.free().min(route.half());
             if let Some(pace) = &mut route.pace {
                 limit = pace.allow(limit, now);
             }

@@ -12,6 +12,7 @@ use super::{Store, StoreError};
 use crate::job::{Channel, Job, Millis};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
+use std::sync::LazyLock;
 
 /// What one cycle is to do.
 pub struct CycleWork<'a> {
@@ -38,8 +39,11 @@ pub struct CycleYield {
 /// The procedures that a connection needs for [`Store::cycle`].
 pub(super) const PROCEDURES: &str = include_str!("cycle.sql");
 
-const CYCLE: &str =
+const RUN: &str =
     "INSERT INTO temp.outbox_cycle (ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// Only the INSERT writes; the row of what came of it is read right after it.
+static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields()));
 
 /// After the agenda's columns: what was claimed, and what was recorded in vain.
 fn yields() -> String {
@@ -66,9 +70,7 @@ impl Store {
     /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
     /// all of it without an answer: [`Store::sending_before`] tells which.
     pub async fn cycle(&mut self, work: &CycleWork<'_>) -> Result<CycleYield, StoreError> {
-        // Only the INSERT writes; the row is read right after it.
-        let script = format!("{CYCLE};\n{}", yields());
-        let row = sqlx::query(AssertSqlSafe(script))
+        let row = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
             .bind(record::json(work.record))
             .bind(claim::json(work.claim))
             .bind(work.due)
