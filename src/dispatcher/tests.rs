@@ -2,22 +2,43 @@ use super::*;
 use crate::job::Channel;
 use crate::routes::Moment;
 use crate::routes::tests::routes;
+use std::path::Path;
 
-/// Turns until there is nothing more to do; a loop without a pause has no end.
-async fn assert_rests(routes: Routes, rows: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("outbox.db");
+/// On an outbox with these rows, which it has looked at.
+async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
+    let path = folder.join("outbox.db");
     let mut store = Store::open(&path).await.unwrap();
     store.plain_sql(rows).await.unwrap();
     let epoch = store.begin_epoch().await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
     let mut dispatcher = Dispatcher::new(store, epoch, config, routes, Service::silent());
     dispatcher.look().await;
+    dispatcher
+}
+
+/// Turns until there is nothing more to do; a loop without a pause has no end.
+async fn assert_rests(routes: Routes, rows: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dispatcher = dispatcher(folder.path(), routes, rows).await;
     let mut turns = 0;
     while dispatcher.turn(&mut Wake::never()).await.unwrap() {
         turns += 1;
         assert!(turns < 20, "there is always more to do");
     }
+}
+
+/// The agenda is read after the claim's commit: what is committed between the two counts as seen.
+#[tokio::test]
+async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = routes(&[(Channel::Chat, None)]);
+    let mut dispatcher = dispatcher(folder.path(), routes, "").await;
+    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    other.plain_sql("CREATE TABLE own (x)").await.unwrap();
+    let mut wake = Wake::never();
+    assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim, in vain, and a commit seen");
+    assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim after it");
+    assert!(!dispatcher.turn(&mut wake).await.unwrap());
 }
 
 #[tokio::test]
