@@ -185,6 +185,8 @@ pub struct Job {
     pub budget_from: Millis,
     /// The row's own limit of attempts, over the configured one.
     pub max_attempts: Option<i64>,
+    /// When it fell due at first: its `send_at`, or when it was inserted.
+    pub due_at: Millis,
 }
 
 impl fmt::Debug for Job {

@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 15] = [
+const SMALL: [&str; 16] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -73,6 +73,7 @@ const SMALL: [&str; 15] = [
     "outbox_clock",
     "outbox_dispatcher",
     "outbox_holds",
+    "p",
     "pragma_data_version",
     "outbox_cycle_ended",
     "temp.outbox_cycle_lost",

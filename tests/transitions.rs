@@ -23,6 +23,7 @@ fn job() -> Job {
         uncertain_attempts: 0,
         budget_from: NOW,
         max_attempts: None,
+        due_at: 0,
     }
 }
 

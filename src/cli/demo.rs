@@ -6,8 +6,8 @@ use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{Sandbox, Settings};
-use acquire_outbox::store::Store;
-use acquire_outbox::store::query::{Delivery, Filter};
+use acquire_outbox::store::query::Delivery;
+use acquire_outbox::store::{Filter, Page, Store};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -107,7 +107,7 @@ pub async fn run(_: Args) -> Result<ExitCode> {
 
 /// A line for each job whose state has changed since the last look.
 async fn tell_news(store: &mut Store, seen: &mut BTreeMap<i64, (String, i64)>) -> Result<()> {
-    let mut jobs = store.deliveries(&Filter::default(), 100).await?;
+    let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     for job in jobs {
         let state = (job.status.clone(), job.attempts);
@@ -137,7 +137,7 @@ fn sentence(job: &Delivery) -> String {
 
 async fn report(store: &mut Store, database: &Path) -> Result<()> {
     output::line("\nThe delivery report (anyone may query the view delivery_status):\n")?;
-    let mut jobs = store.deliveries(&Filter::default(), 100).await?;
+    let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     list::print(&jobs)?;
     let database = database.display();

@@ -2,9 +2,8 @@
 
 use super::{Settings, output, whole};
 use acquire_outbox::job::{Channel, Failure, Status};
-use acquire_outbox::store::Store;
 use acquire_outbox::store::edit::{BATCH, Change};
-use acquire_outbox::store::query::Filter;
+use acquire_outbox::store::{Filter, Store};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -90,6 +89,7 @@ pub async fn retry(settings: &Settings, args: RetryArgs) -> Result<ExitCode> {
         account: args.account,
         source: args.source,
         failure: args.failure,
+        ..Filter::default()
     };
     change(settings, Change::Redrive, &args.ids, &filter).await
 }
@@ -100,7 +100,7 @@ pub async fn cancel(settings: &Settings, args: CancelArgs) -> Result<ExitCode> {
         channel: args.channel,
         account: args.account,
         source: args.source,
-        failure: None,
+        ..Filter::default()
     };
     change(settings, Change::Cancel, &args.ids, &filter).await
 }
@@ -120,6 +120,7 @@ async fn change(
     let done = match change {
         Change::Redrive => "re-driven",
         Change::Cancel => "cancelled",
+        Change::ResolveSent | Change::ResolveFailed => "resolved",
     };
     output::line(format!("{} {done}", output::jobs(changed)))?;
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -3,8 +3,8 @@
 use super::{Settings, output};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::job::{Channel, Failure, Status};
-use acquire_outbox::store::now;
-use acquire_outbox::store::query::{Delivery, Filter};
+use acquire_outbox::store::query::Delivery;
+use acquire_outbox::store::{Filter, Page, now};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -51,8 +51,9 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         account: args.account,
         source: args.source,
         failure: args.failure,
+        ..Filter::default()
     };
-    let jobs = settings.open().await?.deliveries(&filter, args.limit).await?;
+    let jobs = settings.open().await?.deliveries(&filter, &Page::newest(args.limit)).await?;
     if args.json {
         output::json(&jobs)?;
     } else {

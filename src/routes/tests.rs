@@ -34,6 +34,7 @@ fn job(channel: Channel) -> Job {
         uncertain_attempts: 0,
         budget_from: 0,
         max_attempts: None,
+        due_at: 0,
     }
 }
 

@@ -25,13 +25,24 @@ pub(super) fn json(claims: &[Claim]) -> String {
 pub(super) const CLAIMED: &str = "\
 (SELECT json_group_array(json_array(o.id, o.channel, o.account,
         CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END, o.attempts, o.unspent,
-        o.uncertain_attempts, o.budget_from, o.max_attempts) ORDER BY o.priority DESC, o.due_at, o.id)
+        o.uncertain_attempts, o.budget_from, o.max_attempts, o.due_at) ORDER BY o.priority DESC, o.due_at, o.id)
      FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
      WHERE o.claimed_by = ?5)";
 
 /// One element of the claim's JSON array; its order is the SQL's. SQLite lets any bytes be text.
 #[derive(Deserialize)]
-struct ClaimedRow(i64, Channel, String, Option<ByteBuf>, i64, i64, i64, Millis, Option<i64>);
+struct ClaimedRow(
+    i64,
+    Channel,
+    String,
+    Option<ByteBuf>,
+    i64,
+    i64,
+    i64,
+    Millis,
+    Option<i64>,
+    Millis,
+);
 
 pub(super) const PAYLOAD: &str = "SELECT payload FROM outbox WHERE id = ?1";
 
@@ -41,7 +52,7 @@ pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), Stor
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let mut without = Vec::new();
     let job = |row: ClaimedRow| {
-        let ClaimedRow(id, channel, account, payload, attempts, unspent, uncertain, from, max) =
+        let ClaimedRow(id, channel, account, payload, attempts, unspent, uncertain, from, max, due) =
             row;
         if payload.is_none() {
             without.push(id);
@@ -57,6 +68,7 @@ pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), Stor
             uncertain_attempts: uncertain,
             budget_from: from,
             max_attempts: max,
+            due_at: due,
         }
     };
     Ok((rows.into_iter().map(job).collect(), without))

@@ -9,8 +9,7 @@ use super::claim::{self, CLAIMED, Claim, PAYLOAD};
 use super::record::{self, Ended};
 use super::upkeep::{AGENDA, Agenda};
 use super::{Store, StoreError};
-use crate::job::{Channel, Job, Millis};
-use sqlx::sqlite::SqliteRow;
+use crate::job::{Job, Millis};
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
 
@@ -103,25 +102,4 @@ impl Store {
         }
         Ok(jobs)
     }
-}
-
-/// Columns 1 to 9 of a row to recover.
-pub(super) fn job_from(row: &SqliteRow, claim: i64) -> Result<Job, StoreError> {
-    Ok(Job {
-        id: row.try_get(1)?,
-        channel: column_word(row, 2)?,
-        account: row.try_get(3)?,
-        payload: row.try_get(4)?,
-        attempts: row.try_get(5)?,
-        claim,
-        unspent: row.try_get(6)?,
-        uncertain_attempts: row.try_get(7)?,
-        budget_from: row.try_get(8)?,
-        max_attempts: row.try_get(9)?,
-    })
-}
-
-fn column_word(row: &SqliteRow, column: usize) -> Result<Channel, StoreError> {
-    let word: &str = row.try_get(column)?;
-    word.parse().map_err(|e: crate::job::UnknownWord| sqlx::Error::Decode(Box::new(e)).into())
 }

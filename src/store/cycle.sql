@@ -17,7 +17,8 @@ CREATE TEMP VIEW outbox_cycle_record AS SELECT '' AS ended WHERE 0;
 CREATE TEMP VIEW outbox_cycle_due AS SELECT 0 AS now WHERE 0;
 CREATE TEMP VIEW outbox_cycle_claim AS SELECT '' AS account, '' AS channel, 0 AS room, 0 AS now WHERE 0;
 
--- The epoch fences the claim: a dispatcher that has been superseded claims nothing.
+-- The epoch fences the claim: a dispatcher that has been superseded claims nothing. Nor is anything
+-- claimed that is paused, from the pause's commit on.
 CREATE TEMP TRIGGER outbox_cycle_run INSTEAD OF INSERT ON outbox_cycle
 BEGIN
     DELETE FROM outbox_cycle_ended;
@@ -27,7 +28,9 @@ BEGIN
     INSERT INTO outbox_cycle_due SELECT NEW.now WHERE NEW.due;
     INSERT INTO outbox_cycle_claim
     SELECT value->>0, value->>1, value->>2, NEW.now FROM json_each(NEW.claims)
-    WHERE (SELECT epoch FROM outbox_dispatcher) = NEW.epoch;
+    WHERE (SELECT epoch FROM outbox_dispatcher) = NEW.epoch
+      AND NOT EXISTS (SELECT 1 FROM outbox_pauses AS p
+                      WHERE (p.account = '' OR p.account = value->>0) AND (p.channel = '' OR p.channel = value->>1));
     UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = NEW.epoch,
         next_attempt_at = NULL, updated_at = NEW.now, budget_from = ifnull(budget_from, NEW.now)
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);

@@ -1,8 +1,7 @@
 //! What the commands write: a new job, a re-drive, a cancellation. The database's triggers say
 //! which changes are allowed; their sentences go to whoever asked.
 
-use super::query::Filter;
-use super::{Store, StoreError};
+use super::{Filter, Store, StoreError};
 use crate::job::{Channel, Millis, Status};
 use sqlx::{Connection, QueryBuilder};
 use std::fmt;
@@ -65,6 +64,10 @@ pub enum Change {
     /// Back to `pending`, with a fresh budget.
     Redrive,
     Cancel,
+    /// An uncertain one has arrived, as a person found out.
+    ResolveSent,
+    /// An uncertain one has not arrived, and shall not be sent again.
+    ResolveFailed,
 }
 
 impl Change {
@@ -72,6 +75,8 @@ impl Change {
         match self {
             Change::Redrive => Status::Pending,
             Change::Cancel => Status::Cancelled,
+            Change::ResolveSent => Status::Sent,
+            Change::ResolveFailed => Status::Failed,
         }
     }
 
@@ -80,6 +85,7 @@ impl Change {
         match self {
             Change::Redrive => &[Status::Failed, Status::Cancelled, Status::Uncertain],
             Change::Cancel => &[Status::Pending],
+            Change::ResolveSent | Change::ResolveFailed => &[Status::Uncertain],
         }
     }
 }
@@ -162,10 +168,10 @@ impl Store {
     /// Up to [`BATCH`] ids above `after` that pass `filter`, ascending: each job comes once, even
     /// one that falls back into the filter's states meanwhile.
     pub async fn ids_after(&mut self, filter: &Filter, after: i64) -> Result<Vec<i64>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT id FROM outbox WHERE id > ");
+        let mut query = QueryBuilder::new("SELECT o.id FROM outbox AS o WHERE o.id > ");
         query.push_bind(after);
         filter.push_onto(&mut query);
-        query.push(" ORDER BY id LIMIT ").push_bind(BATCH as i64);
+        query.push(" ORDER BY o.id LIMIT ").push_bind(BATCH as i64);
         Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?)
     }
 
@@ -177,9 +183,9 @@ impl Store {
         ids: &[i64],
     ) -> Result<u64, StoreError> {
         let ids = serde_json::to_string(ids).expect("numbers are always JSON");
-        let mut query = QueryBuilder::new("UPDATE outbox SET status = ");
+        let mut query = QueryBuilder::new("UPDATE outbox AS o SET status = ");
         query.push_bind(change.to().as_str());
-        query.push(" WHERE id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
+        query.push(" WHERE o.id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
         filter.push_onto(&mut query);
         Ok(query.build().execute(&mut self.conn).await?.rows_affected())
     }
@@ -202,7 +208,6 @@ impl StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::query::Filter;
 
     fn chat(case: i64) -> NewJob {
         NewJob {

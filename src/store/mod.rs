@@ -9,9 +9,11 @@ mod claim;
 mod clock;
 mod cycle;
 pub mod edit;
+mod filter;
 mod health;
 mod holds;
 mod open;
+mod pauses;
 mod plain;
 pub mod query;
 mod record;
@@ -23,9 +25,11 @@ pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
 pub use cycle::{procedures, statements};
+pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
+pub use pauses::Pause;
 pub use record::Ended;
 pub use upkeep::Agenda;
 

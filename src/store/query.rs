@@ -1,9 +1,10 @@
 //! What the commands read: jobs by filter, one job's story, counts.
 
-use super::{Hold, Store, StoreError};
-use crate::job::{Channel, Failure, Millis, Status};
+use super::pauses::PAUSES;
+use super::{Filter, Hold, Page, Pause, Store, StoreError};
+use crate::job::Millis;
 use serde::Serialize;
-use sqlx::{Connection, FromRow, QueryBuilder, Row, Sqlite};
+use sqlx::{Connection, FromRow, QueryBuilder, Row};
 
 /// A row of `delivery_status`: what anyone may see of a job; no payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -24,41 +25,6 @@ pub struct Delivery {
     pub send_at: Option<String>,
     pub next_attempt_at: Option<String>,
     pub finished_at: Option<String>,
-}
-
-/// Which jobs; what is left empty excludes none.
-#[derive(Debug, Default, Clone)]
-pub struct Filter {
-    pub statuses: Vec<Status>,
-    pub channel: Option<Channel>,
-    pub account: Option<String>,
-    pub source: Option<String>,
-    pub failure: Option<Failure>,
-}
-
-impl Filter {
-    /// Appends the conditions; the query has its `WHERE` already.
-    pub(super) fn push_onto(&self, query: &mut QueryBuilder<Sqlite>) {
-        if !self.statuses.is_empty() {
-            query.push(" AND status IN (");
-            let mut list = query.separated(", ");
-            for status in &self.statuses {
-                list.push_bind(status.as_str());
-            }
-            query.push(")");
-        }
-        let columns = [
-            (" AND channel = ", self.channel.map(|c| c.as_str().to_owned())),
-            (" AND account = ", self.account.clone()),
-            (" AND source = ", self.source.clone()),
-            (" AND failure = ", self.failure.map(|f| f.as_str().to_owned())),
-        ];
-        for (condition, value) in columns {
-            if let Some(value) = value {
-                query.push(condition).push_bind(value);
-            }
-        }
-    }
 }
 
 /// A row of `outbox_attempts`.
@@ -113,6 +79,8 @@ pub struct Story {
     pub ahead: Option<Ahead>,
     /// Those of its account and channel.
     pub holds: Vec<Hold>,
+    /// Those that concern it.
+    pub pauses: Vec<Pause>,
 }
 
 /// How many jobs of a channel are in a state.
@@ -132,6 +100,7 @@ pub struct Overview {
     /// The process that took the file over last; it may have ended.
     pub dispatcher_pid: Option<i64>,
     pub holds: Vec<Hold>,
+    pub pauses: Vec<Pause>,
 }
 
 const DETAIL: &str = "\
@@ -175,16 +144,31 @@ SELECT min(due) FROM (
     UNION ALL SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?1)";
 
 impl Store {
-    /// The newest jobs that pass, newest first.
+    /// The jobs of a page of those that pass.
     pub async fn deliveries(
         &mut self,
         filter: &Filter,
-        limit: u32,
+        page: &Page,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT * FROM delivery_status WHERE 1");
+        let mut query = QueryBuilder::new("SELECT d.* FROM (SELECT o.id FROM outbox AS o WHERE 1");
         filter.push_onto(&mut query);
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit));
+        page.push_order(&mut query);
+        query.push(" LIMIT ").push_bind(i64::from(page.limit));
+        query.push(" OFFSET ").push_bind(i64::try_from(page.offset).unwrap_or(i64::MAX));
+        query.push(
+            ") AS page CROSS JOIN delivery_status AS d ON d.id = page.id
+               CROSS JOIN outbox AS o ON o.id = page.id",
+        );
+        page.push_order(&mut query);
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+    }
+
+    /// How many jobs pass.
+    pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
+        let mut query = QueryBuilder::new("SELECT count(*) FROM outbox AS o WHERE 1");
+        filter.push_onto(&mut query);
+        let count: i64 = query.build_query_scalar().fetch_one(&mut self.conn).await?;
+        Ok(count.unsigned_abs())
     }
 
     /// One job's row of `delivery_status`; `None` for an id that is not there.
@@ -213,13 +197,15 @@ impl Store {
         let history = sqlx::query_as(HISTORY).bind(id).fetch_all(&mut *tx).await?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
         let ahead = ahead.as_ref().map(ahead_from).transpose()?;
+        let mut pauses: Vec<Pause> = sqlx::query_as(PAUSES).fetch_all(&mut *tx).await?;
         tx.commit().await?;
+        pauses.retain(|pause| pause.concerns(&job.delivery.account, &job.delivery.channel));
         let of_its_route = |hold: &Hold| {
             hold.account == job.delivery.account
                 && (hold.channel.is_empty() || hold.channel == job.delivery.channel)
         };
         let holds = holds.into_iter().filter(of_its_route).collect();
-        Ok(Some(Story { job, history, ahead, holds }))
+        Ok(Some(Story { job, history, ahead, holds, pauses }))
     }
 
     /// Counts, the oldest job that is due, and what holds jobs back.
@@ -230,8 +216,9 @@ impl Store {
         let oldest_due = sqlx::query_scalar(OLDEST_DUE).bind(now).fetch_one(&mut *tx).await?;
         let dispatcher_pid =
             sqlx::query_scalar("SELECT pid FROM outbox_dispatcher").fetch_one(&mut *tx).await?;
+        let pauses = sqlx::query_as(PAUSES).fetch_all(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Overview { counts, oldest_due, dispatcher_pid, holds })
+        Ok(Overview { counts, oldest_due, dispatcher_pid, holds, pauses })
     }
 
     /// The version of the schema that the file has.

@@ -1,9 +1,8 @@
 //! What the dispatcher does beside its cycles: take the file over, recover, look, prune.
 
-use super::cycle::job_from;
 use super::record::Ended;
 use super::{Store, StoreError, backlog, clock, health, holds, now};
-use crate::job::{Job, Millis, Status};
+use crate::job::{Channel, Job, Millis, Status};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -36,7 +35,7 @@ SELECT 'agenda',
 
 const SENDING_BEFORE: &str = "\
 SELECT '', id, channel, account, '' AS payload, attempts, unspent, uncertain_attempts,
-    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at
+    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at, due_at
 FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
 
 const FAIL_UNKNOWN_ACCOUNT: &str = "\
@@ -161,4 +160,26 @@ impl Store {
             .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// A row of [`SENDING_BEFORE`].
+fn job_from(row: &SqliteRow, claim: i64) -> Result<Job, StoreError> {
+    Ok(Job {
+        id: row.try_get(1)?,
+        channel: column_word(row, 2)?,
+        account: row.try_get(3)?,
+        payload: row.try_get(4)?,
+        attempts: row.try_get(5)?,
+        claim,
+        unspent: row.try_get(6)?,
+        uncertain_attempts: row.try_get(7)?,
+        budget_from: row.try_get(8)?,
+        max_attempts: row.try_get(9)?,
+        due_at: row.try_get(12)?,
+    })
+}
+
+fn column_word(row: &SqliteRow, column: usize) -> Result<Channel, StoreError> {
+    let word: &str = row.try_get(column)?;
+    word.parse().map_err(|e: crate::job::UnknownWord| sqlx::Error::Decode(Box::new(e)).into())
 }

@@ -153,7 +153,7 @@ mod tests {
             retry: Some(NOW + 12_000),
             updated: Some(NOW - 5_000),
         };
-        Story { job, history: vec![], ahead: None, holds: vec![] }
+        Story { job, history: vec![], ahead: None, holds: vec![], pauses: vec![] }
     }
 
     fn running(story: &Story) -> String {
