@@ -71,9 +71,11 @@ pub async fn run(
         }
     };
     let mut wake = Wake::watch(store.path());
-    info!(database = %config.database.display(), recovered, accounts = routes.accounts().join(","), "ready");
-    service.ready();
-    let dispatcher = Dispatcher::new(store, epoch, config, routes, service);
+    let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
+    // Before anybody hears of it: what is done to the file from then on is found out.
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service)?;
+    info!(database, recovered, accounts, "ready");
+    dispatcher.ready();
     let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
     drop(lock);
     Ok(ended?)

@@ -102,10 +102,19 @@ struct Trouble {
 
 impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    pub fn new(store: Store, epoch: i64, config: Config, routes: Routes, service: Service) -> Self {
+    ///
+    /// # Errors
+    /// [`StoreError::Deleted`] when a file of the database has gone since.
+    pub fn new(
+        store: Store,
+        epoch: i64,
+        config: Config,
+        routes: Routes,
+        service: Service,
+    ) -> Result<Self, StoreError> {
         let (report, results) = mpsc::unbounded_channel();
-        let file = FileWatch::of(&store);
-        Dispatcher {
+        let file = FileWatch::of(&store)?;
+        Ok(Dispatcher {
             store,
             epoch,
             config,
@@ -126,7 +135,7 @@ impl Dispatcher {
             rest_until: Instant::now(),
             service,
             sent: 0,
-        }
+        })
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until

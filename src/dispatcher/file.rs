@@ -22,9 +22,9 @@ pub(super) struct FileWatch {
 
 impl FileWatch {
     /// Of a store that has been written to: only then are all of the files there.
-    pub(super) fn of(store: &Store) -> FileWatch {
-        let files = Files::of(store.path());
-        FileWatch { files, started_at: 0, next_log: Instant::now() + LOG_EVERY.0 }
+    pub(super) fn of(store: &Store) -> Result<FileWatch, StoreError> {
+        let files = Files::of(store.path())?;
+        Ok(FileWatch { files, started_at: 0, next_log: Instant::now() + LOG_EVERY.0 })
     }
 
     pub(super) fn check(&self) -> Result<(), StoreError> {

@@ -9,6 +9,11 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 impl Dispatcher {
+    /// Tells the service manager that it dispatches from now on.
+    pub fn ready(&mut self) {
+        self.service.ready();
+    }
+
     /// The line that the service manager shows; it counts only when there is one that listens.
     pub(super) async fn say_status(&mut self) {
         if !self.service.wants_status() {

@@ -11,7 +11,8 @@ async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
     store.plain_sql(rows).await.unwrap();
     let epoch = store.begin_epoch().await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, Service::silent());
+    let silent = Service::silent();
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, silent).unwrap();
     dispatcher.look().await;
     dispatcher
 }

@@ -20,12 +20,19 @@ pub struct Files(Vec<(PathBuf, Inode)>);
 type Inode = (u64, u64);
 
 impl Files {
-    /// Those that are there now, with `database` open.
-    pub fn of(database: &Path) -> Files {
+    /// Those that are there now, with `database` open and written to.
+    ///
+    /// # Errors
+    /// [`StoreError::Deleted`] for one that has gone already.
+    pub fn of(database: &Path) -> Result<Files, StoreError> {
         let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let beside = ["-wal", "-shm"].map(|ending| beside(&real, ending));
         let paths = std::iter::once(database.to_owned()).chain(beside);
-        Files(paths.filter_map(|path| inode(&path).ok().map(|inode| (path, inode))).collect())
+        let known = |path: PathBuf| match inode(&path) {
+            Ok(inode) => Ok((path, inode)),
+            Err(_) => Err(StoreError::Deleted(path)),
+        };
+        Ok(Files(paths.map(known).collect::<Result<_, _>>()?))
     }
 
     /// # Errors
