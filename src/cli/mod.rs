@@ -45,7 +45,7 @@ First steps:
   acquire-outbox send chat --case-id 2069 --message Hello --wait
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
-Log level: ACQUIRE_OUTBOX_LOG=debug";
+Log: ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
 
 /// Where the settings come from: a file, then the environment, then these.
 #[derive(clap::Args)]
