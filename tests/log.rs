@@ -39,11 +39,12 @@ fn in_a_pipe_each_line_is_a_json_object_with_a_time_and_a_level() {
 #[test]
 fn at_debug_each_attempt_is_a_line_with_its_job_and_number() {
     let (id, log) = log_of_a_retry("debug");
-    let of_the_job: Vec<_> =
-        objects(&log).into_iter().filter(|line| line["job"] == id).collect();
+    let of_the_job: Vec<_> = objects(&log).into_iter().filter(|line| line["job"] == id).collect();
     let told: Vec<_> = of_the_job.iter().map(|line| (&line["attempt"], &line["status"])).collect();
     assert_eq!(told, [(&1.into(), &"pending".into()), (&2.into(), &"sent".into())], "{log}");
-    assert!(of_the_job.iter().all(|line| line["channel"] == "chat" && line["account"] == "default"));
+    assert!(
+        of_the_job.iter().all(|line| line["channel"] == "chat" && line["account"] == "default")
+    );
 }
 
 #[test]

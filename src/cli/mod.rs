@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod edit;
+mod generate;
 mod init;
 mod list;
 mod output;
@@ -87,6 +88,10 @@ Examples:
     Sandbox(sandbox::Args),
     /// All of it in one go, in a temporary folder
     Demo(demo::Args),
+    /// The completion script of a shell
+    Completions(generate::CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(generate::ManArgs),
 }
 
 /// Runs the command; its results go to stdout.
@@ -109,6 +114,14 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => {
             settings.unused_by("demo")?;
             demo::run(args).await
+        }
+        Command::Completions(args) => {
+            settings.unused_by("completions")?;
+            generate::completions(&args)
+        }
+        Command::Man(args) => {
+            settings.unused_by("man")?;
+            generate::man(&args)
         }
     }
 }
