@@ -109,22 +109,24 @@ struct Entry {
 }
 
 impl Entry {
-    fn add(&mut self, field: &Field, value: String) {
+    /// `shown`: how the value stands in the message, as it does on a terminal.
+    fn add(&mut self, field: &Field, value: String, shown: &str) {
         if field.name() == "message" {
             self.words = value;
             return;
         }
-        let _ = write!(self.rest, " {}={value}", field.name());
+        let _ = write!(self.rest, " {}={shown}", field.name());
         self.fields.push((format!("OUTBOX_{}", field.name().to_uppercase()), value));
     }
 }
 
 impl Visit for Entry {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}"));
+        let value = format!("{value:?}");
+        self.add(field, value.clone(), &value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.to_owned());
+        self.add(field, value.to_owned(), &format!("{value:?}"));
     }
 }
