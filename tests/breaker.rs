@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Gate, Outbox, Reply, SOON, Server, eventually, found};
+use support::{Outbox, Reply, SOON, Server, eventually, found};
 
 /// Chat answers 503 as long as `down`; mail works. Probes are far apart but for the first ones.
 fn outage() -> (Server, Outbox, Arc<AtomicBool>) {
