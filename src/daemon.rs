@@ -9,6 +9,7 @@ use crate::reload::{self, Reload};
 use crate::service::Service;
 use crate::store::{Store, StoreError, now};
 use crate::wake::Wake;
+use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -33,13 +34,30 @@ pub enum DaemonError {
     Endpoint(#[from] EndpointError),
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
 /// A second one on the same file waits as a standby and takes over when the first ends. `reload`
-/// changes everything but the database while it runs.
+/// changes everything but the database and the dashboard's address while it runs.
 pub async fn run(
+    config: Config,
+    until: Until,
+    reload: Reload,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
+    let web = web::start(&config).await?;
+    let done = dispatch(config, until, reload, shutdown).await;
+    // Last: it shows the drain, too.
+    if let Some(web) = web {
+        web.end().await;
+    }
+    done
+}
+
+async fn dispatch(
     config: Config,
     until: Until,
     mut reload: Reload,

@@ -88,6 +88,7 @@ pub mod wake;
 pub mod lock;
 pub mod service;
 pub mod reload;
+pub mod web;
 pub mod dispatcher;
 pub mod daemon;
 pub mod sandbox;

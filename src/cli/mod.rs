@@ -144,7 +144,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl Settings {
     fn flags(&self) -> Flags {
-        Flags { config: self.config.clone(), database: self.database.clone() }
+        Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() }
     }
 
     /// These flags stand at every command; where they would be passed over, that is told.

@@ -1,7 +1,7 @@
 //! `run`: the daemon.
 
 use super::{Settings, problem};
-use acquire_outbox::config;
+use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::reload::Reload;
@@ -17,6 +17,7 @@ Examples:
   acquire-outbox run                     as a service, until SIGTERM or Ctrl-C
   acquire-outbox run --until-empty       from a timer: deliver what is there, then exit
   acquire-outbox run --sandbox           try it out: nothing reaches Acquire
+  acquire-outbox run --listen 127.0.0.1:9464    with the dashboard, for a browser
 
 The first SIGTERM or Ctrl-C stops claiming, finishes what is on the wire (shutdown_timeout, 30s)
 and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
@@ -29,15 +30,18 @@ pub struct Args {
     /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured
     #[arg(long)]
     sandbox: bool,
+    /// Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<ListenAddress>,
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
     let stop = daemon::stop_signal()?;
-    let flags = settings.flags();
+    let flags = Flags { listen: args.listen, ..settings.flags() };
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
-        let config = settings.load()?;
+        let config = config::load(&flags, &env)?;
         problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
         daemon::run(config, until, reload, stop).await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::account::RawAccount;
 use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
+use super::web::RawWeb;
 use super::{ChannelPolicy, OnUncertain, Rate, Retention};
 use crate::job::Channel;
 use crate::retry::RetryPolicy;
@@ -29,6 +30,7 @@ pub(super) struct RawConfig {
     pub channels: BTreeMap<Channel, RawChannel>,
     pub retry: RawRetry,
     pub retention: RawRetention,
+    pub web: RawWeb,
 }
 
 impl RawConfig {
@@ -44,6 +46,7 @@ impl RawConfig {
             "channels",
             "retry",
             "retention",
+            "web",
         ])?;
 
         let folder = file.parent().unwrap_or(Path::new(""));
@@ -72,6 +75,9 @@ impl RawConfig {
         }
         if let Some(retention) = root.section("retention")? {
             raw.retention = RawRetention::read(&retention)?;
+        }
+        if let Some(web) = root.section("web")? {
+            raw.web = RawWeb::read(&web, folder)?;
         }
         Ok(raw)
     }

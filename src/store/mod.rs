@@ -5,6 +5,7 @@
 //! read and edit through [`query`] and [`edit`].
 
 mod backlog;
+mod bounded;
 mod claim;
 mod clock;
 mod cycle;
@@ -21,6 +22,7 @@ mod statistics;
 mod upkeep;
 
 pub use backlog::Backlog;
+pub use bounded::TimeLimit;
 pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
