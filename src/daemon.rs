@@ -4,6 +4,7 @@ use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Until, decide};
 use crate::lock::{DispatcherLock, LockError};
+use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
 use crate::service::Service;
@@ -11,6 +12,7 @@ use crate::store::{Store, StoreError, now};
 use crate::wake::Wake;
 use std::future::Future;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -38,9 +40,10 @@ pub enum DaemonError {
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
 /// A second one on the same file waits as a standby and takes over when the first ends. `reload`
-/// changes everything but the database while it runs.
+/// changes everything but the database while it runs. `metrics` hears how it goes.
 pub async fn run(
     config: Config,
+    metrics: Arc<Metrics>,
     until: Until,
     mut reload: Reload,
     shutdown: impl Future<Output = ()>,
@@ -53,6 +56,7 @@ pub async fn run(
         None => {
             info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
             service.standing_by(&config.database);
+            metrics.enter(State::Standby);
             tokio::select! {
                 lock = DispatcherLock::take(&config.database) => lock?,
                 () = &mut shutdown => {
@@ -63,6 +67,7 @@ pub async fn run(
         }
     };
     service.recovering();
+    metrics.enter(State::Starting);
     let (store, epoch, recovered) = tokio::select! {
         started = start(&config) => started?,
         () = &mut shutdown => {
@@ -73,7 +78,7 @@ pub async fn run(
     let mut wake = Wake::watch(store.path());
     let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
     // Before anybody hears of it: what is done to the file from then on is found out.
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service)?;
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service, metrics)?;
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
     let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;

@@ -80,6 +80,7 @@ pub mod config;
 pub mod transition;
 pub mod acquire;
 pub mod store;
+pub mod metrics;
 pub mod routes;
 pub mod send;
 pub mod wake;
