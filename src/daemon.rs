@@ -69,7 +69,7 @@ pub async fn run(
     service.recovering();
     metrics.enter(State::Starting);
     let (store, epoch, recovered) = tokio::select! {
-        started = start(&config) => started?,
+        started = start(&config, &metrics) => started?,
         () = &mut shutdown => {
             service.stopping(STOP_AT_ONCE);
             return Ok(());
@@ -88,14 +88,14 @@ pub async fn run(
 
 /// Opens and migrates, takes the file over and recovers; a producer that holds the lock just now
 /// is waited for.
-async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
+async fn start(config: &Config, metrics: &Metrics) -> Result<(Store, i64, usize), StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
         let started = async {
             let mut store = Store::open(&config.database).await?;
             let epoch = store.begin_epoch().await?;
-            let recovered = recover(&mut store, config, epoch).await?;
+            let recovered = recover(&mut store, config, epoch, metrics).await?;
             Ok((store, epoch, recovered))
         };
         match started.await {
@@ -110,7 +110,12 @@ async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
 
 /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
 /// read. From the disk alone, by the channel's policy.
-async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize, StoreError> {
+async fn recover(
+    store: &mut Store,
+    config: &Config,
+    epoch: i64,
+    metrics: &Metrics,
+) -> Result<usize, StoreError> {
     let mut recovered = 0;
     loop {
         let left = store.sending_before(epoch, RECOVERY_BATCH).await?;
@@ -132,6 +137,10 @@ async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize
             })
             .collect();
         recovered += store.record(&ended, epoch).await?.len();
+        for (job, _) in &left {
+            metrics.route(&job.account, job.channel).interrupted();
+        }
+        metrics.recorded(&ended);
     }
 }
 

@@ -14,7 +14,7 @@ mod upkeep;
 
 use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Job, Status};
+use crate::job::{Failure, Job, Status};
 use crate::metrics::{Metrics, RouteMeter, State};
 use crate::outcome::Attempt;
 use crate::reload::Reload;
@@ -247,6 +247,7 @@ impl Dispatcher {
         );
         // A claim in a file that has gone is no claim: its request must not leave.
         self.file.check()?;
+        self.failed(&done.expired, Failure::Expired);
         let recorded_some = !self.unrecorded.is_empty();
         self.forget_recorded(&done.recorded);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes

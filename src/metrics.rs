@@ -139,6 +139,11 @@ impl RouteMeter {
         self.in_flight.inc();
     }
 
+    /// A request of a process that has ended since, whose outcome is unknown.
+    pub fn interrupted(&self) {
+        self.attempts[AttemptKind::Uncertain as usize].inc();
+    }
+
     /// Its task has ended; `kind`: `None` where no request was made.
     pub fn ended(&self, attempt: &Attempt, kind: Option<AttemptKind>) {
         self.in_flight.dec();
@@ -172,7 +177,7 @@ impl Metrics {
         );
         registry.register(
             "finished",
-            "Jobs that an attempt or their expiry has ended, by the state they ended in",
+            "Jobs that the dispatcher has ended, by the state they ended in",
             finished.clone(),
         );
         registry.register("in_flight", "Requests that are out now", in_flight.clone());
@@ -242,8 +247,9 @@ impl Metrics {
                     hour.at(t.updated_at).sent(late);
                 }
                 Status::Failed => {
-                    channel.failed(t.failure, 1);
-                    hour.at(t.updated_at).failed(1);
+                    let failure = t.failure.unwrap_or(Failure::Rejected);
+                    channel.failed[failure as usize].inc();
+                    hour.at(t.updated_at).failed();
                 }
                 Status::Uncertain => drop(channel.uncertain.inc()),
                 Status::Pending if t.history.is_some() => hour.at(t.updated_at).retried(),
@@ -252,10 +258,10 @@ impl Metrics {
         }
     }
 
-    /// Jobs that failed without an attempt: expired, or without a way out.
-    pub fn failed(&self, channel: Channel, failure: Failure, count: u32, now: Millis) {
-        self.channels[channel as usize].failed(Some(failure), count);
-        self.hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed(count);
+    /// A job failed without an attempt: it has expired, or its account is not configured.
+    pub fn failed(&self, channel: Channel, failure: Failure, now: Millis) {
+        self.channels[channel as usize].failed[failure as usize].inc();
+        self.hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed();
     }
 
     /// A cycle's transaction took so long.
@@ -320,12 +326,6 @@ impl ChannelMeter {
             failed: Failure::ALL.map(|failure| counter(Status::Failed, failure.as_str())),
             request: request.get_or_create_owned(&ChannelLabel { channel }),
             due_to_sent: due_to_sent.get_or_create_owned(&ChannelLabel { channel }),
-        }
-    }
-
-    fn failed(&self, failure: Option<Failure>, count: u32) {
-        if let Some(failure) = failure {
-            self.failed[failure as usize].inc_by(u64::from(count));
         }
     }
 }

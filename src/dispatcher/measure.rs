@@ -1,8 +1,9 @@
 //! What the loop tells the metrics.
 
 use super::Dispatcher;
-use crate::job::Channel;
+use crate::job::{Channel, Failure};
 use crate::metrics::RouteMeter;
+use crate::store::now;
 use tokio::time::Instant;
 
 impl Dispatcher {
@@ -24,6 +25,13 @@ impl Dispatcher {
             self.meters.len() - 1
         });
         &self.meters[at]
+    }
+
+    /// One job of each channel failed without a request.
+    pub(super) fn failed(&self, channels: &[Channel], failure: Failure) {
+        for channel in channels {
+            self.metrics.failed(*channel, failure, now());
+        }
     }
 
     /// A turn has been made: the watchdog and the health checks hear of it.

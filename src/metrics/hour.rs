@@ -48,8 +48,8 @@ impl Minute {
         self.latency[at] = self.latency[at].saturating_add(1);
     }
 
-    pub(super) fn failed(&mut self, count: u32) {
-        self.failed = self.failed.saturating_add(count);
+    pub(super) fn failed(&mut self) {
+        self.failed = self.failed.saturating_add(1);
     }
 
     pub(super) fn retried(&mut self) {
@@ -105,11 +105,11 @@ mod tests {
     #[test]
     fn an_hour_is_sixty_minutes_that_end_with_the_present_one() {
         let mut hour = Hour::default();
-        hour.at(T + 59_999).failed(2);
+        hour.at(T + 59_999).failed();
         hour.at(T + 60_000).retried();
         let seen = hour.until(T + 61_000);
         assert_eq!(seen.len(), 60);
-        assert_eq!((seen[58].begins_at, seen[58].failed, seen[58].retried), (T, 2, 0));
+        assert_eq!((seen[58].begins_at, seen[58].failed, seen[58].retried), (T, 1, 0));
         assert_eq!((seen[59].begins_at, seen[59].failed, seen[59].retried), (T + 60_000, 0, 1));
         assert_eq!(seen[0].begins_at, T + 60_000 - 59 * MINUTE_MS);
         assert!(seen[..58].iter().all(|minute| minute.failed + minute.retried == 0));
@@ -118,20 +118,20 @@ mod tests {
     #[test]
     fn what_is_older_than_an_hour_is_forgotten() {
         let mut hour = Hour::default();
-        hour.at(T).failed(1);
+        hour.at(T).failed();
         assert_eq!(hour.until(T + 59 * MINUTE_MS)[0].failed, 1);
         assert!(hour.until(T + 60 * MINUTE_MS).iter().all(|minute| minute.failed == 0));
-        hour.at(T + 60 * MINUTE_MS).failed(3);
-        assert_eq!(hour.until(T + 60 * MINUTE_MS)[59].failed, 3);
+        hour.at(T + 60 * MINUTE_MS).failed();
+        assert_eq!(hour.until(T + 60 * MINUTE_MS)[59].failed, 1);
     }
 
     #[test]
     fn a_clock_that_was_set_back_shows_the_minutes_as_they_are_then() {
         let mut hour = Hour::default();
-        hour.at(T).failed(1);
-        hour.at(T - 60 * MINUTE_MS).failed(5);
+        hour.at(T).failed();
+        hour.at(T - 60 * MINUTE_MS).failed();
         let seen = hour.until(T - 60 * MINUTE_MS);
-        assert_eq!(seen.iter().map(|minute| minute.failed).sum::<u32>(), 5);
+        assert_eq!(seen.iter().map(|minute| minute.failed).sum::<u32>(), 1);
     }
 
     #[test]
