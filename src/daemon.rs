@@ -4,6 +4,7 @@ use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Until, decide};
 use crate::lock::{DispatcherLock, LockError};
+use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
 use crate::service::Service;
@@ -12,6 +13,7 @@ use crate::wake::Wake;
 use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -41,15 +43,17 @@ pub enum DaemonError {
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
 /// A second one on the same file waits as a standby and takes over when the first ends. `reload`
-/// changes everything but the database and the dashboard's address while it runs.
+/// changes everything but the database and the dashboard while it runs. `metrics` hears how it
+/// goes.
 pub async fn run(
     config: Config,
+    metrics: Arc<Metrics>,
     until: Until,
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    let web = web::start(&config).await?;
-    let done = dispatch(config, until, reload, shutdown).await;
+    let web = web::start(&config, &metrics).await?;
+    let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.
     if let Some(web) = web {
         web.end().await;
@@ -59,6 +63,7 @@ pub async fn run(
 
 async fn dispatch(
     config: Config,
+    metrics: Arc<Metrics>,
     until: Until,
     mut reload: Reload,
     shutdown: impl Future<Output = ()>,
@@ -71,6 +76,7 @@ async fn dispatch(
         None => {
             info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
             service.standing_by(&config.database);
+            metrics.enter(State::Standby);
             tokio::select! {
                 lock = DispatcherLock::take(&config.database) => lock?,
                 () = &mut shutdown => {
@@ -81,8 +87,9 @@ async fn dispatch(
         }
     };
     service.recovering();
+    metrics.enter(State::Starting);
     let (store, epoch, recovered) = tokio::select! {
-        started = start(&config) => started?,
+        started = start(&config, &metrics) => started?,
         () = &mut shutdown => {
             service.stopping(STOP_AT_ONCE);
             return Ok(());
@@ -91,7 +98,7 @@ async fn dispatch(
     let mut wake = Wake::watch(store.path());
     let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
     // Before anybody hears of it: what is done to the file from then on is found out.
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service)?;
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service, metrics)?;
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
     let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
@@ -101,14 +108,14 @@ async fn dispatch(
 
 /// Opens and migrates, takes the file over and recovers; a producer that holds the lock just now
 /// is waited for.
-async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
+async fn start(config: &Config, metrics: &Metrics) -> Result<(Store, i64, usize), StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
         let started = async {
             let mut store = Store::open(&config.database).await?;
             let epoch = store.begin_epoch().await?;
-            let recovered = recover(&mut store, config, epoch).await?;
+            let recovered = recover(&mut store, config, epoch, metrics).await?;
             Ok((store, epoch, recovered))
         };
         match started.await {
@@ -123,7 +130,12 @@ async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
 
 /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
 /// read. From the disk alone, by the channel's policy.
-async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize, StoreError> {
+async fn recover(
+    store: &mut Store,
+    config: &Config,
+    epoch: i64,
+    metrics: &Metrics,
+) -> Result<usize, StoreError> {
     let mut recovered = 0;
     loop {
         let left = store.sending_before(epoch, RECOVERY_BATCH).await?;
@@ -145,6 +157,10 @@ async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize
             })
             .collect();
         recovered += store.record(&ended, epoch).await?.len();
+        for (job, _) in &left {
+            metrics.route(&job.account, job.channel).interrupted();
+        }
+        metrics.recorded(&ended);
     }
 }
 

@@ -8,12 +8,14 @@ mod clock;
 mod drain;
 mod file;
 mod gates;
+mod measure;
 mod service;
 mod upkeep;
 
 use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Job, Status};
+use crate::job::{Failure, Job, Status};
+use crate::metrics::{Metrics, RouteMeter, State};
 use crate::outcome::Attempt;
 use crate::reload::Reload;
 use crate::routes::Routes;
@@ -81,6 +83,8 @@ pub struct Dispatcher {
     service: Service,
     /// On disk as sent, since the start.
     sent: u64,
+    metrics: Arc<Metrics>,
+    meters: Vec<RouteMeter>,
 }
 
 /// Whether there is reason to look for a commit that cannot be read yet.
@@ -111,6 +115,7 @@ impl Dispatcher {
         config: Config,
         routes: Routes,
         service: Service,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let (report, results) = mpsc::unbounded_channel();
         let file = FileWatch::of(&store)?;
@@ -135,6 +140,8 @@ impl Dispatcher {
             rest_until: Instant::now(),
             service,
             sent: 0,
+            metrics,
+            meters: Vec::new(),
         })
     }
 
@@ -152,6 +159,8 @@ impl Dispatcher {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
+        self.meter_routes();
+        self.metrics.enter(State::Dispatching);
         self.resume_holds().await?;
         self.start_clock().await?;
         self.file.started_at = self.store.epoch_started_at().await?;
@@ -162,7 +171,7 @@ impl Dispatcher {
                 Err(e) if e.is_final() => return Err(self.leave(e).await),
                 Err(e) => self.note_trouble(&e),
             };
-            self.service.turned();
+            self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
                 return self.store.close().await;
@@ -228,6 +237,7 @@ impl Dispatcher {
         let done = self.store.cycle(&work).await?;
         let took = begun.elapsed();
         self.rest_until = Instant::now() + took.min(REST);
+        self.metrics.cycle(took);
         trace!(
             recorded = done.recorded.len(),
             claimed = done.claimed.len(),
@@ -237,6 +247,7 @@ impl Dispatcher {
         );
         // A claim in a file that has gone is no claim: its request must not leave.
         self.file.check()?;
+        self.failed(&done.expired, Failure::Expired);
         let recorded_some = !self.unrecorded.is_empty();
         self.forget_recorded(&done.recorded);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
@@ -266,6 +277,7 @@ impl Dispatcher {
         let route = self.routes.of(&job.account, job.channel);
         let endpoint = route.expect("claims are made for routes only").endpoint.clone();
         self.in_flight.insert(job.id, (job.clone(), endpoint.clone()));
+        self.meter(&job.account, job.channel).begun();
         let (report, stop) = (self.report.clone(), self.stop.subscribe());
         tokio::spawn(async move {
             let attempt = send::attempt(&job, &endpoint, stop).await;
@@ -279,6 +291,7 @@ impl Dispatcher {
         let flown = self.in_flight.remove(&job.id);
         self.routes.ended(&job.account, job.channel);
         let ended = decide(&self.config, &job, &attempt);
+        self.meter(&job.account, job.channel).ended(&attempt, ended.transition.history);
         let transition = &ended.transition;
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
         debug!(job = job.id, attempt = job.attempts, status = %transition.status, code, "attempt ended");
@@ -300,6 +313,7 @@ impl Dispatcher {
         let all = ended.len() == recorded.len();
         let (kept, lost): (Vec<_>, Vec<_>) =
             ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
+        self.metrics.recorded(kept.iter().copied());
         self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
         for lost in lost {
             let t = &lost.transition;
@@ -369,6 +383,7 @@ impl Dispatcher {
             }
             Some(trouble) => (trouble.pause * 2).min(ERROR_PAUSE.1),
         };
+        self.metrics.enter(State::Trouble);
         self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
         self.service.changed();
         false
@@ -376,6 +391,7 @@ impl Dispatcher {
 
     fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
+            self.metrics.enter(State::Dispatching);
             self.service.changed();
             info!("the database can be used again");
         }
@@ -386,6 +402,8 @@ impl Dispatcher {
 pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
     Ended {
         transition: transition::decide(job, attempt, &config.channels[&job.channel], now()),
+        channel: job.channel,
+        due_at: job.due_at,
         http_status: attempt.http_status,
         started_at: attempt.started_at,
         duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),

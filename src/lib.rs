@@ -82,6 +82,7 @@ pub mod transition;
 pub mod acquire;
 pub mod store;
 pub mod explain;
+pub mod metrics;
 pub mod routes;
 pub mod send;
 pub mod wake;

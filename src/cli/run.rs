@@ -4,6 +4,7 @@ use super::{Settings, problem};
 use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
+use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{self, Sandbox};
 use anyhow::{Context, Result};
@@ -38,13 +39,14 @@ pub struct Args {
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
     let stop = daemon::stop_signal()?;
+    let metrics = Metrics::of_this_process();
     let flags = Flags { listen: args.listen, ..settings.flags() };
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = config::load(&flags, &env)?;
         problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
-        daemon::run(config, until, reload, stop).await?;
+        daemon::run(config, metrics, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
@@ -61,7 +63,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
     }));
-    let done = daemon::run(config, until, Reload::on_hangup(load)?, stop).await;
+    let done = daemon::run(config, metrics, until, Reload::on_hangup(load)?, stop).await;
     drop(end);
     serving.await.context("the sandbox")?;
     warn!("SANDBOX: nothing was delivered");

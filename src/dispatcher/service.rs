@@ -55,6 +55,7 @@ impl Dispatcher {
         self.routes.replace(routes, &renewed, flying, now);
         let database = std::mem::replace(&mut config.database, self.config.database.clone());
         self.config = config;
+        self.meter_routes();
         self.next_upkeep = now.at;
         info!(accounts = self.routes.accounts().join(","), "the configuration has been reloaded");
         if database == self.config.database {

@@ -1,7 +1,7 @@
 //! What is done now and then: retention, and jobs that have no way out.
 
 use super::Dispatcher;
-use crate::job::Status;
+use crate::job::{Failure, Status};
 use crate::store::{StoreError, now};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,8 +21,13 @@ impl Dispatcher {
             let known = self.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
-            warn!(account, failed, "jobs for an account that is not configured failed as invalid");
-            more |= failed > 0;
+            self.failed(&failed, Failure::Invalid);
+            warn!(
+                account,
+                failed = failed.len(),
+                "jobs for an account that is not configured failed as invalid"
+            );
+            more |= !failed.is_empty();
             // Each may have held back a job of another account.
             self.routes.stir();
             let agenda = self.store.look().await?;

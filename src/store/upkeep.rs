@@ -40,7 +40,8 @@ FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
 
 const FAIL_UNKNOWN_ACCOUNT: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
-WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)";
+WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)
+RETURNING channel";
 
 const ANY_LEFT: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
@@ -125,18 +126,18 @@ impl Store {
         Ok(self.cycle(&work).await?.recorded)
     }
 
-    /// Fails up to 500 ready jobs of an account that is not configured; returns how many.
+    /// Fails up to 500 ready jobs of an account that is not configured; gives the channel of each.
     pub async fn fail_unknown_account(
         &mut self,
         account: &str,
         sentence: &str,
-    ) -> Result<u64, StoreError> {
-        let done = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
+    ) -> Result<Vec<Channel>, StoreError> {
+        let failed = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
             .bind(account)
             .bind(sentence)
-            .execute(&mut self.conn)
+            .fetch_all(&mut self.conn)
             .await?;
-        Ok(done.rows_affected())
+        failed.iter().map(|row| column_word(row, 0)).collect()
     }
 
     /// Whether any job is `pending` or `sending`.

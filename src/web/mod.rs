@@ -14,6 +14,7 @@ pub use reader::{Reader, Reading};
 pub use server::{Running, WebError};
 
 use crate::config::{Config, Web};
+use crate::metrics::Metrics;
 use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub struct Shared {
     pub settings: Web,
     pub reader: Reader,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Starts to listen where the configuration says so; it serves until [`Running::end`].
@@ -29,10 +31,10 @@ pub struct Shared {
 /// # Errors
 /// [`WebError`] where the address cannot be used. One that is in use is waited for: a standby on
 /// the same machine takes it over when the first ends.
-pub async fn start(config: &Config) -> Result<Option<Running>, WebError> {
+pub async fn start(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Running>, WebError> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     let reader = Reader::of(&config.database);
-    let shared = Arc::new(Shared { settings, reader });
+    let shared = Arc::new(Shared { settings, reader, metrics: Arc::clone(metrics) });
     server::start(shared).await.map(Some)
 }
 
