@@ -110,7 +110,7 @@ impl Store {
     }
 
     /// How many frames of the log are in the database by now, and how many there are.
-    async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
+    pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn).await?;
         Ok((row.try_get(2)?, row.try_get(1)?))

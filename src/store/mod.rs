@@ -10,6 +10,7 @@ mod claim;
 mod clock;
 mod cycle;
 pub mod edit;
+mod erase;
 mod filter;
 mod health;
 mod holds;
@@ -18,6 +19,7 @@ mod pauses;
 mod plain;
 pub mod query;
 mod record;
+mod shrink;
 mod statistics;
 mod upkeep;
 
@@ -27,12 +29,14 @@ pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
 pub use cycle::{procedures, statements};
+pub use erase::Erased;
 pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
 pub use pauses::Pause;
 pub use record::Ended;
+pub use shrink::Shrunk;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.
