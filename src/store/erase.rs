@@ -27,9 +27,10 @@ pub(super) const PRUNABLE: &str = "\
 SELECT id, finished_at, octet_length(payload) + 1024 * attempts FROM outbox
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3";
 
-// With the `+` the index of what has finished is not taken instead of the ids.
 pub(super) const PRUNE: &str = "\
-DELETE FROM outbox WHERE +status = ?2 AND +finished_at < ?3 AND id IN (SELECT value FROM json_each(?1))";
+DELETE FROM outbox WHERE id IN (
+    SELECT o.id FROM json_each(?1) AS chosen CROSS JOIN outbox AS o NOT INDEXED ON o.id = chosen.value
+    WHERE o.status = ?2 AND o.finished_at < ?3)";
 
 pub(super) const SCRUBBED_UNTIL: &str =
     "SELECT finished_at, id FROM outbox_scrubbing WHERE channel = ?1";
