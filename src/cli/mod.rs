@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod edit;
+mod filter;
 mod init;
 mod list;
 mod output;
