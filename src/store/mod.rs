@@ -13,6 +13,7 @@ mod filter;
 mod health;
 mod holds;
 mod open;
+mod overview;
 mod pauses;
 mod plain;
 pub mod query;
