@@ -30,7 +30,7 @@ pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
-pub use pauses::Pause;
+pub use pauses::{Pause, subject};
 pub use record::Ended;
 pub use upkeep::Agenda;
 
