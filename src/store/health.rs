@@ -5,6 +5,7 @@ use super::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A log longer than this is emptied; SQLite alone never shortens one that a reader let grow.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
@@ -101,6 +102,26 @@ impl Store {
         let done = self.checkpoint("TRUNCATE").await;
         self.busy_timeout(usual).await?;
         done.map(|(_, left)| left > 0)
+    }
+
+    /// Takes the write lock and lets go of it, waiting no longer than this; it writes nothing.
+    ///
+    /// # Errors
+    /// What a write would meet; [`StoreError::is_busy`] where another program has the lock.
+    pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let usual: i64 =
+            sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut self.conn).await?;
+        let reads_only: bool =
+            sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
+        self.busy_timeout(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).await?;
+        sqlx::query("PRAGMA query_only = OFF").execute(&mut self.conn).await?;
+        let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut self.conn).await;
+        if reads_only {
+            sqlx::query("PRAGMA query_only = ON").execute(&mut self.conn).await?;
+        }
+        self.busy_timeout(usual).await?;
+        locked?;
+        Ok(())
     }
 
     async fn busy_timeout(&mut self, ms: i64) -> Result<(), StoreError> {

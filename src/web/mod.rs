@@ -6,7 +6,10 @@
 //!
 //! A route that anybody may ask stands in `open`, every other one in `guarded`.
 
+mod health;
 mod host;
+mod levels;
+mod metrics;
 mod reader;
 mod server;
 
@@ -23,6 +26,10 @@ use std::sync::Arc;
 pub struct Shared {
     pub settings: Web,
     pub reader: Reader,
+    /// Of the metrics: counting may take longer than a page does.
+    pub counter: Reader,
+    pub levels: levels::Cache,
+    pub health: health::Probe,
     pub metrics: Arc<Metrics>,
 }
 
@@ -34,7 +41,15 @@ pub struct Shared {
 pub async fn start(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Running>, WebError> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     let reader = Reader::of(&config.database);
-    let shared = Arc::new(Shared { settings, reader, metrics: Arc::clone(metrics) });
+    let counter = Reader::within(levels::READING, &config.database);
+    let shared = Arc::new(Shared {
+        settings,
+        reader,
+        counter,
+        levels: levels::Cache::default(),
+        health: health::Probe::of(&config.database),
+        metrics: Arc::clone(metrics),
+    });
     server::start(shared).await.map(Some)
 }
 
@@ -44,10 +59,10 @@ fn router(shared: &Arc<Shared>) -> Router {
 
 /// What anybody may ask, token or not.
 fn open() -> Router<Arc<Shared>> {
-    Router::new()
+    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready))
 }
 
 /// What needs the token, where there is one.
 fn guarded() -> Router<Arc<Shared>> {
-    Router::new().route("/", get(async || "acquire-outbox"))
+    Router::new().route("/", get(async || "acquire-outbox")).route("/metrics", get(metrics::page))
 }

@@ -96,6 +96,8 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
             serve(listener, &shared, ended).await;
         }
         shared.reader.close().await;
+        shared.counter.close().await;
+        shared.health.close().await;
     });
     Ok(Running { end, task })
 }
