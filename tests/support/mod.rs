@@ -11,6 +11,7 @@ mod manager;
 mod outbox;
 mod program;
 mod reply;
+mod scrape;
 mod server;
 
 pub use database::{Database, Row};
@@ -18,6 +19,7 @@ pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
 pub use program::{Daemon, Finished, Program, can_trace};
 pub use reply::{Gate, Reply, chat_accepted};
+pub use scrape::{Page, Scrape};
 pub use server::{Request, Server};
 
 use std::path::PathBuf;
