@@ -2,30 +2,12 @@
 
 mod support;
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-use support::{Daemon, Gate, Job, Outbox, Reply, SOON, Server, eventually};
+use support::{Daemon, Gate, Job, Outbox, Reply, SOON, Server, eventually, promtool};
 
 const LISTEN: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
 
 fn daemon(outbox: &Outbox) -> Daemon {
     outbox.program().start(&LISTEN).ready()
-}
-
-/// promtool with the text on its standard input; None, and a line that says so, where there is none.
-fn promtool(arguments: &[&str], input: &str) -> Option<String> {
-    let mut command = Command::new("promtool");
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = command.spawn() else {
-        support::skipped("there is no promtool (Debian: prometheus)");
-        return None;
-    };
-    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
-    let done = child.wait_with_output().expect("it ends");
-    let said = [done.stdout, done.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(done.status.success(), "promtool {arguments:?}: {said}");
-    Some(said)
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
 pub use program::{Daemon, Finished, Program, can_trace};
 pub use reply::{Gate, Reply, chat_accepted};
-pub use scrape::{Page, Scrape};
+pub use scrape::{Page, Scrape, promtool};
 pub use server::{Request, Server};
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use super::Daemon;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// An answer of the daemon's own.
@@ -94,4 +95,21 @@ impl Daemon {
         assert_eq!(page.status, 200, "{page:?}");
         Scrape(page.body)
     }
+}
+
+/// promtool with the text on its standard input; None, and a line that says so, where there is none.
+#[track_caller]
+pub fn promtool(arguments: &[&str], input: &str) -> Option<String> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        super::skipped("there is no promtool (Debian: prometheus)");
+        return None;
+    };
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    let done = child.wait_with_output().expect("it ends");
+    let said = [done.stdout, done.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(done.status.success(), "promtool {arguments:?}: {said}");
+    Some(said)
 }
