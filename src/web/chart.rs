@@ -78,11 +78,11 @@ fn bars(minutes: &[Minute], most: u64, says: &str) -> Markup {
                 @let below = |at: usize| parts[..at].iter().map(|(_, count)| height(*count)).sum::<f64>();
                 g .minute {
                     title { (told(minute)) }
-                    rect .ground x=(x) y="0" width=(COLUMN) height=(BARS_HEIGHT);
+                    rect .ground x=(x) y="0" width=(COLUMN) height=(BARS_HEIGHT) {}
                     @for (at, (class, count)) in parts.iter().enumerate() {
                         @if *count > 0 {
                             rect .(class) x=(x + 1) width=(BAR)
-                                y=(tenth(BARS_HEIGHT - below(at) - height(*count))) height=(tenth(height(*count)));
+                                y=(tenth(BARS_HEIGHT - below(at) - height(*count))) height=(tenth(height(*count))) {}
                         }
                     }
                 }
@@ -99,7 +99,7 @@ fn late(minutes: &[Minute], top: Duration) -> Markup {
             (lines(width(minutes), LATE_HEIGHT))
             @for (class, quantile) in [("most", 0.95), ("half", 0.5)] {
                 @for path in paths(minutes, quantile, top) {
-                    path .(class) d=(path) vector-effect="non-scaling-stroke";
+                    path .(class) d=(path) vector-effect="non-scaling-stroke" {}
                 }
             }
         }
@@ -111,7 +111,7 @@ fn lines(width: u32, height: f64) -> Markup {
     html! {
         @for share in [0.0, 0.5, 1.0] {
             line .grid x1="0" x2=(width) y1=(tenth(height * share)) y2=(tenth(height * share))
-                vector-effect="non-scaling-stroke";
+                vector-effect="non-scaling-stroke" {}
         }
     }
 }
