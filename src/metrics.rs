@@ -99,6 +99,7 @@ pub struct Metrics {
     /// Milliseconds after `begun`.
     last_turn: AtomicU64,
     hour: Mutex<Hour>,
+    accounts: Mutex<Vec<String>>,
 }
 
 /// What is counted of a channel, over all accounts.
@@ -213,6 +214,7 @@ impl Metrics {
             state: AtomicU8::new(State::Starting as u8),
             last_turn: AtomicU64::new(NEVER),
             hour: Mutex::new(Hour::default()),
+            accounts: Mutex::default(),
         }
     }
 
@@ -281,6 +283,16 @@ impl Metrics {
         (after != NEVER).then(|| {
             now.saturating_duration_since(self.begun).saturating_sub(Duration::from_millis(after))
         })
+    }
+
+    /// These are the configured accounts, from now on.
+    pub fn configured(&self, accounts: Vec<String>) {
+        *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
+    }
+
+    /// The configured accounts; none before the dispatcher has begun.
+    pub fn accounts(&self) -> Vec<String> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far the daemon has got, from now on.

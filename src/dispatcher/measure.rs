@@ -15,6 +15,7 @@ impl Dispatcher {
                 self.meter(account, channel);
             }
         }
+        self.metrics.configured(accounts);
     }
 
     /// The route's meter; what was on the wire when its account went is still counted.

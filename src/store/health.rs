@@ -5,6 +5,7 @@ use super::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A log longer than this is emptied; SQLite alone never shortens one that a reader let grow.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
@@ -103,6 +104,26 @@ impl Store {
         done.map(|(_, left)| left > 0)
     }
 
+    /// Takes the write lock and lets go of it, waiting no longer than this; it writes nothing.
+    ///
+    /// # Errors
+    /// What a write would meet; [`StoreError::is_busy`] where another program has the lock.
+    pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let usual: i64 =
+            sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut self.conn).await?;
+        let reads_only: bool =
+            sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
+        self.busy_timeout(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).await?;
+        sqlx::query("PRAGMA query_only = OFF").execute(&mut self.conn).await?;
+        let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut self.conn).await;
+        if reads_only {
+            sqlx::query("PRAGMA query_only = ON").execute(&mut self.conn).await?;
+        }
+        self.busy_timeout(usual).await?;
+        locked?;
+        Ok(())
+    }
+
     async fn busy_timeout(&mut self, ms: i64) -> Result<(), StoreError> {
         let sql = format!("PRAGMA busy_timeout = {ms}");
         sqlx::query(AssertSqlSafe(sql)).execute(&mut self.conn).await?;
@@ -110,7 +131,7 @@ impl Store {
     }
 
     /// How many frames of the log are in the database by now, and how many there are.
-    async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
+    pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn).await?;
         Ok((row.try_get(2)?, row.try_get(1)?))

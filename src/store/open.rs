@@ -2,7 +2,9 @@
 
 use super::cycle::PROCEDURES;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,6 +76,12 @@ fn create_by_umask(path: &Path) {
     let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
 }
 
+/// Nothing is in it yet: it is ours to make, so that it can shrink again. An application's own
+/// file stays as that made it.
+fn is_new(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |file| file.len() == 0)
+}
+
 fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
@@ -100,10 +108,11 @@ impl Store {
     }
 
     async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+        let ours = create && is_new(path);
         if create {
             create_by_umask(path);
         }
-        let options = SqliteConnectOptions::new()
+        let mut options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
@@ -112,6 +121,9 @@ impl Store {
             // A statement's own journal, too: on disk it cost a fifth of each cycle.
             .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
+        if ours {
+            options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+        }
         let open = |source| StoreError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
         sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;

@@ -18,12 +18,10 @@ use std::sync::Arc;
 
 pub use confirm::ask;
 
-/// As the buttons stand beside each other.
-pub const CHANGES: [Change; 4] =
-    [Change::Redrive, Change::Cancel, Change::ResolveSent, Change::ResolveFailed];
-
-/// A change in words.
+/// A change, in words.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Verb {
+    pub change: Change,
     /// In a form.
     pub name: &'static str,
     /// On a button.
@@ -34,37 +32,43 @@ pub struct Verb {
     pub explained: &'static str,
 }
 
-pub fn verb(change: Change) -> &'static Verb {
-    match change {
-        Change::Redrive => &Verb {
-            name: "retry",
-            label: "Send again",
-            done: "re-driven",
-            explained: "They are pending again, each with a fresh budget of attempts and time.",
-        },
-        Change::Cancel => &Verb {
-            name: "cancel",
-            label: "Cancel",
-            done: "cancelled",
-            explained: "They will not be sent, unless somebody sends them again. One that is on \
-                        its way just now is not stopped.",
-        },
-        Change::ResolveSent => &Verb {
-            name: "arrived",
-            label: "It arrived",
-            done: "settled as sent",
-            explained: "You have looked into their cases at Acquire and found them there. What is \
-                        sent stays sent.",
-        },
-        Change::ResolveFailed => &Verb {
-            name: "lost",
-            label: "It did not arrive",
-            done: "settled as failed",
-            explained: "You have looked into their cases at Acquire and not found them. They are \
-                        not sent, unless somebody sends them again.",
-        },
-    }
-}
+pub static RETRY: Verb = Verb {
+    change: Change::Redrive,
+    name: "retry",
+    label: "Send again",
+    done: "re-driven",
+    explained: "They are pending again, each with a fresh budget of attempts and time.",
+};
+
+pub static CANCEL: Verb = Verb {
+    change: Change::Cancel,
+    name: "cancel",
+    label: "Cancel",
+    done: "cancelled",
+    explained: "They will not be sent, unless somebody sends them again. One that is on its way \
+                just now is not stopped.",
+};
+
+pub static ARRIVED: Verb = Verb {
+    change: Change::ResolveSent,
+    name: "arrived",
+    label: "It arrived",
+    done: "settled as sent",
+    explained: "You have looked into their cases at Acquire and found them there. What is sent \
+                stays sent.",
+};
+
+pub static LOST: Verb = Verb {
+    change: Change::ResolveFailed,
+    name: "lost",
+    label: "It did not arrive",
+    done: "settled as failed",
+    explained: "You have looked into their cases at Acquire and not found them. They are not \
+                sent, unless somebody sends them again.",
+};
+
+/// As the buttons stand beside each other.
+pub static VERBS: [&Verb; 4] = [&RETRY, &CANCEL, &ARRIVED, &LOST];
 
 /// Which jobs a form is about.
 enum Which {
@@ -74,7 +78,7 @@ enum Which {
 }
 
 struct Asked {
-    change: Change,
+    verb: &'static Verb,
     which: Which,
     /// The page to go back to.
     back: String,
@@ -83,19 +87,18 @@ struct Asked {
 impl Asked {
     fn read(fields: &Fields) -> Result<Asked, Problem> {
         let word = fields.get("change").unwrap_or_default();
-        let change = CHANGES.into_iter().find(|change| verb(*change).name == word);
-        let change = change.ok_or_else(|| {
-            let known = CHANGES.map(|change| verb(change).name).join(", ");
+        let verb = VERBS.into_iter().find(|verb| verb.name == word).ok_or_else(|| {
+            let known = VERBS.map(|verb| verb.name).join(", ");
             Problem::bad(format!("change: must be one of {known}"))
         })?;
         let query = Query::read(fields)?;
         let which = match fields.get("which") {
             None | Some("checked") => Which::These(ids(fields)?),
-            Some("all") => Which::All(narrowed(query.filter.clone(), change)),
+            Some("all") => Which::All(narrowed(query.filter.clone(), verb.change)),
             Some(_) => return Err(Problem::bad("which: must be checked or all")),
         };
         let back = fields.path("back").map_or_else(|| query.path(), str::to_owned);
-        Ok(Asked { change, which, back })
+        Ok(Asked { verb, which, back })
     }
 }
 
@@ -132,14 +135,14 @@ pub async fn change(
     State(shared): State<Arc<Shared>>,
     posted: Posted,
 ) -> Result<Redirect, Problem> {
-    let Asked { change, which, back } = Asked::read(&posted.fields)?;
+    let Asked { verb, which, back } = Asked::read(&posted.fields)?;
     let key = match &posted.caller {
         Caller::Person { key, .. } => Some(*key),
         _ => None,
     };
     let told = match which {
-        Which::These(ids) => by_id(&shared, change, &ids).await?,
-        Which::All(filter) => shared.bulk.run(&shared, change, filter, key).await?,
+        Which::These(ids) => by_id(&shared, verb, &ids).await?,
+        Which::All(filter) => shared.bulk.run(&shared, verb, filter, key).await?,
     };
     shared.changed().await;
     if let Some(key) = key {
@@ -148,20 +151,20 @@ pub async fn change(
     Ok(Redirect::to(&back))
 }
 
-async fn by_id(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, Problem> {
+async fn by_id(shared: &Shared, verb: &Verb, ids: &[i64]) -> Result<String, Problem> {
     let mut store = Store::open_existing(shared.reader.path()).await?;
     let mut refused = Vec::new();
     for batch in ids.chunks(BATCH) {
-        refused.extend(store.change(change, batch).await?);
+        refused.extend(store.change(verb.change, batch).await?);
     }
     store.close().await?;
-    Ok(told(change, ids.len(), &refused))
+    Ok(told(verb, ids.len(), &refused))
 }
 
 /// `2 jobs re-driven; job 7 was not: is sent already`.
-fn told(change: Change, asked: usize, refused: &[Refused]) -> String {
+fn told(verb: &Verb, asked: usize, refused: &[Refused]) -> String {
     let changed = asked.saturating_sub(refused.len());
-    let mut text = format!("{} {}", jobs(changed as u64), verb(change).done);
+    let mut text = format!("{} {}", jobs(changed as u64), verb.done);
     if let Some(first) = refused.first() {
         text += &format!("; job {} was not: {}", first.id, first.sentence);
     }
@@ -190,9 +193,9 @@ mod tests {
     #[test]
     fn what_was_refused_is_told_with_its_reason() {
         let refused = |id| Refused { id, sentence: "is sent already".to_owned() };
-        assert_eq!(told(Change::Cancel, 1, &[]), "1 job cancelled.");
+        assert_eq!(told(&CANCEL, 1, &[]), "1 job cancelled.");
         assert_eq!(
-            told(Change::Redrive, 3, &[refused(7), refused(8)]),
+            told(&RETRY, 3, &[refused(7), refused(8)]),
             "1 job re-driven; job 7 was not: is sent already (and 1 more)."
         );
     }

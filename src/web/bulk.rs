@@ -1,7 +1,7 @@
 //! A change of all jobs that pass a filter: in short transactions, beside everything else.
 
 use super::Shared;
-use super::actions::verb;
+use super::actions::Verb;
 use super::problem::Problem;
 use super::session::Key;
 use super::words::jobs;
@@ -28,7 +28,7 @@ pub struct Bulk {
 
 #[derive(Clone, Copy)]
 struct Progress {
-    change: Change,
+    verb: &'static Verb,
     changed: u64,
 }
 
@@ -36,7 +36,7 @@ impl Bulk {
     /// What is going on, for the pages to say.
     pub fn says(&self) -> Option<String> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.map(|p| format!("Under way: {} {} so far.", jobs(p.changed), verb(p.change).done))
+        running.map(|p| format!("Under way: {} {} so far.", jobs(p.changed), p.verb.done))
     }
 
     /// The batch under way is the last one.
@@ -48,20 +48,20 @@ impl Bulk {
     pub async fn run(
         &self,
         shared: &Arc<Shared>,
-        change: Change,
+        verb: &'static Verb,
         filter: Filter,
         who: Option<Key>,
     ) -> Result<String, Problem> {
-        self.begin(change)?;
+        self.begin(verb)?;
         let of_task = Arc::clone(shared);
         let task = tokio::spawn(async move {
-            let done = batches(&of_task, change, &filter).await;
+            let done = batches(&of_task, verb.change, &filter).await;
             let changed = of_task.bulk.finish();
             let told = match done {
-                Ok(()) => format!("{} {}.", jobs(changed), verb(change).done),
+                Ok(()) => format!("{} {}.", jobs(changed), verb.done),
                 Err(e) => {
                     warn!(error = %e, changed, "a change from the dashboard ended early");
-                    format!("{} {}, then it ended early: {e}", jobs(changed), verb(change).done)
+                    format!("{} {}, then it ended early: {e}", jobs(changed), verb.done)
                 }
             };
             if let Some(who) = who {
@@ -81,13 +81,13 @@ impl Bulk {
         }
     }
 
-    fn begin(&self, change: Change) -> Result<(), Problem> {
+    fn begin(&self, verb: &'static Verb) -> Result<(), Problem> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.is_some() {
             let sentence = "Another change of many jobs is under way; wait until it has ended";
             return Err(Problem::new(StatusCode::CONFLICT, sentence));
         }
-        *running = Some(Progress { change, changed: 0 });
+        *running = Some(Progress { verb, changed: 0 });
         Ok(())
     }
 

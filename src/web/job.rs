@@ -1,7 +1,7 @@
 //! `/jobs/ID`: one job's whole story.
 
 use super::Shared;
-use super::actions::verb;
+use super::actions::{ARRIVED, CANCEL, LOST, RETRY, Verb};
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use super::problem::Problem;
@@ -9,7 +9,6 @@ use super::words::{length, number, spoken, status, time, time_of};
 use crate::explain;
 use crate::job::Millis;
 use crate::lock;
-use crate::store::edit::Change;
 use crate::store::now;
 use crate::store::query::{AttemptRow, Detail, Story};
 use axum::extract::{Path, State};
@@ -99,10 +98,10 @@ fn content(seen: &Seen, frame: &Frame) -> Markup {
 
 /// What can be done from its state. What could do harm is asked once more.
 fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
-    let (changes, asks): (&[Change], bool) = match status {
-        "failed" | "cancelled" => (&[Change::Redrive], false),
-        "pending" => (&[Change::Cancel], true),
-        "uncertain" => (&[Change::Redrive, Change::ResolveSent, Change::ResolveFailed], true),
+    let (verbs, asks): (&[&Verb], bool) = match status {
+        "failed" | "cancelled" => (&[&RETRY], false),
+        "pending" => (&[&CANCEL], true),
+        "uncertain" => (&[&RETRY, &ARRIVED, &LOST], true),
         _ => return html! {},
     };
     html! {
@@ -110,8 +109,8 @@ fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
             (frame.csrf())
             input type="hidden" name="id" value=(id);
             input type="hidden" name="back" value={ "/jobs/" (id) };
-            @for change in changes {
-                button #{ "do-" (verb(*change).name) } type="submit" name="change" value=(verb(*change).name) { (verb(*change).label) }
+            @for verb in verbs {
+                button #{ "do-" (verb.name) } type="submit" name="change" value=(verb.name) { (verb.label) }
             }
         }
     }

@@ -3,7 +3,7 @@
 mod form;
 
 use super::Shared;
-use super::actions::{CHANGES, verb};
+use super::actions::VERBS;
 use super::layout::{Frame, Tab};
 use super::posted::Fields;
 use super::problem::Problem;
@@ -98,8 +98,8 @@ fn bulk() -> Markup {
             label { input type="radio" name="which" value="checked" checked; " to the checked jobs" }
             label { input type="radio" name="which" value="all"; " to all that pass the filter" }
             div .buttons {
-                @for change in CHANGES {
-                    button type="submit" name="change" value=(verb(change).name) { (verb(change).label) }
+                @for verb in VERBS {
+                    button type="submit" name="change" value=(verb.name) { (verb.label) }
                 }
             }
             p .hint { "You are asked before anything happens." }

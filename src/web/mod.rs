@@ -16,11 +16,14 @@ mod cached;
 mod chart;
 mod guard;
 mod headers;
+mod health;
 mod host;
 mod job;
 mod jobs;
 mod layout;
+mod levels;
 mod login;
+mod metrics;
 mod overview;
 mod pauses;
 mod posted;
@@ -51,6 +54,10 @@ use std::sync::Arc;
 pub struct Shared {
     pub settings: Web,
     pub reader: Reader,
+    /// Of the metrics: counting may take longer than a page does.
+    pub counter: Reader,
+    pub levels: levels::Cache,
+    pub health: health::Probe,
     pub metrics: Arc<Metrics>,
     /// The accounts' names when the program started, to choose from.
     accounts: Vec<String>,
@@ -66,6 +73,9 @@ impl Shared {
         Shared {
             settings,
             reader: Reader::of(&config.database),
+            counter: Reader::within(levels::READING, &config.database),
+            levels: levels::Cache::default(),
+            health: health::Probe::of(&config.database),
             metrics: Arc::clone(metrics),
             accounts: config.accounts.keys().cloned().collect(),
             census: Cached::default(),
@@ -125,6 +135,8 @@ fn open() -> Router<Arc<Shared>> {
         get(async move |headers: HeaderMap| assets::serve(of, headers).await)
     };
     Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .route("/login", get(login::show).post(login::login))
         .route("/assets/style.css", asset(&assets::STYLE))
         .route("/assets/live.js", asset(&assets::SCRIPT))
@@ -144,6 +156,7 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/pauses", get(pauses::show))
         .route("/pauses/pause", post(pauses::pause))
         .route("/pauses/resume", post(pauses::resume))
+        .route("/metrics", get(metrics::page))
         .route("/logout", post(login::logout))
 }
 

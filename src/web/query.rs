@@ -71,6 +71,7 @@ impl Query {
                 error: text("error"),
                 created_before: fields.get("before").map(|at| time("before", at)).transpose()?,
                 created_since: fields.get("since").map(|at| time("since", at)).transpose()?,
+                finished_before: fields.get("done").map(|at| time("done", at)).transpose()?,
             },
             sort: fields.get("sort").map_or(Ok(Sort::default()), sort)?,
             ascending: match fields.get("order") {
@@ -107,6 +108,7 @@ impl Query {
             ("error", filter.error.clone()),
             ("since", filter.created_since.map(minute)),
             ("before", filter.created_before.map(minute)),
+            ("done", filter.finished_before.map(minute)),
             ("sort", (self.sort != Sort::default()).then(|| name(self.sort))),
             ("order", self.ascending.then(|| "ascending".to_owned())),
             ("page", (self.page > 0).then(|| (self.page + 1).to_string())),
@@ -182,7 +184,7 @@ mod tests {
             "/jobs",
             "/jobs?status=failed&status=uncertain&channel=sms&account=a%26b&failure=rejected",
             "/jobs?source=shop&code=http_503&case=7&key=k&error=no+such+%3Ccase%3E",
-            "/jobs?since=2026-11-22T09%3A00&before=2026-11-22T10%3A00%3A01&sort=due&order=ascending&page=3",
+            "/jobs?since=2026-11-22T09%3A00&before=2026-11-22T10%3A00%3A01&done=2026-11-22T11%3A00&sort=due&order=ascending&page=3",
         ] {
             let query = read(path.split_once('?').map_or("", |(_, query)| query)).unwrap();
             assert_eq!(query.path(), path);

@@ -18,7 +18,7 @@ const QUERIES: Duration = Duration::from_secs(5);
 pub enum ReadError {
     #[error("others are reading just now; try again in a moment")]
     Busy,
-    #[error("this took longer than {}s and was given up; narrow the filter", QUERIES.as_secs())]
+    #[error("this took too long and was given up; narrow the filter")]
     TooLong,
     #[error("the database cannot be read: {0}")]
     Store(StoreError),
@@ -32,6 +32,8 @@ impl From<StoreError> for ReadError {
 
 pub struct Reader {
     path: PathBuf,
+    /// For the queries of a page together.
+    limit: Duration,
     open: Mutex<Option<Open>>,
 }
 
@@ -43,7 +45,12 @@ struct Open {
 
 impl Reader {
     pub fn of(database: &Path) -> Reader {
-        Reader { path: database.to_owned(), open: Mutex::new(None) }
+        Reader::within(QUERIES, database)
+    }
+
+    /// With another time limit than a page has.
+    pub fn within(limit: Duration, database: &Path) -> Reader {
+        Reader { path: database.to_owned(), limit, open: Mutex::new(None) }
     }
 
     pub fn path(&self) -> &Path {
@@ -62,7 +69,7 @@ impl Reader {
             *open = Some(Open { store, limit, file });
         }
         if let Some(open) = open.as_ref() {
-            open.limit.set(QUERIES);
+            open.limit.set(self.limit);
         }
         Ok(Reading { open, done: false })
     }

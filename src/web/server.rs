@@ -97,6 +97,8 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
         }
         shared.bulk.end();
         shared.reader.close().await;
+        shared.counter.close().await;
+        shared.health.close().await;
     });
     Ok(Running { end, task })
 }

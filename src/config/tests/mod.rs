@@ -144,6 +144,11 @@ fn every_key_is_read() {
         connect_timeout = "250ms"
         on_uncertain = "hold"
         uncertain_retries = 0
+        scrub = "7d"
+        [channels.mail]
+        scrub = "0s"
+        [channels.chat]
+        scrub = "never"
         [retention]
         sent = "forever"
         failed = "90d"
@@ -163,9 +168,11 @@ fn every_key_is_read() {
         connect_timeout: Duration::from_millis(250),
         on_uncertain: OnUncertain::Hold,
         uncertain_retries: 0,
+        scrub: Some(minutes(7 * 24 * 60)),
         ..ChannelPolicy::default()
     };
     assert_eq!(config.channels[&Channel::Sms], expected);
+    assert_eq!(config.channels[&Channel::Mail].scrub, Some(secs(0)));
     assert_eq!(config.channels[&Channel::Chat], ChannelPolicy::default());
     let (failed, cancelled) = (Some(minutes(90 * 24 * 60)), Some(minutes(60)));
     assert_eq!(config.retention, Retention { sent: None, failed, cancelled });

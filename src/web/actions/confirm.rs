@@ -1,8 +1,7 @@
 //! The question before a change.
 
-use super::{Asked, Which, verb};
+use super::{Asked, RETRY, Which};
 use crate::job::Status;
-use crate::store::edit::Change;
 use crate::store::query::Delivery;
 use crate::store::{Filter, Page, now};
 use crate::web::Shared;
@@ -24,9 +23,9 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
     let asked = Asked::read(&posted.fields)?;
     let (count, some) = found(&shared, &asked.which).await?;
     let frame = Frame::of(posted.caller);
-    let verb = verb(asked.change);
+    let verb = asked.verb;
     let title = format!("{}: {}?", verb.label, jobs(count));
-    let uncertain = asked.change == Change::Redrive && may_be_uncertain(&asked.which, &some);
+    let uncertain = *verb == RETRY && may_be_uncertain(&asked.which, &some);
     let content = html! {
         @if count == 0 {
             h1 { "Nothing to do" }

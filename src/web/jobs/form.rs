@@ -33,6 +33,7 @@ pub fn filter(query: &Query, accounts: &[String]) -> Markup {
                     (words("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
                     (moment("since", "Created since (UTC)", of.created_since.map(minute)))
                     (moment("before", "Created before (UTC)", of.created_before.map(minute)))
+                    (moment("done", "Finished before (UTC)", of.finished_before.map(minute)))
                     label { "Sorted by"
                         select name="sort" {
                             @for sort in Sort::ALL { option value=(name(sort)) selected[sort == query.sort] { (name(sort)) } }
@@ -88,6 +89,6 @@ fn words(field: &str, label: &str, given: Option<&str>, example: &str) -> Markup
 
 fn moment(field: &str, label: &str, given: Option<String>) -> Markup {
     html! {
-        label { (label) input type="datetime-local" name=(field) value=[given]; }
+        label { (label) input type="datetime-local" name=(field) value=[given] step="any"; }
     }
 }

@@ -121,7 +121,9 @@ fn rate(hour: &[Minute]) -> String {
 fn lateness(hour: &[Minute]) -> String {
     let all = hour.iter().fold(Minute::default(), |all, minute| all.with(minute));
     match (all.latency(0.5), all.latency(0.95)) {
-        (Some(half), Some(most)) => format!("half within {}, 95 % within {}", length(half), length(most)),
+        (Some(half), Some(most)) => {
+            format!("half within {}, 95 % within {}", length(half), length(most))
+        }
         _ => "nothing sent yet".to_owned(),
     }
 }
