@@ -56,15 +56,21 @@ impl Dispatcher {
         let now = Moment { at: Instant::now(), wall: now() };
         self.routes.replace(routes, &renewed, flying, now);
         let database = std::mem::replace(&mut config.database, self.config.database.clone());
+        let web = std::mem::replace(&mut config.web, self.config.web.clone());
         self.config = config;
         self.meter_routes();
         self.next_upkeep = now.at;
         info!(accounts = self.routes.accounts().join(","), "the configuration has been reloaded");
-        if database == self.config.database {
-            return Ok(());
+        let mut notices = Vec::new();
+        if database != self.config.database {
+            let (old, new) = (self.config.database.display(), database.display());
+            warn!(%old, %new, "another database needs a restart: going on with the old one");
+            notices.push(format!("the database {new} needs a restart, {old} goes on"));
         }
-        let (old, new) = (self.config.database.display(), database.display());
-        warn!(%old, %new, "another database needs a restart: going on with the old one");
-        Err(format!("the database {new} needs a restart, {old} goes on"))
+        if !reload::same_web(self.config.web.as_ref(), web.as_ref()) {
+            warn!("what was changed of the dashboard needs a restart: it goes on as it was");
+            notices.push("what was changed in [web] needs a restart".to_owned());
+        }
+        if notices.is_empty() { Ok(()) } else { Err(notices.join("; ")) }
     }
 }

@@ -42,6 +42,17 @@ impl Minute {
         (self.sent > 0).then(|| Duration::from_secs_f64(lower / 1000.0))
     }
 
+    /// Both together, for a longer time than a minute.
+    pub fn with(mut self, other: &Minute) -> Minute {
+        self.sent = self.sent.saturating_add(other.sent);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.retried = self.retried.saturating_add(other.retried);
+        for (own, others) in self.latency.iter_mut().zip(other.latency) {
+            *own = own.saturating_add(others);
+        }
+        self
+    }
+
     pub(super) fn sent(&mut self, late: Duration) {
         self.sent = self.sent.saturating_add(1);
         let at = LATENCY_MS.partition_point(|bound| u128::from(*bound) < late.as_millis());
@@ -144,6 +155,8 @@ mod tests {
         assert!((5.0..=10.0).contains(&ms(0.5)), "{}", ms(0.5));
         assert!((5.0..=10.0).contains(&ms(0.95)), "{}", ms(0.95));
         assert!((500.0..=1000.0).contains(&ms(0.99)), "{}", ms(0.99));
+        let twice = minute.with(&minute);
+        assert_eq!((twice.sent, twice.latency(0.95)), (200, minute.latency(0.95)));
     }
 
     #[test]

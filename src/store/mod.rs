@@ -6,11 +6,13 @@
 
 mod backlog;
 mod bounded;
+mod census;
 mod claim;
 mod clock;
 mod cycle;
 pub mod edit;
 mod erase;
+mod failures;
 mod filter;
 mod health;
 mod holds;
@@ -26,11 +28,13 @@ mod upkeep;
 
 pub use backlog::Backlog;
 pub use bounded::TimeLimit;
+pub use census::{Census, Pulse, Share};
 pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
 pub use cycle::{procedures, statements};
 pub use erase::Erased;
+pub use failures::{FailureGroup, LOOKED_AT};
 pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};

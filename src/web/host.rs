@@ -42,7 +42,10 @@ pub fn of_header(headers: &HeaderMap) -> Option<Authority> {
 /// Names of loopback by any port (it may be forwarded here), the address that the connection came
 /// to, and what is configured.
 pub fn is_ours(asked: &Authority, local: SocketAddr, hosts: &[String]) -> bool {
-    if asked.as_str().contains('@') {
+    // Nothing but a host and a port; the parser takes more.
+    let rest = asked.as_str().strip_prefix(asked.host());
+    let port = rest.map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+    if !port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit())) {
         return false;
     }
     let host = asked.host().to_ascii_lowercase();

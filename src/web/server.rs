@@ -1,6 +1,6 @@
 //! The listening side: the port, the connections and what each may cost, the end.
 
-use super::{Shared, host, router};
+use super::{Shared, headers, host, router};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -95,6 +95,7 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
         if let Some(listener) = listener {
             serve(listener, &shared, ended).await;
         }
+        shared.bulk.end();
         shared.reader.close().await;
         shared.counter.close().await;
         shared.health.close().await;
@@ -200,5 +201,6 @@ fn too_slow() -> Response {
 fn app(shared: &Arc<Shared>) -> Router {
     router(shared)
         .layer(middleware::from_fn_with_state(Arc::clone(shared), host::check))
+        .layer(middleware::from_fn(headers::add))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
 }
