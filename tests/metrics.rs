@@ -243,3 +243,18 @@ fn open_metrics_are_given_to_those_that_ask() {
     assert!(page.head.contains("content-type: text/plain; version=0.0.4"), "{page:?}");
     assert!(!page.body.contains("# EOF"), "{}", page.body);
 }
+
+#[test]
+fn where_there_is_a_token_a_scrape_needs_it() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let token = "a-token-that-is-long-enough-for-it";
+    let program = outbox.program().env("ACQUIRE_OUTBOX_WEB_TOKEN", token);
+    let mut daemon = program.start(&LISTEN).ready();
+    let without = daemon.get("/metrics");
+    assert_eq!(without.status, 401, "{without:?}");
+    assert!(!without.body.contains("acquire_outbox_"), "{without:?}");
+    let with = daemon.get_with("/metrics", &format!("Authorization: Bearer {token}\r\n"));
+    assert_eq!(with.status, 200, "{with:?}");
+    support::never_shows("/metrics", &with.body, token);
+}

@@ -91,6 +91,22 @@ fn every_alert_says_what_it_means_and_what_to_do_and_is_tested_and_documented() 
 }
 
 #[test]
+fn the_runbooks_of_the_alerts_are_headings_that_there_are() {
+    for link in
+        text("packaging/prometheus/alerts.yml").lines().filter_map(|l| l.split_once("runbook: "))
+    {
+        let (page, anchor) = link.1.split_once('#').expect("a page and its heading");
+        let page = text(page);
+        let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
+        let anchors = headings.map(|heading| {
+            let kept = heading.to_lowercase().replace(' ', "-");
+            kept.replace(|c: char| !c.is_alphanumeric() && c != '-', "")
+        });
+        assert!(anchors.into_iter().any(|there| there == anchor), "{}", link.1);
+    }
+}
+
+#[test]
 fn every_metric_of_the_alerts_and_the_dashboard_is_in_a_scrape() {
     let scrape = scrape();
     let there: BTreeSet<_> = scrape.names().into_iter().collect();
