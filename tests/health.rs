@@ -2,9 +2,7 @@
 
 mod support;
 
-use std::sync::mpsc;
-use std::thread;
-use support::{Daemon, Database, Gate, Outbox, Page, Reply, SOON, Server, eventually};
+use support::{Daemon, Gate, Outbox, Page, Reply, SOON, Server, SmallDisk, eventually, write_lock};
 
 const LISTEN: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
 
@@ -45,23 +43,6 @@ fn a_standby_is_alive_and_not_ready_until_it_takes_over() {
     assert_eq!(reasons(&page), ["it stands by: another dispatcher has the lock"]);
     drop(first);
     eventually(SOON, "ready after the take-over", || standby.get("/readyz").status == 200);
-}
-
-/// Holds the write lock until told or dropped.
-fn write_lock(database: &Database) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
-    let (release, released) = mpsc::channel::<()>();
-    let (locked, is_locked) = mpsc::channel();
-    let database = database.clone();
-    let thread = thread::spawn(move || {
-        database.with(async |connection| {
-            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
-            locked.send(()).unwrap();
-            let _ = released.recv();
-            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
-        });
-    });
-    is_locked.recv().expect("the lock");
-    (release, thread)
 }
 
 #[test]
@@ -131,4 +112,25 @@ fn health_is_told_without_a_token_and_names_no_path() {
     support::never_shows("/readyz", &daemon.get("/readyz").body, &folder);
     drop(release);
     producer.join().unwrap();
+}
+
+#[test]
+fn one_on_a_full_or_read_only_disk_is_not_ready() {
+    let server = Server::start();
+    let outbox = Outbox::setup(&server).written();
+    let Some(disk) = SmallDisk::mount(outbox.folder().join("small"), 40) else { return };
+    disk.program(&outbox).run(&["init"]).expect(0);
+    let mut daemon = disk.program(&outbox).start(&LISTEN).ready();
+    eventually(SOON, "ready", || daemon.get("/readyz").status == 200);
+    let filler = disk.fill();
+    let page = daemon.get("/readyz");
+    assert_eq!(page.status, 503, "{page:?}");
+    assert!(reasons(&page).iter().any(|reason| reason.ends_with("has 0 KiB left")), "{page:?}");
+    assert_eq!(daemon.get("/healthz").status, 200);
+    std::fs::remove_file(filler).unwrap();
+    eventually(SOON, "ready again", || daemon.get("/readyz").status == 200);
+    if disk.remount("ro") {
+        let page = daemon.get("/readyz");
+        assert!(reasons(&page).iter().any(|reason| reason.contains("read-only")), "{page:?}");
+    }
 }
