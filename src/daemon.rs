@@ -4,13 +4,16 @@ use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Until, decide};
 use crate::lock::{DispatcherLock, LockError};
+use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
 use crate::service::Service;
 use crate::store::{Store, StoreError, now};
 use crate::wake::Wake;
+use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -33,14 +36,34 @@ pub enum DaemonError {
     Endpoint(#[from] EndpointError),
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
 /// Runs the dispatcher on the configured database until it is told to stop.
 ///
 /// A second one on the same file waits as a standby and takes over when the first ends. `reload`
-/// changes everything but the database while it runs.
+/// changes everything but the database and the dashboard while it runs. `metrics` hears how it
+/// goes.
 pub async fn run(
     config: Config,
+    metrics: Arc<Metrics>,
+    until: Until,
+    reload: Reload,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
+    let web = web::start(&config, &metrics).await?;
+    let done = dispatch(config, metrics, until, reload, shutdown).await;
+    // Last: it shows the drain, too.
+    if let Some(web) = web {
+        web.end().await;
+    }
+    done
+}
+
+async fn dispatch(
+    config: Config,
+    metrics: Arc<Metrics>,
     until: Until,
     mut reload: Reload,
     shutdown: impl Future<Output = ()>,
@@ -53,6 +76,7 @@ pub async fn run(
         None => {
             info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
             service.standing_by(&config.database);
+            metrics.enter(State::Standby);
             tokio::select! {
                 lock = DispatcherLock::take(&config.database) => lock?,
                 () = &mut shutdown => {
@@ -63,8 +87,9 @@ pub async fn run(
         }
     };
     service.recovering();
+    metrics.enter(State::Starting);
     let (store, epoch, recovered) = tokio::select! {
-        started = start(&config) => started?,
+        started = start(&config, &metrics) => started?,
         () = &mut shutdown => {
             service.stopping(STOP_AT_ONCE);
             return Ok(());
@@ -73,7 +98,7 @@ pub async fn run(
     let mut wake = Wake::watch(store.path());
     let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
     // Before anybody hears of it: what is done to the file from then on is found out.
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service)?;
+    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service, metrics)?;
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
     let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
@@ -83,14 +108,14 @@ pub async fn run(
 
 /// Opens and migrates, takes the file over and recovers; a producer that holds the lock just now
 /// is waited for.
-async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
+async fn start(config: &Config, metrics: &Metrics) -> Result<(Store, i64, usize), StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
         let started = async {
             let mut store = Store::open(&config.database).await?;
             let epoch = store.begin_epoch().await?;
-            let recovered = recover(&mut store, config, epoch).await?;
+            let recovered = recover(&mut store, config, epoch, metrics).await?;
             Ok((store, epoch, recovered))
         };
         match started.await {
@@ -105,7 +130,12 @@ async fn start(config: &Config) -> Result<(Store, i64, usize), StoreError> {
 
 /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
 /// read. From the disk alone, by the channel's policy.
-async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize, StoreError> {
+async fn recover(
+    store: &mut Store,
+    config: &Config,
+    epoch: i64,
+    metrics: &Metrics,
+) -> Result<usize, StoreError> {
     let mut recovered = 0;
     loop {
         let left = store.sending_before(epoch, RECOVERY_BATCH).await?;
@@ -127,6 +157,10 @@ async fn recover(store: &mut Store, config: &Config, epoch: i64) -> Result<usize
             })
             .collect();
         recovered += store.record(&ended, epoch).await?.len();
+        for (job, _) in &left {
+            metrics.route(&job.account, job.channel).interrupted();
+        }
+        metrics.recorded(&ended);
     }
 }
 

@@ -8,12 +8,15 @@ mod clock;
 mod drain;
 mod file;
 mod gates;
+mod measure;
+mod pauses;
 mod service;
 mod upkeep;
 
 use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Job, Status};
+use crate::job::{Failure, Job, Status};
+use crate::metrics::{Metrics, RouteMeter, State};
 use crate::outcome::Attempt;
 use crate::reload::Reload;
 use crate::routes::Routes;
@@ -24,6 +27,7 @@ use crate::transition::{self, Signal};
 use crate::wake::Wake;
 use clock::WallClock;
 use file::FileWatch;
+use pauses::PauseWatch;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -50,7 +54,7 @@ const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration:
 pub enum Until {
     /// Only when it is told to stop.
     Stopped,
-    /// As soon as no job is pending or sending.
+    /// As soon as no job is pending or sending, but for those that are paused.
     Empty,
 }
 
@@ -67,6 +71,7 @@ pub struct Dispatcher {
     agenda: Agenda,
     /// The holds as the database has them.
     shown_holds: Vec<Hold>,
+    paused: PauseWatch,
     results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
     report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
     stop: watch::Sender<Stop>,
@@ -86,6 +91,8 @@ pub struct Dispatcher {
     service: Service,
     /// On disk as sent, since the start.
     sent: u64,
+    metrics: Arc<Metrics>,
+    meters: Vec<RouteMeter>,
 }
 
 /// The database cannot be used just now: nothing is claimed, results wait in memory.
@@ -106,6 +113,7 @@ impl Dispatcher {
         config: Config,
         routes: Routes,
         service: Service,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let (report, results) = mpsc::unbounded_channel();
         let file = FileWatch::of(&store)?;
@@ -118,6 +126,7 @@ impl Dispatcher {
             unrecorded: Vec::new(),
             agenda: Agenda::default(),
             shown_holds: Vec::new(),
+            paused: PauseWatch::new(),
             results,
             report,
             stop: watch::Sender::new(Stop::No),
@@ -131,6 +140,8 @@ impl Dispatcher {
             rest_until: Instant::now(),
             service,
             sent: 0,
+            metrics,
+            meters: Vec::new(),
         })
     }
 
@@ -148,6 +159,8 @@ impl Dispatcher {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
+        self.meter_routes();
+        self.metrics.enter(State::Dispatching);
         self.resume_holds().await?;
         self.start_clock().await?;
         self.file.started_at = self.store.epoch_started_at().await?;
@@ -158,7 +171,7 @@ impl Dispatcher {
                 Err(e) if e.is_final() => return Err(self.leave(e).await),
                 Err(e) => self.note_trouble(&e),
             };
-            self.service.turned();
+            self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
                 return self.store.close().await;
@@ -206,6 +219,7 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
+        self.follow_pauses().await?;
         self.upkeep().await?;
         self.end_trouble();
         Ok(cycled || failed)
@@ -236,6 +250,7 @@ impl Dispatcher {
         };
         let took = begun.elapsed();
         self.rest_until = Instant::now() + took.min(REST);
+        self.metrics.cycle(took);
         trace!(
             recorded = done.recorded.len(),
             claimed = done.claimed.len(),
@@ -245,6 +260,7 @@ impl Dispatcher {
         );
         // A claim in a file that has gone is no claim: its request must not leave.
         self.file.check()?;
+        self.failed(&done.expired, Failure::Expired);
         let recorded_some = !self.unrecorded.is_empty();
         self.forget_recorded(&done.recorded);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
@@ -275,6 +291,7 @@ impl Dispatcher {
         let route = self.routes.of(&job.account, job.channel);
         let endpoint = route.expect("claims are made for routes only").endpoint.clone();
         self.in_flight.insert(job.id, (job.clone(), endpoint.clone()));
+        self.meter(&job.account, job.channel).begun();
         let (report, stop) = (self.report.clone(), self.stop.subscribe());
         tokio::spawn(async move {
             let attempt = send::attempt(&job, &endpoint, stop).await;
@@ -288,6 +305,7 @@ impl Dispatcher {
         let flown = self.in_flight.remove(&job.id);
         self.routes.ended(&job.account, job.channel);
         let ended = decide(&self.config, &job, &attempt);
+        self.meter(&job.account, job.channel).ended(&attempt, ended.transition.history);
         let transition = &ended.transition;
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
         debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
@@ -310,6 +328,7 @@ impl Dispatcher {
         let all = ended.len() == recorded.len();
         let (kept, lost): (Vec<_>, Vec<_>) =
             ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
+        self.metrics.recorded(kept.iter().copied());
         self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
         for lost in lost {
             let t = &lost.transition;
@@ -333,6 +352,7 @@ impl Dispatcher {
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
             self.looks = 0;
+            self.paused.may_have_changed();
             self.routes.stir();
             self.service.changed();
         }
@@ -362,7 +382,7 @@ impl Dispatcher {
         self.in_flight.is_empty()
             && self.unrecorded.is_empty()
             && self.trouble.is_none()
-            && self.store.is_empty().await.unwrap_or(false)
+            && self.none_left().await.unwrap_or(false)
     }
 
     /// Once per change, not per try.
@@ -375,6 +395,7 @@ impl Dispatcher {
             }
             Some(trouble) => (trouble.pause * 2).min(ERROR_PAUSE.1),
         };
+        self.metrics.enter(State::Trouble);
         self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
         self.service.changed();
         false
@@ -382,6 +403,7 @@ impl Dispatcher {
 
     fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
+            self.metrics.enter(State::Dispatching);
             self.service.changed();
             info!("the database can be used again");
         }
@@ -392,6 +414,8 @@ impl Dispatcher {
 pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
     Ended {
         transition: transition::decide(job, attempt, &config.channels[&job.channel], now()),
+        channel: job.channel,
+        due_at: job.due_at,
         http_status: attempt.http_status,
         started_at: attempt.started_at,
         duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),

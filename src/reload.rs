@@ -4,7 +4,7 @@
 //! whole. What cannot be used changes nothing.
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
-use crate::config::{Account, ChannelPolicy, Config, ConfigError};
+use crate::config::{Account, ChannelPolicy, Config, ConfigError, Web};
 use crate::job::Channel;
 use crate::routes::{Route, Routes};
 use secrecy::ExposeSecret;
@@ -105,6 +105,20 @@ pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connectio
         extra_roots: &account.extra_roots,
         request_timeout: policy.request_timeout,
         connect_timeout: policy.connect_timeout,
+    }
+}
+
+/// Whether the dashboard stays as it is: it is not reloaded.
+pub fn same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
+    fn token(web: &Web) -> Option<&str> {
+        web.token.as_ref().map(ExposeSecret::expose_secret)
+    }
+    match (old, new) {
+        (None, None) => true,
+        (Some(old), Some(new)) => {
+            old.listen == new.listen && old.hosts == new.hosts && token(old) == token(new)
+        }
+        _ => false,
     }
 }
 

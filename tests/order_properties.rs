@@ -187,7 +187,14 @@ fn ended(job: &Job, how: How) -> Ended {
         history: None,
         signal: Signal::None,
     };
-    Ended { transition, http_status: None, started_at: now, duration_ms: 0 }
+    Ended {
+        transition,
+        channel: job.channel,
+        due_at: job.due_at,
+        http_status: None,
+        started_at: now,
+        duration_ms: 0,
+    }
 }
 
 proptest! {

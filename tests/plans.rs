@@ -60,12 +60,13 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 18] = [
+const SMALL: [&str; 24] = [
     "CONSTANT ROW",
     "first",
     "j",
     "c",
     "json_each",
+    "chosen",
     "jsonb_each",
     "ended",
     "(subquery",
@@ -75,10 +76,15 @@ const SMALL: [&str; 18] = [
     "outbox_holds",
     "p",
     "pragma_data_version",
+    "pragma_auto_vacuum",
+    "pragma_freelist_count",
+    "pragma_page_count",
     "outbox_cycle_ended",
     "temp.outbox_cycle_lost",
     "temp.outbox_cycle_seen",
     "outbox_cycle_seen",
+    "outbox_cycle_expired",
+    "temp.outbox_cycle_expired",
 ];
 
 /// Of no more jobs than there is room for.

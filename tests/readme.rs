@@ -48,7 +48,7 @@ fn configured(text: &str) -> Config {
     let text = text.replace("/etc/acquire-outbox/key", key.to_str().unwrap());
     let file = folder.path().join("outbox.toml");
     fs::write(&file, text).unwrap();
-    let flags = Flags { config: Some(file), database: None };
+    let flags = Flags { config: Some(file), database: None, ..Flags::default() };
     config::load(&flags, &|_| None).unwrap()
 }
 

@@ -217,7 +217,7 @@ proptest! {
                 let attempt = attempt(outcome);
                 let transition = decide(&job, &attempt, &policy, now());
                 let (status, attempts) = (transition.status, transition.attempts);
-                let ended = Ended { transition, http_status: None, started_at: now(), duration_ms: 0 };
+                let ended = Ended { transition, channel: job.channel, due_at: job.due_at, http_status: None, started_at: now(), duration_ms: 0 };
                 assert_eq!(store.record(&[ended], epoch).await.unwrap(), [job.id]);
                 let row = store.delivery(job.id).await.unwrap().unwrap();
                 assert_eq!((row.status.as_str(), row.attempts), (status.as_str(), attempts));

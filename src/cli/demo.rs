@@ -4,6 +4,7 @@ use super::{list, output};
 use acquire_outbox::config::Config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
+use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{Sandbox, Settings};
 use acquire_outbox::store::query::Delivery;
@@ -88,7 +89,8 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
     }));
-    let dispatching = daemon::run(config, Until::Empty, Reload::never(), stop);
+    let metrics = Metrics::of_this_process();
+    let dispatching = daemon::run(config, metrics, Until::Empty, Reload::never(), stop);
     let mut seen = BTreeMap::new();
     tokio::pin!(dispatching);
     let done = loop {

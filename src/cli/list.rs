@@ -1,10 +1,10 @@
 //! `list`: jobs by filter, newest first.
 
+use super::filter::FilterArgs;
 use super::{Settings, output};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::job::{Channel, Failure, Status};
 use acquire_outbox::store::query::Delivery;
-use acquire_outbox::store::{Filter, Page, now};
+use acquire_outbox::store::{Page, now};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -20,21 +20,8 @@ range, is plain SQL: SELECT * FROM delivery_status WHERE ...";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only jobs in this state; several between commas
-    #[arg(long, value_enum, value_delimiter = ',')]
-    status: Vec<Status>,
-    /// Only jobs of this channel
-    #[arg(long, value_enum)]
-    channel: Option<Channel>,
-    /// Only jobs of this account
-    #[arg(long, value_name = "NAME")]
-    account: Option<String>,
-    /// Only jobs with this source label
-    #[arg(long, value_name = "LABEL")]
-    source: Option<String>,
-    /// Only jobs that failed for this reason
-    #[arg(long, value_enum)]
-    failure: Option<Failure>,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -45,14 +32,7 @@ pub struct Args {
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
-    let filter = Filter {
-        statuses: args.status,
-        channel: args.channel,
-        account: args.account,
-        source: args.source,
-        failure: args.failure,
-        ..Filter::default()
-    };
+    let filter = args.filters.filter();
     let jobs = settings.open().await?.deliveries(&filter, &Page::newest(args.limit)).await?;
     if args.json {
         output::json(&jobs)?;

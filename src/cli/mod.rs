@@ -1,13 +1,17 @@
 //! The command line: one small file per command.
 
+mod bulk;
 mod check;
 mod demo;
 mod edit;
+mod filter;
 mod generate;
 mod init;
 mod list;
 mod output;
+mod pause;
 mod problem;
+mod prune;
 mod run;
 mod sandbox;
 mod send;
@@ -19,7 +23,7 @@ pub use output::note;
 pub use problem::told;
 pub use usage::parse;
 
-use acquire_outbox::config::{self, Config, ConfigError, Flags};
+use acquire_outbox::config::{self, Config, ConfigError, Flags, Outline};
 use acquire_outbox::sandbox::SandboxError;
 use acquire_outbox::store::{Store, StoreError};
 use anyhow::Result;
@@ -72,7 +76,7 @@ Examples:
     Run(run::Args),
     /// Insert one job
     Send(Box<send::Args>),
-    /// Counts by channel and state, and what holds jobs back
+    /// Counts by channel and state, ages and rates, and what holds jobs back
     Status(status::Args),
     /// Jobs, newest first
     List(list::Args),
@@ -82,6 +86,14 @@ Examples:
     Retry(edit::RetryArgs),
     /// Withdraw jobs that wait
     Cancel(edit::CancelArgs),
+    /// Settle uncertain jobs, once a person knows what became of them
+    Resolve(edit::ResolveArgs),
+    /// Hold back a channel, an account or everything, until it is resumed
+    Pause(pause::PauseArgs),
+    /// End a pause
+    Resume(pause::ResumeArgs),
+    /// Delete finished jobs: by the retention settings, by id or by filter
+    Prune(prune::Args),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::Args),
     /// A stand-in for Acquire on this machine, for trying things out
@@ -106,6 +118,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => edit::retry(&settings, args).await,
         Command::Cancel(args) => edit::cancel(&settings, args).await,
+        Command::Resolve(args) => edit::resolve(&settings, args).await,
+        Command::Pause(args) => pause::pause(&settings, args).await,
+        Command::Resume(args) => pause::resume(&settings, args).await,
+        Command::Prune(args) => prune::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;
@@ -157,7 +173,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl Settings {
     fn flags(&self) -> Flags {
-        Flags { config: self.config.clone(), database: self.database.clone() }
+        Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() }
     }
 
     /// These flags stand at every command; where they would be passed over, that is told.
@@ -173,6 +189,11 @@ impl Settings {
     /// The whole configuration, keys included.
     fn load(&self) -> Result<Config> {
         Ok(config::load(&self.flags(), &|name| std::env::var_os(name))?)
+    }
+
+    /// What of the configuration needs no key.
+    fn outline(&self) -> Result<Outline> {
+        Ok(config::load_outline(&self.flags(), &|name| std::env::var_os(name))?)
     }
 
     /// Opens the outbox for a command that needs no account.

@@ -1,9 +1,10 @@
 //! `run`: the daemon.
 
 use super::{Settings, problem};
-use acquire_outbox::config;
+use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
+use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{self, Sandbox};
 use anyhow::{Context, Result};
@@ -17,30 +18,36 @@ Examples:
   acquire-outbox run                     as a service, until SIGTERM or Ctrl-C
   acquire-outbox run --until-empty       from a timer: deliver what is there, then exit
   acquire-outbox run --sandbox           try it out: nothing reaches Acquire
+  acquire-outbox run --listen 127.0.0.1:9464    with the dashboard, for a browser
 
 The first SIGTERM or Ctrl-C stops claiming, finishes what is on the wire (shutdown_timeout, 30s)
 and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
 over when the first ends. SIGHUP reads the configuration anew, keys included, without dropping a
 send; one that cannot be used changes nothing.")]
 pub struct Args {
-    /// Exit 0 once no job is pending or sending, scheduled ones and retries included
+    /// Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused
+    /// is left
     #[arg(long)]
     until_empty: bool,
     /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured
     #[arg(long)]
     sandbox: bool,
+    /// Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<ListenAddress>,
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
     let stop = daemon::stop_signal()?;
-    let flags = settings.flags();
+    let metrics = Metrics::of_this_process();
+    let flags = Flags { listen: args.listen, ..settings.flags() };
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
-        let config = settings.load()?;
+        let config = config::load(&flags, &env)?;
         problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
-        daemon::run(config, until, reload, stop).await?;
+        daemon::run(config, metrics, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
@@ -57,7 +64,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
     }));
-    let done = daemon::run(config, until, Reload::on_hangup(load)?, stop).await;
+    let done = daemon::run(config, metrics, until, Reload::on_hangup(load)?, stop).await;
     drop(end);
     serving.await.context("the sandbox")?;
     warn!("SANDBOX: nothing was delivered");

@@ -1,8 +1,7 @@
 //! `show`: one job, its history, and why it waits.
 
-mod next;
-
 use super::{Settings, output, whole};
+use acquire_outbox::explain;
 use acquire_outbox::job::Millis;
 use acquire_outbox::lock;
 use acquire_outbox::store::now;
@@ -55,7 +54,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let payload = if args.payload { store.payload(id).await? } else { None };
     let running = lock::is_held(store.path())?;
     let now = now();
-    let next = next::sentence(&story, running, now);
+    let next = explain::sentence(&story, running, now);
     if args.json {
         output::json(&Shown {
             delivery: &story.job.delivery,

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::address::{AccountId, BaseUrl};
 use super::error::{ConfigError, Place};
-use super::secret::{KeyKind, KeySource};
+use super::secret::{KeyKind, KeySource, Secret};
 use super::section::{Given, Section};
 use super::{Account, DEFAULT_ACCOUNT, Env, variable};
 
@@ -65,6 +65,7 @@ impl RawAccount {
         Ok(RawAccount {
             address: address(id.map(|id| id.value), url.map(|url| url.value)),
             key: the_one_key(
+                Secret::ApiKey,
                 keys,
                 "the account's key is given twice; keep one of `api_key_file`, `api_key_env` and \
                  `api_key_credential`",
@@ -122,7 +123,8 @@ pub(super) fn overlay_environment(
         .map(|path| (Place::Variable("ACQUIRE_API_KEY_FILE"), KeyKind::File(path.into())));
     let itself = variable(env, "ACQUIRE_API_KEY")
         .map(|key| (Place::Variable("ACQUIRE_API_KEY"), KeyKind::Itself(key)));
-    let key = the_one_key([file, itself], "unset one of ACQUIRE_API_KEY_FILE and ACQUIRE_API_KEY")?;
+    let twice = "unset one of ACQUIRE_API_KEY_FILE and ACQUIRE_API_KEY";
+    let key = the_one_key(Secret::ApiKey, [file, itself], twice)?;
 
     // A key alone makes no `default` beside other accounts: `api_key_env` may name that variable.
     let wanted = address.is_some() || (key.is_some() && accounts.is_empty());
@@ -139,7 +141,8 @@ fn address(id: Option<AccountId>, url: Option<BaseUrl>) -> Option<BaseUrl> {
     url.or_else(|| id.map(|id| id.base_url()))
 }
 
-fn the_one_key<const N: usize>(
+pub(super) fn the_one_key<const N: usize>(
+    of: Secret,
     given: [Option<(Place, KeyKind)>; N],
     twice: &str,
 ) -> Result<Option<KeySource>, ConfigError> {
@@ -147,7 +150,7 @@ fn the_one_key<const N: usize>(
     let Some((place, kind)) = given.next() else { return Ok(None) };
     match given.next() {
         Some((second, _)) => Err(ConfigError::invalid(&second, twice)),
-        None => KeySource { place, kind }.check().map(Some),
+        None => KeySource { of, place, kind }.check().map(Some),
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Place {
     File { file: PathBuf, line: usize, key: String },
     /// An environment variable.
     Variable(&'static str),
+    /// A flag of the command line.
+    Flag(&'static str),
 }
 
 impl fmt::Display for Place {
@@ -23,6 +25,7 @@ impl fmt::Display for Place {
                 write!(f, "{}, line {line}: `{key}`", file.display())
             }
             Place::Variable(name) => write!(f, "environment variable {name}"),
+            Place::Flag(name) => f.write_str(name),
         }
     }
 }
@@ -52,6 +55,14 @@ pub enum ConfigError {
          `api_key_credential`"
     )]
     KeyInFile { place: Place },
+
+    /// A key `token` in `[web]`; its value is not repeated.
+    #[error(
+        "{place}: a token does not belong in this file; put it into a file of its own that only \
+         the service can read and name that as `token_file`, or use `token_env` or \
+         `token_credential`"
+    )]
+    TokenInFile { place: Place },
 
     /// A value that cannot be used; `problem` says what is allowed, or what to do.
     #[error("{place}: {problem}")]

@@ -11,12 +11,14 @@ mod policy;
 mod raw;
 mod secret;
 mod section;
+mod web;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ use self::account::RawAccount;
 pub use self::error::{ConfigError, Place};
 pub use self::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
 use self::raw::RawConfig;
+pub use self::web::ListenAddress;
+use self::web::RawWeb;
 use crate::job::Channel;
 use crate::retry::RetryPolicy;
 
@@ -54,6 +58,8 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--database`
     pub database: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<ListenAddress>,
 }
 
 /// The settings of the whole program, validated.
@@ -71,6 +77,32 @@ pub struct Config {
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
+    /// The dashboard. Default none.
+    pub web: Option<Web>,
+}
+
+/// `[web]`: the dashboard. Its `Debug` shows no token.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// Loopback, unless there is a token. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// At least 16 visible ASCII characters. `None`: anyone on this machine may read, nobody may act.
+    pub token: Option<SecretString>,
+    /// The names, in lower case, by which it is reached beside its address and loopback's.
+    pub hosts: Vec<String>,
+}
+
+/// What a command that sends nothing asks of the configuration: no key is read for it.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// The names of the configured accounts; may be empty.
+    pub accounts: BTreeSet<String>,
+    /// All three, always.
+    pub channels: BTreeMap<Channel, ChannelPolicy>,
+    /// How long finished rows are kept.
+    pub retention: Retention,
 }
 
 /// One account at Acquire. Its `Debug` shows no key.
@@ -118,6 +150,7 @@ impl Config {
             retry: RetryPolicy::default(),
             retention: Retention::default(),
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            web: None,
         }
     }
 }
@@ -139,17 +172,32 @@ pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
 }
 
+/// All that needs no key, for commands that look and change: a key that is missing or cannot be read
+/// is no error here, nor is a missing account.
+///
+/// # Errors
+/// As [`load_database`].
+pub fn load_outline(flags: &Flags, env: Env<'_>) -> Result<Outline, ConfigError> {
+    let draft = Draft::load(&DEFAULT_FILES, flags, env)?;
+    Ok(Outline {
+        database: draft.database,
+        accounts: draft.accounts.into_keys().collect(),
+        channels: draft.channels,
+        retention: draft.retention,
+    })
+}
+
 /// The configuration with every account (`default` where there is none) at a sandbox's
 /// `base_url`, with [`SANDBOX_KEY`]: no real key is read, none is sent there.
 ///
 /// # Errors
-/// As [`load_database`].
+/// As [`load_database`], and for a token of the dashboard that cannot be used.
 pub fn load_for_sandbox(
     flags: &Flags,
     env: Env<'_>,
     base_url: &Url,
 ) -> Result<Config, ConfigError> {
-    Ok(Draft::load(&DEFAULT_FILES, flags, env)?.in_sandbox(base_url))
+    Draft::load(&DEFAULT_FILES, flags, env)?.in_sandbox(base_url, env)
 }
 
 /// All layers, validated, but for the accounts: their keys are not read.
@@ -160,6 +208,7 @@ struct Draft {
     retry: RetryPolicy,
     retention: Retention,
     shutdown_timeout: Duration,
+    web: RawWeb,
 }
 
 impl Draft {
@@ -168,11 +217,11 @@ impl Draft {
         flags: &Flags,
         env: Env<'_>,
     ) -> Result<Self, ConfigError> {
-        let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, retention } =
-            match read_file(default_files, flags, env)? {
-                Some((file, text)) => RawConfig::read(&file, &text)?,
-                None => RawConfig::default(),
-            };
+        let raw = match read_file(default_files, flags, env)? {
+            Some((file, text)) => RawConfig::read(&file, &text)?,
+            None => RawConfig::default(),
+        };
+        let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
         account::overlay_environment(&mut accounts, env)?;
 
         let database = [
@@ -191,7 +240,8 @@ impl Draft {
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
             retry,
-            retention: retention.over_defaults(),
+            retention: raw.retention.over_defaults(),
+            web: raw.web.overlay(flags, env)?,
             shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         })
     }
@@ -204,11 +254,11 @@ impl Draft {
         }
         match accounts.is_empty() {
             true => Err(ConfigError::NoAccount),
-            false => Ok(self.with_accounts(accounts)),
+            false => self.with_accounts(accounts, env),
         }
     }
 
-    fn in_sandbox(mut self, base_url: &Url) -> Config {
+    fn in_sandbox(mut self, base_url: &Url, env: Env<'_>) -> Result<Config, ConfigError> {
         if self.accounts.is_empty() {
             self.accounts.insert(DEFAULT_ACCOUNT.to_owned(), RawAccount::default());
         }
@@ -216,18 +266,23 @@ impl Draft {
             let account = Account::in_sandbox(&name, base_url, account.user_type_parameter);
             (name, account)
         });
-        self.with_accounts(accounts.collect())
+        self.with_accounts(accounts.collect(), env)
     }
 
-    fn with_accounts(self, accounts: BTreeMap<String, Account>) -> Config {
-        Config {
+    fn with_accounts(
+        self,
+        accounts: BTreeMap<String, Account>,
+        env: Env<'_>,
+    ) -> Result<Config, ConfigError> {
+        Ok(Config {
             database: self.database,
             accounts,
             channels: self.channels,
             retry: self.retry,
             retention: self.retention,
             shutdown_timeout: self.shutdown_timeout,
-        }
+            web: self.web.open(env)?,
+        })
     }
 }
 

@@ -24,6 +24,9 @@ pub struct ChannelPolicy {
     /// How many attempts of unknown outcome a job may have before it is held as `uncertain`
     /// under [`OnUncertain::Retry`]; 0 to 1000. Default 3.
     pub uncertain_retries: u32,
+    /// How long after it was sent a message's text is removed from its row; `None` is never.
+    /// Default never.
+    pub scrub: Option<Duration>,
     /// `[retry]`, with what `[channels.X.retry]` says otherwise.
     pub retry: RetryPolicy,
 }
@@ -37,6 +40,7 @@ impl Default for ChannelPolicy {
             connect_timeout: Duration::from_secs(10),
             on_uncertain: OnUncertain::Retry,
             uncertain_retries: 3,
+            scrub: None,
             retry: RetryPolicy::default(),
         }
     }

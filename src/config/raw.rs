@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::account::RawAccount;
 use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
+use super::web::RawWeb;
 use super::{ChannelPolicy, OnUncertain, Rate, Retention};
 use crate::job::Channel;
 use crate::retry::RetryPolicy;
@@ -29,6 +30,7 @@ pub(super) struct RawConfig {
     pub channels: BTreeMap<Channel, RawChannel>,
     pub retry: RawRetry,
     pub retention: RawRetention,
+    pub web: RawWeb,
 }
 
 impl RawConfig {
@@ -44,6 +46,7 @@ impl RawConfig {
             "channels",
             "retry",
             "retention",
+            "web",
         ])?;
 
         let folder = file.parent().unwrap_or(Path::new(""));
@@ -73,6 +76,9 @@ impl RawConfig {
         if let Some(retention) = root.section("retention")? {
             raw.retention = RawRetention::read(&retention)?;
         }
+        if let Some(web) = root.section("web")? {
+            raw.web = RawWeb::read(&web, folder)?;
+        }
         Ok(raw)
     }
 }
@@ -89,6 +95,7 @@ pub(super) struct RawChannel {
     connect_timeout: Option<Duration>,
     on_uncertain: Option<OnUncertain>,
     uncertain_retries: Option<u32>,
+    scrub: Option<Scrub>,
     retry: RawRetry,
 }
 
@@ -101,6 +108,7 @@ impl RawChannel {
             "connect_timeout",
             "on_uncertain",
             "uncertain_retries",
+            "scrub",
             "retry",
         ])?;
         let retry = section.section("retry")?;
@@ -111,6 +119,7 @@ impl RawChannel {
             connect_timeout: section.duration("connect_timeout", MILLISECOND..=HOUR)?.map(value),
             on_uncertain: section.parsed("on_uncertain")?.map(value),
             uncertain_retries: section.whole("uncertain_retries", 0..=1000)?.map(value),
+            scrub: section.parsed("scrub")?.map(value),
             retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
         })
     }
@@ -125,6 +134,7 @@ impl RawChannel {
             connect_timeout: self.connect_timeout.unwrap_or(default.connect_timeout),
             on_uncertain: self.on_uncertain.unwrap_or(default.on_uncertain),
             uncertain_retries: self.uncertain_retries.unwrap_or(default.uncertain_retries),
+            scrub: self.scrub.map_or(default.scrub, |scrub| scrub.0),
             retry: self.retry.over(retry)?,
         })
     }
@@ -215,13 +225,30 @@ impl std::str::FromStr for Age {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "forever" {
-            return Ok(Age(None));
-        }
-        match parse_duration(text) {
-            Ok(age) if age > CENTURY => Err("longer than a century; write \"forever\"".to_owned()),
-            Ok(age) => Ok(Age(Some(age))),
-            Err(problem) => Err(format!("{problem}, or \"forever\"")),
-        }
+        age_or("forever", text).map(Age)
+    }
+}
+
+/// When a sent message's text is removed; `None` is "never".
+#[derive(Clone, Copy)]
+struct Scrub(Option<Duration>);
+
+impl std::str::FromStr for Scrub {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        age_or("never", text).map(Scrub)
+    }
+}
+
+/// `word` is no age at all.
+fn age_or(word: &str, text: &str) -> Result<Option<Duration>, String> {
+    if text == word {
+        return Ok(None);
+    }
+    match parse_duration(text) {
+        Ok(age) if age > CENTURY => Err(format!("longer than a century; write {word:?}")),
+        Ok(age) => Ok(Some(age)),
+        Err(problem) => Err(format!("{problem}, or {word:?}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Where an account's API key comes from, and reading it.
+//! Where an API key or the dashboard's token comes from, and reading it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,8 +17,32 @@ const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 /// A name this short is the name of something, and may be shown.
 const SURELY_NO_KEY: usize = 12;
 
+/// What is kept secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secret {
+    ApiKey,
+    WebToken,
+}
+
+impl Secret {
+    fn name(self) -> &'static str {
+        match self {
+            Secret::ApiKey => "API key",
+            Secret::WebToken => "token",
+        }
+    }
+
+    fn short(self) -> &'static str {
+        match self {
+            Secret::ApiKey => "key",
+            Secret::WebToken => "token",
+        }
+    }
+}
+
 /// Where the key is, not yet read. It is no `Debug`: a key may stand where a name should.
 pub(super) struct KeySource {
+    pub of: Secret,
     pub place: Place,
     pub kind: KeyKind,
 }
@@ -37,11 +61,12 @@ impl KeySource {
     /// What can be wrong before anything is read: the names.
     pub fn check(self) -> Result<Self, ConfigError> {
         let problem = match &self.kind {
-            KeyKind::Variable(name) if !is_variable_name(name) => {
-                Some("the name of an environment variable is needed, not the key itself")
-            }
+            KeyKind::Variable(name) if !is_variable_name(name) => Some(format!(
+                "the name of an environment variable is needed, not the {} itself",
+                self.of.short()
+            )),
             KeyKind::Credential(name) if name.contains('/') || name == "." || name == ".." => {
-                Some("the name of a credential is needed, not a path")
+                Some("the name of a credential is needed, not a path".to_owned())
             }
             _ => None,
         };
@@ -66,7 +91,9 @@ impl KeySource {
             }
             KeyKind::Variable(name) => super::variable(env, name)
                 .ok_or_else(|| {
-                    let known = name.len() <= SURELY_NO_KEY || name.contains("API_KEY");
+                    let known = name.len() <= SURELY_NO_KEY
+                        || name.contains("API_KEY")
+                        || name.contains("TOKEN");
                     let name = if known { name } else { "named here" };
                     self.invalid(format!("the environment variable {name} is not set, or empty"))
                 })?
@@ -75,13 +102,14 @@ impl KeySource {
         };
         let key = key.trim_ascii_end();
         if key.is_empty() {
-            return Err(self.invalid("the API key is empty"));
+            return Err(self.invalid(format!("the {} is empty", self.of.name())));
         }
         match std::str::from_utf8(key) {
             Ok(text) if key.iter().all(u8::is_ascii_graphic) => Ok(SecretString::from(text)),
-            _ => Err(self.invalid(
-                "the API key must be one line of visible ASCII characters, without white space",
-            )),
+            _ => Err(self.invalid(format!(
+                "the {} must be one line of visible ASCII characters, without white space",
+                self.of.name()
+            ))),
         }
     }
 
@@ -90,15 +118,15 @@ impl KeySource {
         let name = path.file_name().filter(|name| name.len() <= SURELY_NO_KEY);
         let named = name.map_or(String::new(), |_| format!(" {}", path.display()));
         let unreadable = |error: std::io::Error| {
-            self.invalid(format!("cannot read the key file{named}: {error}"))
+            self.invalid(format!("cannot read the {} file{named}: {error}", self.of.short()))
         };
         let file = File::open(path).map_err(unreadable)?;
         let found = file.metadata().map_err(unreadable)?;
         let mode = found.permissions().mode();
         if readers == Readers::NotOthers && found.is_file() && mode & 0o004 != 0 {
-            let path = path.display();
+            let (of, path) = (self.of.short(), path.display());
             return Err(self.invalid(format!(
-                "every user of this machine can read the key file; run: chmod o-r {path}"
+                "every user of this machine can read the {of} file; run: chmod o-r {path}"
             )));
         }
         let mut key = Vec::new();

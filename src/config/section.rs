@@ -66,6 +66,9 @@ impl<'a> Section<'a> {
         if key == "api_key" {
             return Err(ConfigError::KeyInFile { place: self.place(key, line) });
         }
+        if (self.name.as_str(), key) == ("web", "token") {
+            return Err(ConfigError::TokenInFile { place: self.place(key, line) });
+        }
         let section = match self.name.as_str() {
             "" => "at the top level".to_owned(),
             name => format!("in [{name}]"),
@@ -116,6 +119,14 @@ impl<'a> Section<'a> {
             )),
             text => Ok(text.map(|text| Given { value: text.value.to_owned(), place: text.place })),
         }
+    }
+
+    /// An array of texts.
+    pub fn texts(&self, key: &str) -> Result<Option<Given<Vec<String>>>, ConfigError> {
+        self.get(key, "an array of texts in quotes is needed", |value| {
+            let items = value.as_array()?.iter();
+            items.map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+        })
     }
 
     /// A text that `T` reads; its error says what is allowed.

@@ -69,6 +69,8 @@ impl Dispatcher {
                 }
             }
             self.clock.owed.push((ids, by));
+            // Before anything ends by the clock as it is now: scrubbing notes where it stands.
+            self.next_upkeep = at;
         }
         (self.clock.at, self.clock.wall) = (at, wall);
         if self.clock.owed.is_empty() {

@@ -1,6 +1,7 @@
 //! The orderly end, and what goes back to the queue unsent.
 
 use super::{Dispatcher, ERROR_PAUSE, decide};
+use crate::metrics::State;
 use crate::outcome::{Attempt, Outcome};
 use crate::send::Stop;
 use crate::store::StoreError;
@@ -37,6 +38,7 @@ impl Dispatcher {
     /// waited for and recorded; at the deadline it is given up as of unknown outcome.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
         let limit = self.config.shutdown_timeout;
+        self.metrics.enter(State::Stopping);
         info!(
             in_flight = self.in_flight.len(),
             seconds = limit.as_secs(),
@@ -47,7 +49,7 @@ impl Dispatcher {
         self.stop.send_replace(Stop::Drain);
         let mut deadline = Instant::now() + limit;
         while !self.in_flight.is_empty() {
-            self.service.turned();
+            self.turned();
             let until = self.service.next_ping().map_or(deadline, |ping| ping.min(deadline));
             match timeout_at(until, self.results.recv()).await {
                 Ok(Some(result)) => self.ended(result),
@@ -71,7 +73,7 @@ impl Dispatcher {
         }
         let deadline = Instant::now() + LAST_RECORDS;
         while let Err(e) = self.last_record().await {
-            self.service.turned();
+            self.turned();
             if Instant::now() >= deadline {
                 error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
                 self.tell_unrecorded();

@@ -3,6 +3,7 @@
 
 use super::Dispatcher;
 use super::drain::LAST_RECORDS;
+use crate::metrics::State;
 use crate::send::Stop;
 use crate::store::{Files, Store, StoreError};
 use std::time::Duration;
@@ -49,6 +50,7 @@ impl Dispatcher {
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
         error!(error = %e, in_flight = self.in_flight.len(),
             "ending: waiting for the answers on the wire, sending nothing more");
+        self.metrics.enter(State::Stopping);
         self.stop.send_replace(Stop::Drain);
         let mut deadline = Instant::now() + self.config.shutdown_timeout;
         while !self.in_flight.is_empty() {

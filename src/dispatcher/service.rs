@@ -4,7 +4,7 @@ use super::Dispatcher;
 use crate::reload::{self, Fresh, ReloadError, Step};
 use crate::routes::Moment;
 use crate::service::Counts;
-use crate::store::now;
+use crate::store::{Pause, now};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -29,7 +29,9 @@ impl Dispatcher {
         let Ok(backlog) = self.store.backlog().await else { return };
         let held = self.shown_holds.iter().map(|h| format!("{} {}", h.account, h.channel));
         let held = held.map(|name| name.trim_end().to_owned()).collect();
-        self.service.status(&Counts { in_flight, sent: self.sent, backlog, held }.to_string());
+        let paused = self.paused.shown.iter().map(Pause::subject).collect();
+        let counts = Counts { in_flight, sent: self.sent, backlog, held, paused };
+        self.service.status(&counts.to_string());
     }
 
     /// What is on the wire goes on through its own endpoint; everything else is as the new
@@ -54,14 +56,21 @@ impl Dispatcher {
         let now = Moment { at: Instant::now(), wall: now() };
         self.routes.replace(routes, &renewed, flying, now);
         let database = std::mem::replace(&mut config.database, self.config.database.clone());
+        let web = std::mem::replace(&mut config.web, self.config.web.clone());
         self.config = config;
+        self.meter_routes();
         self.next_upkeep = now.at;
         info!(accounts = self.routes.accounts().join(","), "the configuration has been reloaded");
-        if database == self.config.database {
-            return Ok(());
+        let mut notices = Vec::new();
+        if database != self.config.database {
+            let (old, new) = (self.config.database.display(), database.display());
+            warn!(%old, %new, "another database needs a restart: going on with the old one");
+            notices.push(format!("the database {new} needs a restart, {old} goes on"));
         }
-        let (old, new) = (self.config.database.display(), database.display());
-        warn!(%old, %new, "another database needs a restart: going on with the old one");
-        Err(format!("the database {new} needs a restart, {old} goes on"))
+        if !reload::same_web(self.config.web.as_ref(), web.as_ref()) {
+            warn!("what was changed of the dashboard needs a restart: it goes on as it was");
+            notices.push("what was changed in [web] needs a restart".to_owned());
+        }
+        if notices.is_empty() { Ok(()) } else { Err(notices.join("; ")) }
     }
 }

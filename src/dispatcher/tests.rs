@@ -12,7 +12,9 @@ async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
     let epoch = store.begin_epoch().await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
     let silent = Service::silent();
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, silent).unwrap();
+    let metrics = Arc::new(Metrics::new(Instant::now().into_std(), 0));
+    let dispatcher = Dispatcher::new(store, epoch, config, routes, silent, metrics);
+    let mut dispatcher = dispatcher.unwrap();
     dispatcher.look().await;
     dispatcher
 }

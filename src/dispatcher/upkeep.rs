@@ -1,15 +1,20 @@
-//! What is done now and then: retention, and jobs that have no way out.
+//! What is done now and then: retention, scrubbing, the size of the file, and jobs that have no
+//! way out.
 
 use super::Dispatcher;
-use crate::job::Status;
+use crate::job::{Channel, Failure, Millis, Status};
 use crate::store::{StoreError, now};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// The most rows of one upkeep transaction, and how often there is one when it finds little.
-const UPKEEP_BATCH: i64 = 500;
+/// How often there is upkeep, how often where words are to be removed sooner than that, and how
+/// soon after a batch that left some over: producers write in between.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+const SCRUB_EVERY: Duration = Duration::from_secs(5);
+const NEXT_BATCH: Duration = Duration::from_millis(200);
+/// Scrubbing stays this far behind, so that a clock that is set back a little is not before it.
+const SCRUB_BEHIND: Duration = Duration::from_secs(5);
 
 impl Dispatcher {
     /// Jobs of accounts that nobody has configured fail with a sentence; true: there are more.
@@ -21,8 +26,13 @@ impl Dispatcher {
             let known = self.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
-            warn!(account, failed, "jobs for an account that is not configured failed as invalid");
-            more |= failed > 0;
+            self.failed(&failed, Failure::Invalid);
+            warn!(
+                account,
+                failed = failed.len(),
+                "jobs for an account that is not configured failed as invalid"
+            );
+            more |= !failed.is_empty();
             // Each may have held back a job of another account.
             self.routes.stir();
             let agenda = self.store.look().await?;
@@ -31,33 +41,78 @@ impl Dispatcher {
         Ok(more)
     }
 
-    /// Retention, in batches; a full batch is followed by another soon.
+    /// Retention, scrubbing and the size of the file, in small steps; where there is more to do,
+    /// the next ones follow soon.
     pub(super) async fn upkeep(&mut self) -> Result<(), StoreError> {
         if self.next_upkeep > Instant::now() {
             return Ok(());
         }
+        let pruned = self.prune().await?;
+        let scrubbed = self.scrub().await?;
+        let shrunk = self.store.shrink().await?;
+        if shrunk.pages > 0 {
+            debug!(pages = shrunk.pages, "free pages given back to the file system");
+        }
+        if self.store.forget_statistics().await? {
+            debug!("another program has run ANALYZE: the outbox's part of it is forgotten");
+        }
+        let pause = match pruned || scrubbed || shrunk.more {
+            true => NEXT_BATCH,
+            false if self.scrub_ages().any(|(_, age)| age < UPKEEP_EVERY) => SCRUB_EVERY,
+            false => UPKEEP_EVERY,
+        };
+        self.next_upkeep = Instant::now() + pause;
+        Ok(())
+    }
+
+    /// A batch of each kind; true: there are more.
+    async fn prune(&mut self) -> Result<bool, StoreError> {
         let kept = &self.config.retention;
         let limits = [
             (Status::Sent, kept.sent),
             (Status::Failed, kept.failed),
             (Status::Cancelled, kept.cancelled),
         ];
-        let mut pause = UPKEEP_EVERY;
+        let mut more = false;
         for (status, age) in limits {
             let Some(age) = age else { continue };
-            let before = now() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            let pruned = self.store.prune(status, before, UPKEEP_BATCH).await?;
-            if pruned > 0 {
-                debug!(%status, pruned, "finished jobs pruned");
+            let pruned = self.store.prune(status, before(now(), age)).await?;
+            if pruned.rows > 0 {
+                debug!(%status, pruned = pruned.rows, "finished jobs pruned");
             }
-            if pruned == UPKEEP_BATCH as u64 {
-                pause = Duration::from_millis(200);
-            }
+            more |= pruned.more;
         }
-        if self.store.forget_statistics().await? {
-            debug!("another program has run ANALYZE: the outbox's part of it is forgotten");
-        }
-        self.next_upkeep = Instant::now() + pause;
-        Ok(())
+        Ok(more)
     }
+
+    /// A batch of each channel; true: there are more.
+    async fn scrub(&mut self) -> Result<bool, StoreError> {
+        let ages: Vec<_> = self.scrub_ages().collect();
+        let mut more = false;
+        for (channel, age) in ages {
+            let until = self.all_recorded_until(before(now(), age.max(SCRUB_BEHIND)));
+            let scrubbed = self.store.scrub(channel, until).await?;
+            if scrubbed.rows > 0 {
+                debug!(%channel, scrubbed = scrubbed.rows, "the words of sent messages removed");
+            }
+            more |= scrubbed.more;
+        }
+        Ok(more)
+    }
+
+    fn scrub_ages(&self) -> impl Iterator<Item = (Channel, Duration)> {
+        let channels = self.config.channels.iter();
+        channels.filter_map(|(channel, policy)| policy.scrub.map(|age| (*channel, age)))
+    }
+
+    /// `limit`, or a time before which nothing will end any more: what waits in memory is not on
+    /// disk yet, and will be there as of when it ended.
+    fn all_recorded_until(&self, limit: Millis) -> Millis {
+        let waiting = self.unrecorded.iter().map(|ended| ended.transition.updated_at - 1);
+        waiting.fold(limit, Millis::min)
+    }
+}
+
+fn before(now: Millis, age: Duration) -> Millis {
+    now.saturating_sub(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX))
 }

@@ -9,7 +9,8 @@ use super::claim::{self, CLAIMED, Claim, PAYLOAD};
 use super::record::{self, Ended};
 use super::upkeep::{AGENDA, Agenda};
 use super::{Store, StoreError};
-use crate::job::{Job, Millis};
+use crate::job::{Channel, Job, Millis};
+use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct CycleYield {
     pub claimed: Vec<Job>,
     /// Whose commits the claim has seen: the data version then.
     pub seen: i64,
+    /// The channels of those that expired, one each.
+    pub expired: Vec<Channel>,
     /// What comes next.
     pub agenda: Agenda,
 }
@@ -50,12 +53,13 @@ const RUN: &str =
 /// Only the INSERT writes; the row of what came of it is read right after it.
 static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields()));
 
-/// After the agenda's columns: what was claimed, and what was recorded in vain.
+/// After the agenda's columns: what was claimed, what was recorded in vain, and what has expired.
 fn yields() -> String {
-    format!(
-        "{AGENDA},\n    {CLAIMED},\n    (SELECT json_group_array(id) FROM temp.outbox_cycle_lost),\n    \
-         (SELECT data_version FROM temp.outbox_cycle_seen)"
-    )
+    const LOST: &str = "(SELECT json_group_array(id) FROM temp.outbox_cycle_lost)";
+    const EXPIRED: &str =
+        "CASE WHEN ?3 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
+    const SEEN: &str = "(SELECT data_version FROM temp.outbox_cycle_seen)";
+    format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED},\n    {SEEN}")
 }
 
 /// The dispatcher's statements by name, beside the procedures; for the test of their plans.
@@ -64,6 +68,10 @@ pub fn statements() -> Vec<(String, String)> {
     let mut all = vec![("yields", yields()), ("payload", PAYLOAD.to_owned())];
     all.extend(super::upkeep::STATEMENTS.iter().map(|(name, sql)| (*name, (*sql).to_owned())));
     all.into_iter().map(|(name, sql)| (name.to_owned(), sql)).collect()
+}
+
+fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    Ok(serde_json::from_str(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?)
 }
 
 impl Store {
@@ -88,11 +96,11 @@ impl Store {
             return Err(StoreError::Superseded);
         }
         let claimed = self.jobs(row.try_get(7)?, work.epoch).await?;
-        let lost: Vec<i64> =
-            serde_json::from_str(row.try_get(8)?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        let lost: Vec<i64> = from_json(row.try_get(8)?)?;
+        let expired = row.try_get::<Option<&str>, _>(9)?.map_or(Ok(Vec::new()), from_json)?;
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        Ok(CycleYield { recorded, claimed, seen: row.try_get(9)?, agenda })
+        Ok(CycleYield { recorded, claimed, expired, seen: row.try_get(10)?, agenda })
     }
 
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and

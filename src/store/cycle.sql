@@ -14,6 +14,8 @@ CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
 -- What the claim has seen of others' commits.
 CREATE TEMP TABLE outbox_cycle_seen (data_version);
 INSERT INTO outbox_cycle_seen VALUES (0);
+-- What the last look at what is due found too late to be sent.
+CREATE TEMP TABLE outbox_cycle_expired (id INTEGER PRIMARY KEY, channel);
 
 CREATE TEMP VIEW outbox_cycle AS SELECT '' AS ended, '' AS claims, 0 AS due, 0 AS now, 0 AS epoch WHERE 0;
 CREATE TEMP VIEW outbox_cycle_record AS SELECT '' AS ended WHERE 0;
@@ -78,12 +80,15 @@ END;
 -- same UPDATE the holder of its lane: that one stays so.
 CREATE TEMP TRIGGER outbox_cycle_due_now INSTEAD OF INSERT ON outbox_cycle_due
 BEGIN
+    DELETE FROM outbox_cycle_expired;
+    INSERT INTO outbox_cycle_expired
+    SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
+    ORDER BY expires_at LIMIT 500;
     UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
         error = CASE WHEN uncertain_attempts > 0
             THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
             ELSE 'expires_at passed before the message was sent' END
-    WHERE id IN (SELECT id FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
-                 ORDER BY expires_at LIMIT 500);
+    WHERE id IN (SELECT id FROM outbox_cycle_expired);
     UPDATE outbox SET wait = 'ready'
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
                  ORDER BY next_attempt_at LIMIT 500);

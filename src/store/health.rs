@@ -102,8 +102,26 @@ impl Store {
         done.map(|(_, left)| left > 0)
     }
 
+    /// Takes the write lock and lets go of it, waiting no longer than this; it writes nothing.
+    ///
+    /// # Errors
+    /// What a write would meet; [`StoreError::is_busy`] where another program has the lock.
+    pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let reads_only: bool =
+            sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
+        self.patience.set(wait);
+        sqlx::query("PRAGMA query_only = OFF").execute(&mut self.conn).await?;
+        let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut self.conn).await;
+        if reads_only {
+            sqlx::query("PRAGMA query_only = ON").execute(&mut self.conn).await?;
+        }
+        self.patience.set_usual();
+        locked?;
+        Ok(())
+    }
+
     /// How many frames of the log are in the database by now, and how many there are.
-    async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
+    pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn).await?;
         Ok((row.try_get(2)?, row.try_get(1)?))

@@ -5,33 +5,44 @@
 //! read and edit through [`query`] and [`edit`].
 
 mod backlog;
+mod bounded;
+mod census;
 mod claim;
 mod clock;
 mod cycle;
 pub mod edit;
+mod erase;
+mod failures;
 mod filter;
 mod health;
 mod holds;
 mod open;
+mod overview;
 mod patience;
 mod pauses;
 mod plain;
 pub mod query;
 mod record;
+mod shrink;
 mod statistics;
 mod upkeep;
 
 pub use backlog::Backlog;
+pub use bounded::TimeLimit;
+pub use census::{Census, Pulse, Share};
 pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
+pub use erase::Erased;
+pub use failures::{FailureGroup, LOOKED_AT};
 pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
-pub use pauses::Pause;
+pub use pauses::{Pause, subject};
 pub use record::Ended;
+pub use shrink::Shrunk;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.

@@ -3,7 +3,9 @@
 use super::cycle::PROCEDURES;
 use super::patience::Patience;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
 
@@ -73,6 +75,12 @@ fn create_by_umask(path: &Path) {
     let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
 }
 
+/// Nothing is in it yet: it is ours to make, so that it can shrink again. An application's own
+/// file stays as that made it.
+fn is_new(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |file| file.len() == 0)
+}
+
 fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
@@ -99,17 +107,24 @@ impl Store {
     }
 
     async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+        let ours = create && is_new(path);
         if create {
             create_by_umask(path);
         }
-        let options = SqliteConnectOptions::new()
+        let mut options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             // A statement's own journal, too: on disk it cost a fifth of each cycle.
             .pragma("temp_store", "MEMORY")
+            // What is deleted, and what a row that grows leaves behind, is overwritten with zeros:
+            // words that are to be gone are gone. docs/retention.md has what it costs.
+            .pragma("secure_delete", "ON")
             .disable_statement_logging();
+        if ours {
+            options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+        }
         let open = |source| StoreError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
         let patience = Patience::of(&mut conn).await.map_err(open)?;

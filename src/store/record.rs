@@ -1,6 +1,6 @@
 //! What a cycle records, as the JSON that its procedure reads.
 
-use crate::job::{Millis, Status};
+use crate::job::{Channel, Millis, Status};
 use crate::transition::{AttemptKind, Transition, Wait};
 use serde::Serialize;
 
@@ -8,6 +8,9 @@ use serde::Serialize;
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub transition: Transition,
+    /// Its job's, for the counts.
+    pub channel: Channel,
+    pub due_at: Millis,
     pub http_status: Option<u16>,
     pub started_at: Millis,
     pub duration_ms: i64,

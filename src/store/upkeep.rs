@@ -1,8 +1,8 @@
-//! What the dispatcher does beside its cycles: take the file over, recover, look, prune.
+//! What the dispatcher does beside its cycles: take the file over, recover, look.
 
 use super::record::Ended;
-use super::{Store, StoreError, backlog, clock, health, holds, now};
-use crate::job::{Channel, Job, Millis, Status};
+use super::{Store, StoreError, backlog, clock, erase, health, holds, now, shrink};
+use crate::job::{Channel, Job, Millis};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -40,7 +40,8 @@ FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
 
 const FAIL_UNKNOWN_ACCOUNT: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
-WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)";
+WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)
+RETURNING channel";
 
 const ANY_LEFT: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
@@ -49,21 +50,22 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
     OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'parked')
     OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)";
 
-const PRUNE: &str = "\
-DELETE FROM outbox WHERE id IN (
-    SELECT id FROM outbox WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms')
-    AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3)";
-
 const BEGIN_EPOCH: &str = "\
 UPDATE outbox_dispatcher SET epoch = epoch + 1, pid = ?1, started_at = ?2 RETURNING epoch";
 
 /// What the dispatcher does beside its cycles, by name.
-pub(super) const STATEMENTS: [(&str, &str); 14] = [
+pub(super) const STATEMENTS: [(&str, &str); 20] = [
     ("agenda", AGENDA),
     ("sending_before", SENDING_BEFORE),
     ("fail_unknown_account", FAIL_UNKNOWN_ACCOUNT),
     ("any_left", ANY_LEFT),
-    ("prune", PRUNE),
+    ("prunable", erase::PRUNABLE),
+    ("prune", erase::PRUNE),
+    ("scrubbed_until", erase::SCRUBBED_UNTIL),
+    ("scrubbable", erase::SCRUBBABLE),
+    ("scrub", erase::SCRUB),
+    ("mark", erase::MARK),
+    ("space", shrink::SPACE),
     ("begin_epoch", BEGIN_EPOCH),
     ("in_backoff", clock::IN_BACKOFF),
     ("begun_later", clock::BEGUN_LATER),
@@ -127,40 +129,24 @@ impl Store {
         Ok(self.cycle(&work).await?.recorded)
     }
 
-    /// Fails up to 500 ready jobs of an account that is not configured; returns how many.
+    /// Fails up to 500 ready jobs of an account that is not configured; gives the channel of each.
     pub async fn fail_unknown_account(
         &mut self,
         account: &str,
         sentence: &str,
-    ) -> Result<u64, StoreError> {
-        let done = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
+    ) -> Result<Vec<Channel>, StoreError> {
+        let failed = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
             .bind(account)
             .bind(sentence)
-            .execute(&mut self.conn)
+            .fetch_all(&mut self.conn)
             .await?;
-        Ok(done.rows_affected())
+        failed.iter().map(|row| column_word(row, 0)).collect()
     }
 
     /// Whether any job is `pending` or `sending`.
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
         let left: i64 = sqlx::query_scalar(ANY_LEFT).fetch_one(&mut self.conn).await?;
         Ok(left == 0)
-    }
-
-    /// Deletes up to `limit` jobs that ended in `status` before `before`; returns how many.
-    pub async fn prune(
-        &mut self,
-        status: Status,
-        before: Millis,
-        limit: i64,
-    ) -> Result<u64, StoreError> {
-        let done = sqlx::query(PRUNE)
-            .bind(status.as_str())
-            .bind(before)
-            .bind(limit)
-            .execute(&mut self.conn)
-            .await?;
-        Ok(done.rows_affected())
     }
 }
 

@@ -49,7 +49,7 @@ impl Setup {
     }
 
     fn draft(&self) -> Result<Draft, ConfigError> {
-        let flags = Flags { config: None, database: self.database.clone() };
+        let flags = Flags { config: None, database: self.database.clone(), ..Flags::default() };
         let files = [self.path("acquire-outbox.toml"), self.path("config.toml")];
         Draft::load(&files, &flags, &|name| self.look_up(name))
     }
@@ -144,6 +144,11 @@ fn every_key_is_read() {
         connect_timeout = "250ms"
         on_uncertain = "hold"
         uncertain_retries = 0
+        scrub = "7d"
+        [channels.mail]
+        scrub = "0s"
+        [channels.chat]
+        scrub = "never"
         [retention]
         sent = "forever"
         failed = "90d"
@@ -163,9 +168,11 @@ fn every_key_is_read() {
         connect_timeout: Duration::from_millis(250),
         on_uncertain: OnUncertain::Hold,
         uncertain_retries: 0,
+        scrub: Some(minutes(7 * 24 * 60)),
         ..ChannelPolicy::default()
     };
     assert_eq!(config.channels[&Channel::Sms], expected);
+    assert_eq!(config.channels[&Channel::Mail].scrub, Some(secs(0)));
     assert_eq!(config.channels[&Channel::Chat], ChannelPolicy::default());
     let (failed, cancelled) = (Some(minutes(90 * 24 * 60)), Some(minutes(60)));
     assert_eq!(config.retention, Retention { sent: None, failed, cancelled });
@@ -324,7 +331,7 @@ fn a_named_file_must_exist_and_comes_before_the_default_ones() {
     let other = setup.path("other.toml");
     let setup = setup.env("ACQUIRE_OUTBOX_CONFIG", other);
     assert_eq!(setup.draft().unwrap().database, setup.path("other.db"));
-    let flags = Flags { config: Some(setup.path("none.toml")), database: None };
+    let flags = Flags { config: Some(setup.path("none.toml")), database: None, ..Flags::default() };
     let error = load_database(&flags, &|name| setup.look_up(name)).unwrap_err().to_string();
     assert_says(&error, &["none.toml", "No such file", "--config"]);
 }
@@ -333,7 +340,11 @@ fn a_named_file_must_exist_and_comes_before_the_default_ones() {
 fn the_database_alone_needs_no_account_and_no_key_but_a_sound_file() {
     let database = |text: &str| {
         let setup = Setup::new(text);
-        let flags = Flags { config: Some(setup.path("acquire-outbox.toml")), database: None };
+        let flags = Flags {
+            config: Some(setup.path("acquire-outbox.toml")),
+            database: None,
+            ..Flags::default()
+        };
         load_database(&flags, &|_| None)
     };
     for text in ["", "[accounts.default]", "[accounts.default]\napi_key_file = \"none\"", ACCOUNT] {
@@ -350,7 +361,11 @@ fn a_sandbox_takes_every_account_and_reads_no_key() {
     let url = Url::parse("http://127.0.0.1:9/api/v1").unwrap();
     let names = |text: &str| {
         let setup = Setup::new(text);
-        let flags = Flags { config: Some(setup.path("acquire-outbox.toml")), database: None };
+        let flags = Flags {
+            config: Some(setup.path("acquire-outbox.toml")),
+            database: None,
+            ..Flags::default()
+        };
         let config = load_for_sandbox(&flags, &|_| None, &url).unwrap();
         for account in config.accounts.values() {
             assert_eq!(account.base_url, url);

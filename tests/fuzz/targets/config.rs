@@ -14,7 +14,7 @@ static FILE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     std::fs::write(&*FILE, text.replace("KEY", KEY)).unwrap();
-    let flags = Flags { config: Some(FILE.clone()), database: None };
+    let flags = Flags { config: Some(FILE.clone()), database: None, ..Flags::default() };
     if let Err(error) = load(&flags, &|_| None) {
         let said = format!("{error} {error:?}");
         assert!(!said.contains(KEY), "{said}");

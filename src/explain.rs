@@ -1,9 +1,9 @@
 //! One sentence that says why a job waits. Pure.
 
-use crate::cli::output::{iso, relative};
-use acquire_outbox::job::Millis;
-use acquire_outbox::store::query::{Ahead, Detail, Story};
-use acquire_outbox::store::{Hold, HoldKind};
+use crate::job::Millis;
+use crate::store::query::{Ahead, Detail, Story};
+use crate::store::{Hold, HoldKind};
+use crate::when::{iso, relative};
 
 const NO_DISPATCHER: &str = "no dispatcher is running: start one with `acquire-outbox run`";
 
@@ -117,7 +117,7 @@ fn at(time: Millis, now: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use acquire_outbox::store::query::Delivery;
+    use crate::store::query::Delivery;
 
     const NOW: Millis = 1_764_000_000_000;
 

@@ -1,0 +1,132 @@
+//! Where the dashboard listens, who may use it, and by which names it is reached.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::account::the_one_key;
+use super::error::{ConfigError, Place};
+use super::secret::{KeyKind, KeySource, Secret};
+use super::section::{Given, Section};
+use super::{Env, Flags, Web, variable};
+
+/// A token shorter than this can be guessed.
+const MIN_TOKEN_LENGTH: usize = 16;
+
+const LISTEN: &str = "ACQUIRE_OUTBOX_LISTEN";
+const TOKEN: &str = "ACQUIRE_OUTBOX_WEB_TOKEN";
+const TOKEN_FILE: &str = "ACQUIRE_OUTBOX_WEB_TOKEN_FILE";
+
+/// An address to listen on, as a person writes it: no name, which could mean several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(ListenAddress).map_err(|_| {
+            "an IP address and a port are needed, such as 127.0.0.1:9464 or [::1]:9464 (no name: \
+             for localhost write 127.0.0.1)"
+        })
+    }
+}
+
+/// `[web]` as the file, the environment and the flags give it; the token not yet read.
+#[derive(Default)]
+pub(super) struct RawWeb {
+    listen: Option<Given<ListenAddress>>,
+    token: Option<KeySource>,
+    hosts: Vec<String>,
+}
+
+impl RawWeb {
+    /// `folder`: where a relative `token_file` starts.
+    pub fn read(section: &Section<'_>, folder: &Path) -> Result<Self, ConfigError> {
+        section.allow(&["listen", "token_file", "token_env", "token_credential", "hosts"])?;
+        let file = section.text("token_file")?;
+        let tokens = [
+            file.map(|path| (path.place, KeyKind::File(folder.join(path.value)))),
+            section.text("token_env")?.map(|name| (name.place, KeyKind::Variable(name.value))),
+            section
+                .text("token_credential")?
+                .map(|name| (name.place, KeyKind::Credential(name.value))),
+        ];
+        let twice = "the token is given twice; keep one of `token_file`, `token_env` and \
+                     `token_credential`";
+        Ok(RawWeb {
+            listen: section.parsed("listen")?,
+            token: the_one_key(Secret::WebToken, tokens, twice)?,
+            hosts: hosts(section)?,
+        })
+    }
+
+    /// The environment over the file, the flag over both.
+    pub fn overlay(mut self, flags: &Flags, env: Env<'_>) -> Result<Self, ConfigError> {
+        if let Some(listen) = flags.listen {
+            self.listen = Some(Given { value: listen, place: Place::Flag("--listen") });
+        } else if let Some(text) = variable(env, LISTEN) {
+            let place = Place::Variable(LISTEN);
+            let parsed = text.to_str().ok_or("UTF-8 text is needed").and_then(str::parse);
+            let value = parsed.map_err(|problem| ConfigError::invalid(&place, problem))?;
+            self.listen = Some(Given { value, place });
+        }
+        let file = variable(env, TOKEN_FILE)
+            .map(|path| (Place::Variable(TOKEN_FILE), KeyKind::File(path.into())));
+        let itself =
+            variable(env, TOKEN).map(|token| (Place::Variable(TOKEN), KeyKind::Itself(token)));
+        let twice = "unset one of ACQUIRE_OUTBOX_WEB_TOKEN_FILE and ACQUIRE_OUTBOX_WEB_TOKEN";
+        let token = the_one_key(Secret::WebToken, [file, itself], twice)?;
+        self.token = token.or(self.token.take());
+        Ok(self)
+    }
+
+    /// With its token read; `None` where no address is given.
+    pub fn open(self, env: Env<'_>) -> Result<Option<Web>, ConfigError> {
+        let token = self.token.map(|token| read_token(&token, env)).transpose()?;
+        let Some(Given { value: ListenAddress(listen), place }) = self.listen else {
+            return Ok(None);
+        };
+        if token.is_none() && !listen.ip().to_canonical().is_loopback() {
+            let problem = format!(
+                "{listen} can be reached from other machines, so the dashboard needs a token; set \
+                 `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or listen on \
+                 127.0.0.1:{}",
+                listen.port()
+            );
+            return Err(ConfigError::invalid(&place, problem));
+        }
+        Ok(Some(Web { listen, token, hosts: self.hosts }))
+    }
+}
+
+fn read_token(source: &KeySource, env: Env<'_>) -> Result<SecretString, ConfigError> {
+    let token = source.read(env)?;
+    if token.expose_secret().len() < MIN_TOKEN_LENGTH {
+        let problem = format!(
+            "the token is too short: at least {MIN_TOKEN_LENGTH} characters are needed, as \
+             `openssl rand -hex 32` makes them"
+        );
+        return Err(ConfigError::invalid(&source.place, problem));
+    }
+    Ok(token)
+}
+
+/// Names in lower case, each with or without a port.
+fn hosts(section: &Section<'_>) -> Result<Vec<String>, ConfigError> {
+    let Some(names) = section.texts("hosts")? else { return Ok(Vec::new()) };
+    let fits = |name: &String| {
+        let known = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        (1..=255).contains(&name.len()) && name.chars().all(known)
+    };
+    match names.value.iter().all(fits) {
+        true => Ok(names.value.iter().map(|name| name.to_ascii_lowercase()).collect()),
+        false => Err(ConfigError::invalid(
+            &names.place,
+            "host names are needed as a browser's address line has them, such as \
+             [\"outbox.example.com\"]: no scheme, no path",
+        )),
+    }
+}

@@ -1,0 +1,43 @@
+//! What the loop tells the metrics.
+
+use super::Dispatcher;
+use crate::job::{Channel, Failure};
+use crate::metrics::RouteMeter;
+use crate::store::now;
+use tokio::time::Instant;
+
+impl Dispatcher {
+    /// A meter for each route, so that what has not happened yet is told as 0.
+    pub(super) fn meter_routes(&mut self) {
+        let accounts: Vec<_> = self.routes.accounts().into_iter().map(str::to_owned).collect();
+        for account in &accounts {
+            for channel in Channel::ALL {
+                self.meter(account, channel);
+            }
+        }
+        self.metrics.configured(accounts);
+    }
+
+    /// The route's meter; what was on the wire when its account went is still counted.
+    pub(super) fn meter(&mut self, account: &str, channel: Channel) -> &RouteMeter {
+        let known = self.meters.iter().position(|meter| meter.is_of(account, channel));
+        let at = known.unwrap_or_else(|| {
+            self.meters.push(self.metrics.route(account, channel));
+            self.meters.len() - 1
+        });
+        &self.meters[at]
+    }
+
+    /// One job of each channel failed without a request.
+    pub(super) fn failed(&self, channels: &[Channel], failure: Failure) {
+        for channel in channels {
+            self.metrics.failed(*channel, failure, now());
+        }
+    }
+
+    /// A turn has been made: the watchdog and the health checks hear of it.
+    pub(super) fn turned(&mut self) {
+        self.metrics.turned(Instant::now().into_std());
+        self.service.turned();
+    }
+}

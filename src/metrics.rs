@@ -1,0 +1,350 @@
+//! What the dispatcher counts and measures as it goes: for `/metrics`, for the health checks, and
+//! for the dashboard's last hour.
+//!
+//! The loop writes, the pages read. Each label set is looked up once, so an attempt costs a few
+//! increments. No label comes from people's words: accounts are the configured ones, everything
+//! else is a word of ours.
+
+mod hour;
+
+use crate::job::{Channel, Failure, Millis, Status};
+use crate::outcome::Attempt;
+use crate::store::{self, Ended};
+use crate::transition::AttemptKind;
+use hour::Hour;
+pub use hour::Minute;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// In seconds.
+const REQUEST_BUCKETS: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// In seconds: a job may be sent in an instant, or after a day without a network.
+const DUE_TO_SENT_BUCKETS: [f64; 16] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
+    86400.0,
+];
+/// In seconds; a disk that syncs slowly is what makes a cycle long.
+const CYCLE_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+/// Before the first turn.
+const NEVER: u64 = u64::MAX;
+
+/// How far the daemon has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum State {
+    /// Opens and migrates the database, and decides what a dead dispatcher left.
+    Starting,
+    /// Another dispatcher has the lock.
+    Standby,
+    /// Claims, sends and records.
+    Dispatching,
+    /// The database cannot be used just now; results wait in memory.
+    Trouble,
+    /// Finishes what is on the wire and ends.
+    Stopping,
+}
+
+impl State {
+    const ALL: [State; 5] =
+        [State::Starting, State::Standby, State::Dispatching, State::Trouble, State::Stopping];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    account: String,
+    channel: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    account: String,
+    channel: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FinishedLabels {
+    channel: &'static str,
+    status: &'static str,
+    /// Empty for what did not fail.
+    failure: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChannelLabel {
+    channel: &'static str,
+}
+
+type Histograms = Family<ChannelLabel, Histogram, fn() -> Histogram>;
+
+/// Shared by the dispatcher and the pages.
+pub struct Metrics {
+    begun: Instant,
+    started_at: Millis,
+    registry: Registry,
+    attempts: Family<AttemptLabels, Counter>,
+    in_flight: Family<RouteLabels, Gauge>,
+    channels: [ChannelMeter; 3],
+    cycle: Histogram,
+    state: AtomicU8,
+    /// Milliseconds after `begun`.
+    last_turn: AtomicU64,
+    hour: Mutex<Hour>,
+    accounts: Mutex<Vec<String>>,
+}
+
+/// What is counted of a channel, over all accounts.
+struct ChannelMeter {
+    sent: Counter,
+    uncertain: Counter,
+    /// In the order of [`Failure::ALL`].
+    failed: [Counter; 4],
+    request: Histogram,
+    due_to_sent: Histogram,
+}
+
+/// What is counted of an account's way out; the dispatcher keeps one per route.
+pub struct RouteMeter {
+    account: String,
+    channel: Channel,
+    in_flight: Gauge,
+    /// In the order of [`KINDS`].
+    attempts: [Counter; 4],
+    request: Histogram,
+}
+
+const KINDS: [(AttemptKind, &str); 4] = [
+    (AttemptKind::Accepted, "accepted"),
+    (AttemptKind::Rejected, "rejected"),
+    (AttemptKind::Retry, "retry"),
+    (AttemptKind::Uncertain, "uncertain"),
+];
+
+impl RouteMeter {
+    /// Whether it is the meter of this route.
+    pub fn is_of(&self, account: &str, channel: Channel) -> bool {
+        self.channel == channel && self.account == account
+    }
+
+    /// A claimed job goes to its task.
+    pub fn begun(&self) {
+        self.in_flight.inc();
+    }
+
+    /// A request of a process that has ended since, whose outcome is unknown.
+    pub fn interrupted(&self) {
+        self.attempts[AttemptKind::Uncertain as usize].inc();
+    }
+
+    /// Its task has ended; `kind`: `None` where no request was made.
+    pub fn ended(&self, attempt: &Attempt, kind: Option<AttemptKind>) {
+        self.in_flight.dec();
+        if let Some(kind) = kind {
+            self.attempts[kind as usize].inc();
+            self.request.observe(attempt.duration.as_secs_f64());
+        }
+    }
+}
+
+impl Metrics {
+    /// Of a process that begins now.
+    pub fn of_this_process() -> Arc<Metrics> {
+        Arc::new(Metrics::new(Instant::now(), store::now()))
+    }
+
+    /// Of a process that began then, on both clocks.
+    pub fn new(begun: Instant, started_at: Millis) -> Metrics {
+        let mut registry = Registry::with_prefix("acquire_outbox");
+        let attempts = Family::default();
+        let finished = Family::default();
+        let in_flight = Family::default();
+        let request: Histograms = Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS));
+        let due_to_sent: Histograms =
+            Family::new_with_constructor(|| Histogram::new(DUE_TO_SENT_BUCKETS));
+        let cycle = Histogram::new(CYCLE_BUCKETS);
+        registry.register(
+            "attempts",
+            "Requests that have ended, by what came of them",
+            attempts.clone(),
+        );
+        registry.register(
+            "finished",
+            "Jobs that the dispatcher has ended, by the state they ended in",
+            finished.clone(),
+        );
+        registry.register("in_flight", "Requests that are out now", in_flight.clone());
+        let mut seconds = |name: &str, help: &str, metric: Histograms| {
+            registry.register_with_unit(name, help, Unit::Seconds, metric);
+        };
+        seconds(
+            "request_duration",
+            "How long a request took, from connecting to the last byte of its answer",
+            request.clone(),
+        );
+        seconds(
+            "due_to_sent",
+            "How long after it fell due a job was recorded as sent, retries and waiting included",
+            due_to_sent.clone(),
+        );
+        registry.register_with_unit(
+            "cycle_duration",
+            "How long the transaction took that records and claims",
+            Unit::Seconds,
+            cycle.clone(),
+        );
+        let channels =
+            Channel::ALL.map(|c| ChannelMeter::new(c.as_str(), &finished, &request, &due_to_sent));
+        Metrics {
+            begun,
+            started_at,
+            registry,
+            attempts,
+            in_flight,
+            channels,
+            cycle,
+            state: AtomicU8::new(State::Starting as u8),
+            last_turn: AtomicU64::new(NEVER),
+            hour: Mutex::new(Hour::default()),
+            accounts: Mutex::default(),
+        }
+    }
+
+    /// The meter of a route, with its label sets looked up.
+    pub fn route(&self, account: &str, channel: Channel) -> RouteMeter {
+        let counter = |(_, outcome)| {
+            let labels =
+                AttemptLabels { account: account.to_owned(), channel: channel.as_str(), outcome };
+            self.attempts.get_or_create_owned(&labels)
+        };
+        let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
+        RouteMeter {
+            account: account.to_owned(),
+            channel,
+            in_flight: self.in_flight.get_or_create_owned(&labels),
+            attempts: KINDS.map(counter),
+            request: self.channels[channel as usize].request.clone(),
+        }
+    }
+
+    /// These outcomes are on disk.
+    pub fn recorded<'a>(&self, ended: impl IntoIterator<Item = &'a Ended>) {
+        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        for e in ended {
+            let t = &e.transition;
+            let channel = &self.channels[e.channel as usize];
+            match t.status {
+                Status::Sent => {
+                    let late = millis(t.updated_at.saturating_sub(e.due_at));
+                    channel.sent.inc();
+                    channel.due_to_sent.observe(late.as_secs_f64());
+                    hour.at(t.updated_at).sent(late);
+                }
+                Status::Failed => {
+                    let failure = t.failure.unwrap_or(Failure::Rejected);
+                    channel.failed[failure as usize].inc();
+                    hour.at(t.updated_at).failed();
+                }
+                Status::Uncertain => drop(channel.uncertain.inc()),
+                Status::Pending if t.history.is_some() => hour.at(t.updated_at).retried(),
+                _ => {}
+            }
+        }
+    }
+
+    /// A job failed without an attempt: it has expired, or its account is not configured.
+    pub fn failed(&self, channel: Channel, failure: Failure, now: Millis) {
+        self.channels[channel as usize].failed[failure as usize].inc();
+        self.hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed();
+    }
+
+    /// A cycle's transaction took so long.
+    pub fn cycle(&self, took: Duration) {
+        self.cycle.observe(took.as_secs_f64());
+    }
+
+    /// The loop has made a turn.
+    pub fn turned(&self, now: Instant) {
+        let after = now.saturating_duration_since(self.begun).as_millis();
+        self.last_turn.store(u64::try_from(after).unwrap_or(NEVER - 1), Ordering::Relaxed);
+    }
+
+    /// How long ago the loop made its last turn; `None` before the first.
+    pub fn last_turn(&self, now: Instant) -> Option<Duration> {
+        let after = self.last_turn.load(Ordering::Relaxed);
+        (after != NEVER).then(|| {
+            now.saturating_duration_since(self.begun).saturating_sub(Duration::from_millis(after))
+        })
+    }
+
+    /// These are the configured accounts, from now on.
+    pub fn configured(&self, accounts: Vec<String>) {
+        *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
+    }
+
+    /// The configured accounts; none before the dispatcher has begun.
+    pub fn accounts(&self) -> Vec<String> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How far the daemon has got, from now on.
+    pub fn enter(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// How far the daemon has got.
+    pub fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    }
+
+    /// When the process began.
+    pub fn started_at(&self) -> Millis {
+        self.started_at
+    }
+
+    /// The sixty minutes up to `now`, oldest first; the last one is not over yet.
+    pub fn last_hour(&self, now: Millis) -> Vec<Minute> {
+        self.hour.lock().unwrap_or_else(PoisonError::into_inner).until(now)
+    }
+
+    /// What is counted, for the encoder.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl ChannelMeter {
+    fn new(
+        channel: &'static str,
+        finished: &Family<FinishedLabels, Counter>,
+        request: &Histograms,
+        due_to_sent: &Histograms,
+    ) -> ChannelMeter {
+        let counter = |status: Status, failure| {
+            let labels = FinishedLabels { channel, status: status.as_str(), failure };
+            finished.get_or_create_owned(&labels)
+        };
+        ChannelMeter {
+            sent: counter(Status::Sent, ""),
+            uncertain: counter(Status::Uncertain, ""),
+            failed: Failure::ALL.map(|failure| counter(Status::Failed, failure.as_str())),
+            request: request.get_or_create_owned(&ChannelLabel { channel }),
+            due_to_sent: due_to_sent.get_or_create_owned(&ChannelLabel { channel }),
+        }
+    }
+}
+
+fn millis(span: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(span).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use super::*;
+use crate::config::ChannelPolicy;
+use crate::job::Job;
+use crate::outcome::{Fault, Outcome, Receipt};
+use crate::transition;
+use prometheus_client::encoding::text::encode;
+
+const NOW: Millis = 1_700_000_000_000;
+
+fn metrics() -> Metrics {
+    Metrics::new(Instant::now(), NOW)
+}
+
+fn job(channel: Channel) -> Job {
+    Job {
+        id: 1,
+        channel,
+        account: "default".into(),
+        payload: Vec::new(),
+        attempts: 1,
+        claim: 1,
+        unspent: 0,
+        uncertain_attempts: 0,
+        budget_from: NOW,
+        max_attempts: None,
+        due_at: NOW - 2_000,
+    }
+}
+
+fn ended(channel: Channel, outcome: Outcome) -> (Attempt, Ended) {
+    let duration = Duration::from_millis(20);
+    let attempt = Attempt { outcome, http_status: None, started_at: NOW - 20, duration };
+    let job = job(channel);
+    let transition = transition::decide(&job, &attempt, &ChannelPolicy::default(), NOW);
+    let ended = Ended {
+        transition,
+        channel,
+        due_at: job.due_at,
+        http_status: None,
+        started_at: attempt.started_at,
+        duration_ms: 20,
+    };
+    (attempt, ended)
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted { receipt: Receipt::default(), note: None }
+}
+
+fn text(metrics: &Metrics) -> String {
+    let mut text = String::new();
+    encode(&mut text, metrics.registry()).unwrap();
+    text
+}
+
+#[test]
+fn an_attempt_is_counted_by_its_outcome_and_a_job_by_its_end() {
+    let metrics = metrics();
+    let meter = metrics.route("default", Channel::Sms);
+    meter.begun();
+    let (attempt, e) = ended(Channel::Sms, accepted());
+    meter.ended(&attempt, e.transition.history);
+    metrics.recorded([&e]);
+    let (_, refused) = ended(
+        Channel::Mail,
+        Outcome::Rejected { fault: Fault::new("x", "y"), receipt: Receipt::default() },
+    );
+    metrics.recorded([&refused]);
+    let text = text(&metrics);
+    for line in [
+        "acquire_outbox_attempts_total{account=\"default\",channel=\"sms\",outcome=\"accepted\"} 1",
+        "acquire_outbox_attempts_total{account=\"default\",channel=\"sms\",outcome=\"retry\"} 0",
+        "acquire_outbox_in_flight{account=\"default\",channel=\"sms\"} 0",
+        "acquire_outbox_finished_total{channel=\"sms\",status=\"sent\",failure=\"\"} 1",
+        "acquire_outbox_finished_total{channel=\"mail\",status=\"failed\",failure=\"rejected\"} 1",
+        "acquire_outbox_request_duration_seconds_bucket{le=\"0.025\",channel=\"sms\"} 1",
+        "acquire_outbox_due_to_sent_seconds_sum{channel=\"sms\"} 2.0",
+    ] {
+        assert!(text.lines().any(|l| l == line), "no {line} in:\n{text}");
+    }
+    let minute = metrics.last_hour(NOW)[59];
+    assert_eq!((minute.sent, minute.failed, minute.retried), (1, 1, 0));
+}
+
+#[test]
+fn what_made_no_request_is_no_attempt() {
+    let metrics = metrics();
+    let meter = metrics.route("default", Channel::Chat);
+    meter.begun();
+    let (attempt, e) = ended(Channel::Chat, Outcome::Withdrawn);
+    meter.ended(&attempt, e.transition.history);
+    metrics.recorded([&e]);
+    let text = text(&metrics);
+    assert!(text.contains("acquire_outbox_in_flight{account=\"default\",channel=\"chat\"} 0"));
+    assert!(text.contains("acquire_outbox_request_duration_seconds_count{channel=\"chat\"} 0"));
+    assert_eq!(metrics.last_hour(NOW)[59].retried, 0);
+}
+
+#[test]
+fn the_age_of_the_last_turn_is_by_the_clock_that_is_given() {
+    let metrics = metrics();
+    let begun = metrics.begun;
+    assert_eq!(metrics.last_turn(begun), None);
+    metrics.turned(begun + Duration::from_secs(3));
+    let at = |seconds| metrics.last_turn(begun + Duration::from_secs(seconds));
+    assert_eq!((at(10), at(3), at(1)), (Some(Duration::from_secs(7)), at(3), at(3)));
+    assert_eq!(at(3), Some(Duration::ZERO));
+}
+
+#[test]
+fn every_state_is_told() {
+    let metrics = metrics();
+    assert_eq!(metrics.state(), State::Starting);
+    for state in State::ALL {
+        metrics.enter(state);
+        assert_eq!(metrics.state(), state);
+    }
+}
+
+#[test]
+fn the_words_of_the_outcomes_are_those_of_the_history() {
+    for (at, (kind, word)) in KINDS.into_iter().enumerate() {
+        assert_eq!(kind as usize, at);
+        assert_eq!(serde_json::to_value(kind).unwrap(), word);
+    }
+    assert!(Failure::ALL.iter().enumerate().all(|(at, failure)| *failure as usize == at));
+    assert!(Channel::ALL.iter().enumerate().all(|(at, channel)| *channel as usize == at));
+}
+
+#[test]
+fn all_of_it_stays_small() {
+    assert!(size_of::<Metrics>() < 16 * 1024, "{}", size_of::<Metrics>());
+}

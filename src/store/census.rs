@@ -1,0 +1,103 @@
+//! How many jobs there are of each kind, and what is due: what the dashboard shows of the queue.
+
+use super::{Store, StoreError};
+use crate::job::{Channel, Millis, Status};
+use sqlx::FromRow;
+
+/// How many jobs of a channel are in a state; of pending ones, for each reason why they wait.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Share {
+    pub channel: String,
+    pub status: String,
+    /// `ready`, `scheduled`, `backoff` or `parked`; empty for what is not pending.
+    pub wait: String,
+    pub count: i64,
+}
+
+/// All jobs, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census(pub Vec<Share>);
+
+impl Census {
+    /// How many there are; `None` stands for every channel, state or reason.
+    pub fn of(&self, channel: Option<Channel>, status: Option<Status>, wait: Option<&str>) -> u64 {
+        let shares = self.0.iter().filter(|share| {
+            channel.is_none_or(|wanted| share.channel == wanted.as_str())
+                && status.is_none_or(|wanted| share.status == wanted.as_str())
+                && wait.is_none_or(|wanted| share.wait == wanted)
+        });
+        shares.map(|share| share.count.unsigned_abs()).sum()
+    }
+}
+
+/// Who works on the file, and what waits longest.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Pulse {
+    /// When the job became due that waits longest of those that could go out now.
+    pub oldest_due: Option<Millis>,
+    /// The process that took the file over last; it may have ended.
+    pub pid: Option<i64>,
+    pub since: Option<Millis>,
+}
+
+// As query::COUNTS: each state from the index that has it.
+const CENSUS: &str = "\
+SELECT channel, status, '' AS wait, count(*) AS count FROM outbox
+    WHERE finished_at IS NOT NULL GROUP BY status, channel
+UNION ALL SELECT channel, 'pending', 'ready', count(*) FROM outbox WHERE wait = 'ready' GROUP BY channel
+UNION ALL SELECT channel, 'pending', 'scheduled', count(*) FROM outbox WHERE wait = 'scheduled' GROUP BY channel
+UNION ALL SELECT channel, 'pending', 'backoff', count(*) FROM outbox WHERE wait = 'backoff' GROUP BY channel
+UNION ALL SELECT channel, 'pending', 'parked', count(*) FROM outbox WHERE wait = 'parked' GROUP BY channel
+UNION ALL SELECT channel, 'sending', '', count(*) FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
+UNION ALL SELECT channel, 'uncertain', '', count(*) FROM outbox WHERE status = 'uncertain' GROUP BY channel";
+
+const PULSE: &str = "\
+SELECT (SELECT min(due) FROM (
+        SELECT min(due_at) AS due FROM outbox WHERE wait = 'ready'
+        UNION ALL SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
+        UNION ALL SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?1))
+        AS oldest_due,
+    pid, started_at AS since
+FROM outbox_dispatcher";
+
+impl Store {
+    /// Counts all jobs; reads an entry of an index for each.
+    pub async fn census(&mut self) -> Result<Census, StoreError> {
+        Ok(Census(sqlx::query_as(CENSUS).fetch_all(&mut self.conn).await?))
+    }
+
+    pub async fn pulse(&mut self, now: Millis) -> Result<Pulse, StoreError> {
+        Ok(sqlx::query_as(PULSE).bind(now).fetch_one(&mut self.conn).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::now;
+
+    #[tokio::test]
+    async fn every_job_is_counted_once_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        let chat = |case: i64, send_at: &str| {
+            format!(
+                "INSERT INTO outbox (channel, payload, send_at)
+                 VALUES ('chat', '{{\"caseId\": {case}, \"message\": \"hi\"}}', {send_at});"
+            )
+        };
+        let jobs =
+            [chat(1, "NULL").repeat(3), chat(2, "datetime('now', '+1 day')"), chat(3, "NULL")];
+        store.plain_sql(&jobs.concat()).await.unwrap();
+        store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
+        let census = store.census().await.unwrap();
+        let waiting = |wait| census.of(Some(Channel::Chat), Some(Status::Pending), Some(wait));
+        assert_eq!((waiting("ready"), waiting("parked"), waiting("scheduled")), (1, 2, 1));
+        assert_eq!(census.of(None, Some(Status::Cancelled), None), 1);
+        assert_eq!(census.of(Some(Channel::Sms), None, None), 0);
+        assert_eq!(census.of(None, None, None), 5);
+        let pulse = store.pulse(now()).await.unwrap();
+        assert!(pulse.oldest_due.is_some_and(|due| due <= now()));
+        assert_eq!(pulse.pid, None);
+    }
+}

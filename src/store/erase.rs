@@ -1,0 +1,162 @@
+//! What is taken out of the file: finished rows that are kept no longer, and the words of messages
+//! that have been delivered. Both are overwritten where they stood: see `secure_delete` in `open.rs`.
+
+use super::{Store, StoreError};
+use crate::job::{Channel, Millis, Status};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row};
+
+/// Most rows of one transaction, and most bytes of theirs: each is written once more as zeros, and
+/// meanwhile no producer can write.
+const BATCH: i64 = 500;
+const BATCH_BYTES: i64 = 1024 * 1024;
+/// The clock was set back, or more is kept than before: so far before the limit it begins anew.
+const BEHIND_MS: Millis = 10 * 60_000;
+
+/// What one transaction has done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// So many rows were deleted or scrubbed.
+    pub rows: u64,
+    /// There are others for which the same holds.
+    pub more: bool,
+}
+
+// An attempt's row is counted as a kilobyte: its error can be as long.
+pub(super) const PRUNABLE: &str = "\
+SELECT id, finished_at, octet_length(payload) + 1024 * attempts FROM outbox
+WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3";
+
+pub(super) const PRUNE: &str = "\
+DELETE FROM outbox WHERE id IN (
+    SELECT o.id FROM json_each(?1) AS chosen CROSS JOIN outbox AS o NOT INDEXED ON o.id = chosen.value
+    WHERE o.status = ?2 AND o.finished_at < ?3)";
+
+pub(super) const SCRUBBED_UNTIL: &str =
+    "SELECT finished_at, id FROM outbox_scrubbing WHERE channel = ?1";
+
+pub(super) const SCRUBBABLE: &str = "\
+SELECT id, finished_at, octet_length(payload) FROM outbox
+WHERE status = 'sent' AND channel = ?1 AND finished_at IS NOT NULL AND finished_at <= ?2
+    AND (finished_at, id) > (?3, ?4)
+ORDER BY finished_at, id LIMIT ?5";
+
+pub(super) const SCRUB: &str = "\
+UPDATE outbox SET payload = s.payload FROM outbox_scrubbed AS s
+WHERE s.id = outbox.id AND +outbox.status = 'sent' AND outbox.payload IS NOT s.payload
+    AND outbox.id IN (SELECT value FROM json_each(?1))";
+
+pub(super) const MARK: &str = "\
+INSERT INTO outbox_scrubbing (channel, finished_at, id) VALUES (?1, ?2, ?3)
+ON CONFLICT (channel) DO UPDATE SET finished_at = excluded.finished_at, id = excluded.id";
+
+/// A place in the order in which jobs have finished.
+#[derive(Clone, Copy)]
+struct Mark {
+    finished_at: Millis,
+    id: i64,
+}
+
+/// The first rows of those found that fit into one transaction.
+struct Batch {
+    ids: Vec<i64>,
+    last: Mark,
+    more: bool,
+}
+
+impl Batch {
+    /// `None` where nothing was found.
+    fn of(found: &[SqliteRow]) -> Result<Option<Batch>, StoreError> {
+        let (mut ids, mut bytes) = (Vec::new(), 0);
+        let mut last = None;
+        for row in found {
+            let size: i64 = row.try_get(2)?;
+            bytes += size;
+            if bytes > BATCH_BYTES && !ids.is_empty() {
+                break;
+            }
+            let mark = Mark { id: row.try_get(0)?, finished_at: row.try_get(1)? };
+            ids.push(mark.id);
+            last = Some(mark);
+        }
+        let more = ids.len() < found.len() || found.len() as i64 == BATCH;
+        Ok(last.map(|last| Batch { ids, last, more }))
+    }
+
+    fn json(&self) -> String {
+        format!("{:?}", self.ids)
+    }
+}
+
+impl Store {
+    /// Deletes the first jobs that ended in `status` before `before`, with their history.
+    pub async fn prune(&mut self, status: Status, before: Millis) -> Result<Erased, StoreError> {
+        let found = sqlx::query(PRUNABLE)
+            .bind(status.as_str())
+            .bind(before)
+            .bind(BATCH)
+            .fetch_all(&mut self.conn)
+            .await?;
+        let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
+        let delete = sqlx::query(PRUNE).bind(batch.json()).bind(status.as_str()).bind(before);
+        let done = delete.execute(&mut self.conn).await?;
+        Ok(Erased { rows: done.rows_affected(), more: batch.more })
+    }
+
+    /// Takes the words out of the next sent messages of a channel that ended by `until`. The ids of
+    /// the case and of the people stay (view `outbox_scrubbed`), and so does everything else of
+    /// the row.
+    ///
+    /// It goes on where it stood, so `until` must lie before all that is still to be recorded.
+    pub async fn scrub(&mut self, channel: Channel, until: Millis) -> Result<Erased, StoreError> {
+        let stood = self.scrubbed_until(channel).await?;
+        let from = if stood.finished_at > until {
+            let from = Mark { finished_at: until.saturating_sub(BEHIND_MS), id: 0 };
+            self.mark(channel, from).await?;
+            from
+        } else {
+            stood
+        };
+        let found = sqlx::query(SCRUBBABLE)
+            .bind(channel.as_str())
+            .bind(until)
+            .bind(from.finished_at)
+            .bind(from.id)
+            .bind(BATCH)
+            .fetch_all(&mut self.conn)
+            .await?;
+        let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
+        let rows = self.scrub_batch(channel, &batch).await?;
+        Ok(Erased { rows, more: batch.more })
+    }
+
+    async fn scrub_batch(&mut self, channel: Channel, batch: &Batch) -> Result<u64, StoreError> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let done = sqlx::query(SCRUB).bind(batch.json()).execute(&mut *tx).await?;
+        sqlx::query(MARK)
+            .bind(channel.as_str())
+            .bind(batch.last.finished_at)
+            .bind(batch.last.id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, StoreError> {
+        let query = sqlx::query(SCRUBBED_UNTIL).bind(channel.as_str());
+        match query.fetch_optional(&mut self.conn).await? {
+            Some(row) => Ok(Mark { finished_at: row.try_get(0)?, id: row.try_get(1)? }),
+            None => Ok(Mark { finished_at: 0, id: 0 }),
+        }
+    }
+
+    async fn mark(&mut self, channel: Channel, at: Mark) -> Result<(), StoreError> {
+        let mark = sqlx::query(MARK).bind(channel.as_str()).bind(at.finished_at).bind(at.id);
+        mark.execute(&mut self.conn).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

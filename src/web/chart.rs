@@ -1,0 +1,257 @@
+//! The last hour as a picture: what was sent, tried again and failed in each minute, and how late.
+//!
+//! The picture stretches with the page and has no text in it; the scales stand beside it in HTML,
+//! and the figures below it as a table.
+
+use super::words::{length, number};
+use crate::metrics::Minute;
+use crate::when::iso;
+use maud::{Markup, html};
+use std::time::Duration;
+
+/// Units of the picture: a column has ten in width, with a gap of two.
+const COLUMN: u32 = 10;
+const BAR: u32 = 8;
+const BARS_HEIGHT: f64 = 120.0;
+const LATE_HEIGHT: f64 = 60.0;
+
+/// `minutes`: oldest first, the last one not over yet.
+pub fn last_hour(minutes: &[Minute]) -> Markup {
+    let sum = |of: fn(&Minute) -> u32| minutes.iter().map(|m| u64::from(of(m))).sum::<u64>();
+    let (sent, retried, failed) = (sum(|m| m.sent), sum(|m| m.retried), sum(|m| m.failed));
+    let most = round_up(minutes.iter().map(|m| u64::from(total(m))).max().unwrap_or(0).max(4));
+    let slowest = minutes.iter().filter_map(|m| m.latency(0.95)).max();
+    let says = format!(
+        "{} sent, {} attempts tried again, {} failed in the last hour",
+        number(sent),
+        number(retried),
+        number(failed)
+    );
+    html! {
+        div .chart {
+            ul .legend {
+                li .sent { "sent " b { (number(sent)) } }
+                li .retried { "tried again " b { (number(retried)) } }
+                li .failed { "failed " b { (number(failed)) } }
+            }
+            (panel("per minute", &[number(most), number(most / 2), "0".to_owned()], &bars(minutes, most, &says)))
+            ul .legend {
+                li .half { "half of it sent within" }
+                li .most { "95 % within" }
+            }
+            @let top = round_late(slowest.unwrap_or_default());
+            (panel("due to sent", &[length(top), length(top / 2), "0".to_owned()], &late(minutes, top)))
+            div .hours aria-hidden="true" { span { "60 min ago" } span { "30" } span { "now" } }
+            (table(minutes))
+        }
+    }
+}
+
+fn panel(name: &str, scale: &[String; 3], picture: &Markup) -> Markup {
+    html! {
+        div .panel {
+            div .scale aria-hidden="true" { @for mark in scale { span { (mark) } } }
+            (picture)
+            div .unit aria-hidden="true" { (name) }
+        }
+    }
+}
+
+fn total(minute: &Minute) -> u32 {
+    minute.sent.saturating_add(minute.retried).saturating_add(minute.failed)
+}
+
+fn width(minutes: &[Minute]) -> u32 {
+    u32::try_from(minutes.len()).unwrap_or(1) * COLUMN
+}
+
+fn bars(minutes: &[Minute], most: u64, says: &str) -> Markup {
+    let height = |count: u32| f64::from(count) / most as f64 * BARS_HEIGHT;
+    html! {
+        svg viewBox={ "0 0 " (width(minutes)) " " (BARS_HEIGHT) } preserveAspectRatio="none"
+            role="img" aria-labelledby="bars-title bars-desc" {
+            title #bars-title { "Messages per minute" }
+            desc #bars-desc { (says) }
+            (lines(width(minutes), BARS_HEIGHT))
+            @for (minute, x) in minutes.iter().zip((0..).step_by(COLUMN as usize)) {
+                @let parts = [("sent", minute.sent), ("retried", minute.retried), ("failed", minute.failed)];
+                @let below = |at: usize| parts[..at].iter().map(|(_, count)| height(*count)).sum::<f64>();
+                g .minute {
+                    title { (told(minute)) }
+                    rect .ground x=(x) y="0" width=(COLUMN) height=(BARS_HEIGHT) {}
+                    @for (at, (class, count)) in parts.iter().enumerate() {
+                        @if *count > 0 {
+                            rect .(class) x=(x + 1) width=(BAR)
+                                y=(tenth(BARS_HEIGHT - below(at) - height(*count))) height=(tenth(height(*count))) {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn late(minutes: &[Minute], top: Duration) -> Markup {
+    html! {
+        svg .late viewBox={ "0 0 " (width(minutes)) " " (LATE_HEIGHT) } preserveAspectRatio="none"
+            role="img" aria-labelledby="late-title" {
+            title #late-title { "From due to sent: half of the messages, and 95 of 100" }
+            (lines(width(minutes), LATE_HEIGHT))
+            @for (class, quantile) in [("most", 0.95), ("half", 0.5)] {
+                @for path in paths(minutes, quantile, top) {
+                    path .(class) d=(path) vector-effect="non-scaling-stroke" {}
+                }
+            }
+        }
+    }
+}
+
+/// The lines of the scale.
+fn lines(width: u32, height: f64) -> Markup {
+    html! {
+        @for share in [0.0, 0.5, 1.0] {
+            line .grid x1="0" x2=(width) y1=(tenth(height * share)) y2=(tenth(height * share))
+                vector-effect="non-scaling-stroke" {}
+        }
+    }
+}
+
+/// A line through the minutes in which something was sent, and a new one after each gap.
+fn paths(minutes: &[Minute], quantile: f64, top: Duration) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    let mut open = false;
+    for (at, minute) in (0..).zip(minutes) {
+        let Some(late) = minute.latency(quantile) else {
+            open = false;
+            continue;
+        };
+        let share = late.as_secs_f64() / top.as_secs_f64().max(f64::EPSILON);
+        let (left, y) =
+            (at * COLUMN + 1, tenth(LATE_HEIGHT - share.min(1.0) * (LATE_HEIGHT - 1.0)));
+        let verb = if open { 'L' } else { 'M' };
+        // A minute is as wide as its bar: one alone is still seen.
+        let step = format!("{verb}{left} {y}H{}", left + BAR);
+        match paths.last_mut().filter(|_| open) {
+            Some(path) => path.push_str(&step),
+            None => paths.push(step),
+        }
+        open = true;
+    }
+    paths
+}
+
+fn table(minutes: &[Minute]) -> Markup {
+    let busy: Vec<&Minute> = minutes.iter().rev().filter(|minute| total(minute) > 0).collect();
+    html! {
+        details #figures {
+            summary { "The figures as a table" }
+            @if busy.is_empty() {
+                p .hint { "Nothing was sent, tried again or failed in the last hour." }
+            } @else {
+                div .wide tabindex="0" role="region" aria-label="The last hour by minute" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "minute (UTC)" } th scope="col" .num { "sent" }
+                            th scope="col" .num { "tried again" } th scope="col" .num { "failed" }
+                            th scope="col" .num { "half within" } th scope="col" .num { "95 % within" }
+                        } }
+                        tbody {
+                            @for minute in busy {
+                                tr {
+                                    th scope="row" { (clock(minute)) }
+                                    td .num { (minute.sent) } td .num { (minute.retried) } td .num { (minute.failed) }
+                                    td .num { (within(minute, 0.5)) } td .num { (within(minute, 0.95)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn told(minute: &Minute) -> String {
+    let mut text = format!("{} UTC: {} sent", clock(minute), number(minute.sent.into()));
+    for (count, word) in [(minute.retried, "tried again"), (minute.failed, "failed")] {
+        if count > 0 {
+            text += &format!(", {} {word}", number(count.into()));
+        }
+    }
+    match minute.latency(0.95) {
+        Some(late) => text + &format!("; 95 % within {}", length(late)),
+        None => text,
+    }
+}
+
+/// `09:41`.
+fn clock(minute: &Minute) -> String {
+    iso(minute.begins_at).chars().skip(11).take(5).collect()
+}
+
+fn within(minute: &Minute, quantile: f64) -> String {
+    minute.latency(quantile).map_or_else(|| "–".to_owned(), length)
+}
+
+/// The next 1, 2, 4 or 10 times a power of ten, so that half of it is as round.
+fn round_up(count: u64) -> u64 {
+    let mut power = 1_u64;
+    while power.saturating_mul(10) < count {
+        power = power.saturating_mul(10);
+    }
+    [1, 2, 4, 10]
+        .map(|n| power.saturating_mul(n))
+        .into_iter()
+        .find(|n| *n >= count)
+        .unwrap_or(count)
+}
+
+fn round_late(slowest: Duration) -> Duration {
+    let ms = u64::try_from(slowest.as_millis()).unwrap_or(u64::MAX).max(10);
+    Duration::from_millis(round_up(ms))
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(begins_at: i64, sent: u32, failed: u32) -> Minute {
+        let mut minute = Minute::default();
+        (minute.begins_at, minute.sent, minute.failed) = (begins_at, sent, failed);
+        minute
+    }
+
+    #[test]
+    fn the_scale_ends_with_a_round_number() {
+        for (count, end) in [(1, 1), (3, 4), (5, 10), (10, 10), (11, 20), (399, 400), (401, 1000)] {
+            assert_eq!(round_up(count), end);
+        }
+        assert_eq!(round_up(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn an_hour_without_anything_is_drawn_too() {
+        let empty: Vec<Minute> = (0..60).map(|n| minute(n * 60_000, 0, 0)).collect();
+        let chart = last_hour(&empty).into_string();
+        assert!(chart.contains("Nothing was sent"), "{chart}");
+        assert!(!chart.contains("NaN") && !chart.contains("inf"), "{chart}");
+    }
+
+    #[test]
+    fn the_figures_stand_in_the_picture_and_in_the_table() {
+        let minutes = [minute(0, 3, 1), minute(60_000, 0, 0), minute(120_000, 1200, 0)];
+        let chart = last_hour(&minutes).into_string();
+        for words in [
+            "1,203 sent, 0 attempts tried again, 1 failed in the last hour",
+            "<title>00:00 UTC: 3 sent, 1 failed",
+            "<th scope=\"row\">00:02</th>",
+            "<span>2,000</span>",
+        ] {
+            assert!(chart.contains(words), "{words} in {chart}");
+        }
+    }
+}

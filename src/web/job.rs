@@ -1,0 +1,243 @@
+//! `/jobs/ID`: one job's whole story.
+
+use super::Shared;
+use super::actions::{ARRIVED, CANCEL, LOST, RETRY, Verb};
+use super::layout::{Frame, Tab};
+use super::posted::Posted;
+use super::problem::Problem;
+use super::words::{length, number, spoken, status, time, time_of};
+use crate::explain;
+use crate::job::Millis;
+use crate::lock;
+use crate::store::now;
+use crate::store::query::{AttemptRow, Detail, Story};
+use axum::extract::{Path, State};
+use maud::{Markup, html};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More of a payload than this is not shown: a mail may carry its attachments.
+const SHOWN_BYTES: usize = 64 * 1024;
+
+pub async fn show(
+    State(shared): State<Arc<Shared>>,
+    frame: Frame,
+    Path(id): Path<String>,
+) -> Result<Markup, Problem> {
+    let seen = look(&shared, number_of(&id)?, false).await?;
+    let title = format!("Job {}", seen.story.job.delivery.id);
+    Ok(frame.live(Tab::Jobs, &title, &content(&seen, &frame)))
+}
+
+/// `POST /jobs/ID/text`: the same page with the message's text, for who asks for it by name.
+pub async fn show_text(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Markup, Problem> {
+    let seen = look(&shared, number_of(&id)?, true).await?;
+    let frame = Frame::of(posted.caller);
+    let title = format!("Job {}", seen.story.job.delivery.id);
+    Ok(frame.still(Tab::Jobs, &title, &content(&seen, &frame)))
+}
+
+struct Seen {
+    story: Story,
+    /// Only where it was asked for.
+    text: Option<String>,
+    dispatcher: bool,
+    now: Millis,
+}
+
+fn number_of(id: &str) -> Result<i64, Problem> {
+    id.parse().map_err(|_| Problem::missing("A job’s id is a whole number"))
+}
+
+async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem> {
+    let mut reading = shared.reader.read().await?;
+    let story = reading.story(id).await?;
+    let text = if with_text { reading.payload(id).await? } else { None };
+    reading.done();
+    let story = story.ok_or_else(|| Problem::missing(format!("There is no job {id}")))?;
+    let dispatcher = lock::is_held(shared.reader.path()).unwrap_or(false);
+    Ok(Seen { story, text, dispatcher, now: now() })
+}
+
+fn content(seen: &Seen, frame: &Frame) -> Markup {
+    let job = &seen.story.job;
+    let row = &job.delivery;
+    let next = explain::sentence(&seen.story, seen.dispatcher, seen.now);
+    html! {
+        h1 { "Job " (row.id) }
+        div #now data-live {
+            p .headline {
+                (status(&row.status, row.failure.as_deref()))
+                " " (row.channel) ", account " (row.account)
+            }
+            @if let Some(next) = next { p .next { (capital(&next)) } }
+            @if row.error.is_some() || row.error_code.is_some() {
+                p .error { @if let Some(code) = &row.error_code { code { (code) } " " } (row.error.as_deref().unwrap_or_default()) }
+            }
+            @if frame.may_act() { (actions(row.id, &row.status, frame)) }
+            (fields(job, seen.now))
+        }
+        section aria-labelledby="attempts" {
+            h2 #attempts { "Attempts" }
+            div #history data-live { (history(&seen.story.history, seen.now)) }
+        }
+        @if let Some(receipt) = &job.receipt {
+            section aria-labelledby="receipt" { h2 #receipt { "Receipt" } pre tabindex="0" { (pretty(receipt)) } }
+        }
+        section aria-labelledby="message" {
+            h2 #message { "Message" }
+            (message(seen, frame))
+        }
+    }
+}
+
+/// What can be done from its state. What could do harm is asked once more.
+fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
+    let (verbs, asks): (&[&Verb], bool) = match status {
+        "failed" | "cancelled" => (&[&RETRY], false),
+        "pending" => (&[&CANCEL], true),
+        "uncertain" => (&[&RETRY, &ARRIVED, &LOST], true),
+        _ => return html! {},
+    };
+    html! {
+        form .buttons method="post" action=(if asks { "/jobs/confirm" } else { "/jobs/change" }) {
+            (frame.csrf())
+            input type="hidden" name="id" value=(id);
+            input type="hidden" name="back" value={ "/jobs/" (id) };
+            @for verb in verbs {
+                button #{ "do-" (verb.name) } type="submit" name="change" value=(verb.name) { (verb.label) }
+            }
+        }
+    }
+}
+
+fn fields(job: &Detail, now: Millis) -> Markup {
+    let row = &job.delivery;
+    let due = job.due.filter(|_| row.status == "pending");
+    html! {
+        dl .fields-of {
+            (field("Message id", row.message_id.as_ref().map(|id| html! { (id) })))
+            (field("Attempts", Some(html! {
+                (row.attempts) @if let Some(max) = job.max_attempts { " of at most " (max) }
+            })))
+            (field("Created", Some(exact(&row.created_at, now))))
+            (field("Send at", row.send_at.as_ref().map(|at| exact(at, now))))
+            (field("Due", due.map(|at| time(at, now))))
+            (field("Next attempt", row.next_attempt_at.as_ref().map(|at| exact(at, now))))
+            (field("Expires", job.expires.map(|at| time(at, now))))
+            (field("Finished", row.finished_at.as_ref().map(|at| exact(at, now))))
+            (field("Last written", job.updated.map(|at| time(at, now))))
+            (field("Priority", (job.priority != 0).then(|| html! { (job.priority) })))
+            (field("Source", row.source.as_ref().map(|source| html! { (source) })))
+            (field("Idempotency key", row.idempotency_key.as_ref().map(|key| html! { code { (key) } })))
+            (field("Ordering key", job.ordering_key.as_ref().map(|key| html! { code { (format!("{key:?}")) } })))
+        }
+    }
+}
+
+fn field(name: &str, value: Option<Markup>) -> Markup {
+    html! { @if let Some(value) = value { div { dt { (name) } dd { (value) } } } }
+}
+
+fn exact(iso: &str, now: Millis) -> Markup {
+    html! { (time_of(iso, now)) " " small { (spoken(iso)) } }
+}
+
+fn history(history: &[AttemptRow], now: Millis) -> Markup {
+    html! {
+        @if history.is_empty() {
+            p .calm { "No request was made yet." }
+        } @else {
+            div .wide {
+                table .cards {
+                    thead { tr {
+                        th scope="col" .num { "attempt" } th scope="col" { "started" } th scope="col" .num { "took" }
+                        th scope="col" { "outcome" } th scope="col" .num { "http" } th scope="col" { "error" }
+                    } }
+                    tbody { @for row in history { (attempt(row, now)) } }
+                }
+            }
+        }
+    }
+}
+
+fn attempt(row: &AttemptRow, now: Millis) -> Markup {
+    let took = Duration::from_millis(u64::try_from(row.duration_ms).unwrap_or(0));
+    let class = match row.outcome.as_str() {
+        "accepted" => "good",
+        "retry" => "busy",
+        _ => "bad",
+    };
+    html! {
+        tr {
+            th scope="row" .num { (row.attempt) }
+            td data-label="started" { (time_of(&row.started_at, now)) }
+            td .num data-label="took" { (length(took)) }
+            td data-label="outcome" { span .mark.(class) { (row.outcome) } }
+            td .num data-label="http" { @match row.http_status { Some(status) => (status), None => "–" } }
+            td .error data-label="error" {
+                @if let Some(code) = &row.error_code { code { (code) } " " }
+                (row.error.as_deref().unwrap_or("–"))
+            }
+        }
+    }
+}
+
+/// Its size and its fields' names; its words only where they were asked for.
+fn message(seen: &Seen, frame: &Frame) -> Markup {
+    let job = &seen.story.job;
+    let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();
+    let bytes = number(job.payload_bytes.unsigned_abs());
+    html! {
+        p { (bytes) " bytes: " @for (at, name) in names.iter().enumerate() { @if at > 0 { ", " } code { (name) } } }
+        @if let Some(text) = &seen.text {
+            @let shown = pretty(text);
+            pre #text tabindex="0" { (cut(&shown)) }
+            @if shown.len() > SHOWN_BYTES { p .hint { "The rest is not shown: " (bytes) " bytes in all." } }
+            p { a .button href={ "/jobs/" (job.delivery.id) } { "Hide the text" } }
+        } @else if frame.may_act() {
+            form method="post" action={ "/jobs/" (job.delivery.id) "/text" } {
+                (frame.csrf())
+                button #show-text type="submit" { "Show the text" }
+            }
+            p .hint { "People’s words: shown to you alone, and kept by no cache." }
+        } @else {
+            p .hint { "The text is shown to who has logged in; this dashboard has no token." }
+        }
+    }
+}
+
+fn pretty(json: &str) -> String {
+    let value = serde_json::from_str::<Value>(json);
+    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.to_owned())
+}
+
+fn cut(text: &str) -> &str {
+    let end = (0..=text.len().min(SHOWN_BYTES)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
+}
+
+fn capital(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", chars.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = "é".repeat(SHOWN_BYTES);
+        assert_eq!(cut(&long).len(), SHOWN_BYTES);
+        let odd = format!("x{long}");
+        assert_eq!(cut(&odd).len(), SHOWN_BYTES - 1);
+    }
+}

@@ -1,0 +1,204 @@
+//! `/jobs`: the jobs that a filter lets pass, page by page, and what can be done to them.
+
+mod form;
+
+use super::Shared;
+use super::actions::VERBS;
+use super::layout::{Frame, Tab};
+use super::posted::Fields;
+use super::problem::Problem;
+use super::query::{Query, ROWS};
+use super::words::{number, status, time_of};
+use crate::job::Millis;
+use crate::store::query::Delivery;
+use crate::store::{Filter, Page, now};
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use std::sync::Arc;
+
+/// The list.
+pub async fn show(
+    State(shared): State<Arc<Shared>>,
+    frame: Frame,
+    RawQuery(query): RawQuery,
+) -> Result<Markup, Problem> {
+    let query = Query::read(&Fields::parse(query.unwrap_or_default().as_bytes()))?;
+    let mut reading = shared.reader.read().await?;
+    let mut rows = reading.deliveries(&query.filter, &query.page()).await?;
+    reading.done();
+    let more = rows.len() > ROWS as usize;
+    rows.truncate(ROWS as usize);
+    let all = count(&shared, &query.filter).await?;
+    let content = html! {
+        h1 { "Jobs" }
+        (form::filter(&query, &shared.accounts))
+        @if frame.may_act() && !rows.is_empty() {
+            form #act method="post" action="/jobs/confirm" {
+                (frame.csrf())
+                @for (name, value) in query.pairs() { input type="hidden" name=(name) value=(value); }
+                (listing(&query, &rows, all, more, true))
+                (bulk())
+            }
+        } @else {
+            (listing(&query, &rows, all, more, false))
+        }
+    };
+    Ok(frame.live_by_script(Tab::Jobs, "Jobs", &content))
+}
+
+/// How many pass, where that is known without counting them.
+async fn count(shared: &Shared, filter: &Filter) -> Result<Option<u64>, Problem> {
+    let plain = Filter { statuses: Vec::new(), channel: None, ..filter.clone() };
+    if !plain.is_empty() {
+        return Ok(None);
+    }
+    let census = shared.census().await?;
+    let of = |status| census.value.as_ref().map(|census| census.of(filter.channel, status, None));
+    if filter.statuses.is_empty() {
+        return Ok(of(None));
+    }
+    Ok(filter.statuses.iter().map(|status| of(Some(*status))).sum())
+}
+
+fn listing(query: &Query, rows: &[Delivery], all: Option<u64>, more: bool, checks: bool) -> Markup {
+    html! {
+        div #list data-live {
+            @if rows.is_empty() {
+                p .calm { @if query.page > 0 { "No more jobs." } @else { "No such jobs." } }
+            } @else {
+                (rows_of(rows, now(), checks))
+            }
+            (pages(query, rows.len(), all, more))
+        }
+    }
+}
+
+fn pages(query: &Query, rows: usize, all: Option<u64>, more: bool) -> Markup {
+    let first = query.page * u64::from(ROWS) + 1;
+    html! {
+        nav .pages aria-label="Pages of the list" {
+            @if query.page > 0 { a rel="prev" href=(query.at_page(query.page - 1).path()) { "← Newer" } }
+            @if rows > 0 {
+                span {
+                    (number(first)) " to " (number(first + rows as u64 - 1))
+                    @if let Some(all) = all { " of " (number(all.max(first + rows as u64 - 1))) }
+                }
+            }
+            @if more { a rel="next" href=(query.at_page(query.page + 1).path()) { "Older →" } }
+        }
+    }
+}
+
+/// What is done to the checked ones, or to all that pass; a page asks before anything happens.
+fn bulk() -> Markup {
+    html! {
+        fieldset .bulk {
+            legend { "Do" }
+            label { input type="radio" name="which" value="checked" checked; " to the checked jobs" }
+            label { input type="radio" name="which" value="all"; " to all that pass the filter" }
+            div .buttons {
+                @for verb in VERBS {
+                    button type="submit" name="change" value=(verb.name) { (verb.label) }
+                }
+            }
+            p .hint { "You are asked before anything happens." }
+        }
+    }
+}
+
+/// Jobs to look at.
+pub fn table(rows: &[Delivery], now: Millis) -> Markup {
+    html! {
+        @if rows.is_empty() { p .calm { "There is no job yet." } } @else { (rows_of(rows, now, false)) }
+    }
+}
+
+fn rows_of(rows: &[Delivery], now: Millis, checks: bool) -> Markup {
+    let one_account = rows.iter().all(|job| job.account == crate::config::DEFAULT_ACCOUNT);
+    let sources = rows.iter().any(|job| job.source.is_some());
+    html! {
+        div .wide {
+            table .cards.jobs {
+                thead { tr {
+                    @if checks { th scope="col" { span .visually-hidden { "Check" } } }
+                    th scope="col" .num { "id" } th scope="col" { "channel" }
+                    @if !one_account { th scope="col" { "account" } }
+                    th scope="col" { "state" } th scope="col" .num { "tries" }
+                    @if sources { th scope="col" { "source" } }
+                    th scope="col" { "created" } th scope="col" { "due or done" }
+                    th scope="col" { "message id or error" }
+                } }
+                tbody {
+                    @for job in rows {
+                        tr {
+                            @if checks {
+                                td .check { label { span .visually-hidden { "Job " (job.id) } input #{ "check-" (job.id) } type="checkbox" name="id" value=(job.id); } }
+                            }
+                            th scope="row" .num { a href={ "/jobs/" (job.id) } { (job.id) } }
+                            td data-label="channel" { (job.channel) }
+                            @if !one_account { td data-label="account" { (job.account) } }
+                            td data-label="state" { (status(&job.status, job.failure.as_deref())) }
+                            td .num data-label="tries" { (job.attempts) }
+                            @if sources { td data-label="source" { (job.source.as_deref().unwrap_or("–")) } }
+                            td data-label="created" { (time_of(&job.created_at, now)) }
+                            td data-label="due or done" {
+                                @match due_or_done(job) { Some(at) => (time_of(at, now)), None => "–" }
+                            }
+                            td .error data-label="message or error" { (detail(job)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn due_or_done(job: &Delivery) -> Option<&str> {
+    let next = job.next_attempt_at.as_deref().or(job.send_at.as_deref());
+    next.filter(|_| job.status == "pending").or(job.finished_at.as_deref())
+}
+
+fn detail(job: &Delivery) -> Markup {
+    html! {
+        @if job.status == "sent" {
+            (job.message_id.as_deref().unwrap_or("–"))
+        } @else if job.error_code.is_some() || job.error.is_some() {
+            @if let Some(code) = &job.error_code { code { (code) } " " }
+            (job.error.as_deref().unwrap_or_default())
+        } @else {
+            "–"
+        }
+    }
+}
+
+/// `/search`: a job's id or an idempotency key leads to the job, a case's number to its jobs, any
+/// other words to the jobs whose error has them.
+pub async fn search(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let Some(words) = fields.get("q") else { return Ok(Redirect::to("/jobs").into_response()) };
+    let mut reading = shared.reader.read().await?;
+    let id = words.trim_start_matches('#').parse::<i64>().ok();
+    let by_id = match id {
+        Some(id) => reading.delivery(id).await?.map(|job| job.id),
+        None => None,
+    };
+    let of_key = Filter { idempotency_key: Some(words.to_owned()), ..Filter::default() };
+    let by_key = reading.deliveries(&of_key, &Page::newest(1)).await?.pop().map(|job| job.id);
+    reading.done();
+    let path = match (by_key.or(by_id), id) {
+        (Some(job), _) => format!("/jobs/{job}"),
+        (None, Some(_)) => {
+            let case = Some(words.trim_start_matches('#').to_owned());
+            Query::of_filter(Filter { case, ..Filter::default() }).path()
+        }
+        (None, None) => {
+            let error = Some(words.to_owned());
+            Query::of_filter(Filter { error, ..Filter::default() }).path()
+        }
+    };
+    Ok(Redirect::to(&path).into_response())
+}

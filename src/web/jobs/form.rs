@@ -1,0 +1,94 @@
+//! The form that narrows the list; it sends itself as an address that can be kept.
+
+use crate::job::{Channel, Failure, Status};
+use crate::store::{Filter, Sort};
+use crate::web::query::{Query, minute, name};
+use maud::{Markup, html};
+
+pub fn filter(query: &Query, accounts: &[String]) -> Markup {
+    let of = &query.filter;
+    html! {
+        form .filter action="/jobs" {
+            fieldset .states {
+                legend { "State" }
+                @for state in Status::ALL {
+                    label { input type="checkbox" name="status" value=(state) checked[of.statuses.contains(&state)]; " " (state) }
+                }
+            }
+            div .fields {
+                (choice("channel", "Channel", of.channel.map(Channel::as_str), &Channel::ALL.map(Channel::as_str)))
+                (words("source", "Source", of.source.as_deref(), ""))
+                (words("error", "Words of the error", of.error.as_deref(), ""))
+            }
+            details open[has_more(query)] {
+                summary { "More" }
+                div .fields {
+                    label { "Account"
+                        input name="account" list="accounts" value=[of.account.as_deref()];
+                    }
+                    datalist #accounts { @for account in accounts { option value=(account) {} } }
+                    (choice("failure", "Failed because", of.failure.map(Failure::as_str), &Failure::ALL.map(Failure::as_str)))
+                    (words("code", "Error code", of.error_code.as_deref(), "http_503"))
+                    (words("case", "Case", of.case.as_deref(), "2069"))
+                    (words("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
+                    (moment("since", "Created since (UTC)", of.created_since.map(minute)))
+                    (moment("before", "Created before (UTC)", of.created_before.map(minute)))
+                    (moment("done", "Finished before (UTC)", of.finished_before.map(minute)))
+                    label { "Sorted by"
+                        select name="sort" {
+                            @for sort in Sort::ALL { option value=(name(sort)) selected[sort == query.sort] { (name(sort)) } }
+                        }
+                    }
+                    label { "Order"
+                        select name="order" {
+                            option value="descending" { "largest first" }
+                            option value="ascending" selected[query.ascending] { "smallest first" }
+                        }
+                    }
+                }
+            }
+            div .buttons {
+                button .primary type="submit" { "Show" }
+                @if *query != Query::default() { a .button href="/jobs" { "All jobs" } }
+            }
+        }
+    }
+}
+
+/// Whether something is asked for that only the hidden part of the form has.
+fn has_more(query: &Query) -> bool {
+    let shown = Filter {
+        statuses: query.filter.statuses.clone(),
+        channel: query.filter.channel,
+        source: query.filter.source.clone(),
+        error: query.filter.error.clone(),
+        ..Filter::default()
+    };
+    query.filter != shown || query.sort != Sort::default() || query.ascending
+}
+
+fn choice(field: &str, label: &str, chosen: Option<&str>, from: &[&str]) -> Markup {
+    html! {
+        label { (label)
+            select name=(field) {
+                option value="" { "any" }
+                @for word in from { option value=(word) selected[chosen == Some(*word)] { (word) } }
+            }
+        }
+    }
+}
+
+fn words(field: &str, label: &str, given: Option<&str>, example: &str) -> Markup {
+    html! {
+        label { (label)
+            input name=(field) value=[given] placeholder=[(!example.is_empty()).then_some(example)]
+                autocomplete="off" autocapitalize="off" spellcheck="false";
+        }
+    }
+}
+
+fn moment(field: &str, label: &str, given: Option<String>) -> Markup {
+    html! {
+        label { (label) input type="datetime-local" name=(field) value=[given] step="any"; }
+    }
+}

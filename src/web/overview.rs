@@ -1,0 +1,105 @@
+//! `/`: how it goes, at a glance.
+
+mod sections;
+
+use super::cached::Counted;
+use super::layout::{Frame, Tab};
+use super::problem::Problem;
+use super::reader::ReadError;
+use super::{Shared, chart};
+use crate::job::Millis;
+use crate::lock;
+use crate::metrics::{Minute, State as Daemon};
+use crate::store::query::Delivery;
+use crate::store::{Census, FailureGroup, Filter, Hold, Page, Pause, Pulse, now};
+use axum::extract::State;
+use maud::{Markup, html};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The most groups of failures, and the most jobs, that it shows.
+const GROUPS: u32 = 12;
+const LATEST: u32 = 8;
+
+/// All that the page shows, as of one moment.
+struct Seen<'a> {
+    now: Millis,
+    daemon: Daemon,
+    started_at: Millis,
+    database: &'a Path,
+    /// Whether any process has the dispatcher's lock.
+    held: bool,
+    hour: Vec<Minute>,
+    census: Counted<Census>,
+    failures: Counted<Vec<FailureGroup>>,
+    pulse: Pulse,
+    holds: Vec<Hold>,
+    pauses: Vec<Pause>,
+    latest: Vec<Delivery>,
+}
+
+pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
+    let seen = look(&shared).await?;
+    let content = html! {
+        h1 .visually-hidden { "Overview" }
+        div #state data-live { (sections::state(&seen)) }
+        div #figures-now data-live { (sections::tiles(&seen)) }
+        section aria-labelledby="hour" {
+            h2 #hour { "The last hour" }
+            div #last-hour data-live {
+                (chart::last_hour(&seen.hour))
+                @if seen.daemon == Daemon::Standby {
+                    p .hint { "What this process did; the one that dispatches has its own." }
+                } @else if seen.now - seen.started_at < 3_600_000 {
+                    p .hint { "Since this process began, " (super::words::time(seen.started_at, seen.now)) "." }
+                }
+            }
+        }
+        section aria-labelledby="channels" {
+            h2 #channels { "The queue by channel" }
+            div #queue data-live { (sections::queue(&seen)) }
+        }
+        section aria-labelledby="held" {
+            h2 #held { "What holds jobs back" }
+            div #holds data-live { (sections::holds(&seen, &frame)) }
+        }
+        section aria-labelledby="failures" {
+            h2 #failures { "What goes wrong" }
+            div #groups data-live { (sections::failures(&seen)) }
+        }
+        section aria-labelledby="latest" {
+            h2 #latest { "Latest jobs" }
+            div #newest data-live { (super::jobs::table(&seen.latest, seen.now)) }
+        }
+    };
+    Ok(frame.live(Tab::Overview, "Overview", &content))
+}
+
+async fn look(shared: &Shared) -> Result<Seen<'_>, ReadError> {
+    let (now, hour) = (now(), shared.metrics.last_hour(now()));
+    let census = shared.census().await?;
+    let failures = shared.failures.get(async {
+        let mut reading = shared.reader.read().await?;
+        let failures = reading.failures(GROUPS).await?;
+        reading.done();
+        Ok(failures)
+    });
+    let failures = failures.await?;
+    let mut reading = shared.reader.read().await?;
+    let seen = Seen {
+        now,
+        daemon: shared.metrics.state(),
+        started_at: shared.metrics.started_at(),
+        database: shared.reader.path(),
+        held: lock::is_held(shared.reader.path()).unwrap_or(false),
+        hour,
+        census,
+        failures,
+        pulse: reading.pulse(now).await?,
+        holds: reading.holds().await?,
+        pauses: reading.pauses().await?,
+        latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
+    };
+    reading.done();
+    Ok(seen)
+}

@@ -1,0 +1,139 @@
+//! A form that was sent: by whom, from where, and its fields.
+
+use super::Shared;
+use super::guard::{Caller, is_from_here};
+use super::problem::Problem;
+use super::session::same_secret;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use std::sync::Arc;
+use url::form_urlencoded;
+
+/// The fields of a form, in their order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Fields(pub Vec<(String, String)>);
+
+impl Fields {
+    pub fn parse(encoded: &[u8]) -> Fields {
+        Fields(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The first value of a field; an empty one counts as left out.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|(given, value)| (given == name).then(|| filled(value)).flatten())
+    }
+
+    /// A path of this dashboard; anything else counts as left out.
+    pub fn path(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|path| is_local(path))
+    }
+
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_name = self.0.iter().filter(move |(given, _)| given == name);
+        of_name.filter_map(|(_, value)| filled(value))
+    }
+}
+
+fn filled(value: &str) -> Option<&str> {
+    Some(value.trim()).filter(|value| !value.is_empty())
+}
+
+fn is_local(path: &str) -> bool {
+    let mut bytes = path.bytes();
+    bytes.next() == Some(b'/')
+        && !matches!(bytes.next(), Some(b'/' | b'\\'))
+        && path.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A form of somebody who may act, sent from a page of ours, or by a program with the token.
+pub struct Posted {
+    pub caller: Caller,
+    pub fields: Fields,
+}
+
+impl FromRequest<Arc<Shared>> for Posted {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Reader);
+        if !caller.may_act() {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "This dashboard is for reading only; to act here, set a token: `token_file` in \
+                 [web], or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, and restart",
+            ));
+        }
+        let headers = request.headers().clone();
+        let fields = fields(request, shared).await?;
+        match &caller {
+            Caller::Person { csrf, .. } => {
+                require_from_here(&headers, shared)?;
+                if !fields.get("csrf").is_some_and(|given| same_secret(given, csrf)) {
+                    return Err(Problem::new(
+                        StatusCode::FORBIDDEN,
+                        "This form is of an earlier login; go back, reload the page and try again",
+                    ));
+                }
+            }
+            // No other site knows the token; a browser that sends it says where from all the same.
+            _ if says_where(&headers) => require_from_here(&headers, shared)?,
+            _ => {}
+        }
+        Ok(Posted { caller, fields })
+    }
+}
+
+/// The form's fields, whoever sent it.
+pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<Fields, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let form = |kind: &str| kind.starts_with("application/x-www-form-urlencoded");
+    // A program that sends no fields need not say what they are.
+    if kind.is_some_and(|kind| !form(kind)) {
+        let sentence = "A form is needed: application/x-www-form-urlencoded";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+    }
+    let body = Bytes::from_request(request, shared).await.map_err(|rejection| {
+        Problem::new(rejection.status(), "the form could not be read, or is too long")
+    })?;
+    Ok(Fields::parse(&body))
+}
+
+pub fn require_from_here(headers: &HeaderMap, shared: &Shared) -> Result<(), Problem> {
+    match is_from_here(headers, &shared.settings.hosts) {
+        true => Ok(()),
+        false => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "This form was not sent from a page of this dashboard. Behind a reverse proxy, let it \
+             pass the Host header on, or add the name to `hosts` in [web]",
+        )),
+    }
+}
+
+fn says_where(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_in_their_order_and_empty_ones_left_out() {
+        let fields = Fields::parse(b"id=1&id=2&error=a+b%26&source=+&id=");
+        assert_eq!(fields.all("id").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(fields.get("error"), Some("a b&"));
+        assert_eq!(fields.get("source"), None);
+    }
+
+    #[test]
+    fn one_is_sent_on_to_pages_of_this_dashboard_alone() {
+        let path =
+            |given: &str| Fields(vec![("to".to_owned(), given.to_owned())]).path("to").is_some();
+        assert!(path("/") && path("/jobs?status=failed"));
+        for elsewhere in ["//evil.example.com", "/\\evil.example.com", "https://evil", "", "/\r\nx"]
+        {
+            assert!(!path(elsewhere), "{elsewhere:?}");
+        }
+    }
+}

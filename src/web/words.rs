@@ -1,0 +1,107 @@
+//! Numbers, times and states as the pages show them.
+
+use crate::job::Millis;
+use crate::when::{iso, relative, span};
+use chrono::DateTime;
+use maud::{Markup, html};
+use std::time::Duration;
+
+/// How far away, with the exact time beside it for who asks.
+pub fn time(at: Millis, now: Millis) -> Markup {
+    let exact = iso(at);
+    html! { time datetime=(exact) title=(spoken(&exact)) { (relative(at, now)) } }
+}
+
+/// As [`time`], of a time that the database gave as text.
+pub fn time_of(iso: &str, now: Millis) -> Markup {
+    match DateTime::parse_from_rfc3339(iso) {
+        Ok(at) => time(at.timestamp_millis(), now),
+        Err(_) => html! { (iso) },
+    }
+}
+
+/// `2026-11-22 09:00:00.000 UTC`.
+pub fn spoken(iso: &str) -> String {
+    iso.replace('T', " ").replace('Z', " UTC")
+}
+
+/// `1,234,567`.
+pub fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 job`, `2,000 jobs`.
+pub fn jobs(count: u64) -> String {
+    if count == 1 { "1 job".to_owned() } else { format!("{} jobs", number(count)) }
+}
+
+/// `4 ms`, `1.3 s`, `2m 5s`.
+pub fn length(time: Duration) -> String {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        _ => span(i64::try_from(ms).unwrap_or(i64::MAX)),
+    }
+}
+
+/// A state by its word, a sign and a colour.
+pub fn status(status: &str, failure: Option<&str>) -> Markup {
+    let sign = match status {
+        "pending" => "◷",
+        "sending" => "➤",
+        "sent" => "✓",
+        "failed" => "✕",
+        "uncertain" => "?",
+        _ => "–",
+    };
+    html! {
+        span .status .(class(status)) {
+            span .sign aria-hidden="true" { (sign) }
+            (status)
+            @if let Some(failure) = failure { span .why { ": " (failure) } }
+        }
+    }
+}
+
+/// A state's word as a class; a word that is none of ours names none.
+fn class(status: &str) -> &str {
+    let known = crate::job::Status::ALL.iter().any(|known| known.as_str() == status);
+    if known { status } else { "unknown" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(number(count), text);
+        }
+        assert_eq!((jobs(1).as_str(), jobs(1000).as_str()), ("1 job", "1,000 jobs"));
+    }
+
+    #[test]
+    fn lengths_have_the_unit_that_suits_them() {
+        for (ms, text) in [(0, "0 ms"), (999, "999 ms"), (1350, "1.3 s"), (125_000, "2m 5s")] {
+            assert_eq!(length(Duration::from_millis(ms)), text);
+        }
+    }
+
+    #[test]
+    fn a_time_has_its_exact_form_beside_it() {
+        let shown = time_of("2026-11-22T09:00:00.000Z", 1_795_338_065_000).into_string();
+        assert!(shown.contains("1m 5s ago"), "{shown}");
+        assert!(shown.contains("title=\"2026-11-22 09:00:00.000 UTC\""), "{shown}");
+        assert_eq!(time_of("<b>", 0).into_string(), "&lt;b&gt;");
+    }
+}

@@ -1,0 +1,10 @@
+//! The dashboard from outside: who may see and do what, what the pages say, what they cannot cost.
+
+mod access;
+mod actions;
+mod client;
+mod limits;
+mod listening;
+mod pages;
+#[path = "../support/mod.rs"]
+mod support;
