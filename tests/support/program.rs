@@ -108,7 +108,7 @@ impl Program {
             for word; do line="$line '$word'"; done
             exec script -q -e -c "$line" /dev/null"#;
         let under = ["sh", "-c", line, "sh"].map(str::to_owned).to_vec();
-        Program { under, ..self }.env("SHELL", "/bin/sh")
+        Program { under, ..self }.env("SHELL", "/bin/sh").env("TERM", "xterm")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

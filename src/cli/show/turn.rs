@@ -25,8 +25,10 @@ pub fn turn(known: &Known<'_>) -> (Cause, String) {
     };
     let rate = rate.map(|rate| format!("the rate is {rate}"));
     let full = known.policy.filter(|policy| turn.in_flight >= u64::from(policy.max_in_flight));
-    let full =
-        full.map(|policy| format!("all {} places on the wire are taken", policy.max_in_flight));
+    let full = full.map(|policy| match policy.max_in_flight {
+        1 => "the one place on the wire is taken".to_owned(),
+        places => format!("all {places} places on the wire are taken"),
+    });
     let likely = likely.map(|time| format!("likely at {}", at(time, known.now)));
     let why: Vec<_> = [before, rate, full, likely].into_iter().flatten().collect();
     let words = match why.is_empty() {
