@@ -62,7 +62,8 @@ pub async fn pause(settings: &Settings, args: PauseArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     store.pause(account, channel, &args.reason).await?;
     let jobs = waiting(&mut store, account, channel).await?;
-    output::line(format!("{} is paused: {jobs}", output::plain(&subject(account, channel))))?;
+    let (subject, wait) = (subject(account, channel), if jobs == 1 { "waits" } else { "wait" });
+    output::line(format!("{} is paused: {} {wait}", output::plain(&subject), output::jobs(jobs)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,14 +71,15 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
     let (account, channel) = args.what.named()?;
     let mut store = settings.open().await?;
     let subject = output::plain(&subject(account, channel));
+    // Before it: a moment later the first of them are sent.
+    let jobs = waiting(&mut store, account, channel).await?;
     let ended = store.resume(account, channel).await?;
     let left = store.pauses().await?;
     if !ended {
         output::note(format!("{subject} is not paused; {}", sentence(&left, now())));
         return Ok(ExitCode::FAILURE);
     }
-    let jobs = waiting(&mut store, account, channel).await?;
-    output::line(format!("{subject} is resumed: {jobs}"))?;
+    output::line(format!("{subject} is resumed: {} waited", output::jobs(jobs)))?;
     if !left.is_empty() {
         output::note(format!("still {}", sentence(&left, now())));
     }
@@ -103,12 +105,10 @@ async fn waiting(
     store: &mut Store,
     account: Option<&str>,
     channel: Option<Channel>,
-) -> Result<String> {
+) -> Result<u64> {
     let account = account.map(str::to_owned);
     let filter = Filter { statuses: vec![Status::Pending], channel, account, ..Filter::default() };
-    let count = store.count(&filter).await?;
-    let wait = if count == 1 { "waits" } else { "wait" };
-    Ok(format!("{} {wait}", output::jobs(count)))
+    Ok(store.count(&filter).await?)
 }
 
 /// A pause may come before its account does.
