@@ -1,6 +1,7 @@
 //! `pause` and `resume`: a channel, an account, or everything, until a person says otherwise.
 
 use super::{Settings, WrongUsage, output};
+use acquire_outbox::explain;
 use acquire_outbox::job::{Channel, Millis, Status};
 use acquire_outbox::store::{Filter, Pause, Store, now, subject};
 use anyhow::Result;
@@ -134,21 +135,7 @@ pub(super) fn sentence(pauses: &[Pause], now: Millis) -> String {
     format!("paused: {}", all.join("; "))
 }
 
-/// `sms since 2026-11-22T08:00:00.000Z (5m ago): why`.
+/// A pause on one line.
 pub(super) fn one(pause: &Pause, now: Millis) -> String {
-    let (iso, ago) = (output::iso(pause.since), output::relative(pause.since, now));
-    let reason =
-        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
-    output::plain(&format!("{} since {iso} ({ago}){reason}", pause.subject()))
-}
-
-/// What ends this pause.
-pub(super) fn command(pause: &Pause) -> String {
-    let words = match (&pause.account, pause.channel) {
-        (None, None) => "--all".to_owned(),
-        (None, Some(channel)) => channel.to_string(),
-        (Some(account), None) => format!("--account {account}"),
-        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
-    };
-    format!("acquire-outbox resume {words}")
+    output::plain(&explain::pause(pause, now))
 }
