@@ -171,7 +171,7 @@ fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
     let goes = outbox.chat(4, "goes");
     let ended = outbox.run_until_empty();
     assert!(ended.stderr.contains("what is left is paused"), "{ended:?}");
-    assert!(ended.stderr.contains("jobs=3"), "{ended:?}");
+    assert!(ended.stderr.contains(r#""jobs":3"#), "{ended:?}");
     assert_eq!(outbox.status(goes), "sent");
     assert_eq!([first, behind].map(|id| outbox.status(id)), ["pending", "pending"]);
 }

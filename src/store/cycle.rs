@@ -36,7 +36,8 @@ pub struct CycleYield {
 }
 
 /// The procedures that a connection needs for [`Store::cycle`].
-pub(super) const PROCEDURES: &str = include_str!("cycle.sql");
+#[doc(hidden)]
+pub const PROCEDURES: &str = include_str!("cycle.sql");
 
 const RUN: &str =
     "INSERT INTO temp.outbox_cycle (ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -49,12 +50,6 @@ fn yields() -> String {
     format!(
         "{AGENDA},\n    {CLAIMED},\n    (SELECT json_group_array(id) FROM temp.outbox_cycle_lost)"
     )
-}
-
-/// The procedures, for the test of their plans.
-#[doc(hidden)]
-pub fn procedures() -> &'static str {
-    PROCEDURES
 }
 
 /// The dispatcher's statements by name, beside the procedures; for the test of their plans.

@@ -26,7 +26,7 @@ pub use backlog::Backlog;
 pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
-pub use cycle::{procedures, statements};
+pub use cycle::{PROCEDURES, statements};
 pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
