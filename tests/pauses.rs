@@ -146,6 +146,21 @@ fn an_account_that_is_not_configured_is_paused_with_a_warning() {
 }
 
 #[test]
+fn a_paused_account_may_be_configured_later() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run(&["pause", "--account", "shop"]).expect(0);
+    let waits = outbox.add(Job::chat(1, "waits").column("account", "'shop'"));
+    let _daemon = outbox.daemon();
+    // An account that nobody knows has been looked for since.
+    let unknown = outbox.add(Job::chat(2, "unknown").column("account", "'ghost'"));
+    assert_eq!(outbox.settled(unknown)["error_code"], "unknown_account");
+    assert_eq!(outbox.status(waits), "pending");
+    outbox.run(&["resume", "--account", "shop"]).expect(0);
+    assert_eq!(outbox.settled(waits)["error_code"], "unknown_account");
+}
+
+#[test]
 fn what_to_pause_must_be_said() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
