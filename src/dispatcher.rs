@@ -209,6 +209,7 @@ impl Dispatcher {
         }
         self.follow_clock().await?;
         self.routes.release(Instant::now());
+        self.follow_pauses().await?;
         // Before the rows that they explain.
         self.show_holds().await?;
         let cycled = self.cycle().await?;
@@ -219,7 +220,6 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
-        self.follow_pauses().await?;
         self.upkeep().await?;
         self.end_trouble();
         Ok(cycled || failed)

@@ -22,7 +22,7 @@ pub struct BulkArgs {
     ids: Vec<i64>,
     #[command(flatten)]
     filters: FilterArgs,
-    /// Every job that this command can change, where no filter says less
+    /// Every job of the states that this command takes by itself, where no filter says less
     #[arg(long)]
     all: bool,
     /// Change nothing; say how many jobs would be changed, with --json which
@@ -152,6 +152,8 @@ impl BulkArgs {
             output::note("nothing was changed");
             return Ok(ExitCode::FAILURE);
         }
+        // By statistics of a day when there were three jobs each batch would read the whole table.
+        store.forget_statistics().await?;
         let mut batches = Batches::of(store, count);
         for (filter, ids) in &found {
             batches.each(ids, Step::Where(change, filter)).await?;

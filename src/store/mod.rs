@@ -25,6 +25,7 @@ pub mod query;
 mod record;
 mod shrink;
 mod statistics;
+mod turn;
 mod upkeep;
 
 pub use backlog::Backlog;
@@ -43,6 +44,7 @@ pub use open::{Store, StoreError};
 pub use pauses::{Pause, subject};
 pub use record::Ended;
 pub use shrink::Shrunk;
+pub use turn::Turn;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.
