@@ -3,7 +3,9 @@
 mod check;
 mod demo;
 mod edit;
+mod export;
 mod filter;
+mod import;
 mod init;
 mod list;
 mod output;
@@ -82,6 +84,10 @@ Examples:
     Retry(edit::RetryArgs),
     /// Withdraw jobs that wait
     Cancel(edit::CancelArgs),
+    /// Insert many jobs from CSV or JSON lines
+    Import(import::Args),
+    /// What became of jobs, as CSV or JSON lines
+    Export(Box<export::Args>),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::Args),
     /// A stand-in for Acquire on this machine, for trying things out
@@ -102,6 +108,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => edit::retry(&settings, args).await,
         Command::Cancel(args) => edit::cancel(&settings, args).await,
+        Command::Import(args) => import::run(&settings, args).await,
+        Command::Export(args) => export::run(&settings, *args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;

@@ -5,6 +5,7 @@
 //! read and edit through [`query`] and [`edit`].
 
 mod backlog;
+pub mod bulk;
 mod claim;
 mod clock;
 mod cycle;
