@@ -58,13 +58,16 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         with_payload: args.payload,
     };
     let mut store = settings.open().await?;
-    let (count, last) = match &args.output {
+    let Written { count, last, cut_off } = match &args.output {
         None => {
             let out = Rows::new(BufWriter::new(io::stdout()), format, args.payload);
             write(&mut store, &export, args.since_id, out).await?
         }
         Some(path) => into_file(&mut store, &export, args.since_id, path, format).await?,
     };
+    if cut_off {
+        return Ok(ExitCode::SUCCESS);
+    }
     output::note(match last {
         Some(last) => {
             format!("{} exported; --since-id {last} goes on after them", output::jobs(count))
@@ -85,7 +88,7 @@ async fn into_file(
     after: i64,
     path: &Path,
     format: Format,
-) -> Result<(u64, Option<i64>)> {
+) -> Result<Written> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
         .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
@@ -96,13 +99,21 @@ async fn into_file(
     Ok(done)
 }
 
-/// How many jobs were written, and the last one's id. Those that are inserted meanwhile are not.
+struct Written {
+    count: u64,
+    /// The last job's id.
+    last: Option<i64>,
+    /// The reader went away before the end (`| head`), which is no error.
+    cut_off: bool,
+}
+
+/// Writes the jobs that there are now; those that are inserted meanwhile are not among them.
 async fn write<W: Write>(
     store: &mut Store,
     export: &Export,
     mut after: i64,
     mut out: Rows<W>,
-) -> Result<(u64, Option<i64>)> {
+) -> Result<Written> {
     let end = store.last_id().await?;
     let (mut count, mut last) = (0, None);
     let mut written = out.header();
@@ -115,9 +126,10 @@ async fn write<W: Write>(
         written = jobs.into_iter().try_for_each(|job| out.row(job));
     }
     match written.and_then(|()| out.end()) {
-        // A reader that has gone (`| head`) is no error.
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok((count, last)),
-        written => written.map(|()| (count, last)).context("cannot write the export"),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Written { count, last, cut_off: true }),
+        written => written
+            .map(|()| Written { count, last, cut_off: false })
+            .context("cannot write the export"),
     }
 }
 
