@@ -8,6 +8,7 @@ mod clock;
 mod drain;
 mod file;
 mod gates;
+mod pauses;
 mod service;
 mod upkeep;
 
@@ -24,6 +25,7 @@ use crate::transition::{self, Signal};
 use crate::wake::Wake;
 use clock::WallClock;
 use file::FileWatch;
+use pauses::PauseWatch;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -49,7 +51,7 @@ const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration:
 pub enum Until {
     /// Only when it is told to stop.
     Stopped,
-    /// As soon as no job is pending or sending.
+    /// As soon as no job is pending or sending, but for those that are paused.
     Empty,
 }
 
@@ -66,6 +68,7 @@ pub struct Dispatcher {
     agenda: Agenda,
     /// The holds as the database has them.
     shown_holds: Vec<Hold>,
+    paused: PauseWatch,
     results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
     report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
     stop: watch::Sender<Stop>,
@@ -123,6 +126,7 @@ impl Dispatcher {
             unrecorded: Vec::new(),
             agenda: Agenda::default(),
             shown_holds: Vec::new(),
+            paused: PauseWatch::new(),
             results,
             report,
             stop: watch::Sender::new(Stop::No),
@@ -210,6 +214,7 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
+        self.follow_pauses().await?;
         self.upkeep().await?;
         self.end_trouble();
         Ok(cycled || failed)
@@ -327,6 +332,7 @@ impl Dispatcher {
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
             self.alert = Alert::None;
+            self.paused.may_have_changed();
             self.routes.stir();
             self.service.changed();
         }
@@ -356,7 +362,7 @@ impl Dispatcher {
         self.in_flight.is_empty()
             && self.unrecorded.is_empty()
             && self.trouble.is_none()
-            && self.store.is_empty().await.unwrap_or(false)
+            && self.none_left().await.unwrap_or(false)
     }
 
     /// Once per change, not per try.

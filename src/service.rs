@@ -36,6 +36,8 @@ pub struct Counts {
     pub backlog: Backlog,
     /// `default`, `default sms`.
     pub held: Vec<String>,
+    /// `sms`, `account shop`.
+    pub paused: Vec<String>,
 }
 
 impl fmt::Display for Counts {
@@ -45,12 +47,16 @@ impl fmt::Display for Counts {
             _ => count.to_string(),
         };
         let (due, waiting) = (up_to(self.backlog.due), up_to(self.backlog.waiting));
-        let Counts { in_flight, sent, held, .. } = self;
+        let Counts { in_flight, sent, held, paused, .. } = self;
         write!(f, "{in_flight} in flight, {sent} sent since the start, {due} due, ")?;
         write!(f, "{waiting} waiting, ")?;
         match held.is_empty() {
-            true => write!(f, "none held"),
-            false => write!(f, "held: {}", held.join(", ")),
+            true => write!(f, "none held")?,
+            false => write!(f, "held: {}", held.join(", "))?,
+        }
+        match paused.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; paused: {}", paused.join(", ")),
         }
     }
 }
@@ -176,14 +182,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_line_counts_up_to_its_limit_and_names_what_is_held() {
+    fn a_status_line_counts_up_to_its_limit_and_names_what_is_held_or_paused() {
         let backlog = Backlog { due: Backlog::LIMIT, waiting: 9_999 };
-        let mut counts = Counts { in_flight: 2, sent: 7, backlog, held: Vec::new() };
+        let mut counts =
+            Counts { in_flight: 2, sent: 7, backlog, held: Vec::new(), paused: Vec::new() };
         assert_eq!(
             counts.to_string(),
             "2 in flight, 7 sent since the start, 10000+ due, 9999 waiting, none held"
         );
         counts.held = vec!["default".into(), "shop sms".into()];
         assert!(counts.to_string().ends_with("held: default, shop sms"));
+        counts.paused = vec!["sms".into(), "account shop".into()];
+        assert!(counts.to_string().ends_with("shop sms; paused: sms, account shop"));
     }
 }

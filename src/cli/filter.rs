@@ -62,6 +62,7 @@ impl FilterArgs {
             error: self.error,
             created_before: self.older_than.map(|age| before(now, age)),
             created_since: self.newer_than.map(|age| before(now, age)),
+            finished_before: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one small file per command.
 
+mod bulk;
 mod check;
 mod demo;
 mod edit;
@@ -9,7 +10,9 @@ mod import;
 mod init;
 mod list;
 mod output;
+mod pause;
 mod problem;
+mod prune;
 mod run;
 mod sandbox;
 mod send;
@@ -21,7 +24,7 @@ pub use output::note;
 pub use problem::told;
 pub use usage::parse;
 
-use acquire_outbox::config::{self, Config, ConfigError, Flags};
+use acquire_outbox::config::{self, Config, ConfigError, Flags, Outline};
 use acquire_outbox::sandbox::SandboxError;
 use acquire_outbox::store::{Store, StoreError};
 use anyhow::Result;
@@ -74,7 +77,7 @@ Examples:
     Run(run::Args),
     /// Insert one job
     Send(Box<send::Args>),
-    /// Counts by channel and state, and what holds jobs back
+    /// Counts by channel and state, ages and rates, and what holds jobs back
     Status(status::Args),
     /// Jobs, newest first
     List(list::Args),
@@ -88,6 +91,14 @@ Examples:
     Import(import::Args),
     /// What became of jobs, as CSV or JSON lines
     Export(Box<export::Args>),
+    /// Settle uncertain jobs, once a person knows what became of them
+    Resolve(edit::ResolveArgs),
+    /// Hold back a channel, an account or everything, until it is resumed
+    Pause(pause::PauseArgs),
+    /// End a pause
+    Resume(pause::ResumeArgs),
+    /// Delete finished jobs: by the retention settings, by id or by filter
+    Prune(prune::Args),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::Args),
     /// A stand-in for Acquire on this machine, for trying things out
@@ -110,6 +121,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => edit::cancel(&settings, args).await,
         Command::Import(args) => import::run(&settings, args).await,
         Command::Export(args) => export::run(&settings, *args).await,
+        Command::Resolve(args) => edit::resolve(&settings, args).await,
+        Command::Pause(args) => pause::pause(&settings, args).await,
+        Command::Resume(args) => pause::resume(&settings, args).await,
+        Command::Prune(args) => prune::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;
@@ -169,6 +184,11 @@ impl Settings {
     /// The whole configuration, keys included.
     fn load(&self) -> Result<Config> {
         Ok(config::load(&self.flags(), &|name| std::env::var_os(name))?)
+    }
+
+    /// What of the configuration needs no key.
+    fn outline(&self) -> Result<Outline> {
+        Ok(config::load_outline(&self.flags(), &|name| std::env::var_os(name))?)
     }
 
     /// Opens the outbox for a command that needs no account.

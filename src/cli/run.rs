@@ -23,7 +23,8 @@ and exits 0; a second one exits at once. A second `run` on the same database sta
 over when the first ends. SIGHUP reads the configuration anew, keys included, without dropping a
 send; one that cannot be used changes nothing.")]
 pub struct Args {
-    /// Exit 0 once no job is pending or sending, scheduled ones and retries included
+    /// Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused
+    /// is left
     #[arg(long)]
     until_empty: bool,
     /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured

@@ -14,7 +14,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,19 @@ pub struct Config {
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
+}
+
+/// What a command that sends nothing asks of the configuration: no key is read for it.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// The names of the configured accounts; may be empty.
+    pub accounts: BTreeSet<String>,
+    /// All three, always.
+    pub channels: BTreeMap<Channel, ChannelPolicy>,
+    /// How long finished rows are kept.
+    pub retention: Retention,
 }
 
 /// One account at Acquire. Its `Debug` shows no key.
@@ -137,6 +150,21 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
 /// [`ConfigError`] for a file that cannot be read, and for any value that is wrong by itself.
 pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
+}
+
+/// All that needs no key, for commands that look and change: a key that is missing or cannot be read
+/// is no error here, nor is a missing account.
+///
+/// # Errors
+/// As [`load_database`].
+pub fn load_outline(flags: &Flags, env: Env<'_>) -> Result<Outline, ConfigError> {
+    let draft = Draft::load(&DEFAULT_FILES, flags, env)?;
+    Ok(Outline {
+        database: draft.database,
+        accounts: draft.accounts.into_keys().collect(),
+        channels: draft.channels,
+        retention: draft.retention,
+    })
 }
 
 /// The configuration with every account (`default` where there is none) at a sandbox's

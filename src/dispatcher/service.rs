@@ -4,7 +4,7 @@ use super::Dispatcher;
 use crate::reload::{self, Fresh, ReloadError, Step};
 use crate::routes::Moment;
 use crate::service::Counts;
-use crate::store::now;
+use crate::store::{Pause, now};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -29,7 +29,9 @@ impl Dispatcher {
         let Ok(backlog) = self.store.backlog().await else { return };
         let held = self.shown_holds.iter().map(|h| format!("{} {}", h.account, h.channel));
         let held = held.map(|name| name.trim_end().to_owned()).collect();
-        self.service.status(&Counts { in_flight, sent: self.sent, backlog, held }.to_string());
+        let paused = self.paused.shown.iter().map(Pause::subject).collect();
+        let counts = Counts { in_flight, sent: self.sent, backlog, held, paused };
+        self.service.status(&counts.to_string());
     }
 
     /// What is on the wire goes on through its own endpoint; everything else is as the new

@@ -1,9 +1,9 @@
-//! What the commands write: a new job, a re-drive, a cancellation. The database's triggers say
+//! What the commands write: a new job, a re-drive, a cancellation, a person's decision. The database's triggers say
 //! which changes are allowed; their sentences go to whoever asked.
 
 use super::{Filter, Store, StoreError};
 use crate::job::{Channel, Millis, Status};
-use sqlx::{Connection, QueryBuilder};
+use sqlx::{Connection, QueryBuilder, SqliteConnection};
 use std::fmt;
 
 /// The most jobs that one transaction changes: short, so that no producer waits long.
@@ -68,15 +68,19 @@ pub enum Change {
     ResolveSent,
     /// An uncertain one has not arrived, and shall not be sent again.
     ResolveFailed,
+    /// A finished one, with its history, is deleted.
+    Prune,
 }
 
 impl Change {
-    fn to(self) -> Status {
+    /// Where it leads; `None`: out of the database.
+    fn to(self) -> Option<Status> {
         match self {
-            Change::Redrive => Status::Pending,
-            Change::Cancel => Status::Cancelled,
-            Change::ResolveSent => Status::Sent,
-            Change::ResolveFailed => Status::Failed,
+            Change::Redrive => Some(Status::Pending),
+            Change::Cancel => Some(Status::Cancelled),
+            Change::ResolveSent => Some(Status::Sent),
+            Change::ResolveFailed => Some(Status::Failed),
+            Change::Prune => None,
         }
     }
 
@@ -86,12 +90,32 @@ impl Change {
             Change::Redrive => &[Status::Failed, Status::Cancelled, Status::Uncertain],
             Change::Cancel => &[Status::Pending],
             Change::ResolveSent | Change::ResolveFailed => &[Status::Uncertain],
+            Change::Prune => &[Status::Sent, Status::Failed, Status::Cancelled],
+        }
+    }
+
+    /// Why a job of this state does not go this way, where no trigger would say it.
+    fn refuses(self, status: Status) -> Option<String> {
+        if self.from().contains(&status) {
+            return None;
+        }
+        if self.to() == Some(status) {
+            return Some(format!("is {status} already"));
+        }
+        match self {
+            Change::Redrive | Change::Cancel => None,
+            Change::ResolveSent | Change::ResolveFailed => {
+                Some(format!("is {status}; an uncertain job alone is resolved"))
+            }
+            Change::Prune => {
+                Some(format!("is {status}; what is sent, failed or cancelled alone is pruned"))
+            }
         }
     }
 }
 
 /// A job that was not changed, and the sentence that says why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Refused {
     pub id: i64,
     pub sentence: String,
@@ -135,33 +159,20 @@ impl Store {
         ids: &[i64],
     ) -> Result<Vec<Refused>, StoreError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let mut refused = Vec::new();
-        for &id in ids {
-            // Without its `status <>`, a change to what a job is already would pass as one.
-            let done = sqlx::query("UPDATE outbox SET status = ?2 WHERE id = ?1 AND status <> ?2")
-                .bind(id)
-                .bind(change.to().as_str())
-                .execute(&mut *tx)
-                .await;
-            let sentence = match done.map_err(StoreError::from) {
-                Ok(done) if done.rows_affected() > 0 => continue,
-                Ok(_) => {
-                    let there: Option<i64> =
-                        sqlx::query_scalar("SELECT 1 FROM outbox WHERE id = ?1")
-                            .bind(id)
-                            .fetch_optional(&mut *tx)
-                            .await?;
-                    match there {
-                        Some(_) => format!("is {} already", change.to()),
-                        None => "there is no such job".to_owned(),
-                    }
-                }
-                // A trigger undid this statement alone; anything else ends the transaction.
-                Err(e) => e.trigger_sentence().ok_or(e)?,
-            };
-            refused.push(Refused { id, sentence });
-        }
+        let refused = each(&mut tx, change, ids).await?;
         tx.commit().await?;
+        Ok(refused)
+    }
+
+    /// What [`Store::change`] would refuse, as the database itself says it; changes nothing.
+    pub async fn would_refuse(
+        &mut self,
+        change: Change,
+        ids: &[i64],
+    ) -> Result<Vec<Refused>, StoreError> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let refused = each(&mut tx, change, ids).await?;
+        tx.rollback().await?;
         Ok(refused)
     }
 
@@ -175,7 +186,8 @@ impl Store {
         Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?)
     }
 
-    /// Changes those of `ids` that still pass `filter`, in one statement; gives their number.
+    /// Changes those of `ids` that still pass `filter` and can go this way, in one statement; gives
+    /// their number.
     pub async fn change_where(
         &mut self,
         change: Change,
@@ -183,9 +195,17 @@ impl Store {
         ids: &[i64],
     ) -> Result<u64, StoreError> {
         let ids = serde_json::to_string(ids).expect("numbers are always JSON");
-        let mut query = QueryBuilder::new("UPDATE outbox AS o SET status = ");
-        query.push_bind(change.to().as_str());
+        let mut query = QueryBuilder::new(match change.to() {
+            Some(_) => "UPDATE outbox AS o SET status = ",
+            None => "DELETE FROM outbox AS o",
+        });
+        if let Some(status) = change.to() {
+            query.push_bind(status.as_str());
+        }
         query.push(" WHERE o.id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
+        // Whatever the filter lets pass.
+        let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
+        from.push_onto(&mut query);
         filter.push_onto(&mut query);
         Ok(query.build().execute(&mut self.conn).await?.rows_affected())
     }
@@ -193,6 +213,49 @@ impl Store {
     /// Takes and gives back the write lock, and writes nothing.
     pub async fn probe_write(&mut self) -> Result<(), StoreError> {
         Ok(self.conn.begin_with("BEGIN IMMEDIATE").await?.rollback().await?)
+    }
+}
+
+/// Each by itself; those that could not be changed.
+async fn each(
+    tx: &mut SqliteConnection,
+    change: Change,
+    ids: &[i64],
+) -> Result<Vec<Refused>, StoreError> {
+    let mut refused = Vec::new();
+    for &id in ids {
+        if let Some(sentence) = one(tx, change, id).await? {
+            refused.push(Refused { id, sentence });
+        }
+    }
+    Ok(refused)
+}
+
+/// Gives the sentence that says why it was not changed.
+async fn one(
+    tx: &mut SqliteConnection,
+    change: Change,
+    id: i64,
+) -> Result<Option<String>, StoreError> {
+    let status: Option<String> = sqlx::query_scalar("SELECT status FROM outbox WHERE id = ?1")
+        .bind(id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(status) = status else { return Ok(Some("there is no such job".to_owned())) };
+    if let Some(sentence) = status.parse().ok().and_then(|status| change.refuses(status)) {
+        return Ok(Some(sentence));
+    }
+    let done = match change.to() {
+        Some(status) => {
+            let update = sqlx::query("UPDATE outbox SET status = ?2 WHERE id = ?1").bind(id);
+            update.bind(status.as_str()).execute(&mut *tx).await
+        }
+        None => sqlx::query("DELETE FROM outbox WHERE id = ?1").bind(id).execute(&mut *tx).await,
+    };
+    match done.map_err(StoreError::from) {
+        Ok(_) => Ok(None),
+        // A trigger undid this statement alone; anything else ends the transaction.
+        Err(e) => Ok(Some(e.trigger_sentence().ok_or(e)?)),
     }
 }
 
@@ -259,6 +322,36 @@ mod tests {
         assert_eq!(again[0].sentence, "is cancelled already");
         let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
         assert_eq!(store.ids_after(&pending, 0).await.unwrap(), [2]);
+    }
+
+    #[tokio::test]
+    async fn what_would_be_refused_is_told_and_nothing_is_changed() {
+        let (_folder, mut store) = store().await;
+        for case in 1..=2 {
+            store.insert(&chat(case)).await.unwrap();
+        }
+        assert!(store.would_refuse(Change::Cancel, &[1, 2]).await.unwrap().is_empty());
+        let refused = store.would_refuse(Change::Prune, &[1, 9]).await.unwrap();
+        assert_eq!(
+            refused[0].sentence,
+            "is pending; what is sent, failed or cancelled alone is pruned"
+        );
+        assert_eq!(refused[1].sentence, "there is no such job");
+        let refused = store.would_refuse(Change::ResolveSent, &[1]).await.unwrap();
+        assert_eq!(refused[0].sentence, "is pending; an uncertain job alone is resolved");
+        assert_eq!(store.ids(&Filter::default()).await.unwrap(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn no_filter_prunes_what_is_not_finished() {
+        let (_folder, mut store) = store().await;
+        for case in 1..=3 {
+            store.insert(&chat(case)).await.unwrap();
+        }
+        store.change(Change::Cancel, &[2]).await.unwrap();
+        let all = Filter::default();
+        assert_eq!(store.change_where(Change::Prune, &all, &[1, 2, 3]).await.unwrap(), 1);
+        assert_eq!(store.ids(&all).await.unwrap(), [1, 3]);
     }
 
     #[tokio::test]

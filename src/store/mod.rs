@@ -14,6 +14,7 @@ mod filter;
 mod health;
 mod holds;
 mod open;
+mod overview;
 mod pauses;
 mod plain;
 pub mod query;
@@ -30,7 +31,7 @@ pub use filter::{Filter, Page, Sort};
 pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
-pub use pauses::Pause;
+pub use pauses::{Pause, subject};
 pub use record::Ended;
 pub use upkeep::Agenda;
 

@@ -23,6 +23,21 @@ impl Pause {
         self.account.as_deref().is_none_or(|own| own == account)
             && self.channel.is_none_or(|own| own.as_str() == channel)
     }
+
+    /// What it holds back, for a sentence: `sms`, `account shop`, `sms of account shop`, `everything`.
+    pub fn subject(&self) -> String {
+        subject(self.account.as_deref(), self.channel)
+    }
+}
+
+/// As [`Pause::subject`], for what is not paused yet.
+pub fn subject(account: Option<&str>, channel: Option<Channel>) -> String {
+    match (account, channel) {
+        (None, None) => "everything".to_owned(),
+        (None, Some(channel)) => channel.to_string(),
+        (Some(account), None) => format!("account {account}"),
+        (Some(account), Some(channel)) => format!("{channel} of account {account}"),
+    }
 }
 
 impl FromRow<'_, sqlx::sqlite::SqliteRow> for Pause {
@@ -46,12 +61,34 @@ const PAUSE: &str = "\
 INSERT INTO outbox_pauses (account, channel, reason) VALUES (?1, ?2, ?3)
 ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
 
+/// Whether anything is left that no pause keeps from being sent: it is on the wire, or is not paused
+/// itself nor waits for one of its ordering key that is. What is rare is asked first.
+const LEFT_TO_SEND: &str = "\
+SELECT EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'backoff' AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'ready' AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'scheduled' AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+        AND NOT EXISTS (SELECT 1 FROM outbox AS h, outbox_pauses AS p WHERE h.lane = o.lane AND h.holds = 1
+            AND p.account IN ('', h.account) AND p.channel IN ('', h.channel)))
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'parked' AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+        AND NOT EXISTS (SELECT 1 FROM outbox AS h, outbox_pauses AS p WHERE h.lane = o.lane AND h.holds = 1
+            AND p.account IN ('', h.account) AND p.channel IN ('', h.channel)))";
+
 const RESUME: &str = "DELETE FROM outbox_pauses WHERE account = ?1 AND channel = ?2";
 
 impl Store {
     /// Everything that is paused.
     pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
         Ok(sqlx::query_as(PAUSES).fetch_all(&mut self.conn).await?)
+    }
+
+    /// Whether any job is on the wire or will go there before a person ends a pause.
+    pub async fn is_any_left_to_send(&mut self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(LEFT_TO_SEND).fetch_one(&mut self.conn).await?)
     }
 
     /// Pauses a channel, an account, a channel of an account, or (neither given) everything. What is
@@ -83,5 +120,70 @@ impl Store {
             .execute(&mut self.conn)
             .await?;
         Ok(done.rows_affected() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::AssertSqlSafe;
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        (folder, store)
+    }
+
+    fn chat(account: &str, ordering_key: &str, send_at: &str) -> String {
+        format!(
+            "INSERT INTO outbox (channel, payload, account, ordering_key, send_at)
+             VALUES ('chat', '{{\"caseId\": 1, \"message\": \"hi\"}}', '{account}', '{ordering_key}', {send_at});"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_named_by_what_it_holds_back() {
+        let (_folder, mut store) = store().await;
+        store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();
+        store.pause(Some("shop"), None, "").await.unwrap();
+        store.pause(None, Some(Channel::Mail), "").await.unwrap();
+        store.pause(None, None, "").await.unwrap();
+        let subjects: Vec<_> = store.pauses().await.unwrap().iter().map(Pause::subject).collect();
+        assert_eq!(subjects, ["everything", "mail", "account shop", "sms of account shop"]);
+        assert!(store.resume(Some("shop"), None).await.unwrap());
+        assert!(!store.resume(Some("shop"), None).await.unwrap());
+        assert_eq!(store.pauses().await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_paused_and_what_waits_behind_it_is_not_left_to_send() {
+        let (_folder, mut store) = store().await;
+        assert!(!store.is_any_left_to_send().await.unwrap());
+        let later = "datetime('now', '+1 day')";
+        store.plain_sql(&chat("shop", "k", "NULL")).await.unwrap();
+        store.plain_sql(&chat("default", "k", "NULL")).await.unwrap();
+        store.plain_sql(&chat("default", "k", later)).await.unwrap();
+        store.plain_sql(&chat("shop", "", later)).await.unwrap();
+        assert!(store.is_any_left_to_send().await.unwrap());
+        store.pause(Some("shop"), None, "").await.unwrap();
+        assert!(!store.is_any_left_to_send().await.unwrap());
+        store.plain_sql(&chat("default", "other", later)).await.unwrap();
+        assert!(store.is_any_left_to_send().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_asked_of_the_indexes_of_what_waits() {
+        let (_folder, mut store) = store().await;
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LEFT_TO_SEND}")))
+            .fetch_all(&mut store.conn)
+            .await
+            .unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let reads: Vec<_> = plan
+            .iter()
+            .filter(|line| [" o ", " h ", " outbox "].iter().any(|t| line.contains(t)))
+            .collect();
+        assert_eq!(reads.len(), 7, "{plan:#?}");
+        assert!(reads.iter().all(|line| line.contains("INDEX outbox_")), "{plan:#?}");
     }
 }

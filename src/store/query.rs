@@ -1,10 +1,12 @@
-//! What the commands read: jobs by filter, one job's story, counts.
+//! What the commands read: jobs by filter, and one job's story.
+
+pub use super::overview::{Count, Overview, Throughput};
 
 use super::pauses::PAUSES;
 use super::{Filter, Hold, Page, Pause, Store, StoreError};
 use crate::job::Millis;
 use serde::Serialize;
-use sqlx::{Connection, FromRow, QueryBuilder, Row};
+use sqlx::{Connection, FromRow, QueryBuilder, Row, Sqlite};
 
 /// A row of `delivery_status`: what anyone may see of a job; no payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -83,26 +85,6 @@ pub struct Story {
     pub pauses: Vec<Pause>,
 }
 
-/// How many jobs of a channel are in a state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
-pub struct Count {
-    pub channel: String,
-    pub status: String,
-    pub count: i64,
-}
-
-/// What `status` shows of the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overview {
-    pub counts: Vec<Count>,
-    /// When the job became due that waits longest of those that could go out now.
-    pub oldest_due: Option<Millis>,
-    /// The process that took the file over last; it may have ended.
-    pub dispatcher_pid: Option<i64>,
-    pub holds: Vec<Hold>,
-    pub pauses: Vec<Pause>,
-}
-
 const DETAIL: &str = "\
 SELECT d.*, length(CAST(o.payload AS BLOB)) AS payload_bytes,
     (SELECT json_group_array(key) FROM json_each(CASE WHEN json_valid(o.payload) THEN o.payload ELSE '{}' END))
@@ -123,26 +105,6 @@ SELECT h.id, h.status, h.next_attempt_at,
 FROM outbox me JOIN outbox h ON h.lane = me.lane AND h.holds = 1
 WHERE me.id = ?1 AND me.wait = 'parked'";
 
-// Each state from the index that has it: a payload that spills over its page lies between a
-// row's start and its status, so that a scan of the table reads every message.
-const COUNTS: &str = "\
-WITH part (channel, status, count) AS (
-    SELECT channel, status, count(*) FROM outbox WHERE finished_at IS NOT NULL GROUP BY status, channel
-    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'ready' GROUP BY channel
-    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'scheduled' GROUP BY channel
-    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'backoff' GROUP BY channel
-    UNION ALL SELECT channel, 'pending', count(*) FROM outbox WHERE wait = 'parked' GROUP BY channel
-    UNION ALL SELECT channel, 'sending', count(*) FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
-    UNION ALL SELECT channel, 'uncertain', count(*) FROM outbox WHERE status = 'uncertain' GROUP BY channel)
-SELECT channel, status, sum(count) AS count FROM part GROUP BY channel, status ORDER BY channel, status";
-
-const OLDEST_DUE: &str = "\
-SELECT min(due) FROM (
-    SELECT min(due_at) AS due FROM outbox WHERE wait = 'ready'
-    UNION ALL SELECT min(due_at) FROM outbox WHERE wait = 'parked'
-    UNION ALL SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
-    UNION ALL SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?1)";
-
 impl Store {
     /// The jobs of a page of those that pass.
     pub async fn deliveries(
@@ -150,25 +112,28 @@ impl Store {
         filter: &Filter,
         page: &Page,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT d.* FROM (SELECT o.id FROM outbox AS o WHERE 1");
-        filter.push_onto(&mut query);
-        page.push_order(&mut query);
-        query.push(" LIMIT ").push_bind(i64::from(page.limit));
-        query.push(" OFFSET ").push_bind(i64::try_from(page.offset).unwrap_or(i64::MAX));
-        query.push(
-            ") AS page CROSS JOIN delivery_status AS d ON d.id = page.id
-               CROSS JOIN outbox AS o ON o.id = page.id",
-        );
-        page.push_order(&mut query);
+        let mut query = page_query("", filter, page);
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
     }
 
     /// How many jobs pass.
     pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
-        let mut query = QueryBuilder::new("SELECT count(*) FROM outbox AS o WHERE 1");
-        filter.push_onto(&mut query);
+        let mut query = count_query("", filter);
         let count: i64 = query.build_query_scalar().fetch_one(&mut self.conn).await?;
         Ok(count.unsigned_abs())
+    }
+
+    /// The ids of all jobs that pass as of now, ascending.
+    pub async fn ids(&mut self, filter: &Filter) -> Result<Vec<i64>, StoreError> {
+        // As one text: a row by itself costs more than all else of a job that only passes.
+        let mut query = QueryBuilder::new("SELECT json_group_array(id) FROM (");
+        filter.push_all("o.id AS id", &mut query);
+        query.push(")");
+        let ids: String = query.build_query_scalar().fetch_one(&mut self.conn).await?;
+        let mut ids: Vec<i64> =
+            serde_json::from_str(&ids).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// One job's row of `delivery_status`; `None` for an id that is not there.
@@ -208,19 +173,6 @@ impl Store {
         Ok(Some(Story { job, history, ahead, holds, pauses }))
     }
 
-    /// Counts, the oldest job that is due, and what holds jobs back.
-    pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
-        let holds = self.holds().await?;
-        let mut tx = self.conn.begin().await?;
-        let counts = sqlx::query_as(COUNTS).fetch_all(&mut *tx).await?;
-        let oldest_due = sqlx::query_scalar(OLDEST_DUE).bind(now).fetch_one(&mut *tx).await?;
-        let dispatcher_pid =
-            sqlx::query_scalar("SELECT pid FROM outbox_dispatcher").fetch_one(&mut *tx).await?;
-        let pauses = sqlx::query_as(PAUSES).fetch_all(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(Overview { counts, oldest_due, dispatcher_pid, holds, pauses })
-    }
-
     /// The version of the schema that the file has.
     pub async fn schema_version(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar(
@@ -239,6 +191,30 @@ impl Store {
     }
 }
 
+/// The page's ids first: only its own rows are read whole.
+fn page_query(before: &str, filter: &Filter, page: &Page) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(before);
+    query.push("SELECT d.* FROM (SELECT o.id FROM outbox AS o WHERE 1");
+    filter.push_onto_page(&mut query);
+    page.push_order(&mut query);
+    query.push(" LIMIT ").push_bind(i64::from(page.limit));
+    query.push(" OFFSET ").push_bind(i64::try_from(page.offset).unwrap_or(i64::MAX));
+    query.push(
+        ") AS page CROSS JOIN delivery_status AS d ON d.id = page.id
+           CROSS JOIN outbox AS o ON o.id = page.id",
+    );
+    page.push_order(&mut query);
+    query
+}
+
+fn count_query(before: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(before);
+    query.push("SELECT sum(jobs) FROM (");
+    filter.push_all("count(*) AS jobs", &mut query);
+    query.push(")");
+    query
+}
+
 fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
     Ok(Ahead {
         holder: row.try_get(0)?,
@@ -251,7 +227,8 @@ fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::now;
+    use crate::job::{Channel, Status};
+    use crate::store::{Sort, now};
 
     async fn store(inserts: &str) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -279,22 +256,94 @@ mod tests {
         assert_eq!(store.story(4).await.unwrap(), None);
     }
 
+    async fn plan(store: &mut Store, mut query: QueryBuilder<Sqlite>) -> Vec<String> {
+        let rows = query.build().fetch_all(&mut store.conn).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+    }
+
+    /// The newest fifty are found without a sort, and without a look at the finished millions.
     #[tokio::test]
-    async fn every_state_is_counted_once() {
-        let jobs = [chat(1, "NULL").repeat(2), chat(2, "datetime('now', '+1 day')")].concat();
-        let (_folder, mut store) = store(&jobs).await;
-        store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 1").await.unwrap();
-        let seen = store.overview(now()).await.unwrap();
-        let counts: Vec<_> = seen.counts.iter().map(|c| (c.status.as_str(), c.count)).collect();
-        assert_eq!(counts, [("cancelled", 1), ("pending", 2)]);
+    async fn a_page_of_what_is_rare_comes_from_its_index_and_any_other_from_the_tables_end() {
+        let (_folder, mut store) = store("").await;
+        let page = Page::newest(50);
+        for statuses in [vec![], vec![Status::Sent], vec![Status::Sent, Status::Failed]] {
+            let filter = Filter { statuses, channel: Some(Channel::Sms), ..Filter::default() };
+            let plan = plan(&mut store, page_query("EXPLAIN QUERY PLAN ", &filter, &page)).await;
+            assert!(plan.contains(&"SCAN o".to_owned()), "{plan:#?}");
+            assert!(!plan.iter().any(|line| line.contains("outbox_")), "{plan:#?}");
+        }
+        let rare = Status::ALL.into_iter().filter(|status| *status != Status::Sent);
+        for status in rare.chain([Status::Failed]) {
+            let filter = Filter {
+                statuses: vec![status],
+                account: Some("default".to_owned()),
+                error: Some("refused".to_owned()),
+                ..Filter::default()
+            };
+            let plan = plan(&mut store, page_query("EXPLAIN QUERY PLAN ", &filter, &page)).await;
+            assert!(plan[2..].iter().any(|line| line.contains("INDEX outbox_")), "{plan:#?}");
+            assert!(!plan.contains(&"SCAN o".to_owned()), "{status}: {plan:#?}");
+        }
+        let of_a_key = Filter { idempotency_key: Some("k".to_owned()), ..Filter::default() };
+        let plan = plan(&mut store, page_query("EXPLAIN QUERY PLAN ", &of_a_key, &page)).await;
+        assert!(plan.iter().any(|line| line.contains("(idempotency_key=?)")), "{plan:#?}");
     }
 
     #[tokio::test]
-    async fn a_job_for_later_is_not_due() {
-        let (_folder, mut store) = store(&chat(1, "datetime('now', '+1 day')")).await;
-        assert_eq!(store.overview(now()).await.unwrap().oldest_due, None);
-        store.plain_sql(&chat(1, "datetime('now', '-90 seconds')")).await.unwrap();
-        let age = now() - store.overview(now()).await.unwrap().oldest_due.unwrap();
-        assert!((89_000..120_000).contains(&age), "{age}");
+    async fn a_count_by_state_and_channel_reads_no_row() {
+        let (_folder, mut store) = store("").await;
+        for statuses in [vec![], vec![Status::Sent], vec![Status::Failed, Status::Cancelled]] {
+            let filter = Filter { statuses, channel: Some(Channel::Chat), ..Filter::default() };
+            let plan = plan(&mut store, count_query("EXPLAIN QUERY PLAN ", &filter)).await;
+            assert!(!plan.contains(&"SCAN o".to_owned()), "{plan:#?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_filter_gives_the_same_jobs_by_page_by_count_and_by_ids() {
+        let jobs = (1..=6).map(|case| chat(case, "NULL")).collect::<String>();
+        let (_folder, mut store) = store(&jobs).await;
+        store
+            .plain_sql(
+                "UPDATE outbox SET status = 'cancelled' WHERE id = 2;
+                 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'x',
+                        error = 'No such Thing' WHERE id IN (3, 4);
+                 INSERT INTO outbox (channel, payload, source, send_at) VALUES ('sms',
+                    '{\"From\": \"1\", \"To\": \"2\", \"Body\": \"b\", \"contactId\": 1, \"threadId\": 77,
+                      \"timelineId\": 1}', 'shop', datetime('now', '+1 day'));
+                 INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"2nd\"}');",
+            )
+            .await
+            .unwrap();
+        let all = Filter::default;
+        let cases = [
+            (all(), vec![1, 2, 3, 4, 5, 6, 7, 8]),
+            (Filter { statuses: vec![Status::Pending], ..all() }, vec![1, 5, 6, 7, 8]),
+            (Filter { statuses: vec![Status::Cancelled, Status::Failed], ..all() }, vec![2, 3, 4]),
+            (Filter { statuses: vec![Status::Sent, Status::Failed], ..all() }, vec![3, 4]),
+            (Filter { failure: Some(crate::job::Failure::Invalid), ..all() }, vec![3, 4]),
+            (Filter { error: Some("sucH tHing".to_owned()), ..all() }, vec![3, 4]),
+            (
+                Filter { error_code: Some("x".to_owned()), case: Some("4".to_owned()), ..all() },
+                vec![4],
+            ),
+            (Filter { case: Some("77".to_owned()), ..all() }, vec![7]),
+            (Filter { source: Some("shop".to_owned()), ..all() }, vec![7]),
+            (Filter { channel: Some(Channel::Sms), ..all() }, vec![7]),
+            (Filter { created_before: Some(1), ..all() }, vec![]),
+            (
+                Filter { created_since: Some(1), statuses: vec![Status::Failed], ..all() },
+                vec![3, 4],
+            ),
+            (Filter { finished_before: Some(now() + 1000), ..all() }, vec![2, 3, 4]),
+        ];
+        for (filter, expected) in cases {
+            let page = Page { sort: Sort::Id, ascending: true, limit: 100, offset: 0 };
+            let listed = store.deliveries(&filter, &page).await.unwrap();
+            let listed: Vec<_> = listed.iter().map(|job| job.id).collect();
+            assert_eq!(listed, expected, "{filter:?}");
+            assert_eq!(store.ids(&filter).await.unwrap(), expected, "{filter:?}");
+            assert_eq!(store.count(&filter).await.unwrap(), expected.len() as u64, "{filter:?}");
+        }
     }
 }

@@ -1,0 +1,154 @@
+//! `pause` and `resume`: a channel, an account, or everything, until a person says otherwise.
+
+use super::{Settings, WrongUsage, output};
+use acquire_outbox::job::{Channel, Millis, Status};
+use acquire_outbox::store::{Filter, Pause, Store, now, subject};
+use anyhow::Result;
+use std::process::ExitCode;
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  acquire-outbox pause sms --reason 'the provider is being changed'
+  acquire-outbox pause --account shop
+  acquire-outbox pause mail --account shop
+  acquire-outbox pause --all
+
+It holds from its commit on, also over restarts, until `acquire-outbox resume`. Producers go on
+inserting; what is on the wire is finished; what expires while it waits fails as always. In SQL:
+  INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'why')";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  acquire-outbox resume sms
+  acquire-outbox resume --account shop
+  acquire-outbox resume --all             ends `pause --all`; what is paused by itself stays so
+
+In SQL:
+  DELETE FROM outbox_pauses WHERE channel = 'sms'";
+
+#[derive(clap::Args)]
+#[command(after_help = PAUSE_EXAMPLES)]
+pub struct PauseArgs {
+    #[command(flatten)]
+    what: What,
+    /// Why: shown wherever somebody asks why nothing is sent
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    what: What,
+}
+
+#[derive(clap::Args)]
+struct What {
+    /// The channel; of every account, where none is named
+    #[arg(value_enum)]
+    channel: Option<Channel>,
+    /// The account; all its channels, where none is named
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Everything
+    #[arg(long, conflicts_with_all = ["channel", "account"])]
+    all: bool,
+}
+
+pub async fn pause(settings: &Settings, args: PauseArgs) -> Result<ExitCode> {
+    let (account, channel) = args.what.named()?;
+    warn_of_unknown(settings, account)?;
+    let mut store = settings.open().await?;
+    store.pause(account, channel, &args.reason).await?;
+    let jobs = waiting(&mut store, account, channel).await?;
+    output::line(format!("{} is paused: {jobs}", output::plain(&subject(account, channel))))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
+    let (account, channel) = args.what.named()?;
+    let mut store = settings.open().await?;
+    let subject = output::plain(&subject(account, channel));
+    let ended = store.resume(account, channel).await?;
+    let left = store.pauses().await?;
+    if !ended {
+        output::note(format!("{subject} is not paused; {}", sentence(&left, now())));
+        return Ok(ExitCode::FAILURE);
+    }
+    let jobs = waiting(&mut store, account, channel).await?;
+    output::line(format!("{subject} is resumed: {jobs}"))?;
+    if !left.is_empty() {
+        output::note(format!("still {}", sentence(&left, now())));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl What {
+    fn named(&self) -> Result<(Option<&str>, Option<Channel>), WrongUsage> {
+        if !self.all && self.channel.is_none() && self.account.is_none() {
+            let sentence =
+                "what? Name a channel (chat, mail, sms), an account with --account, or --all";
+            return Err(WrongUsage(sentence.to_owned()));
+        }
+        if self.account.as_deref() == Some("") {
+            return Err(WrongUsage("--account: a name is needed".to_owned()));
+        }
+        Ok((self.account.as_deref(), self.channel))
+    }
+}
+
+/// The jobs that are pending in it.
+async fn waiting(
+    store: &mut Store,
+    account: Option<&str>,
+    channel: Option<Channel>,
+) -> Result<String> {
+    let account = account.map(str::to_owned);
+    let filter = Filter { statuses: vec![Status::Pending], channel, account, ..Filter::default() };
+    let count = store.count(&filter).await?;
+    let wait = if count == 1 { "waits" } else { "wait" };
+    Ok(format!("{} {wait}", output::jobs(count)))
+}
+
+/// A pause may come before its account does.
+fn warn_of_unknown(settings: &Settings, account: Option<&str>) -> Result<()> {
+    let known = settings.outline()?.accounts;
+    if let Some(account) = account
+        && !known.contains(account)
+    {
+        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        let account = output::plain(account);
+        output::note(format!("account `{account}` is not configured; configured: {known}"));
+    }
+    Ok(())
+}
+
+/// What is paused, in one sentence.
+pub(super) fn sentence(pauses: &[Pause], now: Millis) -> String {
+    if pauses.is_empty() {
+        return "nothing is paused".to_owned();
+    }
+    let all: Vec<_> = pauses.iter().map(|pause| one(pause, now)).collect();
+    format!("paused: {}", all.join("; "))
+}
+
+/// `sms since 2026-11-22T08:00:00.000Z (5m ago): why`.
+pub(super) fn one(pause: &Pause, now: Millis) -> String {
+    let (iso, ago) = (output::iso(pause.since), output::relative(pause.since, now));
+    let reason =
+        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
+    output::plain(&format!("{} since {iso} ({ago}){reason}", pause.subject()))
+}
+
+/// What ends this pause.
+pub(super) fn command(pause: &Pause) -> String {
+    let words = match (&pause.account, pause.channel) {
+        (None, None) => "--all".to_owned(),
+        (None, Some(channel)) => channel.to_string(),
+        (Some(account), None) => format!("--account {account}"),
+        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
+    };
+    format!("acquire-outbox resume {words}")
+}

@@ -1,0 +1,72 @@
+//! What a person has paused, for the log and the status line. The claim itself looks, so nothing
+//! here decides what is sent.
+
+use super::Dispatcher;
+use crate::job::Status;
+use crate::store::{Filter, Pause, StoreError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::info;
+
+/// Every producer's commit may be a pause: it is not looked at more often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The pauses as they were read last.
+pub(super) struct PauseWatch {
+    pub(super) shown: Vec<Pause>,
+    /// Another connection has committed since.
+    stale: bool,
+    next_look: Instant,
+}
+
+impl PauseWatch {
+    pub(super) fn new() -> PauseWatch {
+        PauseWatch { shown: Vec::new(), stale: true, next_look: Instant::now() }
+    }
+
+    pub(super) fn may_have_changed(&mut self) {
+        self.stale = true;
+    }
+}
+
+impl Dispatcher {
+    /// Says which pauses have begun and ended since the last look.
+    pub(super) async fn follow_pauses(&mut self) -> Result<(), StoreError> {
+        if !self.paused.stale || self.paused.next_look > Instant::now() {
+            return Ok(());
+        }
+        let now = self.store.pauses().await?;
+        let before = std::mem::replace(&mut self.paused.shown, now);
+        self.paused.stale = false;
+        self.paused.next_look = Instant::now() + LOOK_EVERY;
+        let among = |pauses: &[Pause], pause: &Pause| {
+            pauses.iter().any(|p| (&p.account, p.channel) == (&pause.account, pause.channel))
+        };
+        for pause in self.paused.shown.iter().filter(|pause| !among(&before, pause)) {
+            info!(what = pause.subject(), reason = pause.reason, "paused: its jobs wait");
+        }
+        for pause in before.iter().filter(|pause| !among(&self.paused.shown, pause)) {
+            info!(what = pause.subject(), "resumed: its jobs go on");
+        }
+        if before != self.paused.shown {
+            self.service.changed();
+        }
+        Ok(())
+    }
+
+    /// Whether no job is left, but for those that wait until a person resumes them.
+    pub(super) async fn none_left(&mut self) -> Result<bool, StoreError> {
+        if self.store.is_empty().await? {
+            return Ok(true);
+        }
+        let pauses = self.store.pauses().await?;
+        if pauses.is_empty() || self.store.is_any_left_to_send().await? {
+            return Ok(false);
+        }
+        let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
+        let jobs = self.store.count(&pending).await?;
+        let paused = pauses.iter().map(Pause::subject).collect::<Vec<_>>().join(", ");
+        info!(jobs, paused, "what is left is paused, or waits for what is: ending");
+        Ok(true)
+    }
+}
