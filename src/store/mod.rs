@@ -20,6 +20,7 @@ mod plain;
 pub mod query;
 mod record;
 mod statistics;
+mod turn;
 mod upkeep;
 
 pub use backlog::Backlog;
@@ -33,6 +34,7 @@ pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
 pub use pauses::{Pause, subject};
 pub use record::Ended;
+pub use turn::Turn;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.

@@ -12,13 +12,15 @@ mod outbox;
 mod program;
 mod reply;
 mod server;
+mod shop;
 
 pub use database::{Database, Row};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
-pub use program::{Daemon, Finished, Program, can_trace};
+pub use program::{Daemon, Finished, Program, can_trace, has_terminals};
 pub use reply::{Gate, Reply, chat_accepted};
 pub use server::{Request, Server};
+pub use shop::{Shop, shop};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -4,7 +4,7 @@ use super::{Seen, view};
 use crate::cli::{Settings, output, told};
 use acquire_outbox::store::Store;
 use anyhow::Result;
-use console::Term;
+use console::{Term, is_dumb};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub async fn run(
     every: Duration,
     json: bool,
 ) -> Result<ExitCode> {
-    let screen = (output::to_people() && !json).then(Term::stdout);
+    let in_place = output::to_people() && !is_dumb() && !json;
+    let screen = in_place.then(Term::stdout);
     if let Some(screen) = &screen {
         screen.clear_screen()?;
     }
