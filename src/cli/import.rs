@@ -23,8 +23,10 @@ use tokio::time::{Instant, sleep};
 
 /// The longest line, and the longest record of a CSV file.
 const LINE_BYTES: u64 = 16 << 20;
+/// The columns that are numbers; the others are text.
+const NUMERIC: [&str; 4] = ["priority", "max_attempts", "send_at", "expires_at"];
 const TOO_LONG: &str = "is longer than 16 MiB";
-/// A batch ends at so many bytes of messages, too: its transaction is short.
+/// A batch ends at so many bytes, too: its transaction is short.
 const BATCH_BYTES: usize = 1 << 20;
 
 const EXAMPLES: &str = "\
@@ -46,7 +48,8 @@ wrong ones are named and nothing is inserted.
 
 To run it a second time sends nothing a second time. A line without an idempotency_key gets one
 that is made of its content (import:, a hash of all but its source, and :2, :3 for the second and
-third line with the same content), so an import that was interrupted is simply run again.";
+third line with the same content), so an import that was interrupted is simply run again. What has
+been deleted since (sent jobs after [retention] sent, 30 days) is not known any more.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -153,7 +156,7 @@ impl<'a> Reader<'a> {
             let Some(Line { number, row }) = self.lines.next()? else { break };
             match row.and_then(|row| self.complete(row, number)) {
                 Ok(row) => {
-                    bytes += row.get("payload").and_then(Value::as_str).map_or(0, str::len);
+                    bytes += row.values().filter_map(Value::as_str).map(str::len).sum::<usize>();
                     batch.rows.push(row);
                     batch.numbers.push(number);
                 }

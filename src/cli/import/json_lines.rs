@@ -1,7 +1,7 @@
 //! JSON lines: one object a line.
 
 use super::row::{self, Line};
-use super::{LINE_BYTES, TOO_LONG};
+use super::{LINE_BYTES, NUMERIC, TOO_LONG};
 use acquire_outbox::store::bulk::NewRow;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -79,6 +79,8 @@ fn scalar(column: &str, value: &RawValue) -> Result<Value, String> {
     let value: Value = serde_json::from_str(value.get()).map_err(|_| refused())?;
     match value {
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(refused()),
+        // As SQLite stores it: 17 and "17" are one key.
+        Value::Number(number) if !NUMERIC.contains(&column) => Ok(number.to_string().into()),
         // As text, SQLite would take a bare number for a Julian day.
         Value::String(text) if column.ends_with("_at") => {
             Ok(text.parse::<i64>().map_or(Value::String(text), Value::from))
@@ -133,6 +135,9 @@ mod tests {
         let [(1, Ok(row))] = &lines(text)[..] else { panic!("one row is expected") };
         assert_eq!(row["payload"], r#"{"caseId":  1}"#);
         assert_eq!(row["send_at"], 17);
+        let text = br#"{"idempotency_key": 17, "priority": 5}"#;
+        let row = lines(text)[0].1.clone().unwrap();
+        assert_eq!((&row["idempotency_key"], &row["priority"]), (&"17".into(), &5.into()));
         assert!(row.get("source").is_none());
         let text = br#"{"payload": "{\"caseId\": 1}"}"#;
         assert_eq!(lines(text)[0].1.as_ref().unwrap()["payload"], r#"{"caseId": 1}"#);

@@ -3,7 +3,7 @@
 mod track;
 
 use super::row::{self, Line};
-use super::{LINE_BYTES, TOO_LONG};
+use super::{LINE_BYTES, NUMERIC, TOO_LONG};
 use acquire_outbox::job::Channel;
 use acquire_outbox::payload;
 use acquire_outbox::store::bulk::NewRow;
@@ -131,9 +131,8 @@ fn column(name: &str) -> Result<Column> {
 
 /// A value of a column: a number where the column is one.
 fn plain(column: &str, text: &str) -> Value {
-    let numeric = ["priority", "max_attempts", "send_at", "expires_at"].contains(&column);
     match text.trim().parse::<i64>() {
-        Ok(number) if numeric => number.into(),
+        Ok(number) if NUMERIC.contains(&column) => number.into(),
         _ => text.into(),
     }
 }
