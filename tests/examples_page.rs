@@ -78,7 +78,7 @@ fn its_program_sends_once() {
 
 #[test]
 fn its_tables_name_every_column_and_every_field() {
-    for column in acquire_outbox::store::bulk::PRODUCER_COLUMNS {
+    for column in acquire_outbox::store::transfer::PRODUCER_COLUMNS {
         assert!(PAGE.contains(&format!("\n| `{column}` |")), "{column}");
     }
     for channel in Channel::ALL {
@@ -110,5 +110,21 @@ fn replace_is_refused_and_the_daemons_columns_are_named() {
     assert!(columns.len() >= 8, "{columns:?}");
     for column in columns {
         assert!(PAGE.contains(&format!("`{}`", column.text("name"))), "{column:?}");
+    }
+}
+
+#[test]
+fn a_foreign_key_keeps_a_job_from_being_deleted_unless_it_gives_way() {
+    let server = Server::start();
+    for (on_delete, code) in [("", 1), ("ON DELETE SET NULL", 0)] {
+        let outbox = Outbox::new(&server);
+        outbox.chat(1, "hi");
+        outbox.run_until_empty();
+        outbox.execute(&format!(
+            "CREATE TABLE orders (message INTEGER REFERENCES outbox (id) {on_delete});
+             INSERT INTO orders VALUES (1)"
+        ));
+        outbox.run(&["prune", "1"]).expect(code);
+        assert_eq!(outbox.count("sent"), i64::from(code), "{on_delete}");
     }
 }

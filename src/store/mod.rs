@@ -2,10 +2,9 @@
 //!
 //! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record
 //! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
-//! read and edit through [`query`] and [`edit`].
+//! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`].
 
 mod backlog;
-pub mod bulk;
 mod claim;
 mod clock;
 mod cycle;
@@ -20,6 +19,7 @@ mod plain;
 pub mod query;
 mod record;
 mod statistics;
+pub mod transfer;
 mod turn;
 mod upkeep;
 

@@ -2,7 +2,7 @@
 
 use super::row::{self, Line};
 use super::{LINE_BYTES, NUMERIC, TOO_LONG};
-use acquire_outbox::store::bulk::NewRow;
+use acquire_outbox::store::transfer::NewRow;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -1,6 +1,6 @@
 //! What makes an import idempotent: each line has a key, its own or one made of its content.
 
-use acquire_outbox::store::bulk::NewRow;
+use acquire_outbox::store::transfer::NewRow;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use acquire_outbox::job::Channel;
 use acquire_outbox::payload;
-use acquire_outbox::store::bulk::{NewRow, PRODUCER_COLUMNS};
+use acquire_outbox::store::transfer::{NewRow, PRODUCER_COLUMNS};
 use serde_json::Value;
 
 /// A line, and its row or the sentence that says what is wrong with it.

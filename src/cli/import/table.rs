@@ -6,7 +6,7 @@ use super::row::{self, Line};
 use super::{LINE_BYTES, NUMERIC, TOO_LONG};
 use acquire_outbox::job::Channel;
 use acquire_outbox::payload;
-use acquire_outbox::store::bulk::NewRow;
+use acquire_outbox::store::transfer::NewRow;
 use anyhow::{Context, Result, bail};
 use csv::ByteRecord;
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! Rows in bulk: inserted by the batch, rehearsed before, read out by the page.
+//! What goes in and out as files: rows inserted by the batch, rehearsed before, outcomes by the page.
 
 use super::query::Delivery;
 use super::{Filter, Store, StoreError};
