@@ -179,3 +179,25 @@ fn the_readme_names_each_of_them() {
         assert!(readme.contains(&format!("{name} DATABASE ORDER_ID CASE_ID")), "{name}");
     }
 }
+
+#[test]
+fn the_readmes_first_try_works_as_it_stands() {
+    let mut probe = command("python3", &["-c", "import sqlite3"]);
+    if runtime("Python", &mut probe).is_none() {
+        return;
+    }
+    let readme = include_str!("../examples/producers/README.md");
+    let block = readme.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
+    let folder = TempDir::new().unwrap();
+    std::os::unix::fs::symlink(
+        env!("CARGO_BIN_EXE_acquire-outbox"),
+        folder.path().join("acquire-outbox"),
+    )
+    .unwrap();
+    let here = block.replace("/tmp/", &format!("{}/", folder.path().display()));
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    // Whatever comes, the daemon in the background ends with the script.
+    let script = format!("trap 'kill $!' EXIT\n{here}");
+    let ran = command("sh", &["-e", "-c", &script]).env("PATH", path).output().unwrap();
+    assert!(said(&ran, 0).contains("order 7: sent, message "), "{ran:?}");
+}

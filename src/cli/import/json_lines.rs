@@ -118,6 +118,7 @@ impl<'de> serde::Deserialize<'de> for Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn lines(text: &[u8]) -> Vec<(u64, Result<Value, String>)> {
         let mut lines = JsonLines::new(text);
@@ -174,6 +175,29 @@ mod tests {
         ] {
             let said = lines(text.as_bytes())[0].1.clone().unwrap_err();
             assert!(said.contains(words) && !said.contains("secret"), "{said}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is in the file: no panic, an end, and a line for each that is not empty.
+        #[test]
+        fn no_file_is_too_odd_to_read(
+            text in proptest::collection::vec(
+                prop_oneof![
+                    Just("{"), Just("}"), Just("\"payload\""), Just("\"channel\""), Just(":"),
+                    Just("\"\\ud800\""), Just("1e999"), Just("\n"), Just("\r"), Just(","),
+                    Just("null"), Just("[["), Just("\u{0}"), Just("\u{feff}"),
+                ],
+                0..60,
+            ),
+        ) {
+            let text = text.concat();
+            let is_there = |line: &str| {
+                !line.trim_start_matches('\u{feff}').as_bytes().trim_ascii().is_empty()
+            };
+            let some = text.split('\n').filter(|line| is_there(line)).count();
+            let seen = lines(text.as_bytes()).len();
+            prop_assert!(seen >= some, "{seen} of {some}");
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn lines(text: &[u8]) -> Vec<(u64, Result<Value, String>)> {
     let mut table = Table::new(text).unwrap();
@@ -103,4 +104,23 @@ fn a_field_may_not_stand_in_two_places() {
     let rows = lines(text);
     assert_eq!(rows[0].1.as_ref().unwrap_err(), "payload.caseId: stands in payload, too");
     assert_eq!(rows[1].1.as_ref().unwrap_err(), "payload: must be one JSON object");
+}
+
+proptest! {
+    /// Whatever is in the file: no panic, an end, and numbers that grow.
+    #[test]
+    fn no_table_is_too_odd_to_read(
+        text in proptest::collection::vec(
+            prop_oneof![
+                Just("chat"), Just(","), Just("\n"), Just("\r\n"), Just("\""), Just("\"\""),
+                Just("{\"caseId\": 1}"), Just("\u{0}"), Just("7"), Just("ü"),
+            ],
+            0..60,
+        ),
+    ) {
+        let text = format!("channel,payload,payload.caseId\n{}", text.concat());
+        let numbers: Vec<u64> = lines(text.as_bytes()).iter().map(|line| line.0).collect();
+        prop_assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+        prop_assert!(numbers.iter().all(|&number| number > 1), "{numbers:?}");
+    }
 }
