@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox export --source reminders --format csv -o reminders.csv
   acquire-outbox export --status failed,uncertain
-  acquire-outbox export --since-id 1200                what came after job 1200
+  acquire-outbox export --since-id 1200                what was inserted after job 1200
   acquire-outbox export --finished-since 24h -o yesterday.jsonl
 
 It has the columns of delivery_status and the receipt (a JSON object), by ascending id. The

@@ -87,12 +87,12 @@ Examples:
     Retry(edit::RetryArgs),
     /// Withdraw jobs that wait
     Cancel(edit::CancelArgs),
+    /// Settle uncertain jobs, once a person knows what became of them
+    Resolve(edit::ResolveArgs),
     /// Insert many jobs from CSV or JSON lines
     Import(import::Args),
     /// What became of jobs, as CSV or JSON lines
     Export(Box<export::Args>),
-    /// Settle uncertain jobs, once a person knows what became of them
-    Resolve(edit::ResolveArgs),
     /// Hold back a channel, an account or everything, until it is resumed
     Pause(pause::PauseArgs),
     /// End a pause
@@ -119,9 +119,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => edit::retry(&settings, args).await,
         Command::Cancel(args) => edit::cancel(&settings, args).await,
+        Command::Resolve(args) => edit::resolve(&settings, args).await,
         Command::Import(args) => import::run(&settings, args).await,
         Command::Export(args) => export::run(&settings, *args).await,
-        Command::Resolve(args) => edit::resolve(&settings, args).await,
         Command::Pause(args) => pause::pause(&settings, args).await,
         Command::Resume(args) => pause::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,

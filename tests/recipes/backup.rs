@@ -1,7 +1,7 @@
 //! Copies of a file that is in use, and what is sent after a restore.
 
 use crate::page::{Machine, block, can_run, text};
-use crate::support::{Database, Outbox, SOON, Server, eventually, skipped};
+use crate::support::{Database, Gate, Outbox, Reply, SOON, Server, eventually, skipped};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -93,6 +93,34 @@ fn a_backup_that_is_restored_as_the_page_says_sends_nothing_again() {
         assert_eq!(machine.count("cancelled"), 2);
         assert!(machine.path("/var/lib/shop/before/shop.db").exists());
     }
+}
+
+#[test]
+fn what_was_on_the_wire_when_the_backup_was_made_is_not_sent_again_either() {
+    if !can_run() {
+        return;
+    }
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = Server::answering(move |request| Reply::accepted(request).behind(&held));
+    let machine = Machine::with_shop(Outbox::setup(&server));
+    let daemon = machine.daemon();
+    machine.chat(1, "on the wire");
+    server.wait_for(1);
+    machine.run(block("VACUUM INTO"));
+    gate.open();
+    eventually(SOON, "it is sent", || machine.count("sent") == 1);
+    daemon.sigterm();
+    daemon.wait(SOON);
+
+    machine.run(block("'restored a backup'"));
+    assert_eq!(machine.count("sending"), 1);
+    let _daemon = machine.daemon();
+    eventually(SOON, "it is decided", || machine.count("pending") == 1);
+    machine.chat(2, "new");
+    machine.run(block("ATTACH "));
+    eventually(SOON, "what is new is sent", || machine.count("sent") == 1);
+    assert_eq!(server.words(), ["on the wire", "new"]);
 }
 
 /// Litestream, where it is: on the PATH, or where the gate puts it.
