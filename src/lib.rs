@@ -69,10 +69,11 @@
 //!
 //! # Reading order, and what may depend on what
 //!
-//! Dependencies point up this list. The first six know no tokio, sqlx or reqwest; `acquire`
+//! Dependencies point up this list. The first seven know no tokio, sqlx or reqwest; `acquire`
 //! never sees SQL; `store` never sees HTTP.
 
 pub mod job;
+pub mod when;
 pub mod outcome;
 pub mod payload;
 pub mod retry;
@@ -80,6 +81,7 @@ pub mod config;
 pub mod transition;
 pub mod acquire;
 pub mod store;
+pub mod explain;
 pub mod routes;
 pub mod send;
 pub mod wake;

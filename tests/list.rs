@@ -14,7 +14,7 @@ fn ids(finished: &Finished) -> Vec<i64> {
 fn list_shows_the_newest_first_by_every_filter() {
     let server = Server::start();
     let Shop { outbox, sent, refused, exhausted, cancelled, later } = shop(&server);
-    let cases: [(&[&str], &[i64]); 22] = [
+    let cases: [(&[&str], &[i64]); 23] = [
         (&[], &[later, cancelled, exhausted, refused, sent]),
         (&["--status", "failed"], &[exhausted, refused]),
         (&["--channel", "chat"], &[later, cancelled, sent]),
@@ -37,6 +37,10 @@ fn list_shows_the_newest_first_by_every_filter() {
         (&["--sort", "attempts", "--limit", "1"], &[exhausted]),
         (&["--sort", "created", "--ascending", "--limit", "2"], &[sent, refused]),
         (&["--sort", "due", "--limit", "1"], &[later]),
+        (
+            &["--sort", "finished", "--ascending", "--status", "cancelled,pending"],
+            &[cancelled, later],
+        ),
     ];
     for (filters, expected) in cases {
         let mut arguments = vec!["list", "--json"];

@@ -18,7 +18,7 @@ fn what_is_paused_is_not_sent_while_the_rest_is() {
     assert!(server.requests_for("waits").is_empty());
 
     let resumed = outbox.run(&["resume", "sms"]).expect(0);
-    assert_eq!(resumed.stdout, "sms is resumed: 1 job waits\n");
+    assert_eq!(resumed.stdout, "sms is resumed: 1 job waited\n");
     assert_eq!(outbox.settled(waits)["status"], "sent");
 }
 

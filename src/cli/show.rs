@@ -1,15 +1,12 @@
 //! `show`: one job, its history, and why it waits.
 
-mod next;
-mod turn;
-
 use super::{Settings, output, whole};
+use acquire_outbox::explain::{self, Cause, Known, Next};
 use acquire_outbox::job::{Channel, Millis};
 use acquire_outbox::lock;
 use acquire_outbox::store::query::{AttemptRow, Delivery, Detail, Story};
 use acquire_outbox::store::{Store, now};
 use anyhow::{Context, Result};
-use next::{Cause, Known, Next};
 use serde::Serialize;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -91,7 +88,7 @@ async fn next(
     let turn = store.turn(story.job.delivery.id, now).await?;
     let outline = settings.outline()?;
     let channel: Option<Channel> = story.job.delivery.channel.parse().ok();
-    Ok(next::next(&Known {
+    Ok(explain::next(&Known {
         story,
         holder: holder.as_ref(),
         turn,

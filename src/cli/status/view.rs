@@ -1,7 +1,8 @@
 //! How `status` looks: a page of text, or JSON.
 
 use super::Seen;
-use crate::cli::{output, pause};
+use crate::cli::output;
+use acquire_outbox::explain::resume_command;
 use acquire_outbox::job::{Channel, Millis, Status};
 use acquire_outbox::store::query::{Count, Throughput};
 use acquire_outbox::store::{Hold, HoldKind, Pause};
@@ -203,7 +204,7 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
             pause.subject(),
             output::when(&output::iso(pause.since), now),
             pause.reason.clone(),
-            pause::command(pause),
+            resume_command(pause),
         ]);
     }
     table

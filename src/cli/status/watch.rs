@@ -8,7 +8,7 @@ use console::{Term, is_dumb};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 /// Until Ctrl-C, or until nobody reads any more. What cannot be read now may be read the next time.
@@ -23,8 +23,7 @@ pub async fn run(
     if let Some(screen) = &screen {
         screen.clear_screen()?;
     }
-    let ended = ctrl_c();
-    tokio::pin!(ended);
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut store = Some(store);
     let mut first = true;
     loop {
@@ -51,7 +50,7 @@ pub async fn run(
             first = false;
         }
         tokio::select! {
-            _ = &mut ended => return Ok(ExitCode::SUCCESS),
+            _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
             () = sleep(every) => {}
         }
     }

@@ -1,11 +1,12 @@
 //! Why a job has not been sent yet, and when it will be tried. Pure.
 
-use crate::cli::output::{iso, relative};
-use crate::cli::pause;
-use acquire_outbox::config::ChannelPolicy;
-use acquire_outbox::job::Millis;
-use acquire_outbox::store::query::{Ahead, Story};
-use acquire_outbox::store::{Hold, HoldKind, Pause, Turn};
+mod turn;
+
+use crate::config::ChannelPolicy;
+use crate::job::Millis;
+use crate::store::query::{Ahead, Story};
+use crate::store::{Hold, HoldKind, Pause, Turn};
+use crate::when::{iso, relative};
 use serde::Serialize;
 
 const NO_DISPATCHER: &str = "no dispatcher is running: start one with `acquire-outbox run`";
@@ -59,6 +60,30 @@ pub enum Cause {
 /// A cause and its words.
 type Told = (Cause, String);
 
+/// The sentence of [`next`] by the story alone: without the reasons of the job before it, nor its turn.
+pub fn sentence(story: &Story, dispatcher: bool, now: Millis) -> Option<String> {
+    let known = Known { story, holder: None, turn: None, policy: None, dispatcher, now };
+    next(&known).map(|next| next.sentence)
+}
+
+/// What is paused, since when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
+pub fn pause(pause: &Pause, now: Millis) -> String {
+    let reason =
+        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
+    format!("{} since {}{reason}", pause.subject(), at(pause.since, now))
+}
+
+/// What ends a pause.
+pub fn resume_command(pause: &Pause) -> String {
+    let words = match (&pause.account, pause.channel) {
+        (None, None) => "--all".to_owned(),
+        (None, Some(channel)) => channel.to_string(),
+        (Some(account), None) => format!("--account {account}"),
+        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
+    };
+    format!("acquire-outbox resume {words}")
+}
+
 /// `None` for a job that waits for nothing: it is sent, failed or cancelled.
 pub fn next(known: &Known<'_>) -> Option<Next> {
     let told = match known.story.job.delivery.status.as_str() {
@@ -74,7 +99,7 @@ pub fn next(known: &Known<'_>) -> Option<Next> {
 fn pending(known: &Known<'_>) -> Vec<Told> {
     let mut told = causes(known);
     if told.is_empty() && known.dispatcher {
-        told.push(super::turn::turn(known));
+        told.push(turn::turn(known));
     }
     if !known.dispatcher {
         let ready = if told.is_empty() { "ready; " } else { "" };
@@ -93,7 +118,7 @@ fn causes(known: &Known<'_>) -> Vec<Told> {
         Some("parked") => told.push(parked(known)),
         _ => {}
     }
-    told.extend(story.pauses.iter().map(|pause| paused(pause, *now)));
+    told.extend(story.pauses.iter().map(|of| paused(of, *now)));
     // The holds are the last dispatcher's: they say nothing once it has ended.
     let holds = story.holds.iter().filter(|hold| *dispatcher && outlasts(hold, story));
     told.extend(holds.map(|hold| held(hold, *now)));
@@ -171,15 +196,14 @@ fn behind(ahead: &Ahead, why: &str) -> String {
     }
 }
 
-fn paused(pause: &Pause, now: Millis) -> Told {
+fn paused(of: &Pause, now: Millis) -> Told {
     let cause = Cause::Pause {
-        account: pause.account.clone(),
-        channel: pause.channel.map(|channel| channel.to_string()),
-        reason: pause.reason.clone(),
-        since: iso(pause.since),
+        account: of.account.clone(),
+        channel: of.channel.map(|channel| channel.to_string()),
+        reason: of.reason.clone(),
+        since: iso(of.since),
     };
-    let words =
-        format!("paused: {}; resume it with `{}`", pause::one(pause, now), pause::command(pause));
+    let words = format!("paused: {}; resume it with `{}`", pause(of, now), resume_command(of));
     (cause, words)
 }
 
@@ -227,9 +251,9 @@ fn uncertain(id: i64) -> String {
     )
 }
 
-pub(super) fn at(time: Millis, now: Millis) -> String {
+fn at(time: Millis, now: Millis) -> String {
     format!("{} ({})", iso(time), relative(time, now))
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -1,12 +1,12 @@
 //! When the turn of a ready job comes, by what goes before it and how quickly. Pure.
 
-use super::next::{Cause, Known, at};
-use crate::cli::output::{iso, jobs};
-use acquire_outbox::job::Millis;
-use acquire_outbox::store::Turn;
+use super::{Cause, Known, at};
+use crate::job::Millis;
+use crate::store::Turn;
+use crate::when::iso;
 
 /// What a job waits for that nothing holds back, and its words.
-pub fn turn(known: &Known<'_>) -> (Cause, String) {
+pub(super) fn turn(known: &Known<'_>) -> (Cause, String) {
     let none = Turn { ahead: 0, in_flight: 0, last_minute: 0 };
     let turn = known.turn.unwrap_or(none);
     let rate = known.policy.and_then(|policy| policy.rate);
@@ -20,8 +20,8 @@ pub fn turn(known: &Known<'_>) -> (Cause, String) {
     let before = match turn.ahead {
         0 => None,
         1 => Some("1 job goes before it".to_owned()),
-        Turn::LIMIT.. => Some(format!("more than {} go before it", jobs(Turn::LIMIT))),
-        ahead => Some(format!("{} go before it", jobs(ahead))),
+        Turn::LIMIT.. => Some(format!("more than {} jobs go before it", Turn::LIMIT)),
+        ahead => Some(format!("{ahead} jobs go before it")),
     };
     let rate = rate.map(|rate| format!("the rate is {rate}"));
     let full = known.policy.filter(|policy| turn.in_flight >= u64::from(policy.max_in_flight));
@@ -53,9 +53,9 @@ fn likely(known: &Known<'_>, turn: Turn) -> Option<Millis> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::next::tests::{NOW, story};
+    use super::super::tests::{NOW, story};
     use super::*;
-    use acquire_outbox::config::ChannelPolicy;
+    use crate::config::ChannelPolicy;
 
     fn told(turn: Turn, policy: &ChannelPolicy) -> String {
         let story = story("pending", "ready");

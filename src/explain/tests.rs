@@ -1,8 +1,8 @@
 //! Of the sentences, and of what they are made from.
 
 use super::*;
-use acquire_outbox::job::Channel;
-use acquire_outbox::store::query::{Delivery, Detail};
+use crate::job::Channel;
+use crate::store::query::{Delivery, Detail};
 
 pub const NOW: Millis = 1_764_000_000_000;
 
