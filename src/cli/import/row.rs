@@ -48,12 +48,16 @@ pub fn unknown(name: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|known| (likeness(known), known));
     let nearest =
         nearest.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.75);
-    let shown: String =
-        name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NAME_CHARS).collect();
+    let shown = shown(name);
     match nearest {
         Some((_, nearest)) => format!("{shown}: unknown column, did you mean `{nearest}`?"),
         None => format!("{shown}: unknown column, known are {}", known.join(", ")),
     }
+}
+
+/// A name from the file, short.
+pub fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NAME_CHARS).collect()
 }
 
 /// Checks what the triggers do not: the rest of the payload's rules, which else the daemon would

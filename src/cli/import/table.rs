@@ -92,25 +92,25 @@ impl<R: Read> Table<R> {
 }
 
 fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
-    let mut names: Vec<String> = Vec::new();
-    for name in header {
-        let name = String::from_utf8_lossy(name).trim().to_owned();
-        if names.contains(&name) {
-            bail!("line 1: {name}: stands twice in the header");
-        }
-        names.push(name);
-    }
+    let names: Vec<String> =
+        header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
     if let [one] = &names[..]
         && one.contains([';', '\t'])
     {
         bail!("line 1: the columns must stand between commas");
     }
+    // Before a name is told: without a header these are the words of a message.
     let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     if !has("channel") || !has("payload") {
         bail!(
             "line 1: a header is needed that names the columns: channel, and payload or \
              payload.FIELD"
         );
+    }
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            bail!("line 1: {}: stands twice in the header", row::shown(name));
+        }
     }
     names.iter().map(|name| column(name)).collect()
 }

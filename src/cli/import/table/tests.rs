@@ -78,6 +78,7 @@ fn a_header_is_refused_by_the_name_of_its_column() {
         ("", "line 1: a header is needed"),
         ("channel;payload", "between commas"),
         ("chanel,payload", "a header is needed"),
+        ("chat,secret,secret", "line 1: a header is needed"),
         ("channel,payload,sorce", "line 1: sorce: unknown column, did you mean `source`?"),
         ("channel,payload.caseid", "payload.caseid: unknown column, did you mean `caseId`?"),
         ("channel,payload,channel", "channel: stands twice"),
