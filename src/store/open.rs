@@ -106,6 +106,13 @@ impl Store {
         Ok(store)
     }
 
+    /// An outbox of its own in memory: its rules are those of a real one.
+    pub async fn in_memory() -> Result<Store, StoreError> {
+        let mut store = Store::connect(Path::new(":memory:"), false).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
     async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
         let ours = create && is_new(path);
         if create {
