@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use url::{ParseError, Url};
 
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +26,7 @@ const FLAGS: [&str; 10] = [
     "--disable-sync",
     "--force-device-scale-factor=1",
     "--window-size=1280,900",
+    "--hide-scrollbars",
 ];
 
 /// A browser with nothing in it; it ends with its test.

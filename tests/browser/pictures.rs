@@ -83,8 +83,8 @@ fn quarter(minute: u64, quarter: u64, now: i64) -> String {
         };
         writeln!(
             sql,
-            "INSERT INTO outbox (channel, payload, source, idempotency_key, created_at)
-             VALUES ('{channel}', '{payload}', '{source}', '{source}-{minute}-{quarter}-{n}', {now});"
+            "INSERT INTO outbox (channel, payload, source, idempotency_key, created_at, send_at)
+             VALUES ('{channel}', '{payload}', '{source}', '{source}-{minute}-{quarter}-{n}', {now}, {now});"
         )
         .unwrap();
     }
@@ -165,7 +165,7 @@ fn last_events(outbox: &Outbox, clock: &Clock) {
     for (thread, n) in [(900_001_u64, 1), (900_001, 2)] {
         let payload = sms(thread);
         outbox.execute(&format!(
-            "INSERT INTO outbox (channel, payload, source, ordering_key, created_at) VALUES ('sms', '{payload}', 'parcels', 'u{n}', {now})"
+            "INSERT INTO outbox (channel, payload, source, ordering_key, created_at, send_at) VALUES ('sms', '{payload}', 'parcels', 'parcel-{n}', {now}, {now})"
         ));
     }
     eventually(SOON, "two uncertain ones", || outbox.count("uncertain") == 2);
