@@ -268,10 +268,7 @@ mod tests {
         assert!((share(1000) - 0.5).abs() < 1e-9);
         assert_eq!((share(0), share(10), share(1_000_000)), (0.0, 0.0, 1.0));
         assert_eq!(Decades::of(&[]).scale(), ["100 ms", "10 ms", "1 ms"]);
-        assert_eq!(
-            Decades::of(&[minute(0, 1, 0)]).scale(),
-            ["100,000 s", "10,000 s", "1,000 s"]
-        );
+        assert_eq!(Decades::of(&[minute(0, 1, 0)]).scale(), ["100,000 s", "10,000 s", "1,000 s"]);
     }
 
     #[test]
