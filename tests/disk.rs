@@ -3,64 +3,16 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Daemon, Database, Gate, Job, Outbox, Program, Reply, SOON, Server, eventually};
+use support::{
+    Daemon, Database, Gate, Job, Outbox, Reply, SOON, Server, SmallDisk, eventually, write_lock,
+};
 
 const ONE_AT_A_TIME: &str = "[channels.chat]\nmax_in_flight = 1";
 const TROUBLE: &str = "the database cannot be used";
-
-/// A small disk of its own, gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None, and a line that says so, where this process may not mount.
-    fn mount(at: PathBuf) -> Option<SmallDisk> {
-        fs::create_dir(&at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&at);
-        if !mount.output().is_ok_and(|done| done.status.success()) {
-            support::skipped("no small disk can be mounted (not root, or no mounts allowed)");
-            return None;
-        }
-        Some(SmallDisk(at))
-    }
-
-    fn database(&self) -> Database {
-        Database::at(self.0.join("outbox.db"))
-    }
-
-    fn program(&self, outbox: &Outbox) -> Program {
-        let path = self.0.join("outbox.db");
-        outbox.program().env("ACQUIRE_OUTBOX_DATABASE", path.to_str().unwrap())
-    }
-
-    /// Writes until nothing more goes in, and gives the file that took the room.
-    fn fill(&self) -> PathBuf {
-        let filler = self.0.join("filler");
-        let mut file = fs::File::create(&filler).unwrap();
-        while file.write_all(&[1; 4096]).is_ok() {}
-        while file.write_all(&[1]).is_ok() {}
-        filler
-    }
-
-    fn remount(&self, how: &str) -> bool {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,{how}")]).arg(&self.0);
-        mount.status().is_ok_and(|status| status.success())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a daemon that a failed test leaves may still have it open.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 /// How often the log says so.
 fn said(daemon: &Daemon, words: &str) -> usize {
@@ -76,7 +28,7 @@ fn a_full_disk_stops_the_claims_keeps_the_results_and_costs_nothing_once_there_i
     let (server, gate) = (Server::start(), Gate::closed());
     server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
     let outbox = Outbox::setup(&server).more(ONE_AT_A_TIME).written();
-    let Some(disk) = SmallDisk::mount(outbox.folder().join("small")) else { return };
+    let Some(disk) = SmallDisk::mount(outbox.folder().join("small"), 2) else { return };
     disk.program(&outbox).run(&["init"]).expect(0);
     let database = disk.database();
     let mut daemon = disk.program(&outbox).start(&["run"]).ready();
@@ -107,7 +59,7 @@ fn a_full_disk_stops_the_claims_keeps_the_results_and_costs_nothing_once_there_i
 fn a_read_only_disk_ends_the_start_with_a_sentence_and_nothing_is_sent() {
     let server = Server::start();
     let outbox = Outbox::setup(&server).written();
-    let Some(disk) = SmallDisk::mount(outbox.folder().join("small")) else { return };
+    let Some(disk) = SmallDisk::mount(outbox.folder().join("small"), 2) else { return };
     disk.program(&outbox).run(&["init"]).expect(0);
     disk.database().try_insert(&Job::chat(1, "hi").sql()).unwrap();
     assert!(disk.remount("ro"));
@@ -117,23 +69,6 @@ fn a_read_only_disk_ends_the_start_with_a_sentence_and_nothing_is_sent() {
     assert!(disk.remount("rw"));
     disk.program(&outbox).run(&["run", "--until-empty"]).expect(0);
     assert_eq!(server.words(), ["hi"]);
-}
-
-/// Holds the write lock from when this returns until it is told or dropped.
-fn write_lock(database: &Database) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
-    let (release, released) = mpsc::channel::<()>();
-    let (locked, is_locked) = mpsc::channel();
-    let database = database.clone();
-    let thread = thread::spawn(move || {
-        database.with(async |connection| {
-            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
-            locked.send(()).unwrap();
-            let _ = released.recv();
-            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
-        });
-    });
-    is_locked.recv().expect("the lock");
-    (release, thread)
 }
 
 #[test]

@@ -14,7 +14,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 const SCRUB_EVERY: Duration = Duration::from_secs(5);
 const NEXT_BATCH: Duration = Duration::from_millis(200);
 /// Scrubbing stays this far behind, so that a clock that is set back a little is not before it.
-const SCRUB_BEHIND: Duration = Duration::from_secs(10);
+const SCRUB_BEHIND: Duration = Duration::from_secs(5);
 
 impl Dispatcher {
     /// Jobs of accounts that nobody has configured fail with a sentence; true: there are more.

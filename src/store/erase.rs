@@ -1,5 +1,5 @@
 //! What is taken out of the file: finished rows that are kept no longer, and the words of messages
-//! that have been delivered. Both are overwritten where they stood, not only unlinked.
+//! that have been delivered. Both are overwritten where they stood: see `secure_delete` in `open.rs`.
 
 use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
@@ -99,10 +99,8 @@ impl Store {
             .await?;
         let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
         let delete = sqlx::query(PRUNE).bind(batch.json()).bind(status.as_str()).bind(before);
-        self.overwrite_deleted(true).await?;
-        let done = delete.execute(&mut self.conn).await;
-        self.overwrite_deleted(false).await?;
-        Ok(Erased { rows: done?.rows_affected(), more: batch.more })
+        let done = delete.execute(&mut self.conn).await?;
+        Ok(Erased { rows: done.rows_affected(), more: batch.more })
     }
 
     /// Takes the words out of the next sent messages of a channel that ended by `until`. The ids of
@@ -128,10 +126,8 @@ impl Store {
             .fetch_all(&mut self.conn)
             .await?;
         let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
-        self.overwrite_deleted(true).await?;
-        let done = self.scrub_batch(channel, &batch).await;
-        self.overwrite_deleted(false).await?;
-        Ok(Erased { rows: done?, more: batch.more })
+        let rows = self.scrub_batch(channel, &batch).await?;
+        Ok(Erased { rows, more: batch.more })
     }
 
     async fn scrub_batch(&mut self, channel: Channel, batch: &Batch) -> Result<u64, StoreError> {
@@ -158,14 +154,6 @@ impl Store {
     async fn mark(&mut self, channel: Channel, at: Mark) -> Result<(), StoreError> {
         let mark = sqlx::query(MARK).bind(channel.as_str()).bind(at.finished_at).bind(at.id);
         mark.execute(&mut self.conn).await?;
-        Ok(())
-    }
-
-    /// Whether what this connection deletes is overwritten with zeros. Not always: it would cost
-    /// every claim, which deletes from an index.
-    async fn overwrite_deleted(&mut self, on: bool) -> Result<(), StoreError> {
-        let sql = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
-        sqlx::query(sql).execute(&mut self.conn).await?;
         Ok(())
     }
 }

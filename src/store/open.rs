@@ -120,6 +120,9 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT)
             // A statement's own journal, too: on disk it cost a fifth of each cycle.
             .pragma("temp_store", "MEMORY")
+            // What is deleted, and what a row that grows leaves behind, is overwritten with zeros:
+            // words that are to be gone are gone. docs/retention.md has what it costs.
+            .pragma("secure_delete", "ON")
             .disable_statement_logging();
         if ours {
             options = options.auto_vacuum(SqliteAutoVacuum::Incremental);

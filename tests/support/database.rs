@@ -6,6 +6,8 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row as _, SqliteCo
 use sqlx::{TypeInfo, ValueRef};
 use std::ops::Index;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// One row, by column name.
@@ -138,4 +140,21 @@ fn value(row: &SqliteRow, at: usize) -> Value {
         "REAL" => row.get_unchecked::<f64, _>(at).into(),
         _ => row.get_unchecked::<String, _>(at).into(),
     }
+}
+
+/// Holds the write lock from when this returns until it is told or dropped.
+pub fn write_lock(database: &Database) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+    let (release, released) = mpsc::channel::<()>();
+    let (locked, is_locked) = mpsc::channel();
+    let database = database.clone();
+    let thread = thread::spawn(move || {
+        database.with(async |connection| {
+            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
+            locked.send(()).unwrap();
+            let _ = released.recv();
+            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
+        });
+    });
+    is_locked.recv().expect("the lock");
+    (release, thread)
 }

@@ -11,14 +11,18 @@ mod manager;
 mod outbox;
 mod program;
 mod reply;
+mod scrape;
 mod server;
+mod small_disk;
 
-pub use database::{Database, Row};
+pub use database::{Database, Row, write_lock};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
 pub use program::{Daemon, Finished, Program, can_trace};
 pub use reply::{Gate, Reply, chat_accepted};
+pub use scrape::{Page, Scrape, promtool};
 pub use server::{Request, Server};
+pub use small_disk::SmallDisk;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
