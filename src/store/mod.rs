@@ -24,6 +24,7 @@ pub mod query;
 mod record;
 mod shrink;
 mod statistics;
+mod turn;
 mod upkeep;
 
 pub use backlog::Backlog;
@@ -32,7 +33,7 @@ pub use census::{Census, Pulse, Share};
 pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
-pub use cycle::{procedures, statements};
+pub use cycle::{PROCEDURES, statements};
 pub use erase::Erased;
 pub use failures::{FailureGroup, LOOKED_AT};
 pub use filter::{Filter, Page, Sort};
@@ -42,6 +43,7 @@ pub use open::{Store, StoreError};
 pub use pauses::{Pause, subject};
 pub use record::Ended;
 pub use shrink::Shrunk;
+pub use turn::Turn;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.
