@@ -13,8 +13,8 @@ mod program;
 mod reply;
 mod scrape;
 mod server;
-mod small_disk;
 mod shop;
+mod small_disk;
 
 pub use database::{Database, Row, write_lock};
 pub use manager::Manager;
