@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 16] = [
+const SMALL: [&str; 18] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -77,6 +77,8 @@ const SMALL: [&str; 16] = [
     "pragma_data_version",
     "outbox_cycle_ended",
     "temp.outbox_cycle_lost",
+    "temp.outbox_cycle_seen",
+    "outbox_cycle_seen",
 ];
 
 /// Of no more jobs than there is room for.

@@ -12,6 +12,7 @@ use super::{Store, StoreError};
 use crate::job::{Job, Millis};
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// What one cycle is to do.
 pub struct CycleWork<'a> {
@@ -22,6 +23,8 @@ pub struct CycleWork<'a> {
     pub due: bool,
     pub now: Millis,
     pub epoch: i64,
+    /// How long it may wait for the write lock; `None`: as every statement.
+    pub patience: Option<Duration>,
 }
 
 /// What one cycle has done.
@@ -31,6 +34,8 @@ pub struct CycleYield {
     pub recorded: Vec<i64>,
     /// Claimed, durable, in the order in which they are to be sent.
     pub claimed: Vec<Job>,
+    /// Whose commits the claim has seen: the data version then.
+    pub seen: i64,
     /// What comes next.
     pub agenda: Agenda,
 }
@@ -48,7 +53,8 @@ static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields()
 /// After the agenda's columns: what was claimed, and what was recorded in vain.
 fn yields() -> String {
     format!(
-        "{AGENDA},\n    {CLAIMED},\n    (SELECT json_group_array(id) FROM temp.outbox_cycle_lost)"
+        "{AGENDA},\n    {CLAIMED},\n    (SELECT json_group_array(id) FROM temp.outbox_cycle_lost),\n    \
+         (SELECT data_version FROM temp.outbox_cycle_seen)"
     )
 }
 
@@ -64,6 +70,9 @@ impl Store {
     /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
     /// all of it without an answer: [`Store::sending_before`] tells which.
     pub async fn cycle(&mut self, work: &CycleWork<'_>) -> Result<CycleYield, StoreError> {
+        if let Some(limit) = work.patience {
+            self.patience.set(limit);
+        }
         let row = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
             .bind(record::json(work.record))
             .bind(claim::json(work.claim))
@@ -71,7 +80,9 @@ impl Store {
             .bind(work.now)
             .bind(work.epoch)
             .fetch_one(&mut self.conn)
-            .await?;
+            .await;
+        self.patience.set_usual();
+        let row = row?;
         let agenda = Agenda::from_row(&row)?;
         if agenda.epoch != work.epoch {
             return Err(StoreError::Superseded);
@@ -81,7 +92,7 @@ impl Store {
             serde_json::from_str(row.try_get(8)?).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        Ok(CycleYield { recorded, claimed, agenda })
+        Ok(CycleYield { recorded, claimed, seen: row.try_get(9)?, agenda })
     }
 
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and

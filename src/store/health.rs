@@ -5,11 +5,12 @@ use super::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A log longer than this is emptied; SQLite alone never shortens one that a reader let grow.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
 /// How long emptying the log may wait for readers. It holds the write lock: producers wait as long.
-const LOG_WAIT_MS: u32 = 100;
+const LOG_WAIT: Duration = Duration::from_millis(100);
 
 /// Which files a connection works on: the database, its log and its shared memory. None of them
 /// is exchanged while a connection is open, unless somebody does it behind SQLite's back. What
@@ -95,18 +96,10 @@ impl Store {
         if copied < all {
             return Ok(true);
         }
-        let usual: i64 =
-            sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut self.conn).await?;
-        self.busy_timeout(i64::from(LOG_WAIT_MS)).await?;
+        self.patience.set(LOG_WAIT);
         let done = self.checkpoint("TRUNCATE").await;
-        self.busy_timeout(usual).await?;
+        self.patience.set_usual();
         done.map(|(_, left)| left > 0)
-    }
-
-    async fn busy_timeout(&mut self, ms: i64) -> Result<(), StoreError> {
-        let sql = format!("PRAGMA busy_timeout = {ms}");
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut self.conn).await?;
-        Ok(())
     }
 
     /// How many frames of the log are in the database by now, and how many there are.

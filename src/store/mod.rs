@@ -14,6 +14,7 @@ mod health;
 mod holds;
 mod open;
 mod overview;
+mod patience;
 mod pauses;
 mod plain;
 pub mod query;
