@@ -270,6 +270,9 @@ impl Dispatcher {
         }
         self.routes.claimed(&room, &done.claimed);
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
+        if self.agenda.data_version != done.seen {
+            self.paused.may_have_changed();
+        }
         self.agenda.data_version = done.seen;
         self.saw(done.agenda);
         for job in done.claimed {
