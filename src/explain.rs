@@ -1,112 +1,253 @@
-//! One sentence that says why a job waits. Pure.
+//! Why a job has not been sent yet, and when it will be tried. Pure.
 
+mod turn;
+
+use crate::config::ChannelPolicy;
 use crate::job::Millis;
-use crate::store::query::{Ahead, Detail, Story};
-use crate::store::{Hold, HoldKind};
+use crate::store::query::{Ahead, Story};
+use crate::store::{Hold, HoldKind, Pause, Turn};
 use crate::when::{iso, relative};
+use serde::Serialize;
 
 const NO_DISPATCHER: &str = "no dispatcher is running: start one with `acquire-outbox run`";
 
-/// `None` for a job that waits for nothing: it is sent, failed or cancelled.
+/// What is known of a job and of what stands before it, as of one moment.
+pub struct Known<'a> {
+    pub story: &'a Story,
+    /// Where it is parked: the job that holds its ordering key.
+    pub holder: Option<&'a Story>,
+    /// Where it is ready.
+    pub turn: Option<Turn>,
+    /// Its channel's, where the configuration can be read.
+    pub policy: Option<&'a ChannelPolicy>,
+    pub dispatcher: bool,
+    pub now: Millis,
+}
+
+/// Everything that a job waits for; all of it must pass before it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Next {
+    /// For people.
+    #[serde(skip)]
+    pub sentence: String,
+    pub waits_for: Vec<Cause>,
+}
+
+/// One thing that a job waits for. Times are ISO 8601; what is null is not known, or is all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cause {
+    /// Its `send_at`.
+    Time { at: Option<String> },
+    /// The end of the pause after a failed attempt.
+    Retry { at: Option<String> },
+    /// An earlier job of its ordering key.
+    Job { id: Option<i64>, status: Option<String>, jobs_ahead: Option<i64>, waits_for: Vec<Cause> },
+    /// A person's pause.
+    Pause { account: Option<String>, channel: Option<String>, reason: String, since: String },
+    /// A refused account, a Retry-After or an open breaker.
+    Hold { hold: HoldKind, reason: String, since: String, until: Option<String> },
+    /// Jobs of its account and channel that are claimed before it, the rate, or room on the wire.
+    Turn { jobs_ahead: u64, rate: Option<String>, in_flight: u64, likely_at: Option<String> },
+    /// The answer to its request.
+    Answer { since: Option<String> },
+    /// Somebody who runs the dispatcher.
+    Dispatcher,
+    /// Somebody who decides what became of it.
+    Person,
+}
+
+/// A cause and its words.
+type Told = (Cause, String);
+
+/// The sentence of [`next`] by the story alone: without the reasons of the job before it, nor its turn.
 pub fn sentence(story: &Story, dispatcher: bool, now: Millis) -> Option<String> {
-    match story.job.delivery.status.as_str() {
-        "pending" => Some(pending(story, dispatcher, now)),
-        "sending" => Some(sending(&story.job, dispatcher, now)),
-        "uncertain" => Some(uncertain(story.job.delivery.id)),
-        _ => None,
+    let known = Known { story, holder: None, turn: None, policy: None, dispatcher, now };
+    next(&known).map(|next| next.sentence)
+}
+
+/// What is paused, since when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
+pub fn pause(pause: &Pause, now: Millis) -> String {
+    let reason =
+        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
+    format!("{} since {}{reason}", pause.subject(), at(pause.since, now))
+}
+
+/// What ends a pause.
+pub fn resume_command(pause: &Pause) -> String {
+    let words = match (&pause.account, pause.channel) {
+        (None, None) => "--all".to_owned(),
+        (None, Some(channel)) => channel.to_string(),
+        (Some(account), None) => format!("--account {account}"),
+        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
+    };
+    format!("acquire-outbox resume {words}")
+}
+
+/// `None` for a job that waits for nothing: it is sent, failed or cancelled.
+pub fn next(known: &Known<'_>) -> Option<Next> {
+    let told = match known.story.job.delivery.status.as_str() {
+        "pending" => pending(known),
+        "sending" => vec![sending(known)],
+        "uncertain" => vec![(Cause::Person, uncertain(known.story.job.delivery.id))],
+        _ => return None,
+    };
+    let (waits_for, words): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+    Some(Next { sentence: words.join("; "), waits_for })
+}
+
+fn pending(known: &Known<'_>) -> Vec<Told> {
+    let mut told = causes(known);
+    if told.is_empty() && known.dispatcher {
+        told.push(turn::turn(known));
+    }
+    if !known.dispatcher {
+        let ready = if told.is_empty() { "ready; " } else { "" };
+        told.push((Cause::Dispatcher, format!("{ready}{NO_DISPATCHER}")));
+    }
+    told
+}
+
+/// What keeps it from being claimed, but for its turn.
+fn causes(known: &Known<'_>) -> Vec<Told> {
+    let Known { story, dispatcher, now, .. } = known;
+    let mut told = Vec::new();
+    match story.job.wait.as_deref() {
+        Some("scheduled") => told.push(scheduled(story.job.due, *now)),
+        Some("backoff") => told.push(backoff(story, *now)),
+        Some("parked") => told.push(parked(known)),
+        _ => {}
+    }
+    told.extend(story.pauses.iter().map(|of| paused(of, *now)));
+    // The holds are the last dispatcher's: they say nothing once it has ended.
+    let holds = story.holds.iter().filter(|hold| *dispatcher && outlasts(hold, story));
+    told.extend(holds.map(|hold| held(hold, *now)));
+    told
+}
+
+/// Whether a hold still matters when the job's own time has come.
+fn outlasts(hold: &Hold, story: &Story) -> bool {
+    match story.job.wait.as_deref() {
+        Some("backoff") => hold.until.is_none_or(|until| Some(until) > story.job.retry),
+        Some("scheduled" | "parked") => false,
+        _ => true,
     }
 }
 
-fn pending(story: &Story, dispatcher: bool, now: Millis) -> String {
-    let why = match story.job.wait.as_deref() {
-        Some("scheduled") => scheduled(&story.job, now),
-        Some("backoff") => backoff(&story.job, now),
-        Some("parked") => parked(story.ahead.as_ref(), now),
-        _ => ready(&story.holds, dispatcher, now),
-    };
-    if dispatcher { why } else { format!("{why}; {NO_DISPATCHER}") }
-}
-
-fn scheduled(job: &Detail, now: Millis) -> String {
-    match job.due {
+fn scheduled(due: Option<Millis>, now: Millis) -> Told {
+    let words = match due {
         Some(due) if due > now => format!("scheduled for {}", at(due, now)),
         Some(due) => format!("due since {}", at(due, now)),
         None => "scheduled".to_owned(),
-    }
+    };
+    (Cause::Time { at: due.map(iso) }, words)
 }
 
-fn backoff(job: &Detail, now: Millis) -> String {
-    let row = &job.delivery;
-    let retry = match job.retry {
+fn backoff(story: &Story, now: Millis) -> Told {
+    let row = &story.job.delivery;
+    let retry = match story.job.retry {
         Some(retry) if retry > now => format!("retry at {}", at(retry, now)),
         _ => "due for a retry".to_owned(),
     };
-    match (&row.error_code, &row.error) {
+    let words = match (&row.error_code, &row.error) {
         (Some(code), Some(error)) => format!("{retry}, after {code}: {error}"),
         (Some(text), None) | (None, Some(text)) => format!("{retry}, after {text}"),
         (None, None) => retry,
-    }
+    };
+    (Cause::Retry { at: story.job.retry.map(iso) }, words)
 }
 
-fn parked(ahead: Option<&Ahead>, now: Millis) -> String {
-    let Some(ahead) = ahead else { return "behind an earlier job of its ordering key".to_owned() };
-    let holder = match (ahead.holder_status.as_str(), ahead.holder_retry) {
-        ("pending", Some(retry)) if retry > now => format!("which retries at {}", at(retry, now)),
-        ("pending", _) => "which waits its turn".to_owned(),
-        (status, _) => format!("which is {status}"),
+fn parked(known: &Known<'_>) -> Told {
+    let Some(ahead) = &known.story.ahead else {
+        let cause = Cause::Job { id: None, status: None, jobs_ahead: None, waits_for: vec![] };
+        return (cause, "behind an earlier job of its ordering key".to_owned());
     };
+    let (waits_for, why) = known.holder.map_or((vec![], String::new()), |holder| {
+        let of_holder = Known { story: holder, holder: None, turn: None, ..*known };
+        let (waits_for, words): (Vec<_>, Vec<_>) = causes(&of_holder).into_iter().unzip();
+        (waits_for, words.join("; "))
+    });
+    let cause = Cause::Job {
+        id: Some(ahead.holder),
+        status: Some(ahead.holder_status.clone()),
+        jobs_ahead: Some(ahead.jobs),
+        waits_for,
+    };
+    (cause, behind(ahead, &why))
+}
+
+/// `why` says what the job before it waits for, if anything.
+fn behind(ahead: &Ahead, why: &str) -> String {
+    let holder = ahead.holder;
     let count = match ahead.jobs {
         1 => String::new(),
         jobs => format!(", {jobs} jobs ahead in all"),
     };
-    format!("behind job {} of its ordering key, {holder}{count}", ahead.holder)
+    match (ahead.holder_status.as_str(), why) {
+        ("pending", "") => {
+            format!("behind job {holder} of its ordering key, which waits its turn{count}")
+        }
+        ("pending", why) => format!(
+            "behind job {holder} of its ordering key{count}; job {holder} itself waits: {why}"
+        ),
+        (status, _) => {
+            format!("behind job {holder} of its ordering key, which is {status}{count}")
+        }
+    }
 }
 
-/// The holds are the last dispatcher's: they say nothing once it has ended.
-fn ready(holds: &[Hold], dispatcher: bool, now: Millis) -> String {
-    let Some(hold) = holds.first().filter(|_| dispatcher) else {
-        return if dispatcher { "ready, and waits its turn" } else { "ready" }.to_owned();
+fn paused(of: &Pause, now: Millis) -> Told {
+    let cause = Cause::Pause {
+        account: of.account.clone(),
+        channel: of.channel.map(|channel| channel.to_string()),
+        reason: of.reason.clone(),
+        since: iso(of.since),
     };
-    match (hold.kind, hold.until) {
-        (HoldKind::Refused, Some(until)) => format!(
-            "held: Acquire refuses the account {}: {}; it is tried again at {}",
-            hold.account,
-            hold.reason,
-            at(until, now)
-        ),
-        (HoldKind::Refused, None) => {
-            format!("held: Acquire refuses the account {}: {}", hold.account, hold.reason)
+    let words = format!("paused: {}; resume it with `{}`", pause(of, now), resume_command(of));
+    (cause, words)
+}
+
+fn held(hold: &Hold, now: Millis) -> Told {
+    let (reason, until) = (&hold.reason, hold.until.map(|until| at(until, now)));
+    let words = match (hold.kind, until) {
+        (HoldKind::Refused, until) => {
+            let again = until.map(|until| format!("; it is tried again at {until}"));
+            let again = again.unwrap_or_default();
+            format!("held: Acquire refuses the account {}: {reason}{again}", hold.account)
         }
         (HoldKind::RetryAfter, Some(until)) => {
-            format!("held: Acquire asked for a pause until {}: {}", at(until, now), hold.reason)
+            format!("held: Acquire asked for a pause until {until}: {reason}")
         }
-        (HoldKind::RetryAfter, None) => format!("held: Acquire asked for a pause: {}", hold.reason),
+        (HoldKind::RetryAfter, None) => format!("held: Acquire asked for a pause: {reason}"),
         (HoldKind::Breaker, until) => format!(
-            "held: the breaker is open after failures in a row: {}; the next probe goes out {}",
-            hold.reason,
-            until.map_or("soon".to_owned(), |until| format!("at {}", at(until, now)))
+            "held: the breaker is open after failures in a row: {reason}; the next probe goes out {}",
+            until.map_or("soon".to_owned(), |until| format!("at {until}"))
         ),
-    }
+    };
+    let (since, until) = (iso(hold.since), hold.until.map(iso));
+    (Cause::Hold { hold: hold.kind, reason: reason.clone(), since, until }, words)
 }
 
-fn sending(job: &Detail, dispatcher: bool, now: Millis) -> String {
+fn sending(known: &Known<'_>) -> Told {
+    let job = &known.story.job;
     let attempt = job.delivery.attempts;
-    let since = job.updated.map_or(String::new(), |claimed| format!(" since {}", at(claimed, now)));
-    if dispatcher {
-        format!("attempt {attempt} is on its way{since}")
-    } else {
-        format!(
-            "attempt {attempt} was on its way{since} when its dispatcher ended; the next \
-             `acquire-outbox run` decides by the channel's on_uncertain"
-        )
+    let since = job.updated.map(|claimed| format!(" since {}", at(claimed, known.now)));
+    let since = since.unwrap_or_default();
+    if known.dispatcher {
+        let cause = Cause::Answer { since: job.updated.map(iso) };
+        return (cause, format!("attempt {attempt} is on its way{since}"));
     }
+    let words = format!(
+        "attempt {attempt} was on its way{since} when its dispatcher ended; the next \
+         `acquire-outbox run` decides by the channel's on_uncertain"
+    );
+    (Cause::Dispatcher, words)
 }
 
 fn uncertain(id: i64) -> String {
     format!(
-        "a person decides: it may have arrived; look into its case at Acquire, then send it again \
-         with `acquire-outbox retry {id}`, or settle it with UPDATE outbox SET status = 'sent' \
-         (or 'failed') WHERE id = {id}"
+        "a person decides: it may have arrived; look into its case at Acquire, then settle it with \
+         `acquire-outbox resolve {id} --sent|--failed`, or send it again with `acquire-outbox retry {id}`"
     )
 }
 
@@ -115,95 +256,4 @@ fn at(time: Millis, now: Millis) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::query::Delivery;
-
-    const NOW: Millis = 1_764_000_000_000;
-
-    fn story(status: &str, wait: &str) -> Story {
-        let delivery = Delivery {
-            id: 7,
-            channel: "chat".to_owned(),
-            account: "default".to_owned(),
-            source: None,
-            idempotency_key: None,
-            status: status.to_owned(),
-            attempts: 2,
-            message_id: None,
-            failure: None,
-            error_code: Some("http_503".to_owned()),
-            error: Some("down".to_owned()),
-            created_at: iso(NOW),
-            send_at: None,
-            next_attempt_at: None,
-            finished_at: None,
-        };
-        let job = Detail {
-            delivery,
-            payload_bytes: 2,
-            payload_fields: "[]".to_owned(),
-            receipt: None,
-            priority: 0,
-            ordering_key: None,
-            max_attempts: None,
-            expires: None,
-            wait: Some(wait.to_owned()),
-            due: Some(NOW + 3_600_000),
-            retry: Some(NOW + 12_000),
-            updated: Some(NOW - 5_000),
-        };
-        Story { job, history: vec![], ahead: None, holds: vec![], pauses: vec![] }
-    }
-
-    fn running(story: &Story) -> String {
-        sentence(story, true, NOW).unwrap()
-    }
-
-    #[test]
-    fn a_time_that_is_waited_for_is_named() {
-        let scheduled = running(&story("pending", "scheduled"));
-        assert_eq!(scheduled, "scheduled for 2025-11-24T17:00:00.000Z (in 1h)");
-        let backoff = running(&story("pending", "backoff"));
-        assert_eq!(backoff, "retry at 2025-11-24T16:00:12.000Z (in 12s), after http_503: down");
-    }
-
-    #[test]
-    fn a_parked_job_names_the_one_before_it() {
-        let mut parked = story("pending", "parked");
-        let holder_status = "sending".to_owned();
-        parked.ahead = Some(Ahead { holder: 3, holder_status, holder_retry: None, jobs: 2 });
-        let sentence = running(&parked);
-        assert_eq!(
-            sentence,
-            "behind job 3 of its ordering key, which is sending, 2 jobs ahead in all"
-        );
-    }
-
-    #[test]
-    fn a_hold_is_told_with_its_end_while_its_dispatcher_runs() {
-        let mut held = story("pending", "ready");
-        assert_eq!(running(&held), "ready, and waits its turn");
-        held.holds = vec![Hold {
-            account: "default".to_owned(),
-            channel: String::new(),
-            kind: HoldKind::Refused,
-            reason: "http_401: no".to_owned(),
-            since: NOW,
-            until: Some(NOW + 1_000),
-        }];
-        let sentence_held = running(&held);
-        assert!(sentence_held.contains("refuses the account default: http_401: no"));
-        assert!(sentence_held.ends_with("2025-11-24T16:00:01.000Z (in 1s)"), "{sentence_held}");
-        assert_eq!(sentence(&held, false, NOW).unwrap(), format!("ready; {NO_DISPATCHER}"));
-    }
-
-    #[test]
-    fn what_has_ended_waits_for_nothing() {
-        for status in ["sent", "failed", "cancelled"] {
-            assert_eq!(sentence(&story(status, ""), true, NOW), None);
-        }
-        assert!(running(&story("uncertain", "")).contains("acquire-outbox retry 7"));
-        assert!(sentence(&story("sending", ""), false, NOW).unwrap().contains("on_uncertain"));
-    }
-}
+mod tests;

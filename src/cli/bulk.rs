@@ -22,7 +22,7 @@ pub struct BulkArgs {
     ids: Vec<i64>,
     #[command(flatten)]
     filters: FilterArgs,
-    /// Every job that this command can change, where no filter says less
+    /// Every job of the states that this command takes by itself, where no filter says less
     #[arg(long)]
     all: bool,
     /// Change nothing; say how many jobs would be changed, with --json which

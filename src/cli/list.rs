@@ -1,10 +1,10 @@
-//! `list`: jobs by filter, newest first.
+//! `list`: jobs by filter, in pages, newest first.
 
 use super::filter::FilterArgs;
-use super::{Settings, output};
+use super::{Settings, output, pause};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::store::query::Delivery;
-use acquire_outbox::store::{Page, now};
+use acquire_outbox::store::{Page, Pause, Sort, now};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -12,16 +12,32 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox list --status failed,uncertain
   acquire-outbox list --channel sms --source billing --limit 10
-  acquire-outbox list --status failed --failure rejected --json
+  acquire-outbox list --status failed --error 'no such case' --newer-than 2h
+  acquire-outbox list --case 2069 --sort attempts
+  acquire-outbox list --status failed --json --page 2
 
-In a pipe it prints tab-separated lines under a header line. More than this, such as a time
-range, is plain SQL: SELECT * FROM delivery_status WHERE ...";
+Quick on a table of any size: a state other than sent (--failure names one, too), --key, and the
+newest jobs. Without such a state the other filters, and --sort by anything but id, may read the
+whole table.
+
+In a pipe it prints tab-separated lines under a header line. More than this is plain SQL:
+SELECT * FROM delivery_status WHERE ...";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     filters: FilterArgs,
+    /// What they are sorted by, largest first
+    #[arg(long, value_enum, default_value = "id")]
+    sort: Sort,
+    /// Smallest first
+    #[arg(long)]
+    ascending: bool,
+    /// The page: from 1 on, each of --limit jobs
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    page: u32,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -33,13 +49,32 @@ pub struct Args {
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let filter = args.filters.filter();
-    let jobs = settings.open().await?.deliveries(&filter, &Page::newest(args.limit)).await?;
+    let offset = u64::from(args.page - 1) * u64::from(args.limit);
+    let page = Page { sort: args.sort, ascending: args.ascending, limit: args.limit, offset };
+    let mut store = settings.open().await?;
+    let jobs = store.deliveries(&filter, &page).await?;
     if args.json {
         output::json(&jobs)?;
-    } else {
-        print(&jobs)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&jobs)?;
+    if output::to_people() {
+        tell_pauses(&jobs, &store.pauses().await?);
+        if jobs.len() == args.limit as usize {
+            output::note(format!("there may be more: the same with --page {}", args.page + 1));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why those that are pending may stay so.
+fn tell_pauses(jobs: &[Delivery], pauses: &[Pause]) {
+    let pending = || jobs.iter().filter(|job| job.status == "pending");
+    for pause in pauses {
+        if pending().any(|job| pause.concerns(&job.account, &job.channel)) {
+            output::note(format!("paused: {}", pause::one(pause, now())));
+        }
+    }
 }
 
 pub(super) fn print(jobs: &[Delivery]) -> Result<()> {

@@ -38,17 +38,23 @@ impl Table {
 
     /// On a terminal aligned and as wide as that; else a line per row, its cells between tabs.
     pub fn print(&self) -> Result<()> {
-        if to_people() { self.print_aligned() } else { self.print_separated() }
+        line(self.text())
     }
 
-    fn print_aligned(&self) -> Result<()> {
-        line(self.aligned(comfy_table::Table::new()))
+    /// What [`Table::print`] prints.
+    pub fn text(&self) -> String {
+        if to_people() { self.aligned(comfy_table::Table::new()) } else { self.separated() }
     }
 
     /// Where the width is too small, the widest column alone breaks its lines: words, not the
     /// numbers and times beside it.
     fn aligned(&self, mut table: comfy_table::Table) -> String {
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        // A terminal that does not know its size says zero.
+        let arrangement = match table.width() {
+            None | Some(0) => ContentArrangement::Disabled,
+            Some(_) => ContentArrangement::Dynamic,
+        };
+        table.load_style(presets::NOTHING).set_content_arrangement(arrangement);
         let filled = self.filled();
         let only_filled = |cells: &[String]| -> Vec<String> {
             let cells = cells.iter().enumerate().filter(|(at, _)| filled.contains(at));
@@ -76,11 +82,11 @@ impl Table {
         (0..columns).filter(|at| self.rows.is_empty() || has_text(at)).collect()
     }
 
-    fn print_separated(&self) -> Result<()> {
+    fn separated(&self) -> String {
         let header = (!self.header.is_empty()).then_some(&self.header);
         let lines: Vec<String> =
             header.into_iter().chain(&self.rows).map(|r| r.join("\t")).collect();
-        line(lines.join("\n"))
+        lines.join("\n")
     }
 }
 
@@ -138,6 +144,15 @@ pub fn roughly(when: String) -> String {
     }
 }
 
+/// A size for people: `812 B`, `1.4 MiB`.
+pub fn bytes(count: u64) -> String {
+    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| count >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", count as f64 / *unit as f64),
+        None => format!("{count} B"),
+    }
+}
+
 /// `1 job`, `2 jobs`.
 pub fn jobs(count: u64) -> String {
     if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
@@ -162,6 +177,11 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1].trim(), "17  failed: exhausted  Acquire answered 503:", "{text}");
         assert_eq!(lines[2].trim(), "down for maintenance", "{text}");
+    }
+
+    #[test]
+    fn a_size_is_told_in_its_largest_unit() {
+        assert_eq!([0, 1023, 1536, 5 << 20].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 MiB"]);
     }
 
     #[test]

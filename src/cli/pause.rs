@@ -1,6 +1,7 @@
 //! `pause` and `resume`: a channel, an account, or everything, until a person says otherwise.
 
 use super::{Settings, WrongUsage, output};
+use acquire_outbox::explain;
 use acquire_outbox::job::{Channel, Millis, Status};
 use acquire_outbox::store::{Filter, Pause, Store, now, subject};
 use anyhow::Result;
@@ -62,7 +63,8 @@ pub async fn pause(settings: &Settings, args: PauseArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     store.pause(account, channel, &args.reason).await?;
     let jobs = waiting(&mut store, account, channel).await?;
-    output::line(format!("{} is paused: {jobs}", output::plain(&subject(account, channel))))?;
+    let (subject, wait) = (subject(account, channel), if jobs == 1 { "waits" } else { "wait" });
+    output::line(format!("{} is paused: {} {wait}", output::plain(&subject), output::jobs(jobs)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,14 +72,15 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
     let (account, channel) = args.what.named()?;
     let mut store = settings.open().await?;
     let subject = output::plain(&subject(account, channel));
+    // Before it: a moment later the first of them are sent.
+    let jobs = waiting(&mut store, account, channel).await?;
     let ended = store.resume(account, channel).await?;
     let left = store.pauses().await?;
     if !ended {
         output::note(format!("{subject} is not paused; {}", sentence(&left, now())));
         return Ok(ExitCode::FAILURE);
     }
-    let jobs = waiting(&mut store, account, channel).await?;
-    output::line(format!("{subject} is resumed: {jobs}"))?;
+    output::line(format!("{subject} is resumed: {} waited", output::jobs(jobs)))?;
     if !left.is_empty() {
         output::note(format!("still {}", sentence(&left, now())));
     }
@@ -103,12 +106,10 @@ async fn waiting(
     store: &mut Store,
     account: Option<&str>,
     channel: Option<Channel>,
-) -> Result<String> {
+) -> Result<u64> {
     let account = account.map(str::to_owned);
     let filter = Filter { statuses: vec![Status::Pending], channel, account, ..Filter::default() };
-    let count = store.count(&filter).await?;
-    let wait = if count == 1 { "waits" } else { "wait" };
-    Ok(format!("{} {wait}", output::jobs(count)))
+    Ok(store.count(&filter).await?)
 }
 
 /// A pause may come before its account does.
@@ -134,21 +135,7 @@ pub(super) fn sentence(pauses: &[Pause], now: Millis) -> String {
     format!("paused: {}", all.join("; "))
 }
 
-/// `sms since 2026-11-22T08:00:00.000Z (5m ago): why`.
+/// A pause on one line.
 pub(super) fn one(pause: &Pause, now: Millis) -> String {
-    let (iso, ago) = (output::iso(pause.since), output::relative(pause.since, now));
-    let reason =
-        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
-    output::plain(&format!("{} since {iso} ({ago}){reason}", pause.subject()))
-}
-
-/// What ends this pause.
-pub(super) fn command(pause: &Pause) -> String {
-    let words = match (&pause.account, pause.channel) {
-        (None, None) => "--all".to_owned(),
-        (None, Some(channel)) => channel.to_string(),
-        (Some(account), None) => format!("--account {account}"),
-        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
-    };
-    format!("acquire-outbox resume {words}")
+    output::plain(&explain::pause(pause, now))
 }

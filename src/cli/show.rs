@@ -1,11 +1,11 @@
 //! `show`: one job, its history, and why it waits.
 
 use super::{Settings, output, whole};
-use acquire_outbox::explain;
-use acquire_outbox::job::Millis;
+use acquire_outbox::explain::{self, Cause, Known, Next};
+use acquire_outbox::job::{Channel, Millis};
 use acquire_outbox::lock;
-use acquire_outbox::store::now;
 use acquire_outbox::store::query::{AttemptRow, Delivery, Detail, Story};
+use acquire_outbox::store::{Store, now};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub struct Args {
     /// The job's id
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     id: i64,
-    /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, history
+    /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history
     #[arg(long)]
     json: bool,
     /// Show the payload too: people's words
@@ -40,6 +40,8 @@ struct Shown<'a> {
     receipt: Option<Value>,
     /// Why it waits; null where it waits for nothing.
     next: Option<String>,
+    /// The same for programs; empty where it waits for nothing.
+    waits_for: Vec<Cause>,
     history: &'a [AttemptRow],
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Value>,
@@ -52,15 +54,17 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let story =
         story.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;
     let payload = if args.payload { store.payload(id).await? } else { None };
-    let running = lock::is_held(store.path())?;
     let now = now();
-    let next = explain::sentence(&story, running, now);
+    let next = next(settings, &mut store, &story, now).await?;
+    let waits_for = next.as_ref().map(|next| next.waits_for.clone()).unwrap_or_default();
+    let next = next.map(|next| next.sentence);
     if args.json {
         output::json(&Shown {
             delivery: &story.job.delivery,
             payload_bytes: story.job.payload_bytes,
             receipt: story.job.receipt.as_deref().map(value),
             next,
+            waits_for,
             history: &story.history,
             payload: payload.as_deref().map(value),
         })?;
@@ -68,6 +72,30 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         print(&story, next, payload, now)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why it waits, with what stands before it.
+async fn next(
+    settings: &Settings,
+    store: &mut Store,
+    story: &Story,
+    now: Millis,
+) -> Result<Option<Next>> {
+    let holder = match &story.ahead {
+        Some(ahead) => store.story(ahead.holder).await?,
+        None => None,
+    };
+    let turn = store.turn(story.job.delivery.id, now).await?;
+    let outline = settings.outline()?;
+    let channel: Option<Channel> = story.job.delivery.channel.parse().ok();
+    Ok(explain::next(&Known {
+        story,
+        holder: holder.as_ref(),
+        turn,
+        policy: channel.and_then(|channel| outline.channels.get(&channel)),
+        dispatcher: lock::is_held(store.path())?,
+        now,
+    }))
 }
 
 /// JSON as such; a text that is none as text.

@@ -78,9 +78,11 @@ impl Page {
 
     pub(super) fn push_order(&self, query: &mut QueryBuilder<Sqlite>) {
         let direction = if self.ascending { "ASC" } else { "DESC" };
-        query.push(format!(" ORDER BY {} {direction}", self.sort.column()));
-        if self.sort != Sort::Id {
-            query.push(format!(", o.id {direction}"));
+        if self.sort == Sort::Id {
+            query.push(format!(" ORDER BY o.id {direction}"));
+        } else {
+            let column = self.sort.column();
+            query.push(format!(" ORDER BY {column} {direction} NULLS LAST, o.id {direction}"));
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod query;
 mod record;
 mod shrink;
 mod statistics;
+mod turn;
 mod upkeep;
 
 pub use backlog::Backlog;
@@ -42,6 +43,7 @@ pub use open::{Store, StoreError};
 pub use pauses::{Pause, subject};
 pub use record::Ended;
 pub use shrink::Shrunk;
+pub use turn::Turn;
 pub use upkeep::Agenda;
 
 /// The wall clock in Unix milliseconds.

@@ -40,22 +40,27 @@ pub fn subject(account: Option<&str>, channel: Option<Channel>) -> String {
     }
 }
 
+// Whatever an UPDATE made of a reason or a time: it is no error of who reads what is paused.
+pub(super) const PAUSES: &str = "\
+SELECT CAST(account AS BLOB) AS account, channel, CAST(reason AS BLOB) AS reason, CAST(since AS INTEGER) AS since
+FROM outbox_pauses ORDER BY account, channel";
+
 impl FromRow<'_, sqlx::sqlite::SqliteRow> for Pause {
     fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Pause> {
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let channel = given(row.try_get("channel")?).map(|word| word.parse()).transpose();
+        let text = |column: &str| {
+            row.try_get(column).map(|bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned())
+        };
+        let channel: &str = row.try_get("channel")?;
+        let channel = (!channel.is_empty()).then(|| channel.parse()).transpose();
         Ok(Pause {
-            account: given(row.try_get("account")?),
+            account: Some(text("account")?).filter(|account| !account.is_empty()),
             channel: channel
                 .map_err(|e: crate::job::UnknownWord| sqlx::Error::Decode(Box::new(e)))?,
-            reason: row.try_get("reason")?,
+            reason: text("reason")?,
             since: row.try_get("since")?,
         })
     }
 }
-
-pub(super) const PAUSES: &str =
-    "SELECT account, channel, reason, since FROM outbox_pauses ORDER BY account, channel";
 
 const PAUSE: &str = "\
 INSERT INTO outbox_pauses (account, channel, reason) VALUES (?1, ?2, ?3)
@@ -153,6 +158,16 @@ mod tests {
         assert!(store.resume(Some("shop"), None).await.unwrap());
         assert!(!store.resume(Some("shop"), None).await.unwrap());
         assert_eq!(store.pauses().await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_is_no_text_and_a_time_that_is_none_are_read_all_the_same() {
+        let (_folder, mut store) = store().await;
+        store.pause(None, Some(Channel::Sms), "why").await.unwrap();
+        store.plain_sql("UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
+        let pauses = store.pauses().await.unwrap();
+        assert_eq!((pauses[0].reason.as_str(), pauses[0].since), ("\u{fffd}A", 0));
+        assert_eq!(pauses[0].channel, Some(Channel::Sms));
     }
 
     #[tokio::test]

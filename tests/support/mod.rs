@@ -13,15 +13,17 @@ mod program;
 mod reply;
 mod scrape;
 mod server;
+mod shop;
 mod small_disk;
 
 pub use database::{Database, Row, write_lock};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
-pub use program::{Daemon, Finished, Program, can_trace};
+pub use program::{Daemon, Finished, Program, can_trace, has_terminals};
 pub use reply::{Gate, Reply, chat_accepted};
 pub use scrape::{Page, Scrape, promtool};
 pub use server::{Request, Server};
+pub use shop::{Shop, shop};
 pub use small_disk::SmallDisk;
 
 use std::path::PathBuf;

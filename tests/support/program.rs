@@ -102,6 +102,15 @@ impl Program {
         finished
     }
 
+    /// On a terminal of its own, where both outputs are one; no argument may have a quote in it.
+    pub fn on_a_terminal(self) -> Program {
+        let line = r#"line="stty cols 150 rows 50 -echo; exec"
+            for word; do line="$line '$word'"; done
+            exec script -q -e -c "$line" /dev/null"#;
+        let under = ["sh", "-c", line, "sh"].map(str::to_owned).to_vec();
+        Program { under, ..self }.env("SHELL", "/bin/sh").env("TERM", "xterm")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut words = self.under.iter().map(String::as_str).collect::<Vec<_>>();
         words.push(env!("CARGO_BIN_EXE_acquire-outbox"));
@@ -134,6 +143,16 @@ pub fn can_trace() -> bool {
         super::skipped("strace is not there, or may not trace");
     }
     can
+}
+
+/// False, and a line that says so, where no terminal can be had.
+pub fn has_terminals() -> bool {
+    let tried = Command::new("script").args(["-q", "-e", "-c", "true", "/dev/null"]).output();
+    let has = tried.is_ok_and(|done| done.status.success());
+    if !has {
+        super::skipped("script (util-linux) is not there");
+    }
+    has
 }
 
 /// A running program; killed when dropped.

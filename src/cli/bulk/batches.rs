@@ -112,13 +112,20 @@ impl<'a> Batches<'a> {
             match step.take(self.store, batch).await {
                 Err(e) if e.is_busy() && tries < TRIES.0 => {
                     if tries == 1 {
-                        output::note("the database is busy: waiting for its lock");
+                        self.say("the database is busy: waiting for its lock");
                     }
                     tries += 1;
                     sleep(TRIES.1).await;
                 }
                 done => return done,
             }
+        }
+    }
+
+    fn say(&self, sentence: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(sentence)),
+            None => output::note(sentence),
         }
     }
 

@@ -1,0 +1,216 @@
+//! `pause` and `resume`: what is paused is not claimed, from its commit on and over restarts.
+
+mod support;
+
+use support::{Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually};
+
+#[test]
+fn what_is_paused_is_not_sent_while_the_rest_is() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let paused = outbox.run(&["pause", "sms", "--reason", "a new provider"]).expect(0);
+    assert_eq!(paused.stdout, "sms is paused: 0 jobs wait\n");
+    let waits = outbox.add(Job::sms(1, "waits"));
+    let _daemon = outbox.daemon();
+    let goes = outbox.chat(2, "goes");
+    assert_eq!(outbox.settled(goes)["status"], "sent");
+    assert_eq!(outbox.status(waits), "pending");
+    assert!(server.requests_for("waits").is_empty());
+
+    let resumed = outbox.run(&["resume", "sms"]).expect(0);
+    assert_eq!(resumed.stdout, "sms is resumed: 1 job waited\n");
+    assert_eq!(outbox.settled(waits)["status"], "sent");
+}
+
+#[test]
+fn a_pause_outlives_the_daemon() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let mut first = outbox.daemon();
+    outbox.run(&["pause", "chat", "--reason", "lunch"]).expect(0);
+    first.wait_for_log("paused: its jobs wait");
+    first.kill9();
+    let waits = outbox.chat(1, "waits");
+    let mut second = outbox.daemon();
+    second.wait_for_log("lunch");
+    let goes = outbox.add(Job::mail(1, "goes"));
+    outbox.settled(goes);
+    assert_eq!(outbox.status(waits), "pending");
+    outbox.run(&["resume", "chat"]).expect(0);
+    outbox.settled(waits);
+    second.wait_for_log("resumed: its jobs go on");
+}
+
+#[test]
+fn a_pause_holds_from_its_commit_on_and_what_is_on_the_wire_goes_on() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = Server::answering(move |request| Reply::accepted(request).behind(&held));
+    let outbox = Outbox::setup(&server).more("[channels.chat]\nmax_in_flight = 1").ready();
+    let _daemon = outbox.daemon();
+    let flies = outbox.chat(1, "flies");
+    server.wait_for(1);
+    let waits = outbox.chat(2, "waits");
+    let paused = outbox.run(&["pause", "chat"]).expect(0);
+    assert_eq!(paused.stdout, "chat is paused: 1 job waits\n");
+    gate.open();
+    assert_eq!(outbox.settled(flies)["status"], "sent");
+    // The loop has been round since: it sends what is not paused.
+    let goes = outbox.add(Job::mail(3, "goes"));
+    outbox.settled(goes);
+    assert_eq!((outbox.status(waits).as_str(), server.count()), ("pending", 2));
+    outbox.run(&["resume", "chat"]).expect(0);
+    outbox.settled(waits);
+}
+
+#[test]
+fn an_account_a_channel_of_it_and_everything_can_be_paused() {
+    let server = Server::start();
+    let shop =
+        format!("[accounts.shop]\nbase_url = \"{}\"\napi_key_file = \"key\"", server.base_url());
+    let outbox = Outbox::setup(&server).more(&shop).ready();
+    let _daemon = outbox.daemon();
+    let of_shop = |job: Job| outbox.add(job.column("account", "'shop'"));
+
+    outbox.run(&["pause", "mail", "--account", "shop"]).expect(0);
+    let mail = of_shop(Job::mail(1, "mail of shop"));
+    outbox.settled(of_shop(Job::chat(2, "chat of shop")));
+    outbox.settled(outbox.add(Job::mail(3, "mail of default")));
+    assert_eq!(outbox.status(mail), "pending");
+
+    outbox.run(&["pause", "--account", "shop"]).expect(0);
+    let resumed = outbox.run(&["resume", "mail", "--account", "shop"]).expect(0);
+    assert!(resumed.stderr.contains("still paused: account shop since "), "{resumed:?}");
+    let chat = of_shop(Job::chat(4, "later"));
+    outbox.settled(outbox.chat(5, "of default"));
+    assert_eq!([mail, chat].map(|id| outbox.status(id)), ["pending", "pending"]);
+
+    outbox.run(&["pause", "--all", "--reason", "maintenance"]).expect(0);
+    outbox.run(&["resume", "--account", "shop"]).expect(0);
+    let next = outbox.run(&["show", &chat.to_string()]).expect(0).stdout;
+    assert!(next.contains("paused: everything since ") && next.contains("maintenance"), "{next}");
+    assert!(next.contains("`acquire-outbox resume --all`"), "{next}");
+    outbox.run(&["resume", "--all"]).expect(0);
+    for id in [mail, chat] {
+        assert_eq!(outbox.settled(id)["status"], "sent");
+    }
+}
+
+#[test]
+fn plain_sql_pauses_too_and_is_told_what_is_wrong() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.execute("INSERT INTO outbox_pauses (channel, reason) VALUES ('chat', 'by SQL')");
+    let waits = outbox.chat(1, "waits");
+    let _daemon = outbox.daemon();
+    outbox.settled(outbox.add(Job::mail(1, "goes")));
+    assert_eq!(outbox.status(waits), "pending");
+    outbox.execute("DELETE FROM outbox_pauses");
+    outbox.settled(waits);
+    let wrong = outbox.database().try_query("INSERT INTO outbox_pauses (channel) VALUES ('fax')");
+    assert!(wrong.unwrap_err().contains("outbox_pauses.channel: must be chat, mail or sms"));
+}
+
+#[test]
+fn a_pause_again_keeps_its_time_and_takes_the_new_reason() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run(&["pause", "sms", "--reason", "first"]).expect(0);
+    outbox.execute("UPDATE outbox_pauses SET since = 1700000000000");
+    outbox.run(&["pause", "sms", "--reason", "second"]).expect(0);
+    let row = outbox.database().one("SELECT * FROM outbox_pauses");
+    assert_eq!((row.text("reason"), row.int("since")), ("second", 1_700_000_000_000));
+}
+
+#[test]
+fn to_resume_what_is_not_paused_fails_and_says_what_is() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let nothing = outbox.run(&["resume", "sms"]).expect(1);
+    assert_eq!(nothing.stderr, "sms is not paused; nothing is paused\n");
+    outbox.run(&["pause", "--all", "--reason", "maintenance"]).expect(0);
+    let other = outbox.run(&["resume", "sms"]).expect(1);
+    assert!(other.stderr.starts_with("sms is not paused; paused: everything since "), "{other:?}");
+    assert!(other.stderr.ends_with(": maintenance\n") && other.stdout.is_empty(), "{other:?}");
+}
+
+#[test]
+fn an_account_that_is_not_configured_is_paused_with_a_warning() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    // The key is not needed: an operator's account may not read it.
+    std::fs::remove_file(outbox.folder().join("key")).unwrap();
+    let paused = outbox.run(&["pause", "--account", "shpo"]).expect(0);
+    assert_eq!(paused.stderr, "account `shpo` is not configured; configured: default\n");
+    assert_eq!(paused.stdout, "account shpo is paused: 0 jobs wait\n");
+}
+
+#[test]
+fn what_to_pause_must_be_said() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    for arguments in [&["pause"][..], &["resume"], &["pause", "--reason", "why"]] {
+        let wrong = outbox.run(arguments).expect(2);
+        assert!(wrong.stderr.contains("Name a channel"), "{wrong:?}");
+    }
+    outbox.run(&["pause", "--all", "sms"]).expect(2);
+    outbox.run(&["pause", "fax"]).expect(2);
+    outbox.run(&["pause", "--account", ""]).expect(2);
+}
+
+#[test]
+fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run(&["pause", "sms"]).expect(0);
+    let key = |job: Job| outbox.add(job.column("ordering_key", "'k'"));
+    let first = key(Job::sms(1, "paused"));
+    let behind = key(Job::chat(2, "behind it"));
+    let tomorrow = Job::sms(3, "paused, too").column("send_at", "datetime('now', '+1 day')");
+    outbox.add(tomorrow);
+    let goes = outbox.chat(4, "goes");
+    let ended = outbox.run_until_empty();
+    assert!(ended.stderr.contains("what is left is paused"), "{ended:?}");
+    assert!(ended.stderr.contains("jobs=3"), "{ended:?}");
+    assert_eq!(outbox.status(goes), "sent");
+    assert_eq!([first, behind].map(|id| outbox.status(id)), ["pending", "pending"]);
+}
+
+#[test]
+fn run_until_empty_waits_for_what_is_not_paused() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run(&["pause", "sms"]).expect(0);
+    outbox.add(Job::sms(1, "paused"));
+    let soon = Job::chat(2, "soon").column("send_at", "datetime('now', '+2 seconds')");
+    let soon = outbox.add(soon);
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(soon), "sent");
+}
+
+#[test]
+fn the_service_manager_is_told_what_is_paused() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let manager = Manager::in_folder(outbox.folder());
+    let _daemon = manager.over(outbox.program()).start(&["run"]);
+    manager.wait_for_status("none held");
+    outbox.run(&["pause", "sms", "--account", "default"]).expect(0);
+    manager.wait_for_status("none held; paused: sms of account default");
+    outbox.run(&["resume", "sms", "--account", "default"]).expect(0);
+    eventually(SOON, "no pause", || {
+        manager.statuses().last().is_some_and(|line| line.ends_with("none held"))
+    });
+}
+
+#[test]
+fn what_expires_while_it_is_paused_fails_as_expired() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run(&["pause", "chat"]).expect(0);
+    let expires = Job::chat(1, "hi").column("expires_at", "datetime('now', '+1 seconds')");
+    let id = outbox.add(expires);
+    let _daemon = outbox.daemon();
+    let row = outbox.settled(id);
+    assert_eq!((row.text("failure"), server.count()), ("expired", 0));
+}
