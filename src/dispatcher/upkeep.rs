@@ -128,7 +128,7 @@ impl Dispatcher {
 
     /// `limit`, or a time before which nothing will end any more: what waits in memory is not on
     /// disk yet, and will be there as of when it ended.
-    fn all_recorded_until(&self, limit: Millis) -> Millis {
+    pub(super) fn all_recorded_until(&self, limit: Millis) -> Millis {
         let waiting = self.unrecorded.iter().map(|ended| ended.transition.updated_at - 1);
         waiting.fold(limit, Millis::min)
     }
