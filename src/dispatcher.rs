@@ -213,6 +213,7 @@ impl Dispatcher {
         }
         self.follow_clock().await?;
         self.routes.release(Instant::now());
+        self.follow_pauses().await?;
         // Before the rows that they explain.
         self.show_holds().await?;
         let cycled = self.cycle().await?;
@@ -223,7 +224,6 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
-        self.follow_pauses().await?;
         self.upkeep().await?;
         self.end_trouble();
         Ok(cycled || failed)
@@ -299,7 +299,8 @@ impl Dispatcher {
         self.meter(&job.account, job.channel).ended(&attempt, ended.transition.history);
         let transition = &ended.transition;
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
-        debug!(job = job.id, attempt = job.attempts, status = %transition.status, code, "attempt ended");
+        debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
+            status = %transition.status, code, "attempt ended");
         let route = self.routes.of(&job.account, job.channel);
         let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
         // What was sent with settings of before a reload tells nothing of the account as it is.

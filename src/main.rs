@@ -1,22 +1,13 @@
 //! The `acquire-outbox` program: parse, set up logging, call one function, exit code.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 mod cli;
+mod log;
 
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
-    tracing_subscriber::fmt()
-        .with_env_filter(log_filter())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        // Told on stderr, it would panic there: a log that nobody reads any more stops nothing.
-        .log_internal_errors(false)
-        .init();
+    log::set_up();
     rustls::crypto::ring::default_provider().install_default().ok();
     // One thread, and the database's own beside it: what work there is between two requests is not
     // worth a second one's waking.
@@ -34,24 +25,6 @@ fn main() -> ExitCode {
         Err(e) => {
             cli::note(format!("acquire-outbox: {}", cli::told(&e)));
             cli::exit_code(&e)
-        }
-    }
-}
-
-/// `ACQUIRE_OUTBOX_LOG`: a level, or directives such as `warn,acquire_outbox=debug`.
-fn log_filter() -> EnvFilter {
-    let text = std::env::var("ACQUIRE_OUTBOX_LOG").unwrap_or_default();
-    let text = if text.trim().is_empty() { "info" } else { text.trim() };
-    // Alone on its own, a word that is no level would be read as a module's name: an empty log.
-    let no_level = !text.contains([',', '=', ':', '[']) && text.parse::<LevelFilter>().is_err();
-    match EnvFilter::try_new(text) {
-        Ok(filter) if !no_level => filter,
-        _ => {
-            cli::note(
-                "acquire-outbox: ACQUIRE_OUTBOX_LOG is no level (error, warn, info, debug, trace \
-                 or off); it is taken for info",
-            );
-            EnvFilter::new("info")
         }
     }
 }

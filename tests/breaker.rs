@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Gate, Outbox, Reply, SOON, Server, eventually, found};
+use support::{Outbox, Reply, SOON, Server, eventually, found};
 
 /// Chat answers 503 as long as `down`; mail works. Probes are far apart but for the first ones.
 fn outage() -> (Server, Outbox, Arc<AtomicBool>) {
@@ -63,9 +63,7 @@ fn no_stampede_follows_the_recovery() {
     let mut daemon = outbox.daemon();
     daemon.wait_for_log("the breaker opens");
     eventually(SOON, "nothing claimed", || outbox.count("sending") == 0);
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     eventually(SOON, "a probe of chat", || server.open() == 1);
     let mail = outbox.add(support::Job::mail(1, "beside it"));
     eventually(SOON, "the mail", || server.requests_for("beside it").len() == 1);

@@ -112,24 +112,6 @@ fn wrong_usage_is_told_in_words() {
 }
 
 #[test]
-fn a_log_level_that_is_none_is_told_and_taken_for_info() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let run = |level: &str| {
-        let program = Program::in_folder(folder.path()).env("ACQUIRE_OUTBOX_LOG", level);
-        program.run(&["run", "--sandbox", "--until-empty"]).expect(0).stderr
-    };
-    for misspelt in ["debgu", "debug=debgu"] {
-        let log = run(misspelt);
-        assert!(log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("INFO ready"), "{log}");
-    }
-    for known in ["debug", "Info", "warn,acquire_outbox=info", ""] {
-        let log = run(known);
-        assert!(!log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("INFO ready"), "{log}");
-    }
-    assert_eq!(run("off"), "");
-}
-
-#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let folder = tempfile::TempDir::new().unwrap();
     let deaf = |arguments: &str| {

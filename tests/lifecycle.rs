@@ -9,9 +9,7 @@ use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually};
 
 /// A daemon with one request on the wire that the gate holds back.
 fn on_the_wire(server: &Server, outbox: &Outbox) -> (support::Daemon, Gate, i64) {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let daemon = outbox.daemon();
     let id = outbox.chat(1, "on the wire");
     server.wait_for(1);

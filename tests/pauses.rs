@@ -146,6 +146,21 @@ fn an_account_that_is_not_configured_is_paused_with_a_warning() {
 }
 
 #[test]
+fn a_paused_account_may_be_configured_later() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.run(&["pause", "--account", "shop"]).expect(0);
+    let waits = outbox.add(Job::chat(1, "waits").column("account", "'shop'"));
+    let _daemon = outbox.daemon();
+    // An account that nobody knows has been looked for since.
+    let unknown = outbox.add(Job::chat(2, "unknown").column("account", "'ghost'"));
+    assert_eq!(outbox.settled(unknown)["error_code"], "unknown_account");
+    assert_eq!(outbox.status(waits), "pending");
+    outbox.run(&["resume", "--account", "shop"]).expect(0);
+    assert_eq!(outbox.settled(waits)["error_code"], "unknown_account");
+}
+
+#[test]
 fn what_to_pause_must_be_said() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
@@ -171,7 +186,7 @@ fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
     let goes = outbox.chat(4, "goes");
     let ended = outbox.run_until_empty();
     assert!(ended.stderr.contains("what is left is paused"), "{ended:?}");
-    assert!(ended.stderr.contains("jobs=3"), "{ended:?}");
+    assert!(ended.stderr.contains(r#""jobs":3"#), "{ended:?}");
     assert_eq!(outbox.status(goes), "sent");
     assert_eq!([first, behind].map(|id| outbox.status(id)), ["pending", "pending"]);
 }

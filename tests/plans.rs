@@ -1,7 +1,7 @@
 //! How SQLite goes about each statement of the dispatcher and of the triggers: by an index, with
 //! no scan and no sort over a backlog, whatever the table holds and whenever ANALYZE has run.
 
-use acquire_outbox::store::{Store, procedures, statements};
+use acquire_outbox::store::{PROCEDURES, Store, statements};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use std::path::Path;
@@ -215,7 +215,7 @@ async fn outbox(folder: &Path, columns: &str, analyzed: Analyzed) -> SqliteConne
 /// With the procedures that each connection of the dispatcher has of its own.
 async fn connect(options: &SqliteConnectOptions) -> SqliteConnection {
     let mut conn = options.connect().await.unwrap();
-    execute(&mut conn, procedures()).await;
+    execute(&mut conn, PROCEDURES).await;
     conn
 }
 

@@ -207,9 +207,7 @@ fn accounts_come_and_go() {
     assert_eq!(outbox.settled(shop(1))["status"], "sent");
     assert_eq!(other.count(), 1);
 
-    let gate = Gate::closed();
-    let held = gate.clone();
-    other.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = other.hold();
     let on_the_wire = shop(2);
     other.wait_for(2);
     edit(&outbox, &account, "");
@@ -267,9 +265,7 @@ fn new_limits_timeouts_and_retries_take_effect() {
     let row = outbox.settled(down);
     assert_eq!((row.text("failure"), row.int("attempts")), ("exhausted", 2));
 
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let before = server.count();
     let jobs: Vec<_> = (10..20).map(|case| outbox.add(Job::mail(case, "at once"))).collect();
     server.wait_for(before + 7);
@@ -361,9 +357,7 @@ fn terminal() -> (OwnedFd, OwnedFd) {
 #[test]
 fn a_terminal_that_goes_away_is_a_stop_and_not_a_reload() {
     let server = Server::start();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let outbox = Outbox::new(&server);
     let (window, programs) = terminal();
     // Nobody else may keep the window open.

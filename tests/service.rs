@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Daemon, Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually, found};
+use support::{Daemon, Job, Manager, Outbox, Reply, SOON, Server, eventually, found};
 
 fn started(outbox: &Outbox, manager: &Manager) -> Daemon {
     manager.over(outbox.program()).start(&["run"])
@@ -53,9 +53,7 @@ fn a_standby_that_is_stopped_says_so() {
 #[test]
 fn ready_comes_after_the_recovery() {
     let server = Server::start();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let outbox = Outbox::setup(&server).more("[channels.chat]\non_uncertain = \"hold\"").ready();
     let mut first = outbox.daemon();
     let id = outbox.chat(1, "on the wire");
@@ -72,9 +70,7 @@ fn ready_comes_after_the_recovery() {
 #[test]
 fn the_status_counts_what_happens_at_most_once_a_second() {
     let server = Server::start();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let outbox = Outbox::setup(&server).more("[channels.chat]\nmax_in_flight = 2").ready();
     let manager = Manager::in_folder(outbox.folder());
     let _daemon = started(&outbox, &manager);
@@ -135,9 +131,7 @@ fn a_watchdog_for_another_process_is_not_ours() {
 #[test]
 fn a_stop_says_how_long_it_may_take_and_pings_until_its_end() {
     let server = Server::start();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let outbox = Outbox::new(&server);
     let manager = Manager::in_folder(outbox.folder());
     let daemon = watched(&outbox, &manager);
@@ -205,9 +199,7 @@ fn a_wedged_loop_stops_pinging_though_the_process_runs() {
 #[test]
 fn a_database_in_trouble_is_told_and_the_loop_still_turns() {
     let server = Server::start();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    server.answer_with(move |request| Reply::accepted(request).behind(&held));
+    let gate = server.hold();
     let outbox = Outbox::new(&server);
     let manager = Manager::in_folder(outbox.folder());
     let _daemon = watched(&outbox, &manager);

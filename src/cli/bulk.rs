@@ -152,6 +152,8 @@ impl BulkArgs {
             output::note("nothing was changed");
             return Ok(ExitCode::FAILURE);
         }
+        // By statistics of a day when there were three jobs each batch would read the whole table.
+        store.forget_statistics().await?;
         let mut batches = Batches::of(store, count);
         for (filter, ids) in &found {
             batches.each(ids, Step::Where(change, filter)).await?;

@@ -149,6 +149,6 @@ async fn report(store: &mut Store, database: &Path) -> Result<()> {
   acquire-outbox --database {database} show 5
   acquire-outbox --database {database} run --sandbox
   sqlite3 {database} \"SELECT id, status, message_id, error FROM delivery_status\"
-With an account: see Configuration in README.md, then `acquire-outbox check` and `acquire-outbox run`."
+With an account: see docs/configuration.md, then `acquire-outbox check` and `acquire-outbox run`."
     ))
 }

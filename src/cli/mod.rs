@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod edit;
 mod filter;
+mod generate;
 mod init;
 mod list;
 mod output;
@@ -49,7 +50,7 @@ First steps:
   acquire-outbox send chat --case-id 2069 --message Hello --wait
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
-Log level: ACQUIRE_OUTBOX_LOG=debug";
+Log: ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
 
 /// Where the settings come from: a file, then the environment, then these.
 #[derive(clap::Args)]
@@ -99,6 +100,10 @@ Examples:
     Sandbox(sandbox::Args),
     /// All of it in one go, in a temporary folder
     Demo(demo::Args),
+    /// The completion script of a shell
+    Completions(generate::CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(generate::ManArgs),
 }
 
 /// Runs the command; its results go to stdout.
@@ -125,6 +130,14 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => {
             settings.unused_by("demo")?;
             demo::run(args).await
+        }
+        Command::Completions(args) => {
+            settings.unused_by("completions")?;
+            generate::completions(&args)
+        }
+        Command::Man(args) => {
+            settings.unused_by("man")?;
+            generate::man(&args)
         }
     }
 }

@@ -24,6 +24,13 @@ impl PauseWatch {
         PauseWatch { shown: Vec::new(), stale: true, next_look: Instant::now() }
     }
 
+    /// Whether all of an account waits for a person.
+    pub(super) fn has_account(&self, account: &str) -> bool {
+        let whole = |pause: &Pause| pause.channel.is_none();
+        let named = |pause: &Pause| pause.account.as_deref().is_none_or(|own| own == account);
+        self.shown.iter().any(|pause| whole(pause) && named(pause))
+    }
+
     pub(super) fn may_have_changed(&mut self) {
         self.stale = true;
     }

@@ -17,10 +17,11 @@ const NEXT_BATCH: Duration = Duration::from_millis(200);
 const SCRUB_BEHIND: Duration = Duration::from_secs(5);
 
 impl Dispatcher {
-    /// Jobs of accounts that nobody has configured fail with a sentence; true: there are more.
+    /// Jobs of accounts that nobody has configured fail with a sentence, unless the account is
+    /// paused: it may be on its way into the configuration. True: there are more.
     pub(super) async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
         let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
-        accounts.retain(|name| !self.routes.has_account(name));
+        accounts.retain(|name| !self.routes.has_account(name) && !self.paused.has_account(name));
         let mut more = false;
         for account in &accounts {
             let known = self.routes.accounts().join(", ");

@@ -17,8 +17,6 @@ use probing::Probing;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
-/// The most routes of one cycle: each is a search of its own.
-const CLAIM_ROUTES: usize = 200;
 /// So many requests in a row without a usable answer open a route's breaker.
 const BREAKER_AFTER: u32 = 5;
 
@@ -193,10 +191,6 @@ impl Routes {
                 let (account, channel) = (route.account.clone(), route.channel);
                 claims.push(Claim { account, channel, limit });
             }
-        }
-        if claims.len() > CLAIM_ROUTES {
-            claims.retain(|c| self.of(&c.account, c.channel).is_some_and(|route| !route.dry));
-            claims.truncate(CLAIM_ROUTES);
         }
         claims
     }

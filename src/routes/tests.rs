@@ -160,26 +160,6 @@ fn routes_that_find_nothing_rest() {
     }
 }
 
-#[test]
-fn more_routes_than_a_claim_takes_have_their_turns() {
-    let one = routes(&[(Channel::Chat, None)]).routes.remove(0);
-    let route = |n: usize| {
-        Route::new(n.to_string(), Channel::Chat, one.endpoint.clone(), one.policy.clone())
-    };
-    let mut routes = Routes::new((0..500).map(route).collect(), RetryPolicy::default());
-    let mut seen = std::collections::BTreeSet::new();
-    loop {
-        let room = routes.room(Instant::now());
-        if !routes.worth_claiming(&room) {
-            break;
-        }
-        assert!(room.len() <= CLAIM_ROUTES);
-        seen.extend(room.iter().map(|claim| claim.account.clone()));
-        routes.claimed(&room, &[]);
-    }
-    assert_eq!(seen.len(), 500);
-}
-
 /// A key that may not write mail, say, is refused there and works elsewhere.
 #[test]
 fn a_refusal_that_another_channel_disproves_concerns_its_own_channel_alone() {

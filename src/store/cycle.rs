@@ -39,7 +39,8 @@ pub struct CycleYield {
 }
 
 /// The procedures that a connection needs for [`Store::cycle`].
-pub(super) const PROCEDURES: &str = include_str!("cycle.sql");
+#[doc(hidden)]
+pub const PROCEDURES: &str = include_str!("cycle.sql");
 
 const RUN: &str =
     "INSERT INTO temp.outbox_cycle (ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -53,12 +54,6 @@ fn yields() -> String {
     const EXPIRED: &str =
         "CASE WHEN ?3 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
     format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED}")
-}
-
-/// The procedures, for the test of their plans.
-#[doc(hidden)]
-pub fn procedures() -> &'static str {
-    PROCEDURES
 }
 
 /// The dispatcher's statements by name, beside the procedures; for the test of their plans.

@@ -3,7 +3,7 @@
 
 use super::{Filter, Store, StoreError};
 use crate::job::{Channel, Millis, Status};
-use sqlx::{Connection, QueryBuilder, SqliteConnection};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use std::fmt;
 
 /// The most jobs that one transaction changes: short, so that no producer waits long.
@@ -194,19 +194,7 @@ impl Store {
         filter: &Filter,
         ids: &[i64],
     ) -> Result<u64, StoreError> {
-        let ids = serde_json::to_string(ids).expect("numbers are always JSON");
-        let mut query = QueryBuilder::new(match change.to() {
-            Some(_) => "UPDATE outbox AS o SET status = ",
-            None => "DELETE FROM outbox AS o",
-        });
-        if let Some(status) = change.to() {
-            query.push_bind(status.as_str());
-        }
-        query.push(" WHERE o.id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
-        // Whatever the filter lets pass.
-        let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
-        from.push_onto(&mut query);
-        filter.push_onto(&mut query);
+        let mut query = change_query("", change, filter, ids);
         Ok(query.build().execute(&mut self.conn).await?.rows_affected())
     }
 
@@ -214,6 +202,26 @@ impl Store {
     pub async fn probe_write(&mut self) -> Result<(), StoreError> {
         Ok(self.conn.begin_with("BEGIN IMMEDIATE").await?.rollback().await?)
     }
+}
+
+fn change_query(
+    before: &str,
+    change: Change,
+    filter: &Filter,
+    ids: &[i64],
+) -> QueryBuilder<Sqlite> {
+    let ids = serde_json::to_string(ids).expect("numbers are always JSON");
+    let mut query = QueryBuilder::new(before);
+    match change.to() {
+        Some(status) => query.push("UPDATE outbox AS o SET status = ").push_bind(status.as_str()),
+        None => query.push("DELETE FROM outbox AS o"),
+    };
+    query.push(" WHERE o.id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
+    // Whatever the filter lets pass.
+    let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
+    from.push_onto(&mut query);
+    filter.push_onto(&mut query);
+    query
 }
 
 /// Each by itself; those that could not be changed.
@@ -271,6 +279,7 @@ impl StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sqlx::Row;
 
     fn chat(case: i64) -> NewJob {
         NewJob {
@@ -340,6 +349,23 @@ mod tests {
         let refused = store.would_refuse(Change::ResolveSent, &[1]).await.unwrap();
         assert_eq!(refused[0].sentence, "is pending; an uncertain job alone is resolved");
         assert_eq!(store.ids(&Filter::default()).await.unwrap(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_goes_by_its_ids_once_what_was_analyzed_is_forgotten() {
+        let (_folder, mut store) = store().await;
+        for case in 1..=3 {
+            store.insert(&chat(case)).await.unwrap();
+        }
+        store.plain_sql("ANALYZE").await.unwrap();
+        assert!(store.forget_statistics().await.unwrap());
+        let filter = Filter { statuses: vec![Status::Failed], ..Filter::default() };
+        for change in [Change::Redrive, Change::Cancel, Change::Prune] {
+            let mut query = change_query("EXPLAIN QUERY PLAN ", change, &filter, &[1, 2]);
+            let plan = query.build().fetch_all(&mut store.conn).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            assert!(plan[0].starts_with("SEARCH o USING INTEGER PRIMARY KEY"), "{plan:#?}");
+        }
     }
 
     #[tokio::test]

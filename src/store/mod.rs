@@ -33,7 +33,7 @@ pub use census::{Census, Pulse, Share};
 pub use claim::Claim;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
-pub use cycle::{procedures, statements};
+pub use cycle::{PROCEDURES, statements};
 pub use erase::Erased;
 pub use failures::{FailureGroup, LOOKED_AT};
 pub use filter::{Filter, Page, Sort};

@@ -1,7 +1,7 @@
 //! A plain HTTP/1.1 server on a free port that records every request whole and answers by a
 //! script. Made of bare sockets, so that it can also misbehave.
 
-use super::reply::{Ending, Reply};
+use super::reply::{Ending, Gate, Reply};
 use super::{SOON, eventually};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -108,6 +108,14 @@ impl Server {
     /// Another script from now on.
     pub fn answer_with(&self, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
         *self.shared.script.lock().unwrap() = Arc::new(Box::new(script));
+    }
+
+    /// From now on every request is accepted once the gate is opened.
+    pub fn hold(&self) -> Gate {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        self.answer_with(move |request| Reply::accepted(request).behind(&held));
+        gate
     }
 
     /// Closes the next connections before reading a byte from them.

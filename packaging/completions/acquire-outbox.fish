@@ -1,0 +1,360 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_acquire_outbox_global_optspecs
+    string join \n config= database= h/help V/version
+end
+
+function __fish_acquire_outbox_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_acquire_outbox_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_acquire_outbox_using_subcommand
+    set -l cmd (__fish_acquire_outbox_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -s V -l version -d 'Print version'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "init" -d 'Create the database, or add the outbox to an application\'s own, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "run" -d 'The daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "send" -d 'Insert one job'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "status" -d 'Counts by channel and state, ages and rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "list" -d 'Jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "show" -d 'One job: its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "cancel" -d 'Withdraw jobs that wait'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resume" -d 'End a pause'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "sandbox" -d 'A stand-in for Acquire on this machine, for trying things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "demo" -d 'All of it in one go, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "completions" -d 'The completion script of a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused is left'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a stand-in for Acquire that runs inside, whatever accounts are configured'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -f -a "chat" -d 'A chat message to a case'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -f -a "mail" -d 'A mail in a case'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -f -a "sms" -d 'A text message'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l case-id -d 'The case to write to' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l message -d 'The text' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l type -d 'message (Acquire\'s default), note or event' -r -f -a "message\t''
+note\t''
+event\t''"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l translate-lang-key -d 'The ISO code of the language to translate into' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l user-type -d 'Who writes: user (an agent, the default) or contact (the customer)' -r -f -a "user\t''
+contact\t''"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l contact-id -d 'The contact; needed with --user-type contact' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l extra -d 'More fields for the request\'s body, a JSON object' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l account -d 'The configured account that sends it' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l priority -d '0 to 9, higher first' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\' (UTC where no offset is given)' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l expires-at -d 'Not after: then it fails as expired, unsent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l source -d 'A label of yours, for filters and metrics' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l timeout -d 'How long to wait' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l wait -d 'Wait for the outcome; exit status 0 only when it was sent'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l case-id -d 'The case to write to' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l contact-id -d 'The contact' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l from -d 'The sender: an inbox that is connected to Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l to -d 'A receiver; may be given again' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l cc -d 'A receiver of a copy; may be given again' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l bcc -d 'A receiver of a blind copy; may be given again' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l subject -d 'The subject' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l html-body -d 'The text as HTML' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l text-body -d 'The text as plain text; instead of --html-body, or beside it' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l attachments -d 'Attachments as Acquire has them: a JSON array of objects' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l type -d 'message, which is the default' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l extra -d 'More fields for the request\'s body, a JSON object' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l account -d 'The configured account that sends it' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l priority -d '0 to 9, higher first' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\' (UTC where no offset is given)' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l expires-at -d 'Not after: then it fails as expired, unsent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l source -d 'A label of yours, for filters and metrics' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l timeout -d 'How long to wait' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l wait -d 'Wait for the outcome; exit status 0 only when it was sent'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l from -d 'The sender\'s number with its country code: +12513188609' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l to -d 'The receiver\'s number with its country code' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l body -d 'The text' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l contact-id -d 'The contact' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l thread-id -d 'The thread, which is the case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeline-id -d 'The timeline' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l user-type -d 'Who writes: user (an agent, the default) or contact (the customer)' -r -f -a "user\t''
+contact\t''"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l title -d 'A title' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l id -d 'Acquire\'s `id` field [default: the thread]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l is-closed -d 'Acquire\'s `isClosed` field [default: false]' -r -f -a "true\t''
+false\t''"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l is-multi-channel -d 'Acquire\'s `isMultiChannel` field [default: false]' -r -f -a "true\t''
+false\t''"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l mark-value -d 'The text as HTML [default: from --body]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l msg-type -d 'Acquire\'s `msgType` field [default: message]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l extra -d 'More fields for the request\'s body, a JSON object' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l account -d 'The configured account that sends it' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l priority -d '0 to 9, higher first' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\' (UTC where no offset is given)' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l expires-at -d 'Not after: then it fails as expired, unsent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l source -d 'A label of yours, for filters and metrics' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeout -d 'How long to wait' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l wait -d 'Wait for the outcome; exit status 0 only when it was sent'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "chat" -d 'A chat message to a case'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "mail" -d 'A mail in a case'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "sms" -d 'A text message'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l watch -d 'Again every so many seconds, until Ctrl-C; on a terminal in place' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l json -d 'One JSON object; with --watch one on each line'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
+sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
+sent\t'Acquire accepted it. Final'
+failed\t'It will not be sent; `failure` says why'
+cancelled\t'Withdrawn by a person or a producer before it was sent'
+uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
+mail\t'A mail in a case'
+sms\t'A text message to a contact\'s phone'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l account -d 'Only jobs of this account' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l source -d 'Only jobs with this source label' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l failure -d 'Only jobs that failed for this reason' -r -f -a "rejected\t'Acquire refused the message'
+exhausted\t'Attempts or time used up'
+expired\t'`expires_at` passed before it was sent'
+invalid\t'The payload breaks the channel\'s rules; no request was made'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l key -d 'Only the job with this idempotency key' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l sort -d 'What they are sorted by, largest first' -r -f -a "id\t''
+created\t'When it was inserted'
+updated\t'When it was last written'
+finished\t'When it ended; what has not ended comes last'
+due\t'When it is due'
+attempts\t'How many requests were begun'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l page -d 'The page: from 1 on, each of --limit jobs' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l limit -d 'At most this many' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l ascending -d 'Smallest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l json -d 'A JSON array with the columns of delivery_status'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l json -d 'One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l payload -d 'Show the payload too: people\'s words'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
+sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
+sent\t'Acquire accepted it. Final'
+failed\t'It will not be sent; `failure` says why'
+cancelled\t'Withdrawn by a person or a producer before it was sent'
+uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
+mail\t'A mail in a case'
+sms\t'A text message to a contact\'s phone'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l account -d 'Only jobs of this account' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l source -d 'Only jobs with this source label' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l failure -d 'Only jobs that failed for this reason' -r -f -a "rejected\t'Acquire refused the message'
+exhausted\t'Attempts or time used up'
+expired\t'`expires_at` passed before it was sent'
+invalid\t'The payload breaks the channel\'s rules; no request was made'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l key -d 'Only the job with this idempotency key' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
+sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
+sent\t'Acquire accepted it. Final'
+failed\t'It will not be sent; `failure` says why'
+cancelled\t'Withdrawn by a person or a producer before it was sent'
+uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
+mail\t'A mail in a case'
+sms\t'A text message to a contact\'s phone'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l account -d 'Only jobs of this account' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l source -d 'Only jobs with this source label' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l failure -d 'Only jobs that failed for this reason' -r -f -a "rejected\t'Acquire refused the message'
+exhausted\t'Attempts or time used up'
+expired\t'`expires_at` passed before it was sent'
+invalid\t'The payload breaks the channel\'s rules; no request was made'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l key -d 'Only the job with this idempotency key' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
+sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
+sent\t'Acquire accepted it. Final'
+failed\t'It will not be sent; `failure` says why'
+cancelled\t'Withdrawn by a person or a producer before it was sent'
+uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
+mail\t'A mail in a case'
+sms\t'A text message to a contact\'s phone'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l account -d 'Only jobs of this account' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l source -d 'Only jobs with this source label' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failure -d 'Only jobs that failed for this reason' -r -f -a "rejected\t'Acquire refused the message'
+exhausted\t'Attempts or time used up'
+expired\t'`expires_at` passed before it was sent'
+invalid\t'The payload breaks the channel\'s rules; no request was made'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l key -d 'Only the job with this idempotency key' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l sent -d 'The message has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failed -d 'It has not, and is not sent again'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; all its channels, where none is named' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why: shown wherever somebody asks why nothing is sent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l all -d 'Everything'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l account -d 'The account; all its channels, where none is named' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l all -d 'Everything'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
+sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
+sent\t'Acquire accepted it. Final'
+failed\t'It will not be sent; `failure` says why'
+cancelled\t'Withdrawn by a person or a producer before it was sent'
+uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
+mail\t'A mail in a case'
+sms\t'A text message to a contact\'s phone'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l account -d 'Only jobs of this account' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l source -d 'Only jobs with this source label' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l failure -d 'Only jobs that failed for this reason' -r -f -a "rejected\t'Acquire refused the message'
+exhausted\t'Attempts or time used up'
+expired\t'`expires_at` passed before it was sent'
+invalid\t'The payload breaks the channel\'s rules; no request was made'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l key -d 'Only the job with this idempotency key' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l deep -d 'Let SQLite read the whole file and look for damage; slow where it is large'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l listen -d 'Address on this machine; port 0 takes a free one' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l latency -d 'Answer after this long, as in 200ms' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l error -d 'Answer this share of requests with an error, as in 503=10%; may be repeated' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l retry-after -d 'Send Retry-After with each 429 and 503 of --error, as in 5s' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l silent -d 'Accept this share and never answer, as in 2%' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l drop -d 'Drop this share of connections without accepting, as in 2%' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "init" -d 'Create the database, or add the outbox to an application\'s own, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "run" -d 'The daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "send" -d 'Insert one job'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "status" -d 'Counts by channel and state, ages and rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "list" -d 'Jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "show" -d 'One job: its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw jobs that wait'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "resume" -d 'End a pause'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "sandbox" -d 'A stand-in for Acquire on this machine, for trying things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "demo" -d 'All of it in one go, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "completions" -d 'The completion script of a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "chat" -d 'A chat message to a case'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "mail" -d 'A mail in a case'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "sms" -d 'A text message'

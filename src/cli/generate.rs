@@ -1,0 +1,84 @@
+//! `completions` and `man`: what the shell and `man` know of the commands, from the commands'
+//! own definitions. The package brings both (`packaging/completions`, `packaging/man`).
+
+use super::{Cli, output};
+use anyhow::{Context, Result};
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const NAME: &str = "acquire-outbox";
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  acquire-outbox completions bash > ~/.local/share/bash-completion/completions/acquire-outbox
+  acquire-outbox completions fish > ~/.config/fish/completions/acquire-outbox.fish
+  acquire-outbox completions zsh > ~/.zfunc/_acquire-outbox     (a folder of $fpath)
+
+The Debian package has installed them for bash, fish and zsh.")]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  acquire-outbox man ~/.local/share/man/man1
+  man acquire-outbox-list
+
+The Debian package has installed them.")]
+pub struct ManArgs {
+    /// The folder that the pages are written into: acquire-outbox.1, acquire-outbox-list.1, ...
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command(), NAME, &mut script);
+    let script = String::from_utf8(script).context("a script of the names in Cli is text")?;
+    // clap_complete 4.6 looks for one name and writes another where the program's has a hyphen.
+    let script = script.replace("acquire__subcmd__outbox__", "acquire__outbox__");
+    output::line(script.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn man(args: &ManArgs) -> Result<ExitCode> {
+    let mut command = command();
+    command.build();
+    page(&command, NAME, &args.folder)?;
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        pages(sub, NAME, &args.folder)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn command() -> Command {
+    Cli::command()
+}
+
+/// A command's page and those of the commands below it.
+fn pages(command: &Command, above: &str, folder: &Path) -> Result<()> {
+    let name = format!("{above}-{}", command.get_name());
+    page(command, &name, folder)?;
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        pages(sub, &name, folder)?;
+    }
+    Ok(())
+}
+
+fn page(command: &Command, name: &str, folder: &Path) -> Result<()> {
+    let path = folder.join(format!("{name}.1"));
+    let mut text = Vec::new();
+    let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command.clone()).title(name).source(source).manual(NAME);
+    page.render(&mut text).context("a page in memory")?;
+    let text = String::from_utf8(text).context("a page of the help is text")?;
+    // What stands behind the options is examples, above all.
+    let text = text.replace(".SH EXTRA", ".SH EXAMPLES");
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
