@@ -23,7 +23,10 @@ Examples:
 The first SIGTERM or Ctrl-C stops claiming, finishes what is on the wire (shutdown_timeout, 30s)
 and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
 over when the first ends. SIGHUP reads the configuration anew, keys included, without dropping a
-send; one that cannot be used changes nothing.")]
+send; one that cannot be used changes nothing.
+
+The dashboard is for reading unless it has a token: ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the
+configuration. Only with one it may listen beyond this machine.")]
 pub struct Args {
     /// Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused
     /// is left

@@ -20,7 +20,7 @@ pub fn last_hour(minutes: &[Minute]) -> Markup {
     let sum = |of: fn(&Minute) -> u32| minutes.iter().map(|m| u64::from(of(m))).sum::<u64>();
     let (sent, retried, failed) = (sum(|m| m.sent), sum(|m| m.retried), sum(|m| m.failed));
     let most = round_up(minutes.iter().map(|m| u64::from(total(m))).max().unwrap_or(0).max(4));
-    let slowest = minutes.iter().filter_map(|m| m.latency(0.95)).max();
+    let decades = Decades::of(minutes);
     let says = format!(
         "{} sent, {} attempts tried again, {} failed in the last hour",
         number(sent),
@@ -39,8 +39,7 @@ pub fn last_hour(minutes: &[Minute]) -> Markup {
                 li .half { "half of it sent within" }
                 li .most { "95 % within" }
             }
-            @let top = round_late(slowest.unwrap_or_default());
-            (panel("due to sent", &[length(top), length(top / 2), "0".to_owned()], &late(minutes, top)))
+            (panel("due to sent", &decades.scale(), &late(minutes, &decades)))
             div .hours aria-hidden="true" { span { "60 min ago" } span { "30" } span { "now" } }
             (table(minutes))
         }
@@ -91,14 +90,14 @@ fn bars(minutes: &[Minute], most: u64, says: &str) -> Markup {
     }
 }
 
-fn late(minutes: &[Minute], top: Duration) -> Markup {
+fn late(minutes: &[Minute], decades: &Decades) -> Markup {
     html! {
         svg .late viewBox={ "0 0 " (width(minutes)) " " (LATE_HEIGHT) } preserveAspectRatio="none"
             role="img" aria-labelledby="late-title" {
             title #late-title { "From due to sent: half of the messages, and 95 of 100" }
             (lines(width(minutes), LATE_HEIGHT))
             @for (class, quantile) in [("most", 0.95), ("half", 0.5)] {
-                @for path in paths(minutes, quantile, top) {
+                @for path in paths(minutes, quantile, decades) {
                     path .(class) d=(path) vector-effect="non-scaling-stroke" {}
                 }
             }
@@ -117,7 +116,7 @@ fn lines(width: u32, height: f64) -> Markup {
 }
 
 /// A line through the minutes in which something was sent, and a new one after each gap.
-fn paths(minutes: &[Minute], quantile: f64, top: Duration) -> Vec<String> {
+fn paths(minutes: &[Minute], quantile: f64, decades: &Decades) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     let mut open = false;
     for (at, minute) in (0..).zip(minutes) {
@@ -125,9 +124,7 @@ fn paths(minutes: &[Minute], quantile: f64, top: Duration) -> Vec<String> {
             open = false;
             continue;
         };
-        let share = late.as_secs_f64() / top.as_secs_f64().max(f64::EPSILON);
-        let (left, y) =
-            (at * COLUMN + 1, tenth(LATE_HEIGHT - share.min(1.0) * (LATE_HEIGHT - 1.0)));
+        let (left, y) = (at * COLUMN + 1, tenth(LATE_HEIGHT * (1.0 - decades.share(late))));
         let verb = if open { 'L' } else { 'M' };
         // A minute is as wide as its bar: one alone is still seen.
         let step = format!("{verb}{left} {y}H{}", left + BAR);
@@ -206,9 +203,39 @@ fn round_up(count: u64) -> u64 {
         .unwrap_or(count)
 }
 
-fn round_late(slowest: Duration) -> Duration {
-    let ms = u64::try_from(slowest.as_millis()).unwrap_or(u64::MAX).max(10);
-    Duration::from_millis(round_up(ms))
+/// The scale of lateness: powers of ten of milliseconds, since a few jobs may be a thousand times
+/// as late as the others. An even number of them, so that the middle is one, too.
+struct Decades {
+    from: i32,
+    count: i32,
+}
+
+impl Decades {
+    fn of(minutes: &[Minute]) -> Decades {
+        let ms = |late: Duration| late.as_secs_f64().max(0.001) * 1000.0;
+        let least = minutes.iter().filter_map(|m| m.latency(0.5)).map(ms).fold(f64::MAX, f64::min);
+        let most = minutes.iter().filter_map(|m| m.latency(0.95)).map(ms).fold(1.0, f64::max);
+        let from = least.min(most).log10().floor() as i32;
+        let needed = (most.log10().ceil() as i32 - from).max(2);
+        Decades { from, count: needed + needed % 2 }
+    }
+
+    /// How high it stands, from 0 to 1.
+    fn share(&self, late: Duration) -> f64 {
+        let power = (late.as_secs_f64() * 1000.0).max(0.001).log10();
+        ((power - f64::from(self.from)) / f64::from(self.count)).clamp(0.0, 1.0)
+    }
+
+    fn scale(&self) -> [String; 3] {
+        [self.from + self.count, self.from + self.count / 2, self.from].map(|power| {
+            let of = |power: i32| 10_u64.pow(power.clamp(0, 18).unsigned_abs());
+            if power < 3 {
+                format!("{} ms", of(power))
+            } else {
+                format!("{} s", number(of(power - 3)))
+            }
+        })
+    }
 }
 
 fn tenth(value: f64) -> f64 {
@@ -231,6 +258,17 @@ mod tests {
             assert_eq!(round_up(count), end);
         }
         assert_eq!(round_up(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_scale_of_lateness_has_powers_of_ten_at_its_ends_and_in_its_middle() {
+        let decades = Decades { from: 1, count: 4 };
+        assert_eq!(decades.scale(), ["100 s", "1 s", "10 ms"]);
+        let share = |ms| decades.share(Duration::from_millis(ms));
+        assert!((share(1000) - 0.5).abs() < 1e-9);
+        assert_eq!((share(0), share(10), share(1_000_000)), (0.0, 0.0, 1.0));
+        assert_eq!(Decades::of(&[]).scale(), ["100 ms", "10 ms", "1 ms"]);
+        assert_eq!(Decades::of(&[minute(0, 1, 0)]).scale(), ["100,000 s", "10,000 s", "1,000 s"]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
+const DECIDE: &str =
+    "A person decides: it may have arrived. Look into its case at Acquire, then choose.";
+
 /// More of a payload than this is not shown: a mail may carry its attachments.
 const SHOWN_BYTES: usize = 64 * 1024;
 
@@ -67,13 +70,17 @@ async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem
 fn content(seen: &Seen, frame: &Frame) -> Markup {
     let job = &seen.story.job;
     let row = &job.delivery;
-    let next = explain::sentence(&seen.story, seen.dispatcher, seen.now);
+    let next = match row.status.as_str() {
+        // Here the buttons are the way, not the command line's words.
+        "uncertain" if frame.may_act() => Some(DECIDE.to_owned()),
+        _ => explain::sentence(&seen.story, seen.dispatcher, seen.now),
+    };
     html! {
         h1 { "Job " (row.id) }
         div #now data-live {
             p .headline {
                 (status(&row.status, row.failure.as_deref()))
-                " " (row.channel) ", account " (row.account)
+                span { (row.channel) ", account " (row.account) }
             }
             @if let Some(next) = next { p .next { (capital(&next)) } }
             @if row.error.is_some() || row.error_code.is_some() {

@@ -102,7 +102,7 @@ fn bulk() -> Markup {
                     button type="submit" name="change" value=(verb.name) { (verb.label) }
                 }
             }
-            p .hint { "You are asked before anything happens." }
+            p .hint { "You are asked first." }
         }
     }
 }
@@ -142,10 +142,10 @@ fn rows_of(rows: &[Delivery], now: Millis, checks: bool) -> Markup {
                             td .num data-label="tries" { (job.attempts) }
                             @if sources { td data-label="source" { (job.source.as_deref().unwrap_or("–")) } }
                             td data-label="created" { (time_of(&job.created_at, now)) }
-                            td data-label="due or done" {
+                            td data-label="due/done" {
                                 @match due_or_done(job) { Some(at) => (time_of(at, now)), None => "–" }
                             }
-                            td .error data-label="message or error" { (detail(job)) }
+                            td .error data-label=[job.error.is_none().then_some("message")] { (detail(job)) }
                         }
                     }
                 }

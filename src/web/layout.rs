@@ -117,7 +117,7 @@ impl Frame {
         html! {
             a .skip href="#main" { "To the content" }
             header .top {
-                a .brand href="/" { img src="/assets/icon.svg" alt="" width="22" height="22"; "acquire-outbox" }
+                a .brand href="/" { img src="/assets/icon.svg" alt="" width="22" height="22"; span { "acquire-outbox" } }
                 nav aria-label="Pages" {
                     @for (of, path, name) in TABS {
                         a href=(path) aria-current=[(of == tab).then_some("page")] { (name) }

@@ -120,6 +120,11 @@ async fn waited_for(listener: Option<TcpListener>, address: SocketAddr) -> TcpLi
 async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Receiver<bool>) {
     if let Ok(address) = listener.local_addr() {
         info!(url = format!("http://{address}/"), "the dashboard listens");
+        if !address.ip().to_canonical().is_loopback() {
+            warn!(
+                "the dashboard's pages and token cross the network as they are: put TLS before it"
+            );
+        }
     }
     let app = app(shared);
     let places = Arc::new(Semaphore::new(CONNECTIONS));

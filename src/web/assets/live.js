@@ -3,6 +3,7 @@
 "use strict";
 
 const PAUSE = 2000; // ms, from the end of one look to the next
+const REST = 20; // a look that took long is followed by a rest so many times as long
 const LIMIT = 8000; // ms, for one look
 const lost = document.getElementById("lost");
 
@@ -56,15 +57,19 @@ async function look() {
 }
 
 async function follow() {
+  let took = 0;
   for (;;) {
-    await new Promise((done) => setTimeout(done, PAUSE));
+    await new Promise((done) => setTimeout(done, Math.max(PAUSE, REST * took)));
     if (document.hidden) {
       await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
     }
+    const began = performance.now();
     try {
       await look();
+      took = performance.now() - began;
       lost.hidden = true;
     } catch {
+      took = 0;
       lost.hidden = false;
     }
   }

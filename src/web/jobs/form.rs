@@ -19,6 +19,10 @@ pub fn filter(query: &Query, accounts: &[String]) -> Markup {
                 (choice("channel", "Channel", of.channel.map(Channel::as_str), &Channel::ALL.map(Channel::as_str)))
                 (words("source", "Source", of.source.as_deref(), ""))
                 (words("error", "Words of the error", of.error.as_deref(), ""))
+                div .buttons {
+                    button .primary type="submit" { "Show" }
+                    @if *query != Query::default() { a .button href="/jobs" { "All jobs" } }
+                }
             }
             details open[has_more(query)] {
                 summary { "More" }
@@ -46,10 +50,6 @@ pub fn filter(query: &Query, accounts: &[String]) -> Markup {
                         }
                     }
                 }
-            }
-            div .buttons {
-                button .primary type="submit" { "Show" }
-                @if *query != Query::default() { a .button href="/jobs" { "All jobs" } }
             }
         }
     }
