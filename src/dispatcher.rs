@@ -11,6 +11,7 @@ mod gates;
 mod measure;
 mod pauses;
 mod service;
+mod trouble;
 mod upkeep;
 
 use crate::acquire::Endpoint;
@@ -34,7 +35,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, error, info, trace};
+use tracing::{debug, error, trace};
+use trouble::Trouble;
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -46,8 +48,6 @@ const WRITTEN: Duration = Duration::from_millis(50);
 const AFTER_OWN: (u32, Duration) = (3, Duration::from_millis(2));
 /// The longest rest after a cycle: see [`Dispatcher::rests`].
 const REST: Duration = Duration::from_millis(5);
-/// The pause after a failed transaction, doubled from the first to the second.
-const ERROR_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// When [`Dispatcher::run`] comes back by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +93,6 @@ pub struct Dispatcher {
     sent: u64,
     metrics: Arc<Metrics>,
     meters: Vec<RouteMeter>,
-}
-
-/// The database cannot be used just now: nothing is claimed, results wait in memory.
-struct Trouble {
-    pause: Duration,
-    until: Instant,
-    error: String,
 }
 
 impl Dispatcher {
@@ -386,30 +379,6 @@ impl Dispatcher {
             && self.unrecorded.is_empty()
             && self.trouble.is_none()
             && self.none_left().await.unwrap_or(false)
-    }
-
-    /// Once per change, not per try.
-    fn note_trouble(&mut self, e: &StoreError) -> bool {
-        let pause = match &self.trouble {
-            None => {
-                error!(error = %e, results_waiting = self.unrecorded.len(),
-                    "the database cannot be used: nothing is claimed, results wait in memory");
-                ERROR_PAUSE.0
-            }
-            Some(trouble) => (trouble.pause * 2).min(ERROR_PAUSE.1),
-        };
-        self.metrics.enter(State::Trouble);
-        self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
-        self.service.changed();
-        false
-    }
-
-    fn end_trouble(&mut self) {
-        if self.trouble.take().is_some() {
-            self.metrics.enter(State::Dispatching);
-            self.service.changed();
-            info!("the database can be used again");
-        }
     }
 }
 

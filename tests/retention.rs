@@ -7,6 +7,25 @@ use support::{Job, Outbox, Reply, Server, eventually};
 
 const LONG: Duration = Duration::from_secs(90);
 
+/// An application may have a trigger of its own on the outbox.
+#[test]
+fn retention_that_is_refused_holds_up_neither_messages_nor_scrubbing() {
+    let server = Server::start();
+    let more = "[retention]\nsent = \"1h\"\n[channels.chat]\nscrub = \"1h\"";
+    let outbox = Outbox::setup(&server).more(more).ready();
+    finished_long_ago(&outbox, "sent", 10, 100);
+    outbox.execute(
+        "CREATE TRIGGER own BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'kept by us'); END",
+    );
+    let mut daemon = outbox.daemon();
+    daemon.wait_for_log("kept by us");
+    let id = outbox.chat(1, "hi");
+    assert_eq!(outbox.settled(id)["status"], "sent");
+    let scrubbed = "SELECT count(*) FROM outbox WHERE payload LIKE '%\"scrubbed\":true%'";
+    eventually(LONG, "scrubbed all the same", || outbox.database().number(scrubbed) == 10);
+    assert!(!daemon.stderr().contains("the database cannot be used"), "{}", daemon.stderr());
+}
+
 /// So many finished chat messages of two hours ago, each with a history and so many bytes of words.
 fn finished_long_ago(outbox: &Outbox, status: &str, count: u32, bytes: u32) {
     outbox.execute(&format!(

@@ -18,7 +18,7 @@ Examples:
   acquire-outbox prune 17 18
 
 What is deleted is gone, with its history. Only jobs that are sent, failed or cancelled are deleted.
-The file does not shrink by it: what is free is used again.";
+What is free in the file is used again, or given back by a running daemon: docs/retention.md.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -1,6 +1,7 @@
 //! The orderly end, and what goes back to the queue unsent.
 
-use super::{Dispatcher, ERROR_PAUSE, decide};
+use super::trouble::ERROR_PAUSE;
+use super::{Dispatcher, decide};
 use crate::metrics::State;
 use crate::outcome::{Attempt, Outcome};
 use crate::send::Stop;

@@ -92,3 +92,21 @@ async fn jobs_of_unknown_accounts_come_to_an_end() {
                ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'no one', 'k');";
     assert_rests(routes(&[(Channel::Mail, None)]), rows).await;
 }
+
+/// Scrubbing notes how far it has got: what is recorded later must not lie before that.
+#[tokio::test]
+async fn nothing_is_scrubbed_past_what_waits_to_be_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}')";
+    let routes = routes(&[(Channel::Chat, None)]);
+    let mut dispatcher = dispatcher(folder.path(), routes, rows).await;
+    assert_eq!(dispatcher.all_recorded_until(7), 7);
+    dispatcher.turn(&mut Wake::never()).await.unwrap();
+    let result = dispatcher.results.recv().await.unwrap();
+    dispatcher.ended(result);
+    let ended_at = dispatcher.unrecorded[0].transition.updated_at;
+    assert_eq!(dispatcher.all_recorded_until(i64::MAX), ended_at - 1);
+    assert_eq!(dispatcher.all_recorded_until(7), 7);
+    dispatcher.record().await.unwrap();
+    assert_eq!(dispatcher.all_recorded_until(i64::MAX), i64::MAX);
+}

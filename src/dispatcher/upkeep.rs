@@ -43,27 +43,48 @@ impl Dispatcher {
     }
 
     /// Retention, scrubbing and the size of the file, in small steps; where there is more to do,
-    /// the next ones follow soon.
+    /// the next ones follow soon. What fails is tried again later: messages go out meanwhile.
+    ///
+    /// # Errors
+    /// Those alone after which the loop must end.
     pub(super) async fn upkeep(&mut self) -> Result<(), StoreError> {
         if self.next_upkeep > Instant::now() {
             return Ok(());
         }
-        let pruned = self.prune().await?;
-        let scrubbed = self.scrub().await?;
+        let soon = self.scrub_ages().any(|(_, age)| age < UPKEEP_EVERY);
+        let mut pause = if soon { SCRUB_EVERY } else { UPKEEP_EVERY };
+        let steps = [
+            self.prune().await,
+            self.scrub().await,
+            self.shrink().await,
+            self.forget_statistics().await,
+        ];
+        for step in steps {
+            match step {
+                Ok(true) => pause = NEXT_BATCH,
+                Ok(false) => {}
+                Err(e) if e.is_final() => return Err(e),
+                Err(e) => warn!(error = %e, "upkeep failed and is tried again; messages go out"),
+            }
+        }
+        self.next_upkeep = Instant::now() + pause;
+        Ok(())
+    }
+
+    /// True: there is more to give back.
+    async fn shrink(&mut self) -> Result<bool, StoreError> {
         let shrunk = self.store.shrink().await?;
         if shrunk.pages > 0 {
             debug!(pages = shrunk.pages, "free pages given back to the file system");
         }
+        Ok(shrunk.more)
+    }
+
+    async fn forget_statistics(&mut self) -> Result<bool, StoreError> {
         if self.store.forget_statistics().await? {
             debug!("another program has run ANALYZE: the outbox's part of it is forgotten");
         }
-        let pause = match pruned || scrubbed || shrunk.more {
-            true => NEXT_BATCH,
-            false if self.scrub_ages().any(|(_, age)| age < UPKEEP_EVERY) => SCRUB_EVERY,
-            false => UPKEEP_EVERY,
-        };
-        self.next_upkeep = Instant::now() + pause;
-        Ok(())
+        Ok(false)
     }
 
     /// A batch of each kind; true: there are more.
@@ -108,7 +129,7 @@ impl Dispatcher {
 
     /// `limit`, or a time before which nothing will end any more: what waits in memory is not on
     /// disk yet, and will be there as of when it ended.
-    fn all_recorded_until(&self, limit: Millis) -> Millis {
+    pub(super) fn all_recorded_until(&self, limit: Millis) -> Millis {
         let waiting = self.unrecorded.iter().map(|ended| ended.transition.updated_at - 1);
         waiting.fold(limit, Millis::min)
     }
