@@ -63,8 +63,9 @@ impl Daemon {
     pub fn listens_on(&mut self) -> String {
         self.wait_for_log("the dashboard listens");
         let log = self.stderr();
-        let (_, after) = log.split_once("url=\"http://").expect("its address in the log");
-        after.split_once("/\"").expect("the end of the address").0.to_owned()
+        let (_, after) = log.split_once("the dashboard listens").expect("in the log");
+        let (_, address) = after.split_once("http://").expect("its address in the log");
+        address.split_once('/').expect("the end of the address").0.to_owned()
     }
 
     #[track_caller]
