@@ -40,8 +40,9 @@ use trouble::Trouble;
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
-/// After a file event: how long its commit is looked for, and how long without a pause.
-const ALERT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(5));
+/// How long a claim for what somebody is just writing waits for that commit. One that takes longer
+/// is a long transaction's, or a slow disk's, and tells again, or is found by the slow look.
+const WRITTEN: Duration = Duration::from_millis(50);
 /// After a commit of our own: how often, and how long apart, it is looked for one whose event
 /// was taken for ours.
 const AFTER_OWN: (u32, Duration) = (3, Duration::from_millis(2));
@@ -74,7 +75,11 @@ pub struct Dispatcher {
     results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
     report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
     stop: watch::Sender<Stop>,
-    alert: Alert,
+    /// The log was written to since the last cycle: worth a claim, which gets the write lock when
+    /// that commit is there.
+    written: bool,
+    /// So many looks are left for a commit whose event was taken for our own.
+    looks: u32,
     trouble: Option<Trouble>,
     file: FileWatch,
     clock: WallClock,
@@ -88,16 +93,6 @@ pub struct Dispatcher {
     sent: u64,
     metrics: Arc<Metrics>,
     meters: Vec<RouteMeter>,
-}
-
-/// Whether there is reason to look for a commit that cannot be read yet.
-#[derive(Debug, Clone, Copy)]
-enum Alert {
-    None,
-    /// The log was written to at this time, and the commit has not been seen.
-    Written(Instant),
-    /// We wrote ourselves; so many looks are left.
-    Own(u32),
 }
 
 impl Dispatcher {
@@ -128,7 +123,8 @@ impl Dispatcher {
             results,
             report,
             stop: watch::Sender::new(Stop::No),
-            alert: Alert::None,
+            written: false,
+            looks: 0,
             trouble: None,
             file,
             clock: WallClock::new(),
@@ -180,8 +176,8 @@ impl Dispatcher {
                 step = reload.next() => self.reload(step),
                 Some(result) = self.results.recv() => self.ended(result),
                 () = std::future::ready(()), if more => {}
-                () = look_pause(self.alert) => self.look().await,
-                () = wake.changed() => self.alert = Alert::Written(Instant::now()),
+                () = sleep(AFTER_OWN.1), if self.looks > 0 => self.look().await,
+                () = wake.changed() => self.written = true,
                 () = sleep_until(idle_until) => if !rests { self.look().await },
             }
             while let Ok(result) = self.results.try_recv() {
@@ -213,7 +209,7 @@ impl Dispatcher {
         if cycled {
             self.service.changed();
             wake.clear();
-            self.alert = Alert::Own(AFTER_OWN.0);
+            self.looks = AFTER_OWN.0;
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
@@ -224,15 +220,27 @@ impl Dispatcher {
 
     /// Records, moves what is due, claims and sends, if there is anything of it to do.
     async fn cycle(&mut self) -> Result<bool, StoreError> {
+        let written = std::mem::take(&mut self.written);
+        if written {
+            self.routes.stir();
+        }
         let room = self.routes.room(Instant::now());
         let due = self.agenda.next_due.is_some_and(|at| at <= now());
         if !due && self.unrecorded.is_empty() && !self.routes.worth_claiming(&room) {
             return Ok(false);
         }
         let (record, epoch) = (&self.unrecorded, self.epoch);
-        let work = CycleWork { record, claim: &room, due, now: now(), epoch };
+        let hopes = written && !due && record.is_empty();
+        let patience = hopes.then_some(WRITTEN);
+        let work = CycleWork { record, claim: &room, due, now: now(), epoch, patience };
         let begun = Instant::now();
-        let done = self.store.cycle(&work).await?;
+        let done = match self.store.cycle(&work).await {
+            Err(e) if hopes && e.is_busy() => {
+                self.routes.claimed(&room, &[]);
+                return Ok(false);
+            }
+            done => done?,
+        };
         let took = begun.elapsed();
         self.rest_until = Instant::now() + took.min(REST);
         self.metrics.cycle(took);
@@ -254,7 +262,11 @@ impl Dispatcher {
             self.routes.stir();
         }
         self.routes.claimed(&room, &done.claimed);
-        // After the claim, as the agenda is: a commit between the two is one that the claim missed.
+        // The agenda is read after the claim: a commit between the two is one that the claim missed.
+        if self.agenda.data_version != done.seen {
+            self.paused.may_have_changed();
+        }
+        self.agenda.data_version = done.seen;
         self.saw(done.agenda);
         for job in done.claimed {
             self.send(job);
@@ -330,16 +342,12 @@ impl Dispatcher {
                 self.note_trouble(&e);
             }
         }
-        self.alert = match self.alert {
-            Alert::Written(since) if since.elapsed() <= ALERT.0 => self.alert,
-            Alert::Own(left @ 2..) => Alert::Own(left - 1),
-            _ => Alert::None,
-        };
+        self.looks = self.looks.saturating_sub(1);
     }
 
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
-            self.alert = Alert::None;
+            self.looks = 0;
             self.paused.may_have_changed();
             self.routes.stir();
             self.service.changed();
@@ -383,16 +391,6 @@ pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
         http_status: attempt.http_status,
         started_at: attempt.started_at,
         duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
-    }
-}
-
-/// The pause before the next look for a commit; without an alert, for ever.
-async fn look_pause(alert: Alert) {
-    match alert {
-        Alert::None => std::future::pending().await,
-        Alert::Own(_) => sleep(AFTER_OWN.1).await,
-        Alert::Written(since) if since.elapsed() < ALERT.1 => tokio::task::yield_now().await,
-        Alert::Written(_) => sleep(Duration::from_millis(1)).await,
     }
 }
 

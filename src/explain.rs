@@ -60,12 +60,6 @@ pub enum Cause {
 /// A cause and its words.
 type Told = (Cause, String);
 
-/// The sentence of [`next`] by the story alone: without the reasons of the job before it, nor its turn.
-pub fn sentence(story: &Story, dispatcher: bool, now: Millis) -> Option<String> {
-    let known = Known { story, holder: None, turn: None, policy: None, dispatcher, now };
-    next(&known).map(|next| next.sentence)
-}
-
 /// What is paused, since when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
 pub fn pause(pause: &Pause, now: Millis) -> String {
     let reason =

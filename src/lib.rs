@@ -14,8 +14,8 @@
 //! 1. A producer inserts it. The triggers of `migrations/` check it, turn time text into
 //!    milliseconds and give it its place: `ready`, `scheduled` (its `send_at` is to come) or
 //!    `parked` (an earlier job of its ordering key goes first).
-//! 2. [`wake`] tells the loop that the file was written to; [`dispatcher`] looks until the commit
-//!    can be read.
+//! 2. [`wake`] tells the loop of [`dispatcher`] that the file is being written to; it claims at once,
+//!    and gets the write lock when that commit is there.
 //! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. A cycle
 //!    is one statement; what it does stands in `src/store/cycle.sql`. Only when that is on disk,
 //!    [`send`] gives the job a task of its own.

@@ -1,7 +1,8 @@
 //! Waking up when another process commits.
 //!
 //! A commit writes the `-wal` file, which inotify tells at no cost while nothing happens. The
-//! event comes before the commit can be read, so it is a reason to look for a while, not a fact.
+//! event comes before the commit can be read: its writer still has the write lock, for which the claim
+//! that follows waits.
 //! The file is watched by its path: opening and closing it would drop SQLite's locks.
 
 use futures_util::StreamExt;

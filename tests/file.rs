@@ -61,7 +61,7 @@ fn a_deleted_file_costs_no_answer_that_is_still_to_come() {
     gate.open();
     let ended = daemon.wait(SOON).expect(1);
     // There is nowhere to record it: a person reads it in the log.
-    let told = format!("job={id} attempt=1 status=sent message_id=\"5\"");
+    let told = format!(r#""job":{id},"attempt":1,"status":"sent","message_id":"5""#);
     assert!(ended.stderr.contains(&told), "{ended:?}");
 }
 
@@ -120,7 +120,7 @@ fn a_damaged_page_ends_the_daemon_and_nothing_is_sent_again_behind_it() {
     gate.open();
     let ended = daemon.wait(Duration::from_secs(30)).expect(1);
     assert!(ended.stderr.contains("malformed"), "{ended:?}");
-    let told = format!("job={id} attempt=1 status=sent message_id=\"5\"");
+    let told = format!(r#""job":{id},"attempt":1,"status":"sent","message_id":"5""#);
     assert!(ended.stderr.contains(&told), "{ended:?}");
     // The next one must not send it again: it cannot even record what it would decide.
     let again = outbox.run(&["run"]).expect(1);

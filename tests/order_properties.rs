@@ -119,7 +119,7 @@ impl World {
 
     async fn cycle(&mut self, record: &[Ended], claim: &[Claim], due: bool) {
         let now = if due { DOOMSDAY } else { acquire_outbox::store::now() };
-        let work = CycleWork { record, claim, due, now, epoch: self.epoch };
+        let work = CycleWork { record, claim, due, now, epoch: self.epoch, patience: None };
         let done = self.store.cycle(&work).await.unwrap();
         assert_eq!(done.recorded.len(), record.len());
         self.in_flight.extend(done.claimed);

@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 22] = [
+const SMALL: [&str; 24] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -81,6 +81,8 @@ const SMALL: [&str; 22] = [
     "pragma_page_count",
     "outbox_cycle_ended",
     "temp.outbox_cycle_lost",
+    "temp.outbox_cycle_seen",
+    "outbox_cycle_seen",
     "outbox_cycle_expired",
     "temp.outbox_cycle_expired",
 ];

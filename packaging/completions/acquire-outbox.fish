@@ -37,6 +37,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "show"
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "cancel" -d 'Withdraw jobs that wait'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "import" -d 'Insert many jobs from CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "export" -d 'What became of jobs, as CSV or JSON lines'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resume" -d 'End a pause'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
@@ -49,6 +51,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "help"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused is left'
@@ -276,6 +279,44 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l json -d 'One JSON object: how many were changed, and what was refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l format -d 'How it is written [default: by its ending, .csv, .jsonl or .ndjson; - is jsonl]' -r -f -a "csv\t'A header with the columns\' names, then comma-separated values'
+jsonl\t'JSON lines: one object a line'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l source -d 'The source label of the lines that name none' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l account -d 'The account of the lines that name none' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l dry-run -d 'Check every line and insert nothing'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
+sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
+sent\t'Acquire accepted it. Final'
+failed\t'It will not be sent; `failure` says why'
+cancelled\t'Withdrawn by a person or a producer before it was sent'
+uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
+mail\t'A mail in a case'
+sms\t'A text message to a contact\'s phone'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l account -d 'Only jobs of this account' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l source -d 'Only jobs with this source label' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l failure -d 'Only jobs that failed for this reason' -r -f -a "rejected\t'Acquire refused the message'
+exhausted\t'Attempts or time used up'
+expired\t'`expires_at` passed before it was sent'
+invalid\t'The payload breaks the channel\'s rules; no request was made'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l key -d 'Only the job with this idempotency key' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-since -d 'Only jobs that ended since then, like 24h' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l since-id -d 'Only jobs with a larger id: goes on where an earlier export ended' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l format -d 'How it is written [default: by the ending of --output, else jsonl]' -r -f -a "csv\t'A header with the columns\' names, then comma-separated values'
+jsonl\t'JSON lines: one object a line'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s o -l output -d 'Into this file instead of the standard output' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l payload -d 'The messages, too'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; all its channels, where none is named' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why: shown wherever somebody asks why nothing is sent' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -337,24 +378,26 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completion
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "init" -d 'Create the database, or add the outbox to an application\'s own, or migrate it'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "run" -d 'The daemon: claim, send, record'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "send" -d 'Insert one job'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "status" -d 'Counts by channel and state, ages and rates, and what holds jobs back'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "list" -d 'Jobs, newest first'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "show" -d 'One job: its history, and why it waits'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw jobs that wait'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "resume" -d 'End a pause'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "sandbox" -d 'A stand-in for Acquire on this machine, for trying things out'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "demo" -d 'All of it in one go, in a temporary folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "completions" -d 'The completion script of a shell'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages into a folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve pause resume prune check sandbox demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "init" -d 'Create the database, or add the outbox to an application\'s own, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "run" -d 'The daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "send" -d 'Insert one job'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "status" -d 'Counts by channel and state, ages and rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "list" -d 'Jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "show" -d 'One job: its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw jobs that wait'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "import" -d 'Insert many jobs from CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "export" -d 'What became of jobs, as CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resume" -d 'End a pause'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "sandbox" -d 'A stand-in for Acquire on this machine, for trying things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "demo" -d 'All of it in one go, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "completions" -d 'The completion script of a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "chat" -d 'A chat message to a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "mail" -d 'A mail in a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "sms" -d 'A text message'

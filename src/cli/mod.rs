@@ -4,8 +4,10 @@ mod bulk;
 mod check;
 mod demo;
 mod edit;
+mod export;
 mod filter;
 mod generate;
+mod import;
 mod init;
 mod list;
 mod output;
@@ -88,6 +90,10 @@ Examples:
     Cancel(edit::CancelArgs),
     /// Settle uncertain jobs, once a person knows what became of them
     Resolve(edit::ResolveArgs),
+    /// Insert many jobs from CSV or JSON lines
+    Import(import::Args),
+    /// What became of jobs, as CSV or JSON lines
+    Export(Box<export::Args>),
     /// Hold back a channel, an account or everything, until it is resumed
     Pause(pause::PauseArgs),
     /// End a pause
@@ -119,6 +125,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Retry(args) => edit::retry(&settings, args).await,
         Command::Cancel(args) => edit::cancel(&settings, args).await,
         Command::Resolve(args) => edit::resolve(&settings, args).await,
+        Command::Import(args) => import::run(&settings, args).await,
+        Command::Export(args) => export::run(&settings, *args).await,
         Command::Pause(args) => pause::pause(&settings, args).await,
         Command::Resume(args) => pause::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,

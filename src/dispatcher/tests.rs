@@ -30,18 +30,41 @@ async fn assert_rests(routes: Routes, rows: &str) {
     }
 }
 
-/// The agenda is read after the claim's commit: what is committed between the two counts as seen.
+/// The agenda is read after the claim's commit: what is committed between the two is no secret.
 #[tokio::test]
 async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, "").await;
+    let mut wake = Wake::never();
+    assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim, in vain");
+    assert!(!dispatcher.turn(&mut wake).await.unwrap());
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
     other.plain_sql("CREATE TABLE own (x)").await.unwrap();
-    let mut wake = Wake::never();
-    assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim, in vain, and a commit seen");
+    let agenda = dispatcher.store.look().await.unwrap();
+    assert_ne!(agenda.data_version, dispatcher.agenda.data_version, "as of the claim");
+    dispatcher.saw(agenda);
     assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim after it");
+    assert!(!dispatcher.turn(&mut wake).await.unwrap(), "which has seen it");
+}
+
+/// Somebody writes, and holds the lock for longer: the loop turns, and tells no trouble of it.
+#[tokio::test]
+async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = routes(&[(Channel::Chat, None)]);
+    let mut dispatcher = dispatcher(folder.path(), routes, "").await;
+    let mut wake = Wake::never();
+    while dispatcher.turn(&mut wake).await.unwrap() {}
+    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
+    dispatcher.written = true;
     assert!(!dispatcher.turn(&mut wake).await.unwrap());
+    assert!(dispatcher.trouble.is_none());
+    assert!(!dispatcher.turn(&mut wake).await.unwrap(), "until there is another event");
+    other.plain_sql("COMMIT").await.unwrap();
+    dispatcher.written = true;
+    assert!(dispatcher.turn(&mut wake).await.unwrap());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::job::{Channel, Job, Millis};
 use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// What one cycle is to do.
 pub struct CycleWork<'a> {
@@ -23,6 +24,8 @@ pub struct CycleWork<'a> {
     pub due: bool,
     pub now: Millis,
     pub epoch: i64,
+    /// How long it may wait for the write lock; `None`: as every statement.
+    pub patience: Option<Duration>,
 }
 
 /// What one cycle has done.
@@ -32,6 +35,8 @@ pub struct CycleYield {
     pub recorded: Vec<i64>,
     /// Claimed, durable, in the order in which they are to be sent.
     pub claimed: Vec<Job>,
+    /// Whose commits the claim has seen: the data version then.
+    pub seen: i64,
     /// The channels of those that expired, one each.
     pub expired: Vec<Channel>,
     /// What comes next.
@@ -53,7 +58,8 @@ fn yields() -> String {
     const LOST: &str = "(SELECT json_group_array(id) FROM temp.outbox_cycle_lost)";
     const EXPIRED: &str =
         "CASE WHEN ?3 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
-    format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED}")
+    const SEEN: &str = "(SELECT data_version FROM temp.outbox_cycle_seen)";
+    format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED},\n    {SEEN}")
 }
 
 /// The dispatcher's statements by name, beside the procedures; for the test of their plans.
@@ -72,6 +78,9 @@ impl Store {
     /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
     /// all of it without an answer: [`Store::sending_before`] tells which.
     pub async fn cycle(&mut self, work: &CycleWork<'_>) -> Result<CycleYield, StoreError> {
+        if let Some(limit) = work.patience {
+            self.patience.set(limit);
+        }
         let row = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
             .bind(record::json(work.record))
             .bind(claim::json(work.claim))
@@ -79,7 +88,9 @@ impl Store {
             .bind(work.now)
             .bind(work.epoch)
             .fetch_one(&mut self.conn)
-            .await?;
+            .await;
+        self.patience.set_usual();
+        let row = row?;
         let agenda = Agenda::from_row(&row)?;
         if agenda.epoch != work.epoch {
             return Err(StoreError::Superseded);
@@ -89,7 +100,7 @@ impl Store {
         let expired = row.try_get::<Option<&str>, _>(9)?.map_or(Ok(Vec::new()), from_json)?;
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        Ok(CycleYield { recorded, claimed, expired, agenda })
+        Ok(CycleYield { recorded, claimed, expired, seen: row.try_get(10)?, agenda })
     }
 
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and

@@ -11,6 +11,9 @@ CREATE TEMP TABLE outbox_cycle_ended (
 -- Those of them that were this claim's no more.
 CREATE TEMP TABLE outbox_cycle_lost (id);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
+-- What the claim has seen of others' commits.
+CREATE TEMP TABLE outbox_cycle_seen (data_version);
+INSERT INTO outbox_cycle_seen VALUES (0);
 -- What the last look at what is due found too late to be sent.
 CREATE TEMP TABLE outbox_cycle_expired (id INTEGER PRIMARY KEY, channel);
 
@@ -26,6 +29,7 @@ BEGIN
     DELETE FROM outbox_cycle_ended;
     DELETE FROM outbox_cycle_lost;
     DELETE FROM outbox_cycle_claimed;
+    UPDATE outbox_cycle_seen SET data_version = (SELECT data_version FROM pragma_data_version);
     INSERT INTO outbox_cycle_record SELECT NEW.ended WHERE NEW.ended <> '';
     INSERT INTO outbox_cycle_due SELECT NEW.now WHERE NEW.due;
     INSERT INTO outbox_cycle_claim

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// A log longer than this is emptied; SQLite alone never shortens one that a reader let grow.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
 /// How long emptying the log may wait for readers. It holds the write lock: producers wait as long.
-const LOG_WAIT_MS: u32 = 100;
+const LOG_WAIT: Duration = Duration::from_millis(100);
 
 /// Which files a connection works on: the database, its log and its shared memory. None of them
 /// is exchanged while a connection is open, unless somebody does it behind SQLite's back. What
@@ -96,11 +96,9 @@ impl Store {
         if copied < all {
             return Ok(true);
         }
-        let usual: i64 =
-            sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut self.conn).await?;
-        self.busy_timeout(i64::from(LOG_WAIT_MS)).await?;
+        self.patience.set(LOG_WAIT);
         let done = self.checkpoint("TRUNCATE").await;
-        self.busy_timeout(usual).await?;
+        self.patience.set_usual();
         done.map(|(_, left)| left > 0)
     }
 
@@ -109,24 +107,16 @@ impl Store {
     /// # Errors
     /// What a write would meet; [`StoreError::is_busy`] where another program has the lock.
     pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), StoreError> {
-        let usual: i64 =
-            sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&mut self.conn).await?;
         let reads_only: bool =
             sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
-        self.busy_timeout(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).await?;
+        self.patience.set(wait);
         sqlx::query("PRAGMA query_only = OFF").execute(&mut self.conn).await?;
         let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut self.conn).await;
         if reads_only {
             sqlx::query("PRAGMA query_only = ON").execute(&mut self.conn).await?;
         }
-        self.busy_timeout(usual).await?;
+        self.patience.set_usual();
         locked?;
-        Ok(())
-    }
-
-    async fn busy_timeout(&mut self, ms: i64) -> Result<(), StoreError> {
-        let sql = format!("PRAGMA busy_timeout = {ms}");
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut self.conn).await?;
         Ok(())
     }
 

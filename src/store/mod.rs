@@ -2,7 +2,7 @@
 //!
 //! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record
 //! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
-//! read and edit through [`query`] and [`edit`].
+//! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`].
 
 mod backlog;
 mod bounded;
@@ -18,12 +18,14 @@ mod health;
 mod holds;
 mod open;
 mod overview;
+mod patience;
 mod pauses;
 mod plain;
 pub mod query;
 mod record;
 mod shrink;
 mod statistics;
+pub mod transfer;
 mod turn;
 mod upkeep;
 

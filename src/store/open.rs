@@ -1,22 +1,21 @@
 //! Opening the database file: pragmas, migration, versions.
 
 use super::cycle::PROCEDURES;
+use super::patience::Patience;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// How long a statement waits for another's write lock before it fails, to be tried again.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Our own, so that an application's migrations live in the same file.
 const MIGRATIONS_TABLE: &str = "outbox_migrations";
 
 /// One connection to the file that holds the outbox.
 pub struct Store {
     pub(super) conn: SqliteConnection,
+    pub(super) patience: Patience,
     path: PathBuf,
 }
 
@@ -107,6 +106,13 @@ impl Store {
         Ok(store)
     }
 
+    /// An outbox of its own in memory: its rules are those of a real one.
+    pub async fn in_memory() -> Result<Store, StoreError> {
+        let mut store = Store::connect(Path::new(":memory:"), false).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
     async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
         let ours = create && is_new(path);
         if create {
@@ -117,7 +123,6 @@ impl Store {
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
             // A statement's own journal, too: on disk it cost a fifth of each cycle.
             .pragma("temp_store", "MEMORY")
             // What is deleted, and what a row that grows leaves behind, is overwritten with zeros:
@@ -129,8 +134,9 @@ impl Store {
         }
         let open = |source| StoreError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
+        let patience = Patience::of(&mut conn).await.map_err(open)?;
         sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;
-        Ok(Store { conn, path: path.to_owned() })
+        Ok(Store { conn, patience, path: path.to_owned() })
     }
 
     /// One transaction, begun with the write lock: two programs may start at once.

@@ -123,7 +123,9 @@ impl Store {
 
     /// Records decided attempts without claiming; what recovery uses.
     pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, StoreError> {
-        let work = super::CycleWork { record: ended, claim: &[], due: false, now: now(), epoch };
+        let (claim, patience) = (&[], None);
+        let work =
+            super::CycleWork { record: ended, claim, due: false, now: now(), epoch, patience };
         Ok(self.cycle(&work).await?.recorded)
     }
 

@@ -6,11 +6,11 @@ use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use super::problem::Problem;
 use super::words::{length, number, spoken, status, time, time_of};
-use crate::explain;
+use crate::explain::{self, Known};
 use crate::job::Millis;
 use crate::lock;
-use crate::store::now;
 use crate::store::query::{AttemptRow, Detail, Story};
+use crate::store::{Store, StoreError, now};
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 use serde_json::Value;
@@ -47,9 +47,10 @@ pub async fn show_text(
 
 struct Seen {
     story: Story,
+    /// Why it waits.
+    next: Option<String>,
     /// Only where it was asked for.
     text: Option<String>,
-    dispatcher: bool,
     now: Millis,
 }
 
@@ -60,21 +61,36 @@ fn number_of(id: &str) -> Result<i64, Problem> {
 async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem> {
     let mut reading = shared.reader.read().await?;
     let story = reading.story(id).await?;
+    let Some(story) = story else {
+        reading.done();
+        return Err(Problem::missing(format!("There is no job {id}")));
+    };
     let text = if with_text { reading.payload(id).await? } else { None };
+    let now = now();
+    let next = next(&mut reading, &story, now).await?;
     reading.done();
-    let story = story.ok_or_else(|| Problem::missing(format!("There is no job {id}")))?;
-    let dispatcher = lock::is_held(shared.reader.path()).unwrap_or(false);
-    Ok(Seen { story, text, dispatcher, now: now() })
+    Ok(Seen { story, next, text, now })
+}
+
+/// As `show` says it, but for the rates of the configuration, which may have changed since.
+async fn next(store: &mut Store, story: &Story, now: Millis) -> Result<Option<String>, StoreError> {
+    let holder = match &story.ahead {
+        Some(ahead) => store.story(ahead.holder).await?,
+        None => None,
+    };
+    let turn = store.turn(story.job.delivery.id, now).await?;
+    let dispatcher = lock::is_held(store.path()).unwrap_or(false);
+    let holder = holder.as_ref();
+    let known = Known { story, holder, turn, policy: None, dispatcher, now };
+    Ok(explain::next(&known).map(|next| next.sentence))
 }
 
 fn content(seen: &Seen, frame: &Frame) -> Markup {
     let job = &seen.story.job;
     let row = &job.delivery;
-    let next = match row.status.as_str() {
-        // Here the buttons are the way, not the command line's words.
-        "uncertain" if frame.may_act() => Some(DECIDE.to_owned()),
-        _ => explain::sentence(&seen.story, seen.dispatcher, seen.now),
-    };
+    // Where there are buttons, they are the way, not the command line's words.
+    let decides = row.status == "uncertain" && frame.may_act();
+    let next = if decides { Some(DECIDE) } else { seen.next.as_deref() };
     html! {
         h1 { "Job " (row.id) }
         div #now data-live {
@@ -82,7 +98,7 @@ fn content(seen: &Seen, frame: &Frame) -> Markup {
                 (status(&row.status, row.failure.as_deref()))
                 span { (row.channel) ", account " (row.account) }
             }
-            @if let Some(next) = next { p .next { (capital(&next)) } }
+            @if let Some(next) = next { p .next { (capital(next)) } }
             @if row.error.is_some() || row.error_code.is_some() {
                 p .error { @if let Some(code) = &row.error_code { code { (code) } " " } (row.error.as_deref().unwrap_or_default()) }
             }

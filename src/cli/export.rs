@@ -1,0 +1,221 @@
+//! `export`: what became of jobs, as a file for other programs.
+
+use super::filter::FilterArgs;
+use super::import::Format;
+use super::{Settings, duration, output, whole};
+use acquire_outbox::job::Millis;
+use acquire_outbox::store::edit::BATCH;
+use acquire_outbox::store::transfer::{Export, Outcome};
+use acquire_outbox::store::{Store, now};
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Map, Value};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use tempfile::NamedTempFile;
+
+const EXAMPLES: &str = "\
+Examples:
+  acquire-outbox export --source reminders --format csv -o reminders.csv
+  acquire-outbox export --status failed,uncertain
+  acquire-outbox export --since-id 1200                what was inserted after job 1200
+  acquire-outbox export --finished-since 24h -o yesterday.jsonl
+
+It has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
+message itself is people's words and left out, but with --payload. A file is complete or not
+there; it replaces an older one, and only its owner may read it.";
+
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    filters: FilterArgs,
+    /// Only jobs that ended since then, like 24h
+    #[arg(long, help_heading = "Filters", value_name = "TIME", value_parser = duration)]
+    finished_since: Option<Duration>,
+    /// Only jobs with a larger id: goes on where an earlier export ended
+    #[arg(long, help_heading = "Filters", value_name = "ID", default_value_t = 0)]
+    #[arg(hide_default_value = true, value_parser = whole, allow_negative_numbers = true)]
+    since_id: i64,
+    /// How it is written [default: by the ending of --output, else jsonl]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The messages, too
+    #[arg(long)]
+    payload: bool,
+    /// Into this file instead of the standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let by_ending = args.output.as_deref().and_then(Format::of);
+    let format = args.format.or(by_ending).unwrap_or(Format::Jsonl);
+    let export = Export {
+        filter: args.filters.filter(),
+        finished_since: args.finished_since.map(ago),
+        with_payload: args.payload,
+    };
+    let mut store = settings.open().await?;
+    let Written { count, last, cut_off } = match &args.output {
+        None => {
+            let out = Rows::new(BufWriter::new(io::stdout()), format, args.payload);
+            write(&mut store, &export, args.since_id, out).await?
+        }
+        Some(path) => into_file(&mut store, &export, args.since_id, path, format).await?,
+    };
+    if cut_off {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::note(match last {
+        Some(last) => {
+            format!("{} exported; --since-id {last} goes on after them", output::jobs(count))
+        }
+        None => "no such jobs".to_owned(),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ago(age: Duration) -> Millis {
+    now().saturating_sub(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX))
+}
+
+/// Into a temporary file beside it, which takes its name when it is complete and on disk.
+async fn into_file(
+    store: &mut Store,
+    export: &Export,
+    after: i64,
+    path: &Path,
+    format: Format,
+) -> Result<Written> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+        .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
+    let out = Rows::new(BufWriter::new(file.as_file().try_clone()?), format, export.with_payload);
+    let done = write(store, export, after, out).await?;
+    file.as_file().sync_all().with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist(path).map_err(|e| anyhow!("cannot write {}: {}", path.display(), e.error))?;
+    Ok(done)
+}
+
+struct Written {
+    count: u64,
+    /// The last job's id.
+    last: Option<i64>,
+    /// The reader went away before the end (`| head`), which is no error.
+    cut_off: bool,
+}
+
+/// Writes the jobs that there are now; those that are inserted meanwhile are not among them.
+async fn write<W: Write>(
+    store: &mut Store,
+    export: &Export,
+    mut after: i64,
+    mut out: Rows<W>,
+) -> Result<Written> {
+    let end = store.last_id().await?;
+    let (mut count, mut last) = (0, None);
+    let mut written = out.header();
+    while written.is_ok() {
+        let jobs = store.outcomes(export, after, end, BATCH as u32).await?;
+        let Some(job) = jobs.last() else { break };
+        after = job.delivery.id;
+        last = Some(after);
+        count += jobs.len() as u64;
+        written = jobs.into_iter().try_for_each(|job| out.row(job));
+    }
+    match written.and_then(|()| out.end()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Written { count, last, cut_off: true }),
+        written => written
+            .map(|()| Written { count, last, cut_off: false })
+            .context("cannot write the export"),
+    }
+}
+
+const COLUMNS: [&str; 16] = [
+    "id",
+    "channel",
+    "account",
+    "source",
+    "idempotency_key",
+    "status",
+    "attempts",
+    "message_id",
+    "failure",
+    "error_code",
+    "error",
+    "created_at",
+    "send_at",
+    "next_attempt_at",
+    "finished_at",
+    "receipt",
+];
+
+enum Rows<W: Write> {
+    Csv(Box<csv::Writer<W>>, Vec<&'static str>),
+    Jsonl(W, Vec<&'static str>),
+}
+
+impl<W: Write> Rows<W> {
+    fn new(out: W, format: Format, with_payload: bool) -> Self {
+        let columns = COLUMNS.into_iter().chain(with_payload.then_some("payload")).collect();
+        match format {
+            Format::Csv => Rows::Csv(Box::new(csv::Writer::from_writer(out)), columns),
+            Format::Jsonl => Rows::Jsonl(out, columns),
+        }
+    }
+
+    fn header(&mut self) -> io::Result<()> {
+        match self {
+            Rows::Csv(out, columns) => Ok(out.write_record(columns.iter())?),
+            Rows::Jsonl(..) => Ok(()),
+        }
+    }
+
+    fn row(&mut self, job: Outcome) -> io::Result<()> {
+        let values = values(job)?;
+        match self {
+            Rows::Csv(out, columns) => {
+                let cells =
+                    columns.iter().map(|column| values.get(*column).map_or_else(String::new, cell));
+                Ok(out.write_record(cells)?)
+            }
+            Rows::Jsonl(out, columns) => {
+                // In the columns' order, which a map does not keep.
+                for (n, column) in columns.iter().enumerate() {
+                    let value = values.get(*column).unwrap_or(&Value::Null);
+                    write!(out, "{}\"{column}\":{value}", if n == 0 { "{" } else { "," })?;
+                }
+                writeln!(out, "}}")
+            }
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match self {
+            Rows::Csv(out, _) => out.flush(),
+            Rows::Jsonl(out, _) => out.flush(),
+        }
+    }
+}
+
+fn values(job: Outcome) -> io::Result<Map<String, Value>> {
+    let mut values = match serde_json::to_value(job.delivery)? {
+        Value::Object(values) => values,
+        _ => Map::new(),
+    };
+    // JSON that is stored as text is JSON again; what is none stays text.
+    let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
+    values.insert("receipt".to_owned(), job.receipt.map_or(Value::Null, json));
+    values.insert("payload".to_owned(), job.payload.map_or(Value::Null, json));
+    Ok(values)
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

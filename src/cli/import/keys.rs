@@ -1,0 +1,101 @@
+//! What makes an import idempotent: each line has a key, its own or one made of its content.
+
+use acquire_outbox::store::transfer::NewRow;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+
+/// The keys of the lines read so far, as short hashes: some 50 bytes of memory a line.
+#[derive(Default)]
+pub struct Keys {
+    /// Of each key a line names: its content, and the line.
+    named: HashMap<u64, (u64, u64)>,
+    /// Of each content without a key: how many lines have it.
+    repeats: HashMap<u64, u32>,
+}
+
+impl Keys {
+    /// Gives a row without a key `import:<sha256 of its content>`, and from the second such row on
+    /// `:2`, `:3` behind it. An error is a sentence: the key stands at another message already.
+    pub fn give(&mut self, row: &mut NewRow, line: u64) -> Result<(), String> {
+        let content = Sha256::digest(content(row));
+        let Some(key) = row.get("idempotency_key") else {
+            let nth = self.repeats.entry(short(&content)).or_default();
+            *nth += 1;
+            let mut key = "import:".to_owned();
+            key.extend(content.iter().map(|byte| format!("{byte:02x}")));
+            if *nth > 1 {
+                key.push_str(&format!(":{nth}"));
+            }
+            row.insert("idempotency_key".to_owned(), key.into());
+            return Ok(());
+        };
+        let key = short(&Sha256::digest(key.to_string()));
+        let (known, first) = *self.named.entry(key).or_insert((short(&content), line));
+        if known == short(&content) {
+            return Ok(());
+        }
+        Err(format!("idempotency_key: line {first} has it already, with another content"))
+    }
+}
+
+/// What two lines have in common that are the same message: neither the label, nor the order and the
+/// spacing of the payload's fields.
+fn content(row: &NewRow) -> String {
+    let mut content = row.clone();
+    content.remove("source");
+    content.remove("idempotency_key");
+    if let Some(payload) = row.get("payload").and_then(Value::as_str)
+        && let Ok(payload) = serde_json::from_str(payload)
+    {
+        content.insert("payload".to_owned(), payload);
+    }
+    Value::Object(content).to_string()
+}
+
+fn short(hash: &[u8]) -> u64 {
+    hash.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row(value: Value) -> NewRow {
+        let Value::Object(row) = value else { panic!("an object is needed") };
+        row
+    }
+
+    fn key_of(keys: &mut Keys, value: Value) -> String {
+        let mut row = row(value);
+        keys.give(&mut row, 1).unwrap();
+        row["idempotency_key"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_key_in_each_run_and_another_in_each_line() {
+        let first = json!({"channel": "chat", "payload": r#"{"caseId": 1, "message": "hi"}"#});
+        let spaced = json!({"channel": "chat", "source": "x",
+                            "payload": r#"{ "message":"hi",  "caseId":1 }"#});
+        let other = json!({"channel": "chat", "payload": r#"{"caseId": 2, "message": "hi"}"#});
+        let mut keys = Keys::default();
+        let key = key_of(&mut keys, first.clone());
+        assert_eq!(key.len(), "import:".len() + 64);
+        assert_eq!(key_of(&mut keys, spaced), format!("{key}:2"));
+        assert_eq!(key_of(&mut keys, first.clone()), format!("{key}:3"));
+        assert_ne!(key_of(&mut keys, other)[..71], key[..71]);
+        assert_eq!(key_of(&mut Keys::default(), first), key);
+    }
+
+    #[test]
+    fn a_key_that_a_line_names_stays_and_may_stand_at_one_content_only() {
+        let mut keys = Keys::default();
+        let mut named = row(json!({"idempotency_key": "a", "channel": "chat"}));
+        keys.give(&mut named, 3).unwrap();
+        assert_eq!(named["idempotency_key"], "a");
+        keys.give(&mut named, 4).unwrap();
+        let mut other = row(json!({"idempotency_key": "a", "channel": "mail"}));
+        assert!(keys.give(&mut other, 5).unwrap_err().contains("line 3"));
+    }
+}

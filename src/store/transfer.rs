@@ -1,0 +1,203 @@
+//! What goes in and out as files: rows inserted by the batch, rehearsed before, outcomes by the page.
+
+use super::query::Delivery;
+use super::{Filter, Store, StoreError};
+use crate::job::Millis;
+use serde_json::{Map, Value};
+use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection};
+
+/// A row to insert: text or numbers by the column's name; what is left out has its default.
+pub type NewRow = Map<String, Value>;
+
+/// The columns that a producer writes.
+pub const PRODUCER_COLUMNS: [&str; 10] = [
+    "channel",
+    "payload",
+    "account",
+    "idempotency_key",
+    "ordering_key",
+    "priority",
+    "send_at",
+    "expires_at",
+    "max_attempts",
+    "source",
+];
+
+// A taken key is passed over before the INSERT, which would keep a note of each: see outbox_taken_keys.
+const INSERT_ROWS: &str = "\
+INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
+                    max_attempts, source)
+SELECT r.value ->> '$.channel', r.value ->> '$.payload', ifnull(r.value ->> '$.account', 'default'),
+       r.value ->> '$.idempotency_key', r.value ->> '$.ordering_key', ifnull(r.value ->> '$.priority', 0),
+       r.value ->> '$.send_at', r.value ->> '$.expires_at', r.value ->> '$.max_attempts', r.value ->> '$.source'
+FROM json_each(?1) AS r
+WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.idempotency_key = r.value ->> '$.idempotency_key')
+ON CONFLICT (idempotency_key) DO NOTHING";
+
+/// A job as it is exported: what `delivery_status` shows, and more where it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Outcome {
+    #[sqlx(flatten)]
+    pub delivery: Delivery,
+    /// A JSON object.
+    pub receipt: Option<String>,
+    /// People's words: only where they were asked for.
+    pub payload: Option<String>,
+}
+
+/// Which jobs are exported; [`Filter`] says the rest.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Export {
+    pub filter: Filter,
+    /// Ended at this time or later.
+    pub finished_since: Option<Millis>,
+    pub with_payload: bool,
+}
+
+impl Store {
+    /// Inserts the rows in their order by one statement, all of them or none, and gives the number
+    /// of those that are new: one whose idempotency key is taken is passed over.
+    pub async fn insert_rows(&mut self, rows: &[NewRow]) -> Result<u64, StoreError> {
+        insert_rows(&mut self.conn, rows).await
+    }
+
+    /// Does as [`Store::insert_rows`] and takes it back. `None`, or the sentence of the rule that
+    /// one of the rows breaks.
+    pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
+        let mut tx = self.conn.begin().await?;
+        let done = insert_rows(&mut tx, rows).await;
+        tx.rollback().await?;
+        match done {
+            Ok(_) => Ok(None),
+            Err(e) => Ok(Some(e.trigger_sentence().ok_or(e)?)),
+        }
+    }
+
+    /// The largest id there is; 0 where there is none.
+    pub async fn last_id(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
+            .fetch_one(&mut self.conn)
+            .await?)
+    }
+
+    /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
+    /// takes all pages never keeps the write-ahead log from being emptied.
+    pub async fn outcomes(
+        &mut self,
+        export: &Export,
+        after: i64,
+        last: i64,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let mut query = outcomes_query("", export, after, last, limit);
+        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+    }
+}
+
+/// By the ids alone: through another index each page would sort all that is left.
+fn outcomes_query(
+    before: &str,
+    export: &Export,
+    after: i64,
+    last: i64,
+    limit: u32,
+) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(before);
+    query.push("SELECT d.*, o.receipt, ");
+    query.push(if export.with_payload { "o.payload" } else { "NULL AS payload" });
+    query.push(" FROM outbox AS o NOT INDEXED CROSS JOIN delivery_status AS d ON d.id = o.id");
+    query.push(" WHERE o.id > ").push_bind(after).push(" AND o.id <= ").push_bind(last);
+    if let Some(time) = export.finished_since {
+        query.push(" AND o.finished_at >= ").push_bind(time);
+    }
+    export.filter.push_onto(&mut query);
+    query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
+    query
+}
+
+async fn insert_rows(conn: &mut SqliteConnection, rows: &[NewRow]) -> Result<u64, StoreError> {
+    let rows = serde_json::to_string(rows).expect("JSON values are always JSON");
+    Ok(sqlx::query(INSERT_ROWS).bind(rows).execute(conn).await?.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Status;
+    use serde_json::json;
+
+    fn row(value: Value) -> NewRow {
+        let Value::Object(mut row) = value else { panic!("an object is needed") };
+        row.entry("channel").or_insert("chat".into());
+        row.entry("payload").or_insert(r#"{"caseId": 7, "message": "hi"}"#.into());
+        row
+    }
+
+    #[tokio::test]
+    async fn rows_go_in_in_their_order_and_a_taken_key_is_passed_over() {
+        let mut store = Store::in_memory().await.unwrap();
+        let rows = [
+            row(json!({"idempotency_key": "a", "source": "first"})),
+            row(json!({"idempotency_key": "a", "source": "second"})),
+            row(json!({"idempotency_key": "b", "priority": 3, "account": "other"})),
+        ];
+        assert_eq!(store.insert_rows(&rows).await.unwrap(), 2);
+        assert_eq!(store.insert_rows(&rows).await.unwrap(), 0);
+        let export = Export { with_payload: true, ..Export::default() };
+        let last = store.last_id().await.unwrap();
+        let jobs = store.outcomes(&export, 0, last, 10).await.unwrap();
+        let seen: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.delivery.idempotency_key.as_deref(), job.delivery.source.as_deref()))
+            .collect();
+        assert_eq!(seen, [(Some("a"), Some("first")), (Some("b"), None)]);
+        assert_eq!(jobs[1].delivery.account, "other");
+        assert_eq!(jobs[0].payload.as_deref(), Some(r#"{"caseId": 7, "message": "hi"}"#));
+        let notes: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_taken_keys")
+            .fetch_one(&mut store.conn)
+            .await
+            .unwrap();
+        assert_eq!(notes, 1, "the second run leaves no notes");
+    }
+
+    #[tokio::test]
+    async fn a_rehearsal_gives_the_triggers_sentence_and_leaves_nothing() {
+        let mut store = Store::in_memory().await.unwrap();
+        for (wrong, sentence) in [
+            (json!({"priority": "high"}), "outbox.priority: must be a whole number from 0 to 9"),
+            (
+                json!({"send_at": 1_763_800_000}),
+                "outbox.send_at: a number must be Unix milliseconds",
+            ),
+            (json!({"payload": "{}"}), "outbox.payload.caseId: required"),
+            (json!({"channel": "fax"}), "outbox.channel: must be chat, mail or sms"),
+            (json!({"max_attempts": 1.5}), "outbox.max_attempts: must be a whole number"),
+        ] {
+            let rows = [row(json!({})), row(wrong)];
+            let said = store.rehearse(&rows).await.unwrap().unwrap();
+            assert!(said.starts_with(sentence), "{said}");
+        }
+        assert_eq!(store.rehearse(&[row(json!({}))]).await.unwrap(), None);
+        assert_eq!(store.last_id().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_an_export_goes_on_by_the_id_and_sorts_nothing() {
+        let mut store = Store::in_memory().await.unwrap();
+        let filter = Filter { statuses: vec![Status::Sent], ..Filter::default() };
+        for filter in [Filter::default(), filter] {
+            let export = Export { filter, finished_since: Some(1), with_payload: true };
+            let mut query = outcomes_query("EXPLAIN QUERY PLAN ", &export, 1, 2, 3);
+            let plan: Vec<(i64, i64, i64, String)> =
+                query.build_query_as().fetch_all(&mut store.conn).await.unwrap();
+            let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();
+            assert_eq!(
+                steps,
+                [
+                    "SEARCH o USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+                    "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)"
+                ]
+            );
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `import`: CSV and JSON lines, checked whole before the first row, and once however often it runs.
+
+mod support;
+
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+use support::{Outbox, Program, SOON, Server, eventually, never_shows};
+use tempfile::TempDir;
+
+fn written(outbox: &Outbox, name: &str, text: &str) -> PathBuf {
+    let path = outbox.folder().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// So many chat messages, each to a case of its own.
+fn many(count: usize) -> String {
+    let line = |n: usize| {
+        let payload = json!({"caseId": n + 1, "message": format!("Hello {n}")});
+        format!("{}\n", json!({"channel": "chat", "payload": payload}))
+    };
+    (0..count).map(line).collect()
+}
+
+const CSV: &str = "\u{feff}channel,payload.caseId,payload.message,payload,source,priority,send_at\r\n\
+    chat,7,\"Grüße, \"\"Ada\"\"\r\nzwei\",,,5,\r\n\
+    \r\n\
+    sms,,,\"{\"\"From\"\": \"\"+12513188609\"\", \"\"To\"\": \"\"+919666929552\"\", \"\"Body\"\": \"\"hi\"\", \
+    \"\"contactId\"\": 1, \"\"threadId\"\": 2, \"\"timelineId\"\": 3}\",shop,,2020-01-01 09:00\r\n";
+
+#[test]
+fn a_csv_file_is_sent_once_however_often_it_is_imported() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let _daemon = outbox.daemon();
+    written(&outbox, "jobs.csv", CSV);
+    let first = outbox.run(&["import", "jobs.csv", "--source", "campaign"]).expect(0);
+    assert_eq!(first.stdout, "2 inserted, 0 were there already\n");
+    let second = outbox.run(&["import", "jobs.csv"]).expect(0);
+    assert_eq!(second.stdout, "0 inserted, 2 were there already\n");
+    eventually(SOON, "both are sent", || outbox.count("sent") == 2);
+    let mut words = server.words();
+    words.sort();
+    assert_eq!(words, ["Grüße, \"Ada\"\r\nzwei", "hi"]);
+    let row = outbox.row(1);
+    assert_eq!((row.text("source"), row.int("priority")), ("campaign", 5));
+    assert!(row.text("idempotency_key").starts_with("import:"), "{row:?}");
+    assert_eq!(outbox.row(2).text("source"), "shop");
+    assert_eq!(outbox.row(2).int("send_at"), 1_577_869_200_000);
+}
+
+#[test]
+fn json_lines_from_the_standard_input_are_imported_and_no_copy_of_them_stays() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let spool = TempDir::new().unwrap();
+    let lines = "{\"channel\": \"chat\", \"payload\": {\"caseId\": 1, \"message\": \"a\"}, \"idempotency_key\": \"k\"}\r\n\
+                 \n\
+                 {\"channel\": \"chat\", \"payload\": \"{\\\"caseId\\\": 1, \\\"message\\\": \\\"b\\\"}\"}\n\
+                 {\"channel\": \"chat\", \"payload\": {\"caseId\": 1, \"message\": \"b\"}}";
+    let program = outbox.program().env("TMPDIR", spool.path().to_str().unwrap());
+    let finished = program.run_with_input(&["import", "-"], lines).expect(0);
+    assert_eq!(
+        finished.stdout, "3 inserted, 0 were there already\n",
+        "the same words twice are two"
+    );
+    assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
+    let finished = program.run_with_input(&["import", "-"], lines).expect(0);
+    assert_eq!(finished.stdout, "0 inserted, 3 were there already\n");
+    outbox.run_until_empty();
+    assert_eq!(server.words(), ["a", "b", "b"]);
+    assert_eq!(outbox.row(1).text("idempotency_key"), "k");
+}
+
+#[test]
+fn every_wrong_line_is_named_and_nothing_is_inserted() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let lines = [
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "fine"}}"#,
+        r#"{"channel": "chat", "payload": {"caseId": "xyzzy", "message": "xyzzy"}}"#,
+        r#"{"channel": "fax", "payload": {"message": "xyzzy"}}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "mesage": "xyzzy"}}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "xyzzy"}, "priority": 12}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "xyzzy"}, "send_at": 1763800000}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "xyzzy"}, "expires_at": "xyzzy"}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "xyzzy"}, "status": "sent"}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "xyzzy"}, "sorce": "xyzzy"}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "xyzzy"}, "account": "xyzzy"}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "caseId": 2, "message": "xyzzy"}}"#,
+        r#"{"channel": "chat", "payload": "xyzzy"#,
+        r#"{"channel": "chat"}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "a"}, "idempotency_key": "k"}"#,
+        r#"{"channel": "chat", "payload": {"caseId": 1, "message": "b"}, "idempotency_key": "k"}"#,
+        r#"{"channel": "sms", "payload": {"From": "xyzzy", "To": "+1", "Body": "xyzzy", "contactId": 1, "threadId": 1, "timelineId": 1}}"#,
+    ];
+    written(&outbox, "jobs.jsonl", &lines.join("\n"));
+    let finished = outbox.run(&["import", "jobs.jsonl"]).expect(1);
+    let expected = [
+        "line 2: payload.caseId: must be a whole number",
+        "line 3: channel: must be chat, mail or sms",
+        "line 4: payload.mesage: unknown field, did you mean `message`?",
+        "line 5: priority: must be a whole number from 0 to 9",
+        "line 6: send_at: a number must be Unix milliseconds",
+        "line 7: expires_at: must be Unix milliseconds",
+        "line 8: status: is written by the dispatcher",
+        "line 9: sorce: unknown column, did you mean `source`?",
+        "line 10: account: is not configured; known are default",
+        "line 11: payload.caseId: stands twice",
+        "line 12: must be one JSON object, the text breaks off",
+        "line 13: payload: must be one JSON object",
+        "line 15: idempotency_key: line 14 has it already",
+        "line 16: payload.From: must be a phone number",
+        "acquire-outbox: 14 of 16 lines are wrong; nothing was inserted",
+    ];
+    let said: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(said.len(), expected.len(), "{finished:?}");
+    for (line, expected) in said.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line:?} for {expected:?}");
+    }
+    never_shows("import", &finished.output(), "xyzzy");
+    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox"), 0);
+}
+
+#[test]
+fn wrong_lines_of_a_csv_file_have_the_numbers_that_an_editor_shows() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let text =
+        "channel,payload.caseId,payload.message\n\nchat,1,\"two\nlines\"\nchat,x,hi\n\nchat,1\n";
+    written(&outbox, "jobs.csv", text);
+    let finished = outbox.run(&["import", "jobs.csv"]).expect(1);
+    let said: Vec<&str> = finished.stderr.lines().collect();
+    assert!(said[0].starts_with("line 5: payload.caseId: must be a whole number"), "{said:?}");
+    assert_eq!(said[1], "line 7: has 2 values, but the header has 3 columns");
+    assert_eq!(said[2], "acquire-outbox: 2 of 3 lines are wrong; nothing was inserted");
+    written(&outbox, "jobs.csv", "channel,payload.caseid\nchat,1\n");
+    let finished = outbox.run(&["import", "jobs.csv"]).expect(1);
+    assert!(finished.stderr.contains("did you mean `caseId`?"), "{finished:?}");
+}
+
+#[test]
+fn a_dry_run_checks_without_a_database() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::in_folder(folder.path());
+    let finished = program.run_with_input(&["import", "-", "--dry-run"], &many(1200)).expect(0);
+    assert_eq!(finished.stdout, "1200 lines can be imported; nothing was inserted\n");
+    let wrong = format!("{}{{}}\n", many(600));
+    let finished = program.run_with_input(&["import", "-", "--dry-run"], &wrong).expect(1);
+    assert!(finished.stderr.contains("line 601: channel: must be chat"), "{finished:?}");
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
+    assert!(names.is_empty(), "{names:?}");
+    let finished = program.run_with_input(&["import", "-"], &many(1)).expect(1);
+    assert!(finished.stderr.contains("there is no database"), "{finished:?}");
+}
+
+#[test]
+fn a_file_whose_name_does_not_say_its_format_needs_the_flag() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    written(&outbox, "jobs.txt", &many(2));
+    let finished = outbox.run(&["import", "jobs.txt"]).expect(2);
+    assert!(finished.stderr.contains("--format"), "{finished:?}");
+    outbox.run(&["import", "jobs.txt", "--format", "jsonl"]).expect(0);
+    let finished = outbox.run(&["import", "missing.csv"]).expect(1);
+    assert!(finished.stderr.contains("cannot read missing.csv"), "{finished:?}");
+}
+
+#[test]
+fn an_import_that_was_killed_is_simply_run_again() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    written(&outbox, "jobs.jsonl", &many(5000));
+    let mut import = outbox.program().start(&["import", "jobs.jsonl"]);
+    let inside = || outbox.database().number("SELECT count(*) FROM outbox");
+    eventually(SOON, "the first batch is in", || inside() > 0);
+    import.kill9();
+    let before = inside();
+    assert_eq!(before % 500, 0, "a batch is in whole or not at all");
+    let finished = outbox.run(&["import", "jobs.jsonl"]).expect(0);
+    let expected = format!("{} inserted, {before} were there already\n", 5000 - before);
+    assert_eq!(finished.stdout, expected);
+    assert_eq!(inside(), 5000);
+}
+
+#[test]
+fn neither_the_daemon_nor_a_producer_is_held_up_by_an_import() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let _daemon = outbox.daemon();
+    written(&outbox, "jobs.jsonl", &many(3000));
+    let import = outbox.program().start(&["import", "jobs.jsonl"]);
+    for n in 0..20 {
+        outbox.chat(10_000 + n, "from a producer");
+    }
+    let finished = import.wait(SOON * 3);
+    assert_eq!(finished.stdout, "3000 inserted, 0 were there already\n", "{finished:?}");
+    eventually(SOON * 3, "all are sent", || outbox.count("sent") == 3020);
+    assert_eq!(server.count(), 3020);
+}
+
+#[test]
+fn an_import_that_finds_the_file_locked_says_how_far_it_came() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    written(&outbox, "jobs.jsonl", &many(3));
+    let finished = outbox.database().with(async |connection| {
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
+        let finished = outbox.run(&["import", "jobs.jsonl"]);
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
+        finished
+    });
+    let finished = finished.expect(1);
+    assert!(finished.stderr.contains("locked by another program"), "{finished:?}");
+    assert!(
+        finished.stderr.contains("0 of 3 lines are in, run it again for the rest"),
+        "{finished:?}"
+    );
+    outbox.run(&["import", "jobs.jsonl"]).expect(0);
+}
