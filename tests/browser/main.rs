@@ -25,8 +25,8 @@ fn start(outbox: &Outbox) -> (Daemon, String) {
 fn address(daemon: &Daemon) -> String {
     found(SOON, "the dashboard's address in the log", || {
         let log = daemon.stderr();
-        let (_, rest) = log.split_once("the dashboard listens url=\"http://")?;
-        Some(rest.split_once("/\"")?.0.to_owned())
+        let (_, rest) = log.split_once("the dashboard listens")?.1.split_once("http://")?;
+        Some(rest.split_once('/')?.0.to_owned())
     })
 }
 

@@ -53,8 +53,8 @@ impl Client {
     pub fn of(daemon: &Daemon) -> Client {
         let address = found(SOON, "the dashboard's address in the log", || {
             let log = daemon.stderr();
-            let (_, rest) = log.split_once("the dashboard listens url=\"http://")?;
-            Some(rest.split_once("/\"")?.0.to_owned())
+            let (_, rest) = log.split_once("the dashboard listens")?.1.split_once("http://")?;
+            Some(rest.split_once('/')?.0.to_owned())
         });
         Client { host: address.clone(), address, headers: Vec::new() }
     }
