@@ -8,7 +8,7 @@ mod support;
 use driver::Browser;
 use fantoccini::key::Key;
 use serde_json::json;
-use support::{Daemon, Job, Outbox, Reply, SOON, Server, Setup, eventually, found};
+use support::{Daemon, Job, Outbox, Reply, SOON, Server, Setup, eventually};
 
 const TOKEN: &str = "t-4c1f-long-enough-to-be-a-token";
 
@@ -18,16 +18,8 @@ fn setup(server: &Server) -> Setup {
 
 fn start(outbox: &Outbox) -> (Daemon, String) {
     let daemon = outbox.program().env("WEB_TOKEN", TOKEN).start(&["run"]).ready();
-    let address = address(&daemon);
+    let address = daemon.listens_on();
     (daemon, address)
-}
-
-fn address(daemon: &Daemon) -> String {
-    found(SOON, "the dashboard's address in the log", || {
-        let log = daemon.stderr();
-        let (_, rest) = log.split_once("the dashboard listens")?.1.split_once("http://")?;
-        Some(rest.split_once('/')?.0.to_owned())
-    })
 }
 
 fn failed(outbox: &Outbox, server: &Server) -> i64 {
@@ -62,7 +54,7 @@ fn the_overview_follows_what_happens_and_keeps_its_place() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
-    let Some(browser) = Browser::on(&address(&daemon)) else { return };
+    let Some(browser) = Browser::on(&daemon.listens_on()) else { return };
     browser.goto("/");
     browser.wait_for_text(".tile.sent", "0");
     browser.run("window.same = true; document.querySelector('#figures summary').click();");
@@ -281,7 +273,7 @@ fn without_scripts_everything_is_there_to_read() {
     let outbox = Outbox::new(&server);
     let daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
     let id = failed(&outbox, &server);
-    let Some(browser) = Browser::without_scripts(&address(&daemon)) else { return };
+    let Some(browser) = Browser::without_scripts(&daemon.listens_on()) else { return };
     browser.goto("/");
     browser.wait_for_text(".tile.failed", "1");
     browser.wait_for_text("#groups", "no such case");
@@ -301,7 +293,7 @@ fn a_page_says_when_the_daemon_is_gone_and_goes_on_when_it_is_back() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
-    let address = address(&daemon);
+    let address = daemon.listens_on();
     let Some(browser) = Browser::on(&address) else { return };
     browser.goto("/");
     browser.wait_for_text("#state", "Dispatching");

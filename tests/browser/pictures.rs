@@ -1,9 +1,9 @@
 //! The pictures of docs/dashboard.md, of an hour in a shop that passes in a minute:
 //! `SCREENSHOTS=docs/images cargo test --test browser pictures -- --ignored`
 
+use crate::TOKEN;
 use crate::driver::Browser;
 use crate::support::{Daemon, Outbox, SOON, Setup, eventually, found, libfaketime};
-use crate::{TOKEN, address};
 use chrono::DateTime;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -22,11 +22,13 @@ struct Clock {
 
 impl Clock {
     fn of(daemon: &Daemon) -> Clock {
-        let line = found(SOON, "a line in the log", || {
-            daemon.stderr().lines().find(|line| line.contains("INFO ready")).map(str::to_owned)
+        let time = found(SOON, "a line in the log", || {
+            let log = daemon.stderr();
+            let line = log.lines().find(|line| line.contains("\"ready\""))?;
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            line["timestamp"].as_str().map(str::to_owned)
         });
-        let (time, _) = line.split_once(' ').expect("a time and words");
-        let then = DateTime::parse_from_rfc3339(time).expect("a time").timestamp_millis();
+        let then = DateTime::parse_from_rfc3339(&time).expect("a time").timestamp_millis();
         Clock { began: Instant::now(), then }
     }
 
@@ -116,7 +118,7 @@ fn pictures_of_an_hour_in_a_shop() {
         panic!("SCREENSHOTS names the folder for the pictures");
     };
     let Some((outbox, daemon, clock)) = shop() else { return };
-    let Some(browser) = Browser::on(&address(&daemon)) else { return };
+    let Some(browser) = Browser::on(&daemon.listens_on()) else { return };
     for minute in 0..MINUTES {
         for part in 0..4 {
             outbox.execute(&quarter(minute, part, clock.now()));

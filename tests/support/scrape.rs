@@ -1,6 +1,6 @@
 //! The daemon's own pages for machines: health, and metrics read into numbers.
 
-use super::Daemon;
+use super::{Daemon, SOON, found};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -60,12 +60,14 @@ fn parts(series: &str) -> (&str, Vec<&str>) {
 impl Daemon {
     /// Where it listens, once it does: start it with `--listen 127.0.0.1:0`.
     #[track_caller]
-    pub fn listens_on(&mut self) -> String {
-        self.wait_for_log("the dashboard listens");
-        let log = self.stderr();
-        let (_, after) = log.split_once("the dashboard listens").expect("in the log");
-        let (_, address) = after.split_once("http://").expect("its address in the log");
-        address.split_once('/').expect("the end of the address").0.to_owned()
+    pub fn listens_on(&self) -> String {
+        found(SOON, "the dashboard's address in the log", || {
+            let log = self.stderr();
+            let line = log.lines().find(|line| line.contains("the dashboard listens"))?;
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            let url = line["url"].as_str().expect("its address");
+            Some(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
+        })
     }
 
     #[track_caller]

@@ -1,6 +1,6 @@
 //! A browser's requests made of bare sockets: each header is the test's own.
 
-use crate::support::{Daemon, Job, Outbox, SOON, Server, Setup, found};
+use crate::support::{Daemon, Job, Outbox, SOON, Server, Setup};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -51,11 +51,7 @@ impl Client {
     /// Of the dashboard that this daemon serves.
     #[track_caller]
     pub fn of(daemon: &Daemon) -> Client {
-        let address = found(SOON, "the dashboard's address in the log", || {
-            let log = daemon.stderr();
-            let (_, rest) = log.split_once("the dashboard listens")?.1.split_once("http://")?;
-            Some(rest.split_once('/')?.0.to_owned())
-        });
+        let address = daemon.listens_on();
         Client { host: address.clone(), address, headers: Vec::new() }
     }
 
