@@ -167,19 +167,19 @@ fn a_standby_says_so_and_still_tells_the_queue() {
 fn a_scrape_survives_a_database_that_cannot_be_read() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    let mut standby = {
-        let _first = outbox.daemon();
-        // It never gets the lock, and so never looks at the file.
-        let mut standby = outbox.program().start(&LISTEN);
-        standby.wait_for_log("standing by");
-        std::fs::rename(outbox.database().path(), outbox.folder().join("away.db")).unwrap();
-        let scrape = standby.scrape();
-        assert_eq!(scrape.number("acquire_outbox_database_readable"), 0.0);
-        assert_eq!(scrape.value("acquire_outbox_jobs{channel=\"chat\",status=\"sent\"}"), None);
-        assert_eq!(scrape.number("acquire_outbox_standby"), 1.0);
-        std::fs::rename(outbox.folder().join("away.db"), outbox.database().path()).unwrap();
-        standby
-    };
+    let first = outbox.daemon();
+    let mut standby = outbox.program().start(&LISTEN);
+    standby.wait_for_log("standing by");
+    let (database, away) = (outbox.database().path(), outbox.folder().join("away.db"));
+    // It would end, and leave its lock to the standby.
+    first.signal(libc::SIGSTOP);
+    std::fs::rename(database, &away).unwrap();
+    let scrape = standby.scrape();
+    assert_eq!(scrape.number("acquire_outbox_database_readable"), 0.0);
+    assert_eq!(scrape.value("acquire_outbox_jobs{channel=\"chat\",status=\"sent\"}"), None);
+    assert_eq!(scrape.number("acquire_outbox_standby"), 1.0);
+    std::fs::rename(&away, database).unwrap();
+    first.signal(libc::SIGCONT);
     eventually(SOON, "it is read again", || {
         standby.scrape().value("acquire_outbox_database_readable") == Some(1.0)
     });

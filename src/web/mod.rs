@@ -1,9 +1,9 @@
 //! The dashboard: pages on the queue, served from the program itself.
 //!
-//! It never hurts the dispatch: it reads through a connection of its own ([`reader`]), one query
-//! at a time and each within a time limit, and [`server`] bounds what a client can cost. What is
-//! asked for passes, in this order: the Host header ([`host`]), the token ([`guard`]), and for a
-//! form whether it was sent from here ([`posted`]).
+//! It never hurts the dispatch: it reads through a connection of its own (`reader`), one query
+//! at a time and each within a time limit, and `server` bounds what a client can cost. What is
+//! asked for passes, in this order: the Host header (`host`), the token (`guard`), and for a
+//! form whether it was sent from here (`posted`).
 //!
 //! A route that anybody may ask stands in `open`, every other one in `guarded`. The pages are
 //! whole without a script; `assets/live.js` only fetches the page again and exchanges the parts
