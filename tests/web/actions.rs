@@ -246,3 +246,31 @@ fn a_request_on_its_way_cannot_be_cancelled() {
     gate.open();
     assert_eq!(outbox.settled(id)["status"], "sent");
 }
+
+#[test]
+fn a_change_that_takes_long_goes_on_by_itself_and_is_the_only_one() {
+    let server = Server::start();
+    let (outbox, _daemon, client) = dashboard(&server);
+    let ids: Vec<i64> = (0..3)
+        .map(|case| outbox.add(Job::chat(case, "x").column("send_at", "datetime('now', '+1 day')")))
+        .collect();
+    let person = client.logged_in();
+    let csrf = person.csrf();
+    let fields = [("csrf", csrf.as_str()), ("change", "cancel"), ("which", "all")];
+    outbox.database().with(async |connection| {
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
+        person.post("/jobs/change", &fields).expect(303);
+        let page = person.get("/").expect(200);
+        page.shows("There are many: it goes on");
+        page.shows("Under way: 0 jobs cancelled so far.");
+        person.post("/jobs/change", &fields).expect(409).shows("under way");
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
+    });
+    for id in ids {
+        outbox.when_status(id, "cancelled");
+    }
+    crate::support::eventually(crate::support::SOON, "the end", || {
+        !person.clone().with("x-live", "1").get("/").body.contains("Under way")
+    });
+    person.get("/").expect(200).shows("3 jobs cancelled.");
+}
