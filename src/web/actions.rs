@@ -15,6 +15,7 @@ use crate::store::{Filter, Store};
 use axum::extract::State;
 use axum::response::Redirect;
 use std::sync::Arc;
+use tracing::info;
 
 pub use confirm::ask;
 
@@ -158,6 +159,12 @@ async fn by_id(shared: &Shared, verb: &Verb, ids: &[i64]) -> Result<String, Prob
         refused.extend(store.change(verb.change, batch).await?);
     }
     store.close().await?;
+    info!(
+        change = verb.name,
+        asked = ids.len(),
+        refused = refused.len(),
+        "asked for on the dashboard"
+    );
     Ok(told(verb, ids.len(), &refused))
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// So long a browser waits for the end; then it goes on without it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -57,6 +57,10 @@ impl Bulk {
         let task = tokio::spawn(async move {
             let done = batches(&of_task, verb.change, &filter).await;
             let changed = of_task.bulk.finish();
+            info!(
+                change = verb.name,
+                changed, "asked for on the dashboard, of all that pass a filter"
+            );
             let told = match done {
                 Ok(()) => format!("{} {}.", jobs(changed), verb.done),
                 Err(e) => {

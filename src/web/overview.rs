@@ -36,6 +36,8 @@ struct Seen<'a> {
     holds: Vec<Hold>,
     pauses: Vec<Pause>,
     latest: Vec<Delivery>,
+    /// How many are configured.
+    accounts: usize,
 }
 
 pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
@@ -99,6 +101,7 @@ async fn look(shared: &Shared) -> Result<Seen<'_>, ReadError> {
         holds: reading.holds().await?,
         pauses: reading.pauses().await?,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
+        accounts: shared.accounts.len(),
     };
     reading.done();
     Ok(seen)

@@ -114,7 +114,7 @@ fn a_login_leads_nowhere_else() {
 #[test]
 fn who_guesses_the_token_is_slowed_down() {
     let server = Server::start();
-    let (_outbox, _daemon, client) = dashboard(&server);
+    let (_outbox, daemon, client) = dashboard(&server);
     let browser = client.clone().browser();
     let guess = || browser.post("/login", &[("token", "a wrong one")]).status;
     let first: Vec<u16> = (0..5).map(|_| guess()).collect();
@@ -125,6 +125,9 @@ fn who_guesses_the_token_is_slowed_down() {
         (answer.status == 429).then_some(answer)
     });
     limited.shows("wait a second");
+    crate::support::eventually(crate::support::SOON, "one line in the log", || {
+        daemon.stderr().matches("wrong tokens came").count() == 1
+    });
 }
 
 #[test]

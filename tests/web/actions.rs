@@ -22,7 +22,7 @@ fn holding(server: &Server) -> (Outbox, crate::support::Daemon, Client) {
 #[test]
 fn a_failed_job_is_sent_again_at_once() {
     let server = Server::start();
-    let (outbox, _daemon, client) = dashboard(&server);
+    let (outbox, mut daemon, client) = dashboard(&server);
     let id = failed(&outbox, &server, "no");
     let person = client.logged_in();
     let page = format!("/jobs/{id}");
@@ -32,6 +32,7 @@ fn a_failed_job_is_sent_again_at_once() {
     assert_eq!(answer.header("location"), Some(page.as_str()));
     assert_eq!(outbox.settled(id)["status"], "sent");
     person.get(&page).expect(200).shows("1 job re-driven.");
+    daemon.wait_for_log("asked for on the dashboard");
     // It is told once.
     person.get(&page).expect(200).hides("1 job re-driven.");
 }

@@ -212,6 +212,17 @@ fn the_search_finds_a_job_by_its_id_or_key_and_others_by_their_error() {
 }
 
 #[test]
+fn a_pause_of_one_account_is_told_from_one_of_all() {
+    let server = Server::start();
+    let (outbox, _daemon, client) = for_reading(&server);
+    client.get("/").expect(200).hides("paused");
+    outbox.run(&["pause", "sms", "--account", "default"]).expect(0);
+    client.get("/").expect(200).shows("❚❚ partly paused");
+    outbox.run(&["pause", "sms"]).expect(0);
+    client.get("/").expect(200).hides("partly paused");
+}
+
+#[test]
 fn what_holds_jobs_back_is_on_the_overview() {
     let server = Server::answering(|_| Reply::status(401));
     let (outbox, _daemon, client) = for_reading(&server);

@@ -9,6 +9,7 @@ use crate::web::layout::Frame;
 use crate::web::query::Query;
 use crate::web::words::{length, number, status, time};
 use maud::{Markup, html};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A count this old is told with its age.
@@ -158,8 +159,6 @@ fn queue_row(seen: &Seen<'_>, channel: Channel) -> Markup {
         ("parked", "in line"),
     ];
     let name = channel.as_str();
-    let paused = seen.pauses.iter().any(|pause| pause.channel.is_none_or(|own| own == channel));
-    let held = seen.holds.iter().any(|hold| hold.channel.is_empty() || hold.channel == name);
     html! {
         tr {
             th scope="row" { a href=(Query::of_channel(channel).path()) { (name) } }
@@ -169,13 +168,26 @@ fn queue_row(seen: &Seen<'_>, channel: Channel) -> Markup {
             @for state in Status::ALL.into_iter().skip(1) {
                 (figure(state.as_str(), count(state, None), Some(Query::of(channel, state))))
             }
-            td data-label="is" {
-                @if paused { span .mark.busy { "❚❚ paused" } }
-                @else if held { span .mark.bad { "▲ held" } }
-                @else { span .mark.good { "open" } }
-            }
+            td data-label="is" { (openness(seen, channel)) }
         }
     }
+}
+
+/// Whether its jobs go out: those of every account, or of some.
+fn openness(seen: &Seen<'_>, channel: Channel) -> Markup {
+    let concern = |pause: &&Pause| pause.channel.is_none_or(|own| own == channel);
+    let pauses: Vec<&Pause> = seen.pauses.iter().filter(concern).collect();
+    let concerns = |hold: &&Hold| hold.channel.is_empty() || hold.channel == channel.as_str();
+    let held: BTreeSet<&str> =
+        seen.holds.iter().filter(concerns).map(|hold| hold.account.as_str()).collect();
+    let (class, words) = match (pauses.as_slice(), held.len()) {
+        (pauses, _) if pauses.iter().any(|pause| pause.account.is_none()) => ("busy", "❚❚ paused"),
+        ([], 0) => ("good", "open"),
+        ([], held) if held >= seen.accounts => ("bad", "▲ held"),
+        ([], _) => ("bad", "▲ partly held"),
+        _ => ("busy", "❚❚ partly paused"),
+    };
+    html! { span .mark.(class) { (words) } }
 }
 
 fn figure(label: &str, count: Option<u64>, link: Option<Query>) -> Markup {
