@@ -34,20 +34,26 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, trace};
 use trouble::Trouble;
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
 /// How long a claim for what somebody is just writing waits for that commit. One that takes longer
-/// is a long transaction's, or a slow disk's, and tells again, or is found by the slow look.
+/// is a long transaction's, or a slow disk's: it tells again, or the slow look is followed by a claim.
 const WRITTEN: Duration = Duration::from_millis(50);
-/// After a commit of our own: how often, and how long apart, it is looked for one whose event
-/// was taken for ours.
-const AFTER_OWN: (u32, Duration) = (3, Duration::from_millis(2));
 /// The longest rest after a cycle: see [`Dispatcher::rests`].
 const REST: Duration = Duration::from_millis(5);
+
+/// What came of a turn's cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cycled {
+    No,
+    /// Nothing was there to claim.
+    InVain,
+    Wrote,
+}
 
 /// When [`Dispatcher::run`] comes back by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +84,8 @@ pub struct Dispatcher {
     /// The log was written to since the last cycle: worth a claim, which gets the write lock when
     /// that commit is there.
     written: bool,
-    /// So many looks are left for a commit whose event was taken for our own.
-    looks: u32,
+    /// That claim did not get the lock: the next look is followed by another.
+    missed: bool,
     trouble: Option<Trouble>,
     file: FileWatch,
     clock: WallClock,
@@ -124,7 +130,7 @@ impl Dispatcher {
             report,
             stop: watch::Sender::new(Stop::No),
             written: false,
-            looks: 0,
+            missed: false,
             trouble: None,
             file,
             clock: WallClock::new(),
@@ -176,7 +182,6 @@ impl Dispatcher {
                 step = reload.next() => self.reload(step),
                 Some(result) = self.results.recv() => self.ended(result),
                 () = std::future::ready(()), if more => {}
-                () = sleep(AFTER_OWN.1), if self.looks > 0 => self.look().await,
                 () = wake.changed() => self.written = true,
                 () = sleep_until(idle_until) => if !rests { self.look().await },
             }
@@ -206,20 +211,21 @@ impl Dispatcher {
         // Before the rows that they explain.
         self.show_holds().await?;
         let cycled = self.cycle().await?;
-        if cycled {
+        if cycled == Cycled::Wrote {
             self.service.changed();
+            // Another's event may be among our own: as if it had come just now.
             wake.clear();
-            self.looks = AFTER_OWN.0;
+            self.written = true;
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
         self.upkeep().await?;
         self.end_trouble();
-        Ok(cycled || failed)
+        Ok(cycled != Cycled::No || failed)
     }
 
     /// Records, moves what is due, claims and sends, if there is anything of it to do.
-    async fn cycle(&mut self) -> Result<bool, StoreError> {
+    async fn cycle(&mut self) -> Result<Cycled, StoreError> {
         let written = std::mem::take(&mut self.written);
         if written {
             self.routes.stir();
@@ -227,17 +233,18 @@ impl Dispatcher {
         let room = self.routes.room(Instant::now());
         let due = self.agenda.next_due.is_some_and(|at| at <= now());
         if !due && self.unrecorded.is_empty() && !self.routes.worth_claiming(&room) {
-            return Ok(false);
+            return Ok(Cycled::No);
         }
         let (record, epoch) = (&self.unrecorded, self.epoch);
-        let hopes = written && !due && record.is_empty();
+        let hopes = written && !due && record.is_empty() && self.trouble.is_none();
         let patience = hopes.then_some(WRITTEN);
         let work = CycleWork { record, claim: &room, due, now: now(), epoch, patience };
         let begun = Instant::now();
         let done = match self.store.cycle(&work).await {
             Err(e) if hopes && e.is_busy() => {
                 self.routes.claimed(&room, &[]);
-                return Ok(false);
+                self.missed = true;
+                return Ok(Cycled::No);
             }
             done => done?,
         };
@@ -258,20 +265,22 @@ impl Dispatcher {
         self.forget_recorded(&done.recorded);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
-        if due || recorded_some {
+        let others_wrote = self.agenda.data_version != done.seen;
+        if due || recorded_some || others_wrote {
             self.routes.stir();
+        }
+        if others_wrote {
+            self.paused.may_have_changed();
         }
         self.routes.claimed(&room, &done.claimed);
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
-        if self.agenda.data_version != done.seen {
-            self.paused.may_have_changed();
-        }
         self.agenda.data_version = done.seen;
         self.saw(done.agenda);
+        let wrote = due || recorded_some || !done.claimed.is_empty();
         for job in done.claimed {
             self.send(job);
         }
-        Ok(true)
+        Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
     }
 
     /// A transaction costs the same for one job as for ten, and holds up every writer meanwhile. So
@@ -335,6 +344,7 @@ impl Dispatcher {
 
     /// Looks at what is due and whether another process has committed.
     async fn look(&mut self) {
+        self.written |= std::mem::take(&mut self.missed);
         match self.store.look().await {
             Ok(agenda) => self.saw(agenda),
             Err(e) if e.is_final() => self.ends = Some(e),
@@ -342,12 +352,10 @@ impl Dispatcher {
                 self.note_trouble(&e);
             }
         }
-        self.looks = self.looks.saturating_sub(1);
     }
 
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
-            self.looks = 0;
             self.paused.may_have_changed();
             self.routes.stir();
             self.service.changed();

@@ -27,13 +27,16 @@ impl Dispatcher {
             let known = self.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
+            if failed.is_empty() {
+                continue;
+            }
             self.failed(&failed, Failure::Invalid);
             warn!(
                 account,
                 failed = failed.len(),
                 "jobs for an account that is not configured failed as invalid"
             );
-            more |= !failed.is_empty();
+            more = true;
             // Each may have held back a job of another account.
             self.routes.stir();
             let agenda = self.store.look().await?;

@@ -6,6 +6,7 @@
 //! of it is one row.
 
 use super::claim::{self, CLAIMED, Claim, PAYLOAD};
+use super::patience::Pace;
 use super::record::{self, Ended};
 use super::upkeep::{AGENDA, Agenda};
 use super::{Store, StoreError};
@@ -24,7 +25,7 @@ pub struct CycleWork<'a> {
     pub due: bool,
     pub now: Millis,
     pub epoch: i64,
-    /// How long it may wait for the write lock; `None`: as every statement.
+    /// How long it waits, awake, for a commit that is just being made; `None`: as every statement.
     pub patience: Option<Duration>,
 }
 
@@ -79,7 +80,7 @@ impl Store {
     /// all of it without an answer: [`Store::sending_before`] tells which.
     pub async fn cycle(&mut self, work: &CycleWork<'_>) -> Result<CycleYield, StoreError> {
         if let Some(limit) = work.patience {
-            self.patience.set(limit);
+            self.patience.set(limit, Pace::Awake);
         }
         let row = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
             .bind(record::json(work.record))

@@ -1,6 +1,7 @@
 //! The health of the file itself: whether it is still the one that was opened, whether it is
 //! damaged, and how long its write-ahead log has grown.
 
+use super::patience::Pace;
 use super::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::os::unix::fs::MetadataExt;
@@ -96,7 +97,7 @@ impl Store {
         if copied < all {
             return Ok(true);
         }
-        self.patience.set(LOG_WAIT);
+        self.patience.set(LOG_WAIT, Pace::Polite);
         let done = self.checkpoint("TRUNCATE").await;
         self.patience.set_usual();
         done.map(|(_, left)| left > 0)
@@ -109,7 +110,7 @@ impl Store {
     pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), StoreError> {
         let reads_only: bool =
             sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
-        self.patience.set(wait);
+        self.patience.set(wait, Pace::Polite);
         sqlx::query("PRAGMA query_only = OFF").execute(&mut self.conn).await?;
         let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut self.conn).await;
         if reads_only {

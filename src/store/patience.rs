@@ -1,6 +1,5 @@
-//! Waiting for another's write lock. SQLite's own way sleeps for a millisecond, then two, five, ten:
-//! a producer's commit takes a quarter of one, and among producers that never pause the one that
-//! sleeps longest gets its turn last.
+//! Waiting for another's write lock: as SQLite does by itself, or, for a commit that is just being
+//! made, awake. SQLite sleeps for a millisecond at first, and a producer's commit takes a quarter of one.
 
 use libsqlite3_sys::{SQLITE_OK, sqlite3_busy_handler};
 use sqlx::sqlite::SqliteConnection;
@@ -11,13 +10,27 @@ use std::time::{Duration, Instant};
 /// How long a statement waits before it fails, to be tried again.
 const USUAL: Duration = Duration::from_secs(5);
 
-/// Waits before the lock is asked for again, by how long it has been waited for. As long as a commit
-/// takes, awake: to be woken takes longer than what is left of it.
-fn pause(waited: Duration) {
-    match waited.as_micros() {
-        0..1_000 => std::thread::yield_now(),
-        1_000..20_000 => std::thread::sleep(Duration::from_micros(200)),
-        _ => std::thread::sleep(Duration::from_millis(2)),
+/// SQLite's own pauses, in milliseconds. Everybody's: who asks for the lock more often than others
+/// gets it every time, and eight producers beside it wait a hundred times as long.
+const POLITE: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+
+/// How a statement waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    Polite,
+    /// For as long as a commit takes without sleeping: to be woken takes longer than what is left
+    /// of it.
+    Awake,
+}
+
+impl Pace {
+    fn pause(self, tries: c_int, waited: Duration) {
+        let tries = usize::try_from(tries).unwrap_or(0).min(POLITE.len() - 1);
+        match (self, waited.as_micros()) {
+            (Pace::Awake, 0..1_000) => std::thread::yield_now(),
+            (Pace::Awake, _) => std::thread::sleep(Duration::from_millis(1)),
+            (Pace::Polite, _) => std::thread::sleep(Duration::from_millis(POLITE[tries])),
+        }
     }
 }
 
@@ -26,6 +39,7 @@ pub(super) struct Patience(&'static Mutex<Waiting>);
 
 struct Waiting {
     limit: Duration,
+    pace: Pace,
     since: Instant,
 }
 
@@ -34,7 +48,8 @@ impl Patience {
     ///
     /// Some bytes are never freed: the connection's thread may outlive everything of ours.
     pub async fn of(conn: &mut SqliteConnection) -> sqlx::Result<Patience> {
-        let waiting = Mutex::new(Waiting { limit: USUAL, since: Instant::now() });
+        let waiting =
+            Mutex::new(Waiting { limit: USUAL, pace: Pace::Polite, since: Instant::now() });
         let waiting: &'static Mutex<Waiting> = Box::leak(Box::new(waiting));
         let mut conn = conn.lock_handle().await?;
         let context = std::ptr::from_ref(waiting).cast_mut().cast::<c_void>();
@@ -48,14 +63,14 @@ impl Patience {
     }
 
     /// For the statements from now on.
-    pub fn set(&self, limit: Duration) {
+    pub fn set(&self, limit: Duration, pace: Pace) {
         if let Ok(mut waiting) = self.0.lock() {
-            waiting.limit = limit;
+            (waiting.limit, waiting.pace) = (limit, pace);
         }
     }
 
     pub fn set_usual(&self) {
-        self.set(USUAL);
+        self.set(USUAL, Pace::Polite);
     }
 }
 
@@ -72,7 +87,8 @@ unsafe extern "C" fn wait(context: *mut c_void, tries: c_int) -> c_int {
     if waited >= waiting.limit {
         return 0;
     }
+    let pace = waiting.pace;
     drop(waiting);
-    pause(waited);
+    pace.pause(tries, waited);
     1
 }

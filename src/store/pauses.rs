@@ -72,12 +72,12 @@ const LEFT_TO_SEND: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'backoff' AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
-    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'ready' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'scheduled' AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
         AND NOT EXISTS (SELECT 1 FROM outbox AS h, outbox_pauses AS p WHERE h.lane = o.lane AND h.holds = 1
             AND p.account IN ('', h.account) AND p.channel IN ('', h.channel)))
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'ready' AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'parked' AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
         AND NOT EXISTS (SELECT 1 FROM outbox AS h, outbox_pauses AS p WHERE h.lane = o.lane AND h.holds = 1

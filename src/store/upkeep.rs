@@ -40,7 +40,10 @@ FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
 
 const FAIL_UNKNOWN_ACCOUNT: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
-WHERE id IN (SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 LIMIT 500)
+WHERE id IN (
+    SELECT o.id FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+    LIMIT 500)
 RETURNING channel";
 
 const ANY_LEFT: &str = "\
