@@ -98,10 +98,11 @@ fn a_backlog_that_waits_for_its_rate_wakes_the_daemon_for_its_jobs_alone() {
     let begun = |line: &&str| line.contains("F_WRLCK") && line.contains("l_start=120,");
     let (writes, reads) =
         (of_log().filter(begun).count(), of_log().filter(|line| line.contains("F_RDLCK")).count());
-    // Its claim and its record; and what a start writes.
-    assert!((jobs..=2 * jobs + 12).contains(&writes), "{writes} transactions for {jobs} jobs");
-    // These two, the look at its time, and three looks after each commit of our own.
-    let most = 9 * jobs + 3 * seconds + 30;
-    assert!((jobs..=most).contains(&reads), "{reads} looks for {jobs} jobs in {seconds} s");
     println!("{jobs} jobs in {seconds} s: {writes} transactions, {reads} looks");
+    // Its claim and its record, each with one claim in vain after it: another's event may have come
+    // among its own. And what a start writes.
+    assert!((jobs..=4 * jobs + 12).contains(&writes), "{writes} transactions for {jobs} jobs");
+    // These four, each with a look at what came of it, and the looks at their time.
+    let most = 8 * jobs + 3 * seconds + 30;
+    assert!((jobs..=most).contains(&reads), "{reads} looks for {jobs} jobs in {seconds} s");
 }
