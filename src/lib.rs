@@ -67,6 +67,13 @@
 //! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
 //! configuration beside the loop, which takes it over between two turns.
 //!
+//! # What people see of it
+//!
+//! [`store::query`] and its neighbours read what `list`, `show` and the pages show, [`explain`] says in
+//! a sentence why a job waits, [`metrics`] counts what the loop does. [`web`] serves the dashboard,
+//! `/metrics` and the health on the same thread as the requests, with connections of its own whose
+//! queries are bounded: it must never hold up a message.
+//!
 //! # Reading order, and what may depend on what
 //!
 //! Dependencies point up this list. The first seven know no tokio, sqlx or reqwest; `acquire`
