@@ -34,6 +34,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(20);
 const CONNECTION_TIME: Duration = Duration::from_secs(300);
 /// How long requests under way have at the end, of a connection or of the program.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long the last batch of a change has after that.
+const LAST_BATCH: Duration = Duration::from_secs(3);
 /// hyper's least buffer: a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// A form with a thousand checked jobs fits well.
@@ -70,7 +72,7 @@ impl Running {
     pub async fn end(self) {
         self.end.send_replace(true);
         let abort = self.task.abort_handle();
-        if timeout(2 * GRACE, self.task).await.is_err() {
+        if timeout(2 * GRACE + LAST_BATCH, self.task).await.is_err() {
             abort.abort();
         }
     }
@@ -97,6 +99,7 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
             serve(listener, &shared, ended).await;
         }
         shared.bulk.end();
+        let _ = timeout(LAST_BATCH, shared.bulk.ended()).await;
         shared.reader.close().await;
         shared.counter.close().await;
         shared.health.close().await;
@@ -150,6 +153,8 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
             }
         }
     }
+    // Now: a browser that still waits for its end is told.
+    shared.bulk.end();
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all_ended).await.is_err() {
