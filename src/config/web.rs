@@ -15,6 +15,10 @@ use super::{Env, Flags, Web, variable};
 /// A token shorter than this can be guessed.
 const MIN_TOKEN_LENGTH: usize = 16;
 
+/// A proxy before it makes an address of this machine one that others reach.
+const HOSTS_WITHOUT_TOKEN: &str = "other machines reach the dashboard by these names, through a proxy, so it needs a token; set \
+     `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or remove `hosts`";
+
 const LISTEN: &str = "ACQUIRE_OUTBOX_LISTEN";
 const TOKEN: &str = "ACQUIRE_OUTBOX_WEB_TOKEN";
 const TOKEN_FILE: &str = "ACQUIRE_OUTBOX_WEB_TOKEN_FILE";
@@ -39,7 +43,7 @@ impl FromStr for ListenAddress {
 pub(super) struct RawWeb {
     listen: Option<Given<ListenAddress>>,
     token: Option<KeySource>,
-    hosts: Vec<String>,
+    hosts: Option<Given<Vec<String>>>,
 }
 
 impl RawWeb {
@@ -98,7 +102,13 @@ impl RawWeb {
             );
             return Err(ConfigError::invalid(&place, problem));
         }
-        Ok(Some(Web { listen, token, hosts: self.hosts }))
+        if token.is_none()
+            && let Some(hosts) = self.hosts.as_ref().filter(|hosts| !hosts.value.is_empty())
+        {
+            return Err(ConfigError::invalid(&hosts.place, HOSTS_WITHOUT_TOKEN));
+        }
+        let hosts = self.hosts.map(|hosts| hosts.value).unwrap_or_default();
+        Ok(Some(Web { listen, token, hosts }))
     }
 }
 
@@ -115,14 +125,17 @@ fn read_token(source: &KeySource, env: Env<'_>) -> Result<SecretString, ConfigEr
 }
 
 /// Names in lower case, each with or without a port.
-fn hosts(section: &Section<'_>) -> Result<Vec<String>, ConfigError> {
-    let Some(names) = section.texts("hosts")? else { return Ok(Vec::new()) };
+fn hosts(section: &Section<'_>) -> Result<Option<Given<Vec<String>>>, ConfigError> {
+    let Some(names) = section.texts("hosts")? else { return Ok(None) };
     let fits = |name: &String| {
         let known = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         (1..=255).contains(&name.len()) && name.chars().all(known)
     };
     match names.value.iter().all(fits) {
-        true => Ok(names.value.iter().map(|name| name.to_ascii_lowercase()).collect()),
+        true => {
+            let value = names.value.iter().map(|name| name.to_ascii_lowercase()).collect();
+            Ok(Some(Given { value, place: names.place }))
+        }
         false => Err(ConfigError::invalid(
             &names.place,
             "host names are needed as a browser's address line has them, such as \

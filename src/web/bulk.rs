@@ -8,9 +8,9 @@ use super::words::jobs;
 use crate::store::edit::Change;
 use crate::store::{Filter, Store, StoreError};
 use axum::http::StatusCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -22,8 +22,8 @@ const BUSY: (Duration, u32) = (Duration::from_millis(200), 50);
 /// One at a time.
 #[derive(Default)]
 pub struct Bulk {
-    running: Mutex<Option<Progress>>,
-    ending: AtomicBool,
+    running: watch::Sender<Option<Progress>>,
+    ending: watch::Sender<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,13 +35,18 @@ struct Progress {
 impl Bulk {
     /// What is going on, for the pages to say.
     pub fn says(&self) -> Option<String> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = *self.running.borrow();
         running.map(|p| format!("Under way: {} {} so far.", jobs(p.changed), p.verb.done))
     }
 
     /// The batch under way is the last one.
     pub fn end(&self) {
-        self.ending.store(true, Ordering::Relaxed);
+        self.ending.send_replace(true);
+    }
+
+    /// Waits until nothing is under way.
+    pub async fn ended(&self) {
+        let _ = self.running.subscribe().wait_for(Option::is_none).await;
     }
 
     /// Begins, and tells how it went, or that it goes on.
@@ -53,23 +58,15 @@ impl Bulk {
         who: Option<Key>,
     ) -> Result<String, Problem> {
         self.begin(verb)?;
-        let of_task = Arc::clone(shared);
+        let under_way = UnderWay(Arc::clone(shared));
         let task = tokio::spawn(async move {
-            let done = batches(&of_task, verb.change, &filter).await;
-            let changed = of_task.bulk.finish();
-            info!(
-                change = verb.name,
-                changed, "asked for on the dashboard, of all that pass a filter"
-            );
-            let told = match done {
-                Ok(()) => format!("{} {}.", jobs(changed), verb.done),
-                Err(e) => {
-                    warn!(error = %e, changed, "a change from the dashboard ended early");
-                    format!("{} {}, then it ended early: {e}", jobs(changed), verb.done)
-                }
-            };
+            let shared = Arc::clone(&under_way.0);
+            let done = batches(&shared, verb.change, &filter).await;
+            let told = report(verb, shared.bulk.changed(), done);
+            // First, so that no page says both that it goes on and how it went.
+            drop(under_way);
             if let Some(who) = who {
-                of_task.sessions.tell(&who, told.clone());
+                shared.sessions.tell(&who, told.clone());
             }
             told
         });
@@ -86,40 +83,80 @@ impl Bulk {
     }
 
     fn begin(&self, verb: &'static Verb) -> Result<(), Problem> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.is_some() {
-            let sentence = "Another change of many jobs is under way; wait until it has ended";
-            return Err(Problem::new(StatusCode::CONFLICT, sentence));
+        let begun = self.running.send_if_modified(|running| {
+            let free = running.is_none();
+            running.get_or_insert(Progress { verb, changed: 0 });
+            free
+        });
+        if begun {
+            return Ok(());
         }
-        *running = Some(Progress { verb, changed: 0 });
-        Ok(())
+        let sentence = "Another change of many jobs is under way; wait until it has ended";
+        Err(Problem::new(StatusCode::CONFLICT, sentence))
     }
 
-    fn finish(&self) -> u64 {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.take().map_or(0, |progress| progress.changed)
+    fn changed(&self) -> u64 {
+        self.running.borrow().map_or(0, |progress| progress.changed)
     }
 
     fn add(&self, changed: u64) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(progress) = running.as_mut() {
-            progress.changed += changed;
-        }
+        self.running.send_modify(|running| {
+            if let Some(progress) = running.as_mut() {
+                progress.changed += changed;
+            }
+        });
+    }
+
+    fn free(&self) {
+        self.running.send_replace(None);
     }
 }
 
-async fn batches(shared: &Shared, change: Change, filter: &Filter) -> Result<(), StoreError> {
+/// A change under way: a panic in it must not keep the next one from beginning.
+struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.bulk.free();
+    }
+}
+
+/// How a change went: a line in the log, and what its page says.
+fn report(verb: &Verb, changed: u64, done: Result<Reached, StoreError>) -> String {
+    info!(change = verb.name, changed, "asked for on the dashboard, of all that pass a filter");
+    let cause = match done {
+        Ok(Reached::All) => return format!("{} {}.", jobs(changed), verb.done),
+        Ok(Reached::Some) => "the program ends".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    warn!(cause, changed, "a change from the dashboard ended early");
+    format!("{} {}, then it ended early: {cause}", jobs(changed), verb.done)
+}
+
+/// How far a change came.
+enum Reached {
+    All,
+    /// The program ends; there may be more.
+    Some,
+}
+
+async fn batches(shared: &Shared, change: Change, filter: &Filter) -> Result<Reached, StoreError> {
     let mut store = Store::open_existing(shared.reader.path()).await?;
     let (mut after, mut busy) = (i64::MIN, 0);
-    while !shared.bulk.ending.load(Ordering::Relaxed) {
+    let mut reached = Reached::Some;
+    let mut ending = shared.bulk.ending.subscribe();
+    while !*ending.borrow() {
         let begun = Instant::now();
         match batch(&mut store, change, filter, after).await {
-            Ok(None) => break,
+            Ok(None) => {
+                reached = Reached::All;
+                break;
+            }
             Ok(Some((last, changed))) => {
                 (after, busy) = (last, 0);
                 shared.bulk.add(changed);
                 // As long as it took, others have the database.
-                sleep(begun.elapsed()).await;
+                let _ = timeout(begun.elapsed(), ending.wait_for(|end| *end)).await;
             }
             Err(e) if e.is_busy() && busy < BUSY.1 => {
                 busy += 1;
@@ -128,7 +165,8 @@ async fn batches(shared: &Shared, change: Change, filter: &Filter) -> Result<(),
             Err(e) => return Err(e),
         }
     }
-    store.close().await
+    store.close().await?;
+    Ok(reached)
 }
 
 /// The last id that was looked at, and how many were changed; `None`: there are no more.

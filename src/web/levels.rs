@@ -52,6 +52,11 @@ impl Cache {
         due
     }
 
+    /// What was begun with [`Cache::begin`]; it ends when it is dropped.
+    fn attempt(&self, begun: Instant) -> Attempt<'_> {
+        Attempt { cache: self, begun, read: None }
+    }
+
     fn end(&self, begun: Instant, at: Instant, read: Option<Overview>) {
         let mut state = self.state();
         state.reading = false;
@@ -60,6 +65,19 @@ impl Cache {
         if let Some(overview) = read {
             state.last = Some(Arc::new(Levels { overview, read_at: at }));
         }
+    }
+}
+
+/// A reading under way: a panic in it must not keep the next one from being made.
+struct Attempt<'a> {
+    cache: &'a Cache,
+    begun: Instant,
+    read: Option<Overview>,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.cache.end(self.begun, Instant::now(), self.read.take());
     }
 }
 
@@ -76,14 +94,14 @@ pub async fn levels(shared: &Arc<Shared>) -> (Option<Arc<Levels>>, bool) {
 }
 
 async fn read(shared: &Shared) {
-    let begun = Instant::now();
+    let mut attempt = shared.levels.attempt(Instant::now());
     let read = overview(shared).await;
     if let Err(error) = &read
         && !shared.levels.state().failed
     {
         warn!(%error, "the metrics cannot be read from the database");
     }
-    shared.levels.end(begun, Instant::now(), read.ok());
+    attempt.read = read.ok();
 }
 
 async fn overview(shared: &Shared) -> Result<Overview, ReadError> {
@@ -109,5 +127,19 @@ mod tests {
         assert!(!cache.begin(after(5_099)));
         assert!(cache.begin(after(5_100)));
         assert!(!cache.begin(after(60_000)), "still under way");
+    }
+
+    #[test]
+    fn a_reading_that_panics_is_made_again() {
+        let cache = Cache::default();
+        let begun = Instant::now();
+        assert!(cache.begin(begun));
+        let panics = std::panic::AssertUnwindSafe(|| {
+            let _attempt = cache.attempt(begun);
+            panic!("in the middle of it");
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert!(cache.state().failed);
+        assert!(cache.begin(begun + WAIT + READING));
     }
 }

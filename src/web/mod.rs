@@ -26,6 +26,7 @@ mod login;
 mod metrics;
 mod overview;
 mod pauses;
+mod places;
 mod posted;
 mod problem;
 mod query;

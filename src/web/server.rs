@@ -1,5 +1,6 @@
 //! The listening side: the port, the connections and what each may cost, the end.
 
+use super::places::{Place, Places};
 use super::{Shared, headers, host, router};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -14,18 +15,18 @@ use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
-/// More wait in the kernel until one has ended.
+/// One more takes the place of another, see [`Places`].
 const CONNECTIONS: usize = 64;
 /// For a request's head, idle time of a kept connection included.
-const HEAD_TIME: Duration = Duration::from_secs(15);
+const HEAD_TIME: Duration = Duration::from_secs(5);
 /// For a whole request, its body included, until its answer begins.
 const REQUEST_TIME: Duration = Duration::from_secs(20);
 /// After this a connection ends with its request, so that one that reads nothing holds no place
@@ -33,6 +34,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(20);
 const CONNECTION_TIME: Duration = Duration::from_secs(300);
 /// How long requests under way have at the end, of a connection or of the program.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long the last batch of a change has after that.
+const LAST_BATCH: Duration = Duration::from_secs(3);
 /// hyper's least buffer: a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// A form with a thousand checked jobs fits well.
@@ -69,7 +72,7 @@ impl Running {
     pub async fn end(self) {
         self.end.send_replace(true);
         let abort = self.task.abort_handle();
-        if timeout(2 * GRACE, self.task).await.is_err() {
+        if timeout(2 * GRACE + LAST_BATCH, self.task).await.is_err() {
             abort.abort();
         }
     }
@@ -96,6 +99,7 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
             serve(listener, &shared, ended).await;
         }
         shared.bulk.end();
+        let _ = timeout(LAST_BATCH, shared.bulk.ended()).await;
         shared.reader.close().await;
         shared.counter.close().await;
         shared.health.close().await;
@@ -127,7 +131,7 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
         }
     }
     let app = app(shared);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     let mut connections = JoinSet::new();
     let ending = ended.clone();
     loop {
@@ -135,15 +139,12 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
             biased;
             _ = ended.wait_for(|end| *end) => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let (app, ending) = (app.clone(), ending.clone());
-                connections.spawn(async move {
-                    converse(stream, app, ending).await;
-                    drop(place);
-                });
+            Ok((stream, _)) => {
+                let place = places.take(Instant::now());
+                connections.spawn(converse(stream, place, app.clone(), ending.clone()));
             }
             Err(error) => {
                 // Out of descriptors, say: the next call would fail at once, too.
@@ -152,6 +153,8 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
             }
         }
     }
+    // Now: a browser that still waits for its end is told.
+    shared.bulk.end();
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all_ended).await.is_err() {
@@ -159,25 +162,28 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
     }
 }
 
-/// A connection, once there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    Ok((listener.accept().await?.0, place))
-}
-
-/// One connection, until either side closes it or its time is up.
-async fn converse(stream: TcpStream, app: Router, mut ended: watch::Receiver<bool>) {
+/// One connection, until either side closes it, its time is up or another needs its place.
+async fn converse(
+    stream: TcpStream,
+    mut place: Place,
+    app: Router,
+    mut ended: watch::Receiver<bool>,
+) {
     let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return };
     let peer = Peer { local, remote: remote.ip() };
     // Answers are small: waiting to fill a packet would only add latency.
     let _ = stream.set_nodelay(true);
+    let holder = place.holder.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let holder = holder.clone();
+        holder.goes_on(Instant::now());
         request.extensions_mut().insert(peer);
         let answer = timeout(REQUEST_TIME, app.clone().oneshot(request));
-        async move { Ok::<_, Infallible>(answer.await.map_or_else(|_| too_slow(), within_time)) }
+        async move {
+            let answer = answer.await.map_or_else(|_| too_slow(), within_time);
+            holder.goes_on(Instant::now());
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -187,6 +193,7 @@ async fn converse(stream: TcpStream, app: Router, mut ended: watch::Receiver<boo
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = place.lost() => return,
         _ = ended.wait_for(|end| *end) => {}
         () = sleep(CONNECTION_TIME) => {}
     }

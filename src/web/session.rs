@@ -14,7 +14,7 @@ use tracing::warn;
 pub const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 /// Past this many the oldest login ends.
 const MOST: usize = 1000;
-/// So many wrong tokens in a row cost nothing; then one is looked at each [`WRONG_PAUSE`].
+/// So many wrong tokens cost nothing; then one is answered as such each [`WRONG_PAUSE`].
 const FREE_GUESSES: u32 = 5;
 const WRONG_PAUSE: Duration = Duration::from_secs(1);
 /// Wrong tokens are forgotten after this, and past this many addresses the oldest ones are.
@@ -105,23 +105,16 @@ struct Wrong {
 }
 
 impl Guesses {
-    /// Whether a token from there is looked at now.
-    pub fn may_try(&self, from: IpAddr, now: Instant) -> bool {
-        let from = network(from);
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slowed = |wrong: &Wrong| {
-            wrong.count >= FREE_GUESSES && now.duration_since(wrong.last) < WRONG_PAUSE
-        };
-        !all.get(&from).is_some_and(slowed)
-    }
-
-    pub fn was_right(&self, from: IpAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&network(from));
-    }
-
-    pub fn was_wrong(&self, from: IpAddr, now: Instant) {
+    /// Counts one; `false` where they come from there too fast.
+    pub fn was_wrong(&self, from: IpAddr, now: Instant) -> bool {
         let from = network(from);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let too_fast = |wrong: &Wrong| {
+            wrong.count >= FREE_GUESSES && now.duration_since(wrong.last) < WRONG_PAUSE
+        };
+        if all.get(&from).is_some_and(too_fast) {
+            return false;
+        }
         if all.len() >= WRONG_MOST {
             all.retain(|_, wrong| now.duration_since(wrong.last) < WRONG_LIFE);
         }
@@ -136,8 +129,9 @@ impl Guesses {
         wrong.last = now;
         // Once in a while, whatever comes: a log is no place to write to from outside.
         if wrong.count == FREE_GUESSES {
-            warn!(%from, "wrong tokens came for the dashboard: one a second is looked at from there");
+            warn!(%from, "wrong tokens came for the dashboard: more of them from there are slowed down");
         }
+        true
     }
 }
 
@@ -192,18 +186,16 @@ mod tests {
         let (guesses, now) = (Guesses::default(), Instant::now());
         let (from, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         for _ in 0..FREE_GUESSES {
-            assert!(guesses.may_try(from, now));
-            guesses.was_wrong(from, now);
+            assert!(guesses.was_wrong(from, now));
         }
-        assert!(!guesses.may_try(from, now));
-        assert!(guesses.may_try(other, now));
+        assert!(!guesses.was_wrong(from, now));
+        assert!(guesses.was_wrong(other, now));
         assert_eq!(
             network("2001:db8::7".parse().unwrap()),
             network("2001:db8::8".parse().unwrap())
         );
-        assert!(guesses.may_try(from, now + WRONG_PAUSE));
-        guesses.was_right(from);
-        assert!(guesses.may_try(from, now));
+        assert!(guesses.was_wrong(from, now + WRONG_PAUSE));
+        assert!(!guesses.was_wrong(from, now + WRONG_PAUSE));
     }
 
     #[test]

@@ -233,6 +233,27 @@ fn a_pause_of_an_account_that_nobody_configured_is_doubted() {
 }
 
 #[test]
+fn a_change_that_the_end_of_the_program_cuts_short_says_so() {
+    let server = Server::start();
+    let (outbox, daemon, client) = dashboard(&server);
+    outbox.add(Job::chat(1, "x").column("send_at", "datetime('now', '+1 day')"));
+    let person = client.clone().logged_in();
+    let csrf = person.csrf();
+    let fields = [("csrf", csrf.as_str()), ("change", "cancel"), ("which", "all")];
+    outbox.database().with(async |connection| {
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
+        person.post("/jobs/change", &fields).expect(303);
+        daemon.sigterm();
+        crate::support::eventually(crate::support::SOON, "the end of the port", || {
+            std::net::TcpStream::connect(&client.address).is_err()
+        });
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
+    });
+    let log = daemon.wait(crate::support::SOON).expect(0).stderr;
+    assert!(log.contains("a change from the dashboard ended early"), "{log}");
+}
+
+#[test]
 fn a_request_on_its_way_cannot_be_cancelled() {
     let gate = Gate::closed();
     let held = gate.clone();

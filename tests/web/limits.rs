@@ -1,8 +1,9 @@
 //! What a client cannot do, however it behaves.
 
 use crate::client::{Client, dashboard, for_reading};
-use crate::support::{SOON, Server, eventually};
-use std::io::{Read, Write};
+use crate::support::Server;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 
 #[test]
 fn a_form_that_is_too_long_is_refused() {
@@ -38,17 +39,46 @@ fn what_is_no_request_gets_no_page() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_and_hold_up_no_message() {
+fn connections_beyond_the_limit_hold_up_no_message_and_no_page() {
     let server = Server::start();
     let (outbox, _daemon, client) = for_reading(&server);
     // Far more than there are places; none of them says a word.
-    let idle: Vec<_> = (0..200).map(|_| client.connect()).collect();
+    let _idle: Vec<_> = (0..200).map(|_| client.connect()).collect();
     let ids: Vec<i64> = (0..20).map(|case| outbox.chat(case, "hi")).collect();
     for id in ids {
         assert_eq!(outbox.settled(id)["status"], "sent");
     }
-    drop(idle);
-    eventually(SOON, "a page once there are places", || client.get("/").status == 200);
+    client.get("/").expect(200);
+}
+
+#[test]
+fn clients_that_hold_connections_open_keep_no_probe_out() {
+    let server = Server::start();
+    let (_outbox, _daemon, client) = dashboard(&server);
+    let half_head = "GET / HTTP/1.1\r\nhost: localhost\r\n".to_owned();
+    let half_body = format!(
+        "POST /login HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncontent-length: 9\r\n\r\ntoken",
+        client.address
+    );
+    let whole = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned();
+    for bytes in [half_head, half_body, whole] {
+        let mut open: Vec<_> = (0..185).map(|_| client.connect()).collect();
+        for stream in &mut open {
+            // The earlier ones have made room for the later ones.
+            let _ = stream.write_all(bytes.as_bytes());
+        }
+        client.get("/healthz").expect(200);
+        // Had they been given up, the probe would prove nothing.
+        assert!(open.iter_mut().any(is_open), "{bytes}");
+    }
+}
+
+fn is_open(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    match stream.read(&mut [0; 1]) {
+        Ok(read) => read > 0,
+        Err(e) => e.kind() == ErrorKind::WouldBlock,
+    }
 }
 
 #[test]

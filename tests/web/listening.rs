@@ -77,6 +77,10 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
         ("token_file = \"a\"\ntoken_env = \"B\"", "the token is given twice"),
         ("hosts = \"outbox.example.com\"", "`web.hosts`: an array of texts in quotes is needed"),
         ("hosts = [\"https://outbox.example.com\"]", "`web.hosts`: host names are needed"),
+        (
+            "listen = \"127.0.0.1:0\"\nhosts = [\"outbox.example.com\"]",
+            "line 15: `web.hosts`: other machines reach the dashboard by these names",
+        ),
         ("lisen = \"127.0.0.1:9464\"", "unknown key `lisen` in [web]; did you mean `listen`?"),
     ] {
         let outbox = Outbox::setup(&server).more(&format!("[web]\n{lines}")).written();
