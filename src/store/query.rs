@@ -123,6 +123,13 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
+    /// Of the job that was inserted last; 0 where there is none.
+    pub async fn largest_id(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
+            .fetch_one(&mut self.conn)
+            .await?)
+    }
+
     /// The ids of all jobs that pass as of now, ascending.
     pub async fn ids(&mut self, filter: &Filter) -> Result<Vec<i64>, StoreError> {
         // As one text: a row by itself costs more than all else of a job that only passes.

@@ -55,7 +55,7 @@ impl Bulk {
         self.begin(verb)?;
         let of_task = Arc::clone(shared);
         let task = tokio::spawn(async move {
-            let done = batches(&of_task, verb.change, &filter).await;
+            let done = batches(&of_task, verb.change, filter).await;
             let changed = of_task.bulk.finish();
             info!(
                 change = verb.name,
@@ -108,12 +108,16 @@ impl Bulk {
     }
 }
 
-async fn batches(shared: &Shared, change: Change, filter: &Filter) -> Result<(), StoreError> {
+async fn batches(shared: &Shared, change: Change, mut filter: Filter) -> Result<(), StoreError> {
     let mut store = Store::open_existing(shared.reader.path()).await?;
+    // Whoever was asked no question means what there is now.
+    if filter.up_to_id.is_none() {
+        filter.up_to_id = Some(store.largest_id().await?);
+    }
     let (mut after, mut busy) = (i64::MIN, 0);
     while !shared.bulk.ending.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        match batch(&mut store, change, filter, after).await {
+        match batch(&mut store, change, &filter, after).await {
             Ok(None) => break,
             Ok(Some((last, changed))) => {
                 (after, busy) = (last, 0);
