@@ -63,6 +63,7 @@ impl FilterArgs {
             created_before: self.older_than.map(|age| before(now, age)),
             created_since: self.newer_than.map(|age| before(now, age)),
             finished_before: None,
+            up_to_id: None,
         }
     }
 }

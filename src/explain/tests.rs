@@ -29,6 +29,7 @@ pub fn story(status: &str, wait: &str) -> Story {
         payload_bytes: 2,
         payload_fields: "[]".to_owned(),
         receipt: None,
+        receipt_bytes: None,
         priority: 0,
         ordering_key: None,
         max_attempts: None,
@@ -38,7 +39,7 @@ pub fn story(status: &str, wait: &str) -> Story {
         retry: Some(NOW + 12_000),
         updated: Some(NOW - 5_000),
     };
-    Story { job, history: vec![], ahead: None, holds: vec![], pauses: vec![] }
+    Story { job, history: vec![], attempts: 0, ahead: None, holds: vec![], pauses: vec![] }
 }
 
 fn known(story: &Story) -> Known<'_> {

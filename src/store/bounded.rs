@@ -32,6 +32,12 @@ impl TimeLimit {
         self.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Whether its connection is still open.
+    #[cfg(test)]
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.until) > 1
+    }
+
     fn is_left(&self) -> bool {
         self.from.elapsed().as_millis() < u128::from(self.until.load(Ordering::Relaxed))
     }

@@ -23,6 +23,8 @@ pub struct Filter {
     pub created_since: Option<Millis>,
     /// Ended before this time.
     pub finished_before: Option<Millis>,
+    /// No job that was inserted after this one.
+    pub up_to_id: Option<i64>,
 }
 
 /// What jobs are listed by.
@@ -190,14 +192,16 @@ impl Filter {
                 }
             }
         }
-        let times = [
+        let numbers = [
             ("o.created_at <", self.created_before),
             ("o.created_at >=", self.created_since),
             ("o.finished_at <", self.finished_before),
+            // By the sign it takes no index: what passes is still found by its state.
+            ("+o.id <=", self.up_to_id),
         ];
-        for (condition, time) in times {
-            if let Some(time) = time {
-                query.push(format!(" AND {condition} ")).push_bind(time);
+        for (condition, number) in numbers {
+            if let Some(number) = number {
+                query.push(format!(" AND {condition} ")).push_bind(number);
             }
         }
     }

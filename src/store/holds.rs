@@ -2,6 +2,7 @@
 
 use super::{Store, StoreError};
 use crate::job::Millis;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row};
 use std::str::FromStr;
 
@@ -60,6 +61,11 @@ pub struct Hold {
 pub(super) const HOLDS: &str = "\
 SELECT account, channel, kind, reason, since, until FROM outbox_holds ORDER BY account, channel, kind";
 
+/// Those of an account's jobs of a channel.
+pub(super) const HOLDS_OF: &str = "\
+SELECT account, channel, kind, reason, since, until FROM outbox_holds
+WHERE account = ?1 AND channel IN ('', ?2) ORDER BY account, channel, kind";
+
 impl Store {
     /// Makes `holds` all there are.
     pub async fn replace_holds(&mut self, holds: &[Hold]) -> Result<(), StoreError> {
@@ -82,20 +88,25 @@ impl Store {
     /// All holds.
     pub async fn holds(&mut self) -> Result<Vec<Hold>, StoreError> {
         let rows = sqlx::query(HOLDS).fetch_all(&mut self.conn).await?;
-        rows.iter()
-            .map(|row| {
-                let kind: &str = row.try_get(2)?;
-                Ok(Hold {
-                    account: row.try_get(0)?,
-                    channel: row.try_get(1)?,
-                    kind: kind
-                        .parse()
-                        .map_err(|e: UnknownKind| sqlx::Error::Decode(Box::new(e)))?,
-                    reason: row.try_get(3)?,
-                    since: row.try_get(4)?,
-                    until: row.try_get(5)?,
-                })
-            })
-            .collect()
+        rows.iter().map(hold_from).collect()
     }
+
+    /// The first of them.
+    pub async fn holds_up_to(&mut self, limit: u32) -> Result<Vec<Hold>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{HOLDS} LIMIT ?1"));
+        let rows = sqlx::query(sql).bind(limit).fetch_all(&mut self.conn).await?;
+        rows.iter().map(hold_from).collect()
+    }
+}
+
+pub(super) fn hold_from(row: &SqliteRow) -> Result<Hold, StoreError> {
+    let kind: &str = row.try_get(2)?;
+    Ok(Hold {
+        account: row.try_get(0)?,
+        channel: row.try_get(1)?,
+        kind: kind.parse().map_err(|e: UnknownKind| sqlx::Error::Decode(Box::new(e)))?,
+        reason: row.try_get(3)?,
+        since: row.try_get(4)?,
+        until: row.try_get(5)?,
+    })
 }

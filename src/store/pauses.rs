@@ -45,6 +45,11 @@ pub(super) const PAUSES: &str = "\
 SELECT CAST(account AS BLOB) AS account, channel, CAST(reason AS BLOB) AS reason, CAST(since AS INTEGER) AS since
 FROM outbox_pauses ORDER BY account, channel";
 
+/// Those that concern an account's jobs of a channel.
+pub(super) const PAUSES_OF: &str = "\
+SELECT CAST(account AS BLOB) AS account, channel, CAST(reason AS BLOB) AS reason, CAST(since AS INTEGER) AS since
+FROM outbox_pauses WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel";
+
 impl FromRow<'_, sqlx::sqlite::SqliteRow> for Pause {
     fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Pause> {
         let text = |column: &str| {
@@ -89,6 +94,12 @@ impl Store {
     /// Everything that is paused.
     pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
         Ok(sqlx::query_as(PAUSES).fetch_all(&mut self.conn).await?)
+    }
+
+    /// The first of them, those of every account before all others.
+    pub async fn pauses_up_to(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{PAUSES} LIMIT ?1"));
+        Ok(sqlx::query_as(sql).bind(limit).fetch_all(&mut self.conn).await?)
     }
 
     /// Whether any job is on the wire or will go there before a person ends a pause.

@@ -2,7 +2,8 @@
 
 pub use super::overview::{Count, Overview, Throughput};
 
-use super::pauses::PAUSES;
+use super::holds::{HOLDS_OF, hold_from};
+use super::pauses::PAUSES_OF;
 use super::{Filter, Hold, Page, Pause, Store, StoreError};
 use crate::job::Millis;
 use serde::Serialize;
@@ -50,8 +51,9 @@ pub struct Detail {
     pub payload_bytes: i64,
     /// A JSON array of the payload's field names.
     pub payload_fields: String,
-    /// A JSON object.
+    /// A JSON object, or its beginning.
     pub receipt: Option<String>,
+    pub receipt_bytes: Option<i64>,
     pub priority: i64,
     pub ordering_key: Option<String>,
     pub max_attempts: Option<i64>,
@@ -76,7 +78,10 @@ pub struct Ahead {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
     pub job: Detail,
+    /// The newest of its attempts, oldest first.
     pub history: Vec<AttemptRow>,
+    /// How many attempts there are.
+    pub attempts: i64,
     /// Only where the job is parked.
     pub ahead: Option<Ahead>,
     /// Those of its account and channel.
@@ -85,18 +90,36 @@ pub struct Story {
     pub pauses: Vec<Pause>,
 }
 
+/// How much is read of what has no end of its own; -1 rows are all.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    pub attempts: i64,
+    pub fields: i64,
+    /// Characters of a field's name, and of an attempt's error.
+    pub line: i64,
+    /// Characters of the receipt.
+    pub text: i64,
+}
+
+impl Extent {
+    pub const ALL: Extent =
+        Extent { attempts: -1, fields: -1, line: i32::MAX as i64, text: i32::MAX as i64 };
+}
+
 const DETAIL: &str = "\
 SELECT d.*, length(CAST(o.payload AS BLOB)) AS payload_bytes,
-    (SELECT json_group_array(key) FROM json_each(CASE WHEN json_valid(o.payload) THEN o.payload ELSE '{}' END))
-        AS payload_fields,
-    o.receipt, o.priority, o.ordering_key, o.max_attempts, o.expires_at AS expires, o.wait,
+    (SELECT json_group_array(name) FROM (SELECT substr(key, 1, ?3) AS name
+        FROM json_each(CASE WHEN json_valid(o.payload) THEN o.payload ELSE '{}' END) LIMIT ?2)) AS payload_fields,
+    substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key, o.max_attempts, o.expires_at AS expires, o.wait,
     o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
 FROM delivery_status d JOIN outbox o ON o.id = d.id WHERE d.id = ?1";
 
 const HISTORY: &str = "\
 SELECT attempt, strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
-    duration_ms, outcome, http_status, error_code, error
-FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt";
+    duration_ms, outcome, http_status, error_code, substr(error, 1, ?3) AS error
+FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT ?2";
+
+const ATTEMPTS: &str = "SELECT count(*) FROM outbox_attempts WHERE job_id = ?1";
 
 const AHEAD: &str = "\
 SELECT h.id, h.status, h.next_attempt_at,
@@ -121,6 +144,13 @@ impl Store {
         let mut query = count_query("", filter);
         let count: i64 = query.build_query_scalar().fetch_one(&mut self.conn).await?;
         Ok(count.unsigned_abs())
+    }
+
+    /// Of the job that was inserted last; 0 where there is none.
+    pub async fn largest_id(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
+            .fetch_one(&mut self.conn)
+            .await?)
     }
 
     /// The ids of all jobs that pass as of now, ascending.
@@ -152,25 +182,48 @@ impl Store {
             .await?)
     }
 
+    /// The first characters of a job's payload.
+    pub async fn payload_start(
+        &mut self,
+        id: i64,
+        characters: i64,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT CAST(substr(payload, 1, ?2) AS BLOB) FROM outbox WHERE id = ?1";
+        let query = sqlx::query_scalar(sql).bind(id).bind(characters);
+        let bytes: Option<Vec<u8>> = query.fetch_optional(&mut self.conn).await?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// One job with its history and what stands before it; `None` for an id that is not there.
     pub async fn story(&mut self, id: i64) -> Result<Option<Story>, StoreError> {
-        let holds = self.holds().await?;
+        self.story_within(id, Extent::ALL).await
+    }
+
+    /// As [`Store::story`], of a job of any size.
+    pub async fn story_within(
+        &mut self,
+        id: i64,
+        extent: Extent,
+    ) -> Result<Option<Story>, StoreError> {
+        let Extent { attempts, fields, line, text } = extent;
         // One read transaction: all of it as of one moment.
         let mut tx = self.conn.begin().await?;
-        let job: Option<Detail> = sqlx::query_as(DETAIL).bind(id).fetch_optional(&mut *tx).await?;
+        let job = sqlx::query_as(DETAIL).bind(id).bind(fields).bind(line).bind(text);
+        let job: Option<Detail> = job.fetch_optional(&mut *tx).await?;
         let Some(job) = job else { return Ok(None) };
-        let history = sqlx::query_as(HISTORY).bind(id).fetch_all(&mut *tx).await?;
+        let history = sqlx::query_as(HISTORY).bind(id).bind(attempts).bind(line);
+        let mut history: Vec<AttemptRow> = history.fetch_all(&mut *tx).await?;
+        history.reverse();
+        let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
         let ahead = ahead.as_ref().map(ahead_from).transpose()?;
-        let mut pauses: Vec<Pause> = sqlx::query_as(PAUSES).fetch_all(&mut *tx).await?;
+        let Delivery { account, channel, .. } = &job.delivery;
+        let pauses = sqlx::query_as(PAUSES_OF).bind(account).bind(channel);
+        let pauses = pauses.fetch_all(&mut *tx).await?;
+        let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await?;
+        let holds = holds.iter().map(hold_from).collect::<Result<_, _>>()?;
         tx.commit().await?;
-        pauses.retain(|pause| pause.concerns(&job.delivery.account, &job.delivery.channel));
-        let of_its_route = |hold: &Hold| {
-            hold.account == job.delivery.account
-                && (hold.channel.is_empty() || hold.channel == job.delivery.channel)
-        };
-        let holds = holds.into_iter().filter(of_its_route).collect();
-        Ok(Some(Story { job, history, ahead, holds, pauses }))
+        Ok(Some(Story { job, history, attempts, ahead, holds, pauses }))
     }
 
     /// The version of the schema that the file has.
@@ -331,6 +384,8 @@ mod tests {
             (Filter { source: Some("shop".to_owned()), ..all() }, vec![7]),
             (Filter { channel: Some(Channel::Sms), ..all() }, vec![7]),
             (Filter { created_before: Some(1), ..all() }, vec![]),
+            (Filter { up_to_id: Some(3), ..all() }, vec![1, 2, 3]),
+            (Filter { up_to_id: Some(3), statuses: vec![Status::Failed], ..all() }, vec![3]),
             (
                 Filter { created_since: Some(1), statuses: vec![Status::Failed], ..all() },
                 vec![3, 4],

@@ -95,12 +95,21 @@ impl Asked {
         let query = Query::read(fields)?;
         let which = match fields.get("which") {
             None | Some("checked") => Which::These(ids(fields)?),
-            Some("all") => Which::All(narrowed(query.filter.clone(), verb.change)),
+            Some("all") => {
+                let filter = Filter { up_to_id: until(fields)?, ..query.filter.clone() };
+                Which::All(narrowed(filter, verb.change))
+            }
             Some(_) => return Err(Problem::bad("which: must be checked or all")),
         };
         let back = fields.path("back").map_or_else(|| query.path(), str::to_owned);
         Ok(Asked { verb, which, back })
     }
+}
+
+/// The last job that there was when the question was asked.
+fn until(fields: &Fields) -> Result<Option<i64>, Problem> {
+    let parsed = fields.get("until").map(str::parse).transpose();
+    parsed.map_err(|_| Problem::bad("until: a whole number is needed"))
 }
 
 fn ids(fields: &Fields) -> Result<Vec<i64>, Problem> {

@@ -61,7 +61,7 @@ impl Bulk {
         let under_way = UnderWay(Arc::clone(shared));
         let task = tokio::spawn(async move {
             let shared = Arc::clone(&under_way.0);
-            let done = batches(&shared, verb.change, &filter).await;
+            let done = batches(&shared, verb.change, filter).await;
             let told = report(verb, shared.bulk.changed(), done);
             // First, so that no page says both that it goes on and how it went.
             drop(under_way);
@@ -140,14 +140,22 @@ enum Reached {
     Some,
 }
 
-async fn batches(shared: &Shared, change: Change, filter: &Filter) -> Result<Reached, StoreError> {
+async fn batches(
+    shared: &Shared,
+    change: Change,
+    mut filter: Filter,
+) -> Result<Reached, StoreError> {
     let mut store = Store::open_existing(shared.reader.path()).await?;
+    // Whoever was asked no question means what there is now.
+    if filter.up_to_id.is_none() {
+        filter.up_to_id = Some(store.largest_id().await?);
+    }
     let (mut after, mut busy) = (i64::MIN, 0);
     let mut reached = Reached::Some;
     let mut ending = shared.bulk.ending.subscribe();
     while !*ending.borrow() {
         let begun = Instant::now();
-        match batch(&mut store, change, filter, after).await {
+        match batch(&mut store, change, &filter, after).await {
             Ok(None) => {
                 reached = Reached::All;
                 break;

@@ -1,10 +1,11 @@
 //! The Host header: a page of another site that has its own name resolve to this machine (DNS
-//! rebinding) is told from one of ours by the name that the browser asks for.
+//! rebinding) is told from one of ours by the name that the browser asks for. And a page of another
+//! site may link to this one, but not have a browser load parts of it.
 
 use super::Shared;
 use super::server::Peer;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, StatusCode, header, uri::Authority};
+use axum::http::{HeaderMap, Method, StatusCode, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,10 @@ pub async fn check(
     request: Request,
     next: Next,
 ) -> Response {
+    if is_part_of_elsewhere(request.method(), request.headers()) {
+        let sentence = "Another site's page asked for this. Open it by itself.\n";
+        return (StatusCode::FORBIDDEN, sentence).into_response();
+    }
     let asked = asked(&request);
     if asked.is_some_and(|name| is_ours(&name, peer.local, &shared.settings.hosts)) {
         return next.run(request).await;
@@ -24,6 +29,15 @@ pub async fn check(
     let sentence = "This dashboard is not reached by that name. Use its address, or add the name to \
                     `hosts` in [web] and restart.\n";
     (StatusCode::MISDIRECTED_REQUEST, sentence).into_response()
+}
+
+/// Whether a browser asks because a page of another site has this as an image, a frame or the like:
+/// nobody would see it, and it would cost what a page costs. What is posted is looked at by itself.
+fn is_part_of_elsewhere(method: &Method, headers: &HeaderMap) -> bool {
+    let is = |name, word: &str| headers.get(name).is_some_and(|value| value == word);
+    let dest = headers.get("sec-fetch-dest");
+    let followed = is("sec-fetch-mode", "navigate") && dest.is_none_or(|dest| dest == "document");
+    method.is_safe() && is("sec-fetch-site", "cross-site") && !followed
 }
 
 /// Of the request line where it has one; it goes before the header.

@@ -5,11 +5,11 @@ use super::actions::{ARRIVED, CANCEL, LOST, RETRY, Verb};
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use super::problem::Problem;
-use super::words::{length, number, spoken, status, time, time_of};
+use super::words::{LINE, length, number, short, spoken, status, time, time_of};
 use crate::explain::{self, Known};
 use crate::job::Millis;
 use crate::lock;
-use crate::store::query::{AttemptRow, Detail, Story};
+use crate::store::query::{AttemptRow, Detail, Extent, Story};
 use crate::store::{Store, StoreError, now};
 use axum::extract::{Path, State};
 use maud::{Markup, html};
@@ -20,8 +20,17 @@ use std::time::Duration;
 const DECIDE: &str =
     "A person decides: it may have arrived. Look into its case at Acquire, then choose.";
 
-/// More of a payload than this is not shown: a mail may carry its attachments.
+/// More of a payload or a receipt than this is not shown: a mail may carry its attachments.
 const SHOWN_BYTES: usize = 64 * 1024;
+/// The most names of fields that are shown.
+const NAMES: usize = 50;
+/// What is read of a job, however large it is. One more than is shown tells that there are others.
+const READ: Extent = Extent {
+    attempts: 200,
+    fields: NAMES as i64 + 1,
+    line: LINE as i64 + 1,
+    text: SHOWN_BYTES as i64,
+};
 
 pub async fn show(
     State(shared): State<Arc<Shared>>,
@@ -60,12 +69,12 @@ fn number_of(id: &str) -> Result<i64, Problem> {
 
 async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem> {
     let mut reading = shared.reader.read().await?;
-    let story = reading.story(id).await?;
+    let story = reading.story_within(id, READ).await?;
     let Some(story) = story else {
         reading.done();
         return Err(Problem::missing(format!("There is no job {id}")));
     };
-    let text = if with_text { reading.payload(id).await? } else { None };
+    let text = if with_text { reading.payload_start(id, READ.text).await? } else { None };
     let now = now();
     let next = next(&mut reading, &story, now).await?;
     reading.done();
@@ -75,7 +84,7 @@ async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem
 /// As `show` says it, but for the rates of the configuration, which may have changed since.
 async fn next(store: &mut Store, story: &Story, now: Millis) -> Result<Option<String>, StoreError> {
     let holder = match &story.ahead {
-        Some(ahead) => store.story(ahead.holder).await?,
+        Some(ahead) => store.story_within(ahead.holder, READ).await?,
         None => None,
     };
     let turn = store.turn(story.job.delivery.id, now).await?;
@@ -96,21 +105,24 @@ fn content(seen: &Seen, frame: &Frame) -> Markup {
         div #now data-live {
             p .headline {
                 (status(&row.status, row.failure.as_deref()))
-                span { (row.channel) ", account " (row.account) }
+                span { (row.channel) ", account " (short(&row.account)) }
             }
-            @if let Some(next) = next { p .next { (capital(next)) } }
+            @if let Some(next) = next { p .next { (short(&capital(next))) } }
             @if row.error.is_some() || row.error_code.is_some() {
-                p .error { @if let Some(code) = &row.error_code { code { (code) } " " } (row.error.as_deref().unwrap_or_default()) }
+                p .error { @if let Some(code) = &row.error_code { code { (short(code)) } " " } (short(row.error.as_deref().unwrap_or_default())) }
             }
             @if frame.may_act() { (actions(row.id, &row.status, frame)) }
             (fields(job, seen.now))
         }
         section aria-labelledby="attempts" {
             h2 #attempts { "Attempts" }
-            div #history data-live { (history(&seen.story.history, seen.now)) }
+            div #history data-live { (history(&seen.story, seen.now)) }
         }
         @if let Some(receipt) = &job.receipt {
-            section aria-labelledby="receipt" { h2 #receipt { "Receipt" } pre tabindex="0" { (pretty(receipt)) } }
+            section aria-labelledby="receipt" {
+                h2 #receipt { "Receipt" }
+                (json(None, receipt, job.receipt_bytes.unwrap_or_default()))
+            }
         }
         section aria-labelledby="message" {
             h2 #message { "Message" }
@@ -144,7 +156,7 @@ fn fields(job: &Detail, now: Millis) -> Markup {
     let due = job.due.filter(|_| row.status == "pending");
     html! {
         dl .fields-of {
-            (field("Message id", row.message_id.as_ref().map(|id| html! { (id) })))
+            (field("Message id", row.message_id.as_ref().map(|id| html! { (short(id)) })))
             (field("Attempts", Some(html! {
                 (row.attempts) @if let Some(max) = job.max_attempts { " of at most " (max) }
             })))
@@ -156,9 +168,9 @@ fn fields(job: &Detail, now: Millis) -> Markup {
             (field("Finished", row.finished_at.as_ref().map(|at| exact(at, now))))
             (field("Last written", job.updated.map(|at| time(at, now))))
             (field("Priority", (job.priority != 0).then(|| html! { (job.priority) })))
-            (field("Source", row.source.as_ref().map(|source| html! { (source) })))
-            (field("Idempotency key", row.idempotency_key.as_ref().map(|key| html! { code { (key) } })))
-            (field("Ordering key", job.ordering_key.as_ref().map(|key| html! { code { (format!("{key:?}")) } })))
+            (field("Source", row.source.as_ref().map(|source| html! { (short(source)) })))
+            (field("Idempotency key", row.idempotency_key.as_ref().map(|key| html! { code { (short(key)) } })))
+            (field("Ordering key", job.ordering_key.as_ref().map(|key| html! { code { (format!("{:?}", short(key))) } })))
         }
     }
 }
@@ -171,7 +183,8 @@ fn exact(iso: &str, now: Millis) -> Markup {
     html! { (time_of(iso, now)) " " small { (spoken(iso)) } }
 }
 
-fn history(history: &[AttemptRow], now: Millis) -> Markup {
+fn history(story: &Story, now: Millis) -> Markup {
+    let history = &story.history;
     html! {
         @if history.is_empty() {
             p .calm { "No request was made yet." }
@@ -183,6 +196,12 @@ fn history(history: &[AttemptRow], now: Millis) -> Markup {
                         th scope="col" { "outcome" } th scope="col" .num { "http" } th scope="col" { "error" }
                     } }
                     tbody { @for row in history { (attempt(row, now)) } }
+                }
+            }
+            @if story.attempts > history.len() as i64 {
+                p .hint {
+                    "The newest " (number(history.len() as u64)) " of " (number(story.attempts.unsigned_abs())) " attempts; "
+                    code { "acquire-outbox show " (story.job.delivery.id) } " has all of them."
                 }
             }
         }
@@ -204,8 +223,8 @@ fn attempt(row: &AttemptRow, now: Millis) -> Markup {
             td data-label="outcome" { span .mark.(class) { (row.outcome) } }
             td .num data-label="http" { @match row.http_status { Some(status) => (status), None => "–" } }
             td .error data-label="error" {
-                @if let Some(code) = &row.error_code { code { (code) } " " }
-                (row.error.as_deref().unwrap_or("–"))
+                @if let Some(code) = &row.error_code { code { (short(code)) } " " }
+                (short(row.error.as_deref().unwrap_or("–")))
             }
         }
     }
@@ -217,11 +236,13 @@ fn message(seen: &Seen, frame: &Frame) -> Markup {
     let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();
     let bytes = number(job.payload_bytes.unsigned_abs());
     html! {
-        p { (bytes) " bytes: " @for (at, name) in names.iter().enumerate() { @if at > 0 { ", " } code { (name) } } }
+        p {
+            (bytes) " bytes: "
+            @for (at, name) in names.iter().take(NAMES).enumerate() { @if at > 0 { ", " } code { (short(name)) } }
+            @if names.len() > NAMES { " and others" }
+        }
         @if let Some(text) = &seen.text {
-            @let shown = pretty(text);
-            pre #text tabindex="0" { (cut(&shown)) }
-            @if shown.len() > SHOWN_BYTES { p .hint { "The rest is not shown: " (bytes) " bytes in all." } }
+            (json(Some("text"), text, job.payload_bytes))
             p { a .button href={ "/jobs/" (job.delivery.id) } { "Hide the text" } }
         } @else if frame.may_act() {
             form method="post" action={ "/jobs/" (job.delivery.id) "/text" } {
@@ -232,6 +253,16 @@ fn message(seen: &Seen, frame: &Frame) -> Markup {
         } @else {
             p .hint { "The text is shown to who has logged in; this dashboard has no token." }
         }
+    }
+}
+
+/// Laid out where all of it was read and fits so; else as it was written, as far as it fits.
+fn json(id: Option<&str>, read: &str, bytes: i64) -> Markup {
+    let whole = bytes <= SHOWN_BYTES as i64;
+    let laid_out = whole.then(|| pretty(read)).filter(|text| text.len() <= SHOWN_BYTES);
+    html! {
+        pre id=[id] tabindex="0" { (laid_out.as_deref().unwrap_or_else(|| cut(read))) }
+        @if !whole { p .hint { "The rest is not shown: " (number(bytes.unsigned_abs())) " bytes in all." } }
     }
 }
 

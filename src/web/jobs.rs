@@ -8,7 +8,7 @@ use super::layout::{Frame, Tab};
 use super::posted::Fields;
 use super::problem::Problem;
 use super::query::{Query, ROWS};
-use super::words::{number, status, time_of};
+use super::words::{number, short, status, time_of};
 use crate::job::Millis;
 use crate::store::query::Delivery;
 use crate::store::{Filter, Page, now};
@@ -137,10 +137,10 @@ fn rows_of(rows: &[Delivery], now: Millis, checks: bool) -> Markup {
                             }
                             th scope="row" .num { a href={ "/jobs/" (job.id) } { (job.id) } }
                             td data-label="channel" { (job.channel) }
-                            @if !one_account { td data-label="account" { (job.account) } }
+                            @if !one_account { td data-label="account" { (short(&job.account)) } }
                             td data-label="state" { (status(&job.status, job.failure.as_deref())) }
                             td .num data-label="tries" { (job.attempts) }
-                            @if sources { td data-label="source" { (job.source.as_deref().unwrap_or("–")) } }
+                            @if sources { td data-label="source" { (short(job.source.as_deref().unwrap_or("–"))) } }
                             td data-label="created" { (time_of(&job.created_at, now)) }
                             td data-label="due/done" {
                                 @match due_or_done(job) { Some(at) => (time_of(at, now)), None => "–" }
@@ -162,10 +162,10 @@ fn due_or_done(job: &Delivery) -> Option<&str> {
 fn detail(job: &Delivery) -> Markup {
     html! {
         @if job.status == "sent" {
-            (job.message_id.as_deref().unwrap_or("–"))
+            (short(job.message_id.as_deref().unwrap_or("–")))
         } @else if job.error_code.is_some() || job.error.is_some() {
-            @if let Some(code) = &job.error_code { code { (code) } " " }
-            (job.error.as_deref().unwrap_or_default())
+            @if let Some(code) = &job.error_code { code { (short(code)) } " " }
+            (short(job.error.as_deref().unwrap_or_default()))
         } @else {
             "–"
         }

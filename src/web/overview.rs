@@ -20,6 +20,8 @@ use std::sync::Arc;
 /// The most groups of failures, and the most jobs, that it shows.
 const GROUPS: u32 = 12;
 const LATEST: u32 = 8;
+/// The most pauses, and the most holds, that a page lists.
+pub const LISTED: u32 = 200;
 
 /// All that the page shows, as of one moment.
 struct Seen<'a> {
@@ -98,8 +100,8 @@ async fn look(shared: &Shared) -> Result<Seen<'_>, ReadError> {
         census,
         failures,
         pulse: reading.pulse(now).await?,
-        holds: reading.holds().await?,
-        pauses: reading.pauses().await?,
+        holds: reading.holds_up_to(LISTED + 1).await?,
+        pauses: reading.pauses_up_to(LISTED + 1).await?,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
         accounts: shared.accounts.len(),
     };

@@ -3,9 +3,10 @@
 use super::Shared;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
+use super::overview::LISTED;
 use super::posted::Posted;
 use super::problem::Problem;
-use super::words::time;
+use super::words::{short, time};
 use crate::job::{Channel, Millis};
 use crate::store::{Pause, Store, now};
 use axum::extract::State;
@@ -18,12 +19,15 @@ const REASON_LENGTH: usize = 500;
 
 pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
     let mut reading = shared.reader.read().await?;
-    let pauses = reading.pauses().await?;
+    let mut pauses = reading.pauses_up_to(LISTED + 1).await?;
     reading.done();
+    let more = pauses.len() > LISTED as usize;
+    pauses.truncate(LISTED as usize);
     let content = html! {
         h1 { "Pauses" }
         p { "Nothing of what is paused is sent; what is on the wire goes on. A pause outlives a restart." }
         @if pauses.is_empty() { p .calm { "Nothing is paused." } } @else { (table(&pauses, now(), &frame)) }
+        @if more { p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." } }
         @if frame.may_act() { (form(&shared.accounts, &frame)) }
     };
     Ok(frame.still(Tab::Pauses, "Pauses", &content))
@@ -40,9 +44,9 @@ fn table(pauses: &[Pause], now: Millis, frame: &Frame) -> Markup {
                 tbody {
                     @for pause in pauses {
                         tr {
-                            td data-label="account" { (pause.account.as_deref().unwrap_or("all")) }
+                            td data-label="account" { (short(pause.account.as_deref().unwrap_or("all"))) }
                             td data-label="channel" { (pause.channel.map_or("all", Channel::as_str)) }
-                            td data-label="reason" { (if pause.reason.is_empty() { "–" } else { &pause.reason }) }
+                            td data-label="reason" { (if pause.reason.is_empty() { "–".into() } else { short(&pause.reason) }) }
                             td data-label="since" { (time(pause.since, now)) }
                             @if frame.may_act() { td .do { (resume_form(pause, frame)) } }
                         }

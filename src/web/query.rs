@@ -72,6 +72,7 @@ impl Query {
                 created_before: fields.get("before").map(|at| time("before", at)).transpose()?,
                 created_since: fields.get("since").map(|at| time("since", at)).transpose()?,
                 finished_before: fields.get("done").map(|at| time("done", at)).transpose()?,
+                up_to_id: None,
             },
             sort: fields.get("sort").map_or(Ok(Sort::default()), sort)?,
             ascending: match fields.get("order") {

@@ -89,7 +89,7 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// The connection while a page reads. Dropped without [`Reading::done`], on an error or when the
-/// client has gone, it is closed: the next page opens another.
+/// client has gone, it is closed, and what it was reading ends: the next page opens another.
 pub struct Reading<'a> {
     open: MutexGuard<'a, Option<Open>>,
     done: bool,
@@ -103,8 +103,11 @@ impl Reading<'_> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        if !self.done {
-            *self.open = None;
+        if !self.done
+            && let Some(open) = self.open.take()
+        {
+            // Its thread would go on with the query, beside those of the pages that come next.
+            open.limit.set(Duration::ZERO);
         }
     }
 }
@@ -120,5 +123,31 @@ impl Deref for Reading<'_> {
 impl DerefMut for Reading<'_> {
     fn deref_mut(&mut self) -> &mut Store {
         &mut self.open.as_mut().expect("open from the start to the drop").store
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_that_nobody_waits_for_any_more_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        Store::open(&path).await.unwrap();
+        let reader = Reader::within(Duration::from_secs(3600), &path);
+        let mut reading = reader.read().await.unwrap();
+        let limit = reading.open.as_ref().unwrap().limit.clone();
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                       SELECT count(*) FROM n";
+        assert!(timeout(Duration::from_millis(50), reading.plain_sql(endless)).await.is_err());
+        drop(reading);
+        let closed = async {
+            while limit.is_in_use() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), closed).await.expect("the query ends");
+        reader.read().await.unwrap().done();
     }
 }

@@ -4,7 +4,11 @@ use crate::job::Millis;
 use crate::when::{iso, relative, span};
 use chrono::DateTime;
 use maud::{Markup, html};
+use std::borrow::Cow;
 use std::time::Duration;
+
+/// The most characters that are shown of what others wrote in a line.
+pub const LINE: usize = 1000;
 
 /// How far away, with the exact time beside it for who asks.
 pub fn time(at: Millis, now: Millis) -> Markup {
@@ -23,6 +27,14 @@ pub fn time_of(iso: &str, now: Millis) -> Markup {
 /// `2026-11-22 09:00:00.000 UTC`.
 pub fn spoken(iso: &str) -> String {
     iso.replace('T', " ").replace('Z', " UTC")
+}
+
+/// A text of any length, cut to what a page has room for.
+pub fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LINE) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// `1,234,567`.
@@ -88,6 +100,14 @@ mod tests {
             assert_eq!(number(count), text);
         }
         assert_eq!((jobs(1).as_str(), jobs(1000).as_str()), ("1 job", "1,000 jobs"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        assert_eq!(short("short"), "short");
+        let whole = "é".repeat(LINE);
+        assert_eq!(short(&whole), whole);
+        assert_eq!(short(&format!("{whole}x")), format!("{whole}…"));
     }
 
     #[test]

@@ -36,6 +36,23 @@ fn without_a_token_everybody_here_may_read_and_nobody_may_act() {
 }
 
 #[test]
+fn a_page_of_another_site_may_link_here_but_not_show_parts_of_it() {
+    let server = Server::start();
+    let (_outbox, _daemon, client) = for_reading(&server);
+    let elsewhere = client.clone().with("sec-fetch-site", "cross-site");
+    for mode in ["no-cors", "cors", "same-origin", "websocket"] {
+        let image = elsewhere.clone().with("sec-fetch-mode", mode);
+        image.get("/jobs?case=1").expect(403).shows("Another site");
+    }
+    let link = elsewhere.with("sec-fetch-mode", "navigate");
+    link.clone().with("sec-fetch-dest", "iframe").get("/").expect(403);
+    link.clone().with("sec-fetch-dest", "document").get("/").expect(200);
+    link.get("/").expect(200);
+    let own = client.with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors");
+    own.get("/").expect(200);
+}
+
+#[test]
 fn with_a_token_every_page_needs_it() {
     let server = Server::start();
     let (_outbox, _daemon, client) = dashboard(&server);

@@ -182,6 +182,31 @@ fn all_that_pass_are_changed_and_no_others() {
 }
 
 #[test]
+fn what_comes_after_the_question_stays_as_it_is() {
+    let server = Server::start();
+    let (outbox, _daemon, client) = dashboard(&server);
+    let tomorrow =
+        || outbox.add(Job::chat(1, "tomorrow").column("send_at", "datetime('now', '+1 day')"));
+    let (first, second) = (tomorrow(), tomorrow());
+    let person = client.logged_in();
+    let fields = [("change", "cancel"), ("which", "all")];
+    let asked = person.submit("/jobs/confirm", &fields).expect(200);
+    asked.shows("Cancel: 2 jobs?");
+    asked.shows(&format!("name=\"until\" value=\"{second}\""));
+    let later = tomorrow();
+    let until = second.to_string();
+    let answer = [("change", "cancel"), ("which", "all"), ("until", until.as_str())];
+    person.submit("/jobs/change", &answer).expect(303);
+    outbox.when_status(first, "cancelled");
+    outbox.when_status(second, "cancelled");
+    person.get("/").expect(200).shows("2 jobs cancelled.");
+    assert_eq!(outbox.status(later), "pending");
+    let wrong = [("change", "cancel"), ("which", "all"), ("until", "now")];
+    person.submit("/jobs/change", &wrong).expect(400).shows("a whole number is needed");
+    assert_eq!(outbox.status(later), "pending");
+}
+
+#[test]
 fn all_means_failed_ones_for_a_retry_unless_states_are_named() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);

@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod client;
+mod large;
 mod limits;
 mod listening;
 mod pages;

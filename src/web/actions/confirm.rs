@@ -20,8 +20,8 @@ const SHOWN: u32 = 10;
 
 /// `POST /jobs/confirm`: a page that asks, and changes nothing.
 pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Markup, Problem> {
-    let asked = Asked::read(&posted.fields)?;
-    let (count, some) = found(&shared, &asked.which).await?;
+    let mut asked = Asked::read(&posted.fields)?;
+    let (count, some) = found(&shared, &mut asked.which).await?;
     let frame = Frame::of(posted.caller);
     let verb = asked.verb;
     let title = format!("{}: {}?", verb.label, jobs(count));
@@ -34,6 +34,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
         } @else {
             h1 { (title) }
             p { (verb.explained) }
+            @if matches!(asked.which, Which::All(_)) { p .hint { "Jobs that are inserted from now on stay as they are." } }
             @if uncertain {
                 p .notice.bad { "An uncertain message may have arrived: sent again, it may arrive a second time." }
             }
@@ -56,8 +57,8 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
     Ok(frame.still(Tab::Jobs, &title, &content))
 }
 
-/// How many there are, and some of them.
-async fn found(shared: &Shared, which: &Which) -> Result<(u64, Vec<Delivery>), Problem> {
+/// How many there are, and some of them. All that pass become those of this moment.
+async fn found(shared: &Shared, which: &mut Which) -> Result<(u64, Vec<Delivery>), Problem> {
     let mut reading = shared.reader.read().await?;
     let found = match which {
         Which::These(ids) => {
@@ -69,6 +70,7 @@ async fn found(shared: &Shared, which: &Which) -> Result<(u64, Vec<Delivery>), P
             (count, some)
         }
         Which::All(filter) => {
+            filter.up_to_id = Some(reading.largest_id().await?);
             let some = reading.deliveries(filter, &Page::newest(SHOWN)).await?;
             (reading.count(filter).await?, some)
         }
@@ -95,6 +97,7 @@ fn hidden(which: &Which) -> Markup {
                 @for (name, value) in Query::of_filter(filter.clone()).pairs() {
                     input type="hidden" name=(name) value=(value);
                 }
+                @if let Some(until) = filter.up_to_id { input type="hidden" name="until" value=(until); }
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The parts of the overview.
 
-use super::Seen;
+use super::{LISTED, Seen};
 use crate::job::{Channel, Status};
 use crate::metrics::{Minute, State as Daemon};
 use crate::store::{FailureGroup, Hold, HoldKind, LOOKED_AT, Pause};
 use crate::web::cached::Counted;
 use crate::web::layout::Frame;
 use crate::web::query::Query;
-use crate::web::words::{length, number, status, time};
+use crate::web::words::{length, number, short, status, time};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -214,11 +214,14 @@ pub fn holds(seen: &Seen<'_>, frame: &Frame) -> Markup {
                         th scope="col" { "because" } th scope="col" { "since" } th scope="col" { "until" }
                     } }
                     tbody {
-                        @for pause in &seen.pauses { (pause_row(pause, seen)) }
-                        @for hold in &seen.holds { (hold_row(hold, seen)) }
+                        @for pause in seen.pauses.iter().take(LISTED as usize) { (pause_row(pause, seen)) }
+                        @for hold in seen.holds.iter().take(LISTED as usize) { (hold_row(hold, seen)) }
                     }
                 }
             }
+        }
+        @if seen.pauses.len().max(seen.holds.len()) > LISTED as usize {
+            p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." }
         }
         p .more { a href="/pauses" { @if frame.may_act() { "Pause or resume" } @else { "Pauses" } } }
     }
@@ -227,11 +230,11 @@ pub fn holds(seen: &Seen<'_>, frame: &Frame) -> Markup {
 fn pause_row(pause: &Pause, seen: &Seen<'_>) -> Markup {
     html! {
         tr {
-            td data-label="account" { (pause.account.as_deref().unwrap_or("all")) }
+            td data-label="account" { (short(pause.account.as_deref().unwrap_or("all"))) }
             td data-label="channel" { (pause.channel.map_or("all", Channel::as_str)) }
             td data-label="because" {
                 span .mark.busy { "❚❚ paused" }
-                @if !pause.reason.is_empty() { " " span .said { (pause.reason) } }
+                @if !pause.reason.is_empty() { " " span .said { (short(&pause.reason)) } }
             }
             td data-label="since" { (time(pause.since, seen.now)) }
             td data-label="until" { "resumed" }
@@ -249,7 +252,7 @@ fn hold_row(hold: &Hold, seen: &Seen<'_>) -> Markup {
         tr {
             td data-label="account" { (hold.account) }
             td data-label="channel" { (if hold.channel.is_empty() { "all" } else { &hold.channel }) }
-            td data-label="because" { span .mark.bad { "▲ " (why) } " " span .said { (hold.reason) } }
+            td data-label="because" { span .mark.bad { "▲ " (why) } " " span .said { (short(&hold.reason)) } }
             td data-label="since" { (time(hold.since, seen.now)) }
             td data-label="until" {
                 @match hold.until {
@@ -293,8 +296,8 @@ fn failure_row(group: &FailureGroup, seen: &Seen<'_>) -> Markup {
             td data-label="state" { (status(&group.status, None)) }
             td data-label="channels" { (group.channels.replace(',', ", ")) }
             td .error data-label="error" {
-                @if let Some(code) = &group.error_code { code { (code) } " " }
-                (group.error.as_deref().unwrap_or_default())
+                @if let Some(code) = &group.error_code { code { (short(code)) } " " }
+                (short(group.error.as_deref().unwrap_or_default()))
             }
             td data-label="last" { (time(group.last, seen.now)) }
         }
