@@ -75,7 +75,7 @@ pub static VERBS: [&Verb; 4] = [&RETRY, &CANCEL, &ARRIVED, &LOST];
 enum Which {
     These(Vec<i64>),
     /// All that pass, narrowed to the states from which the change leads.
-    All(Filter),
+    All(Box<Filter>),
 }
 
 struct Asked {
@@ -97,7 +97,7 @@ impl Asked {
             None | Some("checked") => Which::These(ids(fields)?),
             Some("all") => {
                 let filter = Filter { up_to_id: until(fields)?, ..query.filter.clone() };
-                Which::All(narrowed(filter, verb.change))
+                Which::All(Box::new(narrowed(filter, verb.change)))
             }
             Some(_) => return Err(Problem::bad("which: must be checked or all")),
         };
@@ -152,7 +152,7 @@ pub async fn change(
     };
     let told = match which {
         Which::These(ids) => by_id(&shared, verb, &ids).await?,
-        Which::All(filter) => shared.bulk.run(&shared, verb, filter, key).await?,
+        Which::All(filter) => shared.bulk.run(&shared, verb, *filter, key).await?,
     };
     shared.changed().await;
     if let Some(key) = key {

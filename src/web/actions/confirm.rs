@@ -82,7 +82,7 @@ async fn found(shared: &Shared, which: &mut Which) -> Result<(u64, Vec<Delivery>
 fn may_be_uncertain(which: &Which, some: &[Delivery]) -> bool {
     match which {
         Which::These(_) => some.iter().any(|job| job.status == Status::Uncertain.as_str()),
-        Which::All(Filter { statuses, .. }) => statuses.contains(&Status::Uncertain),
+        Which::All(filter) => filter.statuses.contains(&Status::Uncertain),
     }
 }
 
@@ -94,7 +94,7 @@ fn hidden(which: &Which) -> Markup {
             }
             Which::All(filter) => {
                 input type="hidden" name="which" value="all";
-                @for (name, value) in Query::of_filter(filter.clone()).pairs() {
+                @for (name, value) in Query::of_filter(Filter::clone(filter)).pairs() {
                     input type="hidden" name=(name) value=(value);
                 }
                 @if let Some(until) = filter.up_to_id { input type="hidden" name="until" value=(until); }
