@@ -39,7 +39,7 @@ pub struct BulkArgs {
 /// The jobs that a command line names.
 enum Named {
     Ids(Vec<i64>),
-    Filter(Filter),
+    Filter(Box<Filter>),
     Nothing,
 }
 
@@ -67,7 +67,7 @@ pub async fn change(
     match args.named(change, usual)? {
         Named::Ids(ids) => args.by_id(&mut settings.open().await?, change, ids).await,
         Named::Filter(filter) => {
-            args.by_filters(&mut settings.open().await?, change, &[filter]).await
+            args.by_filters(&mut settings.open().await?, change, &[*filter]).await
         }
         Named::Nothing => Err(WrongUsage(
             "which jobs? Name them by id, by filters, or take --all; `--help` has examples"
@@ -106,7 +106,7 @@ impl BulkArgs {
             let words: Vec<_> = change.from().iter().map(|status| status.as_str()).collect();
             return Err(WrongUsage(format!("--status: must be {}", words.join(" or "))));
         }
-        Ok(Named::Filter(filter))
+        Ok(Named::Filter(Box::new(filter)))
     }
 
     async fn by_id(&self, store: &mut Store, change: Change, ids: Vec<i64>) -> Result<ExitCode> {
