@@ -13,30 +13,27 @@ mod pauses;
 mod service;
 mod trouble;
 mod upkeep;
+mod wire;
 
-use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Failure, Job, Status};
-use crate::metrics::{Metrics, RouteMeter, State};
-use crate::outcome::Attempt;
+use crate::job::Failure;
+use crate::metrics::{Metrics, State};
 use crate::reload::Reload;
 use crate::routes::Routes;
-use crate::send::{self, Stop};
 use crate::service::Service;
-use crate::store::{Agenda, CycleWork, Ended, Hold, Store, StoreError, now};
-use crate::transition::{self, Signal};
+use crate::store::{Agenda, CycleWork, Hold, Store, StoreError, now};
 use crate::wake::Wake;
 use clock::WallClock;
 use file::FileWatch;
 use pauses::PauseWatch;
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, trace};
+use tracing::trace;
 use trouble::Trouble;
+use wire::Wire;
+pub(crate) use wire::decide;
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -68,19 +65,11 @@ pub enum Until {
 pub struct Dispatcher {
     store: Store,
     epoch: i64,
-    config: Config,
-    routes: Routes,
-    /// Claimed and not ended, by id, with the endpoint that each goes through.
-    in_flight: HashMap<i64, (Arc<Job>, Arc<Endpoint>)>,
-    /// Ended and decided, not yet on disk.
-    unrecorded: Vec<Ended>,
+    wire: Wire,
     agenda: Agenda,
     /// The holds as the database has them.
     shown_holds: Vec<Hold>,
     paused: PauseWatch,
-    results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
-    report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
-    stop: watch::Sender<Stop>,
     /// The log was written to since the last cycle: worth a claim, which gets the write lock when
     /// that commit is there.
     written: bool,
@@ -94,11 +83,9 @@ pub struct Dispatcher {
     next_upkeep: Instant,
     /// The end of the rest after the last cycle.
     rest_until: Instant,
+    /// How long the last cycle took, [`REST`] at most.
+    took: Duration,
     service: Service,
-    /// On disk as sent, since the start.
-    sent: u64,
-    metrics: Arc<Metrics>,
-    meters: Vec<RouteMeter>,
 }
 
 impl Dispatcher {
@@ -114,21 +101,14 @@ impl Dispatcher {
         service: Service,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let (report, results) = mpsc::unbounded_channel();
         let file = FileWatch::of(&store)?;
         Ok(Dispatcher {
             store,
             epoch,
-            config,
-            routes,
-            in_flight: HashMap::new(),
-            unrecorded: Vec::new(),
+            wire: Wire::new(config, routes, metrics),
             agenda: Agenda::default(),
             shown_holds: Vec::new(),
             paused: PauseWatch::new(),
-            results,
-            report,
-            stop: watch::Sender::new(Stop::No),
             written: false,
             missed: false,
             trouble: None,
@@ -137,10 +117,8 @@ impl Dispatcher {
             ends: None,
             next_upkeep: Instant::now(),
             rest_until: Instant::now(),
+            took: Duration::ZERO,
             service,
-            sent: 0,
-            metrics,
-            meters: Vec::new(),
         })
     }
 
@@ -158,8 +136,8 @@ impl Dispatcher {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
-        self.meter_routes();
-        self.metrics.enter(State::Dispatching);
+        self.wire.meter_routes();
+        self.wire.metrics.enter(State::Dispatching);
         self.resume_holds().await?;
         self.start_clock().await?;
         self.file.started_at = self.store.epoch_started_at().await?;
@@ -180,13 +158,13 @@ impl Dispatcher {
                 biased;
                 () = &mut shutdown => break,
                 step = reload.next() => self.reload(step),
-                Some(result) = self.results.recv() => self.ended(result),
+                Some(result) = self.wire.results.recv() => self.wire.ended(result),
                 () = std::future::ready(()), if more => {}
                 () = wake.changed() => self.written = true,
                 () = sleep_until(idle_until) => if !rests { self.look().await },
             }
-            while let Ok(result) = self.results.try_recv() {
-                self.ended(result);
+            while let Ok(result) = self.wire.results.try_recv() {
+                self.wire.ended(result);
             }
         }
         self.drain().await
@@ -206,7 +184,8 @@ impl Dispatcher {
             self.withdraw_strays().await?;
         }
         self.follow_clock().await?;
-        self.routes.release(Instant::now());
+        self.wire.routes.release(Instant::now());
+        self.wire.give_back();
         self.follow_pauses().await?;
         // Before the rows that they explain.
         self.show_holds().await?;
@@ -228,58 +207,67 @@ impl Dispatcher {
     async fn cycle(&mut self) -> Result<Cycled, StoreError> {
         let written = std::mem::take(&mut self.written);
         if written {
-            self.routes.stir();
+            self.wire.routes.stir();
         }
-        let room = self.routes.room(Instant::now());
+        let room = self.wire.routes.room(Instant::now(), self.took);
         let due = self.agenda.next_due.is_some_and(|at| at <= now());
-        if !due && self.unrecorded.is_empty() && !self.routes.worth_claiming(&room) {
+        if !due && self.wire.unrecorded.is_empty() && !self.wire.routes.worth_claiming(&room) {
             return Ok(Cycled::No);
         }
-        let (record, epoch) = (&self.unrecorded, self.epoch);
+        let (record, epoch) = (std::mem::take(&mut self.wire.unrecorded), self.epoch);
+        let recorded_some = !record.is_empty();
         let hopes = written && !due && record.is_empty() && self.trouble.is_none();
         let patience = hopes.then_some(WRITTEN);
-        let work = CycleWork { record, claim: &room, due, now: now(), epoch, patience };
+        let work = CycleWork { record: &record, claim: &room, due, now: now(), epoch, patience };
         let begun = Instant::now();
-        let done = match self.store.cycle(&work).await {
+        let done = match self.wire.beside(self.store.cycle(&work)).await {
             Err(e) if hopes && e.is_busy() => {
-                self.routes.claimed(&room, &[]);
+                self.wire.routes.claimed(&room, Vec::new(), begun);
                 self.missed = true;
-                return Ok(Cycled::No);
+                // What has ended meanwhile is not waited for a second time.
+                let none = self.wire.unrecorded.is_empty();
+                return Ok(if none { Cycled::No } else { Cycled::InVain });
             }
-            done => done?,
+            done => done,
         };
         let took = begun.elapsed();
-        self.rest_until = Instant::now() + took.min(REST);
-        self.metrics.cycle(took);
+        // A claim in a file that has gone is no claim: its request must not leave.
+        let done = match done.and_then(|done| self.file.check().map(|()| done)) {
+            Ok(done) => done,
+            Err(e) => {
+                self.wire.keep(record);
+                return Err(e);
+            }
+        };
+        self.took = took.min(REST);
+        self.rest_until = Instant::now() + self.took;
+        self.wire.metrics.cycle(took);
         trace!(
             recorded = done.recorded.len(),
             claimed = done.claimed.len(),
-            on_the_wire = self.in_flight.len(),
+            on_the_wire = self.wire.in_flight.len(),
             micros = took.as_micros(),
             "cycle"
         );
-        // A claim in a file that has gone is no claim: its request must not leave.
-        self.file.check()?;
-        self.failed(&done.expired, Failure::Expired);
-        let recorded_some = !self.unrecorded.is_empty();
-        self.forget_recorded(&done.recorded);
+        self.wire.failed(&done.expired, Failure::Expired);
+        self.wire.recorded(&record, &done.recorded);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
         let others_wrote = self.agenda.data_version != done.seen;
         if due || recorded_some || others_wrote {
-            self.routes.stir();
+            self.wire.routes.stir();
         }
         if others_wrote {
             self.paused.may_have_changed();
         }
-        self.routes.claimed(&room, &done.claimed);
+        let wrote = due || recorded_some || !done.claimed.is_empty();
+        self.wire.routes.claimed(&room, done.claimed, Instant::now());
+        for claim in &room {
+            self.wire.advance(&claim.account, claim.channel);
+        }
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
         self.agenda.data_version = done.seen;
         self.saw(done.agenda);
-        let wrote = due || recorded_some || !done.claimed.is_empty();
-        for job in done.claimed {
-            self.send(job);
-        }
         Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
     }
 
@@ -287,59 +275,8 @@ impl Dispatcher {
     /// after each the loop rests as long as it took, until a third of what is out has ended: that is
     /// recorded together, while the rest is on the wire. A loop with nothing out never rests.
     fn rests(&self) -> bool {
-        self.in_flight.len() > 2 * self.unrecorded.len() && Instant::now() < self.rest_until
-    }
-
-    /// Hands a claimed job to a task of its own, whose result comes back in any case.
-    fn send(&mut self, job: Job) {
-        let job = Arc::new(job);
-        let route = self.routes.of(&job.account, job.channel);
-        let endpoint = route.expect("claims are made for routes only").endpoint.clone();
-        self.in_flight.insert(job.id, (job.clone(), endpoint.clone()));
-        self.meter(&job.account, job.channel).begun();
-        let (report, stop) = (self.report.clone(), self.stop.subscribe());
-        tokio::spawn(async move {
-            let attempt = send::attempt(&job, &endpoint, stop).await;
-            // Nobody listens only when the dispatcher is gone; then recovery has the row.
-            let _ = report.send((job, attempt));
-        });
-    }
-
-    /// Decides what an ended attempt makes of its job, and of its route.
-    fn ended(&mut self, (job, attempt): (Arc<Job>, Attempt)) {
-        let flown = self.in_flight.remove(&job.id);
-        self.routes.ended(&job.account, job.channel);
-        let ended = decide(&self.config, &job, &attempt);
-        self.meter(&job.account, job.channel).ended(&attempt, ended.transition.history);
-        let transition = &ended.transition;
-        let code = transition.fault.as_ref().map(|f| f.code.as_str());
-        debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
-            status = %transition.status, code, "attempt ended");
-        let route = self.routes.of(&job.account, job.channel);
-        let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
-        // What was sent with settings of before a reload tells nothing of the account as it is.
-        let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
-        // Where no request was made nothing was learnt of the account: the next job is its probe.
-        if tells && transition.history.is_some() {
-            self.heed(&job, &transition.signal);
-        }
-        self.unrecorded.push(ended);
-    }
-
-    /// Drops what is on disk. What was not recorded was this claim's no more: its row was changed
-    /// by other means, and its history alone tells of the attempt.
-    fn forget_recorded(&mut self, recorded: &[i64]) {
-        let ended = std::mem::take(&mut self.unrecorded);
-        let all = ended.len() == recorded.len();
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
-        self.metrics.recorded(kept.iter().copied());
-        self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
-        for lost in lost {
-            let t = &lost.transition;
-            error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
-                "the row was no longer this claim's; the outcome stands in outbox_attempts alone");
-        }
+        let wire = &self.wire;
+        wire.in_flight.len() > 2 * wire.unrecorded.len() && Instant::now() < self.rest_until
     }
 
     /// Looks at what is due and whether another process has committed.
@@ -357,7 +294,7 @@ impl Dispatcher {
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
             self.paused.may_have_changed();
-            self.routes.stir();
+            self.wire.routes.stir();
             self.service.changed();
         }
         self.agenda = agenda;
@@ -375,7 +312,7 @@ impl Dispatcher {
         let due = self.agenda.next_due.map(|due| {
             at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
         });
-        [Some(at + POLL), due, self.routes.next_opening(at), Some(self.next_upkeep), ping]
+        [Some(at + POLL), due, self.wire.routes.next_opening(at), Some(self.next_upkeep), ping]
             .into_iter()
             .flatten()
             .min()
@@ -383,22 +320,11 @@ impl Dispatcher {
     }
 
     async fn nothing_left(&mut self) -> bool {
-        self.in_flight.is_empty()
-            && self.unrecorded.is_empty()
+        self.wire.in_flight.is_empty()
+            && self.wire.routes.in_line() == 0
+            && self.wire.unrecorded.is_empty()
             && self.trouble.is_none()
             && self.none_left().await.unwrap_or(false)
-    }
-}
-
-/// Decides and measures: what the store writes of an ended attempt.
-pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
-    Ended {
-        transition: transition::decide(job, attempt, &config.channels[&job.channel], now()),
-        channel: job.channel,
-        due_at: job.due_at,
-        http_status: attempt.http_status,
-        started_at: attempt.started_at,
-        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
     }
 }
 

@@ -187,6 +187,8 @@ pub struct Job {
     pub max_attempts: Option<i64>,
     /// When it fell due at first: its `send_at`, or when it was inserted.
     pub due_at: Millis,
+    /// When it must not be sent any more.
+    pub expires_at: Option<Millis>,
 }
 
 impl fmt::Debug for Job {

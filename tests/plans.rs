@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 24] = [
+const SMALL: [&str; 26] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -80,6 +80,8 @@ const SMALL: [&str; 24] = [
     "pragma_freelist_count",
     "pragma_page_count",
     "outbox_cycle_ended",
+    "outbox_cycle_sent",
+    "sent",
     "temp.outbox_cycle_lost",
     "temp.outbox_cycle_seen",
     "outbox_cycle_seen",

@@ -24,6 +24,7 @@ fn job() -> Job {
         budget_from: NOW,
         max_attempts: None,
         due_at: 0,
+        expires_at: None,
     }
 }
 

@@ -1,9 +1,8 @@
 //! The orderly end, and what goes back to the queue unsent.
 
+use super::Dispatcher;
 use super::trouble::ERROR_PAUSE;
-use super::{Dispatcher, decide};
 use crate::metrics::State;
-use crate::outcome::{Attempt, Outcome};
 use crate::send::Stop;
 use crate::store::StoreError;
 use std::time::Duration;
@@ -17,20 +16,13 @@ impl Dispatcher {
     /// After an error a COMMIT may have taken place all the same: what it claimed was never sent.
     pub(super) async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
         let known = |id: &i64| {
-            self.in_flight.contains_key(id)
-                || self.unrecorded.iter().any(|e| e.transition.id == *id)
+            self.wire.in_flight.contains_key(id)
+                || self.wire.unrecorded.iter().any(|e| e.transition.id == *id)
         };
         let sending = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
         let strays: Vec<_> = sending.into_iter().filter(|(job, _)| !known(&job.id)).collect();
         for (job, claimed_at) in strays {
-            let outcome = Outcome::Withdrawn;
-            let attempt = Attempt {
-                outcome,
-                http_status: None,
-                started_at: claimed_at,
-                duration: Duration::ZERO,
-            };
-            self.unrecorded.push(decide(&self.config, &job, &attempt));
+            self.wire.withdraw(&job, claimed_at);
         }
         Ok(())
     }
@@ -38,36 +30,36 @@ impl Dispatcher {
     /// The orderly end: nothing new, what has not been written goes back, what is on the wire is
     /// waited for and recorded; at the deadline it is given up as of unknown outcome.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
-        let limit = self.config.shutdown_timeout;
-        self.metrics.enter(State::Stopping);
+        let limit = self.wire.config.shutdown_timeout;
+        self.wire.metrics.enter(State::Stopping);
         info!(
-            in_flight = self.in_flight.len(),
+            in_flight = self.wire.in_flight.len(),
             seconds = limit.as_secs(),
             "stopping: finishing what is on the wire"
         );
         self.service.stopping(limit + 3 * LAST_RECORDS);
-        self.service.status(&format!("stopping: {} in flight", self.in_flight.len()));
-        self.stop.send_replace(Stop::Drain);
+        self.service.status(&format!("stopping: {} in flight", self.wire.in_flight.len()));
+        self.wire.stop();
         let mut deadline = Instant::now() + limit;
-        while !self.in_flight.is_empty() {
+        while !self.wire.in_flight.is_empty() {
             self.turned();
             let until = self.service.next_ping().map_or(deadline, |ping| ping.min(deadline));
-            match timeout_at(until, self.results.recv()).await {
-                Ok(Some(result)) => self.ended(result),
+            match timeout_at(until, self.wire.results.recv()).await {
+                Ok(Some(result)) => self.wire.ended(result),
                 Ok(None) => break,
                 Err(_) if until < deadline => continue,
-                Err(_) if *self.stop.borrow() == Stop::Drain => {
+                Err(_) if *self.wire.stop.borrow() == Stop::Drain => {
                     warn!(
-                        in_flight = self.in_flight.len(),
+                        in_flight = self.wire.in_flight.len(),
                         "the deadline has passed: giving up what is on the wire"
                     );
-                    self.stop.send_replace(Stop::Abort);
+                    self.wire.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
                 }
                 Err(_) => break,
             }
-            while let Ok(result) = self.results.try_recv() {
-                self.ended(result);
+            while let Ok(result) = self.wire.results.try_recv() {
+                self.wire.ended(result);
             }
             // An error here is not the last word: the end tries again.
             let _ = self.record().await;
@@ -76,8 +68,8 @@ impl Dispatcher {
         while let Err(e) = self.last_record().await {
             self.turned();
             if Instant::now() >= deadline {
-                error!(error = %e, unrecorded = self.unrecorded.len(), "the last results could not be recorded");
-                self.tell_unrecorded();
+                error!(error = %e, unrecorded = self.wire.unrecorded.len(), "the last results could not be recorded");
+                self.wire.tell_unrecorded();
                 return Err(e);
             }
             sleep(ERROR_PAUSE.0).await;
@@ -95,9 +87,10 @@ impl Dispatcher {
     }
 
     pub(super) async fn record(&mut self) -> Result<(), StoreError> {
-        if !self.unrecorded.is_empty() {
-            let recorded = self.store.record(&self.unrecorded, self.epoch).await?;
-            self.forget_recorded(&recorded);
+        if !self.wire.unrecorded.is_empty() {
+            let recorded = self.store.record(&self.wire.unrecorded, self.epoch).await?;
+            let ended = std::mem::take(&mut self.wire.unrecorded);
+            self.wire.recorded(&ended, &recorded);
         }
         Ok(())
     }

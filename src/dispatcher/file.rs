@@ -48,17 +48,17 @@ impl Dispatcher {
     /// still to come are waited for, and go where they can: into a copy of the file that has
     /// taken its place, and else into the log.
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
-        error!(error = %e, in_flight = self.in_flight.len(),
+        error!(error = %e, in_flight = self.wire.in_flight.len(),
             "ending: waiting for the answers on the wire, sending nothing more");
-        self.metrics.enter(State::Stopping);
-        self.stop.send_replace(Stop::Drain);
-        let mut deadline = Instant::now() + self.config.shutdown_timeout;
-        while !self.in_flight.is_empty() {
-            match timeout_at(deadline, self.results.recv()).await {
-                Ok(Some(result)) => self.ended(result),
-                _ if *self.stop.borrow() == Stop::Abort => break,
+        self.wire.metrics.enter(State::Stopping);
+        self.wire.stop();
+        let mut deadline = Instant::now() + self.wire.config.shutdown_timeout;
+        while !self.wire.in_flight.is_empty() {
+            match timeout_at(deadline, self.wire.results.recv()).await {
+                Ok(Some(result)) => self.wire.ended(result),
+                _ if *self.wire.stop.borrow() == Stop::Abort => break,
                 _ => {
-                    self.stop.send_replace(Stop::Abort);
+                    self.wire.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
                 }
             }
@@ -66,14 +66,14 @@ impl Dispatcher {
         if let Err(why) = self.record_elsewhere(&e).await {
             info!(error = %why, "the results cannot be recorded in the file that is there now");
         }
-        self.tell_unrecorded();
+        self.wire.tell_unrecorded();
         // Where only the log's name has gone, this saves what is in it into the database.
         let _ = self.store.close().await;
         e
     }
 
     async fn record_elsewhere(&mut self, e: &StoreError) -> Result<(), StoreError> {
-        if self.unrecorded.is_empty() {
+        if self.wire.unrecorded.is_empty() {
             return Ok(());
         }
         if e.is_damage() {
@@ -83,19 +83,9 @@ impl Dispatcher {
         if !there.is_of_epoch(self.epoch, self.file.started_at).await? {
             return Err(StoreError::Superseded);
         }
-        let recorded = there.record(&self.unrecorded, self.epoch).await?;
-        self.forget_recorded(&recorded);
+        let recorded = there.record(&self.wire.unrecorded, self.epoch).await?;
+        let ended = std::mem::take(&mut self.wire.unrecorded);
+        self.wire.recorded(&ended, &recorded);
         there.close().await
-    }
-
-    /// A person needs them: after a restart their jobs are of unknown outcome.
-    pub(super) fn tell_unrecorded(&self) {
-        for ended in &self.unrecorded {
-            let t = &ended.transition;
-            let message_id = t.receipt.message_id.as_deref();
-            let code = t.fault.as_ref().map(|fault| fault.code.as_str());
-            error!(job = t.id, attempt = t.fence_attempts, status = %t.status, message_id, code,
-                "this outcome could not be recorded");
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! once; what `status` shows of it is kept in the database.
 
 use super::Dispatcher;
+use super::wire::Wire;
 use crate::acquire::RETRY_AFTER_MAX;
 use crate::job::{Channel, Job};
 use crate::routes::Moment;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-impl Dispatcher {
+impl Wire {
     /// The gates react at once, before the outcome is on disk.
     pub(super) fn heed(&mut self, job: &Job, signal: &Signal) {
         let now = Moment { at: Instant::now(), wall: now() };
@@ -58,7 +59,9 @@ impl Dispatcher {
             info!(account, %channel, "an answer came: the breaker closes");
         }
     }
+}
 
+impl Dispatcher {
     /// A refusal is found out anew by the first request; a Retry-After still runs.
     pub(super) async fn resume_holds(&mut self) -> Result<(), StoreError> {
         self.shown_holds = self.store.holds().await?;
@@ -71,7 +74,7 @@ impl Dispatcher {
             if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
                 // A clock that was wrong then makes it no longer than it can have been.
                 let pause = Duration::from_millis(left).min(RETRY_AFTER_MAX);
-                self.routes.hold(&hold.account, channel, pause, &hold.reason, now);
+                self.wire.routes.hold(&hold.account, channel, pause, &hold.reason, now);
             }
         }
         Ok(())
@@ -79,7 +82,7 @@ impl Dispatcher {
 
     /// Keeps the holds in the database those of the routes, for `status` and `show`.
     pub(super) async fn show_holds(&mut self) -> Result<(), StoreError> {
-        let holds = self.routes.holds();
+        let holds = self.wire.routes.holds();
         if holds != self.shown_holds {
             self.store.replace_holds(&holds).await?;
             self.shown_holds = holds;

@@ -1,12 +1,13 @@
 //! What the loop tells the metrics.
 
 use super::Dispatcher;
+use super::wire::Wire;
 use crate::job::{Channel, Failure};
 use crate::metrics::RouteMeter;
 use crate::store::now;
 use tokio::time::Instant;
 
-impl Dispatcher {
+impl Wire {
     /// A meter for each route, so that what has not happened yet is told as 0.
     pub(super) fn meter_routes(&mut self) {
         let accounts: Vec<_> = self.routes.accounts().into_iter().map(str::to_owned).collect();
@@ -34,10 +35,12 @@ impl Dispatcher {
             self.metrics.failed(*channel, failure, now());
         }
     }
+}
 
+impl Dispatcher {
     /// A turn has been made: the watchdog and the health checks hear of it.
     pub(super) fn turned(&mut self) {
-        self.metrics.turned(Instant::now().into_std());
+        self.wire.metrics.turned(Instant::now().into_std());
         self.service.turned();
     }
 }

@@ -19,9 +19,9 @@ impl Dispatcher {
         if !self.service.wants_status() {
             return;
         }
-        let in_flight = self.in_flight.len();
+        let in_flight = self.wire.in_flight.len();
         if let Some(trouble) = &self.trouble {
-            let (error, results) = (&trouble.error, self.unrecorded.len());
+            let (error, results) = (&trouble.error, self.wire.unrecorded.len());
             let line = format!("{error}; {in_flight} in flight, unrecorded in memory: {results}");
             return self.service.status(&line);
         }
@@ -30,7 +30,7 @@ impl Dispatcher {
         let held = self.shown_holds.iter().map(|h| format!("{} {}", h.account, h.channel));
         let held = held.map(|name| name.trim_end().to_owned()).collect();
         let paused = self.paused.shown.iter().map(Pause::subject).collect();
-        let counts = Counts { in_flight, sent: self.sent, backlog, held, paused };
+        let counts = Counts { in_flight, sent: self.wire.sent, backlog, held, paused };
         self.service.status(&counts.to_string());
     }
 
@@ -51,23 +51,26 @@ impl Dispatcher {
             error!(error = %e, "the new configuration cannot be used: the old one stays");
             format!("not reloaded, the old configuration stays: {e}")
         })?;
-        let renewed = reload::renewed(&self.config, &config);
-        let flying = self.in_flight.values().map(|(job, _)| &**job);
+        let renewed = reload::renewed(&self.wire.config, &config);
+        let flying = self.wire.in_flight.values().map(|(job, _)| &**job);
         let now = Moment { at: Instant::now(), wall: now() };
-        self.routes.replace(routes, &renewed, flying, now);
-        let database = std::mem::replace(&mut config.database, self.config.database.clone());
-        let web = std::mem::replace(&mut config.web, self.config.web.clone());
-        self.config = config;
-        self.meter_routes();
+        self.wire.routes.replace(routes, &renewed, flying, now);
+        let database = std::mem::replace(&mut config.database, self.wire.config.database.clone());
+        let web = std::mem::replace(&mut config.web, self.wire.config.web.clone());
+        self.wire.config = config;
+        self.wire.meter_routes();
         self.next_upkeep = now.at;
-        info!(accounts = self.routes.accounts().join(","), "the configuration has been reloaded");
+        info!(
+            accounts = self.wire.routes.accounts().join(","),
+            "the configuration has been reloaded"
+        );
         let mut notices = Vec::new();
-        if database != self.config.database {
-            let (old, new) = (self.config.database.display(), database.display());
+        if database != self.wire.config.database {
+            let (old, new) = (self.wire.config.database.display(), database.display());
             warn!(%old, %new, "another database needs a restart: going on with the old one");
             notices.push(format!("the database {new} needs a restart, {old} goes on"));
         }
-        if !reload::same_web(self.config.web.as_ref(), web.as_ref()) {
+        if !reload::same_web(self.wire.config.web.as_ref(), web.as_ref()) {
             warn!("what was changed of the dashboard needs a restart: it goes on as it was");
             notices.push("what was changed in [web] needs a restart".to_owned());
         }

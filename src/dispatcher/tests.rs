@@ -4,6 +4,10 @@ use crate::routes::Moment;
 use crate::routes::tests::routes;
 use std::path::Path;
 
+/// A job that is ready.
+const READY: &str =
+    "INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}')";
+
 /// On an outbox with these rows, which it has looked at.
 async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
     let path = folder.join("outbox.db");
@@ -54,8 +58,7 @@ async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
 async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
-    let ready = "INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}')";
-    let mut dispatcher = dispatcher(folder.path(), routes, ready).await;
+    let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     let mut wake = Wake::never();
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
     other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
@@ -66,7 +69,26 @@ async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transac
     other.plain_sql("ROLLBACK").await.unwrap();
     dispatcher.look().await;
     assert!(dispatcher.turn(&mut wake).await.unwrap());
-    assert_eq!(dispatcher.in_flight.len(), 1);
+    assert_eq!(dispatcher.wire.in_flight.len(), 1);
+}
+
+/// Nothing else would wake the loop for it.
+#[tokio::test]
+async fn what_ends_while_a_claim_waits_in_vain_is_recorded_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = routes(&[(Channel::Chat, None)]);
+    let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
+    let mut wake = Wake::never();
+    assert!(dispatcher.turn(&mut wake).await.unwrap());
+    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
+    sleep_until(dispatcher.rest_until).await;
+    dispatcher.written = true;
+    assert!(dispatcher.turn(&mut wake).await.unwrap(), "the request has failed meanwhile");
+    assert_eq!(dispatcher.wire.unrecorded.len(), 1);
+    other.plain_sql("ROLLBACK").await.unwrap();
+    dispatcher.turn(&mut wake).await.unwrap();
+    assert_eq!(dispatcher.wire.unrecorded.len(), 0);
 }
 
 #[tokio::test]
@@ -82,8 +104,8 @@ async fn channels_with_a_rate_and_without_jobs_rest() {
     let rate = |text: &str| Some(text.parse().unwrap());
     let mut routes = routes(&[(Channel::Chat, rate("50/s")), (Channel::Sms, rate("1000/s"))]);
     // As after a burst of one channel: it has no slot just now, the other has.
-    let room = routes.room(Instant::now());
-    routes.claimed(&room, &[]);
+    let room = routes.room(Instant::now(), Duration::ZERO);
+    routes.claimed(&room, Vec::new(), Instant::now());
     assert_rests(routes, "").await;
 }
 
@@ -99,16 +121,15 @@ async fn jobs_of_unknown_accounts_come_to_an_end() {
 #[tokio::test]
 async fn nothing_is_scrubbed_past_what_waits_to_be_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    let rows = "INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}')";
     let routes = routes(&[(Channel::Chat, None)]);
-    let mut dispatcher = dispatcher(folder.path(), routes, rows).await;
-    assert_eq!(dispatcher.all_recorded_until(7), 7);
+    let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
+    assert_eq!(dispatcher.wire.all_recorded_until(7), 7);
     dispatcher.turn(&mut Wake::never()).await.unwrap();
-    let result = dispatcher.results.recv().await.unwrap();
-    dispatcher.ended(result);
-    let ended_at = dispatcher.unrecorded[0].transition.updated_at;
-    assert_eq!(dispatcher.all_recorded_until(i64::MAX), ended_at - 1);
-    assert_eq!(dispatcher.all_recorded_until(7), 7);
+    let result = dispatcher.wire.results.recv().await.unwrap();
+    dispatcher.wire.ended(result);
+    let ended_at = dispatcher.wire.unrecorded[0].transition.updated_at;
+    assert_eq!(dispatcher.wire.all_recorded_until(i64::MAX), ended_at - 1);
+    assert_eq!(dispatcher.wire.all_recorded_until(7), 7);
     dispatcher.record().await.unwrap();
-    assert_eq!(dispatcher.all_recorded_until(i64::MAX), i64::MAX);
+    assert_eq!(dispatcher.wire.all_recorded_until(i64::MAX), i64::MAX);
 }

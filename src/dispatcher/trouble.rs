@@ -23,13 +23,16 @@ impl Dispatcher {
     pub(super) fn note_trouble(&mut self, e: &StoreError) -> bool {
         let pause = match &self.trouble {
             None => {
-                error!(error = %e, results_waiting = self.unrecorded.len(),
+                error!(error = %e, results_waiting = self.wire.unrecorded.len(),
                     "the database cannot be used: nothing is claimed, results wait in memory");
                 ERROR_PAUSE.0
             }
             Some(trouble) => (trouble.pause * 2).min(ERROR_PAUSE.1),
         };
-        self.metrics.enter(State::Trouble);
+        // What could not be recorded is not added to.
+        self.wire.routes.shut_all();
+        self.wire.give_back();
+        self.wire.metrics.enter(State::Trouble);
         self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
         self.service.changed();
         false
@@ -37,7 +40,7 @@ impl Dispatcher {
 
     pub(super) fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
-            self.metrics.enter(State::Dispatching);
+            self.wire.metrics.enter(State::Dispatching);
             self.service.changed();
             info!("the database can be used again");
         }

@@ -21,16 +21,17 @@ impl Dispatcher {
     /// paused: it may be on its way into the configuration. True: there are more.
     pub(super) async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
         let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
-        accounts.retain(|name| !self.routes.has_account(name) && !self.paused.has_account(name));
+        accounts
+            .retain(|name| !self.wire.routes.has_account(name) && !self.paused.has_account(name));
         let mut more = false;
         for account in &accounts {
-            let known = self.routes.accounts().join(", ");
+            let known = self.wire.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
             if failed.is_empty() {
                 continue;
             }
-            self.failed(&failed, Failure::Invalid);
+            self.wire.failed(&failed, Failure::Invalid);
             warn!(
                 account,
                 failed = failed.len(),
@@ -38,7 +39,7 @@ impl Dispatcher {
             );
             more = true;
             // Each may have held back a job of another account.
-            self.routes.stir();
+            self.wire.routes.stir();
             let agenda = self.store.look().await?;
             self.saw(agenda);
         }
@@ -92,7 +93,7 @@ impl Dispatcher {
 
     /// A batch of each kind; true: there are more.
     async fn prune(&mut self) -> Result<bool, StoreError> {
-        let kept = &self.config.retention;
+        let kept = &self.wire.config.retention;
         let limits = [
             (Status::Sent, kept.sent),
             (Status::Failed, kept.failed),
@@ -115,7 +116,7 @@ impl Dispatcher {
         let ages: Vec<_> = self.scrub_ages().collect();
         let mut more = false;
         for (channel, age) in ages {
-            let until = self.all_recorded_until(before(now(), age.max(SCRUB_BEHIND)));
+            let until = self.wire.all_recorded_until(before(now(), age.max(SCRUB_BEHIND)));
             let scrubbed = self.store.scrub(channel, until).await?;
             if scrubbed.rows > 0 {
                 debug!(%channel, scrubbed = scrubbed.rows, "the words of sent messages removed");
@@ -126,15 +127,8 @@ impl Dispatcher {
     }
 
     fn scrub_ages(&self) -> impl Iterator<Item = (Channel, Duration)> {
-        let channels = self.config.channels.iter();
+        let channels = self.wire.config.channels.iter();
         channels.filter_map(|(channel, policy)| policy.scrub.map(|age| (*channel, age)))
-    }
-
-    /// `limit`, or a time before which nothing will end any more: what waits in memory is not on
-    /// disk yet, and will be there as of when it ended.
-    pub(super) fn all_recorded_until(&self, limit: Millis) -> Millis {
-        let waiting = self.unrecorded.iter().map(|ended| ended.transition.updated_at - 1);
-        waiting.fold(limit, Millis::min)
     }
 }
 

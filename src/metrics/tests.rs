@@ -24,6 +24,7 @@ fn job(channel: Channel) -> Job {
         budget_from: NOW,
         max_attempts: None,
         due_at: NOW - 2_000,
+        expires_at: None,
     }
 }
 

@@ -3,22 +3,24 @@
 //!
 //! No I/O and no decision by a clock of its own: times are parameters.
 
+mod gates;
+mod line;
 mod pace;
 mod probing;
 mod replace;
 
 use crate::acquire::Endpoint;
-use crate::config::ChannelPolicy;
+use crate::config::{ChannelPolicy, OnUncertain};
 use crate::job::{Channel, Job, Millis};
 use crate::retry::RetryPolicy;
 use crate::store::{Claim, Hold, HoldKind};
+pub use gates::News;
+use gates::Refusal;
+use line::Line;
 use pace::Pace;
 use probing::Probing;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant};
-
-/// So many requests in a row without a usable answer open a route's breaker.
-const BREAKER_AFTER: u32 = 5;
 
 /// One account's way to Acquire for one channel.
 pub struct Route {
@@ -27,6 +29,12 @@ pub struct Route {
     pub endpoint: Arc<Endpoint>,
     pub policy: ChannelPolicy,
     in_flight: u32,
+    /// Claimed, and sent as soon as there is a place.
+    line: Line,
+    /// How long its requests take, the later ones counting more.
+    answer_time: Duration,
+    /// Something has come up since the last [`Routes::room`]: what is being claimed must not go out.
+    shut: bool,
     /// The last claim found fewer jobs than there was room for, and nothing has changed since.
     dry: bool,
     /// A `Retry-After`, and its end.
@@ -54,33 +62,12 @@ impl Moment {
     }
 }
 
-/// What an answer changed, to be said once.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct News {
-    /// The account was refused and is accepted again.
-    pub accepted: bool,
-    /// The route's breaker was open and has closed.
-    pub closed: bool,
-}
-
-/// An account that is refused: all of it, or one channel once another has shown that it works.
-struct Refusal {
-    /// The channel whose request was refused, and whose answer ends it.
-    from: Channel,
-    probing: Probing,
-}
-
-impl Refusal {
-    fn concerns(&self, account: &str, channel: Channel) -> bool {
-        let hold = &self.probing.hold;
-        hold.account == account && (hold.channel.is_empty() || hold.channel == channel.as_str())
-    }
-}
-
 /// All routes, and the accounts that are refused.
 pub struct Routes {
     routes: Vec<Route>,
     refusals: Vec<Refusal>,
+    /// Claimed, and not to be sent now.
+    returned: Vec<Job>,
     /// Paces the probes of a refused account.
     probe_policy: RetryPolicy,
 }
@@ -99,6 +86,9 @@ impl Route {
             endpoint,
             policy,
             in_flight: 0,
+            line: Line::default(),
+            answer_time: Duration::ZERO,
+            shut: false,
             dry: false,
             held: None,
             failures: 0,
@@ -119,8 +109,28 @@ impl Route {
         self.policy.max_in_flight.div_ceil(2)
     }
 
+    /// How many jobs beyond the free places are worth a claim when a cycle takes as long as `took`: as
+    /// many as will find a place until the next claim is there, which is after this cycle, a rest, the
+    /// next cycle, and one more for what goes slower. Where requests take long that is none, so that
+    /// nothing is claimed long before it is sent. Nor is anything that a crash would leave to a
+    /// person, or what is paced, or only just goes again.
+    fn ahead(&self, took: Duration) -> u32 {
+        let steady = self.ramp.is_none() && self.breaker.is_none() && self.pace.is_none();
+        if !steady || self.policy.on_uncertain == OnUncertain::Hold || self.answer_time.is_zero() {
+            return 0;
+        }
+        let limit = self.policy.max_in_flight;
+        let ended = f64::from(limit) * (4 * took).div_duration_f64(self.answer_time);
+        (ended as u32).min(2 * limit)
+    }
+
     fn is_held(&self, now: Instant) -> bool {
         self.held.as_ref().is_some_and(|(until, _)| *until > now)
+    }
+
+    fn shut(&mut self, returned: &mut Vec<Job>) {
+        self.shut = true;
+        returned.extend(self.line.drain());
     }
 
     fn hold_row(&self, kind: HoldKind, reason: &str, now: Moment) -> Hold {
@@ -137,7 +147,7 @@ impl Route {
 
 impl Routes {
     pub fn new(routes: Vec<Route>, probe_policy: RetryPolicy) -> Self {
-        Routes { routes, refusals: Vec::new(), probe_policy }
+        Routes { routes, refusals: Vec::new(), returned: Vec::new(), probe_policy }
     }
 
     /// The route of a job; `None` for an account that is not configured.
@@ -168,11 +178,14 @@ impl Routes {
 
     /// What there is room for at `now`. A refused account gets one probe over all its channels,
     /// an open breaker one of its own.
-    pub fn room(&mut self, now: Instant) -> Vec<Claim> {
+    pub fn room(&mut self, now: Instant, took: Duration) -> Vec<Claim> {
         let mut claims: Vec<Claim> = Vec::new();
         let mut probed: Vec<&str> = Vec::new();
+        self.routes.iter_mut().for_each(|r| r.shut = false);
         for route in self.routes.iter_mut().filter(|r| !r.is_held(now)) {
-            let mut limit = route.free().min(route.half());
+            let ahead = route.ahead(took);
+            let room = (route.free() + ahead).saturating_sub(route.line.len());
+            let mut limit = room.min(route.half() + ahead);
             if let Some(pace) = &mut route.pace {
                 limit = pace.allow(limit, now);
             }
@@ -201,194 +214,98 @@ impl Routes {
     }
 
     /// What came of the claim for which there was `room`.
-    pub fn claimed(&mut self, room: &[Claim], jobs: &[Job]) {
+    pub fn claimed(&mut self, room: &[Claim], jobs: Vec<Job>, now: Instant) {
         for claim in room {
             let is_its = |job: &&Job| job.account == claim.account && job.channel == claim.channel;
             let count = u32::try_from(jobs.iter().filter(is_its).count()).unwrap_or(u32::MAX);
-            if count > 0
-                && let Some(refused) = self.refused_mut(&claim.account, claim.channel)
-            {
-                refused.sent();
-            }
             let Some(route) = self.of_mut(&claim.account, claim.channel) else { continue };
-            route.in_flight += count;
             route.dry = count < claim.limit;
-            if let (Some(breaker), 1..) = (&mut route.breaker, count) {
-                breaker.sent();
-            }
             if let Some(pace) = &mut route.pace {
                 pace.used(count);
+            }
+            if route.shut || count == 0 {
+                continue;
+            }
+            if let Some(breaker) = &mut route.breaker {
+                breaker.sent();
+            }
+            if let Some(refused) = self.refused_mut(&claim.account, claim.channel) {
+                refused.sent();
+            }
+        }
+        for job in jobs {
+            match self.of_mut(&job.account, job.channel) {
+                Some(route) if !route.shut => route.line.push(job, now),
+                _ => self.returned.push(job),
             }
         }
     }
 
-    /// A claimed job has ended, however it did.
-    pub fn ended(&mut self, account: &str, channel: Channel) {
+    /// The next claimed job that has a place, which it takes.
+    pub fn next(&mut self, account: &str, channel: Channel, now: Moment) -> Option<Job> {
+        let own = |r: &&mut Route| r.channel == channel && r.account == account;
+        let route = self.routes.iter_mut().find(own)?;
+        self.returned.extend(route.line.outdated(now.at));
+        while route.free() > 0 {
+            let job = route.line.pop()?;
+            if job.expires_at.is_none_or(|at| at >= now.wall) {
+                route.in_flight += 1;
+                return Some(job);
+            }
+            self.returned.push(job);
+        }
+        None
+    }
+
+    /// What is claimed and must go back to the queue.
+    pub fn returned(&mut self) -> Vec<Job> {
+        let jobs = std::mem::take(&mut self.returned);
+        for job in &jobs {
+            self.is_out_no_more(&job.account, job.channel);
+        }
+        jobs
+    }
+
+    /// How many are claimed and wait for a place.
+    pub fn in_line(&self) -> u32 {
+        self.routes.iter().map(|r| r.line.len()).sum()
+    }
+
+    /// Nothing that is claimed by now goes out any more.
+    pub fn shut_all(&mut self) {
+        for route in &mut self.routes {
+            route.shut(&mut self.returned);
+        }
+    }
+
+    /// A job that was sent has ended, however it did; a request took `took`.
+    pub fn ended(&mut self, account: &str, channel: Channel, took: Option<Duration>) {
         if let Some(route) = self.of_mut(account, channel) {
             route.in_flight = route.in_flight.saturating_sub(1);
-            if let Some(breaker) = &mut route.breaker {
-                breaker.ended();
+            if let Some(took) = took {
+                let mean = if route.answer_time.is_zero() { took } else { route.answer_time };
+                route.answer_time = (mean * 7 + took) / 8;
             }
+        }
+        self.is_out_no_more(account, channel);
+    }
+
+    /// If it was a probe, there may be another.
+    fn is_out_no_more(&mut self, account: &str, channel: Channel) {
+        if let Some(breaker) = self.of_mut(account, channel).and_then(|r| r.breaker.as_mut()) {
+            breaker.ended();
         }
         if let Some(refused) = self.refused_mut(account, channel) {
             refused.ended();
         }
     }
 
-    fn refused_mut(&mut self, account: &str, channel: Channel) -> Option<&mut Probing> {
-        let own = self.refusals.iter_mut().find(|r| r.concerns(account, channel));
-        own.map(|r| &mut r.probing)
-    }
-
-    /// Acquire asked for a pause: the channel of the account is held for it; a shorter hold does
-    /// not cut a longer one. True when it was not held before.
-    ///
-    /// Whoever asks for a pause has not looked at the key, nor said that the channel works.
-    pub fn hold(
-        &mut self,
-        account: &str,
-        channel: Channel,
-        pause: Duration,
-        reason: &str,
-        now: Moment,
-    ) -> bool {
-        let until = now.at + pause;
-        let policy = self.probe_policy.clone();
-        if let Some(refused) = self.refused_mut(account, channel) {
-            refused.failed(&policy, now);
-        }
-        let Some(route) = self.of_mut(account, channel) else { return false };
-        if let Some(breaker) = &mut route.breaker {
-            breaker.failed(&route.policy.retry, now);
-        }
-        if route.held.as_ref().is_some_and(|(longer, _)| *longer >= until) {
-            return false;
-        }
-        let mut hold = route.hold_row(HoldKind::RetryAfter, reason, now);
-        hold.until = Some(now.wall_at(until));
-        let before = route.held.take();
-        if let Some((_, before)) = &before {
-            hold.since = before.since;
-        }
-        route.held = Some((until, hold));
-        before.is_none()
-    }
-
-    /// Lets go of the holds that have ended by `now`.
-    pub fn release(&mut self, now: Instant) {
-        for route in &mut self.routes {
-            if route.held.is_some() && !route.is_held(now) {
-                route.held = None;
-                route.dry = false;
-                route.ramp = Some(1);
-            }
-        }
-    }
-
-    /// A request of the account was refused: when it is probed next, and whether this is news.
-    pub fn refuse(
-        &mut self,
-        account: &str,
-        channel: Channel,
-        reason: &str,
-        now: Moment,
-    ) -> (Option<Instant>, bool) {
-        let policy = self.probe_policy.clone();
-        if let Some(refused) = self.refused_mut(account, channel) {
-            refused.failed(&policy, now);
-            return (refused.next(), false);
-        }
-        let hold = Hold {
-            account: account.to_owned(),
-            channel: String::new(),
-            kind: HoldKind::Refused,
-            reason: reason.to_owned(),
-            since: now.wall,
-            until: None,
-        };
-        let probing = Probing::begin(hold, &policy, now);
-        let next = probing.next();
-        self.refusals.push(Refusal { from: channel, probing });
-        (next, true)
-    }
-
-    /// A usable answer came over this route.
-    pub fn works(&mut self, account: &str, channel: Channel) -> News {
-        let accepted = self.accept(account, channel);
-        let Some(route) = self.of_mut(account, channel) else { return News::default() };
-        route.failures = 0;
-        let closed = route.breaker.take().is_some();
-        route.ramp = if closed {
-            Some(1)
-        } else {
-            route
-                .ramp
-                .map(|ramp| ramp.saturating_add(1))
-                .filter(|r| *r < route.policy.max_in_flight)
-        };
-        News { accepted, closed }
-    }
-
-    /// An answer on the channel that was refused ends the refusal; one on another channel shows
-    /// that not all of the account is refused.
-    fn accept(&mut self, account: &str, channel: Channel) -> bool {
-        let Some(at) = self.refusals.iter().position(|r| r.concerns(account, channel)) else {
-            return false;
-        };
-        let refusal = &mut self.refusals[at];
-        if refusal.from != channel {
-            refusal.probing.hold.channel = refusal.from.to_string();
-            return false;
-        }
-        self.refusals.remove(at);
-        let own = self.routes.iter_mut().filter(|r| r.account == account);
-        own.for_each(|r| r.ramp = Some(1));
-        true
-    }
-
-    /// A request ended without a usable answer. Returns the first probe's time when that has
-    /// opened the route's breaker.
-    pub fn trouble(
-        &mut self,
-        account: &str,
-        channel: Channel,
-        reason: &str,
-        now: Moment,
-    ) -> Option<Instant> {
-        let policy = self.probe_policy.clone();
-        if let Some(refused) = self.refused_mut(account, channel) {
-            refused.failed(&policy, now);
-        }
-        let route = self.of_mut(account, channel)?;
-        route.failures = route.failures.saturating_add(1);
-        if let Some(breaker) = &mut route.breaker {
-            breaker.failed(&route.policy.retry, now);
-            return None;
-        }
-        if route.failures < BREAKER_AFTER {
-            return None;
-        }
-        let hold = route.hold_row(HoldKind::Breaker, reason, now);
-        let breaker = Probing::begin(hold, &route.policy.retry, now);
-        let next = breaker.next();
-        route.breaker = Some(breaker);
-        next
-    }
-
-    /// Everything that is held now, for people to read.
-    pub fn holds(&self) -> Vec<Hold> {
-        let refused = self.refusals.iter().map(|r| &r.probing.hold);
-        let held = self.routes.iter().filter_map(|r| r.held.as_ref().map(|(_, hold)| hold));
-        let open = self.routes.iter().filter_map(|r| r.breaker.as_ref().map(|b| &b.hold));
-        refused.chain(held).chain(open).cloned().collect()
-    }
-
     /// When time alone gives a route room that may have jobs: a hold ends, a probe or the next
-    /// of a paced route is due.
+    /// of a paced route is due; or when a claimed one has waited for too long.
     pub fn next_opening(&self, now: Instant) -> Option<Instant> {
         let opening = |route: &Route| {
-            if let Some((until, _)) = &route.held {
-                return Some(*until);
+            if let Some(until) = route.line.outdated_at().or(route.held.as_ref().map(|h| h.0)) {
+                return Some(until);
             }
             if route.dry || route.free() == 0 {
                 return None;

@@ -18,8 +18,13 @@ impl Routes {
         now: Moment,
     ) {
         let old = std::mem::replace(self, fresh);
-        for was in old.routes {
-            let Some(route) = self.of_mut(&was.account, was.channel) else { continue };
+        self.returned = old.returned;
+        for mut was in old.routes {
+            let Some(route) = self.of_mut(&was.account, was.channel) else {
+                was.shut(&mut self.returned);
+                continue;
+            };
+            route.line = was.line;
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
                 && route.policy.connect_timeout == was.policy.connect_timeout;

@@ -1,8 +1,10 @@
+use super::gates::BREAKER_AFTER;
 use super::pace::CATCH_UP;
 use super::*;
 use crate::acquire::Connection;
 use crate::config::{OnUncertain, Rate};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 pub(crate) fn routes(rates: &[(Channel, Option<Rate>)]) -> Routes {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -35,6 +37,7 @@ fn job(channel: Channel) -> Job {
         budget_from: 0,
         max_attempts: None,
         due_at: 0,
+        expires_at: None,
     }
 }
 
@@ -44,11 +47,13 @@ fn rate(text: &str) -> Option<Rate> {
 
 /// Claims all that there is room for, as if there were jobs without end; how many.
 fn claim_all(routes: &mut Routes, now: Instant) -> usize {
-    let room = routes.room(now);
+    let room = routes.room(now, Duration::ZERO);
     let jobs: Vec<_> = room.iter().flat_map(|c| (0..c.limit).map(|_| job(c.channel))).collect();
-    routes.claimed(&room, &jobs);
+    routes.claimed(&room, jobs.clone(), now);
     for job in &jobs {
-        routes.ended(&job.account, job.channel);
+        let at = Moment { at: now, wall: 0 };
+        routes.next(&job.account, job.channel, at).expect("what is claimed is sent at once");
+        routes.ended(&job.account, job.channel, None);
     }
     jobs.len()
 }
@@ -59,8 +64,8 @@ fn slots_that_nobody_took_are_not_saved_for_a_burst() {
     let mut routes = routes(&[(Channel::Sms, rate("10/s"))]);
     for millis in (0..10_000).step_by(100) {
         let now = start + Duration::from_millis(millis);
-        let room = routes.room(now);
-        routes.claimed(&room, &[]);
+        let room = routes.room(now, Duration::ZERO);
+        routes.claimed(&room, Vec::new(), now);
         routes.stir();
     }
     let now = start + Duration::from_secs(10);
@@ -117,12 +122,13 @@ proptest! {
         for (millis, found) in steps {
             now += Duration::from_millis(millis);
             routes.release(now);
-            let room = routes.room(now);
+            let room = routes.room(now, Duration::ZERO);
             if routes.worth_claiming(&room) {
                 let jobs: Vec<_> = room.iter().take(found).map(|c| job(c.channel)).collect();
-                routes.claimed(&room, &jobs);
+                routes.claimed(&room, jobs.clone(), now);
                 for job in &jobs {
-                    routes.ended("default", job.channel);
+                    prop_assert!(routes.next("default", job.channel, moment(now)).is_some());
+                    routes.ended("default", job.channel, None);
                     routes.stir();
                 }
                 for job in &jobs {
@@ -149,11 +155,11 @@ fn routes_that_find_nothing_rest() {
             routes.refuse("default", Channel::Chat, "401", Moment { at: start, wall: 0 });
             now += Duration::from_secs(10);
         }
-        let room = routes.room(now);
+        let room = routes.room(now, Duration::ZERO);
         let claims = (0..10).take_while(|_| {
-            let room = routes.room(now);
+            let room = routes.room(now, Duration::ZERO);
             let worth = routes.worth_claiming(&room);
-            routes.claimed(&room, &[]);
+            routes.claimed(&room, Vec::new(), now);
             worth
         });
         assert!(claims.count() <= room.len() + 2, "it comes to rest");
@@ -169,15 +175,16 @@ fn a_refusal_that_another_channel_disproves_concerns_its_own_channel_alone() {
     let channels = |room: Vec<Claim>| room.iter().map(|c| c.channel).collect::<Vec<_>>();
 
     assert!(routes.refuse("default", Channel::Mail, "401", moment(0)).1);
-    assert_eq!(channels(routes.room(start)), [], "all of the account waits");
+    assert_eq!(channels(routes.room(start, Duration::ZERO)), [], "all of the account waits");
     assert_eq!(routes.works("default", Channel::Chat), News::default());
-    assert_eq!(channels(routes.room(start)), [Channel::Chat]);
+    assert_eq!(channels(routes.room(start, Duration::ZERO)), [Channel::Chat]);
     assert_eq!(routes.holds()[0].channel, "mail");
 
     // However often chat works, mail is probed at growing intervals, and its refusal is no news.
     let probes = (0..600).filter(|seconds| {
         routes.works("default", Channel::Chat);
-        let mail = channels(routes.room(moment(*seconds).at)).contains(&Channel::Mail);
+        let mail =
+            channels(routes.room(moment(*seconds).at, Duration::ZERO)).contains(&Channel::Mail);
         mail && !routes.refuse("default", Channel::Mail, "401", moment(*seconds)).1
     });
     assert!(probes.count() < 12);
@@ -202,4 +209,150 @@ fn a_rate_is_exact_over_a_minute_though_each_wake_up_is_late() {
         assert!((a_minute - 1..=most).contains(&begun), "{text}: {begun}");
         assert!(wakes <= begun as u64 + 1, "{text}: woken {wakes} times for {begun}");
     }
+}
+
+const NONE: [i64; 0] = [];
+
+fn chat(id: i64) -> Job {
+    Job { id, ..job(Channel::Chat) }
+}
+
+fn ids(jobs: impl IntoIterator<Item = Job>) -> Vec<i64> {
+    jobs.into_iter().map(|job| job.id).collect()
+}
+
+/// All that has a place at `now`.
+fn sent(routes: &mut Routes, now: Moment) -> Vec<i64> {
+    ids(std::iter::from_fn(|| routes.next("default", Channel::Chat, now)))
+}
+
+/// A route with two places whose requests take 2 ms, and how much it claims while it is full and a
+/// cycle takes `took`.
+fn full_route(policy: impl FnOnce(&mut ChannelPolicy), took: Duration) -> (Routes, Vec<Claim>) {
+    let mut routes = routes(&[(Channel::Chat, None)]);
+    routes.routes[0].policy.max_in_flight = 2;
+    policy(&mut routes.routes[0].policy);
+    let start = Moment { at: Instant::now(), wall: 0 };
+    for _ in 0..40 {
+        let room = routes.room(start.at, Duration::ZERO);
+        routes.claimed(&room, vec![chat(0)], start.at);
+        routes.next("default", Channel::Chat, start).unwrap();
+        routes.ended("default", Channel::Chat, Some(Duration::from_millis(2)));
+    }
+    for id in [1, 2] {
+        let room = routes.room(start.at, Duration::ZERO);
+        routes.claimed(&room, vec![chat(id)], start.at);
+    }
+    assert_eq!(sent(&mut routes, start), [1, 2]);
+    let room = routes.room(start.at, took);
+    (routes, room)
+}
+
+/// How many jobs.
+fn limit(room: &[Claim]) -> u32 {
+    room.iter().map(|claim| claim.limit).sum()
+}
+
+#[test]
+fn as_much_is_claimed_ahead_as_will_soon_have_a_place() {
+    let ahead = |micros| limit(&full_route(|_| {}, Duration::from_micros(micros)).1);
+    assert_eq!(ahead(0), 0);
+    assert_eq!(ahead(200), 0, "requests take ten times as long as a cycle");
+    assert_eq!(ahead(500), 2);
+    assert_eq!(ahead(800), 3);
+    assert_eq!(ahead(100_000), 4, "twice the places at most");
+}
+
+#[test]
+fn what_a_crash_would_leave_to_a_person_is_not_claimed_ahead() {
+    let took = Duration::from_millis(1);
+    assert_eq!(limit(&full_route(|_| {}, took).1), 4);
+    assert_eq!(limit(&full_route(|p| p.on_uncertain = OnUncertain::Hold, took).1), 0);
+}
+
+/// Two on the wire, and three in line, claimed `at`.
+fn with_a_line() -> (Routes, Moment) {
+    let (mut routes, room) = full_route(|_| {}, Duration::from_millis(1));
+    let at = Moment { at: Instant::now(), wall: 1_000 };
+    routes.claimed(&room, vec![chat(3), Job { expires_at: Some(999), ..chat(4) }, chat(5)], at.at);
+    assert_eq!((sent(&mut routes, at), routes.in_line()), (NONE.to_vec(), 3));
+    (routes, at)
+}
+
+#[test]
+fn each_in_line_goes_out_as_a_place_becomes_free_and_what_has_expired_goes_back() {
+    let (mut routes, at) = with_a_line();
+    routes.ended("default", Channel::Chat, None);
+    assert_eq!(sent(&mut routes, at), [3]);
+    routes.ended("default", Channel::Chat, None);
+    assert_eq!(sent(&mut routes, at), [5]);
+    assert_eq!(ids(routes.returned()), [4]);
+}
+
+#[test]
+fn what_is_in_line_for_too_long_goes_back() {
+    let (mut routes, at) = with_a_line();
+    let limit = routes.next_opening(at.at).unwrap();
+    routes.release(limit - Duration::from_micros(1));
+    assert_eq!(ids(routes.returned()), NONE);
+    routes.release(limit);
+    assert_eq!(ids(routes.returned()), [3, 4, 5]);
+    assert_eq!(routes.in_line(), 0);
+}
+
+/// And so does what is being claimed at that moment.
+#[test]
+fn a_route_that_is_shut_sends_nothing_that_is_in_line() {
+    type Shut = fn(&mut Routes, Moment);
+    let ways: [(&str, Shut); 4] = [
+        ("Retry-After", |routes, at| {
+            routes.hold("default", Channel::Chat, Duration::from_secs(5), "429", at);
+        }),
+        ("refusal", |routes, at| {
+            routes.refuse("default", Channel::Chat, "401", at);
+        }),
+        ("breaker", |routes, at| {
+            for _ in 0..BREAKER_AFTER {
+                routes.trouble("default", Channel::Chat, "503", at);
+            }
+        }),
+        ("stop", |routes, _| routes.shut_all()),
+    ];
+    for (way, shut) in ways {
+        let (mut routes, at) = with_a_line();
+        let room = routes.room(at.at, Duration::from_millis(1));
+        routes.ended("default", Channel::Chat, None);
+        shut(&mut routes, at);
+        routes.claimed(&room, vec![chat(6)], at.at);
+        assert_eq!(sent(&mut routes, at), NONE, "{way}");
+        assert_eq!(ids(routes.returned()), [3, 4, 5, 6], "{way}");
+    }
+}
+
+/// The account is probed by the next job, though the one before went back unsent.
+#[test]
+fn a_probe_that_goes_back_is_no_probe_on_its_way() {
+    let mut routes = routes(&[(Channel::Chat, None)]);
+    let start = Instant::now();
+    routes.refuse("default", Channel::Chat, "401", Moment { at: start, wall: 0 });
+    let later = start + Duration::from_secs(60);
+    for _ in 0..2 {
+        let room = routes.room(later, Duration::ZERO);
+        assert_eq!(limit(&room), 1);
+        routes.claimed(&room, vec![chat(1)], later);
+        assert_eq!(limit(&routes.room(later, Duration::ZERO)), 0);
+        routes.shut_all();
+        assert_eq!(ids(routes.returned()), [1]);
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_line_of_a_route_that_stays() {
+    let none = BTreeSet::new();
+    let (mut old, at) = with_a_line();
+    old.replace(routes(&[(Channel::Chat, None)]), &none, std::iter::empty(), at);
+    assert_eq!(sent(&mut old, at), [3, 5]);
+    let (mut old, at) = with_a_line();
+    old.replace(routes(&[(Channel::Mail, None)]), &none, std::iter::empty(), at);
+    assert_eq!(ids(old.returned()), [3, 4, 5]);
 }

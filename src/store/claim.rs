@@ -21,13 +21,13 @@ pub(super) fn json(claims: &[Claim]) -> String {
 
 /// What a cycle has claimed, in the order in which it is to be sent, as one JSON array: each row
 /// costs the connection's thread a message to ours. A payload that is too large for it is read by
-/// itself. `?5` is the epoch.
+/// itself. `?6` is the epoch.
 pub(super) const CLAIMED: &str = "\
 (SELECT json_group_array(json_array(o.id, o.channel, o.account,
         CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END, o.attempts, o.unspent,
-        o.uncertain_attempts, o.budget_from, o.max_attempts, o.due_at) ORDER BY o.priority DESC, o.due_at, o.id)
+        o.uncertain_attempts, o.budget_from, o.max_attempts, o.due_at, o.expires_at) ORDER BY o.priority DESC, o.due_at, o.id)
      FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
-     WHERE o.claimed_by = ?5)";
+     WHERE o.claimed_by = ?6)";
 
 /// One element of the claim's JSON array; its order is the SQL's. SQLite lets any bytes be text.
 #[derive(Deserialize)]
@@ -42,6 +42,7 @@ struct ClaimedRow(
     Millis,
     Option<i64>,
     Millis,
+    Option<Millis>,
 );
 
 pub(super) const PAYLOAD: &str = "SELECT payload FROM outbox WHERE id = ?1";
@@ -52,8 +53,19 @@ pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), Stor
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let mut without = Vec::new();
     let job = |row: ClaimedRow| {
-        let ClaimedRow(id, channel, account, payload, attempts, unspent, uncertain, from, max, due) =
-            row;
+        let ClaimedRow(
+            id,
+            channel,
+            account,
+            payload,
+            attempts,
+            unspent,
+            uncertain,
+            from,
+            max,
+            due,
+            expiry,
+        ) = row;
         if payload.is_none() {
             without.push(id);
         }
@@ -69,6 +81,7 @@ pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), Stor
             budget_from: from,
             max_attempts: max,
             due_at: due,
+            expires_at: expiry,
         }
     };
     Ok((rows.into_iter().map(job).collect(), without))

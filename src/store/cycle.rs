@@ -48,8 +48,7 @@ pub struct CycleYield {
 #[doc(hidden)]
 pub const PROCEDURES: &str = include_str!("cycle.sql");
 
-const RUN: &str =
-    "INSERT INTO temp.outbox_cycle (ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5)";
+const RUN: &str = "INSERT INTO temp.outbox_cycle (sent, ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// Only the INSERT writes; the row of what came of it is read right after it.
 static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields()));
@@ -58,7 +57,7 @@ static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields()
 fn yields() -> String {
     const LOST: &str = "(SELECT json_group_array(id) FROM temp.outbox_cycle_lost)";
     const EXPIRED: &str =
-        "CASE WHEN ?3 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
+        "CASE WHEN ?4 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
     const SEEN: &str = "(SELECT data_version FROM temp.outbox_cycle_seen)";
     format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED},\n    {SEEN}")
 }
@@ -82,8 +81,10 @@ impl Store {
         if let Some(limit) = work.patience {
             self.patience.set(limit, Pace::Awake);
         }
+        let (sent, others) = record::json(work.record, work.epoch);
         let row = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
-            .bind(record::json(work.record))
+            .bind(sent)
+            .bind(others)
             .bind(claim::json(work.claim))
             .bind(work.due)
             .bind(work.now)

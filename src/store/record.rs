@@ -16,9 +16,13 @@ pub struct Ended {
     pub duration_ms: i64,
 }
 
-/// One element of the JSON array that a cycle records; its order is that of the table `outbox_cycle_ended`.
+/// A job that was sent with nothing to note; the order is that of the table `outbox_cycle_sent`.
 #[derive(Serialize)]
-struct RecordRow<'a>(
+struct SentRow<'a>(i64, i64, Millis, Option<&'a str>, Option<String>, Millis, i64, Option<u16>);
+
+/// Any other attempt that has ended; the order is that of the table `outbox_cycle_ended`.
+#[derive(Serialize)]
+struct EndedRow<'a>(
     i64,
     i64,
     i64,
@@ -31,12 +35,6 @@ struct RecordRow<'a>(
     i64,
     Option<AttemptKind>,
     Option<u16>,
-    Option<More<'a>>,
-);
-
-/// What a job that was sent with nothing to note has no more use for, or keeps.
-#[derive(Serialize)]
-struct More<'a>(
     i64,
     i64,
     i64,
@@ -48,21 +46,58 @@ struct More<'a>(
     Option<&'a str>,
 );
 
-/// `''` for none.
-pub(super) fn json(ended: &[Ended]) -> String {
-    if ended.is_empty() {
+/// What was sent with nothing to note under the claim of `epoch`, and all others; each `''` for none.
+pub(super) fn json(ended: &[Ended], epoch: i64) -> (String, String) {
+    let (sent, others): (Vec<_>, Vec<_>) = ended.iter().partition(|e| is_plain(e, epoch));
+    (array(sent.into_iter().map(sent_row)), array(others.into_iter().map(ended_row)))
+}
+
+fn array(rows: impl Iterator<Item = impl Serialize>) -> String {
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
         return String::new();
     }
-    let rows: Vec<_> = ended.iter().map(row).collect();
     serde_json::to_string(&rows).expect("rows of texts and numbers are always JSON")
 }
 
-fn row(e: &Ended) -> RecordRow<'_> {
+fn is_plain(e: &Ended, epoch: i64) -> bool {
     let t = &e.transition;
-    let fields = &t.receipt.fields;
-    let receipt = (!fields.is_empty())
-        .then(|| serde_json::to_string(fields).expect("a map with text keys is always JSON"));
-    let more = More(
+    t.status == Status::Sent
+        && t.fault.is_none()
+        && t.history == Some(AttemptKind::Accepted)
+        && t.fence_claim == epoch
+        && t.finished_at == Some(t.updated_at)
+}
+
+fn sent_row(e: &Ended) -> SentRow<'_> {
+    let t = &e.transition;
+    SentRow(
+        t.id,
+        t.fence_attempts,
+        t.updated_at,
+        t.receipt.message_id.as_deref(),
+        receipt(t),
+        e.started_at,
+        e.duration_ms,
+        e.http_status,
+    )
+}
+
+fn ended_row(e: &Ended) -> EndedRow<'_> {
+    let t = &e.transition;
+    EndedRow(
+        t.id,
+        t.fence_attempts,
+        t.fence_claim,
+        t.status.as_str(),
+        t.updated_at,
+        t.finished_at,
+        t.receipt.message_id.as_deref(),
+        receipt(t),
+        e.started_at,
+        e.duration_ms,
+        t.history,
+        e.http_status,
         t.attempts,
         t.unspent,
         t.uncertain_attempts,
@@ -75,20 +110,11 @@ fn row(e: &Ended) -> RecordRow<'_> {
         t.failure.map(|f| f.as_str()),
         t.fault.as_ref().map(|f| f.code.as_str()),
         t.fault.as_ref().map(|f| f.message.as_str()),
-    );
-    RecordRow(
-        t.id,
-        t.fence_attempts,
-        t.fence_claim,
-        t.status.as_str(),
-        t.updated_at,
-        t.finished_at,
-        t.receipt.message_id.as_deref(),
-        receipt,
-        e.started_at,
-        e.duration_ms,
-        t.history,
-        e.http_status,
-        (t.status != Status::Sent || t.fault.is_some()).then_some(more),
     )
+}
+
+fn receipt(t: &Transition) -> Option<String> {
+    let fields = &t.receipt.fields;
+    (!fields.is_empty())
+        .then(|| serde_json::to_string(fields).expect("a map with text keys is always JSON"))
 }

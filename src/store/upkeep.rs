@@ -35,7 +35,7 @@ SELECT 'agenda',
 
 const SENDING_BEFORE: &str = "\
 SELECT '', id, channel, account, '' AS payload, attempts, unspent, uncertain_attempts,
-    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at, due_at
+    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at, due_at, expires_at
 FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
 
 const FAIL_UNKNOWN_ACCOUNT: &str = "\
@@ -167,6 +167,7 @@ fn job_from(row: &SqliteRow, claim: i64) -> Result<Job, StoreError> {
         budget_from: row.try_get(8)?,
         max_attempts: row.try_get(9)?,
         due_at: row.try_get(12)?,
+        expires_at: row.try_get(13)?,
     })
 }
 

@@ -1,0 +1,190 @@
+//! What is out: the jobs that are claimed, on their way through their routes, and what has become of
+//! them until it is on disk. It knows no database, so that it goes on while a cycle runs.
+
+use crate::acquire::Endpoint;
+use crate::config::Config;
+use crate::job::{Channel, Job, Millis, Status};
+use crate::metrics::{Metrics, RouteMeter};
+use crate::outcome::{Attempt, Outcome};
+use crate::routes::{Moment, Routes};
+use crate::send::{self, Stop};
+use crate::store::{Ended, now};
+use crate::transition::{self, Signal};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+/// The jobs that are claimed, by their way from the claim to the record.
+pub(super) struct Wire {
+    pub(super) config: Config,
+    pub(super) routes: Routes,
+    /// Sent and not ended, by id, with the endpoint that each goes through.
+    pub(super) in_flight: HashMap<i64, (Arc<Job>, Arc<Endpoint>)>,
+    /// Ended and decided, not yet on disk.
+    pub(super) unrecorded: Vec<Ended>,
+    pub(super) results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
+    report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
+    pub(super) stop: watch::Sender<Stop>,
+    /// On disk as sent, since the start.
+    pub(super) sent: u64,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) meters: Vec<RouteMeter>,
+}
+
+impl Wire {
+    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> Wire {
+        let (report, results) = mpsc::unbounded_channel();
+        Wire {
+            config,
+            routes,
+            in_flight: HashMap::new(),
+            unrecorded: Vec::new(),
+            results,
+            report,
+            stop: watch::Sender::new(Stop::No),
+            sent: 0,
+            metrics,
+            meters: Vec::new(),
+        }
+    }
+
+    /// Hands a claimed job to a task of its own, whose result comes back in any case.
+    fn send(&mut self, job: Job) {
+        let job = Arc::new(job);
+        let route = self.routes.of(&job.account, job.channel);
+        let endpoint = route.expect("claims are made for routes only").endpoint.clone();
+        self.in_flight.insert(job.id, (job.clone(), endpoint.clone()));
+        self.meter(&job.account, job.channel).begun();
+        let (report, stop) = (self.report.clone(), self.stop.subscribe());
+        tokio::spawn(async move {
+            let attempt = send::attempt(&job, &endpoint, stop).await;
+            // Nobody listens only when the dispatcher is gone; then recovery has the row.
+            let _ = report.send((job, attempt));
+        });
+    }
+
+    /// Nothing more is sent: what is claimed goes back, and so does what has not been written yet.
+    pub(super) fn stop(&mut self) {
+        self.routes.shut_all();
+        self.give_back();
+        self.stop.send_replace(Stop::Drain);
+    }
+
+    /// Awaits `work` while what is out goes on: what ends is taken, what has a place is sent.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(result) = self.results.recv() => self.ended(result),
+            }
+        }
+    }
+
+    /// Sends what is claimed for this route as long as it has places, and gives back what must not
+    /// go out now.
+    pub(super) fn advance(&mut self, account: &str, channel: Channel) {
+        let now = Moment { at: Instant::now(), wall: now() };
+        while let Some(job) = self.routes.next(account, channel, now) {
+            self.send(job);
+        }
+        self.give_back();
+    }
+
+    /// What the routes have claimed and do not send goes back to the queue, unspent.
+    pub(super) fn give_back(&mut self) {
+        for job in self.routes.returned() {
+            self.withdraw(&job, now());
+        }
+    }
+
+    /// A claimed job that was never sent: as if it had not been claimed, at `claimed_at`.
+    pub(super) fn withdraw(&mut self, job: &Job, claimed_at: Millis) {
+        let attempt = Attempt {
+            outcome: Outcome::Withdrawn,
+            http_status: None,
+            started_at: claimed_at,
+            duration: Duration::ZERO,
+        };
+        self.unrecorded.push(decide(&self.config, job, &attempt));
+    }
+
+    /// Decides what an ended attempt makes of its job, and of its route.
+    pub(super) fn ended(&mut self, (job, attempt): (Arc<Job>, Attempt)) {
+        let flown = self.in_flight.remove(&job.id);
+        let ended = decide(&self.config, &job, &attempt);
+        let took = ended.transition.history.map(|_| attempt.duration);
+        self.routes.ended(&job.account, job.channel, took);
+        self.meter(&job.account, job.channel).ended(&attempt, ended.transition.history);
+        let transition = &ended.transition;
+        let code = transition.fault.as_ref().map(|f| f.code.as_str());
+        debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
+            status = %transition.status, code, "attempt ended");
+        let route = self.routes.of(&job.account, job.channel);
+        let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
+        // What was sent with settings of before a reload tells nothing of the account as it is.
+        let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
+        // Where no request was made nothing was learnt of the account: the next job is its probe.
+        if tells && transition.history.is_some() {
+            self.heed(&job, &transition.signal);
+        }
+        self.unrecorded.push(ended);
+        self.advance(&job.account, job.channel);
+    }
+
+    /// What could not be recorded is recorded before anything later.
+    pub(super) fn keep(&mut self, mut ended: Vec<Ended>) {
+        ended.append(&mut self.unrecorded);
+        self.unrecorded = ended;
+    }
+
+    /// `recorded` of what has `ended` is on disk. What was not recorded was this claim's no more: its
+    /// row was changed by other means, and its history alone tells of the attempt.
+    pub(super) fn recorded(&mut self, ended: &[Ended], recorded: &[i64]) {
+        let all = ended.len() == recorded.len();
+        let (kept, lost): (Vec<_>, Vec<_>) =
+            ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
+        self.metrics.recorded(kept.iter().copied());
+        self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
+        for lost in lost {
+            let t = &lost.transition;
+            error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
+                "the row was no longer this claim's; the outcome stands in outbox_attempts alone");
+        }
+    }
+
+    /// `limit`, or a time before which nothing will end any more: what waits in memory is not on
+    /// disk yet, and will be there as of when it ended.
+    pub(super) fn all_recorded_until(&self, limit: Millis) -> Millis {
+        let waiting = self.unrecorded.iter().map(|ended| ended.transition.updated_at - 1);
+        waiting.fold(limit, Millis::min)
+    }
+
+    /// A person needs them: after a restart their jobs are of unknown outcome.
+    pub(super) fn tell_unrecorded(&self) {
+        for ended in &self.unrecorded {
+            let t = &ended.transition;
+            let message_id = t.receipt.message_id.as_deref();
+            let code = t.fault.as_ref().map(|fault| fault.code.as_str());
+            error!(job = t.id, attempt = t.fence_attempts, status = %t.status, message_id, code,
+                "this outcome could not be recorded");
+        }
+    }
+}
+
+/// Decides and measures: what the store writes of an ended attempt.
+pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
+    Ended {
+        transition: transition::decide(job, attempt, &config.channels[&job.channel], now()),
+        channel: job.channel,
+        due_at: job.due_at,
+        http_status: attempt.http_status,
+        started_at: attempt.started_at,
+        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,195 @@
+//! What holds routes back: a `Retry-After`, a refused account, an open breaker.
+
+use super::probing::Probing;
+use super::{Moment, Route, Routes};
+use crate::job::Channel;
+use crate::store::{Hold, HoldKind};
+use tokio::time::{Duration, Instant};
+
+/// So many requests in a row without a usable answer open a route's breaker.
+pub(super) const BREAKER_AFTER: u32 = 5;
+
+/// What an answer changed, to be said once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// The account was refused and is accepted again.
+    pub accepted: bool,
+    /// The route's breaker was open and has closed.
+    pub closed: bool,
+}
+
+/// An account that is refused: all of it, or one channel once another has shown that it works.
+pub(super) struct Refusal {
+    /// The channel whose request was refused, and whose answer ends it.
+    from: Channel,
+    pub(super) probing: Probing,
+}
+
+impl Refusal {
+    pub(super) fn concerns(&self, account: &str, channel: Channel) -> bool {
+        let hold = &self.probing.hold;
+        hold.account == account && (hold.channel.is_empty() || hold.channel == channel.as_str())
+    }
+}
+
+impl Routes {
+    pub(super) fn refused_mut(&mut self, account: &str, channel: Channel) -> Option<&mut Probing> {
+        let own = self.refusals.iter_mut().find(|r| r.concerns(account, channel));
+        own.map(|r| &mut r.probing)
+    }
+
+    /// Acquire asked for a pause: the channel of the account is held for it; a shorter hold does
+    /// not cut a longer one. True when it was not held before.
+    ///
+    /// Whoever asks for a pause has not looked at the key, nor said that the channel works.
+    pub fn hold(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        pause: Duration,
+        reason: &str,
+        now: Moment,
+    ) -> bool {
+        let until = now.at + pause;
+        let policy = self.probe_policy.clone();
+        if let Some(refused) = self.refused_mut(account, channel) {
+            refused.failed(&policy, now);
+        }
+        let Some(route) = self.of_mut(account, channel) else { return false };
+        if let Some(breaker) = &mut route.breaker {
+            breaker.failed(&route.policy.retry, now);
+        }
+        if route.held.as_ref().is_some_and(|(longer, _)| *longer >= until) {
+            return false;
+        }
+        let mut hold = route.hold_row(HoldKind::RetryAfter, reason, now);
+        hold.until = Some(now.wall_at(until));
+        let before = route.held.take();
+        if let Some((_, before)) = &before {
+            hold.since = before.since;
+        }
+        route.held = Some((until, hold));
+        self.shut(account, Some(channel));
+        before.is_none()
+    }
+
+    /// Lets go of the holds that have ended by `now`, and of what has been in line for too long.
+    pub fn release(&mut self, now: Instant) {
+        for route in &mut self.routes {
+            self.returned.extend(route.line.outdated(now));
+            if route.held.is_some() && !route.is_held(now) {
+                route.held = None;
+                route.dry = false;
+                route.ramp = Some(1);
+            }
+        }
+    }
+
+    /// A request of the account was refused: when it is probed next, and whether this is news.
+    pub fn refuse(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        reason: &str,
+        now: Moment,
+    ) -> (Option<Instant>, bool) {
+        let policy = self.probe_policy.clone();
+        if let Some(refused) = self.refused_mut(account, channel) {
+            refused.failed(&policy, now);
+            return (refused.next(), false);
+        }
+        let hold = Hold {
+            account: account.to_owned(),
+            channel: String::new(),
+            kind: HoldKind::Refused,
+            reason: reason.to_owned(),
+            since: now.wall,
+            until: None,
+        };
+        let probing = Probing::begin(hold, &policy, now);
+        let next = probing.next();
+        self.refusals.push(Refusal { from: channel, probing });
+        self.shut(account, None);
+        (next, true)
+    }
+
+    /// A usable answer came over this route.
+    pub fn works(&mut self, account: &str, channel: Channel) -> News {
+        let accepted = self.accept(account, channel);
+        let Some(route) = self.of_mut(account, channel) else { return News::default() };
+        route.failures = 0;
+        let closed = route.breaker.take().is_some();
+        route.ramp = if closed {
+            Some(1)
+        } else {
+            route
+                .ramp
+                .map(|ramp| ramp.saturating_add(1))
+                .filter(|r| *r < route.policy.max_in_flight)
+        };
+        News { accepted, closed }
+    }
+
+    /// An answer on the channel that was refused ends the refusal; one on another channel shows
+    /// that not all of the account is refused.
+    fn accept(&mut self, account: &str, channel: Channel) -> bool {
+        let Some(at) = self.refusals.iter().position(|r| r.concerns(account, channel)) else {
+            return false;
+        };
+        let refusal = &mut self.refusals[at];
+        if refusal.from != channel {
+            refusal.probing.hold.channel = refusal.from.to_string();
+            return false;
+        }
+        self.refusals.remove(at);
+        let own = self.routes.iter_mut().filter(|r| r.account == account);
+        own.for_each(|r| r.ramp = Some(1));
+        true
+    }
+
+    /// A request ended without a usable answer. Returns the first probe's time when that has
+    /// opened the route's breaker.
+    pub fn trouble(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        reason: &str,
+        now: Moment,
+    ) -> Option<Instant> {
+        let policy = self.probe_policy.clone();
+        if let Some(refused) = self.refused_mut(account, channel) {
+            refused.failed(&policy, now);
+        }
+        let route = self.of_mut(account, channel)?;
+        route.failures = route.failures.saturating_add(1);
+        if let Some(breaker) = &mut route.breaker {
+            breaker.failed(&route.policy.retry, now);
+            return None;
+        }
+        if route.failures < BREAKER_AFTER {
+            return None;
+        }
+        let hold = route.hold_row(HoldKind::Breaker, reason, now);
+        let breaker = Probing::begin(hold, &route.policy.retry, now);
+        let next = breaker.next();
+        route.breaker = Some(breaker);
+        self.shut(account, Some(channel));
+        next
+    }
+
+    /// Nothing that is claimed by now goes out over the account's channel, or over none of them.
+    fn shut(&mut self, account: &str, channel: Option<Channel>) {
+        let those = |r: &&mut Route| r.account == account && channel.is_none_or(|c| c == r.channel);
+        for route in self.routes.iter_mut().filter(those) {
+            route.shut(&mut self.returned);
+        }
+    }
+
+    /// Everything that is held now, for people to read.
+    pub fn holds(&self) -> Vec<Hold> {
+        let refused = self.refusals.iter().map(|r| &r.probing.hold);
+        let held = self.routes.iter().filter_map(|r| r.held.as_ref().map(|(_, hold)| hold));
+        let open = self.routes.iter().filter_map(|r| r.breaker.as_ref().map(|b| &b.hold));
+        refused.chain(held).chain(open).cloned().collect()
+    }
+}
