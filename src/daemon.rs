@@ -153,7 +153,7 @@ async fn recover(
                     started_at: *claimed_at,
                     duration: Duration::from_millis(u64::try_from(now() - claimed_at).unwrap_or(0)),
                 };
-                decide(config, job, &attempt)
+                decide(config, job, attempt)
             })
             .collect();
         recovered += store.record(&ended, epoch).await?.len();

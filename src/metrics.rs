@@ -8,7 +8,6 @@
 mod hour;
 
 use crate::job::{Channel, Failure, Millis, Status};
-use crate::outcome::Attempt;
 use crate::store::{self, Ended};
 use crate::transition::AttemptKind;
 use hour::Hour;
@@ -145,12 +144,12 @@ impl RouteMeter {
         self.attempts[AttemptKind::Uncertain as usize].inc();
     }
 
-    /// Its task has ended; `kind`: `None` where no request was made.
-    pub fn ended(&self, attempt: &Attempt, kind: Option<AttemptKind>) {
+    /// Its task has ended, and how long its request took, if one was made.
+    pub fn ended(&self, request: Option<(AttemptKind, Duration)>) {
         self.in_flight.dec();
-        if let Some(kind) = kind {
+        if let Some((kind, took)) = request {
             self.attempts[kind as usize].inc();
-            self.request.observe(attempt.duration.as_secs_f64());
+            self.request.observe(took.as_secs_f64());
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::config::{ChannelPolicy, OnUncertain};
 use crate::job::{Failure, Job, Millis, Status};
-use crate::outcome::{Attempt, Fault, Outcome, Receipt};
+use crate::outcome::{Fault, Outcome, Receipt};
 use crate::retry;
 use std::time::Duration;
 
@@ -69,24 +69,20 @@ pub struct Transition {
     pub signal: Signal,
 }
 
-/// Decides what becomes of `job` after `attempt`. `now` is the wall clock in milliseconds; only
+/// Decides what becomes of `job` after an attempt. `now` is the wall clock in milliseconds; only
 /// the jitter of a retry's delay is not a function of the arguments.
-pub fn decide(job: &Job, attempt: &Attempt, policy: &ChannelPolicy, now: Millis) -> Transition {
+pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) -> Transition {
     let next = Transition::unchanged(job, now);
-    match &attempt.outcome {
-        Outcome::Accepted { receipt, note } => {
-            next.accepted(receipt.clone(), note.clone()).signal(Signal::Works)
-        }
-        Outcome::Rejected { fault, receipt } => {
-            next.rejected(receipt.clone(), fault.clone()).signal(Signal::Works)
-        }
+    match outcome {
+        Outcome::Accepted { receipt, note } => next.accepted(receipt, note).signal(Signal::Works),
+        Outcome::Rejected { fault, receipt } => next.rejected(receipt, fault).signal(Signal::Works),
         Outcome::Unavailable { fault, retry_after } => {
             let signal = match retry_after {
-                Some(pause) => Signal::HoldChannel { pause: *pause, fault: fault.clone() },
+                Some(pause) => Signal::HoldChannel { pause, fault: fault.clone() },
                 None => Signal::Trouble { fault: fault.clone() },
             };
             let at_least = retry_after.unwrap_or_default();
-            next.again(job, policy, fault.clone(), at_least, AttemptKind::Retry).signal(signal)
+            next.again(job, policy, fault, at_least, AttemptKind::Retry).signal(signal)
         }
         Outcome::NotWritten { fault } => next
             .again(job, policy, fault.clone(), Duration::ZERO, AttemptKind::Retry)
@@ -97,7 +93,7 @@ pub fn decide(job: &Job, attempt: &Attempt, policy: &ChannelPolicy, now: Millis)
         Outcome::Unknown { fault } => next
             .unknown(job, policy, fault.clone())
             .signal(Signal::Trouble { fault: fault.clone() }),
-        Outcome::Invalid { fault } => next.invalid(fault.clone()),
+        Outcome::Invalid { fault } => next.invalid(fault),
         Outcome::Withdrawn => next.withdrawn(job),
     }
 }

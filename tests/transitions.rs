@@ -3,7 +3,7 @@
 
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
 use acquire_outbox::job::{Channel, Failure, Job, Status};
-use acquire_outbox::outcome::{Attempt, Fault, Outcome, Receipt};
+use acquire_outbox::outcome::{Fault, Outcome, Receipt};
 use acquire_outbox::store::{Claim, CycleWork, Ended, Store, now};
 use acquire_outbox::transition::{AttemptKind, Signal, Transition, Wait, decide};
 use proptest::prelude::*;
@@ -32,12 +32,8 @@ fn fault() -> Fault {
     Fault::new("code", "a sentence")
 }
 
-fn attempt(outcome: Outcome) -> Attempt {
-    Attempt { outcome, http_status: None, started_at: NOW, duration: Duration::ZERO }
-}
-
 fn after(job: &Job, outcome: Outcome, policy: &ChannelPolicy) -> Transition {
-    decide(job, &attempt(outcome), policy, NOW)
+    decide(job, outcome, policy, NOW)
 }
 
 fn hold() -> ChannelPolicy {
@@ -215,8 +211,7 @@ proptest! {
                     outcome,
                     Outcome::AccountRefused { .. } | Outcome::Withdrawn | Outcome::Invalid { .. }
                 ));
-                let attempt = attempt(outcome);
-                let transition = decide(&job, &attempt, &policy, now());
+                let transition = decide(&job, outcome, &policy, now());
                 let (status, attempts) = (transition.status, transition.attempts);
                 let ended = Ended { transition, channel: job.channel, due_at: job.due_at, http_status: None, started_at: now(), duration_ms: 0 };
                 assert_eq!(store.record(&[ended], epoch).await.unwrap(), [job.id]);

@@ -9,7 +9,8 @@ use super::redact::Redactor;
 use super::{chat, mail, request, sms};
 use crate::job::{Channel, Millis};
 use crate::outcome::{Attempt, Fault, Outcome, Receipt};
-use crate::payload::Payload;
+use crate::payload::{Payload, UserType};
+use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Body, Certificate, Client, Response, redirect, retry};
 use rustls::pki_types::CertificateDer;
@@ -56,8 +57,9 @@ pub enum EndpointError {
 pub struct Endpoint {
     channel: Channel,
     url: Url,
+    /// With the user type in its query.
+    user_urls: [(UserType, Url); 2],
     probe_url: Url,
-    user_type_parameter: String,
     request_timeout: Duration,
     key: SecretString,
     client: Client,
@@ -115,11 +117,17 @@ impl Endpoint {
         } else if !roots.is_empty() {
             builder = builder.tls_certs_merge(roots);
         }
+        let url = join(base, request::path(channel));
+        let user_urls = [UserType::User, UserType::Contact].map(|user_type| {
+            let mut url = url.clone();
+            url.query_pairs_mut().append_pair(connection.user_type_parameter, user_type.as_str());
+            (user_type, url)
+        });
         Ok(Endpoint {
             channel,
-            url: join(base, request::path(channel)),
+            url,
+            user_urls,
             probe_url,
-            user_type_parameter: connection.user_type_parameter.to_owned(),
             request_timeout: connection.request_timeout,
             key: connection.api_key.clone(),
             client: builder.build().map_err(|error| EndpointError::Client(error.without_url()))?,
@@ -211,10 +219,8 @@ impl Endpoint {
 
     fn url_for(&self, payload: &Payload) -> Url {
         let query = request::query(payload);
-        let mut url = self.url.clone();
-        if let Some(user_type) = query.user_type {
-            url.query_pairs_mut().append_pair(&self.user_type_parameter, user_type.as_str());
-        }
+        let of = |user_type| self.user_urls.iter().find(|(known, _)| *known == user_type);
+        let mut url = query.user_type.and_then(of).map_or(&self.url, |(_, url)| url).clone();
         if let Some(contact_id) = query.contact_id {
             url.query_pairs_mut().append_pair("contactId", &contact_id.to_string());
         }
@@ -226,24 +232,33 @@ impl Endpoint {
     }
 
     /// Stops at the limit, which drops the connection: its rest is never read.
-    async fn read(&self, mut response: Response, patience: &mut Patience) -> (Vec<u8>, End) {
-        let announced =
-            response.content_length().map_or(0, |length| length.min(LIMIT_BYTES as u64));
-        let mut body = Vec::with_capacity(announced as usize);
-        loop {
+    async fn read(&self, mut response: Response, patience: &mut Patience) -> (Bytes, End) {
+        // A short answer comes in one piece, which is taken as it is.
+        let (mut first, mut all) = (Bytes::new(), Vec::new());
+        let end = loop {
             match patience.wait(response.chunk()).await {
-                Ok(Ok(Some(chunk))) => {
-                    let room = LIMIT_BYTES - body.len();
-                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if chunk.len() > room {
-                        return (body, End::TooLong);
+                Ok(Ok(Some(mut chunk))) => {
+                    let room = LIMIT_BYTES - first.len().max(all.len());
+                    let too_long = chunk.len() > room;
+                    chunk.truncate(room);
+                    if first.is_empty() {
+                        first = chunk;
+                    } else {
+                        if all.is_empty() {
+                            all.extend_from_slice(&first);
+                        }
+                        all.extend_from_slice(&chunk);
+                    }
+                    if too_long {
+                        break End::TooLong;
                     }
                 }
-                Ok(Ok(None)) => return (body, End::Whole),
-                Ok(Err(error)) => return (body, End::Lost(self.lost(error))),
-                Err(Exhausted) => return (body, End::Lost(self.no_answer_in_time())),
+                Ok(Ok(None)) => break End::Whole,
+                Ok(Err(error)) => break End::Lost(self.lost(error)),
+                Err(Exhausted) => break End::Lost(self.no_answer_in_time()),
             }
-        }
+        };
+        (if all.is_empty() { first } else { all.into() }, end)
     }
 
     /// No answer came, by this error or in time: the gate tells whether the request may have left.

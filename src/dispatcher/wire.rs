@@ -111,16 +111,17 @@ impl Wire {
             started_at: claimed_at,
             duration: Duration::ZERO,
         };
-        self.unrecorded.push(decide(&self.config, job, &attempt));
+        self.unrecorded.push(decide(&self.config, job, attempt));
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
     pub(super) fn ended(&mut self, (job, attempt): (Arc<Job>, Attempt)) {
         let flown = self.in_flight.remove(&job.id);
-        let ended = decide(&self.config, &job, &attempt);
-        let took = ended.transition.history.map(|_| attempt.duration);
-        self.routes.ended(&job.account, job.channel, took);
-        self.meter(&job.account, job.channel).ended(&attempt, ended.transition.history);
+        let duration = attempt.duration;
+        let ended = decide(&self.config, &job, attempt);
+        let request = ended.transition.history.map(|kind| (kind, duration));
+        self.routes.ended(&job.account, job.channel, request.map(|(_, took)| took));
+        self.meter(&job.account, job.channel).ended(request);
         let transition = &ended.transition;
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
         debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
@@ -178,9 +179,9 @@ impl Wire {
 }
 
 /// Decides and measures: what the store writes of an ended attempt.
-pub(crate) fn decide(config: &Config, job: &Job, attempt: &Attempt) -> Ended {
+pub(crate) fn decide(config: &Config, job: &Job, attempt: Attempt) -> Ended {
     Ended {
-        transition: transition::decide(job, attempt, &config.channels[&job.channel], now()),
+        transition: transition::decide(job, attempt.outcome, &config.channels[&job.channel], now()),
         channel: job.channel,
         due_at: job.due_at,
         http_status: attempt.http_status,

@@ -28,20 +28,17 @@ fn job(channel: Channel) -> Job {
     }
 }
 
-fn ended(channel: Channel, outcome: Outcome) -> (Attempt, Ended) {
-    let duration = Duration::from_millis(20);
-    let attempt = Attempt { outcome, http_status: None, started_at: NOW - 20, duration };
+fn ended(channel: Channel, outcome: Outcome) -> Ended {
     let job = job(channel);
-    let transition = transition::decide(&job, &attempt, &ChannelPolicy::default(), NOW);
-    let ended = Ended {
+    let transition = transition::decide(&job, outcome, &ChannelPolicy::default(), NOW);
+    Ended {
         transition,
         channel,
         due_at: job.due_at,
         http_status: None,
-        started_at: attempt.started_at,
+        started_at: NOW - 20,
         duration_ms: 20,
-    };
-    (attempt, ended)
+    }
 }
 
 fn accepted() -> Outcome {
@@ -59,10 +56,10 @@ fn an_attempt_is_counted_by_its_outcome_and_a_job_by_its_end() {
     let metrics = metrics();
     let meter = metrics.route("default", Channel::Sms);
     meter.begun();
-    let (attempt, e) = ended(Channel::Sms, accepted());
-    meter.ended(&attempt, e.transition.history);
+    let e = ended(Channel::Sms, accepted());
+    meter.ended(Some((AttemptKind::Accepted, Duration::from_millis(20))));
     metrics.recorded([&e]);
-    let (_, refused) = ended(
+    let refused = ended(
         Channel::Mail,
         Outcome::Rejected { fault: Fault::new("x", "y"), receipt: Receipt::default() },
     );
@@ -88,8 +85,8 @@ fn what_made_no_request_is_no_attempt() {
     let metrics = metrics();
     let meter = metrics.route("default", Channel::Chat);
     meter.begun();
-    let (attempt, e) = ended(Channel::Chat, Outcome::Withdrawn);
-    meter.ended(&attempt, e.transition.history);
+    let e = ended(Channel::Chat, Outcome::Withdrawn);
+    meter.ended(None);
     metrics.recorded([&e]);
     let text = text(&metrics);
     assert!(text.contains("acquire_outbox_in_flight{account=\"default\",channel=\"chat\"} 0"));

@@ -3,6 +3,7 @@
 use crate::job::{Channel, Millis, Status};
 use crate::transition::{AttemptKind, Transition, Wait};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// An ended attempt, decided.
 #[derive(Debug, Clone)]
@@ -18,7 +19,16 @@ pub struct Ended {
 
 /// A job that was sent with nothing to note; the order is that of the table `outbox_cycle_sent`.
 #[derive(Serialize)]
-struct SentRow<'a>(i64, i64, Millis, Option<&'a str>, Option<String>, Millis, i64, Option<u16>);
+struct SentRow<'a>(
+    i64,
+    i64,
+    Millis,
+    Option<&'a str>,
+    Option<&'a Map<String, Value>>,
+    Millis,
+    i64,
+    Option<u16>,
+);
 
 /// Any other attempt that has ended; the order is that of the table `outbox_cycle_ended`.
 #[derive(Serialize)]
@@ -76,7 +86,7 @@ fn sent_row(e: &Ended) -> SentRow<'_> {
         t.fence_attempts,
         t.updated_at,
         t.receipt.message_id.as_deref(),
-        receipt(t),
+        (!t.receipt.fields.is_empty()).then_some(&t.receipt.fields),
         e.started_at,
         e.duration_ms,
         e.http_status,
