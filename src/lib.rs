@@ -17,8 +17,9 @@
 //! 2. [`wake`] tells the loop of [`dispatcher`] that the file is being written to; it claims at once,
 //!    and gets the write lock when that commit is there.
 //! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. A cycle
-//!    is one statement; what it does stands in `src/store/cycle.sql`. Only when that is on disk,
-//!    [`send`] gives the job a task of its own.
+//!    is one statement; what it does stands in `src/store/cycle.sql`. Only when that is on disk, its
+//!    route sends it: at once, or, claimed ahead of a free place, as soon as another has ended.
+//!    [`send`] gives it a task of its own.
 //! 4. [`payload`] reads it strictly, [`acquire`] makes the request; whatever happens is an
 //!    [`outcome::Outcome`].
 //! 5. [`transition::decide`] turns the outcome into a state, purely.
@@ -56,9 +57,10 @@
 //!
 //! # What it costs
 //!
-//! All requests run on one thread, the database has one of its own. While most of what is out is on
-//! the wire the loop rests, so that one transaction and one fsync record many jobs. What waits
-//! stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
+//! All requests run on one thread, the database has one of its own, and neither waits for the other:
+//! while a cycle runs, what ends is taken and what was claimed ahead goes out. While most of what is
+//! out is on the wire the loop rests, so that one transaction and one fsync record many jobs. What
+//! waits stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
 //! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
 //! # As a service

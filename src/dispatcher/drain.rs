@@ -40,6 +40,8 @@ impl Dispatcher {
         self.service.stopping(limit + 3 * LAST_RECORDS);
         self.service.status(&format!("stopping: {} in flight", self.wire.in_flight.len()));
         self.wire.stop();
+        // What goes back does not wait for what is on the wire. An error is tried again below.
+        let _ = self.record().await;
         let mut deadline = Instant::now() + limit;
         while !self.wire.in_flight.is_empty() {
             self.turned();

@@ -1,7 +1,8 @@
 use super::*;
 use crate::job::Channel;
 use crate::routes::Moment;
-use crate::routes::tests::routes;
+use crate::routes::tests::{routes, routes_to};
+use crate::store::Claim;
 use std::path::Path;
 
 /// A job that is ready.
@@ -89,6 +90,38 @@ async fn what_ends_while_a_claim_waits_in_vain_is_recorded_at_once() {
     other.plain_sql("ROLLBACK").await.unwrap();
     dispatcher.turn(&mut wake).await.unwrap();
     assert_eq!(dispatcher.wire.unrecorded.len(), 0);
+}
+
+/// A second signal, or a crash, would make it one of unknown outcome.
+#[tokio::test]
+async fn a_stop_takes_back_at_once_what_waits_for_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/api/v1", silent.local_addr().unwrap());
+    let mut routes = routes_to(&base_url, &[(Channel::Chat, None)]);
+    routes.set_max_in_flight(1);
+    let rows = format!("{READY}; {}", READY.replace("1", "2"));
+    let mut dispatcher = dispatcher(folder.path(), routes, &rows).await;
+    let claim = [Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 2 }];
+    let (record, epoch) = (&[], dispatcher.epoch);
+    let work = CycleWork { record, claim: &claim, due: false, now: now(), epoch, patience: None };
+    let jobs = dispatcher.store.cycle(&work).await.unwrap().claimed;
+    dispatcher.wire.routes.claimed(&claim, jobs, Instant::now());
+    dispatcher.wire.advance("default", Channel::Chat);
+    assert_eq!((dispatcher.wire.in_flight.len(), dispatcher.wire.routes.in_line()), (1, 1));
+    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    let went_back = async {
+        while other.delivery(2).await.unwrap().unwrap().status != "pending" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = dispatcher.drain() => panic!("a request is on the wire for 30 s"),
+        () = went_back => {}
+    }
+    let on_the_wire = other.delivery(1).await.unwrap().unwrap();
+    assert_eq!((on_the_wire.status.as_str(), on_the_wire.attempts), ("sending", 1));
+    assert_eq!(other.delivery(2).await.unwrap().unwrap().attempts, 0);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Routes {
     /// Lets go of the holds that have ended by `now`, and of what has been in line for too long.
     pub fn release(&mut self, now: Instant) {
         for route in &mut self.routes {
-            self.returned.extend(route.line.outdated(now));
+            self.returned.extend(route.outdated(now));
             if route.held.is_some() && !route.is_held(now) {
                 route.held = None;
                 route.dry = false;

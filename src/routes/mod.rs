@@ -103,8 +103,8 @@ impl Route {
         self.ramp.map_or(limit, |ramp| ramp.min(limit)).saturating_sub(self.in_flight)
     }
 
-    /// The most that one cycle claims: two halves take turns, one on the wire while the other is
-    /// recorded and claimed anew. All at once would wait for each other.
+    /// Half of the places: what one cycle claims of the free ones. Two halves take turns, one on the
+    /// wire while the other is recorded and claimed anew; all at once would wait for each other.
     fn half(&self) -> u32 {
         self.policy.max_in_flight.div_ceil(2)
     }
@@ -113,15 +113,29 @@ impl Route {
     /// many as will find a place until the next claim is there, which is after this cycle, a rest, the
     /// next cycle, and one more for what goes slower. Where requests take long that is none, so that
     /// nothing is claimed long before it is sent. Nor is anything that a crash would leave to a
-    /// person, or what is paced, or only just goes again.
+    /// person by the route's settings, or what is paced, or only just goes again.
     fn ahead(&self, took: Duration) -> u32 {
+        let policy = &self.policy;
         let steady = self.ramp.is_none() && self.breaker.is_none() && self.pace.is_none();
-        if !steady || self.policy.on_uncertain == OnUncertain::Hold || self.answer_time.is_zero() {
+        let again = policy.on_uncertain == OnUncertain::Retry
+            && policy.uncertain_retries > 1
+            && policy.retry.max_attempts > 1;
+        if !steady || !again || self.answer_time.is_zero() {
             return 0;
         }
-        let limit = self.policy.max_in_flight;
+        let limit = policy.max_in_flight;
         let ended = f64::from(limit) * (4 * took).div_duration_f64(self.answer_time);
         (ended as u32).min(2 * limit)
+    }
+
+    /// Takes out what has been in line for too long by `now`. Answers are then slower than was
+    /// thought: nothing is claimed ahead until there have been enough quick ones.
+    fn outdated(&mut self, now: Instant) -> Vec<Job> {
+        let jobs: Vec<_> = self.line.outdated(now).collect();
+        if !jobs.is_empty() {
+            self.answer_time = self.answer_time.max(line::AT_MOST * self.policy.max_in_flight);
+        }
+        jobs
     }
 
     fn is_held(&self, now: Instant) -> bool {
@@ -183,14 +197,14 @@ impl Routes {
         let mut probed: Vec<&str> = Vec::new();
         self.routes.iter_mut().for_each(|r| r.shut = false);
         for route in self.routes.iter_mut().filter(|r| !r.is_held(now)) {
-            let ahead = route.ahead(took);
+            let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
+            let refused = refusal.map(|r| &r.probing);
+            let ahead = if refused.is_some() { 0 } else { route.ahead(took) };
             let room = (route.free() + ahead).saturating_sub(route.line.len());
             let mut limit = room.min(route.half() + ahead);
             if let Some(pace) = &mut route.pace {
                 limit = pace.allow(limit, now);
             }
-            let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
-            let refused = refusal.map(|r| &r.probing);
             for probing in [refused, route.breaker.as_ref()].into_iter().flatten() {
                 limit = if probing.due(now) && !route.dry { limit.min(1) } else { 0 };
             }
@@ -220,11 +234,11 @@ impl Routes {
             let count = u32::try_from(jobs.iter().filter(is_its).count()).unwrap_or(u32::MAX);
             let Some(route) = self.of_mut(&claim.account, claim.channel) else { continue };
             route.dry = count < claim.limit;
-            if let Some(pace) = &mut route.pace {
-                pace.used(count);
-            }
             if route.shut || count == 0 {
                 continue;
+            }
+            if let Some(pace) = &mut route.pace {
+                pace.used(count);
             }
             if let Some(breaker) = &mut route.breaker {
                 breaker.sent();
@@ -245,7 +259,7 @@ impl Routes {
     pub fn next(&mut self, account: &str, channel: Channel, now: Moment) -> Option<Job> {
         let own = |r: &&mut Route| r.channel == channel && r.account == account;
         let route = self.routes.iter_mut().find(own)?;
-        self.returned.extend(route.line.outdated(now.at));
+        self.returned.extend(route.outdated(now.at));
         while route.free() > 0 {
             let job = route.line.pop()?;
             if job.expires_at.is_none_or(|at| at >= now.wall) {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 impl Routes {
     /// Goes on with `fresh`. Routes that stay keep what holds them, the tokens of an unchanged
     /// rate and, unless their account is `renewed` (another key or address) or a timeout changed,
-    /// their connections. What is refused or open and was replaced is probed at once. `flying`:
-    /// every job on the wire, which counts where there is a route for it.
+    /// their connections. What is refused or open and was replaced is probed at once. What is
+    /// claimed and not sent goes back: by the new settings it might not have been. `flying`: every
+    /// job on the wire, which counts where there is a route for it.
     pub fn replace<'a>(
         &mut self,
         fresh: Routes,
@@ -20,11 +21,8 @@ impl Routes {
         let old = std::mem::replace(self, fresh);
         self.returned = old.returned;
         for mut was in old.routes {
-            let Some(route) = self.of_mut(&was.account, was.channel) else {
-                was.shut(&mut self.returned);
-                continue;
-            };
-            route.line = was.line;
+            was.shut(&mut self.returned);
+            let Some(route) = self.of_mut(&was.account, was.channel) else { continue };
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
                 && route.policy.connect_timeout == was.policy.connect_timeout;

@@ -7,9 +7,13 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 pub(crate) fn routes(rates: &[(Channel, Option<Rate>)]) -> Routes {
+    routes_to("http://127.0.0.1:9/api/v1", rates)
+}
+
+pub(crate) fn routes_to(base_url: &str, rates: &[(Channel, Option<Rate>)]) -> Routes {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let connection = Connection {
-        base_url: &"http://127.0.0.1:9/api/v1".parse().unwrap(),
+        base_url: &base_url.parse().unwrap(),
         api_key: &"key".into(),
         user_type_parameter: "x-user-type",
         extra_roots: &[],
@@ -22,6 +26,13 @@ pub(crate) fn routes(rates: &[(Channel, Option<Rate>)]) -> Routes {
         Route::new("default".to_owned(), channel, endpoint, policy)
     };
     Routes::new(rates.iter().map(route).collect(), RetryPolicy::default())
+}
+
+impl Routes {
+    /// Of each route.
+    pub(crate) fn set_max_in_flight(&mut self, limit: u32) {
+        self.routes.iter_mut().for_each(|r| r.policy.max_in_flight = limit);
+    }
 }
 
 fn job(channel: Channel) -> Job {
@@ -230,7 +241,7 @@ fn sent(routes: &mut Routes, now: Moment) -> Vec<i64> {
 /// cycle takes `took`.
 fn full_route(policy: impl FnOnce(&mut ChannelPolicy), took: Duration) -> (Routes, Vec<Claim>) {
     let mut routes = routes(&[(Channel::Chat, None)]);
-    routes.routes[0].policy.max_in_flight = 2;
+    routes.set_max_in_flight(2);
     policy(&mut routes.routes[0].policy);
     let start = Moment { at: Instant::now(), wall: 0 };
     for _ in 0..40 {
@@ -268,6 +279,8 @@ fn what_a_crash_would_leave_to_a_person_is_not_claimed_ahead() {
     let took = Duration::from_millis(1);
     assert_eq!(limit(&full_route(|_| {}, took).1), 4);
     assert_eq!(limit(&full_route(|p| p.on_uncertain = OnUncertain::Hold, took).1), 0);
+    assert_eq!(limit(&full_route(|p| p.uncertain_retries = 1, took).1), 0);
+    assert_eq!(limit(&full_route(|p| p.retry.max_attempts = 1, took).1), 0);
 }
 
 /// Two on the wire, and three in line, claimed `at`.
@@ -292,12 +305,14 @@ fn each_in_line_goes_out_as_a_place_becomes_free_and_what_has_expired_goes_back(
 #[test]
 fn what_is_in_line_for_too_long_goes_back() {
     let (mut routes, at) = with_a_line();
-    let limit = routes.next_opening(at.at).unwrap();
-    routes.release(limit - Duration::from_micros(1));
+    let end = routes.next_opening(at.at).unwrap();
+    routes.release(end - Duration::from_micros(1));
     assert_eq!(ids(routes.returned()), NONE);
-    routes.release(limit);
+    routes.release(end);
     assert_eq!(ids(routes.returned()), [3, 4, 5]);
     assert_eq!(routes.in_line(), 0);
+    let room = routes.room(end, Duration::from_millis(5));
+    assert_eq!(limit(&room), 0, "nothing has ended: it would be in line again");
 }
 
 /// And so does what is being claimed at that moment.
@@ -346,13 +361,22 @@ fn a_probe_that_goes_back_is_no_probe_on_its_way() {
     }
 }
 
+/// By the new settings it may not have been claimed.
 #[test]
-fn a_reload_keeps_the_line_of_a_route_that_stays() {
-    let none = BTreeSet::new();
-    let (mut old, at) = with_a_line();
-    old.replace(routes(&[(Channel::Chat, None)]), &none, std::iter::empty(), at);
-    assert_eq!(sent(&mut old, at), [3, 5]);
-    let (mut old, at) = with_a_line();
-    old.replace(routes(&[(Channel::Mail, None)]), &none, std::iter::empty(), at);
-    assert_eq!(ids(old.returned()), [3, 4, 5]);
+fn what_is_in_line_at_a_reload_goes_back() {
+    for channel in [Channel::Chat, Channel::Mail] {
+        let (mut old, at) = with_a_line();
+        old.replace(routes(&[(channel, None)]), &BTreeSet::new(), std::iter::empty(), at);
+        assert_eq!((sent(&mut old, at), ids(old.returned())), (NONE.to_vec(), vec![3, 4, 5]));
+    }
+}
+
+/// Its one probe goes to a channel that has a place.
+#[test]
+fn a_full_route_of_a_refused_account_is_not_probed_ahead() {
+    let (mut routes, _) = full_route(|_| {}, Duration::ZERO);
+    let at = Moment { at: Instant::now(), wall: 0 };
+    routes.refuse("default", Channel::Mail, "401", at);
+    let room = routes.room(at.at + Duration::from_secs(60), Duration::from_millis(5));
+    assert_eq!(limit(&room), 0);
 }
