@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const SCHEMA: &str = include_str!("../migrations/0001_outbox.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../migrations/0001_outbox.sql"),
+    include_str!("../migrations/0002_fewer_steps.sql"),
+    include_str!("../migrations/0003_operators.sql"),
+    include_str!("../migrations/0004_checked_after.sql"),
+);
 const CHAT: &str = r#"'{"caseId":1,"message":"hi"}'"#;
 
 /// A way to run SQL on a file: rows as `a|b` lines, or the error's text.
@@ -95,6 +100,34 @@ fn in_both(check: impl Fn(&dyn Fn(&str) -> Result<String, String>)) {
         engine.sql(&db, SCHEMA).unwrap();
         check(&|sql| engine.sql(&db, sql));
     }
+}
+
+#[test]
+fn every_migration_is_tried() {
+    let files = std::fs::read_dir("migrations").unwrap();
+    for file in files.map(|file| file.unwrap().path()) {
+        let sql = std::fs::read_to_string(&file).unwrap();
+        assert!(SCHEMA.contains(&sql), "{} is not in SCHEMA", file.display());
+    }
+}
+
+/// Even where an application's own trigger moves it in the course of another job's move.
+#[test]
+fn a_job_that_is_sending_is_safe_from_a_move_within_a_move() {
+    in_both(|sql| {
+        let job = format!(
+            "INSERT INTO outbox (channel, payload, ordering_key) VALUES ('chat', {CHAT}, '')"
+        );
+        sql(&format!("{job}; {job}")).unwrap();
+        sql("UPDATE outbox SET status = 'sending', claimed_by = 1, attempts = 1, wait = NULL WHERE id = 2")
+            .unwrap();
+        sql("CREATE TRIGGER own AFTER UPDATE OF finished_at ON outbox WHEN NEW.id = 1
+             BEGIN UPDATE outbox SET status = 'cancelled' WHERE id = 2; END")
+        .unwrap();
+        let refused = sql("UPDATE outbox SET status = 'cancelled' WHERE id = 1").unwrap_err();
+        assert!(refused.contains("outbox.status: a job that is sending can only"), "{refused}");
+        assert_eq!(sql("SELECT group_concat(status) FROM outbox").unwrap(), "pending,sending");
+    });
 }
 
 fn chat(columns: &str, values: &str) -> String {

@@ -48,9 +48,9 @@ BEGIN
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
 END;
 
--- In JSONB an element is handed on without being written and read as text. Columns that the claim has
--- left NULL are not written here: each costs the indexes that know it. `->>` would make a path of each
--- number anew.
+-- In JSONB an element is handed on without being written and read as text; `->>` would make a path of
+-- each number anew. `wait` and `next_attempt_at` are not written: the claim has emptied them, and each
+-- costs the indexes that know it.
 CREATE TEMP TRIGGER outbox_cycle_send_sent INSTEAD OF INSERT ON outbox_cycle_send
 BEGIN
     INSERT INTO outbox_cycle_sent
@@ -63,7 +63,7 @@ BEGIN
     -- `claimed_by IS`, not `=`: each by its id, whatever ANALYZE says of the index of what is claimed.
     UPDATE outbox SET
         status = 'sent', holds = NULL, claimed_by = NULL, message_id = j.message_id, receipt = j.receipt,
-        error_code = NULL, error = NULL, finished_at = j.finished_at, updated_at = j.finished_at
+        failure = NULL, error_code = NULL, error = NULL, finished_at = j.finished_at, updated_at = j.finished_at
     FROM outbox_cycle_sent AS j
     WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS NEW.epoch
       AND outbox.attempts = j.attempts;

@@ -1,27 +1,20 @@
--- The state machine and what follows a move, asked in one trigger. Each trigger that a row is asked
--- about is a program of its own, and one BEFORE makes SQLite read the whole row once more. The
--- dispatcher's two moves end with the WHEN; all others are checked, with the sentences of before.
+-- The state machine is checked after a move instead of before it: one BEFORE trigger makes SQLite read
+-- the whole row once more. The dispatcher's two moves end with the WHEN; all others are checked, with
+-- the sentences of before. Where what follows a move (outbox_moved) comes first, a refusal undoes it.
+-- A status of NULL is now refused by the column itself.
 
 DROP TRIGGER outbox_status_check;
-DROP TRIGGER outbox_moved;
 
--- A claim needs nothing more; a record, only where its lane has jobs waiting. Leaving `sending` takes
--- the claim along (claimed_by goes back to NULL in the same UPDATE), which a person's plain
--- `UPDATE ... SET status` does not.
-CREATE TRIGGER outbox_moved AFTER UPDATE OF status ON outbox
+-- Leaving `sending` takes the claim along (claimed_by goes back to NULL in the same UPDATE), which a
+-- person's plain `UPDATE ... SET status` does not.
+CREATE TRIGGER outbox_status_check AFTER UPDATE OF status ON outbox
 WHEN NEW.status IS NOT OLD.status
      AND (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
           OR NEW.attempts <> OLD.attempts + 1)
      AND (OLD.status <> 'sending' OR NEW.claimed_by IS NOT NULL
-          OR (NEW.status <> 'sent' AND NEW.status <> 'pending' AND NEW.status <> 'failed' AND NEW.status <> 'uncertain')
-          OR (OLD.lane IS NOT NULL
-              AND (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'parked')
-                   OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'scheduled'))))
+          OR (NEW.status <> 'sent' AND NEW.status <> 'pending' AND NEW.status <> 'failed' AND NEW.status <> 'uncertain'))
 BEGIN
     SELECT CASE
-        WHEN OLD.status = 'sending' AND NEW.claimed_by IS NULL
-             AND (NEW.status = 'sent' OR NEW.status = 'pending' OR NEW.status = 'failed' OR NEW.status = 'uncertain')
-            THEN NULL
         WHEN OLD.status = 'pending' AND NEW.status = 'cancelled' THEN NULL
         WHEN OLD.status = 'pending' AND NEW.status = 'failed'
              AND (NEW.failure = 'expired' OR NEW.failure = 'invalid') THEN NULL
@@ -38,5 +31,4 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.status: an uncertain job can become sent, failed or (to send it again) pending')
         ELSE RAISE(ABORT, 'outbox.status: a failed or cancelled job can only become pending again')
     END;
-    INSERT INTO outbox_move VALUES (NEW.id, OLD.lane, OLD.status, NEW.status, NEW.failure);
 END;
