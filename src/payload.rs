@@ -6,10 +6,12 @@
 mod chat;
 mod fields;
 mod mail;
+mod pairs;
 mod sms;
 
 pub use chat::Chat;
 pub use mail::Mail;
+pub use pairs::Pairs;
 pub use sms::Sms;
 
 use crate::job::Channel;

@@ -1,7 +1,6 @@
 //! The fields of one JSON object, taken out one by one under their rules.
 
-use super::{PayloadError, UserType};
-use serde::de::{Deserializer, MapAccess, Visitor};
+use super::{Pairs, PayloadError, UserType};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +25,7 @@ impl fmt::Display for OneOf<'_> {
 impl Fields {
     /// Reads an object whose names are all known and stand once; null is as good as absent.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, PayloadError> {
-        let pairs: Pairs = serde_json::from_str(text).map_err(|error| {
+        let pairs: Pairs<Value> = serde_json::from_str(text).map_err(|error| {
             PayloadError::whole(match error.classify() {
                 serde_json::error::Category::Data => "must be a JSON object".to_owned(),
                 _ => format!(
@@ -278,30 +277,4 @@ fn unknown(name: &str, known: &[&str]) -> PayloadError {
             None => format!("unknown field, known are {}", known.join(", ")),
         },
     )
-}
-
-/// An object's fields in their order, repeated ones too.
-struct Pairs(Vec<(String, Value)>);
-
-impl<'de> serde::Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(PairsVisitor)
-    }
 }

@@ -39,17 +39,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::outbox;
     use sqlx::Executor;
-
-    async fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
-        (folder, store)
-    }
 
     #[tokio::test]
     async fn what_is_due_is_told_from_what_waits() {
-        let (_folder, mut store) = store().await;
+        let (_folder, mut store) = outbox("").await;
         store
             .conn
             .execute(
@@ -65,7 +60,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_counts_read_partial_indexes_alone() {
-        let (_folder, mut store) = store().await;
+        let (_folder, mut store) = outbox("").await;
         let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {BACKLOG}")))
             .bind(10)
             .fetch_all(&mut store.conn)

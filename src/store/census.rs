@@ -74,21 +74,14 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::{chat, outbox};
     use crate::store::now;
 
     #[tokio::test]
     async fn every_job_is_counted_once_where_it_stands() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
-        let chat = |case: i64, send_at: &str| {
-            format!(
-                "INSERT INTO outbox (channel, payload, send_at)
-                 VALUES ('chat', '{{\"caseId\": {case}, \"message\": \"hi\"}}', {send_at});"
-            )
-        };
         let jobs =
             [chat(1, "NULL").repeat(3), chat(2, "datetime('now', '+1 day')"), chat(3, "NULL")];
-        store.plain_sql(&jobs.concat()).await.unwrap();
+        let (_folder, mut store) = outbox(&jobs.concat()).await;
         store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
         let census = store.census().await.unwrap();
         let waiting = |wait| census.of(Some(Channel::Chat), Some(Status::Pending), Some(wait));

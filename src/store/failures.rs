@@ -51,12 +51,11 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::store::fixture::outbox;
 
     #[tokio::test]
     async fn jobs_with_one_error_are_one_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        let (_folder, mut store) = outbox("").await;
         assert_eq!(store.failures(10).await.unwrap(), []);
         let expired = "INSERT INTO outbox (channel, payload, account, expires_at)
                        VALUES ('sms', '{\"From\": \"1\", \"To\": \"2\", \"Body\": \"hi\", \"contactId\": 1,

@@ -13,6 +13,8 @@ mod cycle;
 pub mod edit;
 mod erase;
 mod failures;
+#[cfg(test)]
+mod fixture;
 mod filter;
 mod health;
 mod holds;

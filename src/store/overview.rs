@@ -128,26 +128,13 @@ fn counted(rows: &[SqliteRow]) -> Result<(Vec<Count>, BTreeMap<String, Millis>),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::{chat, outbox};
     use crate::store::now;
-
-    async fn store(inserts: &str) -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
-        store.plain_sql(inserts).await.unwrap();
-        (folder, store)
-    }
-
-    fn chat(case: i64, send_at: &str) -> String {
-        format!(
-            "INSERT INTO outbox (channel, payload, send_at)
-             VALUES ('chat', '{{\"caseId\": {case}, \"message\": \"hi\"}}', {send_at});"
-        )
-    }
 
     #[tokio::test]
     async fn every_state_is_counted_once() {
         let jobs = [chat(1, "NULL").repeat(2), chat(2, "datetime('now', '+1 day')")].concat();
-        let (_folder, mut store) = store(&jobs).await;
+        let (_folder, mut store) = outbox(&jobs).await;
         store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 1").await.unwrap();
         let seen = store.overview(now()).await.unwrap();
         let counts: Vec<_> = seen.counts.iter().map(|c| (c.status.as_str(), c.count)).collect();
@@ -156,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_for_later_is_not_due() {
-        let (_folder, mut store) = store(&chat(1, "datetime('now', '+1 day')")).await;
+        let (_folder, mut store) = outbox(&chat(1, "datetime('now', '+1 day')")).await;
         let seen = store.overview(now()).await.unwrap();
         assert_eq!((seen.oldest_due, seen.oldest_due_of.len()), (None, 0));
         store.plain_sql(&chat(1, "datetime('now', '-90 seconds')")).await.unwrap();
@@ -169,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn what_ended_is_counted_by_how_long_ago_it_did() {
         let (_folder, mut store) =
-            store(&[1, 2, 3, 4].map(|case| chat(case, "NULL")).concat()).await;
+            outbox(&[1, 2, 3, 4].map(|case| chat(case, "NULL")).concat()).await;
         for (id, minutes) in [(1, 0), (2, 3), (3, 10), (4, 20)] {
             let fail = format!(
                 "UPDATE outbox SET status = 'failed', failure = 'invalid' WHERE id = {id};
@@ -183,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn counts_and_rates_read_indexes_alone() {
-        let (_folder, mut store) = store("").await;
+        let (_folder, mut store) = outbox("").await;
         for sql in [COUNTS, ENDED_SINCE] {
             let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
                 .fetch_all(&mut store.conn)

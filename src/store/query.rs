@@ -281,26 +281,13 @@ fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
 mod tests {
     use super::*;
     use crate::job::{Channel, Status};
+    use crate::store::fixture::{chat, outbox};
     use crate::store::{Sort, now};
-
-    async fn store(inserts: &str) -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
-        store.plain_sql(inserts).await.unwrap();
-        (folder, store)
-    }
-
-    fn chat(case: i64, send_at: &str) -> String {
-        format!(
-            "INSERT INTO outbox (channel, payload, send_at)
-             VALUES ('chat', '{{\"caseId\": {case}, \"message\": \"hi\"}}', {send_at});"
-        )
-    }
 
     #[tokio::test]
     async fn the_story_of_a_parked_job_names_who_goes_before_it() {
         let three = chat(1, "NULL").repeat(3);
-        let (_folder, mut store) = store(&three).await;
+        let (_folder, mut store) = outbox(&three).await;
         let story = store.story(3).await.unwrap().unwrap();
         let ahead = story.ahead.unwrap();
         assert_eq!((ahead.holder, ahead.holder_status.as_str(), ahead.jobs), (1, "pending", 2));
@@ -317,7 +304,7 @@ mod tests {
     /// The newest fifty are found without a sort, and without a look at the finished millions.
     #[tokio::test]
     async fn a_page_of_what_is_rare_comes_from_its_index_and_any_other_from_the_tables_end() {
-        let (_folder, mut store) = store("").await;
+        let (_folder, mut store) = outbox("").await;
         let page = Page::newest(50);
         for statuses in [vec![], vec![Status::Sent], vec![Status::Sent, Status::Failed]] {
             let filter = Filter { statuses, channel: Some(Channel::Sms), ..Filter::default() };
@@ -344,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_count_by_state_and_channel_reads_no_row() {
-        let (_folder, mut store) = store("").await;
+        let (_folder, mut store) = outbox("").await;
         for statuses in [vec![], vec![Status::Sent], vec![Status::Failed, Status::Cancelled]] {
             let filter = Filter { statuses, channel: Some(Channel::Chat), ..Filter::default() };
             let plan = plan(&mut store, count_query("EXPLAIN QUERY PLAN ", &filter)).await;
@@ -355,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn every_filter_gives_the_same_jobs_by_page_by_count_and_by_ids() {
         let jobs = (1..=6).map(|case| chat(case, "NULL")).collect::<String>();
-        let (_folder, mut store) = store(&jobs).await;
+        let (_folder, mut store) = outbox(&jobs).await;
         store
             .plain_sql(
                 "UPDATE outbox SET status = 'cancelled' WHERE id = 2;

@@ -50,13 +50,13 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::outbox;
     use crate::store::now;
     use sqlx::AssertSqlSafe;
 
     #[tokio::test]
     async fn what_goes_before_a_job_is_counted_in_the_order_of_the_claim() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        let (_folder, mut store) = outbox("").await;
         let chat = |priority: i64, account: &str| {
             format!(
                 "INSERT INTO outbox (channel, payload, priority, account, ordering_key)

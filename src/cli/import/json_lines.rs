@@ -2,11 +2,10 @@
 
 use super::row::{self, Line};
 use super::{LINE_BYTES, NUMERIC, TOO_LONG};
+use acquire_outbox::payload::Pairs;
 use acquire_outbox::store::transfer::NewRow;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
 pub struct JsonLines<R> {
@@ -43,15 +42,16 @@ impl<R: Read> JsonLines<R> {
 fn read(text: &[u8]) -> Result<NewRow, String> {
     let text = std::str::from_utf8(text).map_err(|_| "must be text in UTF-8".to_owned())?;
     // serde's own words may quote the line.
-    let pairs: Pairs = serde_json::from_str(text).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => {
-            "must be one JSON object with the outbox's columns".to_owned()
-        }
-        _ => format!(
-            "must be one JSON object, the text breaks off being JSON at column {}",
-            e.column()
-        ),
-    })?;
+    let pairs: Pairs<Box<RawValue>> =
+        serde_json::from_str(text).map_err(|e| match e.classify() {
+            serde_json::error::Category::Data => {
+                "must be one JSON object with the outbox's columns".to_owned()
+            }
+            _ => format!(
+                "must be one JSON object, the text breaks off being JSON at column {}",
+                e.column()
+            ),
+        })?;
     let mut row = NewRow::new();
     for (name, value) in pairs.0 {
         let column = row::column(&name)?;
@@ -86,32 +86,6 @@ fn scalar(column: &str, value: &RawValue) -> Result<Value, String> {
             Ok(text.parse::<i64>().map_or(Value::String(text), Value::from))
         }
         value => Ok(value),
-    }
-}
-
-/// An object's columns in their order, repeated ones too, their values as they stand.
-struct Pairs(Vec<(String, Box<RawValue>)>);
-
-impl<'de> serde::Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(PairsVisitor)
     }
 }
 

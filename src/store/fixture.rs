@@ -1,0 +1,20 @@
+//! What the store's own tests begin with.
+
+use super::Store;
+use tempfile::TempDir;
+
+/// An outbox in a file of its own, with what these statements insert.
+pub(super) async fn outbox(inserts: &str) -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+    store.plain_sql(inserts).await.unwrap();
+    (folder, store)
+}
+
+/// A chat message of this conversation; `send_at` is an SQL expression.
+pub(super) fn chat(case: i64, send_at: &str) -> String {
+    format!(
+        "INSERT INTO outbox (channel, payload, send_at)
+         VALUES ('chat', '{{\"caseId\": {case}, \"message\": \"hi\"}}', {send_at});"
+    )
+}
