@@ -142,13 +142,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::outbox;
     use sqlx::AssertSqlSafe;
-
-    async fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
-        (folder, store)
-    }
 
     fn chat(account: &str, ordering_key: &str, send_at: &str) -> String {
         format!(
@@ -159,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_is_named_by_what_it_holds_back() {
-        let (_folder, mut store) = store().await;
+        let (_folder, mut store) = outbox("").await;
         store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();
         store.pause(Some("shop"), None, "").await.unwrap();
         store.pause(None, Some(Channel::Mail), "").await.unwrap();
@@ -171,9 +166,21 @@ mod tests {
         assert_eq!(store.pauses().await.unwrap().len(), 3);
     }
 
+    /// The account may be on its way into the configuration; the daemon's own look may be a second old.
+    #[tokio::test]
+    async fn what_is_paused_does_not_fail_for_an_account_that_nobody_has_configured() {
+        let jobs = [chat("gone", "", "NULL"), chat("lost", "", "NULL")].concat();
+        let (_folder, mut store) = outbox(&jobs).await;
+        store.pause(Some("gone"), None, "").await.unwrap();
+        assert_eq!(store.fail_unknown_account("gone", "why").await.unwrap(), []);
+        assert_eq!(store.fail_unknown_account("lost", "why").await.unwrap(), [Channel::Chat]);
+        store.resume(Some("gone"), None).await.unwrap();
+        assert_eq!(store.fail_unknown_account("gone", "why").await.unwrap(), [Channel::Chat]);
+    }
+
     #[tokio::test]
     async fn a_reason_that_is_no_text_and_a_time_that_is_none_are_read_all_the_same() {
-        let (_folder, mut store) = store().await;
+        let (_folder, mut store) = outbox("").await;
         store.pause(None, Some(Channel::Sms), "why").await.unwrap();
         store.plain_sql("UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
         let pauses = store.pauses().await.unwrap();
@@ -183,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_paused_and_what_waits_behind_it_is_not_left_to_send() {
-        let (_folder, mut store) = store().await;
+        let (_folder, mut store) = outbox("").await;
         assert!(!store.is_any_left_to_send().await.unwrap());
         let later = "datetime('now', '+1 day')";
         store.plain_sql(&chat("shop", "k", "NULL")).await.unwrap();
@@ -199,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_is_asked_of_the_indexes_of_what_waits() {
-        let (_folder, mut store) = store().await;
+        let (_folder, mut store) = outbox("").await;
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LEFT_TO_SEND}")))
             .fetch_all(&mut store.conn)
             .await
