@@ -98,7 +98,7 @@ impl Wire {
 
     /// What the routes have claimed and do not send goes back to the queue, unspent.
     pub(super) fn give_back(&mut self) {
-        for job in self.routes.returned() {
+        for job in self.routes.take_returned() {
             self.withdraw(&job, now());
         }
     }

@@ -271,8 +271,8 @@ impl Routes {
         None
     }
 
-    /// What is claimed and must go back to the queue.
-    pub fn returned(&mut self) -> Vec<Job> {
+    /// Takes what is claimed and must go back to the queue.
+    pub fn take_returned(&mut self) -> Vec<Job> {
         let jobs = std::mem::take(&mut self.returned);
         for job in &jobs {
             self.is_out_no_more(&job.account, job.channel);

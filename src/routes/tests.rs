@@ -299,7 +299,7 @@ fn each_in_line_goes_out_as_a_place_becomes_free_and_what_has_expired_goes_back(
     assert_eq!(sent(&mut routes, at), [3]);
     routes.ended("default", Channel::Chat, None);
     assert_eq!(sent(&mut routes, at), [5]);
-    assert_eq!(ids(routes.returned()), [4]);
+    assert_eq!(ids(routes.take_returned()), [4]);
 }
 
 #[test]
@@ -307,9 +307,9 @@ fn what_is_in_line_for_too_long_goes_back() {
     let (mut routes, at) = with_a_line();
     let end = routes.next_opening(at.at).unwrap();
     routes.release(end - Duration::from_micros(1));
-    assert_eq!(ids(routes.returned()), NONE);
+    assert_eq!(ids(routes.take_returned()), NONE);
     routes.release(end);
-    assert_eq!(ids(routes.returned()), [3, 4, 5]);
+    assert_eq!(ids(routes.take_returned()), [3, 4, 5]);
     assert_eq!(routes.in_line(), 0);
     let room = routes.room(end, Duration::from_millis(5));
     assert_eq!(limit(&room), 0, "nothing has ended: it would be in line again");
@@ -340,7 +340,7 @@ fn a_route_that_is_shut_sends_nothing_that_is_in_line() {
         shut(&mut routes, at);
         routes.claimed(&room, vec![chat(6)], at.at);
         assert_eq!(sent(&mut routes, at), NONE, "{way}");
-        assert_eq!(ids(routes.returned()), [3, 4, 5, 6], "{way}");
+        assert_eq!(ids(routes.take_returned()), [3, 4, 5, 6], "{way}");
     }
 }
 
@@ -357,7 +357,7 @@ fn a_probe_that_goes_back_is_no_probe_on_its_way() {
         routes.claimed(&room, vec![chat(1)], later);
         assert_eq!(limit(&routes.room(later, Duration::ZERO)), 0);
         routes.shut_all();
-        assert_eq!(ids(routes.returned()), [1]);
+        assert_eq!(ids(routes.take_returned()), [1]);
     }
 }
 
@@ -367,7 +367,7 @@ fn what_is_in_line_at_a_reload_goes_back() {
     for channel in [Channel::Chat, Channel::Mail] {
         let (mut old, at) = with_a_line();
         old.replace(routes(&[(channel, None)]), &BTreeSet::new(), std::iter::empty(), at);
-        assert_eq!((sent(&mut old, at), ids(old.returned())), (NONE.to_vec(), vec![3, 4, 5]));
+        assert_eq!((sent(&mut old, at), ids(old.take_returned())), (NONE.to_vec(), vec![3, 4, 5]));
     }
 }
 
