@@ -190,8 +190,9 @@ impl Routes {
         self.routes.iter_mut().for_each(|r| r.dry = false);
     }
 
-    /// What there is room for at `now`. A refused account gets one probe over all its channels,
-    /// an open breaker one of its own.
+    /// What there is room for at `now`, free places and what is claimed ahead of them, where a cycle
+    /// takes as long as `took`. A refused account gets one probe over all its channels, an open
+    /// breaker one of its own.
     pub fn room(&mut self, now: Instant, took: Duration) -> Vec<Claim> {
         let mut claims: Vec<Claim> = Vec::new();
         let mut probed: Vec<&str> = Vec::new();
