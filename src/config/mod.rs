@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod database;
 mod error;
 mod policy;
 mod raw;
@@ -224,11 +225,13 @@ impl Draft {
         let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
         account::overlay_environment(&mut accounts, env)?;
 
-        let database = [
-            flags.database.clone(),
-            variable(env, "ACQUIRE_OUTBOX_DATABASE").map(PathBuf::from),
-            database,
-        ];
+        let database = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
+            (Some(path), _) => database::path(path.into(), &Place::Flag("--database"))?,
+            (None, Some(path)) => {
+                database::path(path, &Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?
+            }
+            (None, None) => database.unwrap_or(DEFAULT_DATABASE.into()),
+        };
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
             Some(given) => given.over_defaults(&retry),
@@ -236,7 +239,7 @@ impl Draft {
         };
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
-            database: database.into_iter().flatten().next().unwrap_or(DEFAULT_DATABASE.into()),
+            database,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
             retry,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::account::RawAccount;
+use super::database;
 use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
 use super::web::RawWeb;
@@ -51,7 +52,10 @@ impl RawConfig {
 
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut raw = RawConfig {
-            database: root.text("database")?.map(|path| folder.join(path.value)),
+            database: match root.text("database")? {
+                Some(path) => Some(folder.join(database::path(path.value.into(), &path.place)?)),
+                None => None,
+            },
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),
             retry: root
                 .section("retry")?

@@ -1,10 +1,11 @@
 //! What is taken out of the file: finished rows that are kept no longer, and the words of messages
 //! that have been delivered. Both are overwritten where they stood: see `secure_delete` in `open.rs`.
 
+use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
+use sqlx::Connection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row};
 
 /// Most rows of one transaction, and most bytes of theirs: each is written once more as zeros, and
 /// meanwhile no producer can write.
@@ -24,7 +25,7 @@ pub struct Erased {
 
 // An attempt's row is counted as a kilobyte: its error can be as long.
 pub(super) const PRUNABLE: &str = "\
-SELECT id, finished_at, octet_length(payload) + 1024 * attempts FROM outbox
+SELECT id, finished_at, octet_length(payload) + 1024 * CAST(attempts AS INTEGER) FROM outbox
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3";
 
 pub(super) const PRUNE: &str = "\
@@ -66,21 +67,21 @@ struct Batch {
 
 impl Batch {
     /// `None` where nothing was found.
-    fn of(found: &[SqliteRow]) -> Result<Option<Batch>, StoreError> {
+    fn of(found: &[SqliteRow]) -> Option<Batch> {
         let (mut ids, mut bytes) = (Vec::new(), 0);
         let mut last = None;
         for row in found {
-            let size: i64 = row.try_get(2)?;
-            bytes += size;
+            bytes += row.whole(2).unwrap_or_default();
             if bytes > BATCH_BYTES && !ids.is_empty() {
                 break;
             }
-            let mark = Mark { id: row.try_get(0)?, finished_at: row.try_get(1)? };
+            let finished_at = row.due(1).unwrap_or_default();
+            let mark = Mark { id: row.whole(0).unwrap_or_default(), finished_at };
             ids.push(mark.id);
             last = Some(mark);
         }
         let more = ids.len() < found.len() || found.len() as i64 == BATCH;
-        Ok(last.map(|last| Batch { ids, last, more }))
+        last.map(|last| Batch { ids, last, more })
     }
 
     fn json(&self) -> String {
@@ -97,7 +98,7 @@ impl Store {
             .bind(BATCH)
             .fetch_all(&mut self.conn)
             .await?;
-        let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
+        let Some(batch) = Batch::of(&found) else { return Ok(Erased::default()) };
         let delete = sqlx::query(PRUNE).bind(batch.json()).bind(status.as_str()).bind(before);
         let done = delete.execute(&mut self.conn).await?;
         Ok(Erased { rows: done.rows_affected(), more: batch.more })
@@ -125,7 +126,7 @@ impl Store {
             .bind(BATCH)
             .fetch_all(&mut self.conn)
             .await?;
-        let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
+        let Some(batch) = Batch::of(&found) else { return Ok(Erased::default()) };
         let rows = self.scrub_batch(channel, &batch).await?;
         Ok(Erased { rows, more: batch.more })
     }
@@ -145,10 +146,9 @@ impl Store {
 
     async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, StoreError> {
         let query = sqlx::query(SCRUBBED_UNTIL).bind(channel.as_str());
-        match query.fetch_optional(&mut self.conn).await? {
-            Some(row) => Ok(Mark { finished_at: row.try_get(0)?, id: row.try_get(1)? }),
-            None => Ok(Mark { finished_at: 0, id: 0 }),
-        }
+        let row = query.fetch_optional(&mut self.conn).await?;
+        let number = |at: usize| row.as_ref().and_then(|row| row.whole(at)).unwrap_or_default();
+        Ok(Mark { finished_at: number(0), id: number(1) })
     }
 
     async fn mark(&mut self, channel: Channel, at: Mark) -> Result<(), StoreError> {

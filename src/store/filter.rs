@@ -106,9 +106,10 @@ const PARTS: [(Status, &str); 9] = [
 // Of an SMS the thread is the case. A payload is JSON when it is written; what damage made of it is no
 // error of the filter's.
 const CASE: &str = "\
-CAST(coalesce(CASE WHEN json_valid(o.payload)
+CAST(coalesce(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload)
                    THEN json_extract(o.payload, CASE o.channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END) END,
-              CASE WHEN json_valid(o.receipt) THEN json_extract(o.receipt, '$.caseId') END) AS TEXT) =";
+              CASE WHEN typeof(o.receipt) = 'text' AND json_valid(o.receipt)
+                   THEN json_extract(o.receipt, '$.caseId') END) AS TEXT) =";
 
 impl Filter {
     /// Whether it lets every job pass.

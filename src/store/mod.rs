@@ -18,6 +18,7 @@ mod fixture;
 mod filter;
 mod health;
 mod holds;
+mod lenient;
 mod open;
 mod overview;
 mod patience;

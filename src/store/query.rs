@@ -3,14 +3,16 @@
 pub use super::overview::{Count, Overview, Throughput};
 
 use super::holds::{HOLDS_OF, hold_from};
+use super::lenient::Lenient;
 use super::pauses::PAUSES_OF;
 use super::{Filter, Hold, Page, Pause, Store, StoreError};
 use crate::job::Millis;
 use serde::Serialize;
-use sqlx::{Connection, FromRow, QueryBuilder, Row, Sqlite};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, FromRow, QueryBuilder, Sqlite};
 
 /// A row of `delivery_status`: what anyone may see of a job; no payload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     pub id: i64,
     pub channel: String,
@@ -23,15 +25,41 @@ pub struct Delivery {
     pub failure: Option<String>,
     pub error_code: Option<String>,
     pub error: Option<String>,
-    /// Times are ISO 8601, UTC, with milliseconds.
+    /// Times are ISO 8601, UTC, with milliseconds; an odd value is shown as it is.
     pub created_at: String,
     pub send_at: Option<String>,
     pub next_attempt_at: Option<String>,
     pub finished_at: Option<String>,
 }
 
+/// Its columns, of `outbox AS o`. Not the view's: that may be missing, and shows an odd time as none.
+pub(super) const DELIVERY: &str = "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, \
+o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at";
+
+impl FromRow<'_, SqliteRow> for Delivery {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Delivery> {
+        Ok(Delivery {
+            id: row.whole("id").unwrap_or_default(),
+            channel: row.words("channel"),
+            account: row.words("account"),
+            source: row.text("source"),
+            idempotency_key: row.text("idempotency_key"),
+            status: row.words("status"),
+            attempts: row.whole("attempts").unwrap_or_default(),
+            message_id: row.text("message_id"),
+            failure: row.text("failure"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+            created_at: row.time("created_at").unwrap_or_default(),
+            send_at: row.time("send_at"),
+            next_attempt_at: row.time("next_attempt_at"),
+            finished_at: row.time("finished_at"),
+        })
+    }
+}
+
 /// A row of `outbox_attempts`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AttemptRow {
     pub attempt: i64,
     /// ISO 8601, UTC, with milliseconds.
@@ -43,10 +71,23 @@ pub struct AttemptRow {
     pub error: Option<String>,
 }
 
+impl FromRow<'_, SqliteRow> for AttemptRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
+        Ok(AttemptRow {
+            attempt: row.whole("attempt").unwrap_or_default(),
+            started_at: row.time("started_at").unwrap_or_default(),
+            duration_ms: row.whole("duration_ms").unwrap_or_default(),
+            outcome: row.words("outcome"),
+            http_status: row.whole("http_status"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+        })
+    }
+}
+
 /// One job with what a person asks about it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
-    #[sqlx(flatten)]
     pub delivery: Delivery,
     pub payload_bytes: i64,
     /// A JSON array of the payload's field names.
@@ -63,6 +104,26 @@ pub struct Detail {
     pub due: Option<Millis>,
     pub retry: Option<Millis>,
     pub updated: Option<Millis>,
+}
+
+impl FromRow<'_, SqliteRow> for Detail {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Detail> {
+        Ok(Detail {
+            delivery: Delivery::from_row(row)?,
+            payload_bytes: row.whole("payload_bytes").unwrap_or_default(),
+            payload_fields: row.words("payload_fields"),
+            receipt: row.text("receipt"),
+            receipt_bytes: row.whole("receipt_bytes"),
+            priority: row.whole("priority").unwrap_or_default(),
+            ordering_key: row.text("ordering_key"),
+            max_attempts: row.whole("max_attempts"),
+            expires: row.whole("expires"),
+            wait: row.text("wait"),
+            due: row.whole("due"),
+            retry: row.whole("retry"),
+            updated: row.whole("updated"),
+        })
+    }
 }
 
 /// What goes before a parked job: the one that holds its lane, and how many in all.
@@ -106,17 +167,18 @@ impl Extent {
         Extent { attempts: -1, fields: -1, line: i32::MAX as i64, text: i32::MAX as i64 };
 }
 
+/// After [`DELIVERY`].
 const DETAIL: &str = "\
-SELECT d.*, length(CAST(o.payload AS BLOB)) AS payload_bytes,
+, length(CAST(o.payload AS BLOB)) AS payload_bytes,
     (SELECT json_group_array(name) FROM (SELECT substr(key, 1, ?3) AS name
-        FROM json_each(CASE WHEN json_valid(o.payload) THEN o.payload ELSE '{}' END) LIMIT ?2)) AS payload_fields,
-    substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key, o.max_attempts, o.expires_at AS expires, o.wait,
-    o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
-FROM delivery_status d JOIN outbox o ON o.id = d.id WHERE d.id = ?1";
+        FROM json_each(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload) THEN o.payload ELSE '{}' END)
+        LIMIT ?2)) AS payload_fields,
+    substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key,
+    o.max_attempts, o.expires_at AS expires, o.wait, o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
+FROM outbox AS o WHERE o.id = ?1";
 
 const HISTORY: &str = "\
-SELECT attempt, strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
-    duration_ms, outcome, http_status, error_code, substr(error, 1, ?3) AS error
+SELECT attempt, started_at, duration_ms, outcome, http_status, error_code, substr(error, 1, ?3) AS error
 FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT ?2";
 
 const ATTEMPTS: &str = "SELECT count(*) FROM outbox_attempts WHERE job_id = ?1";
@@ -168,18 +230,15 @@ impl Store {
 
     /// One job's row of `delivery_status`; `None` for an id that is not there.
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
-        Ok(sqlx::query_as("SELECT * FROM delivery_status WHERE id = ?1")
-            .bind(id)
-            .fetch_optional(&mut self.conn)
-            .await?)
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {DELIVERY} FROM outbox AS o WHERE o.id = ?1"));
+        Ok(sqlx::query_as(sql).bind(id).fetch_optional(&mut self.conn).await?)
     }
 
     /// The text of a job's payload: people's words, for who asks for them by name.
     pub async fn payload(&mut self, id: i64) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT payload FROM outbox WHERE id = ?1")
-            .bind(id)
-            .fetch_optional(&mut self.conn)
-            .await?)
+        let query = sqlx::query("SELECT payload FROM outbox WHERE id = ?1").bind(id);
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
     }
 
     /// The first characters of a job's payload.
@@ -188,10 +247,9 @@ impl Store {
         id: i64,
         characters: i64,
     ) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT CAST(substr(payload, 1, ?2) AS BLOB) FROM outbox WHERE id = ?1";
-        let query = sqlx::query_scalar(sql).bind(id).bind(characters);
-        let bytes: Option<Vec<u8>> = query.fetch_optional(&mut self.conn).await?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        let sql = "SELECT substr(payload, 1, ?2) FROM outbox WHERE id = ?1";
+        let query = sqlx::query(sql).bind(id).bind(characters);
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
     }
 
     /// One job with its history and what stands before it; `None` for an id that is not there.
@@ -208,7 +266,8 @@ impl Store {
         let Extent { attempts, fields, line, text } = extent;
         // One read transaction: all of it as of one moment.
         let mut tx = self.conn.begin().await?;
-        let job = sqlx::query_as(DETAIL).bind(id).bind(fields).bind(line).bind(text);
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {DELIVERY}{DETAIL}"));
+        let job = sqlx::query_as(sql).bind(id).bind(fields).bind(line).bind(text);
         let job: Option<Detail> = job.fetch_optional(&mut *tx).await?;
         let Some(job) = job else { return Ok(None) };
         let history = sqlx::query_as(HISTORY).bind(id).bind(attempts).bind(line);
@@ -216,12 +275,12 @@ impl Store {
         history.reverse();
         let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
-        let ahead = ahead.as_ref().map(ahead_from).transpose()?;
+        let ahead = ahead.as_ref().map(ahead_from);
         let Delivery { account, channel, .. } = &job.delivery;
         let pauses = sqlx::query_as(PAUSES_OF).bind(account).bind(channel);
         let pauses = pauses.fetch_all(&mut *tx).await?;
         let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await?;
-        let holds = holds.iter().map(hold_from).collect::<Result<_, _>>()?;
+        let holds = holds.iter().filter_map(hold_from).collect();
         tx.commit().await?;
         Ok(Some(Story { job, history, attempts, ahead, holds, pauses }))
     }
@@ -237,25 +296,20 @@ impl Store {
 
     /// What SQLite finds wrong with the file, at most ten sentences; reads all of it.
     pub async fn damage(&mut self) -> Result<Vec<String>, StoreError> {
-        let mut found: Vec<String> =
-            sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
-        found.retain(|line| line != "ok");
-        Ok(found)
+        let rows = sqlx::query("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
+        Ok(rows.iter().map(|row| row.words(0)).filter(|line| line != "ok").collect())
     }
 }
 
 /// The page's ids first: only its own rows are read whole.
 fn page_query(before: &str, filter: &Filter, page: &Page) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(before);
-    query.push("SELECT d.* FROM (SELECT o.id FROM outbox AS o WHERE 1");
+    query.push(format!("SELECT {DELIVERY} FROM (SELECT o.id FROM outbox AS o WHERE 1"));
     filter.push_onto_page(&mut query);
     page.push_order(&mut query);
     query.push(" LIMIT ").push_bind(i64::from(page.limit));
     query.push(" OFFSET ").push_bind(i64::try_from(page.offset).unwrap_or(i64::MAX));
-    query.push(
-        ") AS page CROSS JOIN delivery_status AS d ON d.id = page.id
-           CROSS JOIN outbox AS o ON o.id = page.id",
-    );
+    query.push(") AS page CROSS JOIN outbox AS o ON o.id = page.id");
     page.push_order(&mut query);
     query
 }
@@ -268,13 +322,13 @@ fn count_query(before: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     query
 }
 
-fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
-    Ok(Ahead {
-        holder: row.try_get(0)?,
-        holder_status: row.try_get(1)?,
-        holder_retry: row.try_get(2)?,
-        jobs: row.try_get(3)?,
-    })
+fn ahead_from(row: &SqliteRow) -> Ahead {
+    Ahead {
+        holder: row.whole(0).unwrap_or_default(),
+        holder_status: row.words(1),
+        holder_retry: row.whole(2),
+        jobs: row.whole(3).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -283,6 +337,7 @@ mod tests {
     use crate::job::{Channel, Status};
     use crate::store::fixture::{chat, outbox};
     use crate::store::{Sort, now};
+    use sqlx::Row;
 
     #[tokio::test]
     async fn the_story_of_a_parked_job_names_who_goes_before_it() {

@@ -62,7 +62,7 @@ struct JsonHold<'a> {
 
 pub fn json(seen: &Seen) -> Json<'_> {
     let overview = &seen.overview;
-    let age = |due: Millis| (seen.now - due).max(0) / 1000;
+    let age = |due: Millis| seen.now.saturating_sub(due).max(0) / 1000;
     Json {
         database: seen.database.to_string_lossy().into_owned(),
         database_bytes: seen.database_bytes,
@@ -162,7 +162,7 @@ fn dispatcher(seen: &Seen) -> String {
 }
 
 fn age(due: Millis, now: Millis) -> String {
-    output::span((now - due).max(0))
+    output::span(now.saturating_sub(due).max(0))
 }
 
 /// A row per channel, a column per state.
