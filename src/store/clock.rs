@@ -10,7 +10,8 @@ const BATCH: usize = 500;
 pub(super) const IN_BACKOFF: &str = "\
 SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2";
 pub(super) const BEGUN_LATER: &str = "\
-SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1";
+SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1
+    AND updated_at <= 253402300799999";
 
 // Each batch by its ids: with the `+` the index of all retries cannot be taken instead.
 pub(super) const MOVE_RETRIES: &str = "\
@@ -21,7 +22,7 @@ WHERE +wait = 'backoff' AND id IN (SELECT value FROM json_each(?1))";
 pub(super) const PULL_IN: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
     budget_from = budget_from - (updated_at - ?2), updated_at = ?2
-WHERE +wait = 'backoff' AND updated_at > ?2 AND id IN (SELECT value FROM json_each(?1))";
+WHERE +wait = 'backoff' AND updated_at > ?2 AND updated_at <= 253402300799999 AND id IN (SELECT value FROM json_each(?1))";
 
 impl Store {
     /// The jobs in backoff, but for those last written between `from` and `to`.

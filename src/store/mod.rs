@@ -5,6 +5,8 @@
 //! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`].
 
 mod backlog;
+mod aside;
+mod bookkeeping;
 mod bounded;
 mod census;
 mod claim;
@@ -25,13 +27,17 @@ mod patience;
 mod pauses;
 mod plain;
 pub mod query;
+mod reading;
 mod record;
+mod repair;
+mod schema;
 mod shrink;
 mod statistics;
 pub mod transfer;
 mod turn;
 mod upkeep;
 
+pub use aside::{AsideSummary, SetAside, Tryable};
 pub use backlog::Backlog;
 pub use bounded::TimeLimit;
 pub use census::{Census, Pulse, Share};
@@ -46,7 +52,10 @@ pub use health::Files;
 pub use holds::{Hold, HoldKind};
 pub use open::{Store, StoreError};
 pub use pauses::{Pause, subject};
+pub use reading::Unreadable;
 pub use record::Ended;
+pub use repair::Mend;
+pub use schema::{Flaw, listed};
 pub use shrink::Shrunk;
 pub use turn::Turn;
 pub use upkeep::Agenda;

@@ -2,6 +2,7 @@
 
 use super::cycle::PROCEDURES;
 use super::patience::Patience;
+use super::schema::{Flaw, listed};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -10,7 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
 
 /// Our own, so that an application's migrations live in the same file.
-const MIGRATIONS_TABLE: &str = "outbox_migrations";
+pub(super) const MIGRATIONS_TABLE: &str = "outbox_migrations";
 
 /// One connection to the file that holds the outbox.
 pub struct Store {
@@ -32,6 +33,22 @@ pub enum StoreError {
     Older(PathBuf),
     #[error("{0} was made by a newer acquire-outbox; use that version or a later one")]
     Newer(PathBuf),
+    #[error(
+        "{0} has the tables of an outbox and no record of its version, as a copy of the schema alone \
+         does; finish it with `acquire-outbox init`"
+    )]
+    Unfinished(PathBuf),
+    #[error(
+        "{0} has a table `outbox` that another program made; name another file with --database"
+    )]
+    Foreign(PathBuf),
+    #[error("the schema of {path} is not as it must be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
+    Flawed { path: PathBuf, flaws: Vec<Flaw> },
+    #[error(
+        "table {table} cannot be rebuilt: {problem}; correct these rows by SQL, or restore a backup, and \
+         then run `acquire-outbox init` again"
+    )]
+    Unrepaired { table: String, problem: String },
     #[error("the migration of {path} failed: {source}")]
     Migrate { path: PathBuf, source: Box<MigrateError> },
     #[error("cannot open {path}: {source}")]
@@ -81,7 +98,7 @@ fn is_new(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |file| file.len() == 0)
 }
 
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrator
@@ -113,7 +130,7 @@ impl Store {
         Ok(store)
     }
 
-    async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+    pub(super) async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
         let ours = create && is_new(path);
         if create {
             create_by_umask(path);
@@ -140,7 +157,10 @@ impl Store {
     }
 
     /// One transaction, begun with the write lock: two programs may start at once.
-    async fn migrate(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&mut self) -> Result<(), StoreError> {
+        if self.is_unfinished().await? {
+            return Err(StoreError::Unfinished(self.path.clone()));
+        }
         let migrator = migrator();
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         match migrator.run_direct(None, &mut *tx, false).await {
@@ -151,6 +171,9 @@ impl Store {
     }
 
     async fn check_version(&mut self) -> Result<(), StoreError> {
+        if self.is_unfinished().await? {
+            return Err(StoreError::Unfinished(self.path.clone()));
+        }
         let known = migrator().iter().map(|m| m.version).max().unwrap_or(0);
         let has_table: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'outbox_migrations'")
