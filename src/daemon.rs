@@ -8,7 +8,7 @@ use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
 use crate::service::Service;
-use crate::store::{Store, StoreError, now};
+use crate::store::{Mend, Store, StoreError, listed, now};
 use crate::wake::Wake;
 use crate::web::{self, WebError};
 use std::future::Future;
@@ -16,7 +16,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Most rows that one transaction of the recovery decides.
 const RECOVERY_BATCH: i64 = 500;
@@ -114,6 +114,11 @@ async fn start(config: &Config, metrics: &Metrics) -> Result<(Store, i64, usize)
         tries += 1;
         let started = async {
             let mut store = Store::open(&config.database).await?;
+            let repaired = store.repair(Mend::Rules).await?;
+            if !repaired.is_empty() {
+                let repaired = listed(&repaired);
+                warn!(repaired, "the rules of the outbox were not as they must be: they are now");
+            }
             let epoch = store.begin_epoch().await?;
             let recovered = recover(&mut store, config, epoch, metrics).await?;
             Ok((store, epoch, recovered))
@@ -138,9 +143,17 @@ async fn recover(
 ) -> Result<usize, StoreError> {
     let mut recovered = 0;
     loop {
-        let left = store.sending_before(epoch, RECOVERY_BATCH).await?;
-        if left.is_empty() {
+        let (left, unreadable) = store.sending_before(epoch, RECOVERY_BATCH).await?;
+        if left.is_empty() && unreadable.is_empty() {
             return Ok(recovered);
+        }
+        store.doubt_unreadable(&unreadable).await?;
+        for row in &unreadable {
+            error!(
+                job = row.id,
+                error = row.sentence,
+                "this row cannot be read, and may have been sent: it is uncertain and set aside"
+            );
         }
         let ended: Vec<_> = left
             .iter()
@@ -156,7 +169,15 @@ async fn recover(
                 decide(config, job, attempt)
             })
             .collect();
-        recovered += store.record(&ended, epoch).await?.len();
+        let done = store.record_or_keep(&ended, epoch).await?;
+        for (job, reason) in &done.aside {
+            error!(
+                job,
+                error = reason,
+                "what became of this job cannot be recorded: it is set aside"
+            );
+        }
+        recovered += done.ids.len() + unreadable.len();
         for (job, _) in &left {
             metrics.route(&job.account, job.channel).interrupted();
         }

@@ -4,6 +4,7 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+mod aside;
 mod clock;
 mod drain;
 mod file;
@@ -23,6 +24,7 @@ use crate::routes::Routes;
 use crate::service::Service;
 use crate::store::{Agenda, CycleWork, Hold, Store, StoreError, now};
 use crate::wake::Wake;
+use aside::AsideWatch;
 use clock::WallClock;
 use file::FileWatch;
 use pauses::PauseWatch;
@@ -70,6 +72,7 @@ pub struct Dispatcher {
     /// The holds as the database has them.
     shown_holds: Vec<Hold>,
     paused: PauseWatch,
+    aside: AsideWatch,
     /// The log was written to since the last cycle: worth a claim, which gets the write lock when
     /// that commit is there.
     written: bool,
@@ -109,6 +112,7 @@ impl Dispatcher {
             agenda: Agenda::default(),
             shown_holds: Vec::new(),
             paused: PauseWatch::new(),
+            aside: AsideWatch::new(),
             written: false,
             missed: false,
             trouble: None,
@@ -187,6 +191,7 @@ impl Dispatcher {
         self.wire.routes.release(Instant::now());
         self.wire.give_back();
         self.follow_pauses().await?;
+        self.follow_strays().await?;
         // Before the rows that they explain.
         self.show_holds().await?;
         let cycled = self.cycle().await?;
@@ -234,6 +239,10 @@ impl Dispatcher {
         // A claim in a file that has gone is no claim: its request must not leave.
         let done = match done.and_then(|done| self.file.check().map(|()| done)) {
             Ok(done) => done,
+            Err(e) if e.is_of_a_row() => {
+                self.wire.routes.claimed(&room, Vec::new(), begun);
+                return self.one_by_one(e, record, &room, due).await;
+            }
             Err(e) => {
                 self.wire.keep(record);
                 return Err(e);
@@ -250,7 +259,10 @@ impl Dispatcher {
             "cycle"
         );
         self.wire.failed(&done.expired, Failure::Expired);
-        self.wire.recorded(&record, &done.recorded);
+        match done.recorded.len() == record.len() {
+            true => self.wire.recorded(&record, &done.recorded),
+            false => self.keep_ignored(record, done.recorded).await,
+        }
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
         let others_wrote = self.agenda.data_version != done.seen;
@@ -259,6 +271,7 @@ impl Dispatcher {
         }
         if others_wrote {
             self.paused.may_have_changed();
+            self.aside.may_have_changed();
         }
         let wrote = due || recorded_some || !done.claimed.is_empty();
         self.wire.routes.claimed(&room, done.claimed, Instant::now());
@@ -268,6 +281,7 @@ impl Dispatcher {
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
         self.agenda.data_version = done.seen;
         self.saw(done.agenda);
+        self.fail_unreadable(&done.unreadable, true).await?;
         Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
     }
 
@@ -294,6 +308,7 @@ impl Dispatcher {
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
             self.paused.may_have_changed();
+            self.aside.may_have_changed();
             self.wire.routes.stir();
             self.service.changed();
         }

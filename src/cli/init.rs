@@ -9,7 +9,11 @@ use std::process::ExitCode;
 pub async fn run(settings: &Settings) -> Result<ExitCode> {
     let path = config::load_database(&settings.flags(), &|name| std::env::var_os(name))?;
     problem::require_folder(&path)?;
-    Store::open(&path).await?.close().await?;
+    let (store, repaired) = Store::init(&path).await?;
+    store.close().await?;
+    for flaw in &repaired {
+        output::note(format!("repaired: {flaw}"));
+    }
     output::line(format!("outbox ready in {}", path.display()))?;
     output::note(
         "Next: `acquire-outbox check` looks at your account, `acquire-outbox run` delivers; \

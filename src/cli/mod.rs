@@ -159,7 +159,9 @@ struct WrongUsage(String);
 /// wrong usage; else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let shares = matches!(error.downcast_ref(), Some(SandboxError::Share(_)));
-    if error.is::<ConfigError>() {
+    let store = problem::of_store(error);
+    let schema = matches!(store, Some(StoreError::Flawed { .. } | StoreError::Unfinished(_)));
+    if error.is::<ConfigError>() || schema {
         ExitCode::from(78)
     } else if shares || error.is::<WrongUsage>() {
         ExitCode::from(2)

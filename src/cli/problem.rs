@@ -35,7 +35,7 @@ pub fn told(error: &Error) -> String {
     told
 }
 
-fn of_store(error: &Error) -> Option<&StoreError> {
+pub(super) fn of_store(error: &Error) -> Option<&StoreError> {
     error.downcast_ref().or_else(|| match error.downcast_ref() {
         Some(DaemonError::Store(store)) => Some(store),
         _ => None,
@@ -52,6 +52,10 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
     let answer = source.as_database_error()?;
     let code: i32 = answer.code()?.parse().ok()?;
     Some(match code & 0xff {
+        1 if is_of_the_schema(answer.message()) => format!(
+            "{what}: {}; the schema is not as it must be: repair it with `acquire-outbox init`",
+            answer.message()
+        ),
         5 | 6 => format!("{what} is locked by another program; try again when that has ended"),
         8 => format!(
             "{what} cannot be written to; give this user write access to the file and its folder"
@@ -68,6 +72,13 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
         26 => format!("{what} is not a SQLite database; name the right file with --database"),
         _ => format!("{what}: {}", answer.message()),
     })
+}
+
+/// What SQLite says where a table, a view or a column of ours is not there.
+fn is_of_the_schema(message: &str) -> bool {
+    ["no such table", "no such column", "no such view", "error in trigger", "error in view"]
+        .iter()
+        .any(|start| message.starts_with(start))
 }
 
 /// For commands that create the file: SQLite, and the lock beside it, say less.

@@ -9,6 +9,7 @@ use super::reading::{LAST_COUNT, LAST_TIME, Unreadable};
 use super::record::{self, Ended};
 use super::{Store, StoreError, now};
 use crate::job::Millis;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// A row of `outbox_set_aside`.
@@ -54,6 +55,8 @@ const FORGET: &str = "DELETE FROM outbox_set_aside WHERE job_id = ?1";
 const LIST: &str = "\
 SELECT a.job_id, o.status, a.since, a.reason FROM outbox_set_aside AS a LEFT JOIN outbox AS o ON o.id = a.job_id
 ORDER BY a.job_id LIMIT ?1";
+const ONE: &str = "\
+SELECT a.job_id, '' AS status, a.since, a.reason FROM outbox_set_aside AS a WHERE a.job_id = ?1";
 const COUNT: &str = "SELECT count(*) FROM outbox_set_aside";
 /// A row that is finished waits for a person, not for us.
 pub(super) const TRYABLE: &str = "\
@@ -64,11 +67,12 @@ ORDER BY a.job_id LIMIT 500";
 pub(super) const OVER: &str = "\
 DELETE FROM outbox_set_aside WHERE job_id IN (
     SELECT a.job_id FROM outbox_set_aside AS a LEFT JOIN outbox AS o ON o.id = a.job_id
-    WHERE o.id IS NULL OR o.status IN ('sent', 'cancelled') OR (a.record IS NOT NULL AND o.status <> 'sending'))";
+    WHERE o.id IS NULL OR o.status IN ('sent', 'cancelled') OR (a.record IS NOT NULL AND o.status <> 'sending')
+        OR (o.status = 'failed' AND o.error_code IS NOT 'unreadable_row'))";
 /// The move that a claim makes, taken back at once.
 const CLAIM: &str = "\
 UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = ?2, next_attempt_at = NULL,
-    updated_at = ?3, budget_from = ifnull(budget_from, ?3), moves = moves + 1
+    updated_at = ?3, budget_from = ifnull(budget_from, ?3)
 WHERE id = ?1 AND status = 'pending'";
 
 /// How the row ends, with every column of the dispatcher's as a retry needs it. Attempts that cannot
@@ -104,7 +108,7 @@ SELECT id, max(attempts, 1), ?2, 0, 'uncertain', error_code, error FROM outbox W
 
 impl Store {
     /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a claim that
-    /// has counted an attempt. Gives those that even this could not be done for; they are noted all the same.
+    /// has counted an attempt. One for which even this is refused is noted all the same.
     pub async fn fail_unreadable(
         &mut self,
         rows: &[Unreadable],
@@ -167,10 +171,8 @@ impl Store {
     pub async fn tryable(&mut self) -> Result<Vec<Tryable>, StoreError> {
         sqlx::query(OVER).execute(&mut self.conn).await?;
         let rows = sqlx::query(TRYABLE).fetch_all(&mut self.conn).await?;
-        let tryable = |row: &sqlx::sqlite::SqliteRow| Tryable {
-            id: row.whole(0).unwrap_or_default(),
-            record: row.text(1),
-        };
+        let tryable =
+            |row: &SqliteRow| Tryable { id: row.whole(0).unwrap_or_default(), record: row.text(1) };
         Ok(rows.iter().map(tryable).collect())
     }
 
@@ -213,22 +215,29 @@ impl Store {
     }
 }
 
-pub(super) async fn summary(
-    conn: &mut SqliteConnection,
-    limit: u32,
-) -> Result<AsideSummary, StoreError> {
+async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<AsideSummary, StoreError> {
     let rows = sqlx::query(LIST).bind(limit).fetch_all(&mut *conn).await?;
-    let first: Vec<_> = rows
-        .iter()
-        .map(|row| SetAside {
-            id: row.whole(0).unwrap_or_default(),
-            status: row.words(1),
-            since: row.whole(2).unwrap_or_default(),
-            reason: row.words(3),
-        })
-        .collect();
+    let first = rows.iter().map(set_aside_from).collect();
     let count = sqlx::query(COUNT).fetch_one(conn).await?.whole(0).unwrap_or_default();
     Ok(AsideSummary { count: count.unsigned_abs(), first })
+}
+
+/// The row of this job, where it is set aside.
+pub(super) async fn one(
+    conn: &mut SqliteConnection,
+    id: i64,
+) -> Result<Option<SetAside>, StoreError> {
+    let row = sqlx::query(ONE).bind(id).fetch_optional(conn).await?;
+    Ok(row.as_ref().map(set_aside_from))
+}
+
+fn set_aside_from(row: &SqliteRow) -> SetAside {
+    SetAside {
+        id: row.whole(0).unwrap_or_default(),
+        status: row.words(1),
+        since: row.whole(2).unwrap_or_default(),
+        reason: row.words(3),
+    }
 }
 
 async fn note(

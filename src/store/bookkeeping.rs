@@ -27,6 +27,7 @@ impl Store {
         }
         store.migrate().await?;
         let repaired = store.repair(Mend::Everything).await?;
+        store.reconcile().await?;
         store.forget_statistics().await?;
         Ok((store, repaired))
     }

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 pub struct Share {
     pub channel: String,
     pub status: String,
-    /// `ready`, `scheduled`, `backoff` or `parked`; empty for what is not pending.
+    /// `ready`, `scheduled`, `backoff` or `parked`; empty for what is not pending, or not in the queue yet.
     pub wait: String,
     pub count: i64,
 }
@@ -58,6 +58,7 @@ UNION ALL SELECT channel, 'pending', 'ready', count(*) FROM outbox WHERE wait = 
 UNION ALL SELECT channel, 'pending', 'scheduled', count(*) FROM outbox WHERE wait = 'scheduled' GROUP BY channel
 UNION ALL SELECT channel, 'pending', 'backoff', count(*) FROM outbox WHERE wait = 'backoff' GROUP BY channel
 UNION ALL SELECT channel, 'pending', 'parked', count(*) FROM outbox WHERE wait = 'parked' GROUP BY channel
+UNION ALL SELECT channel, 'pending', '', count(*) FROM outbox WHERE status = 'pending' AND wait IS NULL GROUP BY channel
 UNION ALL SELECT channel, 'sending', '', count(*) FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
 UNION ALL SELECT channel, 'uncertain', '', count(*) FROM outbox WHERE status = 'uncertain' GROUP BY channel";
 

@@ -88,6 +88,7 @@ pub fn statements() -> Vec<(String, String)> {
         ("sending_before", SENDING_BEFORE.clone()),
     ];
     all.extend(super::upkeep::STATEMENTS.iter().map(|(name, sql)| (*name, (*sql).to_owned())));
+    all.extend(super::sweep::statements());
     all.into_iter().map(|(name, sql)| (name.to_owned(), sql)).collect()
 }
 

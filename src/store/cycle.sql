@@ -109,26 +109,31 @@ BEGIN
     DELETE FROM outbox_cycle_expired;
     INSERT INTO outbox_cycle_expired
     SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
+        AND id NOT IN (SELECT job_id FROM outbox_set_aside)
     ORDER BY expires_at LIMIT 500;
     UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
         error = CASE WHEN uncertain_attempts > 0
             THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
             ELSE 'expires_at passed before the message was sent' END
     WHERE id IN (SELECT id FROM outbox_cycle_expired);
-    UPDATE outbox SET wait = 'ready'
+    UPDATE outbox SET wait = 'ready', moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
+                     AND id NOT IN (SELECT job_id FROM outbox_set_aside)
                  ORDER BY next_attempt_at LIMIT 500);
     UPDATE outbox
     SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
-        due_at = due_at
-    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now ORDER BY due_at LIMIT 500);
+        due_at = due_at, moves = moves + 1
+    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now
+                     AND id NOT IN (SELECT job_id FROM outbox_set_aside)
+                 ORDER BY due_at LIMIT 500);
 END;
 
--- Chooses what one route has room for.
+-- Chooses what one route has room for, but for what is set aside: asked of each only where anything is.
 CREATE TEMP TRIGGER outbox_cycle_claim_route INSTEAD OF INSERT ON outbox_cycle_claim
 BEGIN
     INSERT INTO outbox_cycle_claimed
     SELECT id FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
+        AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
 END;

@@ -91,11 +91,12 @@ impl Page {
 
 /// Where the jobs of a state stand: each in an index that has no others, so that a few failed ones
 /// among millions are found at once. As literals, or SQLite does not take the index.
-const PARTS: [(Status, &str); 9] = [
+const PARTS: [(Status, &str); 10] = [
     (Status::Pending, "o.wait = 'ready'"),
     (Status::Pending, "o.wait = 'scheduled'"),
     (Status::Pending, "o.wait = 'backoff'"),
     (Status::Pending, "o.wait = 'parked'"),
+    (Status::Pending, "o.status = 'pending' AND o.wait IS NULL"),
     (Status::Sending, "o.claimed_by IS NOT NULL"),
     (Status::Sent, "o.status = 'sent' AND o.finished_at IS NOT NULL"),
     (Status::Failed, "o.status = 'failed' AND o.finished_at IS NOT NULL"),

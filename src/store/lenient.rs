@@ -1,6 +1,7 @@
 //! Columns read so that no value can make a reading fail. SQLite stores any value in any column, and
 //! any bytes as text; one odd row must not take a list, a page or the start down with it.
 
+use super::StoreError;
 use crate::job::Millis;
 use crate::when;
 use sqlx::sqlite::SqliteRow;
@@ -52,6 +53,16 @@ impl Lenient for SqliteRow {
             Kind::Real => self.try_get_unchecked(column).ok().map(|at: f64| at.ceil() as Millis),
             _ => self.whole(column),
         }
+    }
+}
+
+/// Nothing, where the table is not there: what else there is can still be shown.
+pub(super) fn unless_missing<T: Default>(read: Result<T, StoreError>) -> Result<T, StoreError> {
+    match read {
+        Err(e) if e.refusal().is_some_and(|said| said.starts_with("no such table")) => {
+            Ok(T::default())
+        }
+        read => read,
     }
 }
 

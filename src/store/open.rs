@@ -55,6 +55,9 @@ pub enum StoreError {
     Open { path: PathBuf, source: sqlx::Error },
     #[error("the database answered: {0}")]
     Sql(#[from] sqlx::Error),
+    /// One row after another: it is not about one of them.
+    #[error("the database refuses every change: {0}")]
+    Refused(String),
     #[error("another dispatcher has taken over this database")]
     Superseded,
     #[error("{0} was deleted while the dispatcher worked on it; put it back, or restore a copy")]

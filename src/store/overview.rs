@@ -1,8 +1,8 @@
 //! What `status` shows: counts, ages, rates, and what holds jobs back.
 
 use super::lenient::Lenient;
-use super::pauses::PAUSES;
-use super::{Hold, Pause, Store, StoreError};
+use super::lenient::unless_missing;
+use super::{AsideSummary, Flaw, Hold, Pause, Store, StoreError};
 use crate::job::Millis;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -41,7 +41,21 @@ pub struct Overview {
     pub dispatcher_since: Option<Millis>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Pause>,
+    /// What is set aside: how many rows, and the first of them.
+    pub aside: AsideSummary,
+    /// Rows that no rule has touched, counted up to [`Overview::COUNTED`].
+    pub untouched: u64,
+    /// In what the schema is not as it must be.
+    pub flaws: Vec<Flaw>,
 }
+
+impl Overview {
+    /// Rows past the rules are counted no further.
+    pub const COUNTED: i64 = 10_000;
+}
+
+/// Rows that are set aside and named.
+const NAMED: u32 = 10;
 
 /// The spans of the rates.
 const MINUTES: [u32; 3] = [1, 5, 15];
@@ -59,6 +73,8 @@ WITH part (channel, status, count, due) AS (
         FROM outbox WHERE wait = 'backoff' GROUP BY channel
     UNION ALL SELECT channel, 'pending', count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
         FROM outbox WHERE wait = 'parked' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*), NULL FROM outbox
+        WHERE status = 'pending' AND wait IS NULL GROUP BY channel
     UNION ALL SELECT channel, 'sending', count(*), NULL FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
     UNION ALL SELECT channel, 'uncertain', count(*), NULL FROM outbox WHERE status = 'uncertain' GROUP BY channel)
 SELECT channel, status, sum(count), min(due) FROM part GROUP BY channel, status ORDER BY channel, status";
@@ -73,16 +89,20 @@ WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN
 impl Store {
     /// Counts, the oldest job that is due, rates, and what holds jobs back.
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
-        let holds = self.holds().await?;
+        let flaws = self.flaws().await?;
+        let holds = unless_missing(self.holds().await)?;
+        let aside = unless_missing(self.asides(NAMED).await)?;
+        let untouched = unless_missing(self.untouched(Overview::COUNTED).await)?;
+        let pauses = unless_missing(self.pauses().await)?;
         let mut tx = self.conn.begin().await?;
         let rows = sqlx::query(COUNTS).bind(now).fetch_all(&mut *tx).await?;
         let sent = ended_since(&mut tx, "sent", now).await?;
         let failed = ended_since(&mut tx, "failed", now).await?;
         let dispatcher = sqlx::query("SELECT pid, started_at FROM outbox_dispatcher");
-        let dispatcher = dispatcher.fetch_optional(&mut *tx).await?;
+        let dispatcher =
+            unless_missing(dispatcher.fetch_optional(&mut *tx).await.map_err(StoreError::from))?;
         let of_dispatcher = |column: usize| dispatcher.as_ref().and_then(|row| row.whole(column));
         let (dispatcher_pid, dispatcher_since) = (of_dispatcher(0), of_dispatcher(1));
-        let pauses = sqlx::query_as(PAUSES).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         let (counts, oldest_due_of) = counted(&rows);
         let throughput = [0, 1, 2].map(|at| Throughput {
@@ -99,6 +119,9 @@ impl Store {
             dispatcher_since,
             holds,
             pauses,
+            aside,
+            untouched,
+            flaws,
         })
     }
 }

@@ -138,7 +138,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::store::fixture::outbox;
-    use sqlx::AssertSqlSafe;
+    use sqlx::{AssertSqlSafe, Row};
 
     fn chat(account: &str, ordering_key: &str, send_at: &str) -> String {
         format!(

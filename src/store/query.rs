@@ -2,10 +2,11 @@
 
 pub use super::overview::{Count, Overview, Throughput};
 
+use super::aside;
 use super::holds::{HOLDS_OF, hold_from};
-use super::lenient::Lenient;
+use super::lenient::{Lenient, unless_missing};
 use super::pauses::PAUSES_OF;
-use super::{Filter, Hold, Page, Pause, Store, StoreError};
+use super::{Filter, Hold, Page, Pause, SetAside, Store, StoreError};
 use crate::job::Millis;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -149,6 +150,8 @@ pub struct Story {
     pub holds: Vec<Hold>,
     /// Those that concern it.
     pub pauses: Vec<Pause>,
+    /// Where it is set aside.
+    pub aside: Option<SetAside>,
 }
 
 /// How much is read of what has no end of its own; -1 rows are all.
@@ -271,18 +274,22 @@ impl Store {
         let job: Option<Detail> = job.fetch_optional(&mut *tx).await?;
         let Some(job) = job else { return Ok(None) };
         let history = sqlx::query_as(HISTORY).bind(id).bind(attempts).bind(line);
-        let mut history: Vec<AttemptRow> = history.fetch_all(&mut *tx).await?;
+        let history = history.fetch_all(&mut *tx).await.map_err(StoreError::from);
+        let mut history: Vec<AttemptRow> = unless_missing(history)?;
         history.reverse();
-        let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await?;
+        let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await;
+        let attempts = unless_missing(attempts.map_err(StoreError::from))?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
         let ahead = ahead.as_ref().map(ahead_from);
         let Delivery { account, channel, .. } = &job.delivery;
         let pauses = sqlx::query_as(PAUSES_OF).bind(account).bind(channel);
-        let pauses = pauses.fetch_all(&mut *tx).await?;
-        let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await?;
+        let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(StoreError::from))?;
+        let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
+        let holds = unless_missing(holds.map_err(StoreError::from))?;
+        let aside = unless_missing(aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(hold_from).collect();
         tx.commit().await?;
-        Ok(Some(Story { job, history, attempts, ahead, holds, pauses }))
+        Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
     }
 
     /// The version of the schema that the file has.

@@ -4,7 +4,7 @@
 use super::lenient::Lenient;
 use crate::job::{Channel, Job, Millis};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, TypeInfo, ValueRef};
+use sqlx::{ColumnIndex, Row, TypeInfo, ValueRef};
 
 /// What [`job_from`] reads, but for the payload.
 pub(super) const JOB_COLUMNS: &str = "\
@@ -35,6 +35,31 @@ pub(super) fn is_count(count: i64) -> bool {
     (0..=LAST_COUNT).contains(&count)
 }
 
+/// A row that waits for what is no time, in the column at this place and of this name.
+pub(super) fn odd_time(row: &SqliteRow, name: &str, at: usize) -> Unreadable {
+    Unreadable {
+        id: row.whole("id").unwrap_or_default(),
+        channel: known_text(row, "channel").and_then(|word| word.parse().ok()),
+        sentence: sentence(name, "Unix milliseconds, as a whole number", &what_is(row, at)),
+    }
+}
+
+/// A row that no route can have, because of its account or its channel.
+pub(super) fn odd_route(row: &SqliteRow) -> Option<Unreadable> {
+    let channel = known_text(row, "channel").and_then(|word| word.parse().ok());
+    let (name, must) = match (known_text(row, "account"), channel) {
+        (None | Some(""), _) => ("account", "the name of an account, as text"),
+        (_, None) => ("channel", "chat, mail or sms"),
+        (Some(_), Some(_)) => return None,
+    };
+    let sentence = sentence(name, must, &what_is(row, name));
+    Some(Unreadable { id: row.whole("id").unwrap_or_default(), channel, sentence })
+}
+
+fn sentence(column: &str, must: &str, is: &str) -> String {
+    format!("outbox.{column}: must be {must}, but is {is}")
+}
+
 /// The job, and when it was claimed; `payload` where the row has that column.
 pub(super) fn job_from(row: &SqliteRow, now: Millis) -> Result<(Job, Millis), Unreadable> {
     let id = row.whole("id").unwrap_or_default();
@@ -42,7 +67,7 @@ pub(super) fn job_from(row: &SqliteRow, now: Millis) -> Result<(Job, Millis), Un
     let odd = |column: &str, must: &str| Unreadable {
         id,
         channel,
-        sentence: format!("outbox.{column}: must be {must}, but is {}", what_is(row, column)),
+        sentence: sentence(column, must, &what_is(row, column)),
     };
     let count = |column: &str| {
         let whole = row.whole(column).filter(|count| is_count(*count));
@@ -100,7 +125,7 @@ fn is_null(row: &SqliteRow, column: &str) -> bool {
 }
 
 /// What a column holds, for a sentence: a number with its value, anything else without.
-fn what_is(row: &SqliteRow, column: &str) -> String {
+fn what_is<C: ColumnIndex<SqliteRow> + Copy>(row: &SqliteRow, column: C) -> String {
     let Ok(value) = row.try_get_raw(column) else { return "missing".to_owned() };
     if value.is_null() {
         return "NULL".to_owned();
@@ -108,6 +133,7 @@ fn what_is(row: &SqliteRow, column: &str) -> String {
     match value.type_info().name() {
         "INTEGER" | "REAL" => row.words(column),
         "BLOB" => "a BLOB".to_owned(),
+        _ if row.words(column).is_empty() => "empty text".to_owned(),
         _ if row.try_get_unchecked::<&str, _>(column).is_err() => {
             "text that is not UTF-8".to_owned()
         }

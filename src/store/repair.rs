@@ -26,6 +26,15 @@ WHERE status IN ('sent', 'failed', 'cancelled', 'uncertain')
     AND (wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL
          OR (status <> 'uncertain' AND finished_at IS NULL))";
 
+/// A reason to wait that is none, as where there is none: the dispatcher takes them in again.
+const NO_SUCH_WAIT: &str = "\
+UPDATE outbox SET wait = NULL, holds = NULL, moves = moves + 1
+WHERE status = 'pending' AND wait NOT IN ('ready', 'scheduled', 'backoff', 'parked')";
+
+/// What nobody has claimed counts as claimed before: the next start decides it.
+const NO_CLAIM: &str = "\
+UPDATE outbox SET claimed_by = 0, moves = moves + 1 WHERE status = 'sending' AND claimed_by IS NULL";
+
 /// Of several holders of a lane the one on its way stays, else the first of them.
 const ONE_HOLDER: &str = "\
 UPDATE outbox SET holds = NULL, wait = CASE status WHEN 'pending' THEN 'parked' END, moves = moves + 1
@@ -43,6 +52,15 @@ INSERT OR IGNORE INTO outbox_dispatcher (one, epoch)
 SELECT 1, ifnull(max(claimed_by), 0) FROM outbox WHERE claimed_by BETWEEN 0 AND 1000000000000";
 
 impl Store {
+    /// Brings rows in line that were changed while the rules were away or turned off; reads all of them.
+    pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        for statement in [LEAVE_THE_QUEUE, NO_SUCH_WAIT, NO_CLAIM, ELECT] {
+            execute(&mut tx, statement).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
     /// Repairs what it may; gives what was wrong. In one transaction: all of it, or nothing.
     ///
     /// # Errors
@@ -116,7 +134,9 @@ async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), 
     for view in missing("view") {
         execute(conn, &view.sql).await?;
     }
-    execute(conn, LEAVE_THE_QUEUE).await?;
+    for statement in [LEAVE_THE_QUEUE, NO_SUCH_WAIT, NO_CLAIM] {
+        execute(conn, statement).await?;
+    }
     if !is_there(&Rule {
         kind: "index".to_owned(),
         name: "outbox_holder".to_owned(),

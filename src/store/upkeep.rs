@@ -55,15 +55,23 @@ UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
-    LIMIT 500)
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)
+    LIMIT ?3)
 RETURNING channel";
 
+/// The next that [`FAIL_UNKNOWN_ACCOUNT`] would take.
+const NEXT_OF_ACCOUNT: &str = "\
+INSERT OR IGNORE INTO outbox_set_aside (job_id, since, reason)
+SELECT o.id, ?2, ?3 FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 AND NOT EXISTS (
+    SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+    AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT 1";
+
+// A parked job has a holder before it, which is one of these.
 const ANY_LEFT: &str = "\
-SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
-    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff')
-    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled')
-    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'parked')
-    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)";
+SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND id NOT IN (SELECT job_id FROM outbox_set_aside))";
 
 /// Later than every claim that there is, whatever became of the row that counts.
 const BEGIN_EPOCH: &str = "\
@@ -168,15 +176,32 @@ impl Store {
         account: &str,
         sentence: &str,
     ) -> Result<Vec<Channel>, StoreError> {
-        let failed = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
-            .bind(account)
-            .bind(sentence)
-            .fetch_all(&mut self.conn)
-            .await?;
+        let mut failed = Vec::new();
+        // One at a time where the database refuses one of them; which one that is, it does not say.
+        for limit in [500, 1] {
+            let update = sqlx::query(FAIL_UNKNOWN_ACCOUNT).bind(account).bind(sentence).bind(limit);
+            match update.fetch_all(&mut self.conn).await.map_err(StoreError::from) {
+                Err(e) if e.is_of_a_row() && limit > 1 => {}
+                Err(e) if e.is_of_a_row() => {
+                    self.set_aside_ready(account, &e.refusal().unwrap_or_else(|| e.to_string()))
+                        .await?;
+                }
+                done => {
+                    failed = done?;
+                    break;
+                }
+            }
+        }
         Ok(failed.iter().filter_map(|row| row.words(0).parse().ok()).collect())
     }
 
-    /// Whether any job is `pending` or `sending`.
+    async fn set_aside_ready(&mut self, account: &str, reason: &str) -> Result<(), StoreError> {
+        let next = sqlx::query(NEXT_OF_ACCOUNT).bind(account).bind(now()).bind(reason);
+        next.execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    /// Whether no job is `pending` or `sending`, but for what is set aside and what waits behind that.
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
         let left: i64 = sqlx::query_scalar(ANY_LEFT).fetch_one(&mut self.conn).await?;
         Ok(left == 0)
