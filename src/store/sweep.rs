@@ -60,8 +60,11 @@ const ROUTES: &str = "\
 WITH RECURSIVE route (id) AS (
     SELECT (SELECT id FROM outbox WHERE wait = 'ready' ORDER BY account, channel LIMIT 1)
     UNION ALL
-    SELECT (SELECT n.id FROM outbox AS n WHERE n.wait = 'ready' AND (n.account, n.channel) > (o.account, o.channel)
-            ORDER BY n.account, n.channel LIMIT 1)
+    SELECT coalesce(
+        (SELECT n.id FROM outbox AS n WHERE n.wait = 'ready' AND n.account = o.account AND n.channel > o.channel
+         ORDER BY n.channel LIMIT 1),
+        (SELECT n.id FROM outbox AS n WHERE n.wait = 'ready' AND n.account > o.account
+         ORDER BY n.account, n.channel LIMIT 1))
     FROM route CROSS JOIN outbox AS o NOT INDEXED ON o.id = route.id)
 SELECT o.id, o.account, o.channel FROM route CROSS JOIN outbox AS o NOT INDEXED ON o.id = route.id LIMIT 10000";
 
