@@ -10,6 +10,8 @@ use tracing::{error, info, warn};
 
 /// Every producer's commit may leave a stray: it is not looked for more often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often jobs without a route are looked for: a seek for each account and channel.
+const ROUTES_EVERY: Duration = Duration::from_secs(10);
 /// How often what is set aside is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(60);
 /// So many rows in succession that cannot be moved, and none that can: it is not about one of them.
@@ -23,18 +25,15 @@ pub(super) struct AsideWatch {
     stale: bool,
     next_look: Instant,
     next_try: Instant,
+    next_routes: Instant,
     /// The schema's, when it was compared last.
     cookie: Option<i64>,
 }
 
 impl AsideWatch {
     pub(super) fn new() -> AsideWatch {
-        AsideWatch {
-            stale: true,
-            next_look: Instant::now(),
-            next_try: Instant::now(),
-            cookie: None,
-        }
+        let now = Instant::now();
+        AsideWatch { stale: true, next_look: now, next_try: now, next_routes: now, cookie: None }
     }
 
     pub(super) fn may_have_changed(&mut self) {
@@ -73,9 +72,12 @@ impl Dispatcher {
         if self.aside.next_try <= at {
             self.aside.next_try = at + TRY_EVERY;
             self.survive(Self::try_aside).await?;
+            self.aside.stale = true;
+        }
+        if self.aside.next_routes <= at {
+            self.aside.next_routes = at + ROUTES_EVERY;
             let odd = self.store.without_a_route().await?;
             self.fail_unreadable(&odd, false).await?;
-            self.aside.stale = true;
         }
         if !self.aside.stale || self.aside.next_look > at {
             return Ok(());

@@ -69,7 +69,7 @@ ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
 /// Whether anything is left that no pause keeps from being sent: it is on the wire, or is not paused
 /// itself nor waits for one of its ordering key that is. What is rare is asked first.
 const LEFT_TO_SEND: &str = "\
-SELECT EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)
+SELECT EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND +status = 'sending')
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'backoff' AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'scheduled' AND NOT EXISTS (

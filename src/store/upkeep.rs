@@ -44,7 +44,7 @@ pub(super) static SENDING_BEFORE: LazyLock<String> = LazyLock::new(|| {
     let part = |claims: &str| {
         format!(
             "SELECT {JOB_COLUMNS} FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by {claims}
-                 AND NOT EXISTS (SELECT 1 FROM outbox_set_aside AS a WHERE a.job_id = outbox.id)"
+                 AND +status = 'sending' AND id NOT IN (SELECT job_id FROM outbox_set_aside)"
         )
     };
     format!("{} UNION ALL {} LIMIT ?2", part("< ?1"), part(&format!("> {LAST_COUNT}")))
@@ -71,7 +71,8 @@ const ANY_LEFT: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
-    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND id NOT IN (SELECT job_id FROM outbox_set_aside))";
+    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND +status = 'sending'
+        AND id NOT IN (SELECT job_id FROM outbox_set_aside))";
 
 /// Later than every claim that there is, whatever became of the row that counts.
 const BEGIN_EPOCH: &str = "\

@@ -184,7 +184,8 @@ fn a_table_that_a_migration_tool_rebuilt_is_refused_by_run_and_repaired_by_init(
     let next = outbox.chat(3, "after it");
     assert!(next > first);
     outbox.run_until_empty();
-    assert_eq!(server.words(), ["of before", "after it"]);
+    let sent: Vec<_> = server.words().into_iter().filter(|words| !words.is_empty()).collect();
+    assert_eq!(sent, ["of before", "after it"]);
     assert_eq!(outbox.row(first).text("tenant"), "own");
     assert_eq!(
         outbox.query("SELECT 1 AS one FROM sqlite_schema WHERE name = 'own_tenant'").len(),

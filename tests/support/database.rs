@@ -158,7 +158,7 @@ fn value(row: &SqliteRow, at: usize) -> Value {
     match raw.type_info().name() {
         "INTEGER" => row.get_unchecked::<i64, _>(at).into(),
         "REAL" => row.get_unchecked::<f64, _>(at).into(),
-        _ => row.get_unchecked::<String, _>(at).into(),
+        _ => String::from_utf8_lossy(row.get_unchecked::<&[u8], _>(at)).into(),
     }
 }
 
