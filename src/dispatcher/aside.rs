@@ -66,18 +66,41 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Looks for strays where another has written since, and tries again what is set aside.
+    /// What is chosen and cannot be claimed would take the places of others, cycle after cycle.
+    async fn free_places(&mut self) -> Result<(), StoreError> {
+        let (left, ignored) = self.store.unclaimed().await?;
+        for id in &ignored {
+            self.store.set_aside(*id, IGNORED).await?;
+            error!(job = id, error = IGNORED, "the claim of this row is ignored: it is set aside");
+        }
+        if left > 0 {
+            warn!(rows = left, "rows that had ended past the rules have left the queue");
+        }
+        if left + ignored.len() > 0 {
+            self.wire.routes.stir();
+            self.aside.next_routes = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// As [`Dispatcher::look_for_strays`]; what the database refuses stops nobody.
     pub(super) async fn follow_strays(&mut self) -> Result<(), StoreError> {
+        self.survive(Self::look_for_strays).await
+    }
+
+    /// Looks for strays where another has written since, and tries again what is set aside.
+    async fn look_for_strays(&mut self) -> Result<(), StoreError> {
         let at = Instant::now();
         if self.aside.next_try <= at {
             self.aside.next_try = at + TRY_EVERY;
-            self.survive(Self::try_aside).await?;
+            self.try_aside().await?;
             self.aside.stale = true;
         }
         if self.aside.next_routes <= at {
             self.aside.next_routes = at + ROUTES_EVERY;
             let odd = self.store.without_a_route().await?;
             self.fail_unreadable(&odd, false).await?;
+            self.free_places().await?;
         }
         if !self.aside.stale || self.aside.next_look > at {
             return Ok(());
@@ -121,7 +144,7 @@ impl Dispatcher {
     ) -> Result<(), StoreError> {
         match step(self).await {
             Err(e) if e.is_of_a_row() => {
-                warn!(error = %e, "rows that are set aside cannot be tried again just now");
+                warn!(error = %e, "the database refuses the upkeep of odd rows; it is tried again, messages go out");
                 Ok(())
             }
             done => done,

@@ -4,8 +4,8 @@
 use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
-use sqlx::Connection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, SqliteConnection};
 
 /// Most rows of one transaction, and most bytes of theirs: each is written once more as zeros, and
 /// meanwhile no producer can write.
@@ -99,9 +99,31 @@ impl Store {
             .fetch_all(&mut self.conn)
             .await?;
         let Some(batch) = Batch::of(&found) else { return Ok(Erased::default()) };
-        let delete = sqlx::query(PRUNE).bind(batch.json()).bind(status.as_str()).bind(before);
-        let done = delete.execute(&mut self.conn).await?;
-        Ok(Erased { rows: done.rows_affected(), more: batch.more })
+        match self.prune_ids(&batch.json(), status, before).await {
+            Ok(rows) => return Ok(Erased { rows, more: batch.more }),
+            Err(e) if e.is_of_a_row() => {}
+            Err(e) => return Err(e),
+        }
+        // A trigger keeps one of them: the others go.
+        let mut rows = 0;
+        for id in &batch.ids {
+            match self.prune_ids(&format!("[{id}]"), status, before).await {
+                Ok(one) => rows += one,
+                Err(e) if e.is_of_a_row() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Erased { rows, more: batch.more && rows > 0 })
+    }
+
+    async fn prune_ids(
+        &mut self,
+        ids: &str,
+        status: Status,
+        before: Millis,
+    ) -> Result<u64, StoreError> {
+        let delete = sqlx::query(PRUNE).bind(ids).bind(status.as_str()).bind(before);
+        Ok(delete.execute(&mut self.conn).await?.rows_affected())
     }
 
     /// Takes the words out of the next sent messages of a channel that ended by `until`. The ids of
@@ -133,7 +155,12 @@ impl Store {
 
     async fn scrub_batch(&mut self, channel: Channel, batch: &Batch) -> Result<u64, StoreError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query(SCRUB).bind(batch.json()).execute(&mut *tx).await?;
+        let done = sqlx::query(SCRUB).bind(batch.json()).execute(&mut *tx).await;
+        let rows = match done.map_err(StoreError::from) {
+            Ok(done) => done.rows_affected(),
+            Err(e) if e.is_of_a_row() => scrub_each(&mut tx, &batch.ids).await?,
+            Err(e) => return Err(e),
+        };
         sqlx::query(MARK)
             .bind(channel.as_str())
             .bind(batch.last.finished_at)
@@ -141,7 +168,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok(rows)
     }
 
     async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, StoreError> {
@@ -156,6 +183,22 @@ impl Store {
         mark.execute(&mut self.conn).await?;
         Ok(())
     }
+}
+
+/// A trigger keeps one of them as it is: the others are scrubbed.
+async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    for id in ids {
+        let done = sqlx::query(SCRUB).bind(format!("[{id}]")).execute(&mut *conn).await;
+        match done.map_err(StoreError::from) {
+            Ok(done) => rows += done.rows_affected(),
+            Err(e) if e.is_of_a_row() => {
+                tracing::warn!(job = id, error = %e, "the text of this message cannot be removed");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]

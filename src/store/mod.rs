@@ -32,6 +32,7 @@ mod reading;
 mod record;
 mod repair;
 mod schema;
+mod shown;
 mod shrink;
 mod statistics;
 mod sweep;

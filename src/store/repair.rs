@@ -35,6 +35,16 @@ WHERE status = 'pending' AND wait NOT IN ('ready', 'scheduled', 'backoff', 'park
 const NO_CLAIM: &str = "\
 UPDATE outbox SET claimed_by = 0, moves = moves + 1 WHERE status = 'sending' AND claimed_by IS NULL";
 
+/// Whether any of the statements above, or the election below, has anything to do.
+const OUT_OF_LINE: &str = "\
+SELECT EXISTS (SELECT 1 FROM outbox WHERE CASE status
+        WHEN 'pending' THEN wait NOT IN ('ready', 'scheduled', 'backoff', 'parked')
+        WHEN 'sending' THEN claimed_by IS NULL
+        ELSE wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL
+            OR (status <> 'uncertain' AND finished_at IS NULL) END)
+    OR EXISTS (SELECT 1 FROM outbox AS w WHERE w.wait = 'parked'
+        AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = w.lane AND h.holds = 1))";
+
 /// Of several holders of a lane the one on its way stays, else the first of them.
 const ONE_HOLDER: &str = "\
 UPDATE outbox SET holds = NULL, wait = CASE status WHEN 'pending' THEN 'parked' END, moves = moves + 1
@@ -54,6 +64,11 @@ SELECT 1, ifnull(max(claimed_by), 0) FROM outbox WHERE claimed_by BETWEEN 0 AND 
 impl Store {
     /// Brings rows in line that were changed while the rules were away or turned off; reads all of them.
     pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
+        // Without the write lock, which every producer needs, as long as there is nothing to write.
+        let row = sqlx::query(OUT_OF_LINE).fetch_one(&mut self.conn).await?;
+        if row.whole(0) == Some(0) {
+            return Ok(());
+        }
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         for statement in [LEAVE_THE_QUEUE, NO_SUCH_WAIT, NO_CLAIM, ELECT] {
             execute(&mut tx, statement).await?;

@@ -74,6 +74,16 @@ SELECT o.id, o.account, o.channel FROM outbox AS e NOT INDEXED CROSS JOIN outbox
     ON o.wait = 'ready' AND o.account = e.account AND o.channel = e.channel
 WHERE e.id = ?1 AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT ?2";
 
+/// What the last cycle has chosen and could not claim: it is still ready.
+const UNCLAIMED: &str = "\
+SELECT o.id, o.status = 'pending' FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
+WHERE o.wait = 'ready' AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)";
+
+/// It has ended past the rules, and its place in the queue with it.
+const LEAVE: &str = "\
+UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1 WHERE id = ?1 AND status <> 'pending'";
+const ELECT: &str = "INSERT INTO outbox_elect (lane) SELECT lane FROM outbox WHERE id = ?1";
+
 const CHECK: &str = "\
 INSERT INTO outbox_check
 SELECT channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at, max_attempts, source,
@@ -137,6 +147,26 @@ impl Store {
             found.extend(rows.iter().filter_map(reading::odd_route));
         }
         Ok(found)
+    }
+
+    /// What the last cycle has chosen and could not claim. What has ended past the rules leaves the queue;
+    /// the others, whose claim a trigger ignores, are given.
+    pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), StoreError> {
+        let (mut left, mut ignored) = (0, Vec::new());
+        for row in sqlx::query(UNCLAIMED).fetch_all(&mut self.conn).await? {
+            let id = row.whole(0).unwrap_or_default();
+            if row.whole(1) == Some(1) {
+                ignored.push(id);
+                continue;
+            }
+            let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+            for statement in [LEAVE, ELECT] {
+                sqlx::query(statement).bind(id).execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+            left += 1;
+        }
+        Ok((left, ignored))
     }
 
     /// Gives rows that no rule has touched their place, as an INSERT would have: checked, their times in

@@ -1,7 +1,7 @@
 //! What goes in and out as files: rows inserted by the batch, rehearsed before, outcomes by the page.
 
 use super::lenient::Lenient;
-use super::query::{DELIVERY, Delivery};
+use super::shown::{DELIVERY, Delivery};
 use super::{Filter, Store, StoreError};
 use crate::job::Millis;
 use serde_json::{Map, Value};

@@ -170,6 +170,43 @@ fn a_change_that_a_trigger_ignores_is_kept_too() {
 }
 
 #[test]
+fn a_claim_that_a_trigger_ignores_takes_no_ones_place() {
+    let server = Server::start();
+    let more = "[channels.chat]\nmax_in_flight = 2";
+    let outbox = Outbox::setup(&server).more(more).ready();
+    outbox.execute(
+        "CREATE TRIGGER own_ignores BEFORE UPDATE OF status ON outbox WHEN NEW.status = 'sending' AND NEW.id <= 5
+         BEGIN SELECT RAISE(IGNORE); END",
+    );
+    let ids: Vec<i64> = (1..=8).map(|case| outbox.chat(case, "hi")).collect();
+    let _daemon = outbox.daemon();
+    for id in &ids[5..] {
+        assert_eq!(outbox.settled(*id).text("status"), "sent");
+    }
+    assert_eq!(outbox.run(&["status", "--json"]).expect(0).json()["set_aside"], 5);
+}
+
+#[test]
+fn a_row_that_a_trigger_keeps_does_not_keep_the_others() {
+    let server = Server::start();
+    let more = "[retention]\nsent = \"1s\"\n[channels.chat]\nscrub = \"1s\"";
+    let outbox = Outbox::setup(&server).more(more).ready();
+    outbox.execute(
+        "CREATE TRIGGER own_keeps BEFORE DELETE ON outbox WHEN OLD.id = 2
+         BEGIN SELECT RAISE(ABORT, 'kept for the audit'); END",
+    );
+    for case in 1..=4 {
+        outbox.chat(case, "hi");
+    }
+    outbox.run_until_empty();
+    outbox.execute("UPDATE outbox SET finished_at = finished_at - 60000 WHERE status = 'sent'");
+    let _daemon = outbox.daemon();
+    eventually(SOON, "the others are pruned", || {
+        outbox.query("SELECT id FROM outbox").iter().map(|row| row.int("id")).eq([2])
+    });
+}
+
+#[test]
 fn a_trigger_that_refuses_every_claim_is_no_rows_fault() {
     let server = Server::start();
     let outbox = Outbox::new(&server);

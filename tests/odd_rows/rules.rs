@@ -110,6 +110,25 @@ fn a_cancellation_that_no_rule_has_seen_frees_its_key_once_the_rules_are_back() 
 }
 
 #[test]
+fn what_was_cancelled_past_the_rules_takes_no_ones_place() {
+    let server = Server::start();
+    let more = "[channels.chat]\nmax_in_flight = 2";
+    let outbox = Outbox::setup(&server).more(more).ready();
+    for case in 1..=60 {
+        outbox.chat(case, "withdrawn");
+    }
+    let behind = outbox.chat(1, "sent");
+    let other = outbox.add(Job::chat(100, "sent, too").column("priority", "0"));
+    outbox.database().past_the_rules("UPDATE outbox SET status = 'cancelled' WHERE id <= 60");
+    let _daemon = outbox.daemon();
+    for id in [behind, other] {
+        assert_eq!(outbox.settled(id).text("status"), "sent");
+    }
+    assert_eq!(outbox.count("cancelled"), 60);
+    assert_eq!(server.count(), 2);
+}
+
+#[test]
 fn a_copy_of_the_schema_alone_says_the_way_out_and_init_finishes_it() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
