@@ -1,6 +1,6 @@
 //! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
 
-use crate::acquire::{Endpoint, Gate};
+use crate::acquire::{Endpoint, Gate, shortage};
 use crate::job::Job;
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::payload;
@@ -33,7 +33,10 @@ pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>
     let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();
     tokio::select! {
         biased;
-        answer = request => answer.unwrap_or_else(|_| {
+        answer = request => answer.unwrap_or_else(|panic| {
+            if let Some(outcome) = shortage::of_panic(&*panic).filter(|_| gate.shut()) {
+                return ended(outcome);
+            }
             let message = "the program failed while the request was on its way; this is a bug";
             ended(Outcome::Unknown { fault: Fault::new("internal", message) })
         }),

@@ -131,7 +131,8 @@ impl Wire {
         // What was sent with settings of before a reload tells nothing of the account as it is.
         let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
         // Where no request was made nothing was learnt of the account: the next job is its probe.
-        if tells && transition.history.is_some() {
+        let short = matches!(transition.signal, Signal::Shortage { .. });
+        if short || (tells && transition.history.is_some()) {
             self.heed(&job, &transition.signal);
         }
         self.unrecorded.push(ended);

@@ -50,7 +50,6 @@ impl Routes {
         reason: &str,
         now: Moment,
     ) -> bool {
-        let until = now.at + pause;
         let policy = self.probe_policy.clone();
         if let Some(refused) = self.refused_mut(account, channel) {
             refused.failed(&policy, now);
@@ -59,10 +58,25 @@ impl Routes {
         if let Some(breaker) = &mut route.breaker {
             breaker.failed(&route.policy.retry, now);
         }
+        self.pause_for(account, channel, pause, HoldKind::RetryAfter, reason, now)
+    }
+
+    /// True when the route was not held before; a shorter pause does not cut a longer one.
+    pub(super) fn pause_for(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        pause: Duration,
+        kind: HoldKind,
+        reason: &str,
+        now: Moment,
+    ) -> bool {
+        let until = now.at + pause;
+        let Some(route) = self.of_mut(account, channel) else { return false };
         if route.held.as_ref().is_some_and(|(longer, _)| *longer >= until) {
             return false;
         }
-        let mut hold = route.hold_row(HoldKind::RetryAfter, reason, now);
+        let mut hold = route.hold_row(kind, reason, now);
         hold.until = Some(now.wall_at(until));
         let before = route.held.take();
         if let Some((_, before)) = &before {
@@ -190,6 +204,6 @@ impl Routes {
         let refused = self.refusals.iter().map(|r| &r.probing.hold);
         let held = self.routes.iter().filter_map(|r| r.held.as_ref().map(|(_, hold)| hold));
         let open = self.routes.iter().filter_map(|r| r.breaker.as_ref().map(|b| &b.hold));
-        refused.chain(held).chain(open).cloned().collect()
+        self.shortage_hold().into_iter().chain(refused).chain(held).chain(open).cloned().collect()
     }
 }

@@ -8,6 +8,7 @@ mod line;
 mod pace;
 mod probing;
 mod replace;
+mod shortage;
 
 use crate::acquire::Endpoint;
 use crate::config::{ChannelPolicy, OnUncertain};
@@ -19,6 +20,7 @@ use gates::Refusal;
 use line::Line;
 use pace::Pace;
 use probing::Probing;
+use shortage::Shortage;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
@@ -70,6 +72,9 @@ pub struct Routes {
     returned: Vec<Job>,
     /// Paces the probes of a refused account.
     probe_policy: RetryPolicy,
+    /// How many jobs may be out at once, over all routes.
+    places: u32,
+    shortage: Option<Shortage>,
 }
 
 impl Route {
@@ -161,7 +166,14 @@ impl Route {
 
 impl Routes {
     pub fn new(routes: Vec<Route>, probe_policy: RetryPolicy) -> Self {
-        Routes { routes, refusals: Vec::new(), returned: Vec::new(), probe_policy }
+        Routes {
+            routes,
+            refusals: Vec::new(),
+            returned: Vec::new(),
+            probe_policy,
+            places: u32::MAX,
+            shortage: None,
+        }
     }
 
     /// The route of a job; `None` for an account that is not configured.
@@ -197,6 +209,9 @@ impl Routes {
         let mut claims: Vec<Claim> = Vec::new();
         let mut probed: Vec<&str> = Vec::new();
         self.routes.iter_mut().for_each(|r| r.shut = false);
+        if self.shortage.as_ref().is_some_and(|shortage| shortage.most(now) == 0) {
+            return claims;
+        }
         for route in self.routes.iter_mut().filter(|r| !r.is_held(now)) {
             let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
             let refused = refusal.map(|r| &r.probing);
@@ -333,7 +348,7 @@ impl Routes {
             let probes = probes.map(Probing::next).collect::<Option<Vec<_>>>()?;
             slot.max(probes.into_iter().max())
         };
-        self.routes.iter().filter_map(opening).min()
+        self.routes.iter().filter_map(opening).chain(self.enough_at(now)).min()
     }
 }
 
