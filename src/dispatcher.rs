@@ -218,11 +218,12 @@ impl Dispatcher {
         let recorded_some = !record.is_empty();
         let hopes = written && !due && record.is_empty() && self.trouble.is_none();
         let patience = hopes.then_some(WRITTEN);
-        let work = CycleWork { record: &record, claim: &room, due, now: now(), epoch, patience };
+        let work =
+            CycleWork { record: &record, claim: Some(&room), due, now: now(), epoch, patience };
         let begun = Instant::now();
         let done = match self.wire.beside(self.store.cycle(&work)).await {
             Err(e) if hopes && e.is_busy() => {
-                self.wire.routes.claimed(&room, Vec::new(), begun);
+                self.wire.routes.missed();
                 self.missed = true;
                 // What has ended meanwhile is not waited for a second time.
                 let none = self.wire.unrecorded.is_empty();
@@ -261,9 +262,12 @@ impl Dispatcher {
             self.paused.may_have_changed();
         }
         let wrote = due || recorded_some || !done.claimed.is_empty();
-        self.wire.routes.claimed(&room, done.claimed, Instant::now());
-        for claim in &room {
-            self.wire.advance(&claim.account, claim.channel);
+        let mut claimed: Vec<_> =
+            done.claimed.iter().map(|job| (job.account.clone(), job.channel)).collect();
+        claimed.dedup();
+        self.wire.routes.claimed(done.claimed, Instant::now(), done.cut);
+        for (account, channel) in claimed {
+            self.wire.advance(&account, channel);
         }
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
         self.agenda.data_version = done.seen;
@@ -297,6 +301,7 @@ impl Dispatcher {
             self.wire.routes.stir();
             self.service.changed();
         }
+        self.wire.routes.contend(&agenda.ready_accounts);
         self.agenda = agenda;
     }
 

@@ -20,12 +20,21 @@ pub enum Stop {
     Abort,
 }
 
-/// Sends `job` through `endpoint`. A stop withdraws it as long as no byte has left.
-pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>) -> Attempt {
+/// Sends `job`, whose payload is given by itself, through `endpoint`. A stop withdraws it as long as no
+/// byte has left.
+pub async fn attempt(
+    job: &Job,
+    payload: Vec<u8>,
+    endpoint: &Endpoint,
+    stop: watch::Receiver<Stop>,
+) -> Attempt {
     let (started_at, begun) = (now(), Instant::now());
     let ended =
         |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
-    let payload = match payload::parse_bytes(job.channel, &job.payload) {
+    let parsed = payload::parse_bytes(job.channel, &payload);
+    // What was read of it is all that is needed.
+    drop(payload);
+    let payload = match parsed {
         Ok(payload) => payload,
         Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
     };

@@ -267,10 +267,12 @@ impl Endpoint {
         match (gate.close(), error) {
             (Before::Passed, Some(error)) => Outcome::Unknown { fault: self.lost(error) },
             (Before::Passed, None) => Outcome::Unknown { fault: self.no_answer_in_time() },
-            (Before::Open, Some(error)) => match shortage::cause_of(chain(&error), error.is_dns()) {
-                Some(scarce) => scarce.outcome(),
-                None => Outcome::NotWritten { fault: self.not_reached(error) },
-            },
+            (Before::Open, Some(error)) => {
+                match shortage::cause_of(chain(&error), error.is_dns()) {
+                    Some(scarce) => scarce.outcome(),
+                    None => Outcome::NotWritten { fault: self.not_reached(error) },
+                }
+            }
             (Before::Open, None) => Outcome::NotWritten { fault: self.no_connection_in_time() },
             (Before::Shut, _) => Outcome::Withdrawn,
         }

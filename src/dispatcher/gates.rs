@@ -92,7 +92,8 @@ impl Dispatcher {
     /// Keeps the holds in the database those of the routes, for `status` and `show`.
     pub(super) async fn show_holds(&mut self) -> Result<(), StoreError> {
         let holds = self.wire.routes.holds();
-        if holds != self.shown_holds {
+        if !holds.iter().copied().eq(&self.shown_holds) {
+            let holds: Vec<_> = holds.into_iter().cloned().collect();
             self.store.replace_holds(&holds).await?;
             self.shown_holds = holds;
         }

@@ -55,7 +55,7 @@ impl Dispatcher {
             format!("not reloaded, the old configuration stays: {e}")
         })?;
         let renewed = reload::renewed(&self.wire.config, &config);
-        let flying = self.wire.in_flight.values().map(|(job, _)| &**job);
+        let flying = self.wire.in_flight.values().map(|flight| &*flight.job);
         let now = Moment { at: Instant::now(), wall: now() };
         self.wire.routes.replace(routes, &renewed, flying, now);
         let database = std::mem::replace(&mut config.database, self.wire.config.database.clone());

@@ -75,7 +75,7 @@ impl Routes {
         };
         shortage.most = shortage.most.saturating_add(1);
         let news = shortage.hold.take().is_some();
-        if shortage.most >= self.places {
+        if shortage.most >= self.budget.places {
             self.shortage = None;
         }
         news

@@ -34,7 +34,7 @@ mod upkeep;
 pub use backlog::Backlog;
 pub use bounded::TimeLimit;
 pub use census::{Census, Pulse, Share};
-pub use claim::Claim;
+pub use claim::{BytesLeft, Claim, Room, SMALL_BYTES};
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
