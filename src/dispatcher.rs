@@ -6,6 +6,7 @@
 
 mod clock;
 mod drain;
+mod ending;
 mod file;
 mod gates;
 mod measure;
@@ -57,7 +58,7 @@ enum Cycled {
 pub enum Until {
     /// Only when it is told to stop.
     Stopped,
-    /// As soon as no job is pending or sending, but for those that are paused.
+    /// As soon as no job is due, on its way or in backoff. What is paused or for a later time is left.
     Empty,
 }
 
@@ -151,6 +152,8 @@ impl Dispatcher {
             self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
+                // What cannot be counted now is no reason to fail: all is done.
+                let _ = self.tell_left().await;
                 return self.store.close().await;
             }
             let (rests, idle_until) = (self.rests(), self.idle_until());
@@ -322,14 +325,6 @@ impl Dispatcher {
             .flatten()
             .min()
             .unwrap_or(at)
-    }
-
-    async fn nothing_left(&mut self) -> bool {
-        self.wire.in_flight.is_empty()
-            && self.wire.routes.in_line() == 0
-            && self.wire.unrecorded.is_empty()
-            && self.trouble.is_none()
-            && self.none_left().await.unwrap_or(false)
     }
 }
 

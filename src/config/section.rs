@@ -206,7 +206,10 @@ impl<'a> Section<'a> {
         let Some(text) = self.get(key, needed, |value| value.as_str())? else { return Ok(None) };
         let sized = text.value.parse::<ByteSize>().ok().filter(|_| is_sized(text.value));
         let size = sized.ok_or_else(|| match looks_like_a_number(text.value) {
-            true => format!("{:?} is not a size; write a number and its unit: KiB, MiB or GiB", text.value),
+            true => format!(
+                "{:?} is not a size; write a number and its unit: KiB, MiB or GiB",
+                text.value
+            ),
             false => needed.to_owned(),
         });
         let size = size.and_then(|size| match range.contains(&size) {
