@@ -2,6 +2,7 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
+use crate::descriptors;
 use crate::dispatcher::{Dispatcher, Until, decide};
 use crate::lock::{DispatcherLock, LockError};
 use crate::metrics::{Metrics, State};
@@ -52,6 +53,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
+    descriptors::raise_limit();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.

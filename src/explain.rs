@@ -217,6 +217,10 @@ fn held(hold: &Hold, now: Millis) -> Told {
             "held: the breaker is open after failures in a row: {reason}; the next probe goes out {}",
             until.map_or("soon".to_owned(), |until| format!("at {until}"))
         ),
+        (HoldKind::Shortage, until) => format!(
+            "held: {reason}; it is tried again {}, and no attempt is spent",
+            until.map_or("soon".to_owned(), |until| format!("at {until}"))
+        ),
     };
     let (since, until) = (iso(hold.since), hold.until.map(iso));
     (Cause::Hold { hold: hold.kind, reason: reason.clone(), since, until }, words)

@@ -63,6 +63,10 @@
 //! waits stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
 //! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
+//! What all routes share is bounded: the requests that are out, by the descriptors that this process may
+//! have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. What this machine runs out of all
+//! the same costs no attempt ([`outcome::Outcome::Shortage`]).
+//!
 //! # As a service
 //!
 //! [`service`] tells the service manager how things are; the watchdog's pings come from the loop
@@ -96,6 +100,7 @@ pub mod routes;
 pub mod send;
 pub mod wake;
 pub mod lock;
+pub mod descriptors;
 pub mod service;
 pub mod reload;
 pub mod web;

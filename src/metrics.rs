@@ -113,8 +113,6 @@ struct ChannelMeter {
 
 /// What is counted of an account's way out; the dispatcher keeps one per route.
 pub struct RouteMeter {
-    account: String,
-    channel: Channel,
     in_flight: Gauge,
     /// In the order of [`KINDS`].
     attempts: [Counter; 4],
@@ -129,11 +127,6 @@ const KINDS: [(AttemptKind, &str); 4] = [
 ];
 
 impl RouteMeter {
-    /// Whether it is the meter of this route.
-    pub fn is_of(&self, account: &str, channel: Channel) -> bool {
-        self.channel == channel && self.account == account
-    }
-
     /// A claimed job goes to its task.
     pub fn begun(&self) {
         self.in_flight.inc();
@@ -226,8 +219,6 @@ impl Metrics {
         };
         let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
         RouteMeter {
-            account: account.to_owned(),
-            channel,
             in_flight: self.in_flight.get_or_create_owned(&labels),
             attempts: KINDS.map(counter),
             request: self.channels[channel as usize].request.clone(),

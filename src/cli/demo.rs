@@ -90,13 +90,25 @@ pub async fn run(_: Args) -> Result<ExitCode> {
         let _ = ended.await;
     }));
     let metrics = Metrics::of_this_process();
-    let dispatching = daemon::run(config, metrics, Until::Empty, Reload::never(), stop);
+    // Also for the one that is scheduled.
+    let (all_done, is_all_done) = oneshot::channel::<()>();
+    let mut all_done = Some(all_done);
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            _ = is_all_done => {}
+        }
+    };
+    let dispatching = daemon::run(config, metrics, Until::Stopped, Reload::never(), stop);
     let mut seen = BTreeMap::new();
     tokio::pin!(dispatching);
     let done = loop {
         tokio::select! {
             done = &mut dispatching => break done,
             () = tokio::time::sleep(Duration::from_millis(100)) => tell_news(&mut store, &mut seen).await?,
+        }
+        if store.is_empty().await? {
+            drop(all_done.take());
         }
     };
     done?;

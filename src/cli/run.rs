@@ -16,7 +16,7 @@ use tracing::warn;
 #[command(after_help = "\
 Examples:
   acquire-outbox run                     as a service, until SIGTERM or Ctrl-C
-  acquire-outbox run --until-empty       from a timer: deliver what is there, then exit
+  acquire-outbox run --until-empty       from a timer: deliver what is due, then exit
   acquire-outbox run --sandbox           try it out: nothing reaches Acquire
   acquire-outbox run --listen 127.0.0.1:9464    with the dashboard, for a browser
 
@@ -28,8 +28,8 @@ send; one that cannot be used changes nothing.
 The dashboard is for reading unless it has a token: ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the
 configuration. Only with one it may listen beyond this machine.")]
 pub struct Args {
-    /// Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused
-    /// is left
+    /// Exit 0 once nothing is due, on its way or in backoff; what is for a later time or paused is
+    /// counted and left
     #[arg(long)]
     until_empty: bool,
     /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured

@@ -45,6 +45,9 @@ const DEFAULT_DATABASE: &str = "outbox.db";
 
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// 64 MiB.
+const DEFAULT_MAX_IN_FLIGHT_BYTES: u64 = 64 << 20;
+
 /// Read when neither a flag nor the environment names a file; the first that exists.
 const DEFAULT_FILES: [&str; 2] = ["acquire-outbox.toml", "/etc/acquire-outbox/config.toml"];
 
@@ -77,6 +80,9 @@ pub struct Config {
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
+    /// The most bytes of payloads that are claimed or on their way at once, over all routes; one
+    /// larger than that goes alone. Default 64 MiB.
+    pub max_in_flight_bytes: u64,
     /// The dashboard. Default none.
     pub web: Option<Web>,
 }
@@ -150,6 +156,7 @@ impl Config {
             retry: RetryPolicy::default(),
             retention: Retention::default(),
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            max_in_flight_bytes: DEFAULT_MAX_IN_FLIGHT_BYTES,
             web: None,
         }
     }
@@ -208,6 +215,7 @@ struct Draft {
     retry: RetryPolicy,
     retention: Retention,
     shutdown_timeout: Duration,
+    max_in_flight_bytes: u64,
     web: RawWeb,
 }
 
@@ -243,6 +251,7 @@ impl Draft {
             retention: raw.retention.over_defaults(),
             web: raw.web.overlay(flags, env)?,
             shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+            max_in_flight_bytes: raw.max_in_flight_bytes.unwrap_or(DEFAULT_MAX_IN_FLIGHT_BYTES),
         })
     }
 
@@ -281,6 +290,7 @@ impl Draft {
             retry: self.retry,
             retention: self.retention,
             shutdown_timeout: self.shutdown_timeout,
+            max_in_flight_bytes: self.max_in_flight_bytes,
             web: self.web.open(env)?,
         })
     }

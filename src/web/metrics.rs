@@ -185,10 +185,11 @@ fn stopped(registry: &mut Registry, levels: &Levels, metrics: &Metrics) {
     let overview = &levels.overview;
     for account in metrics.accounts() {
         for channel in Channel::ALL {
-            for kind in [HoldKind::Refused, HoldKind::RetryAfter, HoldKind::Breaker] {
+            for kind in HoldKind::ALL {
                 let is_it = |hold: &Hold| {
                     let whole = hold.channel.is_empty() || hold.channel == channel.as_str();
-                    hold.kind == kind && hold.account == account && whole
+                    let every = hold.account.is_empty();
+                    hold.kind == kind && (every || hold.account == account) && whole
                 };
                 let labels = HoldLabels {
                     account: account.clone(),

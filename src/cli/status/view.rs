@@ -49,10 +49,10 @@ struct JsonPause<'a> {
     since: String,
 }
 
-/// Times are ISO 8601; a hold of the whole account has no channel.
+/// Times are ISO 8601; a hold of a whole account has no channel, one of everything no account.
 #[derive(Serialize)]
 struct JsonHold<'a> {
-    account: &'a str,
+    account: Option<&'a String>,
     channel: Option<&'a String>,
     kind: HoldKind,
     reason: &'a str,
@@ -111,7 +111,7 @@ impl<'a> From<&'a Pause> for JsonPause<'a> {
 impl<'a> From<&'a Hold> for JsonHold<'a> {
     fn from(hold: &'a Hold) -> Self {
         JsonHold {
-            account: &hold.account,
+            account: (!hold.account.is_empty()).then_some(&hold.account),
             channel: (!hold.channel.is_empty()).then_some(&hold.channel),
             kind: hold.kind,
             reason: &hold.reason,
@@ -213,16 +213,12 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
 fn holds(holds: &[Hold], now: Millis) -> output::Table {
     let mut table = output::Table::new(["account", "channel", "held because", "since", "until"]);
     for hold in holds {
-        let why = match hold.kind {
-            HoldKind::Refused => "the account is refused",
-            HoldKind::RetryAfter => "Acquire asked for a pause",
-            HoldKind::Breaker => "the breaker is open",
-        };
-        let channel = if hold.channel.is_empty() { "all" } else { &hold.channel };
+        let why = hold.kind.because();
+        let named = |name: &str| if name.is_empty() { "all".to_owned() } else { name.to_owned() };
         let until = hold.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default();
         table.row([
-            hold.account.clone(),
-            channel.to_owned(),
+            named(&hold.account),
+            named(&hold.channel),
             format!("{why}: {}", hold.reason),
             output::when(&output::iso(hold.since), now),
             until,

@@ -102,6 +102,7 @@ fn every_default_is_the_documented_one() {
         .config();
     assert_eq!(config.database, Path::new("outbox.db"));
     assert_eq!(config.shutdown_timeout, secs(30));
+    assert_eq!(config.max_in_flight_bytes, 64 * 1024 * 1024);
     let month = Some(minutes(30 * 24 * 60));
     assert_eq!(config.retention, Retention { sent: month, failed: None, cancelled: None });
 
@@ -133,6 +134,7 @@ fn every_key_is_read() {
         r#"
         database = "data/queue.db"
         shutdown_timeout = "5s"
+        max_in_flight_bytes = "1.5 GiB"
         [accounts.other]
         base_url = "http://127.0.0.1:8787/api/v1/"
         api_key_env = "KEY"
@@ -157,6 +159,7 @@ fn every_key_is_read() {
     );
     assert!(config.database.ends_with("data/queue.db") && config.database.is_absolute());
     assert_eq!(config.shutdown_timeout, secs(5));
+    assert_eq!(config.max_in_flight_bytes, 3 * 512 * 1024 * 1024);
     let other = &config.accounts["other"];
     assert_eq!(other.name, "other");
     assert_eq!(other.endpoint("/a/b").as_str(), "http://127.0.0.1:8787/api/v1/a/b");
