@@ -10,6 +10,7 @@ mod file;
 mod gates;
 mod measure;
 mod pauses;
+mod progress;
 mod service;
 mod trouble;
 mod upkeep;
@@ -26,6 +27,7 @@ use crate::wake::Wake;
 use clock::WallClock;
 use file::FileWatch;
 use pauses::PauseWatch;
+pub use progress::ProgressNote;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -251,6 +253,7 @@ impl Dispatcher {
         );
         self.wire.failed(&done.expired, Failure::Expired);
         self.wire.recorded(&record, &done.recorded);
+        self.file.recorded(&record);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
         let others_wrote = self.agenda.data_version != done.seen;
