@@ -31,6 +31,7 @@ mod plain;
 pub mod query;
 mod real_path;
 mod record;
+mod restored;
 mod shrink;
 mod statistics;
 pub mod transfer;

@@ -63,6 +63,9 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
     if let Some(sentence) = refused(folder, Access::EXEC_OK, "look into") {
         return Some(format!("{sentence}; give this user access to the folder"));
     }
+    if may(folder, Access::WRITE_OK) == Err(Errno::ROFS) {
+        return Some(format!("{} is on a file system that is mounted read-only", file.display()));
+    }
     let both = Access::READ_OK | Access::WRITE_OK;
     if let Some(sentence) = refused(file, both, "read and write") {
         return Some(format!(
@@ -87,18 +90,16 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
 
 /// Why this user may not do `what` to what is there; `None` where it may, or where nothing is.
 pub fn refused(path: &Path, what: Access, verb: &str) -> Option<String> {
-    let errno = accessat(CWD, path, what, AtFlags::EACCESS).err()?;
-    match errno {
-        Errno::ACCESS | Errno::PERM => {
-            let whose = fs::metadata(path).map(|found| whose(&found)).unwrap_or_default();
-            let me = user(rustix::process::geteuid().as_raw());
-            Some(format!("{} {whose}, and {me} may not {verb} it", path.display()))
-        }
-        Errno::ROFS => {
-            Some(format!("{} is on a file system that is mounted read-only", path.display()))
-        }
-        _ => None,
+    if !matches!(may(path, what), Err(Errno::ACCESS | Errno::PERM)) {
+        return None;
     }
+    let whose = fs::metadata(path).map(|found| whose(&found)).unwrap_or_default();
+    let me = user(rustix::process::geteuid().as_raw());
+    Some(format!("{} {whose}, and {me} may not {verb} it", path.display()))
+}
+
+fn may(path: &Path, what: Access) -> rustix::io::Result<()> {
+    accessat(CWD, path, what, AtFlags::EACCESS)
 }
 
 fn whose(found: &Metadata) -> String {
