@@ -8,7 +8,7 @@ use std::path::Path;
 /// With less space the log soon has none to grow.
 const LEAST_SPACE: u64 = 16 * 1024 * 1024;
 /// Written to find out whether anything can be: a page of SQLite's, and a few more.
-const TRIAL: [u8; 64 * 1024] = [0; 64 * 1024];
+static TRIAL: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// File systems of several machines, by the number that Linux gives each.
 const SHARED: [(i64, &str); 12] = [
@@ -60,7 +60,7 @@ pub fn trial(database: &RealPath) -> Result<(), String> {
 /// What to know about the file system that a database is on, where there is anything.
 pub fn caution(database: &RealPath) -> Option<String> {
     let found = statfs(database.folder()).ok()?;
-    let kind = i64::from(found.f_type) & 0xffff_ffff;
+    let kind = found.f_type & 0xffff_ffff;
     if kind == OVERLAY {
         return Some(
             "it is on an overlay, most often a container's own layer: it goes when the container does, \
