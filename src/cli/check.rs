@@ -5,7 +5,7 @@ use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::job::Channel;
 use acquire_outbox::reload::connection;
-use acquire_outbox::store::{RealPath, Store, StoreError, disk};
+use acquire_outbox::store::{Progress, RealPath, Store, StoreError, disk};
 use anyhow::Result;
 use futures_util::future::join_all;
 use std::process::ExitCode;
@@ -92,6 +92,11 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     if store.is_sandbox() {
         return Err(StoreError::ForSandbox(path.clone()).into());
     }
+    if let Some(noted) = Progress::noted(&real)
+        && store.is_behind(&noted).await?
+    {
+        return Err(CheckError::Behind);
+    }
     let version = store.schema_version().await?;
     store.probe_write().await.map_err(CheckError::Write)?;
     // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
@@ -113,6 +118,11 @@ enum CheckError {
     Write(StoreError),
     #[error("{0}")]
     Disk(String),
+    #[error(
+        "is older than what was sent from it, as a restored backup is; the next `run` pauses everything \
+         until a person decides, see docs/recipes.md"
+    )]
+    Behind,
     #[error("is damaged; restore a backup, or save what there is with `.recover`: {0}")]
     Damaged(String),
 }

@@ -3,7 +3,7 @@
 
 use super::Dispatcher;
 use super::drain::LAST_RECORDS;
-use super::progress::ProgressNote;
+use super::note_keeper::ProgressNote;
 use crate::metrics::State;
 use crate::send::Stop;
 use crate::store::{Ended, Files, Store, StoreError};

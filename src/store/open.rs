@@ -2,9 +2,9 @@
 
 use super::closing::OpenConnection;
 use super::cycle::PROCEDURES;
-use super::mark::{self, Contents, Purpose};
 use super::owner;
 use super::patience::Patience;
+use super::purpose::{self, Contents, Purpose};
 use super::real_path::{PathError, RealPath};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
@@ -134,7 +134,7 @@ impl Store {
         }
         let mut store = Store::connect(path, false).await?;
         store.check_version().await?;
-        store.sandbox = mark::is_marked(&mut store.conn).await?;
+        store.sandbox = purpose::is_marked(&mut store.conn).await?;
         Ok(store)
     }
 
@@ -215,7 +215,7 @@ impl Store {
             }
         }
         if purpose == Purpose::Sandbox && before == Contents::NoOutbox {
-            mark::mark(&mut tx).await?;
+            purpose::set_mark(&mut tx).await?;
         }
         Ok(tx.commit().await?)
     }

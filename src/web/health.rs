@@ -37,6 +37,9 @@ struct Alive {
 struct Ready {
     ready: bool,
     state: State,
+    /// A stand-in answers instead of Acquire.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
     reasons: Vec<String>,
 }
 
@@ -57,7 +60,8 @@ pub async fn ready(extract::State(shared): extract::State<Arc<Shared>>) -> Respo
         reasons.push(sentence.to_owned());
     }
     let ready = reasons.is_empty();
-    answer(ready, Ready { ready, state: shared.metrics.state(), reasons })
+    let (state, sandbox) = (shared.metrics.state(), shared.sandbox);
+    answer(ready, Ready { ready, state, sandbox, reasons })
 }
 
 fn answer(well: bool, body: impl Serialize) -> Response {

@@ -124,6 +124,7 @@ fn all_that_shows_a_sandbox_says_so() {
     assert!(daemon.get("/login").body.contains("Nothing here reaches Acquire"));
     let metrics = daemon.get_with("/metrics", bearer).body;
     assert!(metrics.contains("acquire_outbox_sandbox 1"), "{metrics}");
+    assert_eq!(daemon.get("/readyz").json()["sandbox"], true);
 }
 
 #[test]

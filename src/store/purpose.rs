@@ -72,7 +72,7 @@ pub(super) async fn is_marked(conn: &mut SqliteConnection) -> Result<bool, Store
     Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
 }
 
-pub(super) async fn mark(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn set_mark(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     sqlx::query("UPDATE outbox_dispatcher SET sandbox = 1").execute(conn).await?;
     Ok(())
 }
