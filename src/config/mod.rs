@@ -240,10 +240,13 @@ impl Draft {
         env: Env<'_>,
     ) -> Result<Self, ConfigError> {
         let read = read_file(default_files, flags, env)?;
-        let system = default_files.last().map(AsRef::as_ref);
-        let of_system =
-            read.as_ref().map(|(file, _)| file).filter(|file| Some(file.as_path()) == system);
-        let of_system = of_system.cloned();
+        let system: Option<&Path> = default_files.last().map(AsRef::as_ref);
+        let is_named = flags.config.is_some() || variable(env, "ACQUIRE_OUTBOX_CONFIG").is_some();
+        let of_system = read.as_ref().map(|(file, _)| file.clone()).filter(|file| {
+            // Next to it are those of the machine's other outboxes, which are always named.
+            Some(file.as_path()) == system
+                || is_named && file.parent() == system.and_then(Path::parent)
+        });
         let raw = match read {
             Some((file, text)) => RawConfig::read(&file, &text)?,
             None => RawConfig::default(),

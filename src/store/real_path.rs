@@ -23,10 +23,10 @@ pub struct RealPath(PathBuf);
 pub enum PathError {
     #[error(
         "{link} is a symbolic link that other users can replace, so root does not follow it; name \
-         the file itself with --database, or move it to a folder that only root may write to"
+         the file itself, or put the link into a folder that only root may write to"
     )]
     Planted { link: PathBuf },
-    #[error("{0} has too many symbolic links in it; name the file itself with --database")]
+    #[error("{0} has too many symbolic links in it; name the file itself")]
     Loop(PathBuf),
     #[error("cannot resolve {path}: {source}")]
     Unreadable { path: PathBuf, source: io::Error },

@@ -269,6 +269,11 @@ fn root_follows_no_link_that_others_can_replace() {
         assert_eq!(fs::metadata(&secret).unwrap().uid(), 0);
         fs::remove_file(machine.folder.join(name)).unwrap();
     }
+    // Nor is an export that root writes into such a folder.
+    symlink(target.path(), machine.folder.join("out")).unwrap();
+    let out = machine.folder.join("out/jobs.csv");
+    machine.run_as_root(&["export", "-o", out.to_str().unwrap()]).expect(78);
+    assert!(!target.path().join("jobs.csv").exists());
     // Who owns the folder may follow the own link.
     let machine = Machine::new(&server, 0o700);
     symlink("real.db", machine.database()).unwrap();
