@@ -10,6 +10,7 @@ mod ending;
 mod file;
 mod gates;
 mod measure;
+mod note_keeper;
 mod pauses;
 mod service;
 mod trouble;
@@ -26,6 +27,7 @@ use crate::store::{Agenda, CycleWork, Hold, Store, StoreError, now};
 use crate::wake::Wake;
 use clock::WallClock;
 use file::FileWatch;
+pub use note_keeper::ProgressNote;
 use pauses::PauseWatch;
 use std::future::Future;
 use std::sync::Arc;
@@ -255,6 +257,7 @@ impl Dispatcher {
         );
         self.wire.failed(&done.expired, Failure::Expired);
         self.wire.recorded(&record, &done.recorded);
+        self.file.recorded(&record);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
         let others_wrote = self.agenda.data_version != done.seen;

@@ -69,6 +69,9 @@ pub fn pause(pause: &Pause, now: Millis) -> String {
 
 /// What ends a pause.
 pub fn resume_command(pause: &Pause) -> String {
+    if pause.is_of_restored() {
+        return "acquire-outbox resume --restored".to_owned();
+    }
     let words = match (&pause.account, pause.channel) {
         (None, None) => "--all".to_owned(),
         (None, Some(channel)) => channel.to_string(),

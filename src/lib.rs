@@ -47,6 +47,8 @@
 //!
 //! * A claim is durable before the first byte leaves, so after any crash the rows that may have
 //!   been sent are exactly those `sending`; [`daemon`] decides them at the start, from disk alone.
+//! * What was sent from a file is noted next to it ([`store::Progress`]): one that is behind its note is a
+//!   restored backup, and paused until a person decides.
 //! * Every write of a result is fenced by id, attempt and epoch. [`lock`] lets one dispatcher
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
 //! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only

@@ -8,7 +8,7 @@ use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{Sandbox, Settings};
 use acquire_outbox::store::query::Delivery;
-use acquire_outbox::store::{Filter, Page, Store};
+use acquire_outbox::store::{Filter, Page, Purpose, Store};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,9 +76,11 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
-    let mut store = Store::open(&database).await?;
+    let mut store = Store::open_for(Purpose::Sandbox, &database).await?;
     let place = database.display();
-    output::line(format!("An outbox in {place}, and a stand-in for Acquire at {address}.\n"))?;
+    output::line(format!(
+        "An outbox for the sandbox in {place}, and a stand-in for Acquire at {address}.\n"
+    ))?;
     output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
         output::line(format!("-- {what}\n{sql}\n"))?;

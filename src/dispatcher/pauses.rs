@@ -45,6 +45,8 @@ impl Dispatcher {
         let before = std::mem::replace(&mut self.paused.shown, now);
         self.paused.stale = false;
         self.paused.next_look = Instant::now() + LOOK_EVERY;
+        let restored = self.paused.shown.iter().any(Pause::is_of_restored);
+        self.wire.metrics.hold_restored(restored);
         let among = |pauses: &[Pause], pause: &Pause| {
             pauses.iter().any(|p| (&p.account, p.channel) == (&pause.account, pause.channel))
         };

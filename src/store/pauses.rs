@@ -1,7 +1,7 @@
 //! What a person has paused. It outlives every process; the claim itself looks (`cycle.sql`), so
 //! from its commit on nothing of it is claimed.
 
-use super::{Store, StoreError};
+use super::{RESTORED, Store, StoreError};
 use crate::job::{Channel, Millis};
 use sqlx::{FromRow, Row};
 
@@ -22,6 +22,11 @@ impl Pause {
     pub fn concerns(&self, account: &str, channel: &str) -> bool {
         self.account.as_deref().is_none_or(|own| own == account)
             && self.channel.is_none_or(|own| own.as_str() == channel)
+    }
+
+    /// Whether it holds what may have been sent from a newer state of the file.
+    pub fn is_of_restored(&self) -> bool {
+        self.account.is_none() && self.channel.is_none() && self.reason.starts_with(RESTORED)
     }
 
     /// What it holds back, for a sentence: `sms`, `account shop`, `sms of account shop`, `everything`.

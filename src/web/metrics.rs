@@ -63,6 +63,8 @@ pub async fn page(
     let now = Instant::now();
     let mut registry = Registry::with_prefix("acquire_outbox");
     process(&mut registry, &shared.metrics, now);
+    let help = "1 where a stand-in answers instead of Acquire: nothing is delivered";
+    flag(&mut registry, "sandbox", help, shared.sandbox);
     files(&mut registry, shared.counter.path(), readable);
     if let Some(levels) = levels {
         queue(&mut registry, &levels, now);
@@ -132,6 +134,8 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     flag(registry, "dispatching", help, metrics.state() == State::Dispatching);
     let help = "1 while another dispatcher has the lock";
     flag(registry, "standby", help, metrics.state() == State::Standby);
+    let help = "1 while a restored backup is held until a person decides what was sent since";
+    flag(registry, "restored_backup", help, metrics.holds_restored());
     if let Some(age) = metrics.last_turn(now) {
         let help = "How long ago the dispatch loop made its last turn; idle it makes one a second";
         seconds(registry, "last_turn_age", help, age.as_secs_f64());

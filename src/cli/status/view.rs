@@ -14,6 +14,8 @@ pub struct Json<'a> {
     database: String,
     database_bytes: u64,
     wal_bytes: u64,
+    /// Made for the sandbox: nothing in it reaches Acquire.
+    sandbox: bool,
     at: String,
     dispatcher: Dispatcher,
     counts: &'a [Count],
@@ -67,6 +69,7 @@ pub fn json(seen: &Seen) -> Json<'_> {
         database: seen.database.to_string_lossy().into_owned(),
         database_bytes: seen.database_bytes,
         wal_bytes: seen.wal_bytes,
+        sandbox: seen.sandbox,
         at: output::iso(seen.now),
         dispatcher: Dispatcher {
             running: seen.running,
@@ -139,6 +142,9 @@ fn fields(seen: &Seen) -> output::Table {
     let sizes = (output::bytes(seen.database_bytes), output::bytes(seen.wal_bytes));
     let database = format!("{} ({}, log {})", seen.database.to_string_lossy(), sizes.0, sizes.1);
     fields.row(["database", &database]);
+    if seen.sandbox {
+        fields.row(["SANDBOX", "nothing in this outbox reaches Acquire"]);
+    }
     fields.row(["dispatcher", &dispatcher(seen)]);
     let oldest = overview.oldest_due.map(|due| age(due, seen.now) + " ago");
     fields.row(["oldest due", &oldest.unwrap_or_else(|| "nothing is due".to_owned())]);

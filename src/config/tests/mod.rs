@@ -386,3 +386,34 @@ fn a_sandbox_takes_every_account_and_reads_no_key() {
     let config = Config::for_sandbox("demo.db".into(), &url);
     assert_eq!(config.channels.len(), 3);
 }
+
+#[test]
+fn a_sandbox_takes_no_database_that_the_machines_own_file_names() {
+    let url = Url::parse("http://127.0.0.1:9/api/v1").unwrap();
+    let setup = Setup::without_file();
+    let system = setup.path("config.toml");
+    std::fs::write(&system, "database = \"production.db\"").unwrap();
+    let sandbox = |setup: &Setup| {
+        let config = setup.draft().unwrap().in_sandbox(&url, &|_| None);
+        config.map(|config| (config.sandbox, config.database))
+    };
+    let refused = sandbox(&setup).unwrap_err().to_string();
+    for words in ["production.db", "config.toml", "--database", "ACQUIRE_OUTBOX_DATABASE"] {
+        assert!(refused.contains(words), "{refused}");
+    }
+    let named = setup.env("ACQUIRE_OUTBOX_DATABASE", "sandbox.db");
+    assert_eq!(sandbox(&named).unwrap(), (true, "sandbox.db".into()));
+    // Its other settings are taken, and a database that it leaves out is the usual one.
+    let setup = Setup::without_file();
+    std::fs::write(setup.path("config.toml"), "shutdown_timeout = \"1s\"").unwrap();
+    assert_eq!(sandbox(&setup).unwrap(), (true, "outbox.db".into()));
+    // Nor does it take one of the machine's other outboxes, whose configuration somebody names.
+    let setup = Setup::without_file();
+    let other = setup.path("shop.toml");
+    std::fs::write(&other, "database = \"shop.db\"").unwrap();
+    let named = setup.env("ACQUIRE_OUTBOX_CONFIG", other);
+    assert!(sandbox(&named).unwrap_err().to_string().contains("shop.db"));
+    // One in the working folder is somebody's own.
+    let setup = Setup::new("database = \"mine.db\"");
+    assert!(sandbox(&setup).unwrap().1.ends_with("mine.db"));
+}
