@@ -83,6 +83,7 @@
 
 pub mod job;
 pub mod when;
+pub mod spool;
 pub mod outcome;
 pub mod payload;
 pub mod retry;
