@@ -246,3 +246,19 @@ fn large_and_small_payloads_go_out_whole_and_in_their_order() {
     all.sort_unstable();
     assert_eq!(apart, all);
 }
+
+#[test]
+fn a_database_of_a_later_version_is_refused_and_left_alone() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.chat(1, "hi");
+    outbox.execute(
+        "INSERT INTO outbox_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'of a later version', 1, x'00', 0)",
+    );
+    for command in [&["init"][..], &["run", "--until-empty"], &["status"], &["list"]] {
+        let refused = outbox.run(command).expect(1);
+        assert!(refused.stderr.contains("newer acquire-outbox"), "{}", refused.output());
+    }
+    assert_eq!((outbox.count("pending"), server.words().len()), (1, 0));
+}

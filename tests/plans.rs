@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 24] = [
+const SMALL: [&str; 26] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -73,10 +73,12 @@ const SMALL: [&str; 24] = [
     "outbox_clock",
     "outbox_dispatcher",
     "outbox_holds",
+    "outbox_taken_keys",
     "p",
     "pragma_data_version",
     "pragma_auto_vacuum",
     "pragma_freelist_count",
+    "place",
     "pragma_page_count",
     "outbox_cycle_ended",
     "outbox_cycle_sent",

@@ -15,12 +15,12 @@ SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updat
 // Each batch by its ids: with the `+` the index of all retries cannot be taken instead.
 pub(super) const MOVE_RETRIES: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at + ?2, budget_from = budget_from + ?2,
-    updated_at = updated_at + ?2
+    updated_at = updated_at + ?2, moves = moves + 1
 WHERE +wait = 'backoff' AND id IN (SELECT value FROM json_each(?1))";
 
 pub(super) const PULL_IN: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
-    budget_from = budget_from - (updated_at - ?2), updated_at = ?2
+    budget_from = budget_from - (updated_at - ?2), updated_at = ?2, moves = moves + 1
 WHERE +wait = 'backoff' AND updated_at > ?2 AND id IN (SELECT value FROM json_each(?1))";
 
 impl Store {

@@ -115,12 +115,12 @@ BEGIN
             THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
             ELSE 'expires_at passed before the message was sent' END
     WHERE id IN (SELECT id FROM outbox_cycle_expired);
-    UPDATE outbox SET wait = 'ready'
+    UPDATE outbox SET wait = 'ready', moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
                  ORDER BY next_attempt_at LIMIT 500);
     UPDATE outbox
     SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
-        due_at = due_at
+        due_at = due_at, moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now ORDER BY due_at LIMIT 500);
 END;
 

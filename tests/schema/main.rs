@@ -6,12 +6,7 @@ mod engines;
 use engines::{Bundled, Engine, Sqlite326};
 use std::path::Path;
 
-const SCHEMA: &str = concat!(
-    include_str!("../../migrations/0001_outbox.sql"),
-    include_str!("../../migrations/0002_fewer_steps.sql"),
-    include_str!("../../migrations/0003_operators.sql"),
-    include_str!("../../migrations/0004_checked_after.sql"),
-);
+const SCHEMA: &str = include_str!("../../migrations/0001_outbox.sql");
 const CHAT: &str = r#"'{"caseId":1,"message":"hi"}'"#;
 
 /// Runs `check` in both engines, each with a fresh outbox.

@@ -15,7 +15,7 @@ fn of_a_long_text_and_a_long_receipt_the_beginning_is_shown() {
     let words = format!("Dear Ada{}the end of it", "é".repeat(500_000));
     let id = waiting(&outbox, &words);
     outbox.execute(&format!(
-        "UPDATE outbox SET receipt = json_object('caseId', 1, 'more', hex(zeroblob(100000)) || 'the very last')
+        "UPDATE outbox SET moves = moves + 1, receipt = json_object('caseId', 1, 'more', hex(zeroblob(100000)) || 'the very last')
          WHERE id = {id}"
     ));
     let person = client.logged_in();
