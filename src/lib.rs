@@ -69,6 +69,9 @@
 //! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
 //! configuration beside the loop, which takes it over between two turns.
 //!
+//! What it writes for others to read never holds it up: log lines go through a [`spool`], the manager's
+//! socket is written to without waiting.
+//!
 //! # What people see of it
 //!
 //! [`store::query`] and its neighbours read what `list`, `show` and the pages show, [`explain`] says in
