@@ -18,6 +18,7 @@ mod run;
 mod sandbox;
 mod send;
 mod show;
+mod spreadsheet;
 mod status;
 mod usage;
 
