@@ -262,3 +262,38 @@ fn a_database_of_a_later_version_is_refused_and_left_alone() {
     }
     assert_eq!((outbox.count("pending"), server.words().len()), (1, 0));
 }
+
+/// Whatever the encoding of the application's database is.
+#[test]
+fn a_database_in_utf16_is_an_outbox_like_any_other() {
+    let server = Server::start();
+    for encoding in ["UTF-16le", "UTF-16be"] {
+        let outbox = Outbox::setup(&server).written();
+        std::fs::File::create_new(outbox.database().path()).unwrap();
+        outbox.execute(&format!("PRAGMA encoding = '{encoding}'; CREATE TABLE own (x)"));
+        outbox.run(&["init"]).expect(0);
+        let long = "ü€😀".repeat(3000);
+        for words in ["Grüße €😀", &long] {
+            let payload = serde_json::json!({"caseId": 1, "message": words}).to_string();
+            outbox.execute(&format!(
+                "INSERT INTO outbox (channel, payload, source) VALUES ('chat', '{payload}', 'Zürich')"
+            ));
+        }
+        outbox.run_until_empty();
+        assert_eq!(server.words().split_off(server.words().len() - 2), ["Grüße €😀", &long]);
+        assert_eq!(outbox.count("sent"), 2);
+        let one = "PRAGMA encoding";
+        assert_eq!(outbox.database().one(one).text("encoding"), encoding);
+        for command in [
+            &["list", "--json"][..],
+            &["show", "1", "--json"],
+            &["export", "--format", "jsonl"],
+            &["list"],
+        ] {
+            let shown = outbox.run(command).expect(0);
+            assert!(shown.stdout.contains("Zürich") || command == ["list"], "{}", shown.output());
+        }
+        outbox.run(&["status"]).expect(0);
+        outbox.run(&["check"]);
+    }
+}
