@@ -7,9 +7,11 @@
 mod aside;
 mod clock;
 mod drain;
+mod ending;
 mod file;
 mod gates;
 mod measure;
+mod note_keeper;
 mod pauses;
 mod service;
 mod trouble;
@@ -27,6 +29,7 @@ use crate::wake::Wake;
 use aside::AsideWatch;
 use clock::WallClock;
 use file::FileWatch;
+pub use note_keeper::ProgressNote;
 use pauses::PauseWatch;
 use std::future::Future;
 use std::sync::Arc;
@@ -59,7 +62,7 @@ enum Cycled {
 pub enum Until {
     /// Only when it is told to stop.
     Stopped,
-    /// As soon as no job is pending or sending, but for those that are paused.
+    /// As soon as no job is due, on its way or in backoff. What is paused or for a later time is left.
     Empty,
 }
 
@@ -155,6 +158,8 @@ impl Dispatcher {
             self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
+                // What cannot be counted now is no reason to fail: all is done.
+                let _ = self.tell_left().await;
                 return self.store.close().await;
             }
             let (rests, idle_until) = (self.rests(), self.idle_until());
@@ -223,11 +228,12 @@ impl Dispatcher {
         let recorded_some = !record.is_empty();
         let hopes = written && !due && record.is_empty() && self.trouble.is_none();
         let patience = hopes.then_some(WRITTEN);
-        let work = CycleWork { record: &record, claim: &room, due, now: now(), epoch, patience };
+        let work =
+            CycleWork { record: &record, claim: Some(&room), due, now: now(), epoch, patience };
         let begun = Instant::now();
         let done = match self.wire.beside(self.store.cycle(&work)).await {
             Err(e) if hopes && e.is_busy() => {
-                self.wire.routes.claimed(&room, Vec::new(), begun);
+                self.wire.routes.missed();
                 self.missed = true;
                 // What has ended meanwhile is not waited for a second time.
                 let none = self.wire.unrecorded.is_empty();
@@ -240,8 +246,7 @@ impl Dispatcher {
         let done = match done.and_then(|done| self.file.check().map(|()| done)) {
             Ok(done) => done,
             Err(e) if e.is_of_a_row() => {
-                self.wire.routes.claimed(&room, Vec::new(), begun);
-                return self.one_by_one(e, record, &room, due).await;
+                return self.one_by_one(e, record, due).await;
             }
             Err(e) => {
                 self.wire.keep(record);
@@ -259,6 +264,7 @@ impl Dispatcher {
             "cycle"
         );
         self.wire.failed(&done.expired, Failure::Expired);
+        self.file.recorded(&record);
         match done.recorded.len() == record.len() {
             true => self.wire.recorded(&record, &done.recorded),
             false => self.keep_ignored(record, done.recorded).await,
@@ -274,9 +280,12 @@ impl Dispatcher {
             self.aside.may_have_changed();
         }
         let wrote = due || recorded_some || !done.claimed.is_empty();
-        self.wire.routes.claimed(&room, done.claimed, Instant::now());
-        for claim in &room {
-            self.wire.advance(&claim.account, claim.channel);
+        let mut claimed: Vec<_> =
+            done.claimed.iter().map(|job| (job.account.clone(), job.channel)).collect();
+        claimed.dedup();
+        self.wire.routes.claimed(done.claimed, Instant::now(), done.cut);
+        for (account, channel) in claimed {
+            self.wire.advance(&account, channel);
         }
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
         self.agenda.data_version = done.seen;
@@ -312,6 +321,7 @@ impl Dispatcher {
             self.wire.routes.stir();
             self.service.changed();
         }
+        self.wire.routes.contend(&agenda.ready_accounts);
         self.agenda = agenda;
     }
 
@@ -332,14 +342,6 @@ impl Dispatcher {
             .flatten()
             .min()
             .unwrap_or(at)
-    }
-
-    async fn nothing_left(&mut self) -> bool {
-        self.wire.in_flight.is_empty()
-            && self.wire.routes.in_line() == 0
-            && self.wire.unrecorded.is_empty()
-            && self.trouble.is_none()
-            && self.none_left().await.unwrap_or(false)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Cycled, Dispatcher};
 use crate::job::{Channel, Failure};
-use crate::store::{Claim, Ended, Mend, STRAYS, StoreError, Tryable, Unreadable, listed, now};
+use crate::store::{Ended, Mend, STRAYS, StoreError, Tryable, Unreadable, listed, now};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -193,7 +193,6 @@ impl Dispatcher {
         &mut self,
         e: StoreError,
         record: Vec<Ended>,
-        room: &[Claim],
         due: bool,
     ) -> Result<Cycled, StoreError> {
         warn!(error = %e, "the database refuses a row: looking for it, the others go on");
@@ -206,13 +205,14 @@ impl Dispatcher {
         };
         self.wire.recorded(&record, &kept.settled());
         self.tell_kept(&kept.aside);
+        self.file.recorded(&record);
         let mut found = !record.is_empty();
         if due {
             let moved = self.store.move_due_each(now()).await?;
             self.wire.failed(&moved.expired, Failure::Expired);
             found |= self.put_aside(moved.moved, moved.refused, &e).await?;
         }
-        let jobs = self.store.claimable(room, now()).await?;
+        let jobs = self.store.claimable(now()).await?;
         let (mut passed, mut refused) = (0, Vec::new());
         for id in jobs {
             match self.store.would_claim(id, self.epoch).await {

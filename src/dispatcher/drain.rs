@@ -95,6 +95,7 @@ impl Dispatcher {
             let ended = std::mem::take(&mut self.wire.unrecorded);
             self.tell_kept(&recorded.aside);
             self.wire.recorded(&ended, &recorded.settled());
+            self.file.recorded(&ended);
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ impl Store {
         kept: &str,
         epoch: i64,
     ) -> Result<bool, StoreError> {
-        let Some(ended) = record::restored(kept) else { return Ok(false) };
+        let Some(ended) = record::unkept(kept) else { return Ok(false) };
         let lost = self.record_json(ended, now(), epoch).await?;
         let done = !lost.contains(&id);
         if done {

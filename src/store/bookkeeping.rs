@@ -3,7 +3,7 @@
 
 use super::lenient::Lenient;
 use super::open::{MIGRATIONS_TABLE, migrator};
-use super::{Flaw, Mend, Store, StoreError};
+use super::{Contents, Flaw, Mend, Purpose, RealPath, Store, StoreError};
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError};
 use std::path::Path;
@@ -20,12 +20,15 @@ WHERE name IN ('channel', 'payload', 'account', 'idempotency_key', 'ordering_key
 impl Store {
     /// Creates the file where it is missing, adds the outbox, migrates it, and repairs what is not as it must
     /// be; gives what that was.
-    pub async fn init(path: &Path) -> Result<(Store, Vec<Flaw>), StoreError> {
+    pub async fn init(purpose: Purpose, path: &Path) -> Result<(Store, Vec<Flaw>), StoreError> {
+        RealPath::of(path)?.require_only_one()?;
+        Contents::of(path).await?.require(purpose, path)?;
         let mut store = Store::connect(path, true).await?;
         if store.is_unfinished().await? {
             store.adopt().await?;
         }
-        store.migrate().await?;
+        store.migrate(purpose).await?;
+        store.sandbox = purpose == Purpose::Sandbox;
         let repaired = store.repair(Mend::Everything).await?;
         store.reconcile().await?;
         store.forget_statistics().await?;

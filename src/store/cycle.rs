@@ -5,7 +5,7 @@
 //! INSERT into a view of this connection, whose trigger does the work (`cycle.sql`), and what came
 //! of it is one row.
 
-use super::claim::{self, CLAIMED, Claim, PAYLOAD};
+use super::claim::{self, CLAIMED, PAYLOAD, Room};
 use super::lenient::Lenient;
 use super::patience::Pace;
 use super::reading::{self, JOB_COLUMNS, Unreadable};
@@ -23,7 +23,8 @@ use std::time::Duration;
 pub struct CycleWork<'a> {
     /// Attempts that have ended, with how long each took and when it began.
     pub record: &'a [Ended],
-    pub claim: &'a [Claim],
+    /// `None`: claim nothing.
+    pub claim: Option<&'a Room>,
     /// Move what has fallen due: scheduled, backoff, expired.
     pub due: bool,
     pub now: Millis,
@@ -41,6 +42,8 @@ pub struct CycleYield {
     pub claimed: Vec<Job>,
     /// Claimed, and no jobs: they are still to be set aside.
     pub unreadable: Vec<Unreadable>,
+    /// There was more than fits into the places or the memory that are left.
+    pub cut: bool,
     /// Whose commits the claim has seen: the data version then.
     pub seen: i64,
     /// The channels of those that expired, one each.
@@ -67,7 +70,8 @@ fn yields(claimed: &str) -> String {
     const EXPIRED: &str = "CASE WHEN ?4 THEN (
         SELECT json_group_array(CASE typeof(channel) WHEN 'text' THEN channel END) FROM temp.outbox_cycle_expired) END";
     const SEEN: &str = "(SELECT data_version FROM temp.outbox_cycle_seen)";
-    format!("{AGENDA},\n    {claimed},\n    {LOST},\n    {EXPIRED},\n    {SEEN}")
+    const CUT: &str = "EXISTS (SELECT 1 FROM temp.outbox_cycle_weighed)";
+    format!("{AGENDA},\n    {claimed},\n    {LOST},\n    {EXPIRED},\n    {SEEN},\n    {CUT}")
 }
 
 /// What was claimed, row by row: `?1` is the epoch.
@@ -131,8 +135,8 @@ impl Store {
         let expired = elements(&row, 9).iter().filter_map(channel).collect();
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        let seen = row.whole(10).unwrap_or_default();
-        Ok(CycleYield { recorded, claimed, unreadable, expired, seen, agenda })
+        let (seen, cut) = (row.whole(10).unwrap_or_default(), row.whole(11) == Some(1));
+        Ok(CycleYield { recorded, claimed, unreadable, cut, expired, seen, agenda })
     }
 
     async fn run(&mut self, run: Run, epoch: i64) -> Result<SqliteRow, StoreError> {

@@ -1,7 +1,7 @@
 //! A cycle's work, row by row: for when the database refuses one of them.
 
 use super::lenient::Lenient;
-use super::{Claim, Ended, Store, StoreError, now};
+use super::{Ended, Store, StoreError, now, sweep};
 use crate::job::{Channel, Millis};
 
 /// What was recorded, and what was kept beside because it could not be.
@@ -25,6 +25,9 @@ pub struct DueEach {
     pub expired: Vec<Channel>,
     pub refused: Vec<(i64, String)>,
 }
+
+/// Of each route so many are tried; a cycle seldom chooses more.
+const FIRST: i64 = 64;
 
 // As the cycle finds and moves them: cycle.sql.
 const EXPIRED: &str = "\
@@ -113,12 +116,12 @@ impl Store {
         Ok(due)
     }
 
-    /// What the claim would choose for these rooms.
-    pub async fn claimable(&mut self, room: &[Claim], at: Millis) -> Result<Vec<i64>, StoreError> {
+    /// The first that a claim would choose of each route.
+    pub async fn claimable(&mut self, at: Millis) -> Result<Vec<i64>, StoreError> {
         let mut ids = Vec::new();
-        for claim in room {
-            let query = sqlx::query(CLAIMABLE).bind(&claim.account).bind(claim.channel.as_str());
-            let rows = query.bind(at).bind(claim.limit).fetch_all(&mut self.conn).await?;
+        for route in sqlx::query(sweep::ROUTES).fetch_all(&mut self.conn).await? {
+            let query = sqlx::query(CLAIMABLE).bind(route.words(1)).bind(route.words(2));
+            let rows = query.bind(at).bind(FIRST).fetch_all(&mut self.conn).await?;
             ids.extend(rows.iter().filter_map(|row| row.whole(0)));
         }
         Ok(ids)

@@ -158,7 +158,7 @@ pub(super) fn kept(ended: &Ended) -> String {
 }
 
 /// What was kept, as [`json`] gives it; `None` for what is no such object.
-pub(super) fn restored(kept: &str) -> Option<String> {
+pub(super) fn unkept(kept: &str) -> Option<String> {
     let named: Map<String, Value> = serde_json::from_str(kept).ok()?;
     let values: Option<Vec<Value>> = COLUMNS.iter().map(|name| named.get(*name).cloned()).collect();
     Some(Value::Array(vec![Value::Array(values?)]).to_string())

@@ -56,7 +56,7 @@ static ANY_STRAY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// One job of each account and channel that has any ready: a seek for each.
-const ROUTES: &str = "\
+pub(super) const ROUTES: &str = "\
 WITH RECURSIVE route (id) AS (
     SELECT (SELECT id FROM outbox WHERE wait = 'ready' ORDER BY account, channel LIMIT 1)
     UNION ALL

@@ -31,7 +31,7 @@ SELECT 'agenda',
     (SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= 253402300799999),
     (SELECT min(expires_at) FROM outbox WHERE status = 'pending' AND expires_at <= 253402300799999),
     (WITH RECURSIVE a (name) AS (
-        SELECT (SELECT account FROM outbox WHERE wait = 'ready' ORDER BY account LIMIT 1)
+        SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
         UNION ALL
         SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
         FROM a WHERE a.name IS NOT NULL)
@@ -165,7 +165,7 @@ impl Store {
 
     /// Records decided attempts without claiming; what recovery uses.
     pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, StoreError> {
-        let (claim, patience) = (&[], None);
+        let (claim, patience) = (None, None);
         let work =
             super::CycleWork { record: ended, claim, due: false, now: now(), epoch, patience };
         Ok(self.cycle(&work).await?.recorded)
