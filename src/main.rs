@@ -1,9 +1,13 @@
 //! The `acquire-outbox` program: parse, set up logging, call one function, exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 mod cli;
 mod log;
+
+/// How long the last connection may take to close: it writes its log into the database.
+const CLOSING: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
@@ -16,6 +20,7 @@ fn main() -> ExitCode {
         // As a task: a future that is blocked on is woken by a system call each time.
         let done = runtime.block_on(async { tokio::spawn(cli::run(cli)).await });
         let done = done.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        acquire_outbox::store::wait_until_closed(CLOSING);
         // A standby's thread may still wait for the lock; it ends with the process.
         runtime.shutdown_background();
         done

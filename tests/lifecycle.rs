@@ -106,7 +106,7 @@ fn until_empty_ends_at_once_when_there_is_nothing_to_do() {
 }
 
 #[test]
-fn until_empty_waits_for_retries_and_scheduled_jobs_and_not_for_ended_ones() {
+fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
     let server = Server::answering(|request| match request.words().as_str() {
         "refused" => Reply::status(400),
         _ => Reply::accepted(request),
@@ -115,15 +115,21 @@ fn until_empty_waits_for_retries_and_scheduled_jobs_and_not_for_ended_ones() {
     let outbox = Outbox::new(&server);
     let retried = outbox.chat(1, "tried twice");
     let refused = outbox.chat(2, "refused");
-    let soon = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+1.5 seconds')";
-    let later = outbox.add(Job::chat(3, "later").column("send_at", soon));
-    outbox.run_until_empty();
-    let statuses = [retried, refused, later].map(|id| outbox.status(id));
+    let later = |words: &str, at: &str| outbox.add(Job::chat(3, words).column("send_at", at));
+    let next = later("later", "'2035-01-02T03:04:05Z'");
+    let last = later("much later", "'2036-01-01'");
+    let ended = outbox.run_until_empty();
+    let statuses = [retried, refused, next, last].map(|id| outbox.status(id));
     // Which of the first two met the queued 500 is open; each of them ended.
-    assert_eq!(statuses, ["sent", "failed", "sent"]);
-    assert_eq!(server.count(), 4);
+    assert_eq!(statuses, ["sent", "failed", "pending", "pending"]);
+    assert_eq!(server.count(), 3);
+    let told = ended.stderr.lines().find(|line| line.contains("are not waited for"));
+    let told = told.unwrap_or_else(|| panic!("{ended:?}"));
+    for words in [r#""jobs":2"#, r#""next_due":"2035-01-02T03:04:05.000Z""#] {
+        assert!(told.contains(words), "{told}");
+    }
     outbox.run_until_empty();
-    assert_eq!(server.count(), 4);
+    assert_eq!(server.count(), 3);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod patience;
 mod receipt;
 mod redact;
 mod request;
+pub mod shortage;
 mod sms;
 
 pub use answer::RETRY_AFTER_MAX;

@@ -8,7 +8,7 @@ use acquire_outbox::job::Millis;
 use acquire_outbox::payload::{Json, Object};
 use acquire_outbox::store::edit::BATCH;
 use acquire_outbox::store::transfer::{Export, Outcome};
-use acquire_outbox::store::{Store, now};
+use acquire_outbox::store::{RealPath, Store, StoreError, now};
 use anyhow::{Context, Result, anyhow};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -95,7 +95,8 @@ async fn into_file(
     format: Format,
 ) -> Result<Written> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+    let folder = RealPath::of(folder.unwrap_or(Path::new("."))).map_err(StoreError::from)?;
+    let file = NamedTempFile::new_in(folder.as_path())
         .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
     let out = Rows::new(BufWriter::new(file.as_file().try_clone()?), format, export.with_payload);
     let done = write(store, export, after, out).await?;
