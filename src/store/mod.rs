@@ -75,7 +75,7 @@ pub use record::Ended;
 pub use repair::Mend;
 pub use schema::{Flaw, listed};
 pub use shrink::Shrunk;
-pub use sweep::{STRAYS, TakenIn};
+pub use sweep::{STRAYS, TakenIn, Untouched};
 pub use turn::Turn;
 pub use upkeep::Agenda;
 

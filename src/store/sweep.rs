@@ -22,6 +22,20 @@ pub struct TakenIn {
     pub aside: Vec<(i64, String)>,
 }
 
+/// Rows that no rule has touched: how many, and the first of them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Untouched {
+    pub count: u64,
+    pub first: Vec<i64>,
+}
+
+impl Untouched {
+    /// They are counted no further.
+    pub const COUNTED: i64 = 10_000;
+    /// So many are named.
+    const NAMED: i64 = 10;
+}
+
 /// A time that never comes: NULL, text (which sorts after every number), or after the year 9999.
 static LOST_IN_TIME: LazyLock<String> = LazyLock::new(|| {
     let part = |wait: &str, column: &str, odd: &str| {
@@ -188,11 +202,15 @@ impl Store {
         Ok(taken)
     }
 
-    /// How many rows no rule has touched, counted up to `limit`.
-    pub async fn untouched(&mut self, limit: i64) -> Result<u64, StoreError> {
+    /// Rows that no rule has touched, counted up to [`Untouched::COUNTED`].
+    pub async fn untouched(&mut self) -> Result<Untouched, StoreError> {
         let count = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM ({UNTOUCHED})")));
-        let row = count.bind(limit).fetch_one(&mut self.conn).await?;
-        Ok(row.whole(0).unwrap_or_default().unsigned_abs())
+        let row = count.bind(Untouched::COUNTED).fetch_one(&mut self.conn).await?;
+        let first = sqlx::query(UNTOUCHED).bind(Untouched::NAMED).fetch_all(&mut self.conn).await?;
+        Ok(Untouched {
+            count: row.whole(0).unwrap_or_default().unsigned_abs(),
+            first: first.iter().filter_map(|row| row.whole(0)).collect(),
+        })
     }
 }
 
