@@ -300,10 +300,8 @@ fn a_row_made_odd_while_the_daemon_works_stops_nobody() {
 fn a_start_survives_what_counts_the_starts() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    for (number, odd) in
-            .iter()
-            .enumerate()
-    {
+    let odd = ["epoch = 'x', pid = x'ff'", "epoch = 9e18, started_at = 'soon'"];
+    for (number, odd) in odd.iter().enumerate() {
         let case = number as i64 + 1;
         let id = outbox.chat(case, "hi");
         // Claimed by a dispatcher that has gone, at an epoch that the file has forgotten.
