@@ -139,3 +139,6 @@ pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), Stor
     };
     Ok((rows.into_iter().map(job).collect(), without))
 }
+
+#[cfg(test)]
+mod tests;
