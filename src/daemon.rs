@@ -255,8 +255,11 @@ async fn recover(
 
 /// Resolves at the first SIGTERM or Ctrl-C, or when the terminal that the program was started on
 /// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the
-/// database true: what was on the wire is `sending`, and recovered at a start.
-pub fn stop_signal() -> Result<impl Future<Output = ()>, DaemonError> {
+/// database true: what was on the wire is `sending`, and recovered at a start. `last_words` is called
+/// before that.
+pub fn stop_signal(
+    last_words: impl FnOnce() + Send + 'static,
+) -> Result<impl Future<Output = ()>, DaemonError> {
     let mut term = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut int = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
     let gone = terminal_gone()?;
@@ -268,6 +271,7 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, DaemonError> {
         tokio::spawn(async move {
             either(&mut term, &mut int).await;
             warn!("stopped a second time: ending at once");
+            last_words();
             std::process::exit(1);
         });
     })

@@ -75,6 +75,9 @@
 //! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
 //! configuration beside the loop, which takes it over between two turns.
 //!
+//! What it writes for others to read never holds it up: log lines go through a [`spool`], the manager's
+//! socket is written to without waiting.
+//!
 //! # What people see of it
 //!
 //! [`store::query`] and its neighbours read what `list`, `show` and the pages show, [`explain`] says in
@@ -89,6 +92,7 @@
 
 pub mod job;
 pub mod when;
+pub mod spool;
 pub mod outcome;
 pub mod payload;
 pub mod retry;

@@ -11,7 +11,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
-    log::set_up();
+    let last_lines = log::set_up(cli.is_service());
     rustls::crypto::ring::default_provider().install_default().ok();
     // One thread, and the database's own beside it: what work there is between two requests is not
     // worth a second one's waking.
@@ -25,11 +25,10 @@ fn main() -> ExitCode {
         runtime.shutdown_background();
         done
     });
-    match done {
-        Ok(code) => code,
-        Err(e) => {
-            cli::note(format!("acquire-outbox: {}", cli::told(&e)));
-            cli::exit_code(&e)
-        }
-    }
+    let code = done.unwrap_or_else(|e| {
+        log::note(format!("acquire-outbox: {}", cli::told(&e)));
+        cli::exit_code(&e)
+    });
+    drop(last_lines);
+    code
 }

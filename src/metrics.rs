@@ -150,9 +150,12 @@ impl RouteMeter {
 }
 
 impl Metrics {
-    /// Of a process that begins now.
-    pub fn of_this_process() -> Arc<Metrics> {
-        Arc::new(Metrics::new(Instant::now(), store::now()))
+    /// Of a process that begins now, and counts the lines that its log has lost.
+    pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
+        let mut metrics = Metrics::new(Instant::now(), store::now());
+        let help = "Lines of the log that were lost, because they could not be written in time";
+        metrics.registry.register("log_lines_lost", help, lost_lines);
+        Arc::new(metrics)
     }
 
     /// Of a process that began then, on both clocks.

@@ -1,6 +1,7 @@
 //! `demo`: all of it in one go, in a temporary folder, with nothing to set up.
 
-use super::{list, output};
+use super::{last_words, list, output};
+use crate::log;
 use acquire_outbox::config::Config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -67,7 +68,8 @@ VALUES ('chat', '{"caseId": 2070, "message": "How was it?"}', 'orders', datetime
 ];
 
 pub async fn run(_: Args) -> Result<ExitCode> {
-    let stop = daemon::stop_signal()?;
+    output::spool()?;
+    let stop = daemon::stop_signal(last_words)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
     let database = folder.join("outbox.db");
     let stand_in = Sandbox::bind(Settings::default()).await?;
@@ -91,7 +93,7 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
     }));
-    let metrics = Metrics::of_this_process();
+    let metrics = Metrics::of_this_process(log::lost());
     // Also for the one that is scheduled.
     let (all_done, is_all_done) = oneshot::channel::<()>();
     let mut all_done = Some(all_done);

@@ -18,13 +18,14 @@ mod run;
 mod sandbox;
 mod send;
 mod show;
+mod spreadsheet;
 mod status;
 mod usage;
 
-pub use output::note;
 pub use problem::told;
 pub use usage::parse;
 
+use crate::log;
 use acquire_outbox::config::{self, Config, ConfigError, Flags, Outline};
 use acquire_outbox::sandbox::SandboxError;
 use acquire_outbox::store::{RealPath, Store, StoreError};
@@ -53,6 +54,9 @@ First steps:
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
 Log: ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
+
+/// The longest that they take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Where the settings come from: a file, then the environment, then these.
 #[derive(clap::Args)]
@@ -108,6 +112,18 @@ enum Command {
     Man(generate::ManArgs),
 }
 
+impl Cli {
+    /// Whether it stays and delivers or answers, whoever reads what it writes.
+    pub fn is_service(&self) -> bool {
+        matches!(self.command, Command::Run(_) | Command::Sandbox(_) | Command::Demo(_))
+    }
+}
+
+/// What a process that ends at once still says.
+fn last_words() {
+    log::flush(LAST_WORDS);
+}
+
 /// Runs the command; its results go to stdout.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
     let settings = cli.settings;
@@ -133,7 +149,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Demo(args) => {
             settings.unused_by("demo")?;
-            demo::run(args).await
+            let done = demo::run(args).await;
+            output::flush();
+            done
         }
         Command::Completions(args) => {
             settings.unused_by("completions")?;

@@ -1,6 +1,7 @@
 //! `run`: the daemon.
 
-use super::{Settings, problem};
+use super::{Settings, last_words, problem};
+use crate::log;
 use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -43,8 +44,8 @@ pub struct Args {
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
-    let stop = daemon::stop_signal()?;
-    let metrics = Metrics::of_this_process();
+    let stop = daemon::stop_signal(last_words)?;
+    let metrics = Metrics::of_this_process(log::lost());
     let flags = Flags { listen: args.listen, ..settings.flags() };
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {

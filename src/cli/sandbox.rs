@@ -1,6 +1,6 @@
 //! `sandbox`: the stand-in for Acquire, with switches for bad days.
 
-use super::{duration, output};
+use super::{duration, last_words};
 use acquire_outbox::daemon;
 use acquire_outbox::sandbox::{ErrorShare, Faults, Sandbox, Settings, parse_share};
 use anyhow::Result;
@@ -60,7 +60,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub async fn run(args: Args) -> Result<ExitCode> {
-    let stop = daemon::stop_signal()?;
+    let stop = daemon::stop_signal(last_words)?;
     let faults = Faults {
         latency: args.latency,
         errors: args.error,
@@ -72,7 +72,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let api_key = key.map(SecretString::from);
     let sandbox =
         Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
-    output::line(format!("listening on {}", sandbox.base_url()))?;
     sandbox.serve(stop).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use super::answer::{Answer, Ids};
 use super::faults::{Faults, ShareError};
 use super::log::{Log, Message, Repeats};
-use super::report::{Finished, Report};
+use super::report::{self, Report};
 use super::{Settings, endpoint, read_back};
 use crate::job::Channel;
 use axum::extract::{Path, Request, State};
@@ -29,6 +29,8 @@ const FIRST_ID: i64 = 8289;
 /// For a request's head, idle time of a kept connection included: longer than clients keep
 /// theirs (90 seconds), so that it is not this side that closes under a request.
 const HEAD_TIME: Duration = Duration::from_secs(150);
+/// The longest that the end waits for the report's reader.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +58,6 @@ pub struct Sandbox {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
-    report: Option<Finished>,
 }
 
 /// What every connection needs.
@@ -81,7 +82,7 @@ impl Shared {
 
     pub(super) fn report(&self, line: impl FnOnce() -> String) {
         if let Some(report) = &self.report {
-            report.line(line());
+            report.put(line());
         }
     }
 }
@@ -100,13 +101,8 @@ impl Sandbox {
         let listen = |source| SandboxError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (report, finished) = if settings.report {
-            let (report, finished) =
-                Report::start(std::io::stdout()).map_err(SandboxError::Report)?;
-            (Some(report), Some(finished))
-        } else {
-            (None, None)
-        };
+        let report = settings.report.then(report::start).transpose();
+        let report = report.map_err(SandboxError::Report)?;
         let shared = Arc::new(Shared {
             api_key: settings.api_key,
             faults: settings.faults,
@@ -115,7 +111,7 @@ impl Sandbox {
             report,
             next_id: AtomicI64::new(FIRST_ID),
         });
-        Ok(Sandbox { listener, address, shared, report: finished })
+        Ok(Sandbox { listener, address, shared })
     }
 
     /// Where it listens, with the port it got.
@@ -136,8 +132,9 @@ impl Sandbox {
     /// Answers until `shutdown`. Then it closes every connection at once, answered or not:
     /// silent ones would never end.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
-        let Sandbox { listener, shared, report, .. } = self;
-        let router = routes(shared);
+        self.shared.report(|| format!("listening on {}", self.base_url()));
+        let Sandbox { listener, shared, .. } = self;
+        let router = routes(Arc::clone(&shared));
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
@@ -159,9 +156,8 @@ impl Sandbox {
         }
         drop(listener);
         connections.shutdown().await;
-        drop(router);
-        if let Some(report) = report {
-            report.wait().await;
+        if let Some(report) = &shared.report {
+            report.flush(LAST_LINES);
         }
     }
 }

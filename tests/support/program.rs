@@ -2,7 +2,8 @@
 
 use super::{SOON, eventually};
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -109,6 +110,20 @@ impl Program {
         finished
     }
 
+    /// Where the journal's socket is there and nobody reads it: in a mount namespace of its own.
+    pub fn with_a_stuck_journal(self) -> Program {
+        let script = r#"
+import os, socket, sys
+os.makedirs("/run/systemd/journal")
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+os.set_inheritable(journal.fileno(), True)
+os.execv(sys.argv[1], sys.argv[1:])"#;
+        let line = r#"mount -t tmpfs none /run && exec python3 -c "$0" "$@""#;
+        let under = ["unshare", "-rm", "sh", "-c", line, script].map(str::to_owned).to_vec();
+        Program { under, ..self }.env("ACQUIRE_OUTBOX_LOG_FORMAT", "journald")
+    }
+
     /// On a terminal of its own, where both outputs are one; no argument may have a quote in it.
     pub fn on_a_terminal(self) -> Program {
         let line = r#"line="stty cols 150 rows 50 -echo; exec"
@@ -135,10 +150,58 @@ impl Program {
 
     /// Starts `arguments` (`run`, `sandbox`, ...) and leaves it running.
     pub fn start(&self, arguments: &[&str]) -> Daemon {
-        let mut child = self.command(arguments).spawn().expect("it starts");
-        let stdout = Collected::from(child.stdout.take().expect("piped"));
-        let stderr = Collected::from(child.stderr.take().expect("piped"));
-        Daemon { child, stdout, stderr }
+        Daemon::of(&mut self.command(arguments))
+    }
+
+    /// The same, but nobody reads its standard error.
+    pub fn start_with_stuck_stderr(&self, arguments: &[&str]) -> (Daemon, StuckPipe) {
+        let stuck = StuckPipe::new();
+        (Daemon::of(self.command(arguments).stderr(stuck.end())), stuck)
+    }
+
+    /// The same, but nobody reads its standard output.
+    pub fn start_with_stuck_stdout(&self, arguments: &[&str]) -> (Daemon, StuckPipe) {
+        let stuck = StuckPipe::new();
+        (Daemon::of(self.command(arguments).stdout(stuck.end())), stuck)
+    }
+}
+
+/// A pipe that is full and that nobody reads, as small as the system makes it.
+pub struct StuckPipe {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl StuckPipe {
+    pub fn new() -> StuckPipe {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        // SAFETY: fcntl with an integer argument, on a descriptor that we own.
+        let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
+        writer.write_all(&vec![b'.'; usize::try_from(size).unwrap()]).unwrap();
+        StuckPipe { reader, writer }
+    }
+
+    /// The end to write to, for a child.
+    pub fn end(&self) -> Stdio {
+        self.writer.try_clone().unwrap().into()
+    }
+
+    /// Reads it from now on, what filled it left out.
+    pub fn read(self) -> Reading {
+        let StuckPipe { mut reader, writer } = self;
+        drop(writer);
+        let mut filling = vec![0; 4096];
+        reader.read_exact(&mut filling).unwrap();
+        Reading(Collected::from(reader))
+    }
+}
+
+/// What a pipe has given since it is read again.
+pub struct Reading(Collected);
+
+impl Reading {
+    pub fn text(&self) -> String {
+        self.0.so_far()
     }
 }
 
@@ -148,6 +211,17 @@ pub fn can_trace() -> bool {
     let can = tried.is_ok_and(|done| done.status.success());
     if !can {
         super::skipped("strace is not there, or may not trace");
+    }
+    can
+}
+
+/// False, and a line that says so, where a process cannot have its own mounts.
+pub fn can_unshare() -> bool {
+    let tried =
+        Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs none /run"]).output();
+    let can = tried.is_ok_and(|done| done.status.success());
+    if !can {
+        super::skipped("unshare is not there, or may not mount");
     }
     can
 }
@@ -170,6 +244,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    fn of(command: &mut Command) -> Daemon {
+        let mut child = command.spawn().expect("it starts");
+        let stdout = child.stdout.take().map_or_else(Collected::nothing, Collected::from);
+        let stderr = child.stderr.take().map_or_else(Collected::nothing, Collected::from);
+        Daemon { child, stdout, stderr }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -209,6 +290,18 @@ impl Daemon {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         // SAFETY: kill takes no pointers; the pid is our own child's, not yet waited for.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
+    /// Waits until the program handles this signal itself.
+    #[track_caller]
+    pub fn wait_until_it_catches(&self, signal: i32) {
+        let status = format!("/proc/{}/status", self.pid());
+        eventually(SOON, "it handles the signal", || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            caught.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+        });
     }
 
     pub fn sigterm(&self) {
@@ -272,6 +365,10 @@ struct Collected {
 }
 
 impl Collected {
+    fn nothing() -> Collected {
+        Collected { text: Arc::default(), reader: None }
+    }
+
     fn from(mut pipe: impl Read + Send + 'static) -> Collected {
         let text = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&text);
