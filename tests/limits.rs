@@ -81,11 +81,6 @@ fn many_accounts(server: &Server, count: usize) -> Outbox {
     Outbox::setup(server).more(&accounts).ready()
 }
 
-fn add_to(outbox: &Outbox, account: &str, case: usize) -> i64 {
-    let case = i64::try_from(case).unwrap();
-    outbox.add(Job::chat(case, "hi").column("account", &format!("'{account}'")))
-}
-
 fn holds(outbox: &Outbox) -> Vec<Value> {
     let status = outbox.run(&["status", "--json"]).expect(0).json();
     status["holds"].as_array().unwrap().clone()

@@ -78,7 +78,7 @@ impl Program {
 
     /// With these limits of open files, the soft one and the hard one.
     pub fn with_open_files(self, soft: u32, hard: u32) -> Program {
-        let line = format!("ulimit -Hn {hard} && ulimit -Sn {soft} && exec \"$@\"");
+        let line = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
         let under = ["sh", "-c", &line, "sh"].map(str::to_owned).to_vec();
         Program { under, ..self }
     }
