@@ -112,6 +112,32 @@ async fn places_that_are_scarce_are_divided_among_the_routes() {
     assert_eq!(claim(&mut store, &Room { share: 1, ..three }).await, (vec![3, 6], false));
 }
 
+/// Whoever got it past the rules.
+#[tokio::test]
+async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules() {
+    let (_folder, mut store) = with(&[mail("a", 0, 20_000)]).await;
+    let triggers: Vec<String> = sqlx::query_scalar(
+        "SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'outbox'",
+    )
+    .fetch_all(&mut store.conn)
+    .await
+    .unwrap();
+    store.plain_sql(&triggers.join(";")).await.unwrap();
+    store.plain_sql("UPDATE outbox SET payload = CAST(zeroblob(67109000) AS TEXT)").await.unwrap();
+    let work = CycleWork {
+        record: &[],
+        claim: Some(&room(&[("a", 10)], 100, 500 * KB, 500 * KB)),
+        due: false,
+        now: now(),
+        epoch: 1,
+        patience: None,
+    };
+    let claimed = store.cycle(&work).await.unwrap().claimed;
+    assert_eq!(claimed[0].payload.len(), crate::payload::MAX_BYTES + 1);
+    let error = crate::payload::parse_bytes(Channel::Mail, &claimed[0].payload).unwrap_err();
+    assert!(error.to_string().contains("64 MiB at most"), "{error}");
+}
+
 /// Steps of SQLite's machine that the cycle's statements have taken so far.
 async fn steps(store: &mut Store) -> i64 {
     let mut handle = store.conn.lock_handle().await.unwrap();
