@@ -1,6 +1,7 @@
 //! The claim: what there is room for becomes `sending`, in the order in which it is to be sent.
 
 use super::StoreError;
+use super::reading::{is_count, is_time};
 use crate::job::{Channel, Job, Millis};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -98,6 +99,15 @@ struct ClaimedRow(
     Option<Millis>,
 );
 
+impl ClaimedRow {
+    /// Whether its numbers are such that no sum of them overflows.
+    fn is_sound(&self) -> bool {
+        let counts = [self.4, self.5, self.6];
+        let times = [Some(self.7), Some(self.9), self.10];
+        counts.into_iter().all(is_count) && times.into_iter().flatten().all(is_time)
+    }
+}
+
 /// One that is too large to be sent is not read: what takes its place is too large as well, by a byte
 /// more than [`MAX_BYTES`](crate::payload::MAX_BYTES).
 pub(super) const PAYLOAD: &str = "\
@@ -107,6 +117,9 @@ SELECT CASE WHEN octet_length(payload) <= 67108864 THEN payload ELSE zeroblob(67
 pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), StoreError> {
     let rows: Vec<ClaimedRow> =
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    if !rows.iter().all(ClaimedRow::is_sound) {
+        return Err(sqlx::Error::Decode("a number or a time out of bounds".into()).into());
+    }
     let mut without = Vec::new();
     let job = |row: ClaimedRow| {
         let ClaimedRow(

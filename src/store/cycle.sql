@@ -24,7 +24,8 @@ CREATE TEMP TABLE outbox_cycle_weighed (id, account, channel, served, rank, byte
 -- A seek of the index per account that has jobs ready, however many are configured.
 CREATE TEMP VIEW outbox_cycle_accounts AS
 WITH RECURSIVE a (name) AS (
-    SELECT (SELECT account FROM outbox WHERE wait = 'ready' ORDER BY account LIMIT 1)
+    -- NULL, which a table without NOT NULL may have, is before all others and would hide them.
+    SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
     UNION ALL
     SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
     FROM a WHERE a.name IS NOT NULL)
@@ -143,6 +144,7 @@ BEGIN
     DELETE FROM outbox_cycle_expired;
     INSERT INTO outbox_cycle_expired
     SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
+        AND id NOT IN (SELECT job_id FROM outbox_set_aside)
     ORDER BY expires_at LIMIT 500;
     UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
         error = CASE WHEN uncertain_attempts > 0
@@ -151,19 +153,23 @@ BEGIN
     WHERE id IN (SELECT id FROM outbox_cycle_expired);
     UPDATE outbox SET wait = 'ready', moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
+                     AND id NOT IN (SELECT job_id FROM outbox_set_aside)
                  ORDER BY next_attempt_at LIMIT 500);
     UPDATE outbox
     SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
         due_at = due_at, moves = moves + 1
-    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now ORDER BY due_at LIMIT 500);
+    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now
+                     AND id NOT IN (SELECT job_id FROM outbox_set_aside)
+                 ORDER BY due_at LIMIT 500);
 END;
 
--- Chooses what one route has room for.
+-- Chooses what one route has room for, but for what is set aside: asked of each only where anything is.
 CREATE TEMP TRIGGER outbox_cycle_claim_route INSTEAD OF INSERT ON outbox_cycle_claim
 BEGIN
     INSERT INTO outbox_cycle_claimed
     SELECT id FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
+        AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
     INSERT INTO outbox_cycle_routes VALUES (NEW.account, NEW.channel, NEW.room, NEW.served);
 END;
@@ -175,6 +181,7 @@ BEGIN
            row_number() OVER (ORDER BY priority DESC, due_at, id), octet_length(payload)
     FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
+        AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
 END;
 
