@@ -8,6 +8,7 @@ mod line;
 mod pace;
 mod probing;
 mod replace;
+mod suspects;
 
 use crate::acquire::Endpoint;
 use crate::config::{ChannelPolicy, OnUncertain};
@@ -20,6 +21,7 @@ use line::Line;
 use pace::Pace;
 use probing::Probing;
 use std::sync::Arc;
+use suspects::Suspects;
 use tokio::time::{Duration, Instant};
 
 /// One account's way to Acquire for one channel.
@@ -66,6 +68,7 @@ impl Moment {
 pub struct Routes {
     routes: Vec<Route>,
     refusals: Vec<Refusal>,
+    suspects: Suspects,
     /// Claimed, and not to be sent now.
     returned: Vec<Job>,
     /// Paces the probes of a refused account.
@@ -161,7 +164,13 @@ impl Route {
 
 impl Routes {
     pub fn new(routes: Vec<Route>, probe_policy: RetryPolicy) -> Self {
-        Routes { routes, refusals: Vec::new(), returned: Vec::new(), probe_policy }
+        Routes {
+            routes,
+            refusals: Vec::new(),
+            suspects: Suspects::default(),
+            returned: Vec::new(),
+            probe_policy,
+        }
     }
 
     /// The route of a job; `None` for an account that is not configured.

@@ -20,12 +20,14 @@ impl Routes {
     ) {
         let old = std::mem::replace(self, fresh);
         self.returned = old.returned;
+        self.suspects = old.suspects;
         for mut was in old.routes {
             was.shut(&mut self.returned);
             let Some(route) = self.of_mut(&was.account, was.channel) else { continue };
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
-                && route.policy.connect_timeout == was.policy.connect_timeout;
+                && route.policy.connect_timeout == was.policy.connect_timeout
+                && route.policy.on_uncertain == was.policy.on_uncertain;
             route.held = was.held;
             route.breaker = was.breaker;
             route.ramp = was.ramp;
