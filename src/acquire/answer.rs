@@ -133,7 +133,8 @@ fn patiently(steps: Steps, answer: &Answer<'_>, redactor: &Redactor) -> Outcome 
         let receipt = reading.unwrap_or_default().into_receipt();
         return Outcome::Rejected { fault, receipt };
     }
-    match (reading, end) {
+    // The beginning of anything could be the beginning of a number.
+    match (reading.filter(|_| !too_long || said.begins_an_object()), end) {
         (Some(reading), _) if reading.has_data || too_long => accepted(reading, too_long),
         (_, End::Lost(fault)) => {
             let sentence = begun(fault.message.clone(), &said, redactor);
@@ -291,6 +292,9 @@ mod tests {
             (r#"{"data":{"data":{"id":339},"#, End::TooLong, ("accepted", "answer_too_large")),
             (r#"{"x":"#, End::TooLong, ("accepted", "answer_too_large")),
             (r#"<html>"#, End::TooLong, ("unknown", "response_unreadable")),
+            ("  ", End::TooLong, ("unknown", "response_unreadable")),
+            ("-1", End::TooLong, ("unknown", "response_unreadable")),
+            ("[1", End::TooLong, ("unknown", "response_unreadable")),
             (&whole[..whole.len() - 1], End::Whole, ("unknown", "response_unreadable")),
             (&whole[..whole.len() - 1], lost(), ("unknown", "connection_lost")),
             (r#"{"data":null}"#, lost(), ("unknown", "connection_lost")),

@@ -180,6 +180,10 @@ impl Endpoint {
                 format!("a {} payload on the channel {}", payload.channel(), self.channel);
             return (Outcome::Invalid { fault: Fault::new("invalid_payload", sentence) }, None);
         }
+        if self.clients.at_most_once() {
+            // What the server has closed by now is noticed before a connection is chosen.
+            tokio::task::yield_now().await;
+        }
         let body = gate.body(request::body(payload));
         let mut patience = Patience::new(self.request_timeout);
         let request = self.clients.get().post(self.url_for(payload)).body(Body::wrap(body));

@@ -46,6 +46,11 @@ impl Clients {
         Ok(Clients { recipe, now: RwLock::new((client, idle)) })
     }
 
+    /// Whether a message of unknown outcome is not sent again.
+    pub fn at_most_once(&self) -> bool {
+        self.recipe.at_most_once
+    }
+
     pub fn get(&self) -> Client {
         self.now.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }

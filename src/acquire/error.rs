@@ -46,6 +46,11 @@ impl Said {
         Said { json: odd_json::value(&text, cut, tells), text, cut }
     }
 
+    /// Whether it can be an answer of Acquire's, as far as it was read.
+    pub fn begins_an_object(&self) -> bool {
+        self.text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
+    }
+
     /// Its beginning, for a sentence.
     pub fn line(&self, redactor: &Redactor) -> String {
         if self.cut { redactor.cut_line(&self.text) } else { redactor.line(&self.text) }

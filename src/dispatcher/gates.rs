@@ -22,7 +22,7 @@ impl Wire {
         match signal {
             Signal::None => {}
             Signal::Works => {
-                self.routes.answered(job.id, account, channel);
+                self.routes.answered(job.id, account, channel, now.at);
                 self.works(account, channel);
             }
             Signal::Trouble { fault } => {
@@ -54,14 +54,22 @@ impl Wire {
         }
     }
 
-    /// A job met a page which Acquire did not write; `current`: by the account's settings as they are.
-    pub(super) fn met_page(&mut self, job: &Job, fault: &mut Fault, current: bool) -> PageVerdict {
+    /// A job met a page which Acquire did not write, `took` after its request was begun; `current`: by
+    /// the account's settings as they are.
+    pub(super) fn met_page(
+        &mut self,
+        job: &Job,
+        fault: &mut Fault,
+        took: Duration,
+        current: bool,
+    ) -> PageVerdict {
         if !current {
             return PageVerdict::Again { pause: self.config.retry.initial };
         }
         let now = Moment { at: Instant::now(), wall: now() };
         let (id, account, channel) = (job.id, job.account.as_str(), job.channel);
-        let (verdict, news) = self.routes.page(id, account, channel, &fault.message, now);
+        let began = now.at.checked_sub(took).unwrap_or(now.at);
+        let (verdict, news) = self.routes.page(id, (account, channel), &fault.message, began, now);
         if news {
             warn!(job = id, account, %channel, code = fault.code,
                 "an answer came that is not from Acquire: the account's jobs wait while single \

@@ -120,7 +120,7 @@ impl Wire {
         let route = self.routes.of(&job.account, job.channel);
         let current = flown.zip(route).is_some_and(|((_, by), r)| Arc::ptr_eq(&by, &r.endpoint));
         if let Outcome::NotAcquires { fault, verdict } = &mut attempt.outcome {
-            *verdict = self.met_page(&job, fault, current);
+            *verdict = self.met_page(&job, fault, attempt.duration, current);
         }
         let duration = attempt.duration;
         let ended = decide(&self.config, &job, attempt);

@@ -21,7 +21,7 @@ use line::Line;
 use pace::Pace;
 use probing::Probing;
 use std::sync::Arc;
-use suspects::Suspects;
+use suspects::{Answers, Suspects};
 use tokio::time::{Duration, Instant};
 
 /// One account's way to Acquire for one channel.
@@ -41,6 +41,7 @@ pub struct Route {
     dry: bool,
     /// A `Retry-After`, and its end.
     held: Option<(Instant, Hold)>,
+    answers: Answers,
     /// Requests in a row that ended without a usable answer.
     failures: u32,
     /// Open: only probes go out.
@@ -94,6 +95,7 @@ impl Route {
             shut: false,
             dry: false,
             held: None,
+            answers: Answers::default(),
             failures: 0,
             breaker: None,
             ramp: None,

@@ -9,9 +9,20 @@ use crate::outcome::PageVerdict;
 use crate::retry;
 use crate::store::{Hold, HoldKind};
 use std::collections::BTreeMap;
+use tokio::time::{Duration, Instant};
 
 /// So many pages after others have been answered are this message's own: one could be chance.
 const PAGES: u32 = 2;
+
+/// The same where messages got through that had met a page before: one of several ways to Acquire
+/// is broken, and a page is chance.
+const PAGES_BY_CHANCE: u32 = 8;
+const CHANCE_FOR: Duration = Duration::from_secs(600);
+
+/// A message that has no others after it, but had some at the same time, or just before it.
+const PAGES_BESIDE: u32 = 3;
+const PAGES_AFTER: u32 = 8;
+const JUST_BEFORE: Duration = Duration::from_secs(10);
 
 /// No more are remembered: those that a person took away are never heard of again.
 const MOST: usize = 10_000;
@@ -23,6 +34,8 @@ struct Suspect {
     pages: u32,
     /// Those since Acquire has answered another message of its route; `None`: it has not.
     since_others: Option<u32>,
+    /// So many are its own if it is the only suspect of its route.
+    if_only: Option<u32>,
 }
 
 /// By job.
@@ -30,26 +43,47 @@ struct Suspect {
 pub(super) struct Suspects(BTreeMap<i64, Suspect>);
 
 impl Suspects {
-    fn met(&mut self, job: i64, account: &str, channel: Channel) -> &Suspect {
+    /// A job met a page. True: it alone does. `beside`: how long before its request began Acquire
+    /// last answered another of its route; zero for later. `by_chance`: pages come and go.
+    fn met(
+        &mut self,
+        job: i64,
+        (account, channel): (&str, Channel),
+        beside: Option<Duration>,
+        by_chance: bool,
+    ) -> bool {
         if self.0.len() >= MOST {
             self.0.pop_first();
         }
+        let if_only = match beside {
+            Some(Duration::ZERO) if !by_chance => Some(PAGES_BESIDE),
+            Some(before) if before <= JUST_BEFORE => Some(PAGES_AFTER),
+            _ => None,
+        };
         let suspect = self.0.entry(job).or_insert_with(|| Suspect {
             account: account.to_owned(),
             channel,
             pages: 0,
             since_others: None,
+            if_only,
         });
         suspect.pages = suspect.pages.saturating_add(1);
         suspect.since_others = suspect.since_others.map(|pages| pages + 1);
-        suspect
+        let (pages, since_others, if_only) = (suspect.pages, suspect.since_others, suspect.if_only);
+        let most = if by_chance { PAGES_BY_CHANCE } else { PAGES };
+        let alone = since_others.is_some_and(|pages| pages >= most)
+            || if_only.is_some_and(|most| pages >= most) && self.of(account, channel).count() == 1;
+        if alone {
+            self.0.remove(&job);
+        }
+        alone
     }
 
-    /// Acquire has answered this job. When it was a suspect itself, pages come to messages that
+    /// Acquire has answered this job. True: it was a suspect itself. Then pages come to messages that
     /// nothing is wrong with, and the others' are counted from here on.
-    fn answered(&mut self, job: i64, account: &str, channel: Channel) {
+    fn answered(&mut self, job: i64, account: &str, channel: Channel) -> bool {
         if self.0.is_empty() {
-            return;
+            return false;
         }
         let was_one = self.0.remove(&job).is_some();
         for other in self.of(account, channel) {
@@ -58,11 +92,14 @@ impl Suspects {
                 pages => _ = pages.get_or_insert(0),
             }
         }
+        was_one
     }
 
     /// Another message met one, too: what others were answered before proves nothing any more.
     fn in_doubt(&mut self, account: &str, channel: Channel) {
-        self.of(account, channel).for_each(|suspect| suspect.since_others = None);
+        for suspect in self.of(account, channel) {
+            (suspect.since_others, suspect.if_only) = (None, None);
+        }
     }
 
     fn of(&mut self, account: &str, channel: Channel) -> impl Iterator<Item = &mut Suspect> {
@@ -71,31 +108,33 @@ impl Suspects {
 }
 
 impl Routes {
-    /// A job met a page which Acquire did not write. The account is held as one that is refused,
-    /// but for the first probe, which goes out at once and with another job. True: that is news.
+    /// A job, whose request was begun at `began`, met a page which Acquire did not write. The account
+    /// is held as one that is refused, but for the first probe, which goes out at once and with
+    /// another job. True: that is news.
     pub fn page(
         &mut self,
         job: i64,
-        account: &str,
-        channel: Channel,
+        (account, channel): (&str, Channel),
         reason: &str,
+        began: Instant,
         now: Moment,
     ) -> (PageVerdict, bool) {
         let policy = self.probe_policy.clone();
-        let suspect = self.suspects.met(job, account, channel);
-        let (pages, since_others) = (suspect.pages, suspect.since_others);
-        if since_others.is_some_and(|pages| pages >= PAGES) {
-            self.suspects.0.remove(&job);
+        let answers = self.of(account, channel).map(|route| route.answers).unwrap_or_default();
+        let beside = answers.last.map(|at| began.saturating_duration_since(at));
+        let by_chance = answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
+        if self.suspects.met(job, (account, channel), beside, by_chance) {
             return (PageVerdict::ItAlone, false);
         }
+        let suspect = &self.suspects.0[&job];
+        let (pages, others_pass) = (suspect.pages, suspect.since_others.is_some());
         let mut pause = retry::delay(&policy, pages);
         let Some(refusal) = self.refusals.iter_mut().find(|r| r.concerns(account, channel)) else {
-            let news = since_others.is_none();
-            if news {
+            if !others_pass {
                 let until = now.wall_at(now.at + pause);
                 self.hold_for_page(job, account, channel, reason, now).until = Some(until);
             }
-            return (PageVerdict::Again { pause }, news);
+            return (PageVerdict::Again { pause }, !others_pass);
         };
         if refusal.only == Some(job) {
             // Its own pauses grow; another job is a probe at any time.
@@ -137,9 +176,21 @@ impl Routes {
     }
 
     /// Acquire has answered this job, whatever it said.
-    pub fn answered(&mut self, job: i64, account: &str, channel: Channel) {
-        self.suspects.answered(job, account, channel);
+    pub fn answered(&mut self, job: i64, account: &str, channel: Channel, now: Instant) {
+        let was_one = self.suspects.answered(job, account, channel);
+        if let Some(route) = self.of_mut(account, channel) {
+            route.answers.last = Some(now);
+            route.answers.after_page = if was_one { Some(now) } else { route.answers.after_page };
+        }
     }
+}
+
+/// When Acquire itself answered on a route, whatever it said.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Answers {
+    last: Option<Instant>,
+    /// To a job that had met a page before.
+    after_page: Option<Instant>,
 }
 
 #[cfg(test)]
@@ -148,7 +199,6 @@ mod tests {
     use crate::job::Channel::{Chat, Mail};
     use crate::routes::News;
     use crate::routes::tests::routes;
-    use tokio::time::{Duration, Instant};
 
     struct Test {
         routes: Routes,
@@ -166,7 +216,8 @@ mod tests {
         }
 
         fn page(&mut self, job: i64, seconds: u64) -> (PageVerdict, bool) {
-            self.routes.page(job, "default", Chat, "404", self.at(seconds))
+            let now = self.at(seconds);
+            self.routes.page(job, ("default", Chat), "404", now.at, now)
         }
 
         /// How long the job waits.
@@ -179,7 +230,8 @@ mod tests {
         }
 
         fn answered(&mut self, job: i64) -> News {
-            self.routes.answered(job, "default", Chat);
+            let long_ago = self.start - 2 * JUST_BEFORE;
+            self.routes.answered(job, "default", Chat, long_ago);
             self.routes.works("default", Chat)
         }
 
@@ -247,8 +299,10 @@ mod tests {
         test.answered(3);
         test.again(1, 5);
         test.answered(2);
-        test.again(1, 10);
-        assert_eq!(test.page(1, 20).0, PageVerdict::ItAlone);
+        for turn in 1..u64::from(PAGES_BY_CHANCE) {
+            test.again(1, 10 * turn);
+        }
+        assert_eq!(test.page(1, 500).0, PageVerdict::ItAlone);
     }
 
     #[test]
@@ -264,10 +318,37 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_a_queue_is_told_by_those_beside_it_and_before_it() {
+        for (answered_at, pages) in [(1_i64, 3), (0, 3), (-1, 8), (-9, 8)] {
+            let mut test = Test::new();
+            let start = test.start;
+            let at = match u64::try_from(answered_at) {
+                Ok(later) => start + Duration::from_secs(later),
+                Err(_) => start - Duration::from_secs(answered_at.unsigned_abs()),
+            };
+            test.routes.answered(2, "default", Chat, at);
+            for page in 1..pages {
+                test.again(1, page * 100 - 100);
+            }
+            assert_eq!(test.page(1, 9000).0, PageVerdict::ItAlone, "{answered_at}");
+        }
+        // Two are no proof against each other, nor is what was long before.
+        let mut test = Test::new();
+        test.answered(2);
+        (0..20).for_each(|turn| _ = test.again(1, turn * 100));
+        let mut test = Test::new();
+        test.routes.answered(2, "default", Chat, test.start);
+        for turn in 0..20 {
+            test.again(1, turn * 100);
+            test.again(3, turn * 100);
+        }
+    }
+
+    #[test]
     fn answers_on_another_channel_prove_nothing() {
         let mut test = Test::new();
         test.again(1, 0);
-        test.routes.answered(2, "default", Mail);
+        test.routes.answered(2, "default", Mail, test.start);
         test.routes.works("default", Mail);
         assert_eq!(test.routes.holds()[0].channel, "chat");
         for seconds in 1..9 {
