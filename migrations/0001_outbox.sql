@@ -295,7 +295,7 @@ END;
 -- SQLite reads 30 February as 2 March, and 24:30 as the next day.
 CREATE TRIGGER outbox_check_time_exists INSTEAD OF INSERT ON outbox_check_time
 WHEN typeof(NEW.value) = 'text'
-     AND (date(substr(ltrim(NEW.value), 1, 10)) <> substr(ltrim(NEW.value), 1, 10)
+     AND (date(substr(ltrim(NEW.value), 1, 10), '+0 days') <> substr(ltrim(NEW.value), 1, 10)
           AND ltrim(NEW.value) GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
           OR NEW.value GLOB '*[ T]24:*')
 BEGIN
@@ -396,10 +396,12 @@ BEGIN
              OR EXISTS (SELECT 1 FROM json_each(NEW.payload, '$.to') WHERE type <> 'text')
             THEN RAISE(ABORT, 'outbox.payload.to: required for mail, an array of addresses or one address as text')
         WHEN ifnull(json_type(NEW.payload, '$.cc'), 'null') NOT IN ('null', 'text', 'array')
-             OR EXISTS (SELECT 1 FROM json_each(NEW.payload, '$.cc') WHERE type NOT IN ('text', 'null'))
+             OR json_type(NEW.payload, '$.cc') = 'array'
+                AND EXISTS (SELECT 1 FROM json_each(NEW.payload, '$.cc') WHERE type <> 'text')
             THEN RAISE(ABORT, 'outbox.payload.cc: must be an array of addresses or one address as text')
         WHEN ifnull(json_type(NEW.payload, '$.bcc'), 'null') NOT IN ('null', 'text', 'array')
-             OR EXISTS (SELECT 1 FROM json_each(NEW.payload, '$.bcc') WHERE type NOT IN ('text', 'null'))
+             OR json_type(NEW.payload, '$.bcc') = 'array'
+                AND EXISTS (SELECT 1 FROM json_each(NEW.payload, '$.bcc') WHERE type <> 'text')
             THEN RAISE(ABORT, 'outbox.payload.bcc: must be an array of addresses or one address as text')
         WHEN ifnull(json_type(NEW.payload, '$.attachments'), 'null') NOT IN ('null', 'array')
             THEN RAISE(ABORT, 'outbox.payload.attachments: must be an array of objects')

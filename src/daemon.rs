@@ -2,13 +2,14 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::dispatcher::{Dispatcher, Until, decide};
+use crate::descriptors;
+use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
 use crate::lock::{DispatcherLock, LockError};
 use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
 use crate::service::Service;
-use crate::store::{Store, StoreError, now};
+use crate::store::{Contents, Progress, Purpose, RealPath, Store, StoreError, disk, now};
 use crate::wake::Wake;
 use crate::web::{self, WebError};
 use std::future::Future;
@@ -16,7 +17,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Most rows that one transaction of the recovery decides.
 const RECOVERY_BATCH: i64 = 500;
@@ -52,6 +53,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
+    descriptors::raise_limit();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.
@@ -71,34 +73,19 @@ async fn dispatch(
     tokio::pin!(shutdown);
     let routes = reload::routes(&config)?;
     let mut service = Service::from_environment();
-    let lock = match DispatcherLock::try_take(&config.database)? {
-        Some(lock) => lock,
-        None => {
-            info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
-            service.standing_by(&config.database);
-            metrics.enter(State::Standby);
-            tokio::select! {
-                lock = DispatcherLock::take(&config.database) => lock?,
-                () = &mut shutdown => {
-                    service.stopping(STOP_AT_ONCE);
-                    return Ok(());
-                }
-            }
-        }
-    };
-    service.recovering();
-    metrics.enter(State::Starting);
-    let (store, epoch, recovered) = tokio::select! {
-        started = start(&config, &metrics) => started?,
+    let started = tokio::select! {
+        started = take_over(&config, &mut service, &metrics) => started?,
         () = &mut shutdown => {
             service.stopping(STOP_AT_ONCE);
             return Ok(());
         }
     };
+    let Started { lock, store, epoch, recovered, note } = started;
     let mut wake = Wake::watch(store.path());
     let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
     // Before anybody hears of it: what is done to the file from then on is found out.
     let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service, metrics)?;
+    dispatcher.keep_note(note);
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
     let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
@@ -106,26 +93,126 @@ async fn dispatch(
     Ok(ended?)
 }
 
-/// Opens and migrates, takes the file over and recovers; a producer that holds the lock just now
-/// is waited for.
-async fn start(config: &Config, metrics: &Metrics) -> Result<(Store, i64, usize), StoreError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let started = async {
-            let mut store = Store::open(&config.database).await?;
-            let epoch = store.begin_epoch().await?;
-            let recovered = recover(&mut store, config, epoch, metrics).await?;
-            Ok((store, epoch, recovered))
-        };
-        match started.await {
-            Err(e) if StoreError::is_busy(&e) && tries < START_TRIES.0 => {
-                warn!(error = %e, "the database is busy: trying again");
-                tokio::time::sleep(START_TRIES.1).await;
-            }
-            done => return done,
+/// The file, taken over.
+struct Started {
+    lock: DispatcherLock,
+    store: Store,
+    epoch: i64,
+    recovered: usize,
+    note: Option<ProgressNote>,
+}
+
+/// Waits for the lock, opens the file and takes it over. Where a link has been changed meanwhile, the
+/// lock is another file's: then all of it is done again.
+async fn take_over(
+    config: &Config,
+    service: &mut Service,
+    metrics: &Metrics,
+) -> Result<Started, DaemonError> {
+    // Before the lock: one must not even stand by for a file that it may not work on.
+    let mut tries = Tries::default();
+    while let Err(e) = admit(config).await {
+        if !tries.again(&e).await {
+            return Err(e.into());
         }
     }
+    if let Some(caution) = disk::caution(&RealPath::of(&config.database).map_err(StoreError::from)?)
+    {
+        warn!(database = %config.database.display(), "{caution}");
+    }
+    loop {
+        let lock = match DispatcherLock::try_take(&config.database)? {
+            Some(lock) => lock,
+            None => {
+                info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
+                service.standing_by(&config.database);
+                metrics.enter(State::Standby);
+                DispatcherLock::take(&config.database).await?
+            }
+        };
+        service.recovering();
+        metrics.enter(State::Starting);
+        let mut tries = Tries::default();
+        loop {
+            match begin(&lock, config, metrics).await {
+                Ok(Some((store, epoch, recovered, note))) => {
+                    return Ok(Started { lock, store, epoch, recovered, note });
+                }
+                Ok(None) => break,
+                Err(e) if tries.again(&e).await => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        warn!(database = %config.database.display(), "the path leads to another file by now: starting again");
+    }
+}
+
+/// Whether a dispatcher of this kind may work on the file at all.
+async fn admit(config: &Config) -> Result<(), StoreError> {
+    RealPath::of(&config.database)?.require_only_one()?;
+    let contents = Contents::of(&config.database).await?;
+    match (config.purpose(), contents) {
+        // Somebody's file, if not somebody's outbox: `init --sandbox` adds one to it.
+        (Purpose::Sandbox, Contents::NoOutbox) => {
+            Err(StoreError::NotForSandbox(config.database.clone()))
+        }
+        (purpose, contents) => contents.require(purpose, &config.database),
+    }
+}
+
+/// How often a start has found the database busy.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Waits before the next one; false: the error is another, or there have been enough.
+    async fn again(&mut self, e: &StoreError) -> bool {
+        self.0 += 1;
+        let again = e.is_busy() && self.0 < START_TRIES.0;
+        if again {
+            warn!(error = %e, "the database is busy: trying again");
+            tokio::time::sleep(START_TRIES.1).await;
+        }
+        again
+    }
+}
+
+type Begun = (Store, i64, usize, Option<ProgressNote>);
+
+/// Opens the file and takes it over; `None`: the lock is not its lock. A file that has gone back is
+/// paused before anything else is done to it, and noted as it is only then: a start that is cut short
+/// finds it out again.
+async fn begin(
+    lock: &DispatcherLock,
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Option<Begun>, StoreError> {
+    let mut store = Store::open_for(config.purpose(), &config.database).await?;
+    if !lock.guards(&config.database) {
+        return Ok(None);
+    }
+    lock.align();
+    let database = RealPath::of(&config.database)?;
+    let mut before = Progress::noted(&database);
+    if let Some(noted) = &before
+        && store.is_behind(noted).await?
+    {
+        let (database, jobs) = (config.database.display(), store.hold_restored(noted).await?);
+        error!(
+            %database,
+            jobs,
+            "the database is older than what was sent from it, as a restored backup is; what waits in \
+             it is held: `acquire-outbox status` says what to do"
+        );
+        before = None;
+    }
+    let epoch = store.begin_epoch().await?;
+    let recovered = recover(&mut store, config, epoch, metrics).await?;
+    let mut progress = store.progress(epoch).await?;
+    if let Some(before) = before.filter(|before| before.outbox == progress.outbox) {
+        (progress.job, progress.attempt) = (before.job, before.attempt);
+    }
+    Ok(Some((store, epoch, recovered, ProgressNote::begin(&database, progress))))
 }
 
 /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
@@ -166,8 +253,11 @@ async fn recover(
 
 /// Resolves at the first SIGTERM or Ctrl-C, or when the terminal that the program was started on
 /// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the
-/// database true: what was on the wire is `sending`, and recovered at a start.
-pub fn stop_signal() -> Result<impl Future<Output = ()>, DaemonError> {
+/// database true: what was on the wire is `sending`, and recovered at a start. `last_words` is called
+/// before that.
+pub fn stop_signal(
+    last_words: impl FnOnce() + Send + 'static,
+) -> Result<impl Future<Output = ()>, DaemonError> {
     let mut term = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut int = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
     let gone = terminal_gone()?;
@@ -179,6 +269,7 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, DaemonError> {
         tokio::spawn(async move {
             either(&mut term, &mut int).await;
             warn!("stopped a second time: ending at once");
+            last_words();
             std::process::exit(1);
         });
     })

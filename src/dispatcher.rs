@@ -6,9 +6,11 @@
 
 mod clock;
 mod drain;
+mod ending;
 mod file;
 mod gates;
 mod measure;
+mod note_keeper;
 mod pauses;
 mod service;
 mod trouble;
@@ -25,6 +27,7 @@ use crate::store::{Agenda, CycleWork, Hold, Store, StoreError, now};
 use crate::wake::Wake;
 use clock::WallClock;
 use file::FileWatch;
+pub use note_keeper::ProgressNote;
 use pauses::PauseWatch;
 use std::future::Future;
 use std::sync::Arc;
@@ -57,7 +60,7 @@ enum Cycled {
 pub enum Until {
     /// Only when it is told to stop.
     Stopped,
-    /// As soon as no job is pending or sending, but for those that are paused.
+    /// As soon as no job is due, on its way or in backoff. What is paused or for a later time is left.
     Empty,
 }
 
@@ -151,6 +154,8 @@ impl Dispatcher {
             self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
+                // What cannot be counted now is no reason to fail: all is done.
+                let _ = self.tell_left().await;
                 return self.store.close().await;
             }
             let (rests, idle_until) = (self.rests(), self.idle_until());
@@ -218,11 +223,12 @@ impl Dispatcher {
         let recorded_some = !record.is_empty();
         let hopes = written && !due && record.is_empty() && self.trouble.is_none();
         let patience = hopes.then_some(WRITTEN);
-        let work = CycleWork { record: &record, claim: &room, due, now: now(), epoch, patience };
+        let work =
+            CycleWork { record: &record, claim: Some(&room), due, now: now(), epoch, patience };
         let begun = Instant::now();
         let done = match self.wire.beside(self.store.cycle(&work)).await {
             Err(e) if hopes && e.is_busy() => {
-                self.wire.routes.claimed(&room, Vec::new(), begun);
+                self.wire.routes.missed();
                 self.missed = true;
                 // What has ended meanwhile is not waited for a second time.
                 let none = self.wire.unrecorded.is_empty();
@@ -251,6 +257,7 @@ impl Dispatcher {
         );
         self.wire.failed(&done.expired, Failure::Expired);
         self.wire.recorded(&record, &done.recorded);
+        self.file.recorded(&record);
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
         let others_wrote = self.agenda.data_version != done.seen;
@@ -261,9 +268,12 @@ impl Dispatcher {
             self.paused.may_have_changed();
         }
         let wrote = due || recorded_some || !done.claimed.is_empty();
-        self.wire.routes.claimed(&room, done.claimed, Instant::now());
-        for claim in &room {
-            self.wire.advance(&claim.account, claim.channel);
+        let mut claimed: Vec<_> =
+            done.claimed.iter().map(|job| (job.account.clone(), job.channel)).collect();
+        claimed.dedup();
+        self.wire.routes.claimed(done.claimed, Instant::now(), done.cut);
+        for (account, channel) in claimed {
+            self.wire.advance(&account, channel);
         }
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
         self.agenda.data_version = done.seen;
@@ -297,6 +307,7 @@ impl Dispatcher {
             self.wire.routes.stir();
             self.service.changed();
         }
+        self.wire.routes.contend(&agenda.ready_accounts);
         self.agenda = agenda;
     }
 
@@ -317,14 +328,6 @@ impl Dispatcher {
             .flatten()
             .min()
             .unwrap_or(at)
-    }
-
-    async fn nothing_left(&mut self) -> bool {
-        self.wire.in_flight.is_empty()
-            && self.wire.routes.in_line() == 0
-            && self.wire.unrecorded.is_empty()
-            && self.trouble.is_none()
-            && self.none_left().await.unwrap_or(false)
     }
 }
 

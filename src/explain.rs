@@ -69,6 +69,9 @@ pub fn pause(pause: &Pause, now: Millis) -> String {
 
 /// What ends a pause.
 pub fn resume_command(pause: &Pause) -> String {
+    if pause.is_of_restored() {
+        return "acquire-outbox resume --restored".to_owned();
+    }
     let words = match (&pause.account, pause.channel) {
         (None, None) => "--all".to_owned(),
         (None, Some(channel)) => channel.to_string(),
@@ -215,6 +218,10 @@ fn held(hold: &Hold, now: Millis) -> Told {
         (HoldKind::RetryAfter, None) => format!("held: Acquire asked for a pause: {reason}"),
         (HoldKind::Breaker, until) => format!(
             "held: the breaker is open after failures in a row: {reason}; the next probe goes out {}",
+            until.map_or("soon".to_owned(), |until| format!("at {until}"))
+        ),
+        (HoldKind::Shortage, until) => format!(
+            "held: {reason}; it is tried again {}, and no attempt is spent",
             until.map_or("soon".to_owned(), |until| format!("at {until}"))
         ),
     };

@@ -47,6 +47,8 @@
 //!
 //! * A claim is durable before the first byte leaves, so after any crash the rows that may have
 //!   been sent are exactly those `sending`; [`daemon`] decides them at the start, from disk alone.
+//! * What was sent from a file is noted next to it ([`store::Progress`]): one that is behind its note is a
+//!   restored backup, and paused until a person decides.
 //! * Every write of a result is fenced by id, attempt and epoch. [`lock`] lets one dispatcher
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
 //! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
@@ -63,11 +65,18 @@
 //! waits stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
 //! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
+//! What all routes share is bounded: the requests that are out, by the descriptors that this process may
+//! have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. What this machine runs out of all
+//! the same costs no attempt ([`outcome::Outcome::Shortage`]).
+//!
 //! # As a service
 //!
 //! [`service`] tells the service manager how things are; the watchdog's pings come from the loop
 //! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
 //! configuration beside the loop, which takes it over between two turns.
+//!
+//! What it writes for others to read never holds it up: log lines go through a [`spool`], the manager's
+//! socket is written to without waiting.
 //!
 //! # What people see of it
 //!
@@ -83,6 +92,7 @@
 
 pub mod job;
 pub mod when;
+pub mod spool;
 pub mod outcome;
 pub mod payload;
 pub mod retry;
@@ -96,6 +106,7 @@ pub mod routes;
 pub mod send;
 pub mod wake;
 pub mod lock;
+pub mod descriptors;
 pub mod service;
 pub mod reload;
 pub mod web;

@@ -2,17 +2,35 @@
 //! systemd, one JSON object a line for everything else.
 //!
 //! `ACQUIRE_OUTBOX_LOG` says how much, `ACQUIRE_OUTBOX_LOG_FORMAT` how.
+//!
+//! What runs as a service never waits for its log: all that goes to stderr or to the journal is
+//! written by the thread of a [`Spool`].
 
-use crate::cli::note;
-use libsystemd::logging::{Priority, connected_to_journal, journal_send};
-use std::fmt::{self, Write as _};
-use std::io::{IsTerminal, stderr};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+mod journal;
+
+use acquire_outbox::spool::{self, Outlet, Spool};
+use journal::{Entry, Journal};
+use libsystemd::logging::connected_to_journal;
+use prometheus_client::metrics::counter::Counter;
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write, stderr};
+use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tracing::{error, warn};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
+
+/// The longest that the end of the process waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Of a process that runs as a service.
+static SPOOL: OnceLock<Spool<Logged>> = OnceLock::new();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -21,14 +39,39 @@ enum Format {
     Json,
 }
 
-/// Sets it up for the whole process. What cannot be understood of the two variables is told, and the
-/// default taken: no typing error in one shall keep a service from its work.
-pub fn set_up() {
+/// Something that is logged.
+enum Logged {
+    /// With its line end.
+    Text(Vec<u8>),
+    Entry(Entry),
+}
+
+/// Waits, with a limit, until the last lines are written.
+#[must_use = "the last lines are lost without it"]
+pub struct LastLines(());
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        flush(LAST_LINES);
+    }
+}
+
+/// Sets it up for the whole process; `service`: one that no reader of its log may hold up. What
+/// cannot be understood of the two variables is told, and the default taken: no typing error in one
+/// keeps a service from its work.
+pub fn set_up(service: bool) -> LastLines {
+    if service
+        && let Ok(stderr) = spool::unlocked(&stderr())
+        && let Ok(spool) = Spool::start("log", Stderr(stderr))
+    {
+        let _ = SPOOL.set(spool);
+        panic::set_hook(Box::new(log_panic));
+    }
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
+        .with_writer(LogWriter)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
-        // Told on stderr, it would panic there: a log that nobody reads any more stops nothing.
+        // They would be printed to stderr directly, and panic where nobody reads it any more.
         .log_internal_errors(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format() {
         Format::Pretty => lines.boxed(),
@@ -36,6 +79,92 @@ pub fn set_up() {
         Format::Journald => Journal.boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter())).init();
+    LastLines(())
+}
+
+/// A line next to the log, in its order. Where nobody can read it, it is lost.
+pub fn note(text: impl AsRef<str>) {
+    put(Logged::Text(format!("{}\n", text.as_ref()).into_bytes()));
+}
+
+/// Waits until all lines are written, no longer than `limit`.
+pub fn flush(limit: Duration) {
+    if let Some(spool) = SPOOL.get() {
+        spool.flush(limit);
+    }
+}
+
+/// The lines that were lost.
+pub fn lost() -> Counter {
+    SPOOL.get().map(Spool::lost).unwrap_or_default()
+}
+
+fn put(line: Logged) {
+    match (SPOOL.get(), line) {
+        (Some(spool), line) => spool.put(line),
+        // A command waits for whoever reads it, as every command does.
+        (None, Logged::Text(text)) => drop(stderr().lock().write_all(&text)),
+        (None, Logged::Entry(entry)) => entry.send().unwrap_or_else(|_| note(entry.message())),
+    }
+}
+
+struct Stderr(File);
+
+impl Outlet for Stderr {
+    type Line = Logged;
+
+    fn write(&mut self, line: Logged) -> io::Result<()> {
+        match line {
+            Logged::Text(text) => self.0.write_all(&text),
+            Logged::Entry(entry) => match entry.send() {
+                Ok(()) => Ok(()),
+                Err(_) => self.0.write_all(format!("{}\n", entry.message()).as_bytes()),
+            },
+        }
+    }
+
+    fn report_lost(&mut self, lines: u64) {
+        warn!(lines, "lines of the log were lost: they could not be written in time");
+    }
+}
+
+/// Takes each event as one line.
+struct LogWriter;
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = LogWriter;
+
+    fn make_writer(&'a self) -> LogWriter {
+        LogWriter
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        put(Logged::Text(line.to_owned()));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// In place of the standard hook, which writes to stderr itself, and any value that a panic quotes.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(&backtrace);
+    let reason = reason(panic.payload());
+    match backtrace {
+        Some(backtrace) => error!(place, reason, %backtrace, "a panic; this is a bug"),
+        None => error!(place, reason, "a panic; this is a bug"),
+    }
+}
+
+/// Only words of the program itself: what was put together at run time may quote a message.
+fn reason(payload: &(dyn Any + Send)) -> &'static str {
+    payload.downcast_ref().copied().unwrap_or("its words are left out: they may quote a message")
 }
 
 fn format() -> Format {
@@ -63,7 +192,7 @@ fn format() -> Format {
 fn filter() -> EnvFilter {
     let text = std::env::var("ACQUIRE_OUTBOX_LOG").unwrap_or_default();
     let text = if text.trim().is_empty() { "info" } else { text.trim() };
-    // Alone on its own, a word that is no level would be read as a module's name: an empty log.
+    // Alone, a word that is no level would be read as a module's name: an empty log.
     let no_level = !text.contains([',', '=', ':', '[']) && text.parse::<LevelFilter>().is_err();
     match EnvFilter::try_new(text) {
         Ok(filter) if !no_level => filter,
@@ -77,56 +206,13 @@ fn filter() -> EnvFilter {
     }
 }
 
-/// Sends each event to the journal: its words and fields as the message, so that plain `journalctl`
-/// shows all of it, and each field by itself, so that `OUTBOX_JOB=17` finds a job.
-struct Journal;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<S: Subscriber> Layer<S> for Journal {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut entry = Entry::default();
-        event.record(&mut entry);
-        let priority = match *event.metadata().level() {
-            Level::ERROR => Priority::Error,
-            Level::WARN => Priority::Warning,
-            Level::INFO => Priority::Info,
-            _ => Priority::Debug,
-        };
-        let identifier = ("SYSLOG_IDENTIFIER".to_owned(), "acquire-outbox".to_owned());
-        let mut fields = entry.fields;
-        fields.push(identifier);
-        let message = entry.words + &entry.rest;
-        if journal_send(priority, &message, fields.into_iter()).is_err() {
-            note(message);
-        }
-    }
-}
-
-#[derive(Default)]
-struct Entry {
-    words: String,
-    rest: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Entry {
-    /// `shown`: how the value stands in the message, as it does on a terminal.
-    fn add(&mut self, field: &Field, value: String, shown: &str) {
-        if field.name() == "message" {
-            self.words = value;
-            return;
-        }
-        let _ = write!(self.rest, " {}={shown}", field.name());
-        self.fields.push((format!("OUTBOX_{}", field.name().to_uppercase()), value));
-    }
-}
-
-impl Visit for Entry {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let value = format!("{value:?}");
-        self.add(field, value.clone(), &value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.to_owned(), &format!("{value:?}"));
+    #[test]
+    fn a_panic_is_logged_without_what_it_quotes() {
+        assert_eq!(reason(&"the fence holds"), "the fence holds");
+        assert!(!reason(&"byte 3 of Dear Ada".to_owned()).contains("Ada"));
     }
 }

@@ -18,7 +18,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -95,6 +95,8 @@ pub struct Metrics {
     channels: [ChannelMeter; 3],
     cycle: Histogram,
     state: AtomicU8,
+    /// A file that has gone back is held until a person decides.
+    restored: AtomicBool,
     /// Milliseconds after `begun`.
     last_turn: AtomicU64,
     hour: Mutex<Hour>,
@@ -113,8 +115,6 @@ struct ChannelMeter {
 
 /// What is counted of an account's way out; the dispatcher keeps one per route.
 pub struct RouteMeter {
-    account: String,
-    channel: Channel,
     in_flight: Gauge,
     /// In the order of [`KINDS`].
     attempts: [Counter; 4],
@@ -129,11 +129,6 @@ const KINDS: [(AttemptKind, &str); 4] = [
 ];
 
 impl RouteMeter {
-    /// Whether it is the meter of this route.
-    pub fn is_of(&self, account: &str, channel: Channel) -> bool {
-        self.channel == channel && self.account == account
-    }
-
     /// A claimed job goes to its task.
     pub fn begun(&self) {
         self.in_flight.inc();
@@ -155,9 +150,12 @@ impl RouteMeter {
 }
 
 impl Metrics {
-    /// Of a process that begins now.
-    pub fn of_this_process() -> Arc<Metrics> {
-        Arc::new(Metrics::new(Instant::now(), store::now()))
+    /// Of a process that begins now, and counts the lines that its log has lost.
+    pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
+        let mut metrics = Metrics::new(Instant::now(), store::now());
+        let help = "Lines of the log that were lost, because they could not be written in time";
+        metrics.registry.register("log_lines_lost", help, lost_lines);
+        Arc::new(metrics)
     }
 
     /// Of a process that began then, on both clocks.
@@ -211,6 +209,7 @@ impl Metrics {
             channels,
             cycle,
             state: AtomicU8::new(State::Starting as u8),
+            restored: AtomicBool::new(false),
             last_turn: AtomicU64::new(NEVER),
             hour: Mutex::new(Hour::default()),
             accounts: Mutex::default(),
@@ -226,8 +225,6 @@ impl Metrics {
         };
         let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
         RouteMeter {
-            account: account.to_owned(),
-            channel,
             in_flight: self.in_flight.get_or_create_owned(&labels),
             attempts: KINDS.map(counter),
             request: self.channels[channel as usize].request.clone(),
@@ -302,6 +299,16 @@ impl Metrics {
     /// How far the daemon has got.
     pub fn state(&self) -> State {
         State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    }
+
+    /// Whether a file that has gone back is held until a person decides.
+    pub fn hold_restored(&self, is: bool) {
+        self.restored.store(is, Ordering::Relaxed);
+    }
+
+    /// As [`Metrics::hold_restored`] said last.
+    pub fn holds_restored(&self) -> bool {
+        self.restored.load(Ordering::Relaxed)
     }
 
     /// When the process began.

@@ -69,8 +69,36 @@ pub enum Outcome {
     Unknown { fault: Fault },
     /// The payload breaks the channel's rules: no request was made.
     Invalid { fault: Fault },
+    /// This machine ran out of something before a byte of the request left. It says nothing of the
+    /// message or the account.
+    Shortage { fault: Fault, scarce: Scarce },
     /// Shutdown came before a byte of the request left.
     Withdrawn,
+}
+
+/// What a machine can run out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarce {
+    /// File descriptors, of this process or of the whole machine.
+    Descriptors,
+    /// Memory of the kernel.
+    Memory,
+    /// Threads, or the process's tasks.
+    Threads,
+    /// Local ports for one address: other addresses can be reached.
+    Ports,
+}
+
+impl Scarce {
+    /// The `error_code`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Scarce::Descriptors => "no_descriptors",
+            Scarce::Memory => "no_memory",
+            Scarce::Threads => "no_threads",
+            Scarce::Ports => "no_ports",
+        }
+    }
 }
 
 /// An attempt that has ended: the outcome and the measurements for its row in `outbox_attempts`.

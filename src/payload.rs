@@ -1,22 +1,24 @@
 //! What a producer asks to be sent: the three channels' payloads, typed and checked. Pure.
 //!
 //! Every error is one sentence that names the field and what it may be, and never repeats a
-//! value: payloads are people's words, and errors are stored and logged.
+//! value but a number: payloads are message text, and errors are stored and logged.
 
 mod chat;
 mod fields;
+mod json;
 mod mail;
+mod mailbox;
 mod pairs;
 mod sms;
 
 pub use chat::Chat;
+pub use json::{Json, JsonFault, Object, whole_characters};
 pub use mail::Mail;
 pub use pairs::Pairs;
 pub use sms::Sms;
 
 use crate::job::Channel;
 use crate::outcome::Fault;
-use serde_json::{Map, Value};
 use std::fmt;
 
 /// A payload that keeps its channel's rules.
@@ -43,7 +45,7 @@ impl Payload {
     }
 
     /// Fields that this version does not know, merged into the request's body.
-    pub fn extra(&self) -> &Map<String, Value> {
+    pub fn extra(&self) -> &Object {
         match self {
             Payload::Chat(chat) => &chat.extra,
             Payload::Mail(mail) => &mail.extra,
@@ -62,7 +64,10 @@ impl Payload {
         };
         let mut texts: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
         if let Payload::Mail(mail) = self {
-            mail.attachments.iter().flat_map(Map::values).for_each(|v| long_texts(v, &mut texts));
+            mail.attachments
+                .iter()
+                .flat_map(Object::values)
+                .for_each(|v| long_texts(v, &mut texts));
         }
         self.extra().values().for_each(|value| long_texts(value, &mut texts));
         texts.retain(|text| !text.is_empty());
@@ -73,11 +78,11 @@ impl Payload {
 /// Free-form JSON holds keywords as well as words; what is this short is taken for a keyword.
 const KEYWORD_BYTES: usize = 8;
 
-fn long_texts<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+fn long_texts<'a>(value: &'a Json, into: &mut Vec<&'a str>) {
     match value {
-        Value::String(text) if text.len() > KEYWORD_BYTES => into.push(text),
-        Value::Array(items) => items.iter().for_each(|item| long_texts(item, into)),
-        Value::Object(fields) => fields.values().for_each(|field| long_texts(field, into)),
+        Json::Text(text) if text.len() > KEYWORD_BYTES => into.push(text),
+        Json::List(items) => items.iter().for_each(|item| long_texts(item, into)),
+        Json::Object(fields) => fields.values().for_each(|field| long_texts(field, into)),
         _ => {}
     }
 }

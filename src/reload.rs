@@ -5,6 +5,7 @@
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
 use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
+use crate::descriptors::Share;
 use crate::job::Channel;
 use crate::routes::{Route, Routes};
 use secrecy::ExposeSecret;
@@ -93,7 +94,8 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }
     }
-    Ok(Routes::new(routes, config.retry.clone()))
+    let places = Share::of_this_process(config).requests;
+    Ok(Routes::new(routes, config.retry.clone()).limited(places, config.max_in_flight_bytes))
 }
 
 /// How an account is reached with a channel's time limits.

@@ -1,6 +1,6 @@
 //! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
 
-use crate::acquire::{Endpoint, Gate};
+use crate::acquire::{Endpoint, Gate, shortage};
 use crate::job::Job;
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::payload;
@@ -20,12 +20,21 @@ pub enum Stop {
     Abort,
 }
 
-/// Sends `job` through `endpoint`. A stop withdraws it as long as no byte has left.
-pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>) -> Attempt {
+/// Sends `job`, whose payload is given by itself, through `endpoint`. A stop withdraws it as long as no
+/// byte has left.
+pub async fn attempt(
+    job: &Job,
+    payload: Vec<u8>,
+    endpoint: &Endpoint,
+    stop: watch::Receiver<Stop>,
+) -> Attempt {
     let (started_at, begun) = (now(), Instant::now());
     let ended =
         |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
-    let payload = match payload::parse_bytes(job.channel, &job.payload) {
+    let parsed = payload::parse_bytes(job.channel, &payload);
+    // What was read of it is all that is needed.
+    drop(payload);
+    let payload = match parsed {
         Ok(payload) => payload,
         Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
     };
@@ -33,7 +42,10 @@ pub async fn attempt(job: &Job, endpoint: &Endpoint, stop: watch::Receiver<Stop>
     let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();
     tokio::select! {
         biased;
-        answer = request => answer.unwrap_or_else(|_| {
+        answer = request => answer.unwrap_or_else(|panic| {
+            if let Some(outcome) = shortage::of_panic(&*panic).filter(|_| gate.shut()) {
+                return ended(outcome);
+            }
             let message = "the program failed while the request was on its way; this is a bug";
             ended(Outcome::Unknown { fault: Fault::new("internal", message) })
         }),

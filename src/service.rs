@@ -1,7 +1,10 @@
 //! What the service manager is told: ready, stopping, reloading, a line of status, and that the
-//! loop turns. By the sd-notify crate; without `NOTIFY_SOCKET` nothing is said or computed.
+//! loop turns. It never waits for the manager; without `NOTIFY_SOCKET` nothing is said or computed.
+
+mod notify;
 
 use crate::store::Backlog;
+use notify::NotifySocket;
 use sd_notify::NotifyState;
 use std::fmt;
 use std::path::Path;
@@ -14,12 +17,16 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Pings per watchdog interval: a turn of the loop may wait for several locks of the database,
 /// some seconds each, and still be in time.
 const PINGS: u32 = 4;
+/// How soon the manager is tried again, after it had no room.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The way to the service manager, if there is one.
 pub struct Service {
-    manager: bool,
+    socket: Option<NotifySocket>,
     ping_every: Option<Duration>,
     next_ping: Instant,
+    /// When what the manager had no room for is sent again.
+    again: Option<Instant>,
     said: String,
     next_status: Instant,
     /// Something that counts has changed since the last status line.
@@ -64,18 +71,19 @@ impl fmt::Display for Counts {
 impl Service {
     /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_environment() -> Service {
-        let manager = std::env::var_os("NOTIFY_SOCKET").is_some();
-        let watchdog = sd_notify::watchdog_enabled().filter(|limit| manager && !limit.is_zero());
-        let ping_every = watchdog.map(|limit| limit / PINGS);
-        Service { manager, ping_every, ..Service::silent() }
+        let socket = NotifySocket::from_environment();
+        let watchdog = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
+        let ping_every = watchdog.filter(|_| socket.is_some()).map(|limit| limit / PINGS);
+        Service { socket, ping_every, ..Service::silent() }
     }
 
     /// There is no service manager.
     pub fn silent() -> Service {
         Service {
-            manager: false,
+            socket: None,
             ping_every: None,
             next_ping: Instant::now(),
+            again: None,
             said: String::new(),
             next_status: Instant::now(),
             stale: true,
@@ -101,7 +109,7 @@ impl Service {
 
     /// A reload has begun; [`Service::reloaded`] must follow.
     pub fn reloading(&mut self) {
-        if !self.manager {
+        if self.socket.is_none() {
             return;
         }
         match NotifyState::monotonic_usec_now() {
@@ -125,17 +133,22 @@ impl Service {
 
     /// The loop has made a turn: the watchdog hears of it, as often as it needs to.
     pub fn turned(&mut self) {
-        let Some(every) = self.ping_every else { return };
+        let Some(socket) = &mut self.socket else { return };
         let now = Instant::now();
-        if self.next_ping <= now {
-            self.next_ping = now + every;
-            self.notify(&[NotifyState::Watchdog]);
+        if self.again.is_some_and(|at| at <= now) {
+            socket.send_unsent();
+            self.again = socket.is_behind().then(|| now + AGAIN);
+        }
+        if let Some(every) = self.ping_every
+            && self.next_ping <= now
+        {
+            self.next_ping = now + if socket.ping() { every } else { every.min(AGAIN) };
         }
     }
 
-    /// When the loop must have turned again.
+    /// When the loop must have turned again: for a ping, or to try the manager once more.
     pub fn next_ping(&self) -> Option<Instant> {
-        self.ping_every.map(|_| self.next_ping)
+        [self.ping_every.map(|_| self.next_ping), self.again].into_iter().flatten().min()
     }
 
     /// The counts may be others than those that were said.
@@ -145,7 +158,7 @@ impl Service {
 
     /// Whether a new status line is due: then it is worth counting for it.
     pub fn wants_status(&self) -> bool {
-        self.manager && self.stale && self.next_status <= Instant::now()
+        self.socket.is_some() && self.stale && self.next_status <= Instant::now()
     }
 
     /// Says how things are, if that is news; no more for a second.
@@ -161,18 +174,17 @@ impl Service {
     fn say(&mut self, line: &str) {
         // A line break would begin another assignment.
         let line = line.replace(char::is_control, " ");
-        if self.manager && line != self.said {
+        if self.socket.is_some() && line != self.said {
             self.notify(&[NotifyState::Status(&line)]);
             self.said = line;
         }
     }
 
-    /// What cannot be said is no reason to stop: the manager's own time limits stand behind it.
-    fn notify(&self, state: &[NotifyState]) {
-        if self.manager
-            && let Err(e) = sd_notify::notify(state)
-        {
-            debug!(error = %e, "the service manager cannot be told");
+    /// What cannot be said is no reason to stop: the manager has time limits of its own.
+    fn notify(&mut self, state: &[NotifyState]) {
+        if let Some(socket) = &mut self.socket {
+            socket.send(state);
+            self.again = socket.is_behind().then(|| Instant::now() + AGAIN);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::config::{ChannelPolicy, OnUncertain};
 use crate::job::{Failure, Job, Millis, Status};
-use crate::outcome::{Fault, Outcome, PageVerdict, Receipt};
+use crate::outcome::{Fault, Outcome, PageVerdict, Receipt, Scarce};
 use crate::retry;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub enum Signal {
     AccountRefused { fault: Fault },
     /// `Retry-After`: the whole channel of the account waits this long.
     HoldChannel { pause: Duration, fault: Fault },
+    /// This machine ran out of something: nothing was sent, and nothing was learnt of the account.
+    Shortage { fault: Fault, scarce: Scarce },
 }
 
 /// One UPDATE of a job that is `sending`, with its fence, and the history row beside it.
@@ -101,6 +103,10 @@ pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) 
             .unknown(job, policy, fault.clone())
             .signal(Signal::Trouble { fault: fault.clone() }),
         Outcome::Invalid { fault } => next.invalid(fault),
+        Outcome::Shortage { fault, scarce } => Transition {
+            fault: Some(fault.clone()),
+            ..next.withdrawn(job).signal(Signal::Shortage { fault, scarce })
+        },
         Outcome::Withdrawn => next.withdrawn(job),
     }
 }

@@ -106,7 +106,7 @@ fn until_empty_ends_at_once_when_there_is_nothing_to_do() {
 }
 
 #[test]
-fn until_empty_waits_for_retries_and_scheduled_jobs_and_not_for_ended_ones() {
+fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
     let server = Server::answering(|request| match request.words().as_str() {
         "refused" => Reply::status(400),
         _ => Reply::accepted(request),
@@ -115,15 +115,21 @@ fn until_empty_waits_for_retries_and_scheduled_jobs_and_not_for_ended_ones() {
     let outbox = Outbox::new(&server);
     let retried = outbox.chat(1, "tried twice");
     let refused = outbox.chat(2, "refused");
-    let soon = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+1.5 seconds')";
-    let later = outbox.add(Job::chat(3, "later").column("send_at", soon));
-    outbox.run_until_empty();
-    let statuses = [retried, refused, later].map(|id| outbox.status(id));
+    let later = |words: &str, at: &str| outbox.add(Job::chat(3, words).column("send_at", at));
+    let next = later("later", "'2035-01-02T03:04:05Z'");
+    let last = later("much later", "'2036-01-01'");
+    let ended = outbox.run_until_empty();
+    let statuses = [retried, refused, next, last].map(|id| outbox.status(id));
     // Which of the first two met the queued 500 is open; each of them ended.
-    assert_eq!(statuses, ["sent", "failed", "sent"]);
-    assert_eq!(server.count(), 4);
+    assert_eq!(statuses, ["sent", "failed", "pending", "pending"]);
+    assert_eq!(server.count(), 3);
+    let told = ended.stderr.lines().find(|line| line.contains("are not waited for"));
+    let told = told.unwrap_or_else(|| panic!("{ended:?}"));
+    for words in [r#""jobs":2"#, r#""next_due":"2035-01-02T03:04:05.000Z""#] {
+        assert!(told.contains(words), "{told}");
+    }
     outbox.run_until_empty();
-    assert_eq!(server.count(), 4);
+    assert_eq!(server.count(), 3);
 }
 
 #[test]
@@ -261,4 +267,39 @@ fn a_database_of_a_later_version_is_refused_and_left_alone() {
         assert!(refused.stderr.contains("newer acquire-outbox"), "{}", refused.output());
     }
     assert_eq!((outbox.count("pending"), server.words().len()), (1, 0));
+}
+
+/// Whatever the encoding of the application's database is.
+#[test]
+fn a_database_in_utf16_is_an_outbox_like_any_other() {
+    let server = Server::start();
+    for encoding in ["UTF-16le", "UTF-16be"] {
+        let outbox = Outbox::setup(&server).written();
+        std::fs::File::create_new(outbox.database().path()).unwrap();
+        outbox.execute(&format!("PRAGMA encoding = '{encoding}'; CREATE TABLE own (x)"));
+        outbox.run(&["init"]).expect(0);
+        let long = "ü€😀".repeat(3000);
+        for words in ["Grüße €😀", &long] {
+            let payload = serde_json::json!({"caseId": 1, "message": words}).to_string();
+            outbox.execute(&format!(
+                "INSERT INTO outbox (channel, payload, source) VALUES ('chat', '{payload}', 'Zürich')"
+            ));
+        }
+        outbox.run_until_empty();
+        assert_eq!(server.words().split_off(server.words().len() - 2), ["Grüße €😀", &long]);
+        assert_eq!(outbox.count("sent"), 2);
+        let one = "PRAGMA encoding";
+        assert_eq!(outbox.database().one(one).text("encoding"), encoding);
+        for command in [
+            &["list", "--json"][..],
+            &["show", "1", "--json"],
+            &["export", "--format", "jsonl"],
+            &["list"],
+        ] {
+            let shown = outbox.run(command).expect(0);
+            assert!(shown.stdout.contains("Zürich") || command == ["list"], "{}", shown.output());
+        }
+        outbox.run(&["status"]).expect(0);
+        outbox.run(&["check"]);
+    }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::process::Command;
-use support::{Outbox, Program, Reply, Server};
+use support::{Manager, Outbox, Page, Program, Reply, SOON, Scrape, Server, eventually, found};
 
 /// Every line, as JSON.
 fn objects(log: &str) -> Vec<Value> {
@@ -105,4 +105,127 @@ fn a_wrong_level_is_told_and_taken_for_info() {
         assert!(!log.contains("ACQUIRE_OUTBOX_LOG") && log.contains("\"ready\""), "{log}");
     }
     assert_eq!(log("off"), "");
+}
+
+/// Level `trace` makes several lines of each job: more than the log keeps for its reader.
+const JOBS: i64 = 400;
+
+fn add_jobs(outbox: &Outbox) {
+    outbox.execute(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {JOBS})
+         INSERT INTO outbox (channel, payload)
+         SELECT 'chat', json_object('caseId', i, 'message', 'hi') FROM n"
+    ));
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_delivery_nor_the_watchdog_nor_the_end() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let manager = Manager::in_folder(outbox.folder());
+    let program = manager.over(outbox.program()).env("WATCHDOG_USEC", "400000");
+    let program = program.env("ACQUIRE_OUTBOX_LOG", "trace");
+    let (daemon, _stuck) = program.start_with_stuck_stderr(&["run"]);
+    add_jobs(&outbox);
+    eventually(SOON, "all are sent", || outbox.count("sent") == JOBS);
+    manager.wait_for_more("WATCHDOG=1", 5);
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    manager.wait_for("STOPPING=1");
+}
+
+#[test]
+fn lost_lines_are_counted_and_reported_once_the_log_is_read_again() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = port.to_string();
+    let program = outbox.program().env("ACQUIRE_OUTBOX_LOG", "trace,hyper=off,sqlx=off");
+    let (daemon, stuck) = program.start_with_stuck_stderr(&["run", "--listen", &address]);
+    let lost = || {
+        let page = Page::of(&address, "/metrics", "")?;
+        Scrape(page.body).value("acquire_outbox_log_lines_lost_total")
+    };
+    eventually(SOON, "a count of none", || lost() == Some(0.0));
+    let mut case = 0;
+    eventually(SOON * 2, "lines are lost", || {
+        case += 1;
+        outbox.settled(outbox.chat(case, "hi"));
+        lost().is_some_and(|lost| lost > 10.0)
+    });
+    let before = lost().unwrap();
+    let reading = stuck.read();
+    let report = found(SOON, "a line on what was lost", || {
+        outbox.settled(outbox.chat(1, "more"));
+        let lines = reading.text();
+        lines.lines().find(|line| line.contains("lines of the log were lost")).map(str::to_owned)
+    });
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["level"], "WARN");
+    assert!(report["lines"].as_f64().unwrap() >= before, "{report} after {before}");
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    eventually(SOON, "the last line", || reading.text().contains("\"stopped\""));
+    let log = reading.text();
+    objects(&log);
+    assert_eq!(log.matches("lines of the log were lost").count(), 1, "{log}");
+}
+
+#[test]
+fn a_second_sigterm_and_an_error_end_the_program_though_nobody_reads_why() {
+    let server = Server::start();
+    let gate = server.hold();
+    let outbox = Outbox::new(&server);
+    let (mut daemon, _stuck) = outbox.program().start_with_stuck_stderr(&["run"]);
+    outbox.chat(1, "on its way");
+    server.wait_for(1);
+    // Signals that are not yet heard are one.
+    eventually(SOON, "an end at once", || {
+        let running = daemon.is_running();
+        if running {
+            daemon.sigterm();
+        }
+        !running
+    });
+    daemon.wait(SOON).expect(1);
+    gate.open();
+    let wrong = Outbox::setup(&server).more("nonsense = 1").written();
+    let (daemon, _stuck) = wrong.program().start_with_stuck_stderr(&["run"]);
+    daemon.wait(SOON).expect(78);
+}
+
+#[test]
+fn at_a_normal_end_every_line_is_there_in_its_order() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    add_jobs(&outbox);
+    let program = outbox.program().env("ACQUIRE_OUTBOX_LOG", "debug,hyper=off,sqlx=off");
+    let log = program.run(&["run", "--until-empty"]).expect(0).stderr;
+    let lines = objects(&log);
+    let sent = lines.iter().filter(|line| line["status"] == "sent" && line["job"].is_i64());
+    assert_eq!(sent.count() as i64, JOBS);
+    let times: Vec<&str> = lines.iter().map(|line| line["timestamp"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "{log}");
+    assert!(!log.contains("were lost"), "{log}");
+}
+
+#[test]
+fn results_that_nobody_reads_hold_up_no_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::in_folder(folder.path());
+    let (sandbox, _stuck) =
+        program.start_with_stuck_stdout(&["sandbox", "--listen", "127.0.0.1:0"]);
+    sandbox.wait_until_it_catches(libc::SIGTERM);
+    sandbox.sigterm();
+    sandbox.wait(SOON).expect(0);
+
+    let (demo, _stuck) = program.start_with_stuck_stdout(&["demo"]);
+    demo.wait(SOON * 2).expect(0);
+
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let (watch, _stuck) = outbox.program().start_with_stuck_stdout(&["status", "--watch", "0.1"]);
+    watch.wait_until_it_catches(libc::SIGINT);
+    watch.signal(libc::SIGINT);
+    watch.wait(SOON).expect(0);
 }

@@ -3,7 +3,7 @@
 
 use acquire_outbox::job::{Channel, Job};
 use acquire_outbox::outcome::{Fault, Receipt};
-use acquire_outbox::store::{Claim, CycleWork, Ended, Store};
+use acquire_outbox::store::{Claim, CycleWork, Ended, Room, Store};
 use acquire_outbox::transition::{Signal, Transition, Wait};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -103,21 +103,21 @@ impl World {
             }
             Op::Claim(limit) => {
                 let claim =
-                    [Claim { account: "default".into(), channel: Channel::Chat, limit: *limit }];
-                self.cycle(&[], &claim, false).await;
+                    Claim { account: "default".into(), channel: Channel::Chat, limit: *limit };
+                self.cycle(&[], Some(&Room::unlimited(vec![claim])), false).await;
             }
             Op::End { nth, how } => {
                 if !self.in_flight.is_empty() {
                     let job = self.in_flight.remove(nth % self.in_flight.len());
                     let ended = ended(&job, *how);
-                    self.cycle(&[ended], &[], false).await;
+                    self.cycle(&[ended], None, false).await;
                 }
             }
-            Op::EverythingFallsDue => self.cycle(&[], &[], true).await,
+            Op::EverythingFallsDue => self.cycle(&[], None, true).await,
         }
     }
 
-    async fn cycle(&mut self, record: &[Ended], claim: &[Claim], due: bool) {
+    async fn cycle(&mut self, record: &[Ended], claim: Option<&Room>, due: bool) {
         let now = if due { DOOMSDAY } else { acquire_outbox::store::now() };
         let work = CycleWork { record, claim, due, now, epoch: self.epoch, patience: None };
         let done = self.store.cycle(&work).await.unwrap();

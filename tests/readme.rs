@@ -65,6 +65,7 @@ fn the_configuration_is_valid_and_gives_the_defaults() {
     assert_eq!(written.retry, RetryPolicy::default());
     assert_eq!(written.retention, Retention::default());
     assert_eq!(written.shutdown_timeout, bare.shutdown_timeout);
+    assert_eq!(written.max_in_flight_bytes, bare.max_in_flight_bytes);
     assert_eq!(written.database.file_name(), bare.database.file_name());
     assert_eq!(written.accounts["default"].base_url.as_str(), "https://acme.acquire.io/api/v1");
     assert!(block.contains(written.accounts["default"].base_url.as_str()));
@@ -192,6 +193,50 @@ fn its_tables_name_the_columns_the_fields_and_the_states() {
         .filter(|word| word.parse::<Status>().is_ok())
         .collect();
     assert_eq!(states, Status::ALL.map(Status::as_str));
+}
+
+/// The tour up to the real delivery, as it stands but for its folder; what is served is stopped.
+#[test]
+fn its_tour_runs_as_written_and_stays_in_its_own_file() {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if !there("sqlite3") || !there("python3") {
+        return support::skipped("sqlite3 or python3 is not installed, so the tour was not run");
+    }
+    let folder = TempDir::new().unwrap();
+    let (tour, elsewhere) = (folder.path().join("tour"), folder.path().join("elsewhere"));
+    fs::create_dir(&elsewhere).unwrap();
+    Program::in_folder(&elsewhere).run(&["init"]).expect(0);
+    let blocks = blocks(README, "sh");
+    let start = blocks.iter().position(|block| block.contains("init --sandbox")).unwrap();
+    let end = blocks.iter().position(|block| block.contains("ACQUIRE_ACCOUNT_ID")).unwrap();
+    let script: Vec<_> = blocks[start..end]
+        .iter()
+        .flat_map(|block| block.lines())
+        .filter(|line| !line.starts_with("cargo ") && !line.contains("--listen"))
+        .collect();
+    let script = script.join("\n").replace("/tmp/tour", tour.to_str().unwrap());
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let program = env!("CARGO_BIN_EXE_acquire-outbox");
+    std::os::unix::fs::symlink(program, bin.join("acquire-outbox")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    // As on a machine whose configuration names a database.
+    let ran = Command::new("sh")
+        .args(["-c", &script])
+        .env("PATH", path)
+        .env_remove("CARGO_HOME")
+        .env("ACQUIRE_OUTBOX_DATABASE", elsewhere.join("outbox.db"))
+        .current_dir(&elsewhere)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let database = Database::at(tour.join("outbox.db"));
+    let sent =
+        "SELECT count(*) FROM outbox WHERE status = 'sent' AND json_extract(receipt, '$.sandbox')";
+    assert_eq!(database.number(sent), 2, "{said}");
+    let untouched = Database::at(elsewhere.join("outbox.db"));
+    assert_eq!(untouched.number("SELECT count(*) FROM outbox"), 0);
+    assert_eq!(untouched.number("SELECT epoch FROM outbox_dispatcher"), 0);
 }
 
 /// The tour's commands of producers, each as it stands, in the outbox that the tour begins with.

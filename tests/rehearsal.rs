@@ -3,7 +3,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{Daemon, Job, KEY, Outbox, Program, SOON, Server, Setup, found};
+use support::{Daemon, Database, Job, KEY, Outbox, Program, SOON, Server, Setup, found};
 use tempfile::TempDir;
 
 /// The address on the sandbox's first line.
@@ -39,7 +39,8 @@ fn the_sandbox_accepts_what_the_daemon_sends() {
 #[test]
 fn run_with_a_sandbox_inside_sends_nothing_to_the_real_address() {
     let server = Server::start();
-    let outbox = Outbox::new(&server);
+    let outbox = Outbox::setup(&server).written();
+    outbox.run(&["init", "--sandbox"]).expect(0);
     let ids = [1, 2, 3].map(|case| outbox.chat(case, "hi"));
     let finished = outbox.run(&["run", "--sandbox", "--until-empty"]).expect(0);
     assert!(ids.iter().all(|&id| outbox.status(id) == "sent"));
@@ -56,6 +57,11 @@ fn the_demo_needs_no_setup_and_ends_well() {
     for word in ["chat", "mail", "sms", "sent", "failed", "acquire-outbox"] {
         assert!(finished.stdout.contains(word), "no {word} in {finished:?}");
     }
+    let place = finished.stdout.split_once("An outbox for the sandbox in ").expect("its place").1;
+    let database = Database::at(place.split_once(',').expect("its end").0);
+    assert_eq!(database.number("SELECT sandbox FROM outbox_dispatcher"), 1);
+    let sent = "SELECT json_extract(receipt, '$.sandbox') FROM outbox WHERE id = 1";
+    assert_eq!(database.number(sent), 1);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "nothing is left in the working folder: {left:?}");
 }

@@ -180,6 +180,40 @@ fn a_repeated_idempotency_key_gives_the_first_jobs_id() {
 }
 
 #[test]
+fn a_time_is_utc_unless_it_says_its_offset_and_a_day_that_does_not_exist_is_refused() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let send = |time: &str| {
+        let message = ["send", "chat", "--case-id", "1", "--message", "x", "--send-at", time];
+        outbox.run(&message)
+    };
+    for (time, stored) in [
+        ("2031-02-28T09:00:00+0200", "2031-02-28T07:00:00.000Z"),
+        ("2031-02-28T09:00:00+02:00", "2031-02-28T07:00:00.000Z"),
+        ("2031-02-28 09:00", "2031-02-28T09:00:00.000Z"),
+    ] {
+        let id = id_of(&send(time).expect(0));
+        let row = &outbox.query(&format!("SELECT send_at FROM delivery_status WHERE id = {id}"))[0];
+        assert_eq!(row.text("send_at"), stored, "{time}");
+    }
+    for (time, words) in [
+        ("2031-02-30T09:00:00Z", "there is no such day in the calendar"),
+        ("2031-02-29", "there is no such day in the calendar"),
+        ("2031-01-01T24:00:00Z", "there is no such time of day"),
+        ("2031-01-01T09:00:00+15:00", "there is no such offset"),
+        ("tomorrow", "without an offset it is UTC"),
+    ] {
+        let refused = send(time).expect(2);
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
+    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox"), 3);
+    for command in [&["send", "chat", "--help"][..], &["import", "--help"]] {
+        let help = outbox.run(command).expect(0).stdout;
+        assert!(help.contains("UTC"), "{help}");
+    }
+}
+
+#[test]
 fn send_refuses_what_the_daemon_would_refuse_and_inserts_nothing() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
@@ -188,7 +222,7 @@ fn send_refuses_what_the_daemon_would_refuse_and_inserts_nothing() {
         (&["send", "chat", "--json", r#"{"message":"x"}"#], "caseId"),
         (&["send", "chat", "--json", "{nonsense"], "JSON"),
         (&["send", "chat", "--message", "x"], "case"),
-        (&["send", "chat", "--case-id", "1", "--message", "x", "--send-at", "soon"], "send_at"),
+        (&["send", "chat", "--case-id", "1", "--message", "x", "--send-at", "soon"], "--send-at"),
         (&["send", "chat", "--case-id", "1", "--message", "x", "--priority", "10"], "priority"),
         (&["send", "chat", "--case-id", "1", "--message", "x", "--account", "nobody"], "nobody"),
     ];

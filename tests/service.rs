@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Daemon, Job, Manager, Outbox, Reply, SOON, Server, eventually, found};
@@ -215,6 +216,71 @@ fn a_database_in_trouble_is_told_and_the_loop_still_turns() {
     });
     outbox.settled(id);
     manager.wait_for_status("0 in flight, 1 sent since the start");
+}
+
+#[test]
+fn a_manager_in_the_abstract_namespace_is_told_the_same() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let manager = Manager::abstract_of(outbox.folder());
+    let daemon = watched(&outbox, &manager);
+    manager.wait_for("READY=1");
+    manager.wait_for_more("WATCHDOG=1", 2);
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    manager.wait_for("STOPPING=1");
+}
+
+#[test]
+fn a_manager_that_reads_nothing_holds_up_nothing_and_hears_all_once_it_reads() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let path = outbox.folder().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"X_FILLS=1", &path).is_ok() {}
+    let program = outbox.program().env("NOTIFY_SOCKET", path.to_str().unwrap());
+    let daemon = program.env("WATCHDOG_USEC", "400000").start(&["run"]).ready();
+    for case in 1..=20 {
+        outbox.settled(outbox.chat(case, "hi"));
+    }
+    let manager = Manager::on(socket, path.to_str().unwrap());
+    let ready = manager.wait_for("READY=1");
+    assert!(manager.heard()[..ready].iter().all(|text| !text.starts_with("WATCHDOG")));
+    manager.wait_for_status("0 in flight, 20 sent since the start");
+    manager.wait_for_more("WATCHDOG=1", 3);
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    manager.wait_for("STOPPING=1");
+}
+
+#[test]
+fn a_manager_that_still_reads_nothing_at_the_end_holds_up_no_end() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let path = outbox.folder().join("notify");
+    let _socket = UnixDatagram::bind(&path).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"X_FILLS=1", &path).is_ok() {}
+    let program = outbox.program().env("NOTIFY_SOCKET", path.to_str().unwrap());
+    let daemon = program.start(&["run"]).ready();
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+}
+
+#[test]
+fn a_form_of_the_managers_address_that_is_not_supported_is_logged_and_stops_nothing() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    for name in ["vsock:2:1234", "relative/path", &format!("/{}", "x".repeat(200))] {
+        let id = outbox.chat(1, "hi");
+        let program = outbox.program().env("NOTIFY_SOCKET", name);
+        let log = program.run(&["run", "--until-empty"]).expect(0).stderr;
+        assert!(log.contains("NOTIFY_SOCKET cannot be used"), "{log}");
+        assert_eq!(outbox.status(id), "sent");
+    }
 }
 
 #[test]

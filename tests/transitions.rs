@@ -4,7 +4,7 @@
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
 use acquire_outbox::job::{Channel, Failure, Job, Status};
 use acquire_outbox::outcome::{Fault, Outcome, PageVerdict, Receipt};
-use acquire_outbox::store::{Claim, CycleWork, Ended, Store, now};
+use acquire_outbox::store::{Claim, CycleWork, Ended, Room, Store, now};
 use acquire_outbox::transition::{AttemptKind, Signal, Transition, Wait, decide};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -204,12 +204,13 @@ proptest! {
             let epoch = store.begin_epoch().await.unwrap();
             store.plain_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
                 .await.unwrap();
-            let claim = [Claim { account: "default".into(), channel: Channel::Chat, limit: 1 }];
+            let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
+            let claim = Room::unlimited(vec![claim]);
             let mut spent = 0;
             for outcome in outcomes {
                 // Far ahead, so that a retry is due and claimed.
                 let at = now() + 10 * 3_600_000;
-                let work = |due| CycleWork { record: &[], claim: if due { &[] } else { &claim }, due, now: at, epoch, patience: None };
+                let work = |due: bool| CycleWork { record: &[], claim: (!due).then_some(&claim), due, now: at, epoch, patience: None };
                 store.cycle(&work(true)).await.unwrap();
                 let Some(job) = store.cycle(&work(false)).await.unwrap().claimed.pop() else { return };
                 spent += i64::from(!matches!(

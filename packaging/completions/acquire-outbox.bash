@@ -786,7 +786,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__init)
-            opts="-h --config --database --help"
+            opts="-h --sandbox --config --database --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1070,7 +1070,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__resume)
-            opts="-h --account --all --config --database --help chat mail sms"
+            opts="-h --account --all --restored --config --database --help chat mail sms"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

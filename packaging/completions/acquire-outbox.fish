@@ -50,12 +50,13 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "man" 
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l sandbox -d 'Make it for the sandbox: messages in it are never delivered'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused is left'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a stand-in for Acquire that runs inside, whatever accounts are configured'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a stand-in for Acquire that runs inside, whatever accounts are configured; on a database that `init --sandbox` has made, or makes its own where there is none'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
@@ -327,6 +328,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l all -d 'Everything'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l restored -d 'Everything, after a restored backup: jobs that were due when the pause began may have been sent already, and become uncertain for a person to decide'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
 sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'

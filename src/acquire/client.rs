@@ -7,7 +7,7 @@ use super::gate::{Before, Gate};
 use super::patience::{Exhausted, Patience};
 use super::receipt::{self, Steps};
 use super::redact::Redactor;
-use super::{chat, mail, request, sms};
+use super::{chat, mail, request, shortage, sms};
 use crate::config::Proxy;
 use crate::job::{Channel, Millis};
 use crate::outcome::{Attempt, Fault, Outcome, Receipt};
@@ -169,6 +169,7 @@ impl Endpoint {
             | Outcome::Unavailable { fault, .. }
             | Outcome::Unknown { fault }
             | Outcome::NotWritten { fault }
+            | Outcome::Shortage { fault, .. }
             | Outcome::Invalid { fault } => Probe::Unexpected(fault),
             Outcome::Withdrawn => Probe::Unexpected(Fault::new("withdrawn", "withdrawn")),
         }
@@ -262,7 +263,12 @@ impl Endpoint {
         match (gate.close(), error) {
             (Before::Passed, Some(error)) => Outcome::Unknown { fault: self.lost(error) },
             (Before::Passed, None) => Outcome::Unknown { fault: self.no_answer_in_time() },
-            (Before::Open, Some(error)) => Outcome::NotWritten { fault: self.not_reached(error) },
+            (Before::Open, Some(error)) => {
+                match shortage::cause_of(chain(&error), error.is_dns()) {
+                    Some(scarce) => scarce.outcome(),
+                    None => Outcome::NotWritten { fault: self.not_reached(error) },
+                }
+            }
             (Before::Open, None) => Outcome::NotWritten { fault: self.no_connection_in_time() },
             (Before::Shut, _) => Outcome::Withdrawn,
         }

@@ -3,9 +3,10 @@
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Proxy, redirect, retry};
 use rustls::pki_types::CertificateDer;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tracing::debug;
 use url::Url;
 
@@ -37,13 +38,15 @@ pub(super) struct Clients {
     recipe: Recipe,
     /// With how long its connections may be idle.
     now: RwLock<(Client, Duration)>,
+    /// A new one is being made.
+    renewing: AtomicBool,
 }
 
 impl Clients {
     pub fn new(recipe: Recipe) -> reqwest::Result<Self> {
         let idle = if recipe.at_most_once { IDLE_AT_MOST_ONCE } else { IDLE };
         let client = recipe.client(idle)?;
-        Ok(Clients { recipe, now: RwLock::new((client, idle)) })
+        Ok(Clients { recipe, now: RwLock::new((client, idle)), renewing: AtomicBool::new(false) })
     }
 
     /// Whether a message of unknown outcome is not sent again.
@@ -60,10 +63,17 @@ impl Clients {
         let Some(idle) = headers.get("keep-alive").and_then(|v| announced(v.to_str().ok()?)) else {
             return;
         };
-        if idle < self.idle() {
+        if idle < self.idle() && !self.renewing.swap(true, Ordering::SeqCst) {
             let clients = Arc::clone(self);
             // The system's certificates are read for it.
-            spawn_blocking(move || clients.shorten(idle));
+            let renewed = thread::Builder::new().spawn(move || {
+                clients.shorten(idle);
+                clients.renewing.store(false, Ordering::SeqCst);
+            });
+            if renewed.is_err() {
+                // Out of threads: the next answer tries again.
+                self.renewing.store(false, Ordering::SeqCst);
+            }
         }
     }
 

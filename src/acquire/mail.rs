@@ -1,9 +1,8 @@
 //! `POST /mail/add-message`.
 
 use super::request::Extra;
-use crate::payload::Mail;
+use crate::payload::{Mail, Object};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 pub(super) const PATH: &str = "/mail/add-message";
 
@@ -32,7 +31,7 @@ struct Data<'a> {
     text_body: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     html_body: Option<&'a str>,
-    attachments: &'a [Map<String, Value>],
+    attachments: &'a [Object],
     #[serde(flatten)]
     extra: Extra<'a>,
 }

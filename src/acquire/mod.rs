@@ -20,6 +20,7 @@ mod patience;
 mod receipt;
 mod redact;
 mod request;
+pub mod shortage;
 mod sms;
 mod statuses;
 mod wrapping;

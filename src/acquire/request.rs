@@ -2,10 +2,9 @@
 
 use super::{chat, mail, sms};
 use crate::job::Channel;
-use crate::payload::{Payload, UserType};
+use crate::payload::{Json, Object, Payload, UserType};
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value};
 
 pub(super) fn path(channel: Channel) -> &'static str {
     match channel {
@@ -44,18 +43,22 @@ pub(super) fn body(payload: &Payload) -> Bytes {
 /// The part of `extra` that belongs into one object of the body. `payload::parse` has seen to
 /// it that nothing here stands in the body already.
 pub(super) struct Extra<'a> {
-    fields: Option<&'a Map<String, Value>>,
+    fields: Option<&'a Object>,
     /// A nested object of the body, whose part is merged there.
     except: Option<&'static str>,
 }
 
 impl<'a> Extra<'a> {
-    pub(super) fn top(extra: &'a Map<String, Value>, except: Option<&'static str>) -> Self {
+    pub(super) fn top(extra: &'a Object, except: Option<&'static str>) -> Self {
         Extra { fields: Some(extra), except }
     }
 
-    pub(super) fn nested(extra: &'a Map<String, Value>, object: &str) -> Self {
-        Extra { fields: extra.get(object).and_then(Value::as_object), except: None }
+    pub(super) fn nested(extra: &'a Object, object: &str) -> Self {
+        let fields = match extra.get(object) {
+            Some(Json::Object(fields)) => Some(fields),
+            _ => None,
+        };
+        Extra { fields, except: None }
     }
 }
 
@@ -75,6 +78,7 @@ impl Serialize for Extra<'_> {
 mod tests {
     use super::*;
     use crate::payload::parse;
+    use serde_json::{Map, Value};
 
     fn sent(channel: Channel, payload: &str) -> (Query, String) {
         let payload = parse(channel, payload).unwrap();
@@ -100,6 +104,19 @@ mod tests {
         assert_eq!(
             body,
             r#"{"channel":"chat","message":{"type":"note","message":"Hello"},"caseId":2069}"#
+        );
+    }
+
+    #[test]
+    fn what_is_passed_through_keeps_its_digits_and_loses_half_characters() {
+        let (_, body) = sent(
+            Channel::Mail,
+            r#"{"caseId":1,"contactId":2,"from":"a@b","to":"c@d","subject":"s","htmlBody":"h\ud83d","attachments":[{"n":12345678901234567890123}],
+                "extra":{"data":{"x":0.1000000000000000055511151231257827},"y":[1E5, -0, 1e999],"z":"\udc00"}}"#,
+        );
+        assert_eq!(
+            body,
+            "{\"data\":{\"caseId\":1,\"contactId\":2,\"from\":\"a@b\",\"to\":[\"c@d\"],\"cc\":[],\"bcc\":[],\"subject\":\"s\",\"type\":\"message\",\"htmlBody\":\"h\u{fffd}\",\"attachments\":[{\"n\":12345678901234567890123}],\"x\":0.1000000000000000055511151231257827},\"y\":[1E5,-0,1e999],\"z\":\"\u{fffd}\"}"
         );
     }
 

@@ -5,7 +5,7 @@ use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::job::Channel;
 use acquire_outbox::reload::connection;
-use acquire_outbox::store::{Store, StoreError};
+use acquire_outbox::store::{Progress, RealPath, Store, StoreError, disk};
 use anyhow::Result;
 use futures_util::future::join_all;
 use std::process::ExitCode;
@@ -54,6 +54,9 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let path = config.database.display();
     findings.push(Finding { name: format!("database {path}"), found });
     report(&findings[1])?;
+    if let Some(caution) = RealPath::of(&config.database).ok().as_ref().and_then(disk::caution) {
+        output::line(output::plain(&format!("warn  database {path}: {caution}")))?;
+    }
 
     let probes = config.accounts.values().map(|account| async {
         Finding { name: format!("account {}", account.name), found: probe(&config, account).await }
@@ -78,7 +81,22 @@ const CHANGES_NOTHING: &str = "DELETE FROM outbox WHERE 0";
 
 /// Opens it as it is, and asks for the write lock; nothing is written.
 async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
-    let mut store = Store::open_existing(&config.database).await?;
+    problem::works_on(&config.database);
+    let path = &config.database;
+    let real = RealPath::of(path).map_err(StoreError::from)?;
+    real.require_only_one().map_err(StoreError::from)?;
+    if path.exists() {
+        disk::trial(&real).map_err(CheckError::Disk)?;
+    }
+    let mut store = Store::open_existing(path).await?;
+    if store.is_sandbox() {
+        return Err(StoreError::ForSandbox(path.clone()).into());
+    }
+    if let Some(noted) = Progress::noted(&real)
+        && store.is_behind(&noted).await?
+    {
+        return Err(CheckError::Behind);
+    }
     let version = store.schema_version().await?;
     store.probe_write().await.map_err(CheckError::Write)?;
     // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
@@ -98,6 +116,13 @@ enum CheckError {
     Store(#[from] StoreError),
     #[error("cannot be written to: {0}")]
     Write(StoreError),
+    #[error("{0}")]
+    Disk(String),
+    #[error(
+        "is older than what was sent from it, as a restored backup is; the next `run` pauses everything \
+         until a person decides, see docs/recipes.md"
+    )]
+    Behind,
     #[error("is damaged; restore a backup, or save what there is with `.recover`: {0}")]
     Damaged(String),
 }

@@ -1,6 +1,7 @@
 //! `demo`: all of it in one go, in a temporary folder, with nothing to set up.
 
-use super::{list, output};
+use super::{last_words, list, output};
+use crate::log;
 use acquire_outbox::config::Config;
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -8,7 +9,7 @@ use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{Sandbox, Settings};
 use acquire_outbox::store::query::Delivery;
-use acquire_outbox::store::{Filter, Page, Store};
+use acquire_outbox::store::{Filter, Page, Purpose, Store};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,7 +68,8 @@ VALUES ('chat', '{"caseId": 2070, "message": "How was it?"}', 'orders', datetime
 ];
 
 pub async fn run(_: Args) -> Result<ExitCode> {
-    let stop = daemon::stop_signal()?;
+    output::spool()?;
+    let stop = daemon::stop_signal(last_words)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
     let database = folder.join("outbox.db");
     let stand_in = Sandbox::bind(Settings::default()).await?;
@@ -76,9 +78,11 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
-    let mut store = Store::open(&database).await?;
+    let mut store = Store::open_for(Purpose::Sandbox, &database).await?;
     let place = database.display();
-    output::line(format!("An outbox in {place}, and a stand-in for Acquire at {address}.\n"))?;
+    output::line(format!(
+        "An outbox for the sandbox in {place}, and a stand-in for Acquire at {address}.\n"
+    ))?;
     output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
         output::line(format!("-- {what}\n{sql}\n"))?;
@@ -89,14 +93,26 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     let serving = tokio::spawn(stand_in.serve(async {
         let _ = ended.await;
     }));
-    let metrics = Metrics::of_this_process();
-    let dispatching = daemon::run(config, metrics, Until::Empty, Reload::never(), stop);
+    let metrics = Metrics::of_this_process(log::lost());
+    // Also for the one that is scheduled.
+    let (all_done, is_all_done) = oneshot::channel::<()>();
+    let mut all_done = Some(all_done);
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            _ = is_all_done => {}
+        }
+    };
+    let dispatching = daemon::run(config, metrics, Until::Stopped, Reload::never(), stop);
     let mut seen = BTreeMap::new();
     tokio::pin!(dispatching);
     let done = loop {
         tokio::select! {
             done = &mut dispatching => break done,
             () = tokio::time::sleep(Duration::from_millis(100)) => tell_news(&mut store, &mut seen).await?,
+        }
+        if store.is_empty().await? {
+            drop(all_done.take());
         }
     };
     done?;

@@ -2,13 +2,14 @@
 
 use super::filter::FilterArgs;
 use super::import::Format;
+use super::spreadsheet::inert;
 use super::{Settings, duration, output, whole};
 use acquire_outbox::job::Millis;
+use acquire_outbox::payload::{Json, Object};
 use acquire_outbox::store::edit::BATCH;
 use acquire_outbox::store::transfer::{Export, Outcome};
-use acquire_outbox::store::{Store, now};
+use acquire_outbox::store::{RealPath, Store, StoreError, now};
 use anyhow::{Context, Result, anyhow};
-use serde_json::{Map, Value};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,8 +24,12 @@ Examples:
   acquire-outbox export --finished-since 24h -o yesterday.jsonl
 
 It has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
-message itself is people's words and left out, but with --payload. A file is complete or not
-there; it replaces an older one, and only its owner may read it.";
+message itself is left out, but with --payload. A file is complete or not there; it replaces an
+older one, and only its owner may read it.
+
+In CSV a text that a spreadsheet would run as a formula (=, +, -, @, also behind white space or
+quotes) begins with an apostrophe, which import takes back, and control characters are spelled out.
+JSON lines have every value as it is.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -90,7 +95,8 @@ async fn into_file(
     format: Format,
 ) -> Result<Written> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+    let folder = RealPath::of(folder.unwrap_or(Path::new("."))).map_err(StoreError::from)?;
+    let file = NamedTempFile::new_in(folder.as_path())
         .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
     let out = Rows::new(BufWriter::new(file.as_file().try_clone()?), format, export.with_payload);
     let done = write(store, export, after, out).await?;
@@ -177,14 +183,13 @@ impl<W: Write> Rows<W> {
         let values = values(job)?;
         match self {
             Rows::Csv(out, columns) => {
-                let cells =
-                    columns.iter().map(|column| values.get(*column).map_or_else(String::new, cell));
-                Ok(out.write_record(cells)?)
+                let cells = columns.iter().map(|column| values.get(*column).unwrap_or(&Json::Null));
+                Ok(out.write_record(cells.map(cell))?)
             }
             Rows::Jsonl(out, columns) => {
                 // In the columns' order, which a map does not keep.
                 for (n, column) in columns.iter().enumerate() {
-                    let value = values.get(*column).unwrap_or(&Value::Null);
+                    let value = values.get(*column).unwrap_or(&Json::Null);
                     write!(out, "{}\"{column}\":{value}", if n == 0 { "{" } else { "," })?;
                 }
                 writeln!(out, "}}")
@@ -200,22 +205,37 @@ impl<W: Write> Rows<W> {
     }
 }
 
-fn values(job: Outcome) -> io::Result<Map<String, Value>> {
-    let mut values = match serde_json::to_value(job.delivery)? {
-        Value::Object(values) => values,
-        _ => Map::new(),
+/// By the columns' names.
+fn values(job: Outcome) -> io::Result<Object> {
+    let delivery = serde_json::to_string(&job.delivery)?;
+    let mut values: Object = match Json::parse(&delivery).map_err(io::Error::other)? {
+        Json::Object(values) => values,
+        _ => Object::new(),
     };
-    // JSON that is stored as text is JSON again; what is none stays text.
-    let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
-    values.insert("receipt".to_owned(), job.receipt.map_or(Value::Null, json));
-    values.insert("payload".to_owned(), job.payload.map_or(Value::Null, json));
+    // JSON that is stored as text is JSON again, with its digits; what is none stays text.
+    let json = |text: String| Json::parse(&text).unwrap_or(Json::Text(text));
+    values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
+    values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
     Ok(values)
 }
 
-fn cell(value: &Value) -> String {
+/// As a spreadsheet may open it.
+fn cell(value: &Json) -> String {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Json::Null => String::new(),
+        Json::Text(text) => inert(text).into_owned(),
+        other => escaped(other.to_string()),
     }
+}
+
+/// JSON without a control character: those that it allows in a text are spelled its own way.
+fn escaped(json: String) -> String {
+    if !json.contains(char::is_control) {
+        return json;
+    }
+    let escape = |c: char| match c.is_control() {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    json.chars().map(escape).collect()
 }

@@ -1,5 +1,6 @@
 //! `import`: many jobs from a file. Every line is checked before the first is inserted.
 
+mod coding;
 mod input;
 mod json_lines;
 mod keys;
@@ -19,13 +20,16 @@ use row::Line;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 /// The longest line, and the longest record of a CSV file.
 const LINE_BYTES: u64 = 16 << 20;
 /// The columns that are numbers; the others are text.
 const NUMERIC: [&str; 4] = ["priority", "max_attempts", "send_at", "expires_at"];
 const TOO_LONG: &str = "is longer than 16 MiB";
+const NOT_UTF8: &str = "is not UTF-8 text (it may be Windows-1252 or Latin-1); save the file in UTF-8, or \
+                        convert it with iconv";
+const NUL: &str = "must not contain a NUL character";
 /// A batch ends at so many bytes, too: its transaction is short.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -72,15 +76,15 @@ pub struct Args {
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
-    let format = args.format()?;
     // Where there is a configuration with accounts: a producer's machine may have none.
     let accounts = settings.load().ok().map(|config| config.accounts.into_keys().collect());
+    let (format, file) = (args.format(), args.file);
     let defaults = Defaults { source: args.source, account: args.account, accounts };
     // Before the long work, so that a wrong --database is told at once.
     let store = if args.dry_run { None } else { Some(settings.open().await?) };
-    let mut input = Input::open(&args.file, format)?;
-
-    let found = check(Reader::new(input.lines("checking")?, &defaults)).await?;
+    let mut input = Input::open(&file)?;
+    let format = format?;
+    let found = check(Reader::new(input.lines(format, "checking")?, &defaults)).await?;
     if found.wrong > 0 {
         bail!("{} of {} are wrong; nothing was inserted", found.wrong, lines(found.all));
     }
@@ -89,7 +93,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let mut done = Done::default();
-    let reader = Reader::new(input.lines("inserting")?, &defaults);
+    let reader = Reader::new(input.lines(format, "inserting")?, &defaults);
     let inserted = insert(&mut store, reader, &mut done).await;
     inserted.map_err(|e| {
         let so_far = done.inserted + done.there;
@@ -171,6 +175,7 @@ impl<'a> Reader<'a> {
         if let Some(source) = &self.defaults.source {
             row.entry("source").or_insert_with(|| source.as_str().into());
         }
+        row::read_times(&mut row)?;
         row::check(&row, self.defaults.accounts.as_deref())?;
         self.keys.give(&mut row, number)?;
         Ok(row)
@@ -227,8 +232,10 @@ struct Done {
     there: u64,
 }
 
-/// One transaction a batch, and as long a pause after it: nobody else is held up.
+/// One transaction a batch, and half as long a pause after it, in which the next one is read: nobody
+/// else is held up.
 async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> Result<()> {
+    let mut next_at = Instant::now();
     loop {
         let batch = reader.batch()?;
         if batch.len() == 0 {
@@ -237,11 +244,12 @@ async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> R
         if let Some((number, sentence)) = batch.wrong.first() {
             bail!("the file was changed while it was imported: line {number}: {sentence}");
         }
+        sleep_until(next_at).await;
         let start = Instant::now();
         let inserted = store.insert_rows(&batch.rows).await?;
         done.inserted += inserted;
         done.there += batch.rows.len() as u64 - inserted;
-        sleep(start.elapsed()).await;
+        next_at = Instant::now() + start.elapsed() / 2;
     }
 }
 

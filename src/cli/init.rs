@@ -2,18 +2,49 @@
 
 use super::{Settings, output, problem};
 use acquire_outbox::config;
-use acquire_outbox::store::Store;
+use acquire_outbox::store::{Purpose, RealPath, Store, disk};
 use anyhow::Result;
 use std::process::ExitCode;
 
-pub async fn run(settings: &Settings) -> Result<ExitCode> {
-    let path = config::load_database(&settings.flags(), &|name| std::env::var_os(name))?;
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  acquire-outbox init
+  acquire-outbox init --database /var/lib/shop/shop.db     in the application's own database
+  acquire-outbox init --sandbox --database sandbox.db      for `run --sandbox`: nothing is delivered
+
+An outbox of the sandbox's stays one: `run` refuses it, and `run --sandbox` refuses every other.")]
+pub struct Args {
+    /// Make it for the sandbox: messages in it are never delivered
+    #[arg(long)]
+    sandbox: bool,
+}
+
+pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let (flags, env) = (settings.flags(), |name: &str| std::env::var_os(name));
+    let (path, purpose) = if args.sandbox {
+        (config::load_sandbox_database(&flags, &env)?, Purpose::Sandbox)
+    } else {
+        (config::load_database(&flags, &env)?, Purpose::Delivery)
+    };
+    problem::works_on(&path);
     problem::require_folder(&path)?;
-    Store::open(&path).await?.close().await?;
-    output::line(format!("outbox ready in {}", path.display()))?;
-    output::note(
-        "Next: `acquire-outbox check` looks at your account, `acquire-outbox run` delivers; \
-         `acquire-outbox run --sandbox` tries it out without an account.",
-    );
+    Store::open_for(purpose, &path).await?.close().await?;
+    if let Some(caution) = disk::caution(&RealPath::of(&path)?) {
+        output::note(format!("warning: {}: {caution}", path.display()));
+    }
+    let path = path.display();
+    if args.sandbox {
+        output::line(format!("outbox for the sandbox ready in {path}"))?;
+        output::note(format!(
+            "Next: `acquire-outbox run --sandbox --database {path}` delivers to a stand-in for Acquire."
+        ));
+    } else {
+        output::line(format!("outbox ready in {path}"))?;
+        output::note(
+            "Next: `acquire-outbox check` tries your account, `acquire-outbox run` delivers. To try it \
+             out without an account: `acquire-outbox init --sandbox --database sandbox.db`.",
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

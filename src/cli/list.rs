@@ -6,6 +6,7 @@ use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::store::query::Delivery;
 use acquire_outbox::store::{Page, Pause, Sort, now};
 use anyhow::Result;
+use serde::Serialize;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -47,6 +48,16 @@ pub struct Args {
     json: bool,
 }
 
+/// A job as JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    delivery: &'a Delivery,
+    /// In the sandbox's outbox: nothing of it is real.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
+}
+
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let filter = args.filters.filter();
     let offset = u64::from(args.page - 1) * u64::from(args.limit);
@@ -54,7 +65,9 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     let jobs = store.deliveries(&filter, &page).await?;
     if args.json {
-        output::json(&jobs)?;
+        let sandbox = store.is_sandbox();
+        let marked = |delivery| Listed { delivery, sandbox };
+        output::json(&jobs.iter().map(marked).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     print(&jobs)?;

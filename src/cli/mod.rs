@@ -18,16 +18,17 @@ mod run;
 mod sandbox;
 mod send;
 mod show;
+mod spreadsheet;
 mod status;
 mod usage;
 
-pub use output::note;
 pub use problem::told;
 pub use usage::parse;
 
+use crate::log;
 use acquire_outbox::config::{self, Config, ConfigError, Flags, Outline};
 use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::{Store, StoreError};
+use acquire_outbox::store::{RealPath, Store, StoreError};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -47,12 +48,15 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 First steps:
   acquire-outbox demo                         see all of it work, in a temporary folder
-  acquire-outbox init                         create outbox.db
+  acquire-outbox init --sandbox               create outbox.db, for trying things out
   acquire-outbox run --sandbox                deliver to a stand-in for Acquire
   acquire-outbox send chat --case-id 2069 --message Hello --wait
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
 Log: ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
+
+/// The longest that they take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Where the settings come from: a file, then the environment, then these.
 #[derive(clap::Args)]
@@ -69,11 +73,7 @@ pub struct Settings {
 #[derive(Subcommand)]
 enum Command {
     /// Create the database, or add the outbox to an application's own, or migrate it
-    #[command(after_help = "\
-Examples:
-  acquire-outbox init
-  acquire-outbox init --database /var/lib/shop/shop.db     beside the application's own tables")]
-    Init,
+    Init(init::Args),
     /// The daemon: claim, send, record
     Run(run::Args),
     /// Insert one job
@@ -112,11 +112,23 @@ Examples:
     Man(generate::ManArgs),
 }
 
+impl Cli {
+    /// Whether it stays and delivers or answers, whoever reads what it writes.
+    pub fn is_service(&self) -> bool {
+        matches!(self.command, Command::Run(_) | Command::Sandbox(_) | Command::Demo(_))
+    }
+}
+
+/// What a process that ends at once still says.
+fn last_words() {
+    log::flush(LAST_WORDS);
+}
+
 /// Runs the command; its results go to stdout.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
     let settings = cli.settings;
     match cli.command {
-        Command::Init => init::run(&settings).await,
+        Command::Init(args) => init::run(&settings, args).await,
         Command::Run(args) => run::run(&settings, args).await,
         Command::Send(args) => send::run(&settings, *args).await,
         Command::Status(args) => status::run(&settings, args).await,
@@ -137,7 +149,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Demo(args) => {
             settings.unused_by("demo")?;
-            demo::run(args).await
+            let done = demo::run(args).await;
+            output::flush();
+            done
         }
         Command::Completions(args) => {
             settings.unused_by("completions")?;
@@ -159,7 +173,7 @@ struct WrongUsage(String);
 /// wrong usage; else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let shares = matches!(error.downcast_ref(), Some(SandboxError::Share(_)));
-    if error.is::<ConfigError>() {
+    if error.is::<ConfigError>() || problem::is_of_the_file(error) {
         ExitCode::from(78)
     } else if shares || error.is::<WrongUsage>() {
         ExitCode::from(2)
@@ -207,6 +221,12 @@ impl Settings {
     /// Opens the outbox for a command that needs no account.
     async fn open(&self) -> Result<Store> {
         let path = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;
-        Store::open_existing(&path).await.map_err(|e: StoreError| e.into())
+        problem::works_on(&path);
+        RealPath::of(&path).and_then(|real| real.require_only_one()).map_err(StoreError::from)?;
+        let store = Store::open_existing(&path).await?;
+        if store.is_sandbox() {
+            output::note("SANDBOX: nothing in this outbox reaches Acquire");
+        }
+        Ok(store)
     }
 }

@@ -1,6 +1,8 @@
 //! How results look: a table on a terminal, tab-separated lines in a pipe, or JSON.
 
+pub use crate::log::note;
 use acquire_outbox::job::Millis;
+use acquire_outbox::spool::{Spool, TextOutlet, unlocked};
 pub use acquire_outbox::when::{iso, relative, span};
 use anyhow::{Context, Result};
 use chrono::DateTime;
@@ -8,6 +10,11 @@ use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// How long the end of a command that spools its results waits for their reader.
+const LAST_RESULTS: Duration = Duration::from_secs(1);
 
 /// Rows under a header.
 pub struct Table {
@@ -95,19 +102,36 @@ pub fn to_people() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Of a command that goes on while it prints.
+static SPOOL: OnceLock<Spool<String>> = OnceLock::new();
+
+/// From now on no reader of the results holds up the command; lines that nobody reads in time are
+/// left out.
+pub fn spool() -> Result<()> {
+    let spool = unlocked(&io::stdout()).and_then(|out| Spool::start("results", TextOutlet(out)));
+    let _ = SPOOL.set(spool.context("cannot write to the standard output")?);
+    Ok(())
+}
+
+/// Waits until the results are read, no longer than a second.
+pub fn flush() {
+    if let Some(spool) = SPOOL.get() {
+        spool.flush(LAST_RESULTS);
+    }
+}
+
 /// One result line, out at once. A reader that has gone (`| head`) is no error.
 pub fn line(text: impl AsRef<str>) -> Result<()> {
+    if let Some(spool) = SPOOL.get() {
+        spool.put(text.as_ref().to_owned());
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
     match written {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the result to the standard output"),
     }
-}
-
-/// A line beside the results, on stderr; when nobody can read it, it is lost.
-pub fn note(text: impl AsRef<str>) {
-    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
 pub fn json(value: &impl Serialize) -> Result<()> {

@@ -6,6 +6,7 @@ use acquire_outbox::job::{Channel, Millis, Status};
 use acquire_outbox::store::{Filter, Pause, Store, now, subject};
 use anyhow::Result;
 use std::process::ExitCode;
+use tokio::time::{Instant, sleep};
 
 const PAUSE_EXAMPLES: &str = "\
 Examples:
@@ -23,6 +24,8 @@ Examples:
   acquire-outbox resume sms
   acquire-outbox resume --account shop
   acquire-outbox resume --all             ends `pause --all`; what is paused by itself stays so
+  acquire-outbox resume --restored        after a restored backup: what may have been sent since becomes
+                                          uncertain, so that nothing goes out twice unseen
 
 In SQL:
   DELETE FROM outbox_pauses WHERE channel = 'sms'";
@@ -42,6 +45,10 @@ pub struct PauseArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     what: What,
+    /// Everything, after a restored backup: jobs that were due when the pause began may have been sent
+    /// already, and become uncertain for a person to decide
+    #[arg(long, conflicts_with_all = ["channel", "account", "all"])]
+    restored: bool,
 }
 
 #[derive(clap::Args)]
@@ -69,6 +76,9 @@ pub async fn pause(settings: &Settings, args: PauseArgs) -> Result<ExitCode> {
 }
 
 pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
+    if args.restored {
+        return resume_restored(settings).await;
+    }
     let (account, channel) = args.what.named()?;
     let mut store = settings.open().await?;
     let subject = output::plain(&subject(account, channel));
@@ -84,6 +94,39 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
     if !left.is_empty() {
         output::note(format!("still {}", sentence(&left, now())));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The pause ends last: where an error stops this, the same command goes on with the rest.
+async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
+    let mut store = settings.open().await?;
+    let pauses = store.pauses().await?;
+    let whole = pauses.iter().find(|pause| pause.account.is_none() && pause.channel.is_none());
+    let Some(whole) = whole else {
+        output::note(format!(
+            "everything is not paused, so no restored backup waits for an answer; {}",
+            sentence(&pauses, now())
+        ));
+        return Ok(ExitCode::FAILURE);
+    };
+    let mut jobs = 0;
+    loop {
+        let begun = Instant::now();
+        match store.settle_restored(whole.since).await? {
+            0 => break,
+            some => jobs += some,
+        }
+        // Producers come in between.
+        sleep(begun.elapsed()).await;
+    }
+    store.resume(None, None).await?;
+    let (verb, jobs) = (if jobs == 1 { "is" } else { "are" }, output::jobs(jobs));
+    output::line(format!(
+        "everything is resumed: {jobs} that may have been sent {verb} uncertain"
+    ))?;
+    output::note(
+        "See them with `acquire-outbox list --error-code restored`; settle them with `resolve` or `retry`.",
+    );
     Ok(ExitCode::SUCCESS)
 }
 

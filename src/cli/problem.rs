@@ -4,9 +4,18 @@ use acquire_outbox::config::ConfigError;
 use acquire_outbox::daemon::DaemonError;
 use acquire_outbox::lock::LockError;
 use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::StoreError;
+use acquire_outbox::store::{RealPath, StoreError, owner};
 use anyhow::{Error, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The one that this process works on: SQLite's errors name no file.
+static DATABASE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Errors from now on are about this database.
+pub fn works_on(database: &Path) {
+    let _ = DATABASE.set(database.to_owned());
+}
 
 /// The error with its contexts. The library's own errors quote their causes already, so these
 /// are not told again.
@@ -20,9 +29,6 @@ pub fn told(error: &Error) -> String {
             told.push_str(": ");
         }
         told.push_str(&cause.to_string());
-        if cause.is::<LockError>() || matches!(cause.downcast_ref(), Some(DaemonError::Lock(_))) {
-            told.push_str("; give this user write access to the database's folder");
-        }
         let whole = cause.is::<ConfigError>()
             || cause.is::<DaemonError>()
             || cause.is::<LockError>()
@@ -42,6 +48,19 @@ fn of_store(error: &Error) -> Option<&StoreError> {
     })
 }
 
+/// The file must not be used as it was named, or not for this: trying again mends nothing.
+pub fn is_of_the_file(error: &Error) -> bool {
+    let of_lock = error.downcast_ref().or_else(|| match error.downcast_ref() {
+        Some(DaemonError::Lock(lock)) => Some(lock),
+        _ => None,
+    });
+    matches!(of_lock, Some(LockError::Path(_)))
+        || matches!(
+            of_store(error),
+            Some(StoreError::ForSandbox(_) | StoreError::NotForSandbox(_) | StoreError::Path(_))
+        )
+}
+
 /// What SQLite refused, by its primary result code: <https://www.sqlite.org/rescode.html>.
 pub fn of_sqlite(error: &StoreError) -> Option<String> {
     let (what, source) = match error {
@@ -51,6 +70,17 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
     };
     let answer = source.as_database_error()?;
     let code: i32 = answer.code()?.parse().ok()?;
+    let path = match error {
+        StoreError::Open { path, .. } => Some(path.as_path()),
+        _ => DATABASE.get().map(PathBuf::as_path),
+    };
+    // SQLite does not say which of its files it means.
+    if matches!(code & 0xff, 3 | 8 | 10 | 14 | 23)
+        && let Some(real) = path.and_then(|path| RealPath::of(path).ok())
+        && let Some(sentence) = owner::obstacle(&real)
+    {
+        return Some(sentence);
+    }
     Some(match code & 0xff {
         5 | 6 => format!("{what} is locked by another program; try again when that has ended"),
         8 => format!(
@@ -70,12 +100,15 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
     })
 }
 
-/// For commands that create the file: SQLite, and the lock beside it, say less.
+/// For commands that create the file: SQLite, and the lock next to it, say less.
 pub fn require_folder(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            bail!("{} is no folder; create it first, or name another --database", folder.display())
-        }
-        _ => Ok(()),
+    let real = RealPath::of(path).map_err(StoreError::from)?;
+    let folder = real.folder();
+    if folder.is_dir() {
+        return Ok(());
     }
+    // As it was typed, where it has not been followed.
+    let typed = path.parent().filter(|typed| !typed.as_os_str().is_empty() && !typed.is_dir());
+    let folder = typed.unwrap_or(folder).display();
+    bail!("{folder} is no folder; create it first, or name another --database")
 }

@@ -1,6 +1,7 @@
 //! `run`: the daemon.
 
-use super::{Settings, problem};
+use super::{Settings, last_words, problem};
+use crate::log;
 use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
@@ -16,9 +17,9 @@ use tracing::warn;
 #[command(after_help = "\
 Examples:
   acquire-outbox run                     as a service, until SIGTERM or Ctrl-C
-  acquire-outbox run --until-empty       from a timer: deliver what is there, then exit
-  acquire-outbox run --sandbox           try it out: nothing reaches Acquire
-  acquire-outbox run --listen 127.0.0.1:9464    with the dashboard, for a browser
+  acquire-outbox run --until-empty       from a timer: deliver what is due, then exit
+  acquire-outbox run --sandbox --database sandbox.db    try it out: nothing reaches Acquire
+  acquire-outbox run --listen 127.0.0.1:9464            with the dashboard, for a browser
 
 The first SIGTERM or Ctrl-C stops claiming, finishes what is on the wire (shutdown_timeout, 30s)
 and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
@@ -28,11 +29,12 @@ send; one that cannot be used changes nothing.
 The dashboard is for reading unless it has a token: ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the
 configuration. Only with one it may listen beyond this machine.")]
 pub struct Args {
-    /// Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused
-    /// is left
+    /// Exit 0 once nothing is due, on its way or in backoff; what is for a later time or paused is
+    /// counted and left
     #[arg(long)]
     until_empty: bool,
-    /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured
+    /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured; on a database
+    /// that `init --sandbox` has made, or makes its own where there is none
     #[arg(long)]
     sandbox: bool,
     /// Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]
@@ -42,12 +44,13 @@ pub struct Args {
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let until = if args.until_empty { Until::Empty } else { Until::Stopped };
-    let stop = daemon::stop_signal()?;
-    let metrics = Metrics::of_this_process();
+    let stop = daemon::stop_signal(last_words)?;
+    let metrics = Metrics::of_this_process(log::lost());
     let flags = Flags { listen: args.listen, ..settings.flags() };
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = config::load(&flags, &env)?;
+        problem::works_on(&config.database);
         problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
         daemon::run(config, metrics, until, reload, stop).await?;
@@ -57,6 +60,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
+    problem::works_on(&config.database);
     problem::require_folder(&config.database)?;
     warn!(
         address = stand_in.base_url(),

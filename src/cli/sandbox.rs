@@ -1,6 +1,6 @@
 //! `sandbox`: the stand-in for Acquire, with switches for bad days.
 
-use super::{duration, output};
+use super::{duration, last_words, output};
 use acquire_outbox::daemon;
 use acquire_outbox::sandbox::{
     ErrorShare, Faults, ODD, OddShare, Sandbox, Settings, ShareError, parse_share,
@@ -91,7 +91,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Kind::Odd(share) => Some(*share),
     });
     let Some(odd) = odd.collect() else { return list() };
-    let stop = daemon::stop_signal()?;
+    let stop = daemon::stop_signal(last_words)?;
     let faults = Faults {
         latency: args.latency,
         errors: args.error,
@@ -104,7 +104,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let api_key = key.map(SecretString::from);
     let sandbox =
         Sandbox::bind(Settings { listen: args.listen, api_key, faults, report: true }).await?;
-    output::line(format!("listening on {}", sandbox.base_url()))?;
     sandbox.serve(stop).await;
     Ok(ExitCode::SUCCESS)
 }

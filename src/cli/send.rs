@@ -8,7 +8,7 @@ use acquire_outbox::job::Channel;
 use acquire_outbox::store::edit::{GivenTime, Inserted, NewJob};
 use acquire_outbox::store::query::Delivery;
 use acquire_outbox::store::{Store, StoreError, now};
-use acquire_outbox::{lock, payload};
+use acquire_outbox::{lock, payload, when};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use std::io::Read;
@@ -110,10 +110,10 @@ struct Common {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(0..=9))]
     priority: i64,
-    /// Not before: +10m, or '2026-11-22T09:00:00+02:00' (UTC where no offset is given)
+    /// Not before: +10m, or '2026-11-22T09:00:00+02:00'; UTC where no offset is given
     #[arg(long, value_name = "TIME", value_parser = given_time)]
     send_at: Option<GivenTime>,
-    /// Not after: then it fails as expired, unsent
+    /// Not after, written like --send-at: then it fails as expired, unsent
     #[arg(long, value_name = "TIME", value_parser = given_time)]
     expires_at: Option<GivenTime>,
     /// Attempts before it fails, over the configured number
@@ -206,7 +206,7 @@ fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
     anyhow!(sentence)
 }
 
-/// `+10m` from now, Unix milliseconds, or text for SQLite.
+/// `+10m` from now, Unix milliseconds, or a time as text.
 fn given_time(text: &str) -> Result<GivenTime, String> {
     if let Some(ahead) = text.strip_prefix('+') {
         let ahead = humantime::parse_duration(ahead)
@@ -214,11 +214,11 @@ fn given_time(text: &str) -> Result<GivenTime, String> {
         let ahead = i64::try_from(ahead.as_millis()).map_err(|e| e.to_string())?;
         return Ok(GivenTime::Millis(now().saturating_add(ahead)));
     }
-    // As text, SQLite would take a bare number for a Julian day.
-    Ok(match text.parse() {
-        Ok(millis) => GivenTime::Millis(millis),
-        Err(_) => GivenTime::Text(text.to_owned()),
-    })
+    if let Ok(millis) = text.parse() {
+        return Ok(GivenTime::Millis(millis));
+    }
+    // Of a year before 2000, milliseconds would be taken for seconds.
+    when::read(text).map(|at| GivenTime::Text(when::iso(at))).map_err(|fault| fault.to_string())
 }
 
 /// Looks at the row until it leaves `pending` and `sending`.

@@ -37,6 +37,9 @@ struct Shown<'a> {
     #[serde(flatten)]
     delivery: &'a Delivery,
     payload_bytes: i64,
+    /// In the sandbox's outbox: nothing of it is real.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
     receipt: Option<Value>,
     /// Why it waits; null where it waits for nothing.
     next: Option<String>,
@@ -62,6 +65,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         output::json(&Shown {
             delivery: &story.job.delivery,
             payload_bytes: story.job.payload_bytes,
+            sandbox: store.is_sandbox(),
             receipt: story.job.receipt.as_deref().map(value),
             next,
             waits_for,

@@ -43,6 +43,7 @@ struct Seen {
     running: bool,
     database_bytes: u64,
     wal_bytes: u64,
+    sandbox: bool,
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
@@ -72,6 +73,7 @@ impl Seen {
             running: lock::is_held(&database)?,
             database_bytes: bytes(&database),
             wal_bytes: bytes(&wal.into()),
+            sandbox: store.is_sandbox(),
             database,
             now,
             overview,

@@ -68,6 +68,14 @@ pub enum ConfigError {
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },
 
+    /// A sandbox would work on the database of the machine's own configuration.
+    #[error(
+        "{} names {}, which is this machine's own database, and the sandbox never works on that; name \
+         another one, as in `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .file.display(),
+        .database.display()
+    )]
+    SystemDatabase { file: PathBuf, database: PathBuf },
+
     /// Neither the file nor the environment names one.
     #[error(
         "no Acquire account is configured; set ACQUIRE_ACCOUNT_ID and ACQUIRE_API_KEY, or write a \

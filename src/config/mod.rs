@@ -37,6 +37,7 @@ pub use self::web::ListenAddress;
 use self::web::RawWeb;
 use crate::job::Channel;
 use crate::retry::RetryPolicy;
+use crate::store::Purpose;
 
 /// The account of rows that name none, and the one that the environment configures.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -47,6 +48,9 @@ pub const SANDBOX_KEY: &str = "sandbox";
 const DEFAULT_DATABASE: &str = "outbox.db";
 
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// 64 MiB.
+const DEFAULT_MAX_IN_FLIGHT_BYTES: u64 = 64 << 20;
 
 /// Read when neither a flag nor the environment names a file; the first that exists.
 const DEFAULT_FILES: [&str; 2] = ["acquire-outbox.toml", "/etc/acquire-outbox/config.toml"];
@@ -80,8 +84,20 @@ pub struct Config {
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
+    /// The most bytes of payloads that are claimed or on their way at once, over all routes; one
+    /// larger than that goes alone. Default 64 MiB.
+    pub max_in_flight_bytes: u64,
     /// The dashboard. Default none.
     pub web: Option<Web>,
+    /// Every account is at a stand-in for Acquire: only a database that was made for it may be used.
+    pub sandbox: bool,
+}
+
+impl Config {
+    /// What the database must have been made for.
+    pub fn purpose(&self) -> Purpose {
+        if self.sandbox { Purpose::Sandbox } else { Purpose::Delivery }
+    }
 }
 
 /// `[web]`: the dashboard. Its `Debug` shows no token.
@@ -156,7 +172,9 @@ impl Config {
             retry: RetryPolicy::default(),
             retention: Retention::default(),
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            max_in_flight_bytes: DEFAULT_MAX_IN_FLIGHT_BYTES,
             web: None,
+            sandbox: true,
         }
     }
 }
@@ -197,7 +215,7 @@ pub fn load_outline(flags: &Flags, env: Env<'_>) -> Result<Outline, ConfigError>
 /// `base_url`, with [`SANDBOX_KEY`]: no real key is read, none is sent there.
 ///
 /// # Errors
-/// As [`load_database`], and for a token of the dashboard that cannot be used.
+/// As [`load_sandbox_database`], and for a token of the dashboard that cannot be used.
 pub fn load_for_sandbox(
     flags: &Flags,
     env: Env<'_>,
@@ -206,14 +224,26 @@ pub fn load_for_sandbox(
     Draft::load(&DEFAULT_FILES, flags, env)?.in_sandbox(base_url, env)
 }
 
+/// As [`load_database`], for a database of the sandbox's.
+///
+/// # Errors
+/// As [`load_database`], and [`ConfigError::SystemDatabase`] for one that the machine's own
+/// configuration names: nobody has named that for the sandbox.
+pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+    Draft::load(&DEFAULT_FILES, flags, env)?.sandbox_database()
+}
+
 /// All layers, validated, but for the accounts: their keys are not read.
 struct Draft {
     database: PathBuf,
+    /// The machine's own configuration file, where that has named the database.
+    database_of_system: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
     channels: BTreeMap<Channel, ChannelPolicy>,
     retry: RetryPolicy,
     retention: Retention,
     shutdown_timeout: Duration,
+    max_in_flight_bytes: u64,
     web: RawWeb,
 }
 
@@ -223,18 +253,24 @@ impl Draft {
         flags: &Flags,
         env: Env<'_>,
     ) -> Result<Self, ConfigError> {
-        let raw = match read_file(default_files, flags, env)? {
+        let read = read_file(default_files, flags, env)?;
+        let system: Option<&Path> = default_files.last().map(AsRef::as_ref);
+        let is_named = flags.config.is_some() || variable(env, "ACQUIRE_OUTBOX_CONFIG").is_some();
+        let of_system = read.as_ref().map(|(file, _)| file.clone()).filter(|file| {
+            // Next to it are those of the machine's other outboxes, which are always named.
+            Some(file.as_path()) == system
+                || is_named && file.parent() == system.and_then(Path::parent)
+        });
+        let raw = match read {
             Some((file, text)) => RawConfig::read(&file, &text)?,
             None => RawConfig::default(),
         };
         let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
         account::overlay_environment(&mut accounts, env)?;
 
-        let database = [
-            flags.database.clone(),
-            variable(env, "ACQUIRE_OUTBOX_DATABASE").map(PathBuf::from),
-            database,
-        ];
+        let given = flags.database.clone();
+        let given = given.or_else(|| variable(env, "ACQUIRE_OUTBOX_DATABASE").map(PathBuf::from));
+        let database_of_system = of_system.filter(|_| given.is_none() && database.is_some());
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
             Some(given) => given.over_defaults(&retry),
@@ -242,13 +278,15 @@ impl Draft {
         };
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
-            database: database.into_iter().flatten().next().unwrap_or(DEFAULT_DATABASE.into()),
+            database: given.or(database).unwrap_or(DEFAULT_DATABASE.into()),
+            database_of_system,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
             retry,
             retention: raw.retention.over_defaults(),
             web: raw.web.overlay(flags, env)?,
             shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+            max_in_flight_bytes: raw.max_in_flight_bytes.unwrap_or(DEFAULT_MAX_IN_FLIGHT_BYTES),
         })
     }
 
@@ -265,7 +303,18 @@ impl Draft {
         }
     }
 
+    fn sandbox_database(&self) -> Result<PathBuf, ConfigError> {
+        match &self.database_of_system {
+            Some(file) => Err(ConfigError::SystemDatabase {
+                file: file.clone(),
+                database: self.database.clone(),
+            }),
+            None => Ok(self.database.clone()),
+        }
+    }
+
     fn in_sandbox(mut self, base_url: &Url, env: Env<'_>) -> Result<Config, ConfigError> {
+        self.sandbox_database()?;
         if self.accounts.is_empty() {
             self.accounts.insert(DEFAULT_ACCOUNT.to_owned(), RawAccount::default());
         }
@@ -273,7 +322,7 @@ impl Draft {
             let account = Account::in_sandbox(&name, base_url, account.user_type_parameter);
             (name, account)
         });
-        self.with_accounts(accounts.collect(), env)
+        Ok(Config { sandbox: true, ..self.with_accounts(accounts.collect(), env)? })
     }
 
     fn with_accounts(
@@ -288,7 +337,9 @@ impl Draft {
             retry: self.retry,
             retention: self.retention,
             shutdown_timeout: self.shutdown_timeout,
+            max_in_flight_bytes: self.max_in_flight_bytes,
             web: self.web.open(env)?,
+            sandbox: false,
         })
     }
 }

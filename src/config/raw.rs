@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use super::account::RawAccount;
 use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
@@ -26,6 +28,7 @@ const ACCOUNTS: &str = "every account is a section of its own, such as [accounts
 pub(super) struct RawConfig {
     pub database: Option<PathBuf>,
     pub shutdown_timeout: Option<Duration>,
+    pub max_in_flight_bytes: Option<u64>,
     pub accounts: BTreeMap<String, RawAccount>,
     pub channels: BTreeMap<Channel, RawChannel>,
     pub retry: RawRetry,
@@ -42,6 +45,7 @@ impl RawConfig {
         root.allow(&[
             "database",
             "shutdown_timeout",
+            "max_in_flight_bytes",
             "accounts",
             "channels",
             "retry",
@@ -53,6 +57,9 @@ impl RawConfig {
         let mut raw = RawConfig {
             database: root.text("database")?.map(|path| folder.join(path.value)),
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),
+            max_in_flight_bytes: root
+                .bytes("max_in_flight_bytes", ByteSize::mib(1)..=ByteSize::tib(1))?
+                .map(value),
             retry: root
                 .section("retry")?
                 .as_ref()

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -195,6 +196,30 @@ impl<'a> Section<'a> {
         Ok(Some(Given { value, place: text.place }))
     }
 
+    /// A number of bytes with its unit, within `range`.
+    pub fn bytes(
+        &self,
+        key: &str,
+        range: RangeInclusive<ByteSize>,
+    ) -> Result<Option<Given<u64>>, ConfigError> {
+        let needed = "a size in quotes is needed, such as \"64MiB\" or \"1GiB\"";
+        let Some(text) = self.get(key, needed, |value| value.as_str())? else { return Ok(None) };
+        let sized = text.value.parse::<ByteSize>().ok().filter(|_| is_sized(text.value));
+        let size = sized.ok_or_else(|| match looks_like_a_number(text.value) {
+            true => format!(
+                "{:?} is not a size; write a number and its unit: KiB, MiB or GiB",
+                text.value
+            ),
+            false => needed.to_owned(),
+        });
+        let size = size.and_then(|size| match range.contains(&size) {
+            true => Ok(size.as_u64()),
+            false => Err(format!("{size} is out of range: {} to {}", range.start(), range.end())),
+        });
+        let value = size.map_err(|problem| ConfigError::invalid(&text.place, problem))?;
+        Ok(Some(Given { value, place: text.place }))
+    }
+
     /// `pick` gives `None` for a value that is not what is `wanted`.
     fn get<T>(
         &self,
@@ -233,6 +258,11 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
             false => format!("this is not a duration; {rule}"),
         }
     })
+}
+
+/// A number alone could be meant as anything.
+fn is_sized(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_alphabetic())
 }
 
 /// Whether a text may be quoted in an error: short, and begins as a duration or rate would.

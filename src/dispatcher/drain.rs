@@ -93,6 +93,7 @@ impl Dispatcher {
             let recorded = self.store.record(&self.wire.unrecorded, self.epoch).await?;
             let ended = std::mem::take(&mut self.wire.unrecorded);
             self.wire.recorded(&ended, &recorded);
+            self.file.recorded(&ended);
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 
 use super::Dispatcher;
 use super::drain::LAST_RECORDS;
+use super::note_keeper::ProgressNote;
 use crate::metrics::State;
 use crate::send::Stop;
-use crate::store::{Files, Store, StoreError};
+use crate::store::{Ended, Files, Store, StoreError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
@@ -19,23 +20,39 @@ pub(super) struct FileWatch {
     /// When our epoch began: with it, a copy of the file is told from another outbox.
     pub(super) started_at: i64,
     next_log: Instant,
+    pub(super) note: Option<ProgressNote>,
 }
 
 impl FileWatch {
     /// Of a store that has been written to: only then are all of the files there.
     pub(super) fn of(store: &Store) -> Result<FileWatch, StoreError> {
         let files = Files::of(store.path())?;
-        Ok(FileWatch { files, started_at: 0, next_log: Instant::now() + LOG_EVERY.0 })
+        Ok(FileWatch { files, started_at: 0, next_log: Instant::now() + LOG_EVERY.0, note: None })
     }
 
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.files.check()
     }
+
+    /// These are on disk by now.
+    pub(super) fn recorded(&mut self, ended: &[Ended]) {
+        if let Some(note) = &mut self.note {
+            note.recorded(ended);
+        }
+    }
 }
 
 impl Dispatcher {
+    /// Keeps this note of what is recorded.
+    pub fn keep_note(&mut self, note: Option<ProgressNote>) {
+        self.file.note = note;
+    }
+
     /// Keeps the log short; where it fails the next try comes soon enough.
     pub(super) async fn keep_log_short(&mut self) -> Result<(), StoreError> {
+        if let Some(note) = &mut self.file.note {
+            note.write_if_due();
+        }
         if self.file.next_log > Instant::now() {
             return Ok(());
         }

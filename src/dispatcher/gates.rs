@@ -19,8 +19,17 @@ impl Wire {
         let now = Moment { at: Instant::now(), wall: now() };
         let (account, channel) = (job.account.as_str(), job.channel);
         let in_ms = |next: Option<Instant>| next.map(|next| (next - now.at).as_millis());
+        if !matches!(signal, Signal::Shortage { .. }) && self.routes.has_enough(now.at) {
+            info!("this machine has enough for new connections again");
+        }
         match signal {
             Signal::None => {}
+            Signal::Shortage { fault, scarce } => {
+                if self.routes.run_short(account, channel, *scarce, &fault.message, now) {
+                    warn!(account, %channel, code = fault.code, reason = fault.message,
+                        "this machine has run out of something: jobs wait, and no attempt is spent");
+                }
+            }
             Signal::Works => {
                 self.routes.answered(job.id, account, channel, now.at);
                 self.works(account, channel);
@@ -116,7 +125,8 @@ impl Dispatcher {
     /// Keeps the holds in the database those of the routes, for `status` and `show`.
     pub(super) async fn show_holds(&mut self) -> Result<(), StoreError> {
         let holds = self.wire.routes.holds();
-        if holds != self.shown_holds {
+        if !holds.iter().copied().eq(&self.shown_holds) {
+            let holds: Vec<_> = holds.into_iter().cloned().collect();
             self.store.replace_holds(&holds).await?;
             self.shown_holds = holds;
         }

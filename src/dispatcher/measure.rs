@@ -21,12 +21,11 @@ impl Wire {
 
     /// The route's meter; what was on the wire when its account went is still counted.
     pub(super) fn meter(&mut self, account: &str, channel: Channel) -> &RouteMeter {
-        let known = self.meters.iter().position(|meter| meter.is_of(account, channel));
-        let at = known.unwrap_or_else(|| {
-            self.meters.push(self.metrics.route(account, channel));
-            self.meters.len() - 1
-        });
-        &self.meters[at]
+        if !self.meters.contains_key(account) {
+            self.meters.insert(account.to_owned(), Default::default());
+        }
+        let own = self.meters.get_mut(account).expect("it is there by now");
+        own[channel as usize].get_or_insert_with(|| self.metrics.route(account, channel))
     }
 
     /// One job of each channel failed without a request.

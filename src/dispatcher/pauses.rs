@@ -2,8 +2,7 @@
 //! here decides what is sent.
 
 use super::Dispatcher;
-use crate::job::Status;
-use crate::store::{Filter, Pause, StoreError};
+use crate::store::{Pause, StoreError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
@@ -46,6 +45,8 @@ impl Dispatcher {
         let before = std::mem::replace(&mut self.paused.shown, now);
         self.paused.stale = false;
         self.paused.next_look = Instant::now() + LOOK_EVERY;
+        let restored = self.paused.shown.iter().any(Pause::is_of_restored);
+        self.wire.metrics.hold_restored(restored);
         let among = |pauses: &[Pause], pause: &Pause| {
             pauses.iter().any(|p| (&p.account, p.channel) == (&pause.account, pause.channel))
         };
@@ -59,21 +60,5 @@ impl Dispatcher {
             self.service.changed();
         }
         Ok(())
-    }
-
-    /// Whether no job is left, but for those that wait until a person resumes them.
-    pub(super) async fn none_left(&mut self) -> Result<bool, StoreError> {
-        if self.store.is_empty().await? {
-            return Ok(true);
-        }
-        let pauses = self.store.pauses().await?;
-        if pauses.is_empty() || self.store.is_any_left_to_send().await? {
-            return Ok(false);
-        }
-        let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
-        let jobs = self.store.count(&pending).await?;
-        let paused = pauses.iter().map(Pause::subject).collect::<Vec<_>>().join(", ");
-        info!(jobs, paused, "what is left is paused, or waits for what is: ending");
-        Ok(true)
     }
 }

@@ -4,7 +4,7 @@ use super::Dispatcher;
 use crate::reload::{self, Fresh, ReloadError, Step};
 use crate::routes::Moment;
 use crate::service::Counts;
-use crate::store::{Pause, now};
+use crate::store::{Hold, Pause, now};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -27,8 +27,11 @@ impl Dispatcher {
         }
         // An error here is the next turn's to find and to tell.
         let Ok(backlog) = self.store.backlog().await else { return };
-        let held = self.shown_holds.iter().map(|h| format!("{} {}", h.account, h.channel));
-        let held = held.map(|name| name.trim_end().to_owned()).collect();
+        let name = |h: &Hold| match h.account.is_empty() {
+            true => "everything".to_owned(),
+            false => format!("{} {}", h.account, h.channel).trim_end().to_owned(),
+        };
+        let held = self.shown_holds.iter().map(name).collect();
         let paused = self.paused.shown.iter().map(Pause::subject).collect();
         let counts = Counts { in_flight, sent: self.wire.sent, backlog, held, paused };
         self.service.status(&counts.to_string());
@@ -52,7 +55,7 @@ impl Dispatcher {
             format!("not reloaded, the old configuration stays: {e}")
         })?;
         let renewed = reload::renewed(&self.wire.config, &config);
-        let flying = self.wire.in_flight.values().map(|(job, _)| &**job);
+        let flying = self.wire.in_flight.values().map(|flight| &*flight.job);
         let now = Moment { at: Instant::now(), wall: now() };
         self.wire.routes.replace(routes, &renewed, flying, now);
         let database = std::mem::replace(&mut config.database, self.wire.config.database.clone());

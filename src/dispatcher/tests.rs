@@ -2,7 +2,7 @@ use super::*;
 use crate::job::Channel;
 use crate::routes::Moment;
 use crate::routes::tests::{routes, routes_to};
-use crate::store::Claim;
+use crate::store::{Claim, Room};
 use std::path::Path;
 
 /// A job that is ready.
@@ -102,11 +102,13 @@ async fn a_stop_takes_back_at_once_what_waits_for_a_place() {
     routes.set_max_in_flight(1);
     let rows = format!("{READY}; {}", READY.replace("1", "2"));
     let mut dispatcher = dispatcher(folder.path(), routes, &rows).await;
-    let claim = [Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 2 }];
+    let claim = Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 2 };
+    let claim = Room::unlimited(vec![claim]);
     let (record, epoch) = (&[], dispatcher.epoch);
-    let work = CycleWork { record, claim: &claim, due: false, now: now(), epoch, patience: None };
+    let work =
+        CycleWork { record, claim: Some(&claim), due: false, now: now(), epoch, patience: None };
     let jobs = dispatcher.store.cycle(&work).await.unwrap().claimed;
-    dispatcher.wire.routes.claimed(&claim, jobs, Instant::now());
+    dispatcher.wire.routes.claimed(jobs, Instant::now(), false);
     dispatcher.wire.advance("default", Channel::Chat);
     assert_eq!((dispatcher.wire.in_flight.len(), dispatcher.wire.routes.in_line()), (1, 1));
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
@@ -137,8 +139,8 @@ async fn channels_with_a_rate_and_without_jobs_rest() {
     let rate = |text: &str| Some(text.parse().unwrap());
     let mut routes = routes(&[(Channel::Chat, rate("50/s")), (Channel::Sms, rate("1000/s"))]);
     // As after a burst of one channel: it has no slot just now, the other has.
-    let room = routes.room(Instant::now(), Duration::ZERO);
-    routes.claimed(&room, Vec::new(), Instant::now());
+    routes.room(Instant::now(), Duration::ZERO);
+    routes.claimed(Vec::new(), Instant::now(), false);
     assert_rests(routes, "").await;
 }
 

@@ -1,6 +1,6 @@
 use super::fields::Fields;
+use super::json::Object;
 use super::{PayloadError, UserType};
-use serde_json::{Map, Value};
 use std::fmt;
 
 pub(super) const FIELDS: &[&str] =
@@ -22,7 +22,7 @@ pub struct Chat {
     /// Always there when it is from a contact.
     pub contact_id: Option<i64>,
     /// What is added to the request's body.
-    pub extra: Map<String, Value>,
+    pub extra: Object,
 }
 
 impl Chat {

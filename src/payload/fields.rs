@@ -1,14 +1,16 @@
 //! The fields of one JSON object, taken out one by one under their rules.
 
-use super::{Pairs, PayloadError, UserType};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use super::json::{Json, JsonFault, Object};
+use super::mailbox::{self, breaks};
+use super::{PayloadError, UserType};
 use std::fmt;
 
-pub(super) struct Fields(BTreeMap<String, Value>);
+pub(super) struct Fields(Object);
 
 /// Names come from the payload too: shown short, and without control characters.
 const NAME_CHARS: usize = 40;
+/// Of a number that an error shows.
+const NUMBER_CHARS: usize = 40;
 
 /// The words that a field may be.
 struct OneOf<'a>(&'a [&'static str]);
@@ -23,44 +25,41 @@ impl fmt::Display for OneOf<'_> {
 }
 
 impl Fields {
-    /// Reads an object whose names are all known and stand once; null is as good as absent.
+    /// Reads an object whose names are all known and appear once; null is as good as absent.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, PayloadError> {
-        let pairs: Pairs<Value> = serde_json::from_str(text).map_err(|error| {
-            PayloadError::whole(match error.classify() {
-                serde_json::error::Category::Data => "must be a JSON object".to_owned(),
-                _ => format!(
-                    "must be a JSON object, the text breaks off being JSON at line {}, column {}",
-                    error.line(),
-                    error.column()
-                ),
+        let pairs = Json::parse_fields(text).map_err(|fault| {
+            PayloadError::whole(match fault {
+                JsonFault::NoObject => "must be a JSON object".to_owned(),
+                fault => format!("must be a JSON object; {fault}"),
             })
         })?;
-        let mut fields = BTreeMap::new();
-        for (name, value) in pairs.0 {
+        let mut fields = Object::new();
+        for (name, value) in pairs {
             if !known.contains(&name.as_str()) {
                 return Err(unknown(&name, known));
             }
             // SQL's JSON functions read the first of two, serde the last.
             if fields.contains_key(&name) {
-                return Err(PayloadError::new(name, "stands twice, a field may stand once"));
+                return Err(PayloadError::new(name, "appears twice"));
             }
             fields.insert(name, value);
         }
-        fields.retain(|_, value| !value.is_null());
+        fields.retain(|_, value| *value != Json::Null);
         Ok(Fields(fields))
     }
 
+    /// `read` gives the value, or what to add to `must be allowed`.
     fn take<T>(
         &mut self,
         name: &str,
         allowed: fmt::Arguments<'_>,
-        read: impl FnOnce(Value) -> Option<T>,
+        read: impl FnOnce(Json) -> Result<T, String>,
     ) -> Result<Option<T>, PayloadError> {
         match self.0.remove(name) {
             None => Ok(None),
             Some(value) => match read(value) {
-                Some(value) => Ok(Some(value)),
-                None => Err(PayloadError::new(name, format!("must be {allowed}"))),
+                Ok(value) => Ok(Some(value)),
+                Err(more) => Err(PayloadError::new(name, format!("must be {allowed}{more}"))),
             },
         }
     }
@@ -69,7 +68,7 @@ impl Fields {
         &mut self,
         name: &str,
         allowed: fmt::Arguments<'_>,
-        read: impl FnOnce(Value) -> Option<T>,
+        read: impl FnOnce(Json) -> Result<T, String>,
     ) -> Result<T, PayloadError> {
         self.take(name, allowed, read)?
             .ok_or_else(|| PayloadError::new(name, format!("required, {allowed}")))
@@ -77,7 +76,7 @@ impl Fields {
 
     /// `what` it is the id of.
     pub(super) fn id(&mut self, name: &str, what: &str) -> Result<i64, PayloadError> {
-        self.require(name, format_args!("a whole number ({what})"), |value| value.as_i64())
+        self.require(name, format_args!("a whole number ({what})"), whole)
     }
 
     pub(super) fn optional_id(
@@ -85,7 +84,15 @@ impl Fields {
         name: &str,
         what: &str,
     ) -> Result<Option<i64>, PayloadError> {
-        self.take(name, format_args!("a whole number ({what})"), |value| value.as_i64())
+        self.take(name, format_args!("a whole number ({what})"), whole)
+    }
+
+    /// Text that is not empty and on one line.
+    pub(super) fn line(&mut self, name: &str, what: &str) -> Result<String, PayloadError> {
+        let allowed = format_args!("text that is not empty ({what}), without a line break");
+        self.require(name, allowed, |value| {
+            non_empty(value).and_then(|text| if text.contains(breaks) { none() } else { Ok(text) })
+        })
     }
 
     pub(super) fn text(&mut self, name: &str, what: &str) -> Result<String, PayloadError> {
@@ -110,7 +117,10 @@ impl Fields {
     }
 
     pub(super) fn truth(&mut self, name: &str) -> Result<Option<bool>, PayloadError> {
-        self.take(name, format_args!("true or false"), |value| value.as_bool())
+        self.take(name, format_args!("true or false"), |value| match value {
+            Json::Truth(is) => Ok(is),
+            _ => none(),
+        })
     }
 
     pub(super) fn word(
@@ -119,8 +129,8 @@ impl Fields {
         allowed: &[&'static str],
     ) -> Result<Option<&'static str>, PayloadError> {
         self.take(name, format_args!("{}", OneOf(allowed)), |value| {
-            let word = value.as_str()?;
-            allowed.iter().copied().find(|known| *known == word)
+            let word = text(value)?;
+            allowed.iter().copied().find(|known| *known == word).map_or_else(none, Ok)
         })
     }
 
@@ -135,63 +145,58 @@ impl Fields {
             "{whose} with its country code: `+` and 1 to 15 digits, nothing between them"
         );
         self.require(name, allowed, |value| {
-            text(value).filter(|number| {
-                number.strip_prefix('+').is_some_and(|digits| {
-                    (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-                })
-            })
+            let number = text(value)?;
+            let is_one = number.strip_prefix('+').is_some_and(|digits| {
+                (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+            });
+            if is_one { Ok(number) } else { none() }
         })
     }
 
     pub(super) fn address(&mut self, name: &str, whose: &str) -> Result<String, PayloadError> {
-        self.require(name, format_args!("{whose}, {ADDRESS}"), |value| {
-            text(value).filter(|address| is_address(address))
-        })
+        self.require(name, format_args!("{whose}, {ADDRESS}"), mailbox)
     }
 
     /// One address as text, or an array of addresses.
     pub(super) fn addresses(&mut self, name: &str) -> Result<Option<Vec<String>>, PayloadError> {
         let list = match self.0.remove(name) {
             None => return Ok(None),
-            Some(Value::Array(list)) => list,
-            Some(one @ Value::String(_)) => {
-                return match text(one).filter(|address| is_address(address)) {
-                    Some(address) => Ok(Some(vec![address])),
-                    None => Err(PayloadError::new(
-                        name,
-                        format!("must be {ADDRESS}, or an array of such"),
-                    )),
-                };
+            Some(Json::List(list)) => list,
+            Some(one @ Json::Text(_)) => {
+                return mailbox(one).map(|address| Some(vec![address])).map_err(|more| {
+                    PayloadError::new(name, format!("must be {ADDRESS}, or an array of such{more}"))
+                });
             }
             Some(_) => {
                 return Err(PayloadError::new(
                     name,
-                    format!("must be an array of mail addresses, or one: {ADDRESS}"),
+                    format!("must be an array of mail addresses, or {ADDRESS}"),
                 ));
             }
         };
         list.into_iter()
             .enumerate()
             .map(|(index, item)| {
-                text(item).filter(|address| is_address(address)).ok_or_else(|| {
-                    PayloadError::new(format_args!("{name}[{index}]"), format!("must be {ADDRESS}"))
+                mailbox(item).map_err(|more| {
+                    let name = format_args!("{name}[{index}]");
+                    PayloadError::new(name, format!("must be {ADDRESS}{more}"))
                 })
             })
             .collect::<Result<Vec<_>, _>>()
             .map(Some)
     }
 
-    pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Map<String, Value>>, PayloadError> {
+    pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Object>, PayloadError> {
         let items = self.take(name, format_args!("an array of objects"), |value| match value {
-            Value::Array(items) => Some(items),
-            _ => None,
+            Json::List(items) => Ok(items),
+            _ => none(),
         })?;
         items
             .unwrap_or_default()
             .into_iter()
             .enumerate()
             .map(|(index, item)| match item {
-                Value::Object(object) => Ok(object),
+                Json::Object(object) => Ok(object),
                 _ => Err(PayloadError::new(format_args!("{name}[{index}]"), "must be an object")),
             })
             .collect()
@@ -199,17 +204,14 @@ impl Fields {
 
     /// The `extra` object, which must leave `occupied` alone: the paths of the request's body
     /// that already have a value which is not an object.
-    pub(super) fn extra(
-        &mut self,
-        occupied: &[&[&str]],
-    ) -> Result<Map<String, Value>, PayloadError> {
+    pub(super) fn extra(&mut self, occupied: &[&[&str]]) -> Result<Object, PayloadError> {
         let extra = self
             .take(
                 "extra",
                 format_args!("an object (fields to add to the request's body)"),
                 |value| match value {
-                    Value::Object(object) => Some(object),
-                    _ => None,
+                    Json::Object(object) => Ok(object),
+                    _ => none(),
                 },
             )?
             .unwrap_or_default();
@@ -227,35 +229,58 @@ impl Fields {
 }
 
 /// `Err` with the number of steps along `path` where `extra` would replace something.
-fn collides(extra: &Map<String, Value>, path: &[&str]) -> Result<(), usize> {
+fn collides(extra: &Object, path: &[&str]) -> Result<(), usize> {
     let mut object = extra;
     for (step, name) in path.iter().enumerate() {
         match object.get(*name) {
             None => return Ok(()),
-            Some(Value::Object(inner)) if step + 1 < path.len() => object = inner,
+            Some(Json::Object(inner)) if step + 1 < path.len() => object = inner,
             Some(_) => return Err(step + 1),
         }
     }
     Ok(())
 }
 
-const ADDRESS: &str = "a mail address with an `@`, no white space around it";
+const ADDRESS: &str = "one mail address, like ann@example.com or Ann <ann@example.com>";
 
-fn is_address(address: &str) -> bool {
-    address.contains('@')
-        && address.trim().len() == address.len()
-        && !address.chars().any(char::is_control)
+/// Where there is nothing to add to what is allowed.
+fn none<T>() -> Result<T, String> {
+    Err(String::new())
 }
 
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
+fn mailbox(value: Json) -> Result<String, String> {
+    let address = text(value)?;
+    match mailbox::check(&address) {
+        Ok(()) => Ok(address),
+        Err(unfit) => Err(format!("; {unfit}")),
     }
 }
 
-fn non_empty(value: Value) -> Option<String> {
-    text(value).filter(|text| !text.is_empty())
+/// Within 64 bits. A number is no message text, so the error may show it.
+fn whole(value: Json) -> Result<i64, String> {
+    let Json::Number(digits) = value else { return none() };
+    if let Ok(number) = digits.parse() {
+        return Ok(number);
+    }
+    let shown: String = digits.chars().take(NUMBER_CHARS).collect();
+    Err(if !digits.contains(['.', 'e', 'E']) {
+        format!(", not {shown}: the largest is {}", i64::MAX)
+    } else if digits.parse::<f64>().is_ok_and(|float| float.fract() == 0.0) {
+        format!(", not {shown}: a driver bound it as a float; bind an integer")
+    } else {
+        format!(", not {shown}")
+    })
+}
+
+fn text(value: Json) -> Result<String, String> {
+    match value {
+        Json::Text(text) => Ok(text),
+        _ => none(),
+    }
+}
+
+fn non_empty(value: Json) -> Result<String, String> {
+    text(value).and_then(|text| if text.is_empty() { none() } else { Ok(text) })
 }
 
 fn unknown(name: &str, known: &[&str]) -> PayloadError {

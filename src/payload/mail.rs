@@ -1,6 +1,6 @@
 use super::PayloadError;
 use super::fields::Fields;
-use serde_json::{Map, Value};
+use super::json::Object;
 use std::fmt;
 
 pub(super) const FIELDS: &[&str] = &[
@@ -27,13 +27,13 @@ pub struct Mail {
     pub contact_id: i64,
     /// An inbox that is connected to Acquire.
     pub from: String,
-    /// At least one; each has an `@`.
+    /// At least one; each is one mailbox.
     pub to: Vec<String>,
     /// As `to`, or empty.
     pub cc: Vec<String>,
     /// As `cc`.
     pub bcc: Vec<String>,
-    /// Not empty.
+    /// Not empty, without a line break.
     pub subject: String,
     /// The `type` field: `message` where it is left out, the only one that the vendor names.
     pub kind: String,
@@ -42,9 +42,9 @@ pub struct Mail {
     /// See `text_body`.
     pub html_body: Option<String>,
     /// Undocumented by the vendor: passed through unchanged.
-    pub attachments: Vec<Map<String, Value>>,
+    pub attachments: Vec<Object>,
     /// What is added to the request's body; its `data` goes into the body's `data`.
-    pub extra: Map<String, Value>,
+    pub extra: Object,
 }
 
 impl Mail {
@@ -55,7 +55,7 @@ impl Mail {
         let to = fields.addresses("to")?.filter(|to| !to.is_empty()).ok_or_else(|| {
             PayloadError::new("to", "required, one mail address or an array of at least one")
         })?;
-        let subject = fields.text("subject", "the subject")?;
+        let subject = fields.line("subject", "the subject")?;
         let html_body = fields.loose_text("htmlBody", "the mail as HTML")?;
         let text_body = fields.loose_text("textBody", "the mail as plain text")?;
         if [&html_body, &text_body].into_iter().flatten().all(String::is_empty) {

@@ -1,6 +1,6 @@
 use super::fields::Fields;
+use super::json::Object;
 use super::{PayloadError, UserType};
-use serde_json::{Map, Value};
 use std::fmt;
 
 pub(super) const FIELDS: &[&str] = &[
@@ -50,7 +50,7 @@ pub struct Sms {
     /// `message` where it is left out.
     pub msg_type: String,
     /// What is added to the request's body.
-    pub extra: Map<String, Value>,
+    pub extra: Object,
 }
 
 impl Sms {

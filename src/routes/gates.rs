@@ -1,7 +1,7 @@
 //! What holds routes back: a `Retry-After`, a refused account, an open breaker.
 
 use super::probing::Probing;
-use super::{Moment, Route, Routes};
+use super::{Moment, Routes};
 use crate::job::Channel;
 use crate::store::{Hold, HoldKind};
 use tokio::time::{Duration, Instant};
@@ -52,7 +52,6 @@ impl Routes {
         reason: &str,
         now: Moment,
     ) -> bool {
-        let until = now.at + pause;
         let policy = self.probe_policy.clone();
         if let Some(refused) = self.refused_mut(account, channel) {
             refused.failed(&policy, now);
@@ -61,10 +60,25 @@ impl Routes {
         if let Some(breaker) = &mut route.breaker {
             breaker.failed(&route.policy.retry, now);
         }
+        self.pause_for(account, channel, pause, HoldKind::RetryAfter, reason, now)
+    }
+
+    /// True when the route was not held before; a shorter pause does not cut a longer one.
+    pub(super) fn pause_for(
+        &mut self,
+        account: &str,
+        channel: Channel,
+        pause: Duration,
+        kind: HoldKind,
+        reason: &str,
+        now: Moment,
+    ) -> bool {
+        let until = now.at + pause;
+        let Some(route) = self.of_mut(account, channel) else { return false };
         if route.held.as_ref().is_some_and(|(longer, _)| *longer >= until) {
             return false;
         }
-        let mut hold = route.hold_row(HoldKind::RetryAfter, reason, now);
+        let mut hold = route.hold_row(kind, reason, now);
         hold.until = Some(now.wall_at(until));
         let before = route.held.take();
         if let Some((_, before)) = &before {
@@ -77,7 +91,8 @@ impl Routes {
 
     /// Lets go of the holds that have ended by `now`, and of what has been in line for too long.
     pub fn release(&mut self, now: Instant) {
-        for route in &mut self.routes {
+        for &at in &self.active {
+            let route = &mut self.routes[at];
             self.returned.extend(route.outdated(now));
             if route.held.is_some() && !route.is_held(now) {
                 route.held = None;
@@ -144,8 +159,11 @@ impl Routes {
             return false;
         }
         self.refusals.remove(at);
-        let own = self.routes.iter_mut().filter(|r| r.account == account);
-        own.for_each(|r| r.ramp = Some(1));
+        for channel in Channel::ALL {
+            if let Some(route) = self.of_mut(account, channel) {
+                route.ramp = Some(1);
+            }
+        }
         true
     }
 
@@ -181,17 +199,18 @@ impl Routes {
 
     /// Nothing that is claimed by now goes out over the account's channel, or over none of them.
     pub(super) fn shut(&mut self, account: &str, channel: Option<Channel>) {
-        let those = |r: &&mut Route| r.account == account && channel.is_none_or(|c| c == r.channel);
-        for route in self.routes.iter_mut().filter(those) {
-            route.shut(&mut self.returned);
+        for own in Channel::ALL.into_iter().filter(|own| channel.is_none_or(|c| c == *own)) {
+            let Some(at) = self.index(account, own) else { continue };
+            self.activate(at);
+            self.routes[at].shut(&mut self.returned);
         }
     }
 
     /// Everything that is held now, for people to read.
-    pub fn holds(&self) -> Vec<Hold> {
+    pub fn holds(&self) -> Vec<&Hold> {
         let refused = self.refusals.iter().map(|r| &r.probing.hold);
-        let held = self.routes.iter().filter_map(|r| r.held.as_ref().map(|(_, hold)| hold));
-        let open = self.routes.iter().filter_map(|r| r.breaker.as_ref().map(|b| &b.hold));
-        refused.chain(held).chain(open).cloned().collect()
+        let held = self.active().filter_map(|r| r.held.as_ref().map(|(_, hold)| hold));
+        let open = self.active().filter_map(|r| r.breaker.as_ref().map(|b| &b.hold));
+        self.shortage_hold().into_iter().chain(refused).chain(held).chain(open).collect()
     }
 }

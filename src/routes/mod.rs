@@ -3,23 +3,29 @@
 //!
 //! No I/O and no decision by a clock of its own: times are parameters.
 
+mod budget;
 mod gates;
 mod line;
 mod pace;
 mod probing;
 mod replace;
+mod room;
+mod shortage;
 mod suspects;
 
 use crate::acquire::Endpoint;
 use crate::config::{ChannelPolicy, OnUncertain};
 use crate::job::{Channel, Job, Millis};
 use crate::retry::RetryPolicy;
-use crate::store::{Claim, Hold, HoldKind};
+use crate::store::{Hold, HoldKind};
+use budget::Budget;
 pub use gates::News;
 use gates::Refusal;
 use line::Line;
 use pace::Pace;
 use probing::Probing;
+use shortage::Shortage;
+use std::collections::HashMap;
 use std::sync::Arc;
 use suspects::{Answers, Suspects};
 use tokio::time::{Duration, Instant};
@@ -39,6 +45,11 @@ pub struct Route {
     shut: bool,
     /// The last claim found fewer jobs than there was room for, and nothing has changed since.
     dry: bool,
+    /// What there was room for by the last [`Routes::room`]; and whether a cycle has been given it.
+    room: u32,
+    told: bool,
+    /// [`Routes::active`] has it.
+    active: bool,
     /// A `Retry-After`, and its end.
     held: Option<(Instant, Hold)>,
     answers: Answers,
@@ -74,6 +85,23 @@ pub struct Routes {
     returned: Vec<Job>,
     /// Paces the probes of a refused account.
     probe_policy: RetryPolicy,
+    shortage: Option<Shortage>,
+    budget: Budget,
+    /// By account, then by channel: where each route is.
+    by_account: HashMap<String, [Option<usize>; Channel::ALL.len()]>,
+    /// All routes but those at rest, which have the room that was told and are dry unless stirred.
+    active: Vec<usize>,
+    /// New jobs may be there since the last claim.
+    stirred: bool,
+    /// The last claim found more than there were places or bytes for, and nothing has become free since.
+    cut: bool,
+    /// What is being claimed must not go out.
+    all_shut: bool,
+    /// Routes that are gone, which the next cycle is told.
+    gone: Vec<(String, Channel)>,
+    /// How many accounts have jobs ready, and how many places one route may take of those left.
+    contenders: u32,
+    share: u32,
 }
 
 impl Route {
@@ -94,6 +122,9 @@ impl Route {
             answer_time: Duration::ZERO,
             shut: false,
             dry: false,
+            room: 0,
+            told: false,
+            active: true,
             held: None,
             answers: Answers::default(),
             failures: 0,
@@ -166,27 +197,54 @@ impl Route {
 
 impl Routes {
     pub fn new(routes: Vec<Route>, probe_policy: RetryPolicy) -> Self {
+        let mut by_account = HashMap::<String, [Option<usize>; Channel::ALL.len()]>::new();
+        for (at, route) in routes.iter().enumerate() {
+            by_account.entry(route.account.clone()).or_default()[route.channel as usize] = Some(at);
+        }
         Routes {
+            active: (0..routes.len()).collect(),
             routes,
             refusals: Vec::new(),
             suspects: Suspects::default(),
             returned: Vec::new(),
             probe_policy,
+            shortage: None,
+            budget: Budget::new(u32::MAX, u64::MAX),
+            by_account,
+            stirred: true,
+            cut: false,
+            all_shut: false,
+            gone: Vec::new(),
+            contenders: 1,
+            share: u32::MAX,
         }
+    }
+
+    /// At most this many jobs are out at once, with at most this many bytes of payloads.
+    pub fn limited(self, places: u32, bytes: u64) -> Self {
+        Routes { budget: Budget::new(places.max(1), bytes), ..self }
     }
 
     /// The route of a job; `None` for an account that is not configured.
     pub fn of(&self, account: &str, channel: Channel) -> Option<&Route> {
-        self.routes.iter().find(|r| r.channel == channel && r.account == account)
+        Some(&self.routes[self.index(account, channel)?])
     }
 
+    /// To be changed: it is no longer at rest.
     fn of_mut(&mut self, account: &str, channel: Channel) -> Option<&mut Route> {
-        self.routes.iter_mut().find(|r| r.channel == channel && r.account == account)
+        let at = self.index(account, channel)?;
+        self.activate(at);
+        Some(&mut self.routes[at])
+    }
+
+    /// Those that are not at rest.
+    fn active(&self) -> impl Iterator<Item = &Route> {
+        self.active.iter().map(|&at| &self.routes[at])
     }
 
     /// Whether the account is configured.
     pub fn has_account(&self, account: &str) -> bool {
-        self.routes.iter().any(|r| r.account == account)
+        self.by_account.contains_key(account)
     }
 
     /// The configured accounts, for a sentence.
@@ -196,81 +254,10 @@ impl Routes {
         names
     }
 
-    /// New jobs may be there: every route is worth a claim.
-    pub fn stir(&mut self) {
-        self.routes.iter_mut().for_each(|r| r.dry = false);
-    }
-
-    /// What there is room for at `now`, free places and what is claimed ahead of them, where a cycle
-    /// takes as long as `took`. A refused account gets one probe over all its channels, an open
-    /// breaker one of its own.
-    pub fn room(&mut self, now: Instant, took: Duration) -> Vec<Claim> {
-        let mut claims: Vec<Claim> = Vec::new();
-        let mut probed: Vec<&str> = Vec::new();
-        self.routes.iter_mut().for_each(|r| r.shut = false);
-        for route in self.routes.iter_mut().filter(|r| !r.is_held(now)) {
-            let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
-            let refused = refusal.map(|r| &r.probing);
-            let ahead = if refused.is_some() { 0 } else { route.ahead(took) };
-            let room = (route.free() + ahead).saturating_sub(route.line.len());
-            let mut limit = room.min(route.half() + ahead);
-            if let Some(pace) = &mut route.pace {
-                limit = pace.allow(limit, now);
-            }
-            for probing in [refused, route.breaker.as_ref()].into_iter().flatten() {
-                limit = if probing.due(now) && !route.dry { limit.min(1) } else { 0 };
-            }
-            if let (Some(refused), 1..) = (refused, limit) {
-                if probed.contains(&refused.hold.account.as_str()) {
-                    continue;
-                }
-                probed.push(&refused.hold.account);
-            }
-            if limit > 0 {
-                let (account, channel) = (route.account.clone(), route.channel);
-                claims.push(Claim { account, channel, limit });
-            }
-        }
-        claims
-    }
-
-    /// Whether a claim of these routes is worth a transaction of its own.
-    pub fn worth_claiming(&self, room: &[Claim]) -> bool {
-        room.iter().any(|c| self.of(&c.account, c.channel).is_some_and(|r| !r.dry))
-    }
-
-    /// What came of the claim for which there was `room`.
-    pub fn claimed(&mut self, room: &[Claim], jobs: Vec<Job>, now: Instant) {
-        for claim in room {
-            let is_its = |job: &&Job| job.account == claim.account && job.channel == claim.channel;
-            let count = u32::try_from(jobs.iter().filter(is_its).count()).unwrap_or(u32::MAX);
-            let Some(route) = self.of_mut(&claim.account, claim.channel) else { continue };
-            route.dry = count < claim.limit;
-            if route.shut || count == 0 {
-                continue;
-            }
-            if let Some(pace) = &mut route.pace {
-                pace.used(count);
-            }
-            if let Some(breaker) = &mut route.breaker {
-                breaker.sent();
-            }
-            if let Some(refused) = self.refused_mut(&claim.account, claim.channel) {
-                refused.sent();
-            }
-        }
-        for job in jobs {
-            match self.of_mut(&job.account, job.channel) {
-                Some(route) if !route.shut => route.line.push(job, now),
-                _ => self.returned.push(job),
-            }
-        }
-    }
-
     /// The next claimed job that has a place, which it takes.
     pub fn next(&mut self, account: &str, channel: Channel, now: Moment) -> Option<Job> {
-        let own = |r: &&mut Route| r.channel == channel && r.account == account;
-        let route = self.routes.iter_mut().find(own)?;
+        let at = self.index(account, channel)?;
+        let route = &mut self.routes[at];
         self.returned.extend(route.outdated(now.at));
         while route.free() > 0 {
             let job = route.line.pop()?;
@@ -287,6 +274,7 @@ impl Routes {
     pub fn take_returned(&mut self) -> Vec<Job> {
         let jobs = std::mem::take(&mut self.returned);
         for job in &jobs {
+            self.has_back(job.payload.len());
             self.is_out_no_more(&job.account, job.channel);
         }
         jobs
@@ -294,13 +282,14 @@ impl Routes {
 
     /// How many are claimed and wait for a place.
     pub fn in_line(&self) -> u32 {
-        self.routes.iter().map(|r| r.line.len()).sum()
+        self.active().map(|r| r.line.len()).sum()
     }
 
     /// Nothing that is claimed by now goes out any more.
     pub fn shut_all(&mut self) {
-        for route in &mut self.routes {
-            route.shut(&mut self.returned);
+        self.all_shut = true;
+        for &at in &self.active {
+            self.routes[at].shut(&mut self.returned);
         }
     }
 
@@ -344,7 +333,7 @@ impl Routes {
             let probes = probes.map(Probing::next).collect::<Option<Vec<_>>>()?;
             slot.max(probes.into_iter().max())
         };
-        self.routes.iter().filter_map(opening).min()
+        self.active().filter_map(opening).chain(self.enough_at(now)).min()
     }
 }
 

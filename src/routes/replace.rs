@@ -21,9 +21,15 @@ impl Routes {
         let old = std::mem::replace(self, fresh);
         self.returned = old.returned;
         self.suspects = old.suspects;
+        self.gone = old.gone;
+        self.shortage = old.shortage;
+        self.budget = old.budget.limited_as(&self.budget);
         for mut was in old.routes {
             was.shut(&mut self.returned);
-            let Some(route) = self.of_mut(&was.account, was.channel) else { continue };
+            let Some(route) = self.of_mut(&was.account, was.channel) else {
+                self.gone.push((was.account, was.channel));
+                continue;
+            };
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
                 && route.policy.connect_timeout == was.policy.connect_timeout

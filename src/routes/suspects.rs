@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::job::Channel::{Chat, Mail};
     use crate::routes::News;
-    use crate::routes::tests::routes;
+    use crate::routes::tests::{room_of, routes};
 
     struct Test {
         routes: Routes,
@@ -237,7 +237,7 @@ mod tests {
 
         fn probes(&mut self, seconds: u64) -> bool {
             let now = self.at(seconds).at;
-            let room = self.routes.room(now, Duration::ZERO);
+            let room = room_of(&mut self.routes, now, Duration::ZERO);
             assert!(room.iter().all(|claim| claim.limit == 1) && room.len() <= 1, "{room:?}");
             !room.is_empty()
         }
@@ -253,11 +253,11 @@ mod tests {
         assert!(holds[0].until > Some(0));
         assert!(test.probes(0), "another job goes out at once");
         assert!(test.answered(2).accepted);
-        assert_eq!(test.routes.holds(), []);
+        assert!(test.routes.holds().is_empty());
 
         let second = test.page(1, 3);
         assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
-        assert_eq!(test.routes.holds(), [], "the others go on");
+        assert!(test.routes.holds().is_empty(), "the others go on");
         assert_eq!(test.page(1, 9).0, PageVerdict::ItAlone);
         assert!(test.page(1, 9).1, "a re-drive begins anew");
     }

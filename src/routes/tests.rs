@@ -3,6 +3,7 @@ use super::pace::CATCH_UP;
 use super::*;
 use crate::acquire::Connection;
 use crate::config::{OnUncertain, Rate};
+use crate::store::{Claim, Room};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -28,6 +29,13 @@ pub(crate) fn routes_to(base_url: &str, rates: &[(Channel, Option<Rate>)]) -> Ro
         Route::new("default".to_owned(), channel, endpoint, policy)
     };
     Routes::new(rates.iter().map(route).collect(), RetryPolicy::default())
+}
+
+/// What each route has room for, whether it is at rest or not.
+pub(crate) fn room_of(routes: &mut Routes, now: Instant, took: Duration) -> Vec<Claim> {
+    routes.room(now, took);
+    let of = |r: &Route| Claim { account: r.account.clone(), channel: r.channel, limit: r.room };
+    routes.routes.iter().filter(|r| r.room > 0).map(of).collect()
 }
 
 impl Routes {
@@ -60,9 +68,9 @@ fn rate(text: &str) -> Option<Rate> {
 
 /// Claims all that there is room for, as if there were jobs without end; how many.
 fn claim_all(routes: &mut Routes, now: Instant) -> usize {
-    let room = routes.room(now, Duration::ZERO);
+    let room = room_of(routes, now, Duration::ZERO);
     let jobs: Vec<_> = room.iter().flat_map(|c| (0..c.limit).map(|_| job(c.channel))).collect();
-    routes.claimed(&room, jobs.clone(), now);
+    routes.claimed(jobs.clone(), now, false);
     for job in &jobs {
         let at = Moment { at: now, wall: 0 };
         routes.next(&job.account, job.channel, at).expect("what is claimed is sent at once");
@@ -77,8 +85,8 @@ fn slots_that_nobody_took_are_not_saved_for_a_burst() {
     let mut routes = routes(&[(Channel::Sms, rate("10/s"))]);
     for millis in (0..10_000).step_by(100) {
         let now = start + Duration::from_millis(millis);
-        let room = routes.room(now, Duration::ZERO);
-        routes.claimed(&room, Vec::new(), now);
+        room_of(&mut routes, now, Duration::ZERO);
+        routes.claimed(Vec::new(), now, false);
         routes.stir();
     }
     let now = start + Duration::from_secs(10);
@@ -135,10 +143,10 @@ proptest! {
         for (millis, found) in steps {
             now += Duration::from_millis(millis);
             routes.release(now);
-            let room = routes.room(now, Duration::ZERO);
-            if routes.worth_claiming(&room) {
+            let room = room_of(&mut routes, now, Duration::ZERO);
+            if routes.worth_claiming(&Room::unlimited(Vec::new())) {
                 let jobs: Vec<_> = room.iter().take(found).map(|c| job(c.channel)).collect();
-                routes.claimed(&room, jobs.clone(), now);
+                routes.claimed(jobs.clone(), now, false);
                 for job in &jobs {
                     prop_assert!(routes.next("default", job.channel, moment(now)).is_some());
                     routes.ended("default", job.channel, None);
@@ -168,11 +176,11 @@ fn routes_that_find_nothing_rest() {
             routes.refuse("default", Channel::Chat, "401", Moment { at: start, wall: 0 });
             now += Duration::from_secs(10);
         }
-        let room = routes.room(now, Duration::ZERO);
+        let room = room_of(&mut routes, now, Duration::ZERO);
         let claims = (0..10).take_while(|_| {
-            let room = routes.room(now, Duration::ZERO);
-            let worth = routes.worth_claiming(&room);
-            routes.claimed(&room, Vec::new(), now);
+            room_of(&mut routes, now, Duration::ZERO);
+            let worth = routes.worth_claiming(&Room::unlimited(Vec::new()));
+            routes.claimed(Vec::new(), now, false);
             worth
         });
         assert!(claims.count() <= room.len() + 2, "it comes to rest");
@@ -188,21 +196,25 @@ fn a_refusal_that_another_channel_disproves_concerns_its_own_channel_alone() {
     let channels = |room: Vec<Claim>| room.iter().map(|c| c.channel).collect::<Vec<_>>();
 
     assert!(routes.refuse("default", Channel::Mail, "401", moment(0)).1);
-    assert_eq!(channels(routes.room(start, Duration::ZERO)), [], "all of the account waits");
+    assert_eq!(
+        channels(room_of(&mut routes, start, Duration::ZERO)),
+        [],
+        "all of the account waits"
+    );
     assert_eq!(routes.works("default", Channel::Chat), News::default());
-    assert_eq!(channels(routes.room(start, Duration::ZERO)), [Channel::Chat]);
+    assert_eq!(channels(room_of(&mut routes, start, Duration::ZERO)), [Channel::Chat]);
     assert_eq!(routes.holds()[0].channel, "mail");
 
     // However often chat works, mail is probed at growing intervals, and its refusal is no news.
     let probes = (0..600).filter(|seconds| {
         routes.works("default", Channel::Chat);
-        let mail =
-            channels(routes.room(moment(*seconds).at, Duration::ZERO)).contains(&Channel::Mail);
+        let mail = channels(room_of(&mut routes, moment(*seconds).at, Duration::ZERO))
+            .contains(&Channel::Mail);
         mail && !routes.refuse("default", Channel::Mail, "401", moment(*seconds)).1
     });
     assert!(probes.count() < 12);
     assert!(routes.works("default", Channel::Mail).accepted);
-    assert_eq!(routes.holds(), []);
+    assert!(routes.holds().is_empty());
 }
 
 #[test]
@@ -247,17 +259,17 @@ fn full_route(policy: impl FnOnce(&mut ChannelPolicy), took: Duration) -> (Route
     policy(&mut routes.routes[0].policy);
     let start = Moment { at: Instant::now(), wall: 0 };
     for _ in 0..40 {
-        let room = routes.room(start.at, Duration::ZERO);
-        routes.claimed(&room, vec![chat(0)], start.at);
+        room_of(&mut routes, start.at, Duration::ZERO);
+        routes.claimed(vec![chat(0)], start.at, false);
         routes.next("default", Channel::Chat, start).unwrap();
         routes.ended("default", Channel::Chat, Some(Duration::from_millis(2)));
     }
     for id in [1, 2] {
-        let room = routes.room(start.at, Duration::ZERO);
-        routes.claimed(&room, vec![chat(id)], start.at);
+        room_of(&mut routes, start.at, Duration::ZERO);
+        routes.claimed(vec![chat(id)], start.at, false);
     }
     assert_eq!(sent(&mut routes, start), [1, 2]);
-    let room = routes.room(start.at, took);
+    let room = room_of(&mut routes, start.at, took);
     (routes, room)
 }
 
@@ -287,9 +299,9 @@ fn what_a_crash_would_leave_to_a_person_is_not_claimed_ahead() {
 
 /// Two on the wire, and three in line, claimed `at`.
 fn with_a_line() -> (Routes, Moment) {
-    let (mut routes, room) = full_route(|_| {}, Duration::from_millis(1));
+    let (mut routes, _) = full_route(|_| {}, Duration::from_millis(1));
     let at = Moment { at: Instant::now(), wall: 1_000 };
-    routes.claimed(&room, vec![chat(3), Job { expires_at: Some(999), ..chat(4) }, chat(5)], at.at);
+    routes.claimed(vec![chat(3), Job { expires_at: Some(999), ..chat(4) }, chat(5)], at.at, false);
     assert_eq!((sent(&mut routes, at), routes.in_line()), (NONE.to_vec(), 3));
     (routes, at)
 }
@@ -313,7 +325,7 @@ fn what_is_in_line_for_too_long_goes_back() {
     routes.release(end);
     assert_eq!(ids(routes.take_returned()), [3, 4, 5]);
     assert_eq!(routes.in_line(), 0);
-    let room = routes.room(end, Duration::from_millis(5));
+    let room = room_of(&mut routes, end, Duration::from_millis(5));
     assert_eq!(limit(&room), 0, "nothing has ended: it would be in line again");
 }
 
@@ -337,10 +349,10 @@ fn a_route_that_is_shut_sends_nothing_that_is_in_line() {
     ];
     for (way, shut) in ways {
         let (mut routes, at) = with_a_line();
-        let room = routes.room(at.at, Duration::from_millis(1));
+        room_of(&mut routes, at.at, Duration::from_millis(1));
         routes.ended("default", Channel::Chat, None);
         shut(&mut routes, at);
-        routes.claimed(&room, vec![chat(6)], at.at);
+        routes.claimed(vec![chat(6)], at.at, false);
         assert_eq!(sent(&mut routes, at), NONE, "{way}");
         assert_eq!(ids(routes.take_returned()), [3, 4, 5, 6], "{way}");
     }
@@ -354,10 +366,10 @@ fn a_probe_that_goes_back_is_no_probe_on_its_way() {
     routes.refuse("default", Channel::Chat, "401", Moment { at: start, wall: 0 });
     let later = start + Duration::from_secs(60);
     for _ in 0..2 {
-        let room = routes.room(later, Duration::ZERO);
+        let room = room_of(&mut routes, later, Duration::ZERO);
         assert_eq!(limit(&room), 1);
-        routes.claimed(&room, vec![chat(1)], later);
-        assert_eq!(limit(&routes.room(later, Duration::ZERO)), 0);
+        routes.claimed(vec![chat(1)], later, false);
+        assert_eq!(limit(&room_of(&mut routes, later, Duration::ZERO)), 0);
         routes.shut_all();
         assert_eq!(ids(routes.take_returned()), [1]);
     }
@@ -379,6 +391,6 @@ fn a_full_route_of_a_refused_account_is_not_probed_ahead() {
     let (mut routes, _) = full_route(|_| {}, Duration::ZERO);
     let at = Moment { at: Instant::now(), wall: 0 };
     routes.refuse("default", Channel::Mail, "401", at);
-    let room = routes.room(at.at + Duration::from_secs(60), Duration::from_millis(5));
+    let room = room_of(&mut routes, at.at + Duration::from_secs(60), Duration::from_millis(5));
     assert_eq!(limit(&room), 0);
 }

@@ -51,7 +51,7 @@ pub struct Settings {
     pub api_key: Option<SecretString>,
     /// What goes wrong at random.
     pub faults: Faults,
-    /// One line per request on stdout, never with the message's text.
+    /// Its address and one line per request on stdout, never with the message's text.
     pub report: bool,
 }
 

@@ -3,7 +3,7 @@
 use super::answer::{Answer, Ids};
 use super::faults::{Faults, ShareError};
 use super::log::{Log, Message, Repeats};
-use super::report::{Finished, Report};
+use super::report::{self, Report};
 use super::{Settings, endpoint, read_back};
 use crate::job::Channel;
 use axum::extract::{Path, Request, State};
@@ -34,6 +34,8 @@ const HEAD_TIME: Duration = Duration::from_secs(150);
 /// The same where idle connections are closed soon, and what such a server says of it.
 const HEAD_TIME_OF_CLOSING: Duration = Duration::from_secs(1);
 pub(super) const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("timeout=1");
+/// The longest that the end waits for the report's reader.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +63,6 @@ pub struct Sandbox {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
-    report: Option<Finished>,
 }
 
 /// What every connection needs.
@@ -86,7 +87,7 @@ impl Shared {
 
     pub(super) fn report(&self, line: impl FnOnce() -> String) {
         if let Some(report) = &self.report {
-            report.line(line());
+            report.put(line());
         }
     }
 }
@@ -105,13 +106,8 @@ impl Sandbox {
         let listen = |source| SandboxError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (report, finished) = if settings.report {
-            let (report, finished) =
-                Report::start(std::io::stdout()).map_err(SandboxError::Report)?;
-            (Some(report), Some(finished))
-        } else {
-            (None, None)
-        };
+        let report = settings.report.then(report::start).transpose();
+        let report = report.map_err(SandboxError::Report)?;
         let shared = Arc::new(Shared {
             api_key: settings.api_key,
             faults: settings.faults,
@@ -120,7 +116,7 @@ impl Sandbox {
             report,
             next_id: AtomicI64::new(FIRST_ID),
         });
-        Ok(Sandbox { listener, address, shared, report: finished })
+        Ok(Sandbox { listener, address, shared })
     }
 
     /// Where it listens, with the port it got.
@@ -141,9 +137,10 @@ impl Sandbox {
     /// Answers until `shutdown`. Then it closes every connection at once, answered or not:
     /// silent ones would never end.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
-        let Sandbox { listener, shared, report, .. } = self;
+        self.shared.report(|| format!("listening on {}", self.base_url()));
+        let Sandbox { listener, shared, .. } = self;
         let head_time = if shared.faults.closes_idle() { HEAD_TIME_OF_CLOSING } else { HEAD_TIME };
-        let router = routes(shared);
+        let router = routes(Arc::clone(&shared));
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
@@ -165,9 +162,8 @@ impl Sandbox {
         }
         drop(listener);
         connections.shutdown().await;
-        drop(router);
-        if let Some(report) = report {
-            report.wait().await;
+        if let Some(report) = &shared.report {
+            report.flush(LAST_LINES);
         }
     }
 }

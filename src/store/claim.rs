@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use crate::job::{Channel, Job, Millis};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 /// Room for jobs of one account and channel.
@@ -13,10 +13,63 @@ pub struct Claim {
     pub limit: u32,
 }
 
-/// The rooms, as the JSON that the cycle's procedure reads.
-pub(super) fn json(claims: &[Claim]) -> String {
-    let rows: Vec<_> = claims.iter().map(|c| (&c.account, c.channel, c.limit)).collect();
-    serde_json::to_string(&rows).expect("rows of texts and numbers are always JSON")
+/// Payloads up to this many bytes are small: they are read with their row, and have room in memory that
+/// no larger one takes. The same number is in `cycle.sql`.
+pub const SMALL_BYTES: usize = 16_384;
+
+/// What a cycle may claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The routes whose room is not what it was when a cycle was last given it. The connection keeps
+    /// all others, so that a cycle costs nothing for a route that has nothing to send.
+    pub changed: Vec<Claim>,
+    /// How many jobs at most, over all routes.
+    pub places: u32,
+    /// How many jobs at most of one route.
+    pub share: u32,
+    pub bytes: BytesLeft,
+}
+
+/// How many bytes of payloads may be claimed. Small and large ones have room of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BytesLeft {
+    pub small: u64,
+    pub large: u64,
+    /// Nothing large is out: the first large one goes whatever its size is.
+    pub alone: bool,
+}
+
+impl Room {
+    /// These rooms, without any other limit.
+    pub fn unlimited(changed: Vec<Claim>) -> Room {
+        let bytes = BytesLeft { small: u64::MAX, large: u64::MAX, alone: true };
+        Room { changed, places: u32::MAX, share: u32::MAX, bytes }
+    }
+}
+
+#[derive(Serialize)]
+struct RoomJson<'a> {
+    changed: Vec<(&'a str, Channel, u32)>,
+    places: u32,
+    share: u32,
+    small: i64,
+    large: i64,
+    alone: u8,
+}
+
+/// As the cycle's procedure reads it; an empty array claims nothing.
+pub(super) fn json(room: Option<&Room>) -> String {
+    let Some(room) = room else { return "[]".to_owned() };
+    let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let json = RoomJson {
+        changed: room.changed.iter().map(|c| (c.account.as_str(), c.channel, c.limit)).collect(),
+        places: room.places,
+        share: room.share,
+        small: whole(room.bytes.small),
+        large: whole(room.bytes.large),
+        alone: u8::from(room.bytes.alone),
+    };
+    serde_json::to_string(&json).expect("texts and numbers are always JSON")
 }
 
 /// What a cycle has claimed, in the order in which it is to be sent, as one JSON array: each row

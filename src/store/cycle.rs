@@ -5,7 +5,7 @@
 //! INSERT into a view of this connection, whose trigger does the work (`cycle.sql`), and what came
 //! of it is one row.
 
-use super::claim::{self, CLAIMED, Claim, PAYLOAD};
+use super::claim::{self, CLAIMED, PAYLOAD, Room};
 use super::patience::Pace;
 use super::record::{self, Ended};
 use super::upkeep::{AGENDA, Agenda};
@@ -20,7 +20,8 @@ use std::time::Duration;
 pub struct CycleWork<'a> {
     /// Attempts that have ended, with how long each took and when it began.
     pub record: &'a [Ended],
-    pub claim: &'a [Claim],
+    /// `None`: claim nothing.
+    pub claim: Option<&'a Room>,
     /// Move what has fallen due: scheduled, backoff, expired.
     pub due: bool,
     pub now: Millis,
@@ -36,6 +37,8 @@ pub struct CycleYield {
     pub recorded: Vec<i64>,
     /// Claimed, durable, in the order in which they are to be sent.
     pub claimed: Vec<Job>,
+    /// There was more than fits into the places or the memory that are left.
+    pub cut: bool,
     /// Whose commits the claim has seen: the data version then.
     pub seen: i64,
     /// The channels of those that expired, one each.
@@ -59,7 +62,8 @@ fn yields() -> String {
     const EXPIRED: &str =
         "CASE WHEN ?4 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
     const SEEN: &str = "(SELECT data_version FROM temp.outbox_cycle_seen)";
-    format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED},\n    {SEEN}")
+    const CUT: &str = "EXISTS (SELECT 1 FROM temp.outbox_cycle_weighed)";
+    format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED},\n    {SEEN},\n    {CUT}")
 }
 
 /// The dispatcher's statements by name, beside the procedures; for the test of their plans.
@@ -102,7 +106,8 @@ impl Store {
         let expired = row.try_get::<Option<&str>, _>(9)?.map_or(Ok(Vec::new()), from_json)?;
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        Ok(CycleYield { recorded, claimed, expired, seen: row.try_get(10)?, agenda })
+        let (seen, cut) = (row.try_get(10)?, row.try_get(11)?);
+        Ok(CycleYield { recorded, claimed, cut, expired, seen, agenda })
     }
 
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and

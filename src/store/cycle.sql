@@ -13,6 +13,22 @@ CREATE TEMP TABLE outbox_cycle_ended (
 -- Those of them that were this claim's no more.
 CREATE TEMP TABLE outbox_cycle_lost (id);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
+-- What each route has room for, as the dispatcher said last; and the turn in which it last got something
+-- while there was not enough for all.
+CREATE TEMP TABLE outbox_cycle_rooms (
+    account, channel, room, served DEFAULT 0, PRIMARY KEY (account, channel)) WITHOUT ROWID;
+-- The routes of this cycle that have jobs ready and room for them.
+CREATE TEMP TABLE outbox_cycle_routes (account, channel, room, served);
+-- Their jobs, in their order within the route, where there is not enough for all.
+CREATE TEMP TABLE outbox_cycle_weighed (id, account, channel, served, rank, bytes);
+-- A seek of the index per account that has jobs ready, however many are configured.
+CREATE TEMP VIEW outbox_cycle_accounts AS
+WITH RECURSIVE a (name) AS (
+    SELECT (SELECT account FROM outbox WHERE wait = 'ready' ORDER BY account LIMIT 1)
+    UNION ALL
+    SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
+    FROM a WHERE a.name IS NOT NULL)
+SELECT name FROM a WHERE name IS NOT NULL;
 -- What the claim has seen of others' commits.
 CREATE TEMP TABLE outbox_cycle_seen (data_version);
 INSERT INTO outbox_cycle_seen VALUES (0);
@@ -24,7 +40,11 @@ SELECT '' AS sent, '' AS ended, '' AS claims, 0 AS due, 0 AS now, 0 AS epoch WHE
 CREATE TEMP VIEW outbox_cycle_send AS SELECT '' AS sent, 0 AS epoch WHERE 0;
 CREATE TEMP VIEW outbox_cycle_record AS SELECT '' AS ended WHERE 0;
 CREATE TEMP VIEW outbox_cycle_due AS SELECT 0 AS now WHERE 0;
-CREATE TEMP VIEW outbox_cycle_claim AS SELECT '' AS account, '' AS channel, 0 AS room, 0 AS now WHERE 0;
+CREATE TEMP VIEW outbox_cycle_claim AS
+SELECT '' AS account, '' AS channel, 0 AS room, 0 AS served, 0 AS now WHERE 0;
+CREATE TEMP VIEW outbox_cycle_cut AS SELECT '' AS claims, 0 AS now WHERE 0;
+CREATE TEMP VIEW outbox_cycle_weigh AS
+SELECT '' AS account, '' AS channel, 0 AS room, 0 AS served, 0 AS now WHERE 0;
 
 -- The epoch fences the claim: a dispatcher that has been superseded claims nothing. Nor is anything
 -- claimed that is paused, from the pause's commit on.
@@ -34,15 +54,29 @@ BEGIN
     DELETE FROM outbox_cycle_ended;
     DELETE FROM outbox_cycle_lost;
     DELETE FROM outbox_cycle_claimed;
+    DELETE FROM outbox_cycle_routes;
+    DELETE FROM outbox_cycle_weighed;
     UPDATE outbox_cycle_seen SET data_version = (SELECT data_version FROM pragma_data_version);
     INSERT INTO outbox_cycle_send SELECT NEW.sent, NEW.epoch WHERE NEW.sent <> '';
     INSERT INTO outbox_cycle_record SELECT NEW.ended WHERE NEW.ended <> '';
     INSERT INTO outbox_cycle_due SELECT NEW.now WHERE NEW.due;
+    INSERT INTO outbox_cycle_rooms (account, channel, room)
+    SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.claims, '$.changed') WHERE true
+    ON CONFLICT (account, channel) DO UPDATE SET room = excluded.room;
     INSERT INTO outbox_cycle_claim
-    SELECT value->>0, value->>1, value->>2, NEW.now FROM json_each(NEW.claims)
-    WHERE (SELECT epoch FROM outbox_dispatcher) = NEW.epoch
+    SELECT r.account, r.channel, min(r.room, NEW.claims->>'share'), r.served, NEW.now
+    FROM outbox_cycle_accounts AS a CROSS JOIN outbox_cycle_rooms AS r ON r.account = a.name
+    WHERE NEW.claims->>'places' > 0 AND r.room > 0
+      AND (SELECT epoch FROM outbox_dispatcher) = NEW.epoch
       AND NOT EXISTS (SELECT 1 FROM outbox_pauses AS p
-                      WHERE (p.account = '' OR p.account = value->>0) AND (p.channel = '' OR p.channel = value->>1));
+                      WHERE (p.account = '' OR p.account = r.account) AND (p.channel = '' OR p.channel = r.channel));
+    -- The length of a text is in its row's header: no payload is read for it.
+    INSERT INTO outbox_cycle_cut
+    SELECT NEW.claims, NEW.now
+    FROM (SELECT count(*) AS jobs, sum(octet_length(o.payload)) AS bytes, max(octet_length(o.payload)) AS largest
+          FROM outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id)
+    WHERE jobs > NEW.claims->>'places' OR bytes > NEW.claims->>'small'
+       OR (largest > 16384 AND bytes > NEW.claims->>'large');
     UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = NEW.epoch,
         next_attempt_at = NULL, updated_at = NEW.now, budget_from = ifnull(budget_from, NEW.now)
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
@@ -131,4 +165,40 @@ BEGIN
     SELECT id FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
+    INSERT INTO outbox_cycle_routes VALUES (NEW.account, NEW.channel, NEW.room, NEW.served);
+END;
+
+CREATE TEMP TRIGGER outbox_cycle_weigh_route INSTEAD OF INSERT ON outbox_cycle_weigh
+BEGIN
+    INSERT INTO outbox_cycle_weighed
+    SELECT id, NEW.account, NEW.channel, NEW.served,
+           row_number() OVER (ORDER BY priority DESC, due_at, id), octet_length(payload)
+    FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
+        AND (expires_at IS NULL OR expires_at >= NEW.now)
+    ORDER BY priority DESC, due_at, id LIMIT NEW.room;
+END;
+
+-- There are more jobs than places, or more bytes than fit into memory. The first of each route comes
+-- before the second of any, and the route that was served longest ago before the others. Within a route
+-- nothing overtakes. What is large waits for its turn: nothing large after it gets the bytes that it needs.
+-- What is small has bytes that nothing large takes.
+CREATE TEMP TRIGGER outbox_cycle_cut_claim INSTEAD OF INSERT ON outbox_cycle_cut
+BEGIN
+    INSERT INTO outbox_cycle_weigh SELECT account, channel, room, served, NEW.now FROM outbox_cycle_routes;
+    DELETE FROM outbox_cycle_claimed;
+    INSERT INTO outbox_cycle_claimed
+    SELECT id FROM (
+        SELECT id, row_number() OVER (ORDER BY rank, served, account, channel) AS place FROM (
+            SELECT *, max(too_much) OVER (PARTITION BY account, channel ORDER BY rank) AS stopped FROM (
+                SELECT *, CASE WHEN bytes > 16384
+                        THEN sum(bytes) FILTER (WHERE bytes > 16384) OVER turn > NEW.claims->>'large'
+                            AND NOT (NEW.claims->>'alone' AND count(*) FILTER (WHERE bytes > 16384) OVER turn = 1)
+                        ELSE sum(bytes) FILTER (WHERE bytes <= 16384) OVER turn > NEW.claims->>'small' END AS too_much
+                FROM outbox_cycle_weighed
+                WINDOW turn AS (ORDER BY rank, served, account, channel ROWS UNBOUNDED PRECEDING)))
+        WHERE NOT stopped)
+    WHERE place <= NEW.claims->>'places';
+    UPDATE outbox_cycle_rooms SET served = 1 + (SELECT max(served) FROM outbox_cycle_rooms)
+    WHERE (account, channel) IN (SELECT w.account, w.channel FROM outbox_cycle_weighed AS w
+                                 JOIN outbox_cycle_claimed AS c ON c.id = w.id);
 END;

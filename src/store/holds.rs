@@ -16,15 +16,32 @@ pub enum HoldKind {
     RetryAfter,
     /// Request after request found no usable answer: single probes go out.
     Breaker,
+    /// This machine has no descriptors, memory, threads or ports for another connection.
+    Shortage,
 }
 
 impl HoldKind {
+    /// Every kind.
+    pub const ALL: [HoldKind; 4] =
+        [HoldKind::Refused, HoldKind::RetryAfter, HoldKind::Breaker, HoldKind::Shortage];
+
+    /// For people: why the jobs wait.
+    pub fn because(self) -> &'static str {
+        match self {
+            HoldKind::Refused => "the account is refused",
+            HoldKind::RetryAfter => "Acquire asked for a pause",
+            HoldKind::Breaker => "the breaker is open",
+            HoldKind::Shortage => "this machine has run out of something",
+        }
+    }
+
     /// The column's text.
     pub fn as_str(self) -> &'static str {
         match self {
             HoldKind::Refused => "refused",
             HoldKind::RetryAfter => "retry_after",
             HoldKind::Breaker => "breaker",
+            HoldKind::Shortage => "shortage",
         }
     }
 }
@@ -38,7 +55,7 @@ impl FromStr for HoldKind {
     type Err = UnknownKind;
 
     fn from_str(word: &str) -> Result<Self, UnknownKind> {
-        [HoldKind::Refused, HoldKind::RetryAfter, HoldKind::Breaker]
+        HoldKind::ALL
             .into_iter()
             .find(|kind| kind.as_str() == word)
             .ok_or_else(|| UnknownKind(word.to_owned()))
@@ -48,6 +65,7 @@ impl FromStr for HoldKind {
 /// A row of `outbox_holds`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Hold {
+    /// Empty: every account.
     pub account: String,
     /// Empty: every channel of the account.
     pub channel: String,
@@ -64,7 +82,7 @@ SELECT account, channel, kind, reason, since, until FROM outbox_holds ORDER BY a
 /// Those of an account's jobs of a channel.
 pub(super) const HOLDS_OF: &str = "\
 SELECT account, channel, kind, reason, since, until FROM outbox_holds
-WHERE account = ?1 AND channel IN ('', ?2) ORDER BY account, channel, kind";
+WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel, kind";
 
 impl Store {
     /// Makes `holds` all there are.

@@ -1,7 +1,11 @@
 //! Opening the database file: pragmas, migration, versions.
 
+use super::closing::OpenConnection;
 use super::cycle::PROCEDURES;
+use super::owner;
 use super::patience::Patience;
+use super::purpose::{self, Contents, Purpose};
+use super::real_path::{PathError, RealPath};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -16,6 +20,7 @@ const MIGRATIONS_TABLE: &str = "outbox_migrations";
 pub struct Store {
     pub(super) conn: SqliteConnection,
     pub(super) patience: Patience,
+    pub(super) sandbox: bool,
     path: PathBuf,
 }
 
@@ -32,6 +37,20 @@ pub enum StoreError {
     Older(PathBuf),
     #[error("{0} was made by a newer acquire-outbox; use that version or a later one")]
     Newer(PathBuf),
+    #[error(
+        "{0} was made for the sandbox: nothing in it may reach Acquire; work on it with \
+         `acquire-outbox run --sandbox`, or name another file with --database and make it with \
+         `acquire-outbox init`"
+    )]
+    ForSandbox(PathBuf),
+    #[error(
+        "{0} was not made for the sandbox, which would mark its messages as sent without sending them; \
+         make another file for the sandbox (`acquire-outbox init --sandbox --database sandbox.db`) and \
+         name it with --database, or leave --sandbox out to deliver what is in this one"
+    )]
+    NotForSandbox(PathBuf),
+    #[error(transparent)]
+    Path(#[from] PathError),
     #[error("the migration of {path} failed: {source}")]
     Migrate { path: PathBuf, source: Box<MigrateError> },
     #[error("cannot open {path}: {source}")]
@@ -71,8 +90,11 @@ impl StoreError {
 /// SQLite makes its files 0644; here the umask alone decides, so that a group may write the
 /// database, and with it the `-wal` and `-shm` files, which take its mode. Before there is a
 /// connection: closing the file later would drop SQLite's locks. What goes wrong, SQLite says.
-fn create_by_umask(path: &Path) {
-    let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+fn create_by_umask(path: &RealPath) {
+    let mut new = std::fs::OpenOptions::new();
+    if let Ok(made) = new.write(true).create_new(true).open(path.as_path()) {
+        owner::give_to_folder(&made, path.folder());
+    }
 }
 
 /// Nothing is in it yet: it is ours to make, so that it can shrink again. An application's own
@@ -90,8 +112,17 @@ fn migrator() -> Migrator {
 impl Store {
     /// Opens `path`, creates the file when it is missing, and migrates the outbox in it.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
+        Store::open_for(Purpose::Delivery, path).await
+    }
+
+    /// As [`Store::open`]. A new outbox is marked where it is for the sandbox; one that is there must
+    /// be of this purpose, and is not touched where it is not.
+    pub async fn open_for(purpose: Purpose, path: &Path) -> Result<Store, StoreError> {
+        RealPath::of(path)?.require_only_one()?;
+        Contents::of(path).await?.require(purpose, path)?;
         let mut store = Store::connect(path, true).await?;
-        store.migrate().await?;
+        store.migrate(purpose).await?;
+        store.sandbox = purpose == Purpose::Sandbox;
         store.forget_statistics().await?;
         Ok(store)
     }
@@ -103,32 +134,61 @@ impl Store {
         }
         let mut store = Store::connect(path, false).await?;
         store.check_version().await?;
+        store.sandbox = purpose::is_marked(&mut store.conn).await?;
         Ok(store)
     }
 
     /// An outbox of its own in memory: its rules are those of a real one.
     pub async fn in_memory() -> Result<Store, StoreError> {
-        let mut store = Store::connect(Path::new(":memory:"), false).await?;
-        store.migrate().await?;
+        let in_memory = Path::new(":memory:");
+        let mut store = Store::connect_to(in_memory, in_memory, false, false).await?;
+        store.migrate(Purpose::Delivery).await?;
         Ok(store)
     }
 
-    async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+    /// `create`: makes the file where it is missing, and a WAL file of one that is none. Nothing else
+    /// may change a file that somebody only looks at.
+    pub(super) async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+        let real = RealPath::of(path)?;
         let ours = create && is_new(path);
         if create {
-            create_by_umask(path);
+            create_by_umask(&real);
         }
+        let mut store = Store::connect_to(path, real.as_path(), create, ours).await?;
+        // A first read: from then on the log and the shared memory are there.
+        sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
+            .execute(&mut store.conn)
+            .await
+            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        owner::align_companions(&real);
+        Ok(store)
+    }
+
+    async fn connect_to(
+        path: &Path,
+        file: &Path,
+        create: bool,
+        ours: bool,
+    ) -> Result<Store, StoreError> {
+        let open_connection = OpenConnection::begin();
         let mut options = SqliteConnectOptions::new()
-            .filename(path)
+            .filename(file)
             .create_if_missing(create)
-            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // SQLite drops it, and what it holds, when it has closed the file.
+            .collation("outbox_closing", move |a, b| {
+                let _ = &open_connection;
+                a.cmp(b)
+            })
             // A statement's own journal, too: on disk it cost a fifth of each cycle.
             .pragma("temp_store", "MEMORY")
             // What is deleted, and what a row that grows leaves behind, is overwritten with zeros:
             // words that are to be gone are gone. docs/retention.md has what it costs.
             .pragma("secure_delete", "ON")
             .disable_statement_logging();
+        if create {
+            options = options.journal_mode(SqliteJournalMode::Wal);
+        }
         if ours {
             options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
         }
@@ -136,18 +196,28 @@ impl Store {
         let mut conn = options.connect().await.map_err(open)?;
         let patience = Patience::of(&mut conn).await.map_err(open)?;
         sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;
-        Ok(Store { conn, patience, path: path.to_owned() })
+        Ok(Store { conn, patience, sandbox: false, path: path.to_owned() })
     }
 
     /// One transaction, begun with the write lock: two programs may start at once.
-    async fn migrate(&mut self) -> Result<(), StoreError> {
+    async fn migrate(&mut self, purpose: Purpose) -> Result<(), StoreError> {
         let migrator = migrator();
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let before = Contents::in_it(&mut tx).await?;
+        before.require(purpose, &self.path)?;
         match migrator.run_direct(None, &mut *tx, false).await {
-            Ok(()) => Ok(tx.commit().await?),
-            Err(MigrateError::VersionMissing(_)) => Err(StoreError::Newer(self.path.clone())),
-            Err(e) => Err(StoreError::Migrate { path: self.path.clone(), source: Box::new(e) }),
+            Ok(()) => {}
+            Err(MigrateError::VersionMissing(_)) => {
+                return Err(StoreError::Newer(self.path.clone()));
+            }
+            Err(e) => {
+                return Err(StoreError::Migrate { path: self.path.clone(), source: Box::new(e) });
+            }
         }
+        if purpose == Purpose::Sandbox && before == Contents::NoOutbox {
+            purpose::set_mark(&mut tx).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     async fn check_version(&mut self) -> Result<(), StoreError> {

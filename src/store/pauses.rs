@@ -1,7 +1,7 @@
 //! What a person has paused. It outlives every process; the claim itself looks (`cycle.sql`), so
 //! from its commit on nothing of it is claimed.
 
-use super::{Store, StoreError};
+use super::{RESTORED, Store, StoreError};
 use crate::job::{Channel, Millis};
 use sqlx::{FromRow, Row};
 
@@ -22,6 +22,11 @@ impl Pause {
     pub fn concerns(&self, account: &str, channel: &str) -> bool {
         self.account.as_deref().is_none_or(|own| own == account)
             && self.channel.is_none_or(|own| own.as_str() == channel)
+    }
+
+    /// Whether it holds what may have been sent from a newer state of the file.
+    pub fn is_of_restored(&self) -> bool {
+        self.account.is_none() && self.channel.is_none() && self.reason.starts_with(RESTORED)
     }
 
     /// What it holds back, for a sentence: `sms`, `account shop`, `sms of account shop`, `everything`.
@@ -71,23 +76,6 @@ const PAUSE: &str = "\
 INSERT INTO outbox_pauses (account, channel, reason) VALUES (?1, ?2, ?3)
 ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
 
-/// Whether anything is left that no pause keeps from being sent: it is on the wire, or is not paused
-/// itself nor waits for one of its ordering key that is. What is rare is asked first.
-const LEFT_TO_SEND: &str = "\
-SELECT EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'backoff' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
-    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'scheduled' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
-        AND NOT EXISTS (SELECT 1 FROM outbox AS h, outbox_pauses AS p WHERE h.lane = o.lane AND h.holds = 1
-            AND p.account IN ('', h.account) AND p.channel IN ('', h.channel)))
-    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'ready' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
-    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'parked' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
-        AND NOT EXISTS (SELECT 1 FROM outbox AS h, outbox_pauses AS p WHERE h.lane = o.lane AND h.holds = 1
-            AND p.account IN ('', h.account) AND p.channel IN ('', h.channel)))";
-
 const RESUME: &str = "DELETE FROM outbox_pauses WHERE account = ?1 AND channel = ?2";
 
 impl Store {
@@ -100,11 +88,6 @@ impl Store {
     pub async fn pauses_up_to(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{PAUSES} LIMIT ?1"));
         Ok(sqlx::query_as(sql).bind(limit).fetch_all(&mut self.conn).await?)
-    }
-
-    /// Whether any job is on the wire or will go there before a person ends a pause.
-    pub async fn is_any_left_to_send(&mut self) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar(LEFT_TO_SEND).fetch_one(&mut self.conn).await?)
     }
 
     /// Pauses a channel, an account, a channel of an account, or (neither given) everything. What is
@@ -143,7 +126,6 @@ impl Store {
 mod tests {
     use super::*;
     use crate::store::fixture::outbox;
-    use sqlx::AssertSqlSafe;
 
     fn chat(account: &str, ordering_key: &str, send_at: &str) -> String {
         format!(
@@ -186,37 +168,5 @@ mod tests {
         let pauses = store.pauses().await.unwrap();
         assert_eq!((pauses[0].reason.as_str(), pauses[0].since), ("\u{fffd}A", 0));
         assert_eq!(pauses[0].channel, Some(Channel::Sms));
-    }
-
-    #[tokio::test]
-    async fn what_is_paused_and_what_waits_behind_it_is_not_left_to_send() {
-        let (_folder, mut store) = outbox("").await;
-        assert!(!store.is_any_left_to_send().await.unwrap());
-        let later = "datetime('now', '+1 day')";
-        store.plain_sql(&chat("shop", "k", "NULL")).await.unwrap();
-        store.plain_sql(&chat("default", "k", "NULL")).await.unwrap();
-        store.plain_sql(&chat("default", "k", later)).await.unwrap();
-        store.plain_sql(&chat("shop", "", later)).await.unwrap();
-        assert!(store.is_any_left_to_send().await.unwrap());
-        store.pause(Some("shop"), None, "").await.unwrap();
-        assert!(!store.is_any_left_to_send().await.unwrap());
-        store.plain_sql(&chat("default", "other", later)).await.unwrap();
-        assert!(store.is_any_left_to_send().await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn what_is_left_is_asked_of_the_indexes_of_what_waits() {
-        let (_folder, mut store) = outbox("").await;
-        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LEFT_TO_SEND}")))
-            .fetch_all(&mut store.conn)
-            .await
-            .unwrap();
-        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
-        let reads: Vec<_> = plan
-            .iter()
-            .filter(|line| [" o ", " h ", " outbox "].iter().any(|t| line.contains(t)))
-            .collect();
-        assert_eq!(reads.len(), 7, "{plan:#?}");
-        assert!(reads.iter().all(|line| line.contains("INDEX outbox_")), "{plan:#?}");
     }
 }

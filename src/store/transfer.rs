@@ -4,7 +4,7 @@ use super::query::Delivery;
 use super::{Filter, Store, StoreError};
 use crate::job::Millis;
 use serde_json::{Map, Value};
-use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 /// A row to insert: text or numbers by the column's name; what is left out has its default.
 pub type NewRow = Map<String, Value>;
@@ -34,6 +34,16 @@ FROM json_each(?1) AS r
 WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.idempotency_key = r.value ->> '$.idempotency_key')
 ON CONFLICT (idempotency_key) DO NOTHING";
 
+// The rules of an INSERT alone: nothing is written, and no lock is taken.
+const CHECK_ROWS: &str = "\
+INSERT INTO outbox_check (channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
+                          max_attempts, source, created_at)
+SELECT r.value ->> '$.channel', r.value ->> '$.payload', ifnull(r.value ->> '$.account', 'default'),
+       r.value ->> '$.idempotency_key', r.value ->> '$.ordering_key', ifnull(r.value ->> '$.priority', 0),
+       r.value ->> '$.send_at', r.value ->> '$.expires_at', r.value ->> '$.max_attempts', r.value ->> '$.source',
+       (SELECT now FROM outbox_clock)
+FROM json_each(?1) AS r";
+
 /// A job as it is exported: what `delivery_status` shows, and more where it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct Outcome {
@@ -58,18 +68,19 @@ impl Store {
     /// Inserts the rows in their order by one statement, all of them or none, and gives the number
     /// of those that are new: one whose idempotency key is taken is passed over.
     pub async fn insert_rows(&mut self, rows: &[NewRow]) -> Result<u64, StoreError> {
-        insert_rows(&mut self.conn, rows).await
+        let done = sqlx::query(INSERT_ROWS).bind(json(rows)).execute(&mut self.conn).await?;
+        Ok(done.rows_affected())
     }
 
-    /// Does as [`Store::insert_rows`] and takes it back. `None`, or the sentence of the rule that
-    /// one of the rows breaks.
+    /// What [`Store::insert_rows`] would refuse, without a write: `None`, or the sentence of the rule
+    /// that one of the rows breaks.
     pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
-        let mut tx = self.conn.begin().await?;
-        let done = insert_rows(&mut tx, rows).await;
-        tx.rollback().await?;
-        match done {
+        match sqlx::query(CHECK_ROWS).bind(json(rows)).execute(&mut self.conn).await {
             Ok(_) => Ok(None),
-            Err(e) => Ok(Some(e.trigger_sentence().ok_or(e)?)),
+            Err(e) => {
+                let e = StoreError::from(e);
+                Ok(Some(e.trigger_sentence().ok_or(e)?))
+            }
         }
     }
 
@@ -115,9 +126,8 @@ fn outcomes_query(
     query
 }
 
-async fn insert_rows(conn: &mut SqliteConnection, rows: &[NewRow]) -> Result<u64, StoreError> {
-    let rows = serde_json::to_string(rows).expect("JSON values are always JSON");
-    Ok(sqlx::query(INSERT_ROWS).bind(rows).execute(conn).await?.rows_affected())
+fn json(rows: &[NewRow]) -> String {
+    serde_json::to_string(rows).expect("JSON values are always JSON")
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl Store {
 
     /// Records decided attempts without claiming; what recovery uses.
     pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, StoreError> {
-        let (claim, patience) = (&[], None);
+        let (claim, patience) = (None, None);
         let work =
             super::CycleWork { record: ended, claim, due: false, now: now(), epoch, patience };
         Ok(self.cycle(&work).await?.recorded)

@@ -5,6 +5,7 @@
 use super::Shared;
 use super::reader::{ReadError, Reader};
 use crate::metrics::{Metrics, State};
+use crate::store::disk;
 use axum::Json;
 use axum::extract;
 use axum::http::StatusCode;
@@ -23,8 +24,6 @@ const STUCK: Duration = Duration::from_secs(60);
 const SERVES: Duration = Duration::from_secs(1);
 /// How long another program may hold the write lock before that counts.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
-/// With less space the log soon has none to grow.
-const LEAST_SPACE: u64 = 16 * 1024 * 1024;
 
 #[derive(Serialize)]
 struct Alive {
@@ -38,6 +37,9 @@ struct Alive {
 struct Ready {
     ready: bool,
     state: State,
+    /// A stand-in answers instead of Acquire.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
     reasons: Vec<String>,
 }
 
@@ -51,9 +53,15 @@ pub async fn ready(extract::State(shared): extract::State<Arc<Shared>>) -> Respo
     let mut reasons: Vec<String> = not_dispatching(shared.metrics.state()).into_iter().collect();
     reasons.extend(stuck(&shared.metrics, Instant::now()));
     reasons.extend(shared.health.writable(Instant::now()).await);
-    reasons.extend(little_space(shared.counter.path()));
+    reasons.extend(disk::shortage(shared.counter.path()));
+    if shared.metrics.holds_restored() {
+        let sentence =
+            "a backup was restored: what waits may have been sent, and a person must decide";
+        reasons.push(sentence.to_owned());
+    }
     let ready = reasons.is_empty();
-    answer(ready, Ready { ready, state: shared.metrics.state(), reasons })
+    let (state, sandbox) = (shared.metrics.state(), shared.sandbox);
+    answer(ready, Ready { ready, state, sandbox, reasons })
 }
 
 fn answer(well: bool, body: impl Serialize) -> Response {
@@ -79,16 +87,6 @@ fn not_dispatching(state: State) -> Option<String> {
         State::Stopping => "it is stopping",
     };
     Some(sentence.to_owned())
-}
-
-/// By the kernel's word alone: opening the file outside SQLite would drop SQLite's locks.
-fn little_space(database: &Path) -> Option<String> {
-    let disk = rustix::fs::statvfs(database).ok()?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-        return Some("the database's file system is mounted read-only".to_owned());
-    }
-    (free < LEAST_SPACE).then(|| format!("the database's file system has {} KiB left", free / 1024))
 }
 
 /// Whether a write could be made, by a connection of its own: a page that reads long is not in its way.

@@ -7,11 +7,21 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{DOCTYPE, Markup, html};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The script asks with it for the page that it shows: what is told once is not for it.
 const LIVE_HEADER: &str = "x-live";
 /// Without the script a page that shows what goes on is loaded anew so often, in seconds.
 const RELOAD: &str = "10";
+
+/// Every page says that nothing is real, problems and the login included, which know nothing of the
+/// configuration. A process is one or the other for all its life.
+static SANDBOX: AtomicBool = AtomicBool::new(false);
+
+/// Whether every page from now on is one of a sandbox.
+pub fn show_banner(sandbox: bool) {
+    SANDBOX.store(sandbox, Ordering::Relaxed);
+}
 
 /// Who looks, and what there is to tell.
 pub struct Frame {
@@ -179,7 +189,14 @@ fn document(title: &str, follow: Follow, body: &Markup) -> Markup {
                 @if follow != Follow::Never { script src="/assets/live.js" defer {} }
                 @if follow == Follow::Always { noscript { meta http-equiv="refresh" content=(RELOAD); } }
             }
-            body { (body) }
+            body {
+                @if SANDBOX.load(Ordering::Relaxed) {
+                    p #sandbox .banner role="note" {
+                        strong { "Sandbox." } " Nothing here reaches Acquire: a stand-in answers."
+                    }
+                }
+                (body)
+            }
         }
     }
 }

@@ -63,6 +63,8 @@ pub async fn page(
     let now = Instant::now();
     let mut registry = Registry::with_prefix("acquire_outbox");
     process(&mut registry, &shared.metrics, now);
+    let help = "1 where a stand-in answers instead of Acquire: nothing is delivered";
+    flag(&mut registry, "sandbox", help, shared.sandbox);
     files(&mut registry, shared.counter.path(), readable);
     if let Some(levels) = levels {
         queue(&mut registry, &levels, now);
@@ -132,6 +134,8 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     flag(registry, "dispatching", help, metrics.state() == State::Dispatching);
     let help = "1 while another dispatcher has the lock";
     flag(registry, "standby", help, metrics.state() == State::Standby);
+    let help = "1 while a restored backup is held until a person decides what was sent since";
+    flag(registry, "restored_backup", help, metrics.holds_restored());
     if let Some(age) = metrics.last_turn(now) {
         let help = "How long ago the dispatch loop made its last turn; idle it makes one a second";
         seconds(registry, "last_turn_age", help, age.as_secs_f64());
@@ -185,10 +189,11 @@ fn stopped(registry: &mut Registry, levels: &Levels, metrics: &Metrics) {
     let overview = &levels.overview;
     for account in metrics.accounts() {
         for channel in Channel::ALL {
-            for kind in [HoldKind::Refused, HoldKind::RetryAfter, HoldKind::Breaker] {
+            for kind in HoldKind::ALL {
                 let is_it = |hold: &Hold| {
                     let whole = hold.channel.is_empty() || hold.channel == channel.as_str();
-                    hold.kind == kind && hold.account == account && whole
+                    let every = hold.account.is_empty();
+                    hold.kind == kind && (every || hold.account == account) && whole
                 };
                 let labels = HoldLabels {
                     account: account.clone(),

@@ -62,6 +62,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The accounts' names when the program started, to choose from.
     accounts: Vec<String>,
+    /// A stand-in answers instead of Acquire.
+    pub sandbox: bool,
     census: Cached<Census>,
     failures: Cached<Vec<FailureGroup>>,
     sessions: Sessions,
@@ -79,6 +81,7 @@ impl Shared {
             health: health::Probe::of(&config.database),
             metrics: Arc::clone(metrics),
             accounts: config.accounts.keys().cloned().collect(),
+            sandbox: config.sandbox,
             census: Cached::default(),
             failures: Cached::default(),
             sessions: Sessions::default(),
@@ -117,6 +120,7 @@ impl Shared {
 /// the same machine takes it over when the first ends.
 pub async fn start(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Running>, WebError> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
+    layout::show_banner(config.sandbox);
     server::start(Arc::new(Shared::new(config, settings, metrics))).await.map(Some)
 }
 

@@ -3,7 +3,7 @@
 
 use crate::TOKEN;
 use crate::driver::Browser;
-use crate::support::{Daemon, Outbox, SOON, Setup, eventually, found, libfaketime};
+use crate::support::{Daemon, Outbox, Program, SOON, Setup, eventually, found, libfaketime};
 use chrono::DateTime;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -93,12 +93,18 @@ fn quarter(minute: u64, quarter: u64, now: i64) -> String {
     sql + "COMMIT;"
 }
 
-fn shop() -> Option<(Outbox, Daemon, Clock)> {
+fn shop() -> Option<(Outbox, Daemon, Daemon, Clock)> {
     let library = libfaketime()?;
     let more = "[web]\nlisten = \"127.0.0.1:0\"\ntoken_env = \"WEB_TOKEN\"\n\n[channels.sms]\non_uncertain = \"hold\"\n\n[channels.mail]\nmax_in_flight = 4";
-    let setup = Setup::sending_to("http://127.0.0.1:1")
-        .retry("initial = \"20s\"\nmax_attempts = 4")
-        .more(more);
+    // Beside it, not within: the pictures are of an outbox that is real, without a sandbox's banner.
+    let folder = std::env::temp_dir();
+    let sandbox = Program::in_folder(&folder).start(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let address = found(SOON, "the sandbox's address", || {
+        let said = sandbox.stdout();
+        let line = said.lines().find_map(|line| line.strip_prefix("listening on "))?;
+        said.contains('\n').then(|| line.to_owned())
+    });
+    let setup = Setup::sending_to(&address).retry("initial = \"20s\"\nmax_attempts = 4").more(more);
     let outbox = setup.ready();
     let program = outbox
         .program()
@@ -106,9 +112,9 @@ fn shop() -> Option<(Outbox, Daemon, Clock)> {
         .env("LD_PRELOAD", library.to_str().expect("a path in UTF-8"))
         .env("FAKETIME", format!("+0 x{SPEED}"))
         .env("NO_FAKE_STAT", "1");
-    let daemon = program.start(&["run", "--sandbox"]).ready();
+    let daemon = program.start(&["run"]).ready();
     let clock = Clock::of(&daemon);
-    Some((outbox, daemon, clock))
+    Some((outbox, sandbox, daemon, clock))
 }
 
 #[test]
@@ -117,7 +123,7 @@ fn pictures_of_an_hour_in_a_shop() {
     let Some(folder) = std::env::var_os("SCREENSHOTS").map(PathBuf::from) else {
         panic!("SCREENSHOTS names the folder for the pictures");
     };
-    let Some((outbox, daemon, clock)) = shop() else { return };
+    let Some((outbox, _sandbox, daemon, clock)) = shop() else { return };
     let Some(browser) = Browser::on(&daemon.listens_on()) else { return };
     for minute in 0..MINUTES {
         for part in 0..4 {

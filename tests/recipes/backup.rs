@@ -61,16 +61,139 @@ fn sent_after_the_backup(server: &Server) -> Machine {
     machine
 }
 
+/// Without what `check` asks.
+fn sent(server: &Server) -> Vec<String> {
+    server.words().into_iter().filter(|words| !words.is_empty()).collect()
+}
+
+/// However somebody puts it back: with its files moved or deleted, over them, or by SQLite itself.
+const RESTORES: [&str; 4] = [
+    "rm /var/lib/shop/shop.db*; cp /var/backups/shop.db /var/lib/shop/shop.db",
+    "cp /var/backups/shop.db /var/lib/shop/shop.db",
+    "mkdir /var/away; mv /var/lib/shop/shop.db* /var/away/; mv /var/backups/shop.db /var/lib/shop/shop.db",
+    "sqlite3 /var/lib/shop/shop.db '.restore /var/backups/shop.db'",
+];
+
 #[test]
-fn a_restored_backup_sends_again_what_was_sent_since() {
+fn a_restored_backup_sends_nothing_until_a_person_has_decided() {
+    if !can_run() {
+        return;
+    }
+    for restore in RESTORES {
+        let server = Server::start();
+        let machine = sent_after_the_backup(&server);
+        machine.run(restore);
+        let checked = machine.try_run("acquire-outbox check");
+        let said = String::from_utf8_lossy(&checked.stdout);
+        assert!(said.contains("is older than what was sent from it"), "{said}");
+        let mut daemon = machine.listening();
+        daemon.wait_for_log("is older than what was sent from it");
+        let new = machine.chat(7, "new");
+        assert_eq!(daemon.get("/readyz").status, 503);
+        let reasons = daemon.get("/readyz").json()["reasons"].to_string();
+        assert!(reasons.contains("a backup was restored"), "{reasons}");
+        assert!(daemon.get("/").body.contains("restored backup"));
+        assert_eq!(daemon.scrape().number("acquire_outbox_restored_backup"), 1.0);
+        for command in ["status", "show 1"] {
+            let said = machine.run(&format!("acquire-outbox {command}"));
+            assert!(said.contains("acquire-outbox resume --restored"), "{said}");
+        }
+        daemon.sigterm();
+        daemon.wait(SOON).expect(0);
+        // It is found out once, and holds over restarts.
+        let mut daemon = machine.listening();
+        assert!(!daemon.stderr().contains("as a restored backup is"), "{}", daemon.stderr());
+        eventually(SOON, "the page says it again", || daemon.get("/readyz").status == 503);
+        assert_eq!(sent(&server), ["one", "two"], "{restore}");
+
+        let said = machine.run("acquire-outbox resume --restored");
+        assert!(said.contains("2 jobs that may have been sent are uncertain"), "{said}");
+        eventually(SOON, "what is new is sent", || machine.count("sent") == 1);
+        assert_eq!(sent(&server), ["one", "two", "new"], "{restore}");
+        eventually(SOON, "it is ready again", || daemon.get("/readyz").status == 200);
+        assert_eq!(
+            machine.shop.number(&format!("SELECT status = 'sent' FROM outbox WHERE id = {new}")),
+            1
+        );
+        let listed = machine.run("acquire-outbox list --error-code restored --json");
+        assert_eq!(listed.matches("\"uncertain\"").count(), 2, "{listed}");
+        machine.run("acquire-outbox resolve --error-code restored --sent --yes");
+        assert_eq!(machine.count("sent"), 3);
+    }
+}
+
+#[test]
+fn a_person_may_have_all_of_a_restored_backup_sent_again() {
     if !can_run() {
         return;
     }
     let server = Server::start();
     let machine = sent_after_the_backup(&server);
-    machine.run("rm /var/lib/shop/shop.db*; cp /var/backups/shop.db /var/lib/shop/shop.db");
+    machine.run(RESTORES[0]);
+    machine.run_until_empty();
+    assert_eq!(server.words(), ["one", "two"]);
+    machine.run("acquire-outbox resume --all");
     machine.run_until_empty();
     assert_eq!(server.words(), ["one", "two", "one", "two"]);
+    let again = machine.try_run("acquire-outbox resume --restored");
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+}
+
+#[test]
+fn a_backup_of_the_same_start_is_recognised_by_what_was_sent_since() {
+    if !can_run() {
+        return;
+    }
+    let server = Server::start();
+    let machine = Machine::with_shop(Outbox::setup(&server));
+    let mut daemon = machine.daemon();
+    machine.chat(1, "before");
+    eventually(SOON, "it is sent", || machine.count("sent") == 1);
+    machine.shop.execute("INSERT INTO outbox_pauses (channel) VALUES ('mail')");
+    machine.run(block("VACUUM INTO"));
+    machine.chat(2, "since");
+    eventually(SOON, "it is sent, too", || machine.count("sent") == 2);
+    let until_noted = || {
+        let note = fs::read_to_string(machine.path("/var/lib/shop/.shop.db.dispatcher-note"));
+        note.is_ok_and(|note| note.contains(r#""job":2,"#))
+    };
+    eventually(SOON, "it is noted within a second", until_noted);
+    daemon.kill9();
+    machine.run(RESTORES[0]);
+    machine.chat(3, "another, in the place of the second");
+    let mut daemon = machine.daemon();
+    daemon.wait_for_log("is older than what was sent from it");
+    assert_eq!(server.words(), ["before", "since"]);
+}
+
+#[test]
+fn what_has_not_gone_back_is_not_held() {
+    if !can_run() {
+        return;
+    }
+    let server = Server::start();
+    let machine = Machine::with_shop(Outbox::setup(&server));
+    machine.chat(1, "one");
+    machine.run_until_empty();
+    let goes_on = |what: &str, prepared: &str| {
+        machine.run(prepared);
+        machine.chat(1, what);
+        machine.run_until_empty();
+        assert_eq!(server.words().last().map(String::as_str), Some(what), "held after: {what}");
+        assert_eq!(machine.count("pending"), 0, "{what}");
+    };
+    goes_on(
+        "a copy of the whole folder",
+        "cp -a /var/lib/shop /var/copy; rm -r /var/lib/shop; mv /var/copy /var/lib/shop",
+    );
+    goes_on(
+        "a backup of what was all sent",
+        "sqlite3 /var/lib/shop/shop.db \"VACUUM INTO '/var/b.db'\"; rm /var/lib/shop/shop.db*; mv /var/b.db /var/lib/shop/shop.db",
+    );
+    goes_on("a job that was deleted", "sqlite3 /var/lib/shop/shop.db 'DELETE FROM outbox'");
+    goes_on("a vacuum", "sqlite3 /var/lib/shop/shop.db VACUUM");
+    goes_on("another outbox", "rm /var/lib/shop/shop.db*; acquire-outbox init");
+    goes_on("a note that cannot be read", "echo nonsense > /var/lib/shop/.shop.db.dispatcher-note");
 }
 
 #[test]

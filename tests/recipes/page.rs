@@ -65,6 +65,13 @@ impl Machine {
         self.outbox.program().start(&["run", "--database", self.file()]).ready()
     }
 
+    /// As [`Machine::daemon`], with the dashboard.
+    #[track_caller]
+    pub fn listening(&self) -> Daemon {
+        let run = ["run", "--database", self.file(), "--listen", "127.0.0.1:0"];
+        self.outbox.program().start(&run).ready()
+    }
+
     #[track_caller]
     pub fn run_until_empty(&self) {
         let run = ["run", "--until-empty", "--database", self.file()];

@@ -52,7 +52,7 @@ fn members_of_the_group_write_and_others_cannot_read() {
     fs::create_dir(&srv).unwrap();
     let here = |text: &str| {
         text.replace("/srv/", &format!("{}/", srv.display()))
-            .replace("acquire-outbox init", &format!("{} init", program.display()))
+            .replace("acquire-outbox init", &format!("{} init --sandbox", program.display()))
             .replace("-g outbox", &format!("-g {GROUP}"))
             .replace("chgrp outbox", &format!("chgrp {GROUP}"))
     };

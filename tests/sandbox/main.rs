@@ -4,3 +4,7 @@ mod answers;
 mod client;
 mod demands;
 mod faults;
+mod mark;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -2,6 +2,9 @@
 //! 3.26, the oldest one that a producer may have.
 
 mod engines;
+mod guards;
+mod steps;
+mod texts;
 
 use engines::{Bundled, Engine, Sqlite326};
 use std::path::Path;
@@ -127,7 +130,7 @@ fn a_row_that_breaks_a_rule_is_refused_with_its_field_even_by_insert_or_ignore()
         (chat("account", "CAST(x'ff' AS TEXT)"), "outbox.account: must be printable ASCII"),
         (chat("account", "'a' || char(0)"), "outbox.account: must be printable ASCII"),
         (chat("id", "-1"), "outbox.id: must be from 1"),
-        (chat("id", "9223372036854775807"), "outbox.id: must be from 1"),
+        (chat("id", "0"), "outbox.id: must be from 1"),
         (chat("account", "NULL"), "outbox.account"),
         (chat("idempotency_key", "''"), "outbox.idempotency_key"),
         (chat("priority", "10"), "outbox.priority: must be a whole number from 0 to 9"),
@@ -143,6 +146,15 @@ fn a_row_that_breaks_a_rule_is_refused_with_its_field_even_by_insert_or_ignore()
         (chat("send_at", "'tomorrow'"), "outbox.send_at"),
         (chat("send_at", "'09:30'"), "outbox.send_at"),
         (chat("send_at", "x'00'"), "outbox.send_at"),
+        (chat("send_at", "'2031-02-30T09:00:00Z'"), "outbox.send_at: there is no such day"),
+        (chat("send_at", "'2031-04-31'"), "outbox.send_at: there is no such day"),
+        (chat("send_at", "'2031-02-29 10:00'"), "outbox.send_at: there is no such day"),
+        (chat("send_at", "'2031-01-01T24:30Z'"), "outbox.send_at: there is no such day or time"),
+        (
+            chat("expires_at", "'2031-02-30T09:00:00+0200'"),
+            "outbox.expires_at: there is no such day",
+        ),
+        (chat("created_at", "'2031-02-30'"), "outbox.created_at: there is no such day"),
         (chat("expires_at", "1763800000"), "outbox.expires_at"),
         (chat("expires_at", "'soon'"), "outbox.expires_at"),
         (chat("created_at", "'once'"), "outbox.created_at"),
@@ -170,6 +182,9 @@ fn time_text_becomes_milliseconds_on_insert_and_on_update() {
             ("2026-11-22 07:00:00.123", "1795330800123"),
             ("2026-11-22", "1795305600000"),
             ("2026-11-22T07:00Z", "1795330800000"),
+            ("2026-11-22T09:00:00+0200", "1795330800000"),
+            ("2026-11-22 09:00:00.000+02", "1795330800000"),
+            ("2026-11-21T23:30:00-0730", "1795330800000"),
         ] {
             sql(&chat("send_at, expires_at", &format!("'{text}', '{text}'"))).unwrap();
             let row = sql(

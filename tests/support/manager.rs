@@ -1,15 +1,16 @@
 //! A socket that plays the service manager: it records what it is told, in order.
 
 use super::{Program, SOON, eventually, found};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 /// Listens as `NOTIFY_SOCKET`.
 pub struct Manager {
-    path: PathBuf,
+    name: String,
     heard: Arc<Mutex<Vec<(Instant, String)>>>,
 }
 
@@ -17,6 +18,18 @@ impl Manager {
     pub fn in_folder(folder: &Path) -> Manager {
         let path = folder.join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket in a temporary folder");
+        Manager::on(socket, path.to_str().expect("a path in UTF-8"))
+    }
+
+    /// In the abstract namespace, under a name of this folder's.
+    pub fn abstract_of(folder: &Path) -> Manager {
+        let name = folder.to_str().expect("a path in UTF-8");
+        let address = SocketAddr::from_abstract_name(name).expect("a short name");
+        Manager::on(UnixDatagram::bind_addr(&address).expect("a free name"), &format!("@{name}"))
+    }
+
+    /// Listens on this socket from now on, `name` as `NOTIFY_SOCKET` has it.
+    pub fn on(socket: UnixDatagram, name: &str) -> Manager {
         let heard: Arc<Mutex<Vec<(Instant, String)>>> = Arc::default();
         let sink = Arc::clone(&heard);
         thread::spawn(move || {
@@ -27,12 +40,12 @@ impl Manager {
                 sink.lock().unwrap().push((Instant::now(), text));
             }
         });
-        Manager { path, heard }
+        Manager { name: name.to_owned(), heard }
     }
 
     /// The program, told of this manager.
     pub fn over(&self, program: Program) -> Program {
-        program.env("NOTIFY_SOCKET", self.path.to_str().expect("a path in UTF-8"))
+        program.env("NOTIFY_SOCKET", &self.name)
     }
 
     /// Every datagram so far, with when it came.

@@ -2,7 +2,8 @@
 
 use super::{SOON, eventually};
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -128,10 +129,58 @@ impl Program {
 
     /// Starts `arguments` (`run`, `sandbox`, ...) and leaves it running.
     pub fn start(&self, arguments: &[&str]) -> Daemon {
-        let mut child = self.command(arguments).spawn().expect("it starts");
-        let stdout = Collected::from(child.stdout.take().expect("piped"));
-        let stderr = Collected::from(child.stderr.take().expect("piped"));
-        Daemon { child, stdout, stderr }
+        Daemon::of(&mut self.command(arguments))
+    }
+
+    /// The same, but nobody reads its standard error.
+    pub fn start_with_stuck_stderr(&self, arguments: &[&str]) -> (Daemon, StuckPipe) {
+        let stuck = StuckPipe::new();
+        (Daemon::of(self.command(arguments).stderr(stuck.end())), stuck)
+    }
+
+    /// The same, but nobody reads its standard output.
+    pub fn start_with_stuck_stdout(&self, arguments: &[&str]) -> (Daemon, StuckPipe) {
+        let stuck = StuckPipe::new();
+        (Daemon::of(self.command(arguments).stdout(stuck.end())), stuck)
+    }
+}
+
+/// A pipe that is full and that nobody reads, as small as the system makes it.
+pub struct StuckPipe {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl StuckPipe {
+    pub fn new() -> StuckPipe {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        // SAFETY: fcntl with an integer argument, on a descriptor that we own.
+        let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
+        writer.write_all(&vec![b'.'; usize::try_from(size).unwrap()]).unwrap();
+        StuckPipe { reader, writer }
+    }
+
+    /// The end to write to, for a child.
+    pub fn end(&self) -> Stdio {
+        self.writer.try_clone().unwrap().into()
+    }
+
+    /// Reads it from now on, what filled it left out.
+    pub fn read(self) -> Reading {
+        let StuckPipe { mut reader, writer } = self;
+        drop(writer);
+        let mut filling = vec![0; 4096];
+        reader.read_exact(&mut filling).unwrap();
+        Reading(Collected::from(reader))
+    }
+}
+
+/// What a pipe has given since it is read again.
+pub struct Reading(Collected);
+
+impl Reading {
+    pub fn text(&self) -> String {
+        self.0.so_far()
     }
 }
 
@@ -163,6 +212,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    fn of(command: &mut Command) -> Daemon {
+        let mut child = command.spawn().expect("it starts");
+        let stdout = child.stdout.take().map_or_else(Collected::nothing, Collected::from);
+        let stderr = child.stderr.take().map_or_else(Collected::nothing, Collected::from);
+        Daemon { child, stdout, stderr }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -202,6 +258,18 @@ impl Daemon {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         // SAFETY: kill takes no pointers; the pid is our own child's, not yet waited for.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
+    /// Waits until the program handles this signal itself.
+    #[track_caller]
+    pub fn wait_until_it_catches(&self, signal: i32) {
+        let status = format!("/proc/{}/status", self.pid());
+        eventually(SOON, "it handles the signal", || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            caught.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+        });
     }
 
     pub fn sigterm(&self) {
@@ -265,6 +333,10 @@ struct Collected {
 }
 
 impl Collected {
+    fn nothing() -> Collected {
+        Collected { text: Arc::default(), reader: None }
+    }
+
     fn from(mut pipe: impl Read + Send + 'static) -> Collected {
         let text = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&text);

@@ -15,6 +15,22 @@ pub struct Page {
 }
 
 impl Page {
+    /// None: nobody listens there.
+    #[track_caller]
+    pub fn of(address: &str, path: &str, head: &str) -> Option<Page> {
+        let mut connection = TcpStream::connect(address).ok()?;
+        connection.set_read_timeout(Some(Duration::from_secs(30))).expect("a time limit");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{head}Connection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("an answer in UTF-8");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("a status in {head}"));
+        Some(Page { status, head: head.to_lowercase(), body: body.to_owned() })
+    }
+
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
@@ -78,18 +94,7 @@ impl Daemon {
     /// With these lines in the request's head.
     #[track_caller]
     pub fn get_with(&mut self, path: &str, head: &str) -> Page {
-        let address = self.listens_on();
-        let mut connection = TcpStream::connect(&address).expect("it listens");
-        connection.set_read_timeout(Some(Duration::from_secs(30))).expect("a time limit");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{head}Connection: close\r\n\r\n");
-        connection.write_all(request.as_bytes()).expect("it reads");
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).expect("an answer in UTF-8");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("a status in {head}"));
-        Page { status, head: head.to_lowercase(), body: body.to_owned() }
+        Page::of(&self.listens_on(), path, head).expect("it listens")
     }
 
     #[track_caller]

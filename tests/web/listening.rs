@@ -202,7 +202,7 @@ fn a_change_of_it_needs_a_restart_and_says_so() {
 #[test]
 fn a_rehearsal_has_a_dashboard_too() {
     let server = Server::start();
-    let outbox = Outbox::new(&server);
+    let outbox = Outbox::setup(&server).written();
     let daemon = outbox.program().start(&["run", "--sandbox", "--listen", "127.0.0.1:0"]).ready();
     Client::of(&daemon).get("/").expect(200).shows("Dispatching");
 }

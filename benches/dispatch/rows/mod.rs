@@ -3,6 +3,7 @@
 pub mod depth;
 pub mod drain;
 pub mod idle;
+pub mod key;
 pub mod memory;
 pub mod sms;
 pub mod sqlite;
@@ -125,6 +126,8 @@ pub enum Row {
     Memory,
     /// Inserts of 8 writers while the daemon drains flat out
     Writers,
+    /// Inserts of jobs of one key with a long backlog
+    Key,
     /// Jobs per second with many jobs scheduled for later
     Scheduled,
     /// Jobs per second with many jobs behind a stuck conversation
@@ -157,6 +160,7 @@ impl Row {
             Row::Idle => idle::measure,
             Row::Memory => memory::measure,
             Row::Writers => writers::measure,
+            Row::Key => key::measure,
             Row::Scheduled => depth::scheduled,
             Row::Stuck => depth::stuck,
             Row::Finished => depth::finished,

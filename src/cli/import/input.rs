@@ -1,5 +1,6 @@
 //! The file that is imported: read twice, first to check every line, then to insert.
 
+use super::coding::as_text;
 use super::json_lines::JsonLines;
 use super::row::Line;
 use super::table::Table;
@@ -31,13 +32,15 @@ impl Format {
 
 pub struct Input {
     file: File,
-    format: Format,
 }
 
 impl Input {
     /// What can be read only once (the standard input, a pipe) goes to a temporary file without a
     /// name first, which is gone when this process is.
-    pub fn open(path: &Path, format: Format) -> Result<Input> {
+    ///
+    /// # Errors
+    /// For a file that is no text, with what it is.
+    pub fn open(path: &Path) -> Result<Input> {
         let file = if path == Path::new("-") {
             spooled(&mut io::stdin().lock())?
         } else {
@@ -45,15 +48,15 @@ impl Input {
             let mut file = File::open(path).with_context(named)?;
             if file.metadata().with_context(named)?.is_file() { file } else { spooled(&mut file)? }
         };
-        Ok(Input { file, format })
+        Ok(Input { file: as_text(file)? })
     }
 
     /// The lines from the first one on, with a bar on a terminal that says `doing`.
-    pub fn lines(&mut self, doing: &'static str) -> Result<Lines> {
+    pub fn lines(&mut self, format: Format, doing: &'static str) -> Result<Lines> {
         self.file.rewind()?;
         let bar = bar(self.file.metadata()?.len(), doing);
         let file = bar.wrap_read(self.file.try_clone()?);
-        let form = match self.format {
+        let form = match format {
             Format::Csv => Form::Csv(Box::new(Table::new(file)?)),
             Format::Jsonl => Form::Jsonl(JsonLines::new(file)),
         };

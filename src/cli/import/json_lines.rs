@@ -1,10 +1,11 @@
 //! JSON lines: one object a line.
 
 use super::row::{self, Line};
-use super::{LINE_BYTES, NUMERIC, TOO_LONG};
-use acquire_outbox::payload::Pairs;
+use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
+use acquire_outbox::payload::{Pairs, whole_characters};
 use acquire_outbox::store::transfer::NewRow;
 use serde_json::Value;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -22,42 +23,75 @@ impl<R: Read> JsonLines<R> {
     pub fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let mut text = Vec::new();
-            self.input.by_ref().take(LINE_BYTES + 1).read_until(b'\n', &mut text)?;
-            if text.is_empty() {
+            if !self.read_line(&mut text)? {
                 return Ok(None);
             }
             self.number += 1;
-            if text.len() as u64 > LINE_BYTES && !text.ends_with(b"\n") {
-                self.input.skip_until(b'\n')?;
-                return Ok(Some(Line { number: self.number, row: Err(TOO_LONG.to_owned()) }));
+            let number = self.number;
+            if text.len() > LINE_BYTES as usize {
+                return Ok(Some(Line { number, row: Err(TOO_LONG.to_owned()) }));
             }
             let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
             if !text.trim_ascii().is_empty() {
-                return Ok(Some(Line { number: self.number, row: read(text) }));
+                return Ok(Some(Line { number, row: read(text) }));
+            }
+        }
+    }
+
+    /// A line without its end, which is LF, CR or both. Of one that is too long only a little more
+    /// than the limit is kept. False: there is none.
+    fn read_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+        let mut some = false;
+        loop {
+            let part = self.input.fill_buf()?;
+            if part.is_empty() {
+                return Ok(some);
+            }
+            some = true;
+            let end = part.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let length = end.unwrap_or(part.len());
+            if line.len() <= LINE_BYTES as usize {
+                line.extend(&part[..length]);
+            }
+            let returns = end.is_some_and(|end| part[end] == b'\r');
+            self.input.consume(length + usize::from(end.is_some()));
+            if returns && self.input.fill_buf()?.first() == Some(&b'\n') {
+                self.input.consume(1);
+            }
+            if end.is_some() {
+                return Ok(true);
             }
         }
     }
 }
 
 fn read(text: &[u8]) -> Result<NewRow, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "must be text in UTF-8".to_owned())?;
+    let text = std::str::from_utf8(text).map_err(|_| NOT_UTF8.to_owned())?;
+    if text.contains('\0') {
+        return Err(NUL.to_owned());
+    }
+    if text.trim_start().starts_with('[') {
+        return Err("must be one JSON object, not an array: write each object on a line, as \
+                    `jq -c '.[]'` does"
+            .to_owned());
+    }
+    let text = whole_characters(text);
     // serde's own words may quote the line.
     let pairs: Pairs<Box<RawValue>> =
-        serde_json::from_str(text).map_err(|e| match e.classify() {
-            serde_json::error::Category::Data => {
-                "must be one JSON object with the outbox's columns".to_owned()
-            }
-            _ => format!(
-                "must be one JSON object, the text breaks off being JSON at column {}",
+        serde_json::from_str(&text).map_err(|e| match e.classify() {
+            Category::Data => "must be one JSON object with the outbox's columns".to_owned(),
+            Category::Eof => format!(
+                "must be one JSON object, whole on its line; the line ends within it, at column {}",
                 e.column()
             ),
+            _ => format!("must be one JSON object; invalid JSON at column {}", e.column()),
         })?;
     let mut row = NewRow::new();
     for (name, value) in pairs.0 {
         let column = row::column(&name)?;
         let value = if column == "payload" { payload(&value) } else { scalar(column, &value) }?;
         if row.insert(column.to_owned(), value).is_some() {
-            return Err(format!("{column}: stands twice, a column may stand once"));
+            return Err(format!("{column}: appears twice"));
         }
     }
     // null is as good as absent.
@@ -69,18 +103,20 @@ fn read(text: &[u8]) -> Result<NewRow, String> {
 fn payload(value: &RawValue) -> Result<Value, String> {
     let text = value.get();
     if text.starts_with('"') || text == "null" {
-        return serde_json::from_str(text).map_err(|_| "payload: must be text in UTF-8".to_owned());
+        return serde_json::from_str(text).map_err(|_| "payload: must be JSON text".to_owned());
     }
     Ok(text.into())
 }
 
 fn scalar(column: &str, value: &RawValue) -> Result<Value, String> {
     let refused = || format!("{column}: must be text or a number");
-    let value: Value = serde_json::from_str(value.get()).map_err(|_| refused())?;
-    match value {
+    let is_number = value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    if is_number && !NUMERIC.contains(&column) {
+        // As it is written: a float would lose digits of a long key.
+        return Ok(value.get().into());
+    }
+    match serde_json::from_str(value.get()).map_err(|_| refused())? {
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(refused()),
-        // As SQLite stores it: 17 and "17" are one key.
-        Value::Number(number) if !NUMERIC.contains(&column) => Ok(number.to_string().into()),
         // As text, SQLite would take a bare number for a Julian day.
         Value::String(text) if column.ends_with("_at") => {
             Ok(text.parse::<i64>().map_or(Value::String(text), Value::from))
@@ -114,6 +150,11 @@ mod tests {
         let row = lines(text)[0].1.clone().unwrap();
         assert_eq!((&row["idempotency_key"], &row["priority"]), (&"17".into(), &5.into()));
         assert!(row.get("source").is_none());
+        let text = br#"{"idempotency_key": 12345678901234567890123}"#;
+        assert_eq!(
+            lines(text)[0].1.as_ref().unwrap()["idempotency_key"],
+            "12345678901234567890123"
+        );
         let text = br#"{"payload": "{\"caseId\": 1}"}"#;
         assert_eq!(lines(text)[0].1.as_ref().unwrap()["payload"], r#"{"caseId": 1}"#);
     }
@@ -125,6 +166,37 @@ mod tests {
         assert_eq!(numbers, [1, 4, 5, 6, 7, 8]);
         assert!(seen[0].1.is_ok() && seen[1].1.is_ok());
         assert!(seen[2..].iter().all(|(_, row)| row.is_err()), "{seen:?}");
+    }
+
+    #[test]
+    fn a_line_ends_in_any_of_the_three_ways_and_the_last_one_need_not() {
+        for (text, numbers) in [
+            ("{}\r{}\r\r{}\r", &[1, 2, 4][..]),
+            ("{}\r\n{}\n\n\r\n{}", &[1, 2, 5]),
+            ("\r\n{}", &[2]),
+            ("{}", &[1]),
+        ] {
+            for size in [1, 2, 3, 8192] {
+                let input = BufReader::with_capacity(size, text.as_bytes());
+                let mut lines = JsonLines { input, number: 0 };
+                let mut seen = Vec::new();
+                while let Some(line) = lines.next().unwrap() {
+                    assert!(line.row.is_ok());
+                    seen.push(line.number);
+                }
+                assert_eq!(seen, numbers, "{text:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_character_is_no_fault() {
+        let text = br#"{"payload": {"message": "\ud83d"}, "source": "a\udc00"}"#;
+        let row = lines(text)[0].1.clone().unwrap();
+        assert_eq!(
+            (&row["payload"], &row["source"]),
+            (&r#"{"message": "\ufffd"}"#.into(), &"a\u{fffd}".into())
+        );
     }
 
     #[test]
@@ -142,10 +214,13 @@ mod tests {
             (r#"{"chanel": "secret"}"#, "chanel: unknown column, did you mean `channel`?"),
             (r#"{"zz": "secret"}"#, "zz: unknown column, known are channel, payload,"),
             (r#"{"status": "secret"}"#, "status: is written by the dispatcher"),
-            (r#"{"source": "a", "source": "secret"}"#, "source: stands twice"),
+            (r#"{"source": "a", "source": "secret"}"#, "source: appears twice"),
             (r#"{"source": ["secret"]}"#, "source: must be text or a number"),
-            (r#"{"source": "secret"#, "breaks off being JSON at column"),
-            (r#"["secret"]"#, "must be one JSON object with"),
+            (r#"{"source": "secret"#, "the line ends within it, at column"),
+            (r#"{"source": secret}"#, "must be one JSON object; invalid JSON at column 12"),
+            (r#"[{"source": "secret"}]"#, "not an array: write each object on a line"),
+            ("{\"source\": \"secret\u{0}\"}", "must not contain a NUL character"),
+            (r#""secret""#, "must be one JSON object with"),
         ] {
             let said = lines(text.as_bytes())[0].1.clone().unwrap_err();
             assert!(said.contains(words) && !said.contains("secret"), "{said}");
@@ -169,7 +244,7 @@ mod tests {
             let is_there = |line: &str| {
                 !line.trim_start_matches('\u{feff}').as_bytes().trim_ascii().is_empty()
             };
-            let some = text.split('\n').filter(|line| is_there(line)).count();
+            let some = text.split(['\n', '\r']).filter(|line| is_there(line)).count();
             let seen = lines(text.as_bytes()).len();
             prop_assert!(seen >= some, "{seen} of {some}");
         }

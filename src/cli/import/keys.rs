@@ -1,9 +1,10 @@
 //! What makes an import idempotent: each line has a key, its own or one made of its content.
 
+use acquire_outbox::payload::Json;
 use acquire_outbox::store::transfer::NewRow;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 /// The keys of the lines read so far, as short hashes: some 50 bytes of memory a line.
 #[derive(Default)]
@@ -40,17 +41,18 @@ impl Keys {
 }
 
 /// What two lines have in common that are the same message: neither the label, nor the order and the
-/// spacing of the payload's fields.
+/// spacing of the payload's fields. A number is what its digits are.
 fn content(row: &NewRow) -> String {
-    let mut content = row.clone();
-    content.remove("source");
-    content.remove("idempotency_key");
-    if let Some(payload) = row.get("payload").and_then(Value::as_str)
-        && let Ok(payload) = serde_json::from_str(payload)
-    {
-        content.insert("payload".to_owned(), payload);
+    let mut content = String::new();
+    for (column, value) in row {
+        let payload = value.as_str().filter(|_| column == "payload");
+        let _ = match payload.and_then(|payload| Json::parse(payload).ok()) {
+            _ if column == "source" || column == "idempotency_key" => Ok(()),
+            Some(payload) => write!(content, ",\"{column}\":{payload}"),
+            None => write!(content, ",\"{column}\":{value}"),
+        };
     }
-    Value::Object(content).to_string()
+    content
 }
 
 fn short(hash: &[u8]) -> u64 {
@@ -60,7 +62,7 @@ fn short(hash: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn row(value: Value) -> NewRow {
         let Value::Object(row) = value else { panic!("an object is needed") };
@@ -86,6 +88,17 @@ mod tests {
         assert_eq!(key_of(&mut keys, first.clone()), format!("{key}:3"));
         assert_ne!(key_of(&mut keys, other)[..71], key[..71]);
         assert_eq!(key_of(&mut Keys::default(), first), key);
+    }
+
+    #[test]
+    fn numbers_that_differ_in_one_digit_are_different_contents() {
+        let with = |number: &str| {
+            let payload =
+                format!(r#"{{"caseId": 1, "message": "hi", "extra": {{"n": {number}}}}}"#);
+            json!({"channel": "chat", "payload": payload})
+        };
+        let key = |number| key_of(&mut Keys::default(), with(number));
+        assert_ne!(key("12345678901234567890123"), key("12345678901234567890124"));
     }
 
     #[test]

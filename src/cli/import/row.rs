@@ -1,8 +1,8 @@
 //! One line of an import: the columns that it names, under the rules of the daemon.
 
 use acquire_outbox::job::Channel;
-use acquire_outbox::payload;
 use acquire_outbox::store::transfer::{NewRow, PRODUCER_COLUMNS};
+use acquire_outbox::{payload, when};
 use serde_json::Value;
 
 /// A line, and its row or the sentence that says what is wrong with it.
@@ -58,6 +58,16 @@ pub fn unknown(name: &str, known: &[&str]) -> String {
 /// A name from the file, short.
 pub fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NAME_CHARS).collect()
+}
+
+/// Makes time text what it means in UTC, or tells why it is no time.
+pub fn read_times(row: &mut NewRow) -> Result<(), String> {
+    for column in ["send_at", "expires_at"] {
+        if let Some(Value::String(text)) = row.get_mut(column) {
+            *text = when::iso(when::read(text).map_err(|fault| format!("{column}: {fault}"))?);
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the triggers do not: the rest of the payload's rules, which else the daemon would

@@ -1,20 +1,23 @@
 //! CSV: a header with the columns' names, then a row a record.
 
+mod separator;
 mod track;
 
 use super::row::{self, Line};
-use super::{LINE_BYTES, NUMERIC, TOO_LONG};
+use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
+use crate::cli::spreadsheet::as_written;
 use acquire_outbox::job::Channel;
-use acquire_outbox::payload;
+use acquire_outbox::payload::{self, Json, Object};
 use acquire_outbox::store::transfer::NewRow;
 use anyhow::{Context, Result, bail};
 use csv::ByteRecord;
-use serde_json::{Map, Value};
+use separator::{Again, Separator};
+use serde_json::Value;
 use std::io::{self, Read};
 use track::{Track, Tracked};
 
 pub struct Table<R> {
-    reader: csv::Reader<Tracked<R>>,
+    reader: csv::Reader<Tracked<Again<R>>>,
     columns: Vec<Column>,
     track: Track,
     ended: bool,
@@ -25,61 +28,78 @@ enum Column {
     Outbox(&'static str),
     /// A field of the payload, `payload.caseId`.
     Field(String),
+    /// Spreadsheets write such columns, and nothing in them.
+    Nameless,
 }
 
 impl<R: Read> Table<R> {
     /// # Errors
-    /// For a header that is missing, or has a column that is unknown or stands twice.
+    /// For a header that is missing, or has a column that is unknown or appears twice.
     pub fn new(input: R) -> Result<Self> {
-        let track = Track::default();
+        let (separator, input) = Separator::find(input)?;
+        let track = Track::of_cells_between(separator.byte);
         let input = Tracked { input, track: track.clone() };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(separator.byte)
+            .from_reader(input);
         track.allow(LINE_BYTES);
-        let header = reader.byte_headers().context("line 1: the header cannot be read")?.clone();
-        let columns = columns(&header)?;
+        let mut header = ByteRecord::new();
+        for _ in 0..=usize::from(separator.is_named) {
+            reader.read_byte_record(&mut header).context("the header cannot be read")?;
+        }
+        let line = header.position().map_or(1, |position| track.line(position.byte()));
+        let columns = columns(&header).with_context(|| format!("line {line}"))?;
         Ok(Table { reader, columns, track, ended: false })
     }
 
     /// The next record that is not empty.
     pub fn next(&mut self) -> io::Result<Option<Line>> {
-        if self.ended {
-            return Ok(None);
+        while !self.ended {
+            self.track.allow(LINE_BYTES);
+            let start = self.reader.position().byte();
+            let mut record = ByteRecord::new();
+            let row = match self.reader.read_byte_record(&mut record) {
+                Ok(false) => return Ok(None),
+                Ok(true) if self.track.ends_in_quotes(self.reader.position().byte()) => {
+                    Err("a quote is opened and never closed".to_owned())
+                }
+                // What a spreadsheet leaves of an empty line.
+                Ok(true) if record.iter().all(<[u8]>::is_empty) => continue,
+                Ok(true) => self.row(&record),
+                Err(_) if self.track.is_used_up() => {
+                    // Where it would go on is not known: it may be a quote that is not closed.
+                    self.ended = true;
+                    Err(format!("{TOO_LONG}, or a quote is not closed; the rest was not read"))
+                }
+                Err(e) => return Err(io::Error::other(e)),
+            };
+            return Ok(Some(Line { number: self.track.line(start), row }));
         }
-        self.track.allow(LINE_BYTES);
-        let start = self.reader.position().byte();
-        let mut record = ByteRecord::new();
-        match self.reader.read_byte_record(&mut record) {
-            Ok(false) => Ok(None),
-            Ok(true) => Ok(Some(Line { number: self.track.line(start), row: self.row(&record) })),
-            Err(_) if self.track.is_used_up() => {
-                // Where it would go on is not known: it may be a quote that is not closed.
-                self.ended = true;
-                let sentence =
-                    format!("{TOO_LONG}, or a quote is not closed; the rest was not read");
-                Ok(Some(Line { number: self.track.line(start), row: Err(sentence) }))
-            }
-            Err(e) => Err(io::Error::other(e)),
-        }
+        Ok(None)
     }
 
     fn row(&self, record: &ByteRecord) -> Result<NewRow, String> {
-        if record.len() != self.columns.len() {
-            return Err(format!(
-                "has {} values, but the header has {} columns",
-                record.len(),
-                self.columns.len()
-            ));
+        let (columns, cells) = (self.columns.len(), record.len());
+        // More cells than columns are as good as nameless columns.
+        if cells < columns || record.iter().skip(columns).any(|cell| !cell.is_empty()) {
+            return Err(format!("has {cells} values, but the header has {columns} columns"));
         }
-        let (mut row, mut fields) = (NewRow::new(), Map::new());
-        for (column, cell) in self.columns.iter().zip(record) {
-            let text = std::str::from_utf8(cell).map_err(|_| "must be text in UTF-8".to_owned())?;
+        let (mut row, mut fields) = (NewRow::new(), Object::new());
+        for (at, (column, cell)) in self.columns.iter().zip(record).enumerate() {
+            let text = std::str::from_utf8(cell).map_err(|_| NOT_UTF8.to_owned())?;
             match column {
+                _ if text.contains('\0') => return Err(NUL.to_owned()),
                 _ if text.is_empty() => {}
                 Column::Outbox(name) => {
-                    row.insert((*name).to_owned(), plain(name, text));
+                    row.insert((*name).to_owned(), plain(name, as_written(text)));
                 }
                 Column::Field(name) => {
-                    fields.insert(name.clone(), field(name, text)?);
+                    fields.insert(name.clone(), field(name, as_written(text))?);
+                }
+                Column::Nameless => {
+                    return Err(format!("has a value in column {}, which has no name", at + 1));
                 }
             }
         }
@@ -94,22 +114,14 @@ impl<R: Read> Table<R> {
 fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
     let names: Vec<String> =
         header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-    if let [one] = &names[..]
-        && one.contains([';', '\t'])
-    {
-        bail!("line 1: the columns must stand between commas");
-    }
     // Before a name is told: without a header these are the words of a message.
     let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     if !has("channel") || !has("payload") {
-        bail!(
-            "line 1: a header is needed that names the columns: channel, and payload or \
-             payload.FIELD"
-        );
+        bail!("a header is needed that names the columns: channel, and payload or payload.FIELD");
     }
     for (at, name) in names.iter().enumerate() {
-        if names[..at].contains(name) {
-            bail!("line 1: {}: stands twice in the header", row::shown(name));
+        if !name.is_empty() && names[..at].contains(name) {
+            bail!("{}: appears twice in the header", row::shown(name));
         }
     }
     names.iter().map(|name| column(name)).collect()
@@ -117,6 +129,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
 
 fn column(name: &str) -> Result<Column> {
     let named = match name.strip_prefix("payload.") {
+        None if name.is_empty() => Ok(Column::Nameless),
         None => row::column(name).map(Column::Outbox),
         Some(field) => {
             let fields = Channel::ALL.map(payload::known_fields).concat();
@@ -126,7 +139,7 @@ fn column(name: &str) -> Result<Column> {
             Err(format!("payload.{}", row::unknown(field, &fields)))
         }
     };
-    named.map_err(|sentence| anyhow::anyhow!("line 1: {sentence}"))
+    named.map_err(anyhow::Error::msg)
 }
 
 /// A value of a column: a number where the column is one.
@@ -139,8 +152,8 @@ fn plain(column: &str, text: &str) -> Value {
 
 /// A value of a payload's field, of the type that the channels' rules ask for. Where the text is not
 /// of that type it stays text, which the rules refuse by the field's name.
-fn field(name: &str, text: &str) -> Result<Value, String> {
-    let as_it_is = || Ok(Value::from(text));
+fn field(name: &str, text: &str) -> Result<Json, String> {
+    let as_it_is = || Ok(Json::from(text));
     match name {
         "caseId" | "contactId" | "threadId" | "timelineId" | "id" => {
             text.trim().parse::<i64>().map_or_else(|_| as_it_is(), |number| Ok(number.into()))
@@ -152,37 +165,39 @@ fn field(name: &str, text: &str) -> Result<Value, String> {
             .map_or_else(|_| as_it_is(), |is| Ok(is.into())),
         "attachments" | "extra" => json(name, text),
         "to" | "cc" | "bcc" if text.starts_with('[') => json(name, text),
-        "to" | "cc" | "bcc" if text.contains(';') => {
-            let addresses = text.split(';').map(str::trim).filter(|address| !address.is_empty());
-            Ok(addresses.map(Value::from).collect())
-        }
+        "to" | "cc" | "bcc" if text.contains(';') => Ok(addresses(text).into()),
         _ => as_it_is(),
     }
 }
 
-fn json(name: &str, text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|e| {
-        format!(
-            "payload.{name}: must be JSON, the text breaks off being that at column {}",
-            e.column()
-        )
-    })
+/// Those between semicolons; a semicolon in quotes is part of a name.
+fn addresses(text: &str) -> Vec<String> {
+    let mut quoted = false;
+    let parts = text.split(|c| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// The columns `payload.FIELD` beside those of `payload` itself.
-fn merged(payload: Option<Value>, fields: Map<String, Value>) -> Result<String, String> {
-    let mut object = match payload.as_ref().and_then(Value::as_str).map(serde_json::from_str) {
-        None => Map::new(),
-        Some(Ok(Value::Object(object))) => object,
+fn json(name: &str, text: &str) -> Result<Json, String> {
+    Json::parse(text).map_err(|fault| format!("payload.{name}: must be JSON; {fault}"))
+}
+
+/// The columns `payload.FIELD` and the fields of `payload` itself.
+fn merged(payload: Option<Value>, fields: Object) -> Result<String, String> {
+    let mut object = match payload.as_ref().and_then(Value::as_str).map(Json::parse) {
+        None => Object::new(),
+        Some(Ok(Json::Object(object))) => object,
         Some(_) => return Err("payload: must be one JSON object".to_owned()),
     };
     for (name, value) in fields {
         if object.contains_key(&name) {
-            return Err(format!("payload.{name}: stands in payload, too"));
+            return Err(format!("payload.{name}: is in payload, too"));
         }
         object.insert(name, value);
     }
-    Ok(Value::Object(object).to_string())
+    Ok(Json::Object(object).to_string())
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The payload's fields as flags, and how they become the JSON object of the row.
 
 use crate::cli::whole;
+use acquire_outbox::payload::{Json, Object};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
-use serde_json::{Map, Value};
 
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
@@ -135,7 +135,7 @@ pub struct Sms {
 
 impl Chat {
     pub fn payload(self) -> Result<String> {
-        let object = Object::default()
+        let object = Given::default()
             .set("caseId", self.case_id)
             .set("message", self.message)
             .set("type", self.kind)
@@ -150,7 +150,7 @@ impl Chat {
 impl Mail {
     pub fn payload(self) -> Result<String> {
         let list = |addresses: Vec<String>| (!addresses.is_empty()).then_some(addresses);
-        let object = Object::default()
+        let object = Given::default()
             .set("caseId", self.case_id)
             .set("contactId", self.contact_id)
             .set("from", self.from)
@@ -169,7 +169,7 @@ impl Mail {
 
 impl Sms {
     pub fn payload(self) -> Result<String> {
-        let object = Object::default()
+        let object = Given::default()
             .set("From", self.from)
             .set("To", self.to)
             .set("Body", self.body)
@@ -190,10 +190,10 @@ impl Sms {
 
 /// The payload as it grows; a field that is not given is left out.
 #[derive(Default)]
-struct Object(Map<String, Value>);
+struct Given(Object);
 
-impl Object {
-    fn set(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+impl Given {
+    fn set(mut self, name: &str, value: Option<impl Into<Json>>) -> Self {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.into());
         }
@@ -201,19 +201,13 @@ impl Object {
     }
 
     fn text(self) -> String {
-        Value::Object(self.0).to_string()
+        Json::Object(self.0).to_string()
     }
 }
 
 /// A value of another shape than text or number. Not by clap: its errors quote the value, and
 /// this one is people's words.
-fn json(flag: &str, text: Option<String>) -> Result<Option<Value>> {
-    let Some(text) = text else { return Ok(None) };
-    let value = serde_json::from_str(&text).map_err(|e| {
-        let (line, column) = (e.line(), e.column());
-        anyhow!(
-            "{flag}: must be JSON, the text breaks off being that at line {line}, column {column}"
-        )
-    })?;
-    Ok(Some(value))
+fn json(flag: &str, text: Option<String>) -> Result<Option<Json>> {
+    let value = text.map(|text| Json::parse(&text)).transpose();
+    value.map_err(|fault| anyhow!("{flag}: must be JSON; {fault}"))
 }

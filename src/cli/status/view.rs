@@ -14,6 +14,8 @@ pub struct Json<'a> {
     database: String,
     database_bytes: u64,
     wal_bytes: u64,
+    /// Made for the sandbox: nothing in it reaches Acquire.
+    sandbox: bool,
     at: String,
     dispatcher: Dispatcher,
     counts: &'a [Count],
@@ -49,10 +51,10 @@ struct JsonPause<'a> {
     since: String,
 }
 
-/// Times are ISO 8601; a hold of the whole account has no channel.
+/// Times are ISO 8601; a hold of a whole account has no channel, one of everything no account.
 #[derive(Serialize)]
 struct JsonHold<'a> {
-    account: &'a str,
+    account: Option<&'a String>,
     channel: Option<&'a String>,
     kind: HoldKind,
     reason: &'a str,
@@ -67,6 +69,7 @@ pub fn json(seen: &Seen) -> Json<'_> {
         database: seen.database.to_string_lossy().into_owned(),
         database_bytes: seen.database_bytes,
         wal_bytes: seen.wal_bytes,
+        sandbox: seen.sandbox,
         at: output::iso(seen.now),
         dispatcher: Dispatcher {
             running: seen.running,
@@ -111,7 +114,7 @@ impl<'a> From<&'a Pause> for JsonPause<'a> {
 impl<'a> From<&'a Hold> for JsonHold<'a> {
     fn from(hold: &'a Hold) -> Self {
         JsonHold {
-            account: &hold.account,
+            account: (!hold.account.is_empty()).then_some(&hold.account),
             channel: (!hold.channel.is_empty()).then_some(&hold.channel),
             kind: hold.kind,
             reason: &hold.reason,
@@ -139,6 +142,9 @@ fn fields(seen: &Seen) -> output::Table {
     let sizes = (output::bytes(seen.database_bytes), output::bytes(seen.wal_bytes));
     let database = format!("{} ({}, log {})", seen.database.to_string_lossy(), sizes.0, sizes.1);
     fields.row(["database", &database]);
+    if seen.sandbox {
+        fields.row(["SANDBOX", "nothing in this outbox reaches Acquire"]);
+    }
     fields.row(["dispatcher", &dispatcher(seen)]);
     let oldest = overview.oldest_due.map(|due| age(due, seen.now) + " ago");
     fields.row(["oldest due", &oldest.unwrap_or_else(|| "nothing is due".to_owned())]);
@@ -213,16 +219,12 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
 fn holds(holds: &[Hold], now: Millis) -> output::Table {
     let mut table = output::Table::new(["account", "channel", "held because", "since", "until"]);
     for hold in holds {
-        let why = match hold.kind {
-            HoldKind::Refused => "the account is refused",
-            HoldKind::RetryAfter => "Acquire asked for a pause",
-            HoldKind::Breaker => "the breaker is open",
-        };
-        let channel = if hold.channel.is_empty() { "all" } else { &hold.channel };
+        let why = hold.kind.because();
+        let named = |name: &str| if name.is_empty() { "all".to_owned() } else { name.to_owned() };
         let until = hold.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default();
         table.row([
-            hold.account.clone(),
-            channel.to_owned(),
+            named(&hold.account),
+            named(&hold.channel),
             format!("{why}: {}", hold.reason),
             output::when(&output::iso(hold.since), now),
             until,

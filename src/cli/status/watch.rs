@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// Until Ctrl-C, or until nobody reads any more. What cannot be read now may be read the next time.
@@ -27,28 +28,21 @@ pub async fn run(
     let mut store = Some(store);
     let mut first = true;
     loop {
-        let shown = match look(settings, &mut store).await {
-            Ok(seen) if json => Some(serde_json::to_string(&view::json(&seen))?),
-            Ok(seen) => Some(view::text(&seen)),
-            Err(e) => {
-                store = None;
-                tell_trouble(screen.as_ref(), &told(&e));
-                None
-            }
-        };
-        if let Some(text) = shown {
-            let written = match &screen {
-                Some(screen) => redraw(screen, &text),
-                // A block per look, apart from the next.
-                None if json || first => writeln_now(&text),
-                None => writeln_now(&format!("\n{text}")),
-            };
-            match written {
+        let (text, screen) = (shown(look(settings, &mut store).await, json)?, screen.clone());
+        if text.is_err() {
+            store = None;
+        }
+        let (apart, is_block) = (!json && !first, text.is_ok());
+        // On a thread of its own: a reader that has stopped reading must not hold up Ctrl-C.
+        let writing = spawn_blocking(move || write(screen.as_ref(), &text, apart));
+        tokio::select! {
+            _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
+            written = writing => match written? {
                 Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 written => written?,
-            }
-            first = false;
+            },
         }
+        first &= !is_block;
         tokio::select! {
             _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
             () = sleep(every) => {}
@@ -67,10 +61,25 @@ async fn look(settings: &Settings, store: &mut Option<Store>) -> Result<Seen> {
     }
 }
 
-fn tell_trouble(screen: Option<&Term>, sentence: &str) {
-    match screen {
-        Some(screen) => drop(redraw(screen, sentence)),
-        None => output::note(sentence),
+/// What is shown of it; the error is the sentence that takes its place.
+fn shown(seen: Result<Seen>, json: bool) -> Result<Result<String, String>> {
+    Ok(match seen {
+        Ok(seen) if json => Ok(serde_json::to_string(&view::json(&seen))?),
+        Ok(seen) => Ok(view::text(&seen)),
+        Err(e) => Err(told(&e)),
+    })
+}
+
+/// `apart`: a blank line keeps it from the block before.
+fn write(screen: Option<&Term>, text: &Result<String, String>, apart: bool) -> io::Result<()> {
+    match (screen, text) {
+        (Some(screen), Ok(text) | Err(text)) => redraw(screen, text),
+        (None, Ok(text)) if apart => writeln_now(&format!("\n{text}")),
+        (None, Ok(text)) => writeln_now(text),
+        (None, Err(sentence)) => {
+            output::note(sentence);
+            Ok(())
+        }
     }
 }
 

@@ -84,6 +84,16 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
     );
     assert_says(&error("shutdown_timeout = \"2h\""), &["`shutdown_timeout`", "0s to 1h"]);
     assert_says(&error("database = \"\""), &["`database`", "empty"]);
+    for (value, parts) in [
+        ("\"1KiB\"", ["`max_in_flight_bytes`", "1.0 KiB is out of range: 1.0 MiB to 1.0 TiB"]),
+        ("\"64\"", ["`max_in_flight_bytes`", "\"64\" is not a size; write a number and its unit"]),
+        ("\"64 MB/s\"", ["`max_in_flight_bytes`", "\"64 MB/s\" is not a size"]),
+        ("\"-1MiB\"", ["`max_in_flight_bytes`", "\"-1MiB\" is not a size"]),
+        ("\"much\"", ["`max_in_flight_bytes`", "such as \"64MiB\""]),
+        ("67108864", ["`max_in_flight_bytes`", "such as \"64MiB\""]),
+    ] {
+        assert_says(&error(&format!("max_in_flight_bytes = {value}")), &parts);
+    }
 }
 
 #[test]

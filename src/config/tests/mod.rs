@@ -102,6 +102,7 @@ fn every_default_is_the_documented_one() {
         .config();
     assert_eq!(config.database, Path::new("outbox.db"));
     assert_eq!(config.shutdown_timeout, secs(30));
+    assert_eq!(config.max_in_flight_bytes, 64 * 1024 * 1024);
     let month = Some(minutes(30 * 24 * 60));
     assert_eq!(config.retention, Retention { sent: month, failed: None, cancelled: None });
 
@@ -133,6 +134,7 @@ fn every_key_is_read() {
         r#"
         database = "data/queue.db"
         shutdown_timeout = "5s"
+        max_in_flight_bytes = "1.5 GiB"
         [accounts.other]
         base_url = "http://127.0.0.1:8787/api/v1/"
         api_key_env = "KEY"
@@ -157,6 +159,7 @@ fn every_key_is_read() {
     );
     assert!(config.database.ends_with("data/queue.db") && config.database.is_absolute());
     assert_eq!(config.shutdown_timeout, secs(5));
+    assert_eq!(config.max_in_flight_bytes, 3 * 512 * 1024 * 1024);
     let other = &config.accounts["other"];
     assert_eq!(other.name, "other");
     assert_eq!(other.endpoint("/a/b").as_str(), "http://127.0.0.1:8787/api/v1/a/b");
@@ -382,4 +385,35 @@ fn a_sandbox_takes_every_account_and_reads_no_key() {
     }
     let config = Config::for_sandbox("demo.db".into(), &url);
     assert_eq!(config.channels.len(), 3);
+}
+
+#[test]
+fn a_sandbox_takes_no_database_that_the_machines_own_file_names() {
+    let url = Url::parse("http://127.0.0.1:9/api/v1").unwrap();
+    let setup = Setup::without_file();
+    let system = setup.path("config.toml");
+    std::fs::write(&system, "database = \"production.db\"").unwrap();
+    let sandbox = |setup: &Setup| {
+        let config = setup.draft().unwrap().in_sandbox(&url, &|_| None);
+        config.map(|config| (config.sandbox, config.database))
+    };
+    let refused = sandbox(&setup).unwrap_err().to_string();
+    for words in ["production.db", "config.toml", "--database", "ACQUIRE_OUTBOX_DATABASE"] {
+        assert!(refused.contains(words), "{refused}");
+    }
+    let named = setup.env("ACQUIRE_OUTBOX_DATABASE", "sandbox.db");
+    assert_eq!(sandbox(&named).unwrap(), (true, "sandbox.db".into()));
+    // Its other settings are taken, and a database that it leaves out is the usual one.
+    let setup = Setup::without_file();
+    std::fs::write(setup.path("config.toml"), "shutdown_timeout = \"1s\"").unwrap();
+    assert_eq!(sandbox(&setup).unwrap(), (true, "outbox.db".into()));
+    // Nor does it take one of the machine's other outboxes, whose configuration somebody names.
+    let setup = Setup::without_file();
+    let other = setup.path("shop.toml");
+    std::fs::write(&other, "database = \"shop.db\"").unwrap();
+    let named = setup.env("ACQUIRE_OUTBOX_CONFIG", other);
+    assert!(sandbox(&named).unwrap_err().to_string().contains("shop.db"));
+    // One in the working folder is somebody's own.
+    let setup = Setup::new("database = \"mine.db\"");
+    assert!(sandbox(&setup).unwrap().1.ends_with("mine.db"));
 }

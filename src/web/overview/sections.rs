@@ -243,14 +243,10 @@ fn pause_row(pause: &Pause, seen: &Seen<'_>) -> Markup {
 }
 
 fn hold_row(hold: &Hold, seen: &Seen<'_>) -> Markup {
-    let why = match hold.kind {
-        HoldKind::Refused => "the account is refused",
-        HoldKind::RetryAfter => "Acquire asked for a pause",
-        HoldKind::Breaker => "the breaker is open",
-    };
+    let why = hold.kind.because();
     html! {
         tr {
-            td data-label="account" { (hold.account) }
+            td data-label="account" { (if hold.account.is_empty() { "all" } else { &hold.account }) }
             td data-label="channel" { (if hold.channel.is_empty() { "all" } else { &hold.channel }) }
             td data-label="because" { span .mark.bad { "▲ " (why) } " " span .said { (short(&hold.reason)) } }
             td data-label="since" { (time(hold.since, seen.now)) }

@@ -1,27 +1,56 @@
-//! The reader under the CSV reader: it knows on which line a record begins, and ends one that takes
-//! more than its share.
+//! The reader under the CSV reader: it knows on which line a record begins and whether the file ends
+//! within quotes, and it ends a record that takes more than its share.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What has been read so far; shared with the CSV reader's owner.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Track(Arc<Mutex<Seen>>);
 
-#[derive(Default)]
 struct Seen {
+    separator: u8,
     /// Bytes that the current record may still take.
     left: u64,
     offset: u64,
-    /// How many line ends came before `offset`.
+    /// How many line ends came before `offset`: LF, CR, or both as one.
     ends: u64,
+    /// The last byte was a CR.
+    returned: bool,
     in_line: bool,
+    cell: Cell,
+    /// There is no more.
+    ended: bool,
     /// Where each line begins that is not empty, and its number from 1.
     starts: VecDeque<(u64, u64)>,
 }
 
+/// Where in a cell the last byte is, as the CSV reader sees it: only at its beginning does a quote open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cell {
+    Start,
+    Bare,
+    Quoted,
+    /// After a quote in quotes: it closes them, or is the first of two.
+    Quote,
+}
+
 impl Track {
+    pub fn of_cells_between(separator: u8) -> Track {
+        Track(Arc::new(Mutex::new(Seen {
+            separator,
+            left: 0,
+            offset: 0,
+            ends: 0,
+            returned: false,
+            in_line: false,
+            cell: Cell::Start,
+            ended: false,
+            starts: VecDeque::new(),
+        })))
+    }
+
     /// A new record begins: it may take so many bytes.
     pub fn allow(&self, bytes: u64) {
         self.seen().left = bytes;
@@ -41,6 +70,12 @@ impl Track {
         seen.starts.front().map_or(seen.ends + 1, |(_, number)| *number)
     }
 
+    /// Whether `offset` is the end of the file, and that within quotes.
+    pub fn ends_in_quotes(&self, offset: u64) -> bool {
+        let seen = self.seen();
+        seen.ended && seen.offset == offset && seen.cell == Cell::Quoted
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,22 +83,36 @@ impl Track {
 
 impl Seen {
     fn note(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match byte {
-                b'\n' => {
-                    self.ends += 1;
-                    self.in_line = false;
-                }
-                b'\r' => {}
-                _ if self.in_line => {}
-                _ => {
-                    self.in_line = true;
-                    self.starts.push_back((self.offset, self.ends + 1));
-                }
-            }
+        for &byte in bytes {
+            self.note_line(byte);
+            self.cell = match (self.cell, byte) {
+                (Cell::Start | Cell::Quote, b'"') => Cell::Quoted,
+                (Cell::Quoted, b'"') => Cell::Quote,
+                (Cell::Quoted, _) => Cell::Quoted,
+                (_, b'\n' | b'\r') => Cell::Start,
+                (_, byte) if byte == self.separator => Cell::Start,
+                _ => Cell::Bare,
+            };
             self.offset += 1;
         }
         self.left = self.left.saturating_sub(bytes.len() as u64);
+        self.ended = bytes.is_empty();
+    }
+
+    fn note_line(&mut self, byte: u8) {
+        let is_second_half = byte == b'\n' && self.returned;
+        self.returned = byte == b'\r';
+        match byte {
+            b'\n' | b'\r' => {
+                self.ends += u64::from(!is_second_half);
+                self.in_line = false;
+            }
+            _ if self.in_line => {}
+            _ => {
+                self.in_line = true;
+                self.starts.push_back((self.offset, self.ends + 1));
+            }
+        }
     }
 }
 

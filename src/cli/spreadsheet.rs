@@ -1,0 +1,62 @@
+//! CSV cells that a spreadsheet would run as a formula: an apostrophe before them makes them text.
+//! By <https://owasp.org/www-community/attacks/CSV_Injection>.
+
+use super::output;
+use std::borrow::Cow;
+
+/// The cell as a spreadsheet may open it. Control characters are spelled out; what it would run gets
+/// an apostrophe, phone numbers too, which otherwise lose their `+`.
+pub fn inert(text: &str) -> Cow<'_, str> {
+    let text = match text.contains(char::is_control) {
+        true => Cow::Owned(output::plain(text)),
+        false => Cow::Borrowed(text),
+    };
+    if runs(&text) { Cow::Owned(format!("'{text}")) } else { text }
+}
+
+/// What [`inert`] was given, but for control characters: without the apostrophe.
+pub fn as_written(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|text| runs(text)).unwrap_or(cell)
+}
+
+/// Behind white space and quotes, too. Their full-width forms count as well.
+fn runs(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_a_spreadsheet_would_run_is_made_text() {
+        for (text, cell) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-2+3", "'-2+3"),
+            ("+12513183181", "'+12513183181"),
+            (" =1", "' =1"),
+            ("\"=1", "'\"=1"),
+            ("'=1", "''=1"),
+            ("＝1", "'＝1"),
+            ("\t=1", "\\t=1"),
+            ("\r=1", "\\r=1"),
+            ("a\u{1b}[2J", "a\\u{1b}[2J"),
+            ("'tis", "'tis"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
+            assert_eq!(inert(text), cell);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(text in "['\"=+@ a-]{0,6}|[^\\x00-\\x1f\\x7f-\\x9f]{0,12}") {
+            let cell = inert(&text);
+            prop_assert_eq!(as_written(&cell), text.as_str());
+        }
+    }
+}

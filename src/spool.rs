@@ -1,0 +1,185 @@
+//! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a reader
+//! who has stopped reading holds up nothing else.
+//!
+//! Own code rather than tracing-appender: at the end its guard reports a stuck writer on stderr,
+//! where it may be stuck for ever; and it takes bytes only, while the journal takes fields.
+
+use prometheus_client::metrics::counter::Counter;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Lines that wait; further ones are lost.
+pub const CAPACITY: usize = 1024;
+/// How often [`Spool::flush`] looks whether all is written.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Where the lines of a [`Spool`] go, one after the other.
+pub trait Outlet: Send + 'static {
+    /// What is written as one.
+    type Line: Send + 'static;
+
+    /// Writes the line; it may block. A line that it cannot write counts as lost.
+    ///
+    /// # Errors
+    /// The writer's own.
+    fn write(&mut self, line: Self::Line) -> io::Result<()>;
+
+    /// Writing works again, and `lines` were lost since it last worked.
+    fn report_lost(&mut self, lines: u64);
+}
+
+/// A queue of lines and the thread that writes them.
+#[derive(Debug)]
+pub struct Spool<L> {
+    sender: SyncSender<L>,
+    /// Lines that have been put in and are not written yet.
+    waiting: Arc<AtomicUsize>,
+    lost: Counter,
+}
+
+impl<L: Send + 'static> Spool<L> {
+    /// Starts the thread, under this name.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(name: &str, mut outlet: impl Outlet<Line = L>) -> io::Result<Spool<L>> {
+        let (sender, lines) = sync_channel(CAPACITY);
+        let (waiting, lost) = (Arc::new(AtomicUsize::new(0)), Counter::default());
+        let spool = Spool { sender, waiting: Arc::clone(&waiting), lost: lost.clone() };
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut reported = 0;
+            for line in lines {
+                let written = outlet.write(line);
+                if written.is_err() {
+                    lost.inc();
+                }
+                // The report may need a place in the queue, too.
+                let has_room = waiting.load(Ordering::Relaxed) <= CAPACITY / 2;
+                let lost = lost.get();
+                if written.is_ok() && has_room && lost > reported {
+                    outlet.report_lost(lost - reported);
+                    reported = lost;
+                }
+                waiting.fetch_sub(1, Ordering::Release);
+            }
+        })?;
+        Ok(spool)
+    }
+
+    /// Never waits. Where there is no room, the line is lost and counted.
+    pub fn put(&self, line: L) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.sender.try_send(line).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.lost.inc();
+        }
+    }
+
+    /// Lines that were lost so far.
+    pub fn lost(&self) -> Counter {
+        self.lost.clone()
+    }
+
+    /// Waits until all lines are written, no longer than `limit`: for the end of the process.
+    pub fn flush(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        while self.waiting.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// A standard stream without its lock: a thread that is stuck in a write keeps no other from it.
+///
+/// # Errors
+/// When there is no such stream, or no descriptor left.
+pub fn unlocked(stream: &impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+/// Lines of text.
+pub struct TextOutlet(pub File);
+
+impl Outlet for TextOutlet {
+    type Line = String;
+
+    fn write(&mut self, mut line: String) -> io::Result<()> {
+        line.push('\n');
+        self.0.write_all(line.as_bytes())
+    }
+
+    fn report_lost(&mut self, lines: u64) {
+        let _ = writeln!(self.0, "({lines} lines were left out here: they were not read in time)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// Writes a line each time the test lets it, unless it is to fail.
+    struct Slow {
+        go: Receiver<io::Result<()>>,
+        written: Sender<String>,
+    }
+
+    impl Outlet for Slow {
+        type Line = String;
+
+        fn write(&mut self, line: String) -> io::Result<()> {
+            let done = self.go.recv().unwrap_or(Ok(()));
+            if done.is_ok() {
+                let _ = self.written.send(line);
+            }
+            done
+        }
+
+        fn report_lost(&mut self, lines: u64) {
+            let _ = self.written.send(format!("lost {lines}"));
+        }
+    }
+
+    fn slow() -> (Spool<String>, Sender<io::Result<()>>, Receiver<String>) {
+        let ((go, gone), (written, seen)) = (channel(), channel());
+        (Spool::start("slow", Slow { go: gone, written }).unwrap(), go, seen)
+    }
+
+    #[test]
+    fn a_writer_that_is_stuck_holds_up_nobody_and_what_is_lost_is_counted() {
+        let (spool, go, seen) = slow();
+        for n in 0..3 * CAPACITY {
+            spool.put(n.to_string());
+        }
+        let lost = spool.lost().get();
+        assert!((2 * CAPACITY as u64 - 1..=2 * CAPACITY as u64).contains(&lost), "{lost}");
+        spool.flush(Duration::from_millis(20));
+        drop(go);
+        spool.flush(Duration::from_secs(20));
+        let lines: Vec<String> = seen.try_iter().collect();
+        assert!(lines.contains(&format!("lost {lost}")), "{lines:?}");
+        let numbers: Vec<usize> = lines.iter().filter_map(|line| line.parse().ok()).collect();
+        assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>(), "in their order");
+        assert_eq!(numbers.len() as u64 + lost, 3 * CAPACITY as u64);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_reported_once_writing_works_again() {
+        let (spool, go, seen) = slow();
+        for line in ["a", "b", "c", "d"] {
+            spool.put(line.to_owned());
+        }
+        let full = || Err(io::ErrorKind::StorageFull.into());
+        for done in [Ok(()), full(), full(), Ok(())] {
+            go.send(done).unwrap();
+        }
+        spool.flush(Duration::from_secs(20));
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["a", "d", "lost 2"]);
+    }
+}

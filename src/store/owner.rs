@@ -1,0 +1,112 @@
+//! Whose the files next to a database are, and what to say where that is wrong.
+
+use super::real_path::{RealPath, is_root};
+use rustix::fs::{Access, fstat};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, accessat, chownat, openat};
+use rustix::io::Errno;
+use std::fs::{self, Metadata, Permissions};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt as _};
+use std::path::Path;
+
+/// What SQLite keeps next to a database.
+const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// The database's log and shared memory become its owner's, as far as this user may give them away.
+///
+/// SQLite does so for what it makes itself as root; this is for a member of the group, and for what
+/// was there before.
+pub fn align_companions(database: &RealPath) {
+    let Ok(like) = fs::metadata(database.as_path()) else { return };
+    for ending in COMPANIONS {
+        let _ = align(&database.with_ending(ending), &like);
+    }
+}
+
+/// Gives `file` the mode and, where this user may, the owner and the group of `like`.
+///
+/// Through a descriptor that cannot read: closing any other would drop SQLite's locks, and a path
+/// could be replaced by a link meanwhile. A file with two names may be one that somebody planted.
+pub fn align(file: &Path, like: &Metadata) -> rustix::io::Result<()> {
+    let at = openat(CWD, file, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let found = fstat(&at)?;
+    let ours = found.st_uid == rustix::process::geteuid().as_raw();
+    let is_plain = found.st_mode & 0o170_000 == 0o100_000 && found.st_nlink == 1;
+    if !is_plain || !(ours || is_root()) {
+        return Ok(());
+    }
+    // The group first: a mode that lets the group write must not reach another group.
+    let (uid, gid) = (Uid::from_raw(like.uid()), Gid::from_raw(like.gid()));
+    if (found.st_uid, found.st_gid) != (like.uid(), like.gid()) {
+        let uid = is_root().then_some(uid);
+        chownat(&at, "", uid, Some(gid), AtFlags::EMPTY_PATH)?;
+    }
+    let mode = like.mode() & 0o666;
+    if found.st_mode & 0o777 != mode {
+        let path = format!("/proc/self/fd/{}", at.as_raw_fd());
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|_| Errno::PERM)?;
+    }
+    Ok(())
+}
+
+/// A database that root has just made belongs to the folder's owner: root is not the one who will use it.
+pub fn give_to_folder(made: &fs::File, folder: &Path) {
+    let owner = fs::metadata(folder).ok().filter(|folder| is_root() && folder.uid() != 0);
+    if let Some(owner) = owner {
+        let _ = std::os::unix::fs::fchown(made, Some(owner.uid()), Some(owner.gid()));
+    }
+}
+
+/// The first of a database's files that this user may not use, in a sentence with what to do.
+pub fn obstacle(database: &RealPath) -> Option<String> {
+    let (file, folder) = (database.as_path(), database.folder());
+    if let Some(sentence) = refused(folder, Access::EXEC_OK, "look into") {
+        return Some(format!("{sentence}; give this user access to the folder"));
+    }
+    if may(folder, Access::WRITE_OK) == Err(Errno::ROFS) {
+        return Some(format!("{} is on a file system that is mounted read-only", file.display()));
+    }
+    let both = Access::READ_OK | Access::WRITE_OK;
+    if let Some(sentence) = refused(file, both, "read and write") {
+        return Some(format!(
+            "{sentence}; give this user write access to the file, or run as its owner"
+        ));
+    }
+    for ending in COMPANIONS {
+        let companion = database.with_ending(ending);
+        if let Some(sentence) = refused(&companion, both, "read and write") {
+            let (like, file) = (file.display(), companion.display());
+            return Some(format!(
+                "{sentence}, though it must be used with {like}; as root: \
+                 `chown --reference={like} {file}; chmod --reference={like} {file}` (never delete it)"
+            ));
+        }
+    }
+    let sentence = refused(folder, Access::WRITE_OK, "write to")?;
+    Some(format!(
+        "{sentence}; give this user write access to the folder: SQLite keeps -wal and -shm there"
+    ))
+}
+
+/// Why this user may not do `what` to what is there; `None` where it may, or where nothing is.
+pub fn refused(path: &Path, what: Access, verb: &str) -> Option<String> {
+    if !matches!(may(path, what), Err(Errno::ACCESS | Errno::PERM)) {
+        return None;
+    }
+    let whose = fs::metadata(path).map(|found| whose(&found)).unwrap_or_default();
+    let me = user(rustix::process::geteuid().as_raw());
+    Some(format!("{} {whose}, and {me} may not {verb} it", path.display()))
+}
+
+fn may(path: &Path, what: Access) -> rustix::io::Result<()> {
+    accessat(CWD, path, what, AtFlags::EACCESS)
+}
+
+fn whose(found: &Metadata) -> String {
+    let (owner, mode) = (user(found.uid()), found.mode() & 0o7777);
+    format!("belongs to {owner} and group {} (mode {mode:04o})", found.gid())
+}
+
+fn user(id: u32) -> String {
+    if id == 0 { "root".to_owned() } else { format!("user {id}") }
+}

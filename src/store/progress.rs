@@ -1,0 +1,145 @@
+//! What was done with a database, noted next to it, so that one that has gone back is recognised: a
+//! backup that was restored has no trace of what was sent since, and would send it again.
+//!
+//! The note's name does not begin with the database's: it stays when somebody moves or deletes
+//! `outbox.db*`, and no copy that SQLite makes has it. It may be behind the database, never ahead of it.
+
+use super::{RealPath, Store, StoreError, now, owner};
+use crate::job::Millis;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+/// Written over as a whole: the note always has this length.
+const LENGTH: usize = 256;
+
+/// Begins the reason of the pause that holds what may have been sent already.
+pub const RESTORED: &str = "restored backup: ";
+
+/// How far the work on an outbox had come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which outbox: another one at the same path is new, it has not gone back.
+    pub outbox: String,
+    /// Which start of a dispatcher.
+    pub epoch: i64,
+    /// The attempt that was recorded last, by its job and its number; 0 before the first.
+    pub job: i64,
+    pub attempt: i64,
+    /// When this was noted.
+    pub at: Millis,
+}
+
+/// The note of a database, open for writing.
+#[derive(Debug)]
+pub struct NoteFile(File);
+
+fn path_of(database: &RealPath) -> PathBuf {
+    let name = database.as_path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    database.folder().join(format!(".{name}.dispatcher-note"))
+}
+
+impl Progress {
+    /// What was noted last; `None` where there is no note, or none that can be read.
+    pub fn noted(database: &RealPath) -> Option<Progress> {
+        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(CWD, path_of(database), how, Mode::empty()).ok()?);
+        let mut text = String::new();
+        file.take(LENGTH as u64).read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.trim_end()).ok()
+    }
+}
+
+impl NoteFile {
+    /// Opens or makes it, as the database's owner's.
+    pub fn open(database: &RealPath) -> std::io::Result<NoteFile> {
+        let path = path_of(database);
+        let how = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = match openat(CWD, &path, how, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => {
+                let new = how | OFlags::CREATE | OFlags::EXCL;
+                openat(CWD, &path, new, Mode::from_raw_mode(0o600))?
+            }
+            opened => opened?,
+        };
+        if let Ok(like) = std::fs::metadata(database.as_path()) {
+            let _ = owner::align(&path, &like);
+        }
+        Ok(NoteFile(File::from(opened)))
+    }
+
+    /// Only what the database has on disk by now may be noted. It is not synced: after a loss of power
+    /// it may be older than it was, or missing.
+    pub fn write(&self, progress: &Progress) -> std::io::Result<()> {
+        let mut text = serde_json::to_string(progress).expect("texts and numbers are always JSON");
+        text.extend(std::iter::repeat_n(' ', (LENGTH - 1).saturating_sub(text.len())));
+        text.push('\n');
+        self.0.write_all_at(text.as_bytes(), 0)
+    }
+}
+
+/// Made with the outbox and copied with it: when it was made, and how long that took.
+const IDENTITY: &str = "\
+SELECT ifnull(min(installed_on || '/' || execution_time), '') FROM outbox_migrations
+WHERE version = (SELECT min(version) FROM outbox_migrations)";
+
+/// Whether the database lacks an attempt that was recorded in it. A job that was deleted takes its
+/// history with it, but not its id out of the sequence.
+const LACKS: &str = "\
+SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM outbox_attempts WHERE job_id = ?1 AND attempt = ?2) THEN 0
+    WHEN EXISTS (SELECT 1 FROM outbox WHERE id = ?1)
+        THEN (SELECT attempts < ?2 FROM outbox WHERE id = ?1)
+    ELSE ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) < ?1 END";
+
+const HOLD: &str = "\
+INSERT INTO outbox_pauses (account, channel, reason) VALUES ('', '', ?1)
+ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason, since = excluded.since
+WHERE since <= ?2";
+
+impl Store {
+    /// Which outbox this is.
+    pub async fn identity(&mut self) -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar(IDENTITY).fetch_one(&mut self.conn).await?)
+    }
+
+    /// Whether this is an older state of the outbox than what was noted of it.
+    pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, StoreError> {
+        if self.identity().await? != noted.outbox {
+            return Ok(false);
+        }
+        let epoch: i64 = sqlx::query_scalar("SELECT ifnull(max(epoch), 0) FROM outbox_dispatcher")
+            .fetch_one(&mut self.conn)
+            .await?;
+        if epoch < noted.epoch {
+            return Ok(true);
+        }
+        let lacks = sqlx::query_scalar(LACKS).bind(noted.job).bind(noted.attempt);
+        Ok(noted.job > 0 && lacks.fetch_one(&mut self.conn).await?)
+    }
+
+    /// Pauses everything: what waits in a file that has gone back may have been sent since. A pause of
+    /// everything that a person has made after the note is as good, and stays. Gives the number of jobs.
+    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, StoreError> {
+        let waiting = "SELECT count(*) FROM outbox WHERE status IN ('pending', 'sending')";
+        let jobs: i64 = sqlx::query_scalar(waiting).fetch_one(&mut self.conn).await?;
+        if jobs > 0 {
+            let since = crate::when::iso(noted.at);
+            let reason = format!(
+                "{RESTORED}the file is older than what was sent from it until {since}, and what waits \
+                 in it may have been sent already. `acquire-outbox resume --restored` makes those jobs \
+                 uncertain and goes on with new ones; `acquire-outbox resume --all` sends them all again"
+            );
+            sqlx::query(HOLD).bind(reason).bind(noted.at).execute(&mut self.conn).await?;
+        }
+        Ok(jobs)
+    }
+
+    /// What there is to note at the start of an epoch.
+    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, StoreError> {
+        Ok(Progress { outbox: self.identity().await?, epoch, job: 0, attempt: 0, at: now() })
+    }
+}
