@@ -4,7 +4,7 @@
 //! whole. What cannot be used changes nothing.
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
-use crate::config::{Account, ChannelPolicy, Config, ConfigError, Web};
+use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
 use crate::descriptors::Share;
 use crate::job::Channel;
 use crate::routes::{Route, Routes};
@@ -107,6 +107,8 @@ pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connectio
         extra_roots: &account.extra_roots,
         request_timeout: policy.request_timeout,
         connect_timeout: policy.connect_timeout,
+        proxy: account.proxy.as_ref(),
+        at_most_once: policy.on_uncertain == OnUncertain::Hold,
     }
 }
 
@@ -131,6 +133,7 @@ pub fn renewed(old: &Config, new: &Config) -> BTreeSet<String> {
         old.base_url == new.base_url
             && old.user_type_parameter == new.user_type_parameter
             && old.extra_roots == new.extra_roots
+            && old.proxy == new.proxy
             && old.api_key.expose_secret() == new.api_key.expose_secret()
     };
     let renewed = |new: &&Account| old.accounts.get(&new.name).is_none_or(|old| !same(old, new));

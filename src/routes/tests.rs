@@ -21,6 +21,8 @@ pub(crate) fn routes_to(base_url: &str, rates: &[(Channel, Option<Rate>)]) -> Ro
         extra_roots: &[],
         request_timeout: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(1),
+        proxy: None,
+        at_most_once: false,
     };
     let route = |&(channel, rate): &(Channel, Option<Rate>)| {
         let endpoint = Arc::new(Endpoint::new(channel, &connection).unwrap());
