@@ -23,6 +23,7 @@ pub(crate) fn routes_to(base_url: &str, rates: &[(Channel, Option<Rate>)]) -> Ro
         connect_timeout: Duration::from_secs(1),
         proxy: None,
         at_most_once: false,
+        idle_connections: usize::MAX,
     };
     let route = |&(channel, rate): &(Channel, Option<Rate>)| {
         let endpoint = Arc::new(Endpoint::new(channel, &connection).unwrap());
