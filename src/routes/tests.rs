@@ -491,6 +491,10 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
     assert_eq!(places(&mut routes, at(1)), 0);
     assert!(!routes.has_enough(at(1).at), "what was out before shows nothing");
     assert_eq!(routes.next_opening(at(1).at), Some(at(250).at));
+    // A cycle that only records shows nothing of what is there.
+    routes.claimed(Vec::new(), at(2).at, false);
+    let room = routes.room(at(250).at, Duration::ZERO);
+    assert!(routes.worth_claiming(&room));
     assert_eq!(places(&mut routes, at(250)), 1);
     assert!(!routes.run_short("a1", Channel::Chat, Scarce::Descriptors, "none", at(250)));
     assert_eq!((places(&mut routes, at(700)), places(&mut routes, at(750))), (0, 1));
