@@ -191,9 +191,9 @@ enum Analyzed {
 const THREE: &str = r#"
 INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId": 1, "message": "m"}'),
     ('chat', '{"caseId": 1, "message": "m"}'), ('chat', '{"caseId": 2, "message": "m"}');
-UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1 WHERE id = 3;
+UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1 WHERE id = 3;
 ANALYZE;
-UPDATE outbox SET status = 'sent', claimed_by = NULL, holds = NULL WHERE id = 3;
+UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL, holds = NULL WHERE id = 3;
 DELETE FROM outbox;
 "#;
 

@@ -78,7 +78,7 @@ BEGIN
           FROM outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id)
     WHERE jobs > NEW.claims->>'places' OR bytes > NEW.claims->>'small'
        OR (largest > 16384 AND bytes > NEW.claims->>'large');
-    UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = NEW.epoch,
+    UPDATE outbox SET status = 'sending', wait = NULL, moves = moves + 1, attempts = attempts + 1, claimed_by = NEW.epoch,
         next_attempt_at = NULL, updated_at = NEW.now, budget_from = ifnull(budget_from, NEW.now)
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
 END;
@@ -97,7 +97,7 @@ BEGIN
     SELECT id, attempts, started_at, duration_ms, 'accepted', http_status FROM outbox_cycle_sent;
     -- `claimed_by IS`, not `=`: each by its id, whatever ANALYZE says of the index of what is claimed.
     UPDATE outbox SET
-        status = 'sent', holds = NULL, claimed_by = NULL, message_id = j.message_id, receipt = j.receipt,
+        status = 'sent', moves = moves + 1, holds = NULL, claimed_by = NULL, message_id = j.message_id, receipt = j.receipt,
         failure = NULL, error_code = NULL, error = NULL, finished_at = j.finished_at, updated_at = j.finished_at
     FROM outbox_cycle_sent AS j
     WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS NEW.epoch
@@ -120,7 +120,7 @@ BEGIN
     SELECT id, fence_attempts, started_at, duration_ms, outcome, http_status, error_code, error
     FROM outbox_cycle_ended WHERE outcome IS NOT NULL;
     UPDATE outbox SET
-        status = j.status, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
+        status = j.status, moves = moves + 1, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
         claimed_by = NULL, attempts = j.attempts, next_attempt_at = j.next_attempt_at, unspent = j.unspent,
         uncertain_attempts = j.uncertain_attempts, budget_from = j.budget_from,
         message_id = j.message_id, receipt = j.receipt, failure = j.failure,
@@ -146,7 +146,7 @@ BEGIN
     SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
         AND id NOT IN (SELECT job_id FROM outbox_set_aside)
     ORDER BY expires_at LIMIT 500;
-    UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
+    UPDATE outbox SET status = 'failed', moves = moves + 1, failure = 'expired', error_code = 'expired',
         error = CASE WHEN uncertain_attempts > 0
             THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
             ELSE 'expires_at passed before the message was sent' END

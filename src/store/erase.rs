@@ -51,6 +51,10 @@ pub(super) const MARK: &str = "\
 INSERT INTO outbox_scrubbing (channel, finished_at, id) VALUES (?1, ?2, ?3)
 ON CONFLICT (channel) DO UPDATE SET finished_at = excluded.finished_at, id = excluded.id";
 
+/// Between two statements a note means nothing: see the trigger `outbox_insert_taken`.
+pub(super) const FORGET_TAKEN_KEYS: &str = "\
+DELETE FROM outbox_taken_keys WHERE idempotency_key IN (SELECT idempotency_key FROM outbox_taken_keys LIMIT 500)";
+
 /// A place in the order in which jobs have finished.
 #[derive(Clone, Copy)]
 struct Mark {
@@ -169,6 +173,17 @@ impl Store {
             .await?;
         tx.commit().await?;
         Ok(rows)
+    }
+
+    /// Deletes up to 500 notes that ignored INSERTs have left. True: it found some.
+    pub async fn forget_taken_keys(&mut self) -> Result<bool, StoreError> {
+        // No write lock where there is nothing to delete.
+        let any = "SELECT EXISTS (SELECT 1 FROM outbox_taken_keys)";
+        if !sqlx::query_scalar::<_, bool>(any).fetch_one(&mut self.conn).await? {
+            return Ok(false);
+        }
+        sqlx::query(FORGET_TAKEN_KEYS).execute(&mut self.conn).await?;
+        Ok(true)
     }
 
     async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, StoreError> {

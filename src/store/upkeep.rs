@@ -89,7 +89,7 @@ INSERT INTO outbox_dispatcher (one, epoch, pid, started_at) VALUES (1, ?1, ?2, ?
 ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch WHERE typeof(epoch) <> 'integer'";
 
 /// What the dispatcher does beside its cycles, by name.
-pub(super) const STATEMENTS: [(&str, &str); 21] = [
+pub(super) const STATEMENTS: [(&str, &str); 22] = [
     ("agenda", AGENDA),
     ("aside_tryable", aside::TRYABLE),
     ("aside_over", aside::OVER),
@@ -101,6 +101,7 @@ pub(super) const STATEMENTS: [(&str, &str); 21] = [
     ("scrubbable", erase::SCRUBBABLE),
     ("scrub", erase::SCRUB),
     ("mark", erase::MARK),
+    ("forget_taken_keys", erase::FORGET_TAKEN_KEYS),
     ("space", shrink::SPACE),
     ("begin_epoch", BEGIN_EPOCH),
     ("in_backoff", clock::IN_BACKOFF),
