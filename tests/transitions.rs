@@ -205,7 +205,7 @@ proptest! {
             for outcome in outcomes {
                 // Far ahead, so that a retry is due and claimed.
                 let at = now() + 10 * 3_600_000;
-                let work = |due| CycleWork { record: &[], claim: (!due).then_some(&claim), due, now: at, epoch, patience: None };
+                let work = |due: bool| CycleWork { record: &[], claim: (!due).then_some(&claim), due, now: at, epoch, patience: None };
                 store.cycle(&work(true)).await.unwrap();
                 let Some(job) = store.cycle(&work(false)).await.unwrap().claimed.pop() else { return };
                 spent += i64::from(!matches!(
