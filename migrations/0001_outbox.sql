@@ -209,11 +209,14 @@ BEGIN
         WHEN typeof(NEW.source) NOT IN ('text', 'null')
             THEN RAISE(ABORT, 'outbox.source: must be text, or NULL')
         -- What a driver makes of a float: 17.0, 9.00719925474098e+15. Not 1e5, which may be part of a hash.
-        WHEN NEW.idempotency_key GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.idempotency_key) AND json_type(NEW.idempotency_key) = 'real'
+        WHEN NEW.idempotency_key = 'Inf' OR NEW.idempotency_key = '-Inf'
+             OR NEW.idempotency_key GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.idempotency_key) AND json_type(NEW.idempotency_key) = 'real'
             THEN RAISE(ABORT, 'outbox.idempotency_key: looks like a number that was bound as a float and may have lost digits; bind it as text')
-        WHEN NEW.ordering_key GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.ordering_key) AND json_type(NEW.ordering_key) = 'real'
+        WHEN NEW.ordering_key = 'Inf' OR NEW.ordering_key = '-Inf'
+             OR NEW.ordering_key GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.ordering_key) AND json_type(NEW.ordering_key) = 'real'
             THEN RAISE(ABORT, 'outbox.ordering_key: looks like a number that was bound as a float and may have lost digits; bind it as text')
-        WHEN NEW.source GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.source) AND json_type(NEW.source) = 'real'
+        WHEN NEW.source = 'Inf' OR NEW.source = '-Inf'
+             OR NEW.source GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.source) AND json_type(NEW.source) = 'real'
             THEN RAISE(ABORT, 'outbox.source: looks like a number that was bound as a float and may have lost digits; bind it as text')
         WHEN instr(NEW.idempotency_key, char(0)) > 0
             THEN RAISE(ABORT, 'outbox.idempotency_key: must not contain a NUL character')
@@ -231,20 +234,15 @@ BEGIN
         WHEN instr(NEW.payload, char(0)) > 0
             THEN RAISE(ABORT, 'outbox.payload: must not contain a NUL character (inside a text write \u0000)')
         WHEN NOT json_valid(NEW.payload)
-             AND length(NEW.payload) - length(replace(replace(NEW.payload, '[', ''), '{', '')) > 100
-            THEN RAISE(ABORT, 'outbox.payload: is not valid JSON, or is nested deeper than 100 levels')
+             AND length(NEW.payload) - length(replace(replace(NEW.payload, '[', ''), '{', '')) > 1000
+            THEN RAISE(ABORT, 'outbox.payload: is not valid JSON, or is nested deeper than SQLite reads (1000 levels)')
         WHEN NOT json_valid(NEW.payload)
             THEN RAISE(ABORT, 'outbox.payload: is not valid JSON')
         WHEN json_type(NEW.payload) <> 'object'
             THEN RAISE(ABORT, 'outbox.payload: must be one JSON object')
-        -- Each level adds a step to the path; the count of brackets spares most payloads the walk.
-        WHEN length(NEW.payload) - length(replace(replace(NEW.payload, '[', ''), '{', '')) > 100
-             AND EXISTS (SELECT 1 FROM json_tree(NEW.payload)
-                         WHERE length(fullkey) - length(replace(replace(fullkey, '.', ''), '[', '')) > 100)
-            THEN RAISE(ABORT, 'outbox.payload: must not be nested deeper than 100 levels')
     END;
     INSERT INTO outbox_check_text SELECT 'payload', NEW.payload
-    WHERE NEW.payload GLOB '*[' || char(128) || '-' || char(4095) || char(65533) || ']*'
+    WHERE NEW.payload GLOB '*[^' || char(1) || '-' || char(127) || ']*'
     UNION ALL SELECT 'idempotency_key', NEW.idempotency_key WHERE NEW.idempotency_key GLOB '*[^ -~]*'
     UNION ALL SELECT 'ordering_key', NEW.ordering_key WHERE NEW.ordering_key GLOB '*[^ -~]*'
     UNION ALL SELECT 'source', NEW.source WHERE NEW.source GLOB '*[^ -~]*';
@@ -275,19 +273,20 @@ BEGIN
     END;
 END;
 
--- A time of day alone would be read as a day in the year 2000.
+-- From 2000 on, as for numbers. A time of day alone would be read as a day in that year.
 CREATE TRIGGER outbox_check_time_text INSTEAD OF INSERT ON outbox_check_time
 WHEN typeof(NEW.value) <> 'integer'
      AND (typeof(NEW.value) <> 'text' OR ltrim(NEW.value) GLOB '[0-9][0-9]:*' OR instr(NEW.value, char(0)) > 0
           OR julianday(CASE
                  WHEN NEW.value GLOB '*:*[-+][0-9][0-9][0-9][0-9]' THEN substr(NEW.value, 1, length(NEW.value) - 2) || ':' || substr(NEW.value, -2)
-                 WHEN NEW.value GLOB '*:*[-+][0-9][0-9]' THEN NEW.value || ':00' ELSE NEW.value END) IS NULL)
+                 WHEN NEW.value GLOB '*:*[-+][0-9][0-9]' THEN NEW.value || ':00' ELSE NEW.value END)
+             BETWEEN 2451544.5 AND 5373484.5 IS NOT 1)
 BEGIN
     SELECT CASE NEW.field
         WHEN 'send_at'
-            THEN RAISE(ABORT, 'outbox.send_at: must be Unix milliseconds as a whole number, or time text that SQLite reads, like 2026-11-22T09:00:00+02:00; text without an offset is UTC')
+            THEN RAISE(ABORT, 'outbox.send_at: must be Unix milliseconds as a whole number, or time text that SQLite reads, like 2026-11-22T09:00:00+02:00, from the year 2000 on; text without an offset is UTC')
         WHEN 'expires_at'
-            THEN RAISE(ABORT, 'outbox.expires_at: must be Unix milliseconds as a whole number, or time text that SQLite reads, like 2026-11-22T09:00:00+02:00; text without an offset is UTC')
+            THEN RAISE(ABORT, 'outbox.expires_at: must be Unix milliseconds as a whole number, or time text that SQLite reads, like 2026-11-22T09:00:00+02:00, from the year 2000 on; text without an offset is UTC')
         ELSE RAISE(ABORT, 'outbox.created_at: leave it out, or write Unix milliseconds or time text that SQLite reads')
     END;
 END;
@@ -297,7 +296,7 @@ CREATE TRIGGER outbox_check_time_exists INSTEAD OF INSERT ON outbox_check_time
 WHEN typeof(NEW.value) = 'text'
      AND (date(substr(ltrim(NEW.value), 1, 10), '+0 days') <> substr(ltrim(NEW.value), 1, 10)
           AND ltrim(NEW.value) GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-          OR NEW.value GLOB '*[ T]24:*')
+          OR NEW.value GLOB '*[ T' || char(9) || '-' || char(13) || ']24:*')
 BEGIN
     SELECT CASE NEW.field
         WHEN 'send_at' THEN RAISE(ABORT, 'outbox.send_at: there is no such day or time in the calendar')
@@ -307,42 +306,42 @@ BEGIN
 END;
 
 -- Checks that text is UTF-8: SQLite itself takes any bytes for text. GLOB reads a broken sequence as
--- U+FFFD or, where only its end is missing or its first byte, as a character that it is not. To find
--- those, the first bytes are exchanged for others after which only a whole sequence makes a character.
+-- U+FFFD or, where a byte is missing or one too many, as a character that it is not. To find those, the
+-- first bytes are exchanged for others, after which broken and whole sequences are read apart.
 CREATE VIEW outbox_check_text AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 CREATE VIEW outbox_check_bytes AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 
--- A real U+FFFD is nothing to complain about. UTF-16, the other encoding of a database, has no such bytes.
+-- The three characters that GLOB reads as U+FFFD, too, are nothing to complain about. UTF-16, the other encoding of a database, has no such bytes.
 CREATE TRIGGER outbox_check_text_once INSTEAD OF INSERT ON outbox_check_text
 WHEN length(CAST('a' AS BLOB)) = 1
 BEGIN
-    INSERT INTO outbox_check_bytes VALUES (NEW.field, replace(NEW.value, char(65533), ' '));
+    INSERT INTO outbox_check_bytes VALUES (NEW.field,
+        replace(replace(replace(NEW.value, char(65533), ' '), CAST(x'efbfbe' AS TEXT), ' '), CAST(x'efbfbf' AS TEXT), ' '));
 END;
 
 CREATE TRIGGER outbox_check_bytes_whole INSTEAD OF INSERT ON outbox_check_bytes
-WHEN NEW.value GLOB '*[' || char(65533) || ']*'
+WHEN NEW.value GLOB '*[' || char(65533) || ']*' OR NEW.value GLOB '*[^' || char(1) || '-' || char(1114111) || ']*'
      -- A byte that only goes on, without a first one.
      OR replace(NEW.value, CAST(x'c2' AS TEXT), CAST(x'c1' AS TEXT)) GLOB '*[' || char(128) || '-' || char(191) || ']*'
-     -- Sequences of three bytes that lack the last one.
-     OR replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(NEW.value, CAST(x'e0' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e1' AS TEXT), CAST(x'c1' AS TEXT))
+     -- Sequences that lack a byte or have one too many: with these first bytes, whole ones of three bytes
+     -- are read as U+1000 to U+1FFF, whole ones of four as more than there is, and those of two as before.
+     OR replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(NEW.value, CAST(x'e0' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e1' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e2' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e3' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e4' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e5' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e6' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e7' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e8' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e9' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'ea' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'eb' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'ec' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'ed' AS TEXT), CAST(x'c1' AS TEXT))
-             , CAST(x'ee' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'ef' AS TEXT), CAST(x'c1' AS TEXT))
-        GLOB '*[' || char(65533) || ']*'
-     -- Sequences of four bytes that lack the last one.
-     OR replace(replace(replace(replace(replace(replace(NEW.value, CAST(x'e1' AS TEXT), CAST(x'e2' AS TEXT)), CAST(x'f0' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'f1' AS TEXT), CAST(x'c1' AS TEXT))
-             , CAST(x'f2' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'f3' AS TEXT), CAST(x'c1' AS TEXT))
-             , CAST(x'f4' AS TEXT), CAST(x'c1' AS TEXT))
-        GLOB '*[' || char(65533) || char(4096) || '-' || char(8191) || ']*'
+             , CAST(x'ee' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'ef' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'f0' AS TEXT), CAST(x'df' AS TEXT)), CAST(x'f1' AS TEXT), CAST(x'df' AS TEXT))
+             , CAST(x'f2' AS TEXT), CAST(x'df' AS TEXT)), CAST(x'f3' AS TEXT), CAST(x'df' AS TEXT))
+             , CAST(x'f4' AS TEXT), CAST(x'df' AS TEXT))
+        GLOB '*[' || char(65533) || char(2048) || '-' || char(4095) || char(8192) || '-' || char(1114111) || ']*'
 BEGIN
     SELECT CASE NEW.field
         WHEN 'payload' THEN RAISE(ABORT, 'outbox.payload: is not UTF-8 text; encode it as UTF-8, or bind it as a Unicode string')
         WHEN 'idempotency_key' THEN RAISE(ABORT, 'outbox.idempotency_key: is not UTF-8 text; encode it as UTF-8, or bind it as a Unicode string')
         WHEN 'ordering_key' THEN RAISE(ABORT, 'outbox.ordering_key: is not UTF-8 text; encode it as UTF-8, or bind it as a Unicode string')
+        WHEN 'reason' THEN RAISE(ABORT, 'outbox_pauses.reason: is not UTF-8 text; encode it as UTF-8, or bind it as a Unicode string')
         ELSE RAISE(ABORT, 'outbox.source: is not UTF-8 text; encode it as UTF-8, or bind it as a Unicode string')
     END;
 END;
@@ -355,7 +354,9 @@ BEGIN
         WHEN json_type(NEW.payload) <> 'object' THEN NULL
         WHEN json_type(NEW.payload, '$.caseId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.caseId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
-        WHEN json_type(NEW.payload, '$.caseId') IS NOT 'integer' OR typeof(json_extract(NEW.payload, '$.caseId')) <> 'integer'
+        WHEN json_type(NEW.payload, '$.caseId') = 'integer' AND typeof(json_extract(NEW.payload, '$.caseId')) <> 'integer'
+            THEN RAISE(ABORT, 'outbox.payload.caseId: must be a whole number that fits in 64 bits')
+        WHEN json_type(NEW.payload, '$.caseId') IS NOT 'integer'
             THEN RAISE(ABORT, 'outbox.payload.caseId: required for chat, a whole number')
         WHEN json_type(NEW.payload, '$.message') IS NOT 'text' OR json_extract(NEW.payload, '$.message') = ''
             THEN RAISE(ABORT, 'outbox.payload.message: required for chat, text that is not empty')
@@ -383,11 +384,15 @@ BEGIN
         WHEN json_type(NEW.payload) <> 'object' THEN NULL
         WHEN json_type(NEW.payload, '$.caseId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.caseId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
-        WHEN json_type(NEW.payload, '$.caseId') IS NOT 'integer' OR typeof(json_extract(NEW.payload, '$.caseId')) <> 'integer'
+        WHEN json_type(NEW.payload, '$.caseId') = 'integer' AND typeof(json_extract(NEW.payload, '$.caseId')) <> 'integer'
+            THEN RAISE(ABORT, 'outbox.payload.caseId: must be a whole number that fits in 64 bits')
+        WHEN json_type(NEW.payload, '$.caseId') IS NOT 'integer'
             THEN RAISE(ABORT, 'outbox.payload.caseId: required for mail, a whole number')
         WHEN json_type(NEW.payload, '$.contactId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.contactId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
-        WHEN json_type(NEW.payload, '$.contactId') IS NOT 'integer' OR typeof(json_extract(NEW.payload, '$.contactId')) <> 'integer'
+        WHEN json_type(NEW.payload, '$.contactId') = 'integer' AND typeof(json_extract(NEW.payload, '$.contactId')) <> 'integer'
+            THEN RAISE(ABORT, 'outbox.payload.contactId: must be a whole number that fits in 64 bits')
+        WHEN json_type(NEW.payload, '$.contactId') IS NOT 'integer'
             THEN RAISE(ABORT, 'outbox.payload.contactId: required for mail, a whole number')
         WHEN json_type(NEW.payload, '$.from') IS NOT 'text' OR json_extract(NEW.payload, '$.from') = ''
             THEN RAISE(ABORT, 'outbox.payload.from: required for mail, an address as text')
@@ -407,7 +412,8 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.payload.attachments: must be an array of objects')
         WHEN json_type(NEW.payload, '$.subject') IS NOT 'text' OR json_extract(NEW.payload, '$.subject') = ''
             THEN RAISE(ABORT, 'outbox.payload.subject: required for mail, text that is not empty')
-        WHEN json_extract(NEW.payload, '$.subject') GLOB '*[' || char(10) || char(13) || ']*'
+        WHEN json_extract(NEW.payload, '$.subject') GLOB '*[' || char(10) || '-' || char(13) || char(133) || char(8232) || char(8233) || ']*'
+             OR instr(json_extract(NEW.payload, '$.subject'), char(0)) > 0
             THEN RAISE(ABORT, 'outbox.payload.subject: must be one line')
         WHEN ifnull(json_type(NEW.payload, '$.htmlBody'), 'null') NOT IN ('null', 'text')
             THEN RAISE(ABORT, 'outbox.payload.htmlBody: must be text')
@@ -428,14 +434,17 @@ CREATE VIEW outbox_check_address AS SELECT '' AS field, '' AS value FROM outbox 
 
 CREATE TRIGGER outbox_check_mailbox INSTEAD OF INSERT ON outbox_check_address
 WHEN typeof(NEW.value) <> 'null'
- AND (NEW.value NOT LIKE '%_@_%' OR NEW.value GLOB '*[' || char(1) || '-' || char(31) || char(127) || ']*'
+ AND (NEW.value NOT LIKE '%_@_%' OR instr(NEW.value, char(0)) > 0
+      OR NEW.value GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || char(8232) || char(8233) || ']*'
       OR instr(NEW.value, '"') = 0
          AND (CASE WHEN NEW.value LIKE '%<%>' THEN substr(NEW.value, instr(NEW.value, '<') + 1, length(NEW.value) - instr(NEW.value, '<') - 1)
                    ELSE NEW.value END
               -- No separator, white space or invisible character, and one @ with something on both sides.
-              GLOB '*[ ,;<>' || char(128) || '-' || char(160) || char(173) || char(847) || char(1564) || char(6158)
+              GLOB '*[ ,;<>' || char(128) || '-' || char(160) || char(173) || char(847) || char(1564)
+                   || char(4447) || '-' || char(4448) || char(5760) || char(6068) || '-' || char(6069) || char(6155) || '-' || char(6159)
                    || char(8192) || '-' || char(8207) || char(8232) || '-' || char(8239) || char(8287) || '-' || char(8303)
-                   || char(12288) || char(65279) || ']*'
+                   || char(10240) || char(12288) || char(12644) || char(65024) || '-' || char(65039) || char(65279) || char(65440)
+                   || char(65529) || '-' || char(65531) || char(917504) || '-' || char(921599) || ']*'
               OR NEW.value LIKE '%@%@%'
               OR CASE WHEN NEW.value LIKE '%<%>' THEN substr(NEW.value, instr(NEW.value, '<') + 1, length(NEW.value) - instr(NEW.value, '<') - 1)
                       ELSE NEW.value END NOT LIKE '%_@_%'
@@ -462,15 +471,21 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.payload.Body: required for sms, text that is not empty')
         WHEN json_type(NEW.payload, '$.contactId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.contactId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
-        WHEN json_type(NEW.payload, '$.contactId') IS NOT 'integer' OR typeof(json_extract(NEW.payload, '$.contactId')) <> 'integer'
+        WHEN json_type(NEW.payload, '$.contactId') = 'integer' AND typeof(json_extract(NEW.payload, '$.contactId')) <> 'integer'
+            THEN RAISE(ABORT, 'outbox.payload.contactId: must be a whole number that fits in 64 bits')
+        WHEN json_type(NEW.payload, '$.contactId') IS NOT 'integer'
             THEN RAISE(ABORT, 'outbox.payload.contactId: required for sms, a whole number')
         WHEN json_type(NEW.payload, '$.threadId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.threadId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
-        WHEN json_type(NEW.payload, '$.threadId') IS NOT 'integer' OR typeof(json_extract(NEW.payload, '$.threadId')) <> 'integer'
+        WHEN json_type(NEW.payload, '$.threadId') = 'integer' AND typeof(json_extract(NEW.payload, '$.threadId')) <> 'integer'
+            THEN RAISE(ABORT, 'outbox.payload.threadId: must be a whole number that fits in 64 bits')
+        WHEN json_type(NEW.payload, '$.threadId') IS NOT 'integer'
             THEN RAISE(ABORT, 'outbox.payload.threadId: required for sms, a whole number (the case)')
         WHEN json_type(NEW.payload, '$.timelineId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.timelineId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
-        WHEN json_type(NEW.payload, '$.timelineId') IS NOT 'integer' OR typeof(json_extract(NEW.payload, '$.timelineId')) <> 'integer'
+        WHEN json_type(NEW.payload, '$.timelineId') = 'integer' AND typeof(json_extract(NEW.payload, '$.timelineId')) <> 'integer'
+            THEN RAISE(ABORT, 'outbox.payload.timelineId: must be a whole number that fits in 64 bits')
+        WHEN json_type(NEW.payload, '$.timelineId') IS NOT 'integer'
             THEN RAISE(ABORT, 'outbox.payload.timelineId: required for sms, a whole number')
         WHEN json_type(NEW.payload, '$.id') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.id: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
@@ -610,11 +625,12 @@ END;
 
 -- INSERT OR REPLACE would delete the row that has the key, perhaps while its message is under way, and
 -- may fire no DELETE trigger (recursive_triggers). So a taken key is noted before, and an insert that
--- came about all the same is refused after. A note that an ignored INSERT left goes with the next one.
+-- came about all the same is refused after. A note that an ignored INSERT leaves means nothing later; the
+-- dispatcher's upkeep deletes it.
 CREATE TRIGGER outbox_insert_taken BEFORE INSERT ON outbox
 WHEN NEW.idempotency_key IS NOT NULL
 BEGIN
-    DELETE FROM outbox_taken_keys WHERE idempotency_key IS NOT NULL;
+    DELETE FROM outbox_taken_keys WHERE idempotency_key = NEW.idempotency_key;
     INSERT INTO outbox_taken_keys (idempotency_key)
     SELECT NEW.idempotency_key
     WHERE EXISTS (SELECT 1 FROM outbox WHERE idempotency_key = NEW.idempotency_key);
@@ -709,20 +725,20 @@ BEGIN
     INSERT INTO outbox_elect (lane) VALUES (OLD.lane);
 END;
 
--- The state machine, and the columns that are the dispatcher's. One trigger, after the row is written:
--- a BEFORE trigger makes SQLite read the whole row once more. The dispatcher's two moves end with the
--- WHEN. A claim takes the job; leaving `sending` takes the claim along (claimed_by goes back to NULL in
--- the same UPDATE), which a person's plain `UPDATE ... SET status` does not. All other changes of these
--- columns by the rules and by the dispatcher count `moves` up. Where what follows a move (outbox_moved)
--- comes first, a refusal undoes it.
+-- The state machine, and the columns that are the dispatcher's. Each change of them by the rules or by
+-- the dispatcher counts `moves` up, which a person's UPDATE does not, nor an ORM that writes back a row as
+-- it was before. One trigger, after the row is written: a BEFORE trigger makes SQLite read the whole row
+-- once more. The dispatcher's two moves, a claim and the record of an attempt, end with the WHEN. Where
+-- what follows a move (outbox_moved) comes first, a refusal undoes it.
 CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
                 finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves ON outbox
-WHEN (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
-      OR NEW.attempts <> OLD.attempts + 1)
-     AND (OLD.status <> 'sending' OR NEW.claimed_by IS NOT NULL
-          OR (NEW.status <> 'sent' AND NEW.status <> 'pending' AND NEW.status <> 'failed' AND NEW.status <> 'uncertain'))
-     AND (NEW.status IS NOT OLD.status OR NEW.moves IS NOT OLD.moves + 1)
+WHEN NEW.moves IS NOT OLD.moves + 1
+     OR (NEW.status IS NOT OLD.status
+         AND (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
+              OR NEW.attempts <> OLD.attempts + 1)
+         AND (OLD.status <> 'sending' OR NEW.claimed_by IS NOT NULL
+              OR (NEW.status <> 'sent' AND NEW.status <> 'pending' AND NEW.status <> 'failed' AND NEW.status <> 'uncertain')))
 BEGIN
     SELECT CASE
         WHEN NEW.status IS OLD.status THEN NULL
@@ -742,42 +758,67 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.status: an uncertain job can become sent, failed or (to send it again) pending')
         ELSE RAISE(ABORT, 'outbox.status: a failed or cancelled job can only become pending again')
     END;
-    SELECT CASE
-        WHEN NEW.moves IS OLD.moves + 1 THEN NULL
-        WHEN NEW.attempts IS NOT OLD.attempts
-            THEN RAISE(ABORT, 'outbox.attempts: is written by the dispatcher and cannot be changed; to send a finished job again set status = ''pending'' and nothing else')
-        WHEN NEW.next_attempt_at IS NOT OLD.next_attempt_at
-            THEN RAISE(ABORT, 'outbox.next_attempt_at: is written by the dispatcher and cannot be changed; to send the job at another time set send_at')
-        WHEN NEW.receipt IS NOT OLD.receipt
-            THEN RAISE(ABORT, 'outbox.receipt: is written by the dispatcher and cannot be changed')
-        -- A finished job may be given another age, as retention sees it.
-        WHEN NEW.finished_at IS NOT OLD.finished_at
-             AND (typeof(NEW.finished_at) <> 'integer' OR OLD.finished_at IS NULL
-                  OR NEW.finished_at NOT BETWEEN 946684800000 AND (SELECT now FROM outbox_clock))
-            THEN RAISE(ABORT, 'outbox.finished_at: is written by the dispatcher; of a finished job it can be set to an earlier time in Unix milliseconds')
-        WHEN NEW.lane IS NOT OLD.lane OR NEW.due_at IS NOT OLD.due_at OR NEW.wait IS NOT OLD.wait
-             OR NEW.holds IS NOT OLD.holds OR NEW.claimed_by IS NOT OLD.claimed_by OR NEW.unspent IS NOT OLD.unspent
-             OR NEW.uncertain_attempts IS NOT OLD.uncertain_attempts OR NEW.budget_from IS NOT OLD.budget_from
-             OR NEW.moves IS NOT OLD.moves
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own and cannot be changed')
-        -- Who resolves an uncertain job may say more about it, and the dispatcher why it ends a pending one.
-        WHEN OLD.status = 'uncertain' AND (NEW.status = 'sent' OR NEW.status = 'failed') THEN NULL
-        WHEN NEW.message_id IS NOT OLD.message_id
-            THEN RAISE(ABORT, 'outbox.message_id: is written by the dispatcher and cannot be changed')
-        WHEN OLD.status = 'pending' AND NEW.status = 'failed' THEN NULL
-        WHEN NEW.failure IS NOT OLD.failure
-            THEN RAISE(ABORT, 'outbox.failure: is written by the dispatcher and cannot be changed')
-        WHEN NEW.error_code IS NOT OLD.error_code
-            THEN RAISE(ABORT, 'outbox.error_code: is written by the dispatcher and cannot be changed')
-        WHEN NEW.error IS NOT OLD.error
-            THEN RAISE(ABORT, 'outbox.error: is written by the dispatcher and cannot be changed')
-    END;
+    -- A retry empties what the last attempt left, by whoever's hand.
+    INSERT INTO outbox_check_own
+    SELECT NEW.status, OLD.status, NEW.attempts IS NOT OLD.attempts,
+        NEW.next_attempt_at IS NOT OLD.next_attempt_at AND NOT (again AND NEW.next_attempt_at IS NULL),
+        NEW.message_id IS NOT OLD.message_id AND NOT (again AND NEW.message_id IS NULL),
+        NEW.receipt IS NOT OLD.receipt AND NOT (again AND NEW.receipt IS NULL),
+        NEW.failure IS NOT OLD.failure AND NOT (again AND NEW.failure IS NULL),
+        NEW.error_code IS NOT OLD.error_code AND NOT (again AND NEW.error_code IS NULL),
+        NEW.error IS NOT OLD.error AND NOT (again AND NEW.error IS NULL),
+        NEW.finished_at IS NOT OLD.finished_at AND NOT (again AND NEW.finished_at IS NULL)
+            AND NOT (OLD.finished_at IS NOT NULL AND ifnull(CASE typeof(NEW.finished_at)
+                WHEN 'integer' THEN NEW.finished_at
+                WHEN 'text' THEN CAST(round((julianday(NEW.finished_at) - 2440587.5) * 86400000.0) AS INTEGER) END
+                BETWEEN 946684800000 AND (SELECT now FROM outbox_clock), 0)),
+        NEW.lane IS NOT OLD.lane OR NEW.due_at IS NOT OLD.due_at OR NEW.wait IS NOT OLD.wait
+            OR NEW.holds IS NOT OLD.holds OR NEW.claimed_by IS NOT OLD.claimed_by OR NEW.unspent IS NOT OLD.unspent
+            OR NEW.uncertain_attempts IS NOT OLD.uncertain_attempts OR NEW.budget_from IS NOT OLD.budget_from
+            OR NEW.moves IS NOT OLD.moves,
+        typeof(NEW.message_id) IN ('text', 'null') AND typeof(NEW.error_code) IN ('text', 'null')
+            AND typeof(NEW.error) IN ('text', 'null')
+            AND ifnull(NEW.failure IN ('rejected', 'exhausted', 'expired', 'invalid'), 1)
+    FROM (SELECT NEW.status = 'pending' AND OLD.status <> 'pending' AS again LIMIT 1)
+    WHERE NEW.moves IS NOT OLD.moves + 1;
+    UPDATE outbox
+    SET finished_at = CAST(round((julianday(finished_at) - 2440587.5) * 86400000.0) AS INTEGER), moves = moves + 1
+    WHERE id = NEW.id AND typeof(NEW.finished_at) = 'text' AND NEW.moves IS OLD.moves;
     -- An ORM's own idea of when the row was written: it was just now. Of a job that is sending it is
     -- when the claim was made, and stays that.
     UPDATE outbox
     SET updated_at = CASE OLD.status WHEN 'sending' THEN OLD.updated_at ELSE (SELECT now FROM outbox_clock) END,
         moves = moves + 1
     WHERE id = NEW.id AND NEW.updated_at IS NOT OLD.updated_at AND NEW.moves IS OLD.moves;
+END;
+
+-- What an UPDATE from outside has changed of the dispatcher's columns: a truth value for each.
+CREATE VIEW outbox_check_own AS
+SELECT status AS becomes, status AS was, attempts, next_attempt_at, message_id, receipt, failure, error_code, error,
+       finished_at, 0 AS helpers, 0 AS readable
+FROM outbox WHERE 0;
+
+CREATE TRIGGER outbox_check_own_columns INSTEAD OF INSERT ON outbox_check_own
+BEGIN
+    SELECT CASE
+        WHEN NEW.attempts
+            THEN RAISE(ABORT, 'outbox.attempts: is written by the dispatcher and cannot be changed; to send a finished job again set status = ''pending'' and nothing else')
+        WHEN NEW.next_attempt_at
+            THEN RAISE(ABORT, 'outbox.next_attempt_at: is written by the dispatcher and cannot be changed; to send the job at another time set send_at')
+        WHEN NEW.receipt THEN RAISE(ABORT, 'outbox.receipt: is written by the dispatcher and cannot be changed')
+        WHEN NEW.finished_at
+            THEN RAISE(ABORT, 'outbox.finished_at: is written by the dispatcher; of a finished job it can be set to an earlier time')
+        WHEN NEW.helpers
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own and cannot be changed')
+        -- Who resolves an uncertain job may say more about it, and who fails a pending one must say why.
+        WHEN NEW.was = 'uncertain' AND (NEW.becomes = 'sent' OR NEW.becomes = 'failed') AND NEW.readable THEN NULL
+        WHEN NEW.message_id
+            THEN RAISE(ABORT, 'outbox.message_id: is written by the dispatcher and cannot be changed')
+        WHEN NEW.was = 'pending' AND NEW.becomes = 'failed' AND NEW.readable THEN NULL
+        WHEN NEW.failure THEN RAISE(ABORT, 'outbox.failure: is written by the dispatcher and cannot be changed')
+        WHEN NEW.error_code THEN RAISE(ABORT, 'outbox.error_code: is written by the dispatcher and cannot be changed')
+        WHEN NEW.error THEN RAISE(ABORT, 'outbox.error: is written by the dispatcher and cannot be changed')
+    END;
 END;
 
 -- The procedure for what follows a move. A claim needs nothing; a record, only where its lane has
@@ -807,6 +848,8 @@ WHEN NEW.becomes = 'pending' AND NEW.was <> 'sending'
 BEGIN
     UPDATE outbox
     SET unspent = attempts, uncertain_attempts = 0, budget_from = NULL, next_attempt_at = NULL, message_id = NULL,
+        -- A time that was taken back meanwhile is no place in the lane.
+        due_at = CASE WHEN send_at IS NULL AND due_at > (SELECT now FROM outbox_clock) THEN NULL ELSE due_at END,
         receipt = NULL, failure = NULL, error_code = NULL, error = NULL, finished_at = NULL, moves = moves + 1
     WHERE id = NEW.id;
     DELETE FROM outbox_set_aside WHERE job_id = NEW.id;
@@ -857,17 +900,31 @@ BEGIN
     INSERT INTO outbox_elect (lane) SELECT OLD.lane WHERE OLD.holds = 1;
 END;
 
-CREATE TRIGGER outbox_pauses_check BEFORE INSERT ON outbox_pauses
+-- As for a job: what a person writes can be read by everybody.
+CREATE VIEW outbox_check_pause AS SELECT account, channel, reason, since FROM outbox_pauses WHERE 0;
+
+CREATE TRIGGER outbox_check_pause_row INSTEAD OF INSERT ON outbox_check_pause
 BEGIN
     SELECT CASE
-        WHEN NEW.channel NOT IN ('', 'chat', 'mail', 'sms')
+        WHEN NEW.channel IS NULL OR NEW.channel NOT IN ('', 'chat', 'mail', 'sms')
             THEN RAISE(ABORT, 'outbox_pauses.channel: must be chat, mail or sms, or empty for every channel')
-        WHEN typeof(NEW.account) <> 'text'
+        WHEN typeof(NEW.account) <> 'text' OR NEW.account GLOB '*[^ -~]*' OR instr(NEW.account, char(0)) > 0
             THEN RAISE(ABORT, 'outbox_pauses.account: must be the name of an account, or empty for every account')
         WHEN typeof(NEW.reason) <> 'text' THEN RAISE(ABORT, 'outbox_pauses.reason: must be text')
-        WHEN typeof(NEW.since) <> 'integer'
+        WHEN typeof(NEW.since) <> 'integer' OR NEW.since NOT BETWEEN 946684800000 AND 253402300799999
             THEN RAISE(ABORT, 'outbox_pauses.since: must be Unix milliseconds; leave it out for now')
     END;
+    INSERT INTO outbox_check_text SELECT 'reason', NEW.reason WHERE NEW.reason GLOB '*[^ -~]*';
+END;
+
+CREATE TRIGGER outbox_pauses_check BEFORE INSERT ON outbox_pauses
+BEGIN
+    INSERT INTO outbox_check_pause VALUES (NEW.account, NEW.channel, NEW.reason, NEW.since);
+END;
+
+CREATE TRIGGER outbox_pauses_changed BEFORE UPDATE OF reason, since ON outbox_pauses
+BEGIN
+    INSERT INTO outbox_check_pause VALUES (NEW.account, NEW.channel, NEW.reason, NEW.since);
 END;
 
 CREATE TRIGGER outbox_pauses_fixed BEFORE UPDATE OF account, channel ON outbox_pauses

@@ -9,7 +9,9 @@ use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
 use crate::service::Service;
-use crate::store::{Contents, Progress, Purpose, RealPath, Store, StoreError, disk, now};
+use crate::store::{
+    Contents, Mend, Progress, Purpose, RealPath, Store, StoreError, disk, listed, now,
+};
 use crate::wake::Wake;
 use crate::web::{self, WebError};
 use std::future::Future;
@@ -192,6 +194,11 @@ async fn begin(
         return Ok(None);
     }
     lock.align();
+    let repaired = store.repair(Mend::Rules).await?;
+    if !repaired.is_empty() {
+        let repaired = listed(&repaired);
+        warn!(repaired, "the rules of the outbox were not as they must be: they are now");
+    }
     let database = RealPath::of(&config.database)?;
     let mut before = Progress::noted(&database);
     if let Some(noted) = &before
@@ -225,9 +232,17 @@ async fn recover(
 ) -> Result<usize, StoreError> {
     let mut recovered = 0;
     loop {
-        let left = store.sending_before(epoch, RECOVERY_BATCH).await?;
-        if left.is_empty() {
+        let (left, unreadable) = store.sending_before(epoch, RECOVERY_BATCH).await?;
+        if left.is_empty() && unreadable.is_empty() {
             return Ok(recovered);
+        }
+        store.doubt_unreadable(&unreadable).await?;
+        for row in &unreadable {
+            error!(
+                job = row.id,
+                error = row.sentence,
+                "this row cannot be read, and may have been sent: it is uncertain and set aside"
+            );
         }
         let ended: Vec<_> = left
             .iter()
@@ -243,7 +258,15 @@ async fn recover(
                 decide(config, job, attempt)
             })
             .collect();
-        recovered += store.record(&ended, epoch).await?.len();
+        let done = store.record_or_keep(&ended, epoch).await?;
+        for (job, reason) in &done.aside {
+            error!(
+                job,
+                error = reason,
+                "what became of this job cannot be recorded: it is set aside"
+            );
+        }
+        recovered += done.ids.len() + unreadable.len();
         for (job, _) in &left {
             metrics.route(&job.account, job.channel).interrupted();
         }

@@ -4,6 +4,7 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+mod aside;
 mod clock;
 mod drain;
 mod ending;
@@ -25,6 +26,7 @@ use crate::routes::Routes;
 use crate::service::Service;
 use crate::store::{Agenda, CycleWork, Hold, Store, StoreError, now};
 use crate::wake::Wake;
+use aside::AsideWatch;
 use clock::WallClock;
 use file::FileWatch;
 pub use note_keeper::ProgressNote;
@@ -73,6 +75,7 @@ pub struct Dispatcher {
     /// The holds as the database has them.
     shown_holds: Vec<Hold>,
     paused: PauseWatch,
+    aside: AsideWatch,
     /// The log was written to since the last cycle: worth a claim, which gets the write lock when
     /// that commit is there.
     written: bool,
@@ -112,6 +115,7 @@ impl Dispatcher {
             agenda: Agenda::default(),
             shown_holds: Vec::new(),
             paused: PauseWatch::new(),
+            aside: AsideWatch::new(),
             written: false,
             missed: false,
             trouble: None,
@@ -192,6 +196,7 @@ impl Dispatcher {
         self.wire.routes.release(Instant::now());
         self.wire.give_back();
         self.follow_pauses().await?;
+        self.follow_strays().await?;
         // Before the rows that they explain.
         self.show_holds().await?;
         let cycled = self.cycle().await?;
@@ -240,6 +245,9 @@ impl Dispatcher {
         // A claim in a file that has gone is no claim: its request must not leave.
         let done = match done.and_then(|done| self.file.check().map(|()| done)) {
             Ok(done) => done,
+            Err(e) if e.is_of_a_row() => {
+                return self.one_by_one(e, record, due).await;
+            }
             Err(e) => {
                 self.wire.keep(record);
                 return Err(e);
@@ -256,8 +264,11 @@ impl Dispatcher {
             "cycle"
         );
         self.wire.failed(&done.expired, Failure::Expired);
-        self.wire.recorded(&record, &done.recorded);
         self.file.recorded(&record);
+        match done.recorded.len() == record.len() {
+            true => self.wire.recorded(&record, &done.recorded),
+            false => self.keep_ignored(record, done.recorded).await,
+        }
         // What was recorded or moved may have made jobs ready on any route; a claim alone makes
         // none, and two routes that stirred each other would never rest.
         let others_wrote = self.agenda.data_version != done.seen;
@@ -266,6 +277,7 @@ impl Dispatcher {
         }
         if others_wrote {
             self.paused.may_have_changed();
+            self.aside.may_have_changed();
         }
         let wrote = due || recorded_some || !done.claimed.is_empty();
         let mut claimed: Vec<_> =
@@ -278,6 +290,7 @@ impl Dispatcher {
         // The agenda is read after the claim: a commit between the two is one that the claim missed.
         self.agenda.data_version = done.seen;
         self.saw(done.agenda);
+        self.fail_unreadable(&done.unreadable, true).await?;
         Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
     }
 
@@ -304,6 +317,7 @@ impl Dispatcher {
     fn saw(&mut self, agenda: Agenda) {
         if agenda.data_version != self.agenda.data_version {
             self.paused.may_have_changed();
+            self.aside.may_have_changed();
             self.wire.routes.stir();
             self.service.changed();
         }

@@ -5,11 +5,14 @@ mod turn;
 use crate::config::ChannelPolicy;
 use crate::job::Millis;
 use crate::store::query::{Ahead, Story};
-use crate::store::{Hold, HoldKind, Pause, Turn};
+use crate::store::{Hold, HoldKind, Pause, SetAside, Turn};
 use crate::when::{iso, relative};
 use serde::Serialize;
 
 const NO_DISPATCHER: &str = "no dispatcher is running: start one with `acquire-outbox run`";
+
+const UNTOUCHED: &str = "not in the queue yet: it was written while the triggers of the table outbox were missing \
+                         or turned off; the dispatcher checks and queues it";
 
 /// What is known of a job and of what stands before it, as of one moment.
 pub struct Known<'a> {
@@ -49,6 +52,10 @@ pub enum Cause {
     Hold { hold: HoldKind, reason: String, since: String, until: Option<String> },
     /// Jobs of its account and channel that are claimed before it, the rate, or room on the wire.
     Turn { jobs_ahead: u64, rate: Option<String>, in_flight: u64, likely_at: Option<String> },
+    /// That its row can be moved again: the database refused it.
+    SetAside { reason: String, since: String },
+    /// That the rules see it: it was written past them.
+    Rules,
     /// The answer to its request.
     Answer { since: Option<String> },
     /// Somebody who runs the dispatcher.
@@ -83,14 +90,26 @@ pub fn resume_command(pause: &Pause) -> String {
 
 /// `None` for a job that waits for nothing: it is sent, failed or cancelled.
 pub fn next(known: &Known<'_>) -> Option<Next> {
-    let told = match known.story.job.delivery.status.as_str() {
-        "pending" => pending(known),
-        "sending" => vec![sending(known)],
-        "uncertain" => vec![(Cause::Person, uncertain(known.story.job.delivery.id))],
+    let told = match (known.story.job.delivery.status.as_str(), &known.story.aside) {
+        ("pending" | "sending", Some(of)) => vec![aside(of, known.now)],
+        ("pending", None) => pending(known),
+        ("sending", None) => vec![sending(known)],
+        ("uncertain", _) => vec![(Cause::Person, uncertain(known.story.job.delivery.id))],
         _ => return None,
     };
     let (waits_for, words): (Vec<_>, Vec<_>) = told.into_iter().unzip();
     Some(Next { sentence: words.join("; "), waits_for })
+}
+
+/// The dispatcher tries it again each minute.
+fn aside(of: &SetAside, now: Millis) -> Told {
+    let cause = Cause::SetAside { reason: of.reason.clone(), since: iso(of.since) };
+    let words = format!(
+        "set aside since {}: {}; the dispatcher tries it again each minute",
+        at(of.since, now),
+        of.reason
+    );
+    (cause, words)
 }
 
 fn pending(known: &Known<'_>) -> Vec<Told> {
@@ -113,7 +132,8 @@ fn causes(known: &Known<'_>) -> Vec<Told> {
         Some("scheduled") => told.push(scheduled(story.job.due, *now)),
         Some("backoff") => told.push(backoff(story, *now)),
         Some("parked") => told.push(parked(known)),
-        _ => {}
+        Some("ready") => {}
+        _ => told.push((Cause::Rules, UNTOUCHED.to_owned())),
     }
     told.extend(story.pauses.iter().map(|of| paused(of, *now)));
     // The holds are the last dispatcher's: they say nothing once it has ended.

@@ -128,10 +128,10 @@ pub fn iso(at: Millis) -> String {
 
 /// `3m 20s ago`, `in 2h`.
 pub fn relative(at: Millis, now: Millis) -> String {
-    match at - now {
+    match at.saturating_sub(now) {
         -999..1000 => "now".to_owned(),
         left @ 1000.. => format!("in {}", span(left)),
-        gone => format!("{} ago", span(-gone)),
+        gone => format!("{} ago", span(gone.saturating_neg())),
     }
 }
 
@@ -221,6 +221,8 @@ mod tests {
         assert_eq!(relative(0, 60_000), "1m ago");
         assert_eq!(relative(10_500, 10_000), "now");
         assert_eq!(relative(10_000, 10_500), "now");
+        assert!(relative(i64::MIN, 10_500).ends_with(" ago"));
+        assert!(relative(i64::MAX, -10_500).starts_with("in "));
         assert_eq!(span(10), "0s");
         assert_eq!(span(3_605_000), "1h");
         assert_eq!(iso(1_764_000_000_123), "2025-11-24T16:00:00.123Z");

@@ -45,6 +45,30 @@ fn an_unknown_key_is_named_with_its_line() {
 }
 
 #[test]
+fn a_database_that_is_no_file_is_refused_wherever_its_path_is_given() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::in_folder(folder.path());
+    for given in [":memory:", "file:x.db", "file:x.db?mode=memory", "sqlite:x.db", "sqlite://x.db"]
+    {
+        let by_file = GOOD.replace("outbox.db", given);
+        for command in [&["init"][..], &["status"], &["run", "--sandbox"], &["check"], &["list"]] {
+            let by_flag = program.run(&[&["--database", given], command].concat());
+            let by_variable = program.clone().env("ACQUIRE_OUTBOX_DATABASE", given).run(command);
+            let by_file = configured(&by_file, command);
+            for (finished, place) in [
+                (by_flag, "--database: "),
+                (by_variable, "environment variable ACQUIRE_OUTBOX_DATABASE: "),
+                (by_file, "line 1: `database`: "),
+            ] {
+                let said = finished.expect(78).output();
+                assert!(said.contains(place) && said.contains("such as outbox.db"), "{said}");
+            }
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
 fn text_that_is_no_toml_is_named_with_its_line() {
     assert_wrong(&format!("{GOOD}[retry\n"), &["outbox.toml", "line 6"]);
 }

@@ -116,6 +116,71 @@ fn a_file_is_written_whole_for_its_owner_alone_and_says_its_format() {
 }
 
 #[test]
+fn csv_is_inert_in_a_spreadsheet_and_an_import_takes_it_back() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let odd = [
+        ("=HYPERLINK(\"http://evil\")", "'=HYPERLINK(\"http://evil\")"),
+        ("+12513183181", "'+12513183181"),
+        ("-5", "'-5"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        (" =1", "' =1"),
+        ("\"=1", "'\"=1"),
+        ("'=1", "''=1"),
+        ("'tis", "'tis"),
+        ("\t=1", "\\t=1"),
+        ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+        ("plain", "plain"),
+    ];
+    for (n, (text, _)) in odd.iter().enumerate() {
+        let quoted = format!("'{}'", text.replace('\'', "''"));
+        let job = Job::chat(n as i64 + 1, "=1+1").column("source", &quoted);
+        outbox.add(job.column("idempotency_key", &quoted));
+    }
+    let csv = outbox.run(&["export", "--format", "csv", "--payload"]).expect(0).stdout;
+    assert!(!csv.contains('\u{1b}') && !csv.contains('\t'), "{csv}");
+    let mut table = csv::Reader::from_reader(csv.as_bytes());
+    let header = table.headers().unwrap().clone();
+    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let rows: Vec<_> = table.records().map(Result::unwrap).collect();
+    for (row, (text, cell)) in rows.iter().zip(odd) {
+        assert_eq!(&row[at("source")], cell, "{text}");
+        assert_eq!(&row[at("idempotency_key")], cell, "{text}");
+    }
+    let exact = lines(&outbox.run(&["export"]).expect(0).stdout);
+    assert_eq!(exact[0]["source"], odd[0].0);
+
+    // What a producer writes of it goes into another outbox as it was in this one.
+    let kept = ["channel", "idempotency_key", "source", "payload"];
+    let mut given = csv::Writer::from_writer(Vec::new());
+    given.write_record(kept).unwrap();
+    for row in rows.iter().filter(|row| !row[at("source")].contains('\\')) {
+        given.write_record(kept.map(|name| &row[at(name)])).unwrap();
+    }
+    let given = String::from_utf8(given.into_inner().unwrap()).unwrap();
+    let other = Outbox::new(&server);
+    other.program().run_with_input(&["import", "-", "--format", "csv"], &given).expect(0);
+    let sources: Vec<_> = other.query("SELECT source FROM outbox ORDER BY id");
+    let expected = odd.iter().filter(|(text, _)| !text.contains(char::is_control));
+    for (row, (text, _)) in sources.iter().zip(expected) {
+        assert_eq!(row.text("source"), *text);
+    }
+}
+
+#[test]
+fn a_payload_is_exported_with_its_digits_on_one_line() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    outbox.insert(
+        "INSERT INTO outbox (channel, payload) VALUES
+         ('chat', '{\"caseId\": 1,\n \"message\": \"hi\", \"extra\": {\"n\": 12345678901234567890123}}')",
+    );
+    let line = outbox.run(&["export", "--payload"]).expect(0).stdout;
+    assert_eq!(line.lines().count(), 1);
+    assert!(line.contains(r#""extra":{"n":12345678901234567890123}"#), "{line}");
+}
+
+#[test]
 fn what_was_imported_comes_back_by_its_key() {
     let server = Server::start();
     let outbox = Outbox::new(&server);

@@ -107,8 +107,8 @@ fn every_wrong_line_is_named_and_nothing_is_inserted() {
         "line 8: status: is written by the dispatcher",
         "line 9: sorce: unknown column, did you mean `source`?",
         "line 10: account: is not configured; known are default",
-        "line 11: payload.caseId: stands twice",
-        "line 12: must be one JSON object, the text breaks off",
+        "line 11: payload.caseId: appears twice",
+        "line 12: must be one JSON object, whole on its line; the line ends within it, at column",
         "line 13: payload: must be one JSON object",
         "line 15: idempotency_key: line 14 has it already",
         "line 16: payload.From: must be a phone number",
@@ -138,6 +138,151 @@ fn wrong_lines_of_a_csv_file_have_the_numbers_that_an_editor_shows() {
     written(&outbox, "jobs.csv", "channel,payload.caseid\nchat,1\n");
     let finished = outbox.run(&["import", "jobs.csv"]).expect(1);
     assert!(finished.stderr.contains("did you mean `caseId`?"), "{finished:?}");
+}
+
+#[test]
+fn a_file_of_a_spreadsheet_is_read_as_it_was_saved() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let rows =
+        "channel;payload.caseId;payload.message;source;;\r\nchat;7;Grüße 👋;#;;\r\n;;;;;\r\n";
+    let little: Vec<u8> = rows.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = rows.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let files: [(&str, Vec<u8>); 6] = [
+        ("utf8", rows.into()),
+        ("sep", format!("\u{feff}sep=;\r\n{rows}").into()),
+        ("cr", rows.replace("\r\n", "\r").into()),
+        ("tab", rows.replace(';', "\t").into()),
+        ("little", [vec![0xff, 0xfe], little].concat()),
+        ("big", [vec![0xfe, 0xff], big].concat()),
+    ];
+    for (source, bytes) in files {
+        let name = format!("{source}.csv");
+        fs::write(outbox.folder().join(&name), bytes).unwrap();
+        let finished = outbox.run(&["import", &name, "--source", source]).expect(0);
+        let expected = match source {
+            "utf8" => "1 inserted, 0 were there already\n",
+            _ => "0 inserted, 1 were there already\n",
+        };
+        assert_eq!(finished.stdout, expected, "{source}");
+    }
+    outbox.run_until_empty();
+    assert_eq!(server.words(), ["Grüße 👋"]);
+}
+
+#[test]
+fn json_lines_may_be_utf16_with_cr_at_their_ends() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let line = |n: u32, priority: &str| {
+        format!(
+            "{{\"channel\":\"chat\",\"payload\":{{\"caseId\":{n},\"message\":\"m{n}\"}}{priority}}}\r"
+        )
+    };
+    let text = line(1, "") + &line(2, "") + "\r" + &line(3, ",\"priority\":12");
+    let bytes = text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    fs::write(outbox.folder().join("jobs.jsonl"), bytes).unwrap();
+    let finished = outbox.run(&["import", "jobs.jsonl"]).expect(1);
+    assert!(finished.stderr.starts_with("line 4: priority: must be"), "{finished:?}");
+    assert!(finished.stderr.contains("1 of 3 lines are wrong"), "{finished:?}");
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named_for_what_it_is() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let files: [(&str, &[u8], &str); 7] = [
+        ("a.csv", b"\x1f\x8b\x08\x00", "is packed by gzip; unpack it"),
+        ("a.csv.gz", b"\x1f\x8b\x08\x00", "is packed by gzip; unpack it"),
+        ("b.csv", b"PK\x03\x04\x14", "save the sheet as CSV"),
+        ("c.csv", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
+        ("d.jsonl", b"\x28\xb5\x2f\xfd", "is packed by zstd"),
+        ("e.csv", b"\xff\xfe\x00\x00", "text in UTF-32"),
+        ("f.jsonl", b"[{\"channel\": \"chat\"}]", "line 1: must be one JSON object, not an array"),
+    ];
+    for (name, bytes, words) in files {
+        fs::write(outbox.folder().join(name), bytes).unwrap();
+        let finished = outbox.run(&["import", name]).expect(1);
+        assert!(finished.stderr.contains(words), "{finished:?}");
+    }
+    let latin = b"channel,payload.caseId,payload.message\nchat,1,gr\xfc\xdfe\n";
+    fs::write(outbox.folder().join("g.csv"), latin).unwrap();
+    let finished = outbox.run(&["import", "g.csv"]).expect(1);
+    assert!(finished.stderr.starts_with("line 2: is not UTF-8 text (it may be"), "{finished:?}");
+    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox"), 0);
+}
+
+#[test]
+fn a_quote_that_is_never_closed_and_a_nul_are_found() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let text =
+        "channel,payload.caseId,payload.message\nchat,1,a\u{0}b\nchat,2,\"xyzzy\nchat,3,hi\n";
+    written(&outbox, "jobs.csv", text);
+    let finished = outbox.run(&["import", "jobs.csv"]).expect(1);
+    let said: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(
+        said,
+        [
+            "line 2: must not contain a NUL character",
+            "line 3: a quote is opened and never closed",
+            "acquire-outbox: 2 of 2 lines are wrong; nothing was inserted"
+        ]
+    );
+}
+
+#[test]
+fn a_day_that_does_not_exist_is_refused_and_a_time_without_an_offset_is_utc() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let line = |n: usize, time: &str| {
+        let payload = json!({"caseId": n, "message": "hi"});
+        json!({"channel": "chat", "payload": payload, "send_at": time}).to_string()
+    };
+    let good = ["2031-02-28T09:00:00+0200", "2031-02-28 07:00", "1930028400000"];
+    let lines: Vec<_> = good.iter().enumerate().map(|(n, time)| line(n, time)).collect();
+    written(&outbox, "good.jsonl", &lines.join("\n"));
+    outbox.run(&["import", "good.jsonl"]).expect(0);
+    let times = outbox.query("SELECT DISTINCT send_at FROM delivery_status");
+    assert_eq!(times.len(), 1, "{times:?}");
+    assert_eq!(times[0].text("send_at"), "2031-02-28T07:00:00.000Z");
+
+    let wrong =
+        ["2031-02-30T09:00:00Z", "2031-04-31", "2031-01-01 24:00", "2031-01-01T09:00+15:00"];
+    let lines: Vec<_> = wrong.iter().enumerate().map(|(n, time)| line(n, time)).collect();
+    written(&outbox, "wrong.jsonl", &lines.join("\n"));
+    let finished = outbox.run(&["import", "wrong.jsonl"]).expect(1);
+    let said: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(said[0], "line 1: send_at: there is no such day in the calendar");
+    assert_eq!(said[1], "line 2: send_at: there is no such day in the calendar");
+    assert!(said[2].starts_with("line 3: send_at: there is no such time of day"), "{said:?}");
+    assert!(said[3].starts_with("line 4: send_at: there is no such offset"), "{said:?}");
+}
+
+#[test]
+fn numbers_keep_their_digits_from_the_file_to_the_request() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let jsonl = r#"{"channel":"chat","payload":{"caseId":1,"message":"\ud83d","extra":{"n":12345678901234567890123}},"idempotency_key":98765432109876543210}"#;
+    written(&outbox, "jobs.jsonl", jsonl);
+    let csv = "channel,payload.caseId,payload.message,payload.extra\n\
+               chat,2,hi,\"{\"\"n\"\": 0.1000000000000000055511151231257827}\"\n";
+    written(&outbox, "jobs.csv", csv);
+    outbox.run(&["import", "jobs.jsonl"]).expect(0);
+    outbox.run(&["import", "jobs.csv"]).expect(0);
+    let extra = r#"{"n": 12345678901234567890124}"#;
+    let chat = ["send", "chat", "--case-id", "3", "--message", "hi", "--extra", extra];
+    outbox.run(&chat).expect(0);
+    assert_eq!(outbox.row(1).text("idempotency_key"), "98765432109876543210");
+    outbox.run_until_empty();
+    let bodies: Vec<String> = server.requests().iter().map(|r| r.body_text()).collect();
+    for number in [
+        "12345678901234567890123",
+        "0.1000000000000000055511151231257827",
+        "12345678901234567890124",
+    ] {
+        assert_eq!(bodies.iter().filter(|body| body.contains(number)).count(), 1, "{bodies:?}");
+    }
 }
 
 #[test]

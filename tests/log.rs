@@ -135,6 +135,22 @@ fn a_log_that_nobody_reads_holds_up_neither_delivery_nor_the_watchdog_nor_the_en
 }
 
 #[test]
+fn a_journal_that_reads_nothing_holds_up_neither_delivery_nor_the_end() {
+    if !support::can_unshare() {
+        return;
+    }
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let program = outbox.program().env("ACQUIRE_OUTBOX_LOG", "trace").with_a_stuck_journal();
+    let daemon = program.start(&["run"]);
+    add_jobs(&outbox);
+    eventually(SOON, "all are sent", || outbox.count("sent") == JOBS);
+    daemon.sigterm();
+    let finished = daemon.wait(SOON).expect(0);
+    assert_eq!(finished.stderr, "", "all of it went to the journal");
+}
+
+#[test]
 fn lost_lines_are_counted_and_reported_once_the_log_is_read_again() {
     let server = Server::start();
     let outbox = Outbox::new(&server);

@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 26] = [
+const SMALL: [&str; 28] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -73,6 +73,8 @@ const SMALL: [&str; 26] = [
     "outbox_clock",
     "outbox_dispatcher",
     "outbox_holds",
+    "outbox_set_aside",
+    "route",
     "outbox_taken_keys",
     "p",
     "pragma_data_version",
@@ -100,8 +102,12 @@ fn is_long(name: &str, line: &str) -> bool {
     }
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
     // These stop at the first entry of the index, or at their limit.
-    let stops =
-        ["any_left", "agenda", "yields", "backlog"].iter().any(|known| name.starts_with(known));
+    let stops = ["any_left", "agenda", "yields", "backlog", "routes"];
+    let stops = stops.iter().any(|known| name.starts_with(known));
+    // It has what no rule has touched, and nothing else.
+    if scanned == "outbox USING INDEX outbox_untouched" {
+        return false;
+    }
     // These are about every retry: after the clock was set, and at the start.
     let all = ["in_backoff", "begun_later"].iter().any(|known| name.starts_with(known));
     if all && scanned == "outbox USING INDEX outbox_backoff" {
@@ -179,9 +185,9 @@ enum Analyzed {
 const THREE: &str = r#"
 INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId": 1, "message": "m"}'),
     ('chat', '{"caseId": 1, "message": "m"}'), ('chat', '{"caseId": 2, "message": "m"}');
-UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1 WHERE id = 3;
+UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1 WHERE id = 3;
 ANALYZE;
-UPDATE outbox SET status = 'sent', claimed_by = NULL, holds = NULL WHERE id = 3;
+UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL, holds = NULL WHERE id = 3;
 DELETE FROM outbox;
 "#;
 
@@ -245,8 +251,13 @@ async fn everywhere(check: impl AsyncFn(&mut SqliteConnection, &str)) {
 }
 
 /// Down the index of what is ready, from the route's first entry on: it has all that is asked.
-const CLAIMS_PLAN: [&str; 1] =
-    ["SEARCH outbox USING COVERING INDEX outbox_ready (account=? AND channel=?)"];
+/// Whether anything is set aside is asked once.
+const CLAIMS_PLAN: [&str; 4] = [
+    "SEARCH outbox USING COVERING INDEX outbox_ready (account=? AND channel=?)",
+    "SCALAR SUBQUERY 1",
+    "SCAN outbox_set_aside",
+    "USING ROWID SEARCH ON TABLE outbox_set_aside FOR IN-OPERATOR",
+];
 
 /// All that the claim knows of a policy is how many jobs there is room for: one for a probe, after
 /// a stop or at a low rate, `max_in_flight` and the rate's otherwise. Each route is chosen for by

@@ -33,10 +33,10 @@ fn finished_long_ago(outbox: &Outbox, status: &str, count: u32, bytes: u32) {
          INSERT INTO outbox (channel, payload, ordering_key)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          SELECT 'chat', json_object('caseId', i, 'message', hex(zeroblob({bytes} / 2))), '' FROM n;
-         UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 0 WHERE status = 'pending';
+         UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 0 WHERE status = 'pending';
          INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome)
          SELECT id, 1, 1, 1, 'accepted' FROM outbox WHERE status = 'sending';
-         UPDATE outbox SET status = '{status}', claimed_by = NULL,
+         UPDATE outbox SET status = '{status}', moves = moves + 1, claimed_by = NULL,
              failure = CASE '{status}' WHEN 'failed' THEN 'rejected' END,
              finished_at = (SELECT now FROM outbox_clock) - 7200000 + id WHERE status = 'sending';
          COMMIT"

@@ -184,8 +184,8 @@ fn sent_long_ago(outbox: &Outbox, count: u32) {
          INSERT INTO outbox (channel, payload, ordering_key)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          SELECT 'chat', json_object('caseId', i, 'message', '{WORDS}'), '' FROM n;
-         UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 0;
-         UPDATE outbox SET status = 'sent', claimed_by = NULL,
+         UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 0;
+         UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL,
              finished_at = (SELECT now FROM outbox_clock) - 7200000 + id;
          COMMIT"
     ));

@@ -106,10 +106,10 @@ impl Database {
             "BEGIN;
              INSERT INTO outbox (channel, payload, ordering_key)
              VALUES ('chat', json_object('caseId', {FIRST_CASE}, 'message', '{WORDS}'), 'stuck');
-             UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 0,
+             UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 0,
                  budget_from = updated_at
              WHERE lane = 'key:stuck';
-             UPDATE outbox SET status = 'pending', wait = 'backoff', claimed_by = NULL,
+             UPDATE outbox SET status = 'pending', wait = 'backoff', moves = moves + 1, claimed_by = NULL,
                  next_attempt_at = updated_at + {DAY_MS}, error_code = 'http_503', error = 'unavailable'
              WHERE lane = 'key:stuck';
              INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, http_status)

@@ -98,6 +98,10 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
         return Err(CheckError::Behind);
     }
     let version = store.schema_version().await?;
+    let flaws = store.flaws().await?;
+    if !flaws.is_empty() {
+        return Err(CheckError::Store(StoreError::Flawed { path: config.database.clone(), flaws }));
+    }
     store.probe_write().await.map_err(CheckError::Write)?;
     // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
     store.plain_sql(CHANGES_NOTHING).await.map_err(CheckError::Write)?;

@@ -29,7 +29,11 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     };
     problem::works_on(&path);
     problem::require_folder(&path)?;
-    Store::open_for(purpose, &path).await?.close().await?;
+    let (store, repaired) = Store::init(purpose, &path).await?;
+    store.close().await?;
+    for flaw in &repaired {
+        output::note(format!("repaired: {flaw}"));
+    }
     if let Some(caution) = disk::caution(&RealPath::of(&path)?) {
         output::note(format!("warning: {}: {caution}", path.display()));
     }

@@ -57,7 +57,13 @@ pub fn is_of_the_file(error: &Error) -> bool {
     matches!(of_lock, Some(LockError::Path(_)))
         || matches!(
             of_store(error),
-            Some(StoreError::ForSandbox(_) | StoreError::NotForSandbox(_) | StoreError::Path(_))
+            Some(
+                StoreError::ForSandbox(_)
+                    | StoreError::NotForSandbox(_)
+                    | StoreError::Path(_)
+                    | StoreError::Flawed { .. }
+                    | StoreError::Unfinished(_)
+            )
         )
 }
 
@@ -82,6 +88,10 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
         return Some(sentence);
     }
     Some(match code & 0xff {
+        1 if is_of_the_schema(answer.message()) => format!(
+            "{what}: {}; the schema is not as it must be: repair it with `acquire-outbox init`",
+            answer.message()
+        ),
         5 | 6 => format!("{what} is locked by another program; try again when that has ended"),
         8 => format!(
             "{what} cannot be written to; give this user write access to the file and its folder"
@@ -98,6 +108,13 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
         26 => format!("{what} is not a SQLite database; name the right file with --database"),
         _ => format!("{what}: {}", answer.message()),
     })
+}
+
+/// What SQLite says where a table, a view or a column of ours is not there.
+fn is_of_the_schema(message: &str) -> bool {
+    ["no such table", "no such column", "no such view", "error in trigger", "error in view"]
+        .iter()
+        .any(|start| message.starts_with(start))
 }
 
 /// For commands that create the file: SQLite, and the lock next to it, say less.

@@ -5,7 +5,7 @@ use acquire_outbox::explain::{self, Cause, Known, Next};
 use acquire_outbox::job::{Channel, Millis};
 use acquire_outbox::lock;
 use acquire_outbox::store::query::{AttemptRow, Delivery, Detail, Story};
-use acquire_outbox::store::{Store, now};
+use acquire_outbox::store::{Store, listed, now};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -57,6 +57,13 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let story =
         story.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;
     let payload = if args.payload { store.payload(id).await? } else { None };
+    let flaws = store.flaws().await?;
+    if !flaws.is_empty() {
+        output::note(format!(
+            "the schema is not as it must be: {}; repair it with `acquire-outbox init`",
+            listed(&flaws)
+        ));
+    }
     let now = now();
     let next = next(settings, &mut store, &story, now).await?;
     let waits_for = next.as_ref().map(|next| next.waits_for.clone()).unwrap_or_default();

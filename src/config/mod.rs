@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod database;
 mod error;
 mod policy;
 mod proxy;
@@ -268,8 +269,13 @@ impl Draft {
         let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
         account::overlay_environment(&mut accounts, env)?;
 
-        let given = flags.database.clone();
-        let given = given.or_else(|| variable(env, "ACQUIRE_OUTBOX_DATABASE").map(PathBuf::from));
+        let given = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
+            (Some(path), _) => Some(database::path(path.into(), &Place::Flag("--database"))?),
+            (None, Some(path)) => {
+                Some(database::path(path, &Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?)
+            }
+            (None, None) => None,
+        };
         let database_of_system = of_system.filter(|_| given.is_none() && database.is_some());
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::account::RawAccount;
+use super::database;
 use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
 use super::web::RawWeb;
@@ -55,7 +56,10 @@ impl RawConfig {
 
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut raw = RawConfig {
-            database: root.text("database")?.map(|path| folder.join(path.value)),
+            database: match root.text("database")? {
+                Some(path) => Some(folder.join(database::path(path.value.into(), &path.place)?)),
+                None => None,
+            },
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),
             max_in_flight_bytes: root
                 .bytes("max_in_flight_bytes", ByteSize::mib(1)..=ByteSize::tib(1))?

@@ -19,12 +19,13 @@ impl Dispatcher {
             self.wire.in_flight.contains_key(id)
                 || self.wire.unrecorded.iter().any(|e| e.transition.id == *id)
         };
-        let sending = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
+        let (sending, mut unreadable) = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
         let strays: Vec<_> = sending.into_iter().filter(|(job, _)| !known(&job.id)).collect();
+        unreadable.retain(|row| !known(&row.id));
         for (job, claimed_at) in strays {
             self.wire.withdraw(&job, claimed_at);
         }
-        Ok(())
+        self.fail_unreadable(&unreadable, true).await
     }
 
     /// The orderly end: nothing new, what has not been written goes back, what is on the wire is
@@ -90,9 +91,10 @@ impl Dispatcher {
 
     pub(super) async fn record(&mut self) -> Result<(), StoreError> {
         if !self.wire.unrecorded.is_empty() {
-            let recorded = self.store.record(&self.wire.unrecorded, self.epoch).await?;
+            let recorded = self.store.record_or_keep(&self.wire.unrecorded, self.epoch).await?;
             let ended = std::mem::take(&mut self.wire.unrecorded);
-            self.wire.recorded(&ended, &recorded);
+            self.tell_kept(&recorded.aside);
+            self.wire.recorded(&ended, &recorded.settled());
             self.file.recorded(&ended);
         }
         Ok(())

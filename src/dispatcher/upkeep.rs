@@ -60,6 +60,7 @@ impl Dispatcher {
         let steps = [
             self.prune().await,
             self.scrub().await,
+            self.store.forget_taken_keys().await,
             self.shrink().await,
             self.forget_statistics().await,
         ];

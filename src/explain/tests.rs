@@ -39,7 +39,15 @@ pub fn story(status: &str, wait: &str) -> Story {
         retry: Some(NOW + 12_000),
         updated: Some(NOW - 5_000),
     };
-    Story { job, history: vec![], attempts: 0, ahead: None, holds: vec![], pauses: vec![] }
+    Story {
+        job,
+        history: vec![],
+        attempts: 0,
+        ahead: None,
+        holds: vec![],
+        pauses: vec![],
+        aside: None,
+    }
 }
 
 fn known(story: &Story) -> Known<'_> {

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Containers within containers, more than an INSERT accepts (100).
-const LEVELS: usize = 128;
+/// Containers within containers: as many as SQLite reads, so that what an INSERT accepts can be sent.
+const LEVELS: usize = 1000;
 
 /// An object's fields; of repeated ones the last.
 pub type Object = BTreeMap<String, Json>;

@@ -1,17 +1,27 @@
 //! How many jobs there are of each kind, and what is due: what the dashboard shows of the queue.
 
+use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
 use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
 
 /// How many jobs of a channel are in a state; of pending ones, for each reason why they wait.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     pub channel: String,
     pub status: String,
-    /// `ready`, `scheduled`, `backoff` or `parked`; empty for what is not pending.
+    /// `ready`, `scheduled`, `backoff` or `parked`; empty for what is not pending, or not in the queue yet.
     pub wait: String,
     pub count: i64,
+}
+
+impl FromRow<'_, SqliteRow> for Share {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Share> {
+        let count = row.whole("count").unwrap_or_default();
+        let (channel, status) = (row.words("channel"), row.words("status"));
+        Ok(Share { channel, status, wait: row.words("wait"), count })
+    }
 }
 
 /// All jobs, counted.
@@ -31,7 +41,7 @@ impl Census {
 }
 
 /// Who works on the file, and what waits longest.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// When the job became due that waits longest of those that could go out now.
     pub oldest_due: Option<Millis>,
@@ -48,17 +58,17 @@ UNION ALL SELECT channel, 'pending', 'ready', count(*) FROM outbox WHERE wait = 
 UNION ALL SELECT channel, 'pending', 'scheduled', count(*) FROM outbox WHERE wait = 'scheduled' GROUP BY channel
 UNION ALL SELECT channel, 'pending', 'backoff', count(*) FROM outbox WHERE wait = 'backoff' GROUP BY channel
 UNION ALL SELECT channel, 'pending', 'parked', count(*) FROM outbox WHERE wait = 'parked' GROUP BY channel
+UNION ALL SELECT channel, 'pending', '', count(*) FROM outbox WHERE status = 'pending' AND wait IS NULL GROUP BY channel
 UNION ALL SELECT channel, 'sending', '', count(*) FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
 UNION ALL SELECT channel, 'uncertain', '', count(*) FROM outbox WHERE status = 'uncertain' GROUP BY channel";
 
 const PULSE: &str = "\
 SELECT (SELECT min(due) FROM (
-        SELECT min(due_at) AS due FROM outbox WHERE wait = 'ready'
+        SELECT min(due_at) AS due FROM outbox WHERE wait = 'ready' AND due_at <= ?1
         UNION ALL SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
         UNION ALL SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?1))
         AS oldest_due,
-    pid, started_at AS since
-FROM outbox_dispatcher";
+    (SELECT pid FROM outbox_dispatcher) AS pid, (SELECT started_at FROM outbox_dispatcher) AS since";
 
 impl Store {
     /// Counts all jobs; reads an entry of an index for each.
@@ -67,7 +77,9 @@ impl Store {
     }
 
     pub async fn pulse(&mut self, now: Millis) -> Result<Pulse, StoreError> {
-        Ok(sqlx::query_as(PULSE).bind(now).fetch_one(&mut self.conn).await?)
+        let row = sqlx::query(PULSE).bind(now).fetch_one(&mut self.conn).await?;
+        let (oldest_due, pid) = (row.whole("oldest_due"), row.whole("pid"));
+        Ok(Pulse { oldest_due, pid, since: row.whole("since") })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The claim: what there is room for becomes `sending`, in the order in which it is to be sent.
 
 use super::StoreError;
+use super::reading::{is_count, is_time};
 use crate::job::{Channel, Job, Millis};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -98,12 +99,24 @@ struct ClaimedRow(
     Option<Millis>,
 );
 
+impl ClaimedRow {
+    /// Whether its numbers are such that no sum of them overflows.
+    fn is_sound(&self) -> bool {
+        let counts = [self.4, self.5, self.6];
+        let times = [Some(self.7), Some(self.9), self.10];
+        counts.into_iter().all(is_count) && times.into_iter().flatten().all(is_time)
+    }
+}
+
 pub(super) const PAYLOAD: &str = "SELECT payload FROM outbox WHERE id = ?1";
 
 /// The claimed jobs; those without a payload yet are told by their ids.
 pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), StoreError> {
     let rows: Vec<ClaimedRow> =
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    if !rows.iter().all(ClaimedRow::is_sound) {
+        return Err(sqlx::Error::Decode("a number or a time out of bounds".into()).into());
+    }
     let mut without = Vec::new();
     let job = |row: ClaimedRow| {
         let ClaimedRow(

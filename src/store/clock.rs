@@ -10,7 +10,8 @@ const BATCH: usize = 500;
 pub(super) const IN_BACKOFF: &str = "\
 SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2";
 pub(super) const BEGUN_LATER: &str = "\
-SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1";
+SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1
+    AND updated_at <= 253402300799999";
 
 // Each batch by its ids: with the `+` the index of all retries cannot be taken instead.
 pub(super) const MOVE_RETRIES: &str = "\
@@ -21,7 +22,7 @@ WHERE +wait = 'backoff' AND id IN (SELECT value FROM json_each(?1))";
 pub(super) const PULL_IN: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
     budget_from = budget_from - (updated_at - ?2), updated_at = ?2, moves = moves + 1
-WHERE +wait = 'backoff' AND updated_at > ?2 AND id IN (SELECT value FROM json_each(?1))";
+WHERE +wait = 'backoff' AND updated_at > ?2 AND updated_at <= 253402300799999 AND id IN (SELECT value FROM json_each(?1))";
 
 impl Store {
     /// The jobs in backoff, but for those last written between `from` and `to`.
@@ -33,11 +34,7 @@ impl Store {
     /// away; until the list is empty there are more.
     pub async fn move_retries(&mut self, ids: &mut Vec<i64>, by: Millis) -> Result<(), StoreError> {
         let rest = ids.len().saturating_sub(BATCH);
-        sqlx::query(MOVE_RETRIES)
-            .bind(format!("{:?}", &ids[rest..]))
-            .bind(by)
-            .execute(&mut self.conn)
-            .await?;
+        self.for_each(MOVE_RETRIES, &ids[rest..], by).await?;
         ids.truncate(rest);
         Ok(())
     }
@@ -48,12 +45,30 @@ impl Store {
         let ids: Vec<i64> =
             sqlx::query_scalar(BEGUN_LATER).bind(now).fetch_all(&mut self.conn).await?;
         for batch in ids.chunks(BATCH) {
-            sqlx::query(PULL_IN)
-                .bind(format!("{batch:?}"))
-                .bind(now)
-                .execute(&mut self.conn)
-                .await?;
+            self.for_each(PULL_IN, batch, now).await?;
         }
         Ok(ids.len())
+    }
+
+    /// All together, or one by one where the database refuses a row: that one keeps its time.
+    async fn for_each(
+        &mut self,
+        statement: &'static str,
+        ids: &[i64],
+        time: Millis,
+    ) -> Result<(), StoreError> {
+        let update = sqlx::query(statement).bind(format!("{ids:?}")).bind(time);
+        match update.execute(&mut self.conn).await.map_err(StoreError::from) {
+            Err(e) if e.is_of_a_row() => {}
+            done => return done.map(|_| ()),
+        }
+        for id in ids {
+            let update = sqlx::query(statement).bind(format!("[{id}]")).bind(time);
+            match update.execute(&mut self.conn).await.map_err(StoreError::from) {
+                Err(e) if !e.is_of_a_row() => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -6,12 +6,15 @@
 //! of it is one row.
 
 use super::claim::{self, CLAIMED, PAYLOAD, Room};
+use super::lenient::Lenient;
 use super::patience::Pace;
+use super::reading::{self, JOB_COLUMNS, Unreadable};
 use super::record::{self, Ended};
-use super::upkeep::{AGENDA, Agenda};
+use super::upkeep::{AGENDA, Agenda, SENDING_BEFORE};
 use super::{Store, StoreError};
 use crate::job::{Channel, Job, Millis};
-use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -37,6 +40,8 @@ pub struct CycleYield {
     pub recorded: Vec<i64>,
     /// Claimed, durable, in the order in which they are to be sent.
     pub claimed: Vec<Job>,
+    /// Claimed, and no jobs: they are still to be set aside.
+    pub unreadable: Vec<Unreadable>,
     /// There was more than fits into the places or the memory that are left.
     pub cut: bool,
     /// Whose commits the claim has seen: the data version then.
@@ -54,28 +59,55 @@ pub const PROCEDURES: &str = include_str!("cycle.sql");
 const RUN: &str = "INSERT INTO temp.outbox_cycle (sent, ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// Only the INSERT writes; the row of what came of it is read right after it.
-static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields()));
+static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields(CLAIMED)));
 
-/// After the agenda's columns: what was claimed, what was recorded in vain, and what has expired.
-fn yields() -> String {
+/// What came of it but for the claim, where a row of that cannot be put into JSON. `?1`: as `?4` above.
+static YIELDS_ALONE: LazyLock<String> = LazyLock::new(|| yields("NULL").replace("?4", "?1"));
+
+/// After the agenda's columns: what was claimed, what the fence refused, and what has expired.
+fn yields(claimed: &str) -> String {
     const LOST: &str = "(SELECT json_group_array(id) FROM temp.outbox_cycle_lost)";
-    const EXPIRED: &str =
-        "CASE WHEN ?4 THEN (SELECT json_group_array(channel) FROM temp.outbox_cycle_expired) END";
+    const EXPIRED: &str = "CASE WHEN ?4 THEN (
+        SELECT json_group_array(CASE typeof(channel) WHEN 'text' THEN channel END) FROM temp.outbox_cycle_expired) END";
     const SEEN: &str = "(SELECT data_version FROM temp.outbox_cycle_seen)";
     const CUT: &str = "EXISTS (SELECT 1 FROM temp.outbox_cycle_weighed)";
-    format!("{AGENDA},\n    {CLAIMED},\n    {LOST},\n    {EXPIRED},\n    {SEEN},\n    {CUT}")
+    format!("{AGENDA},\n    {claimed},\n    {LOST},\n    {EXPIRED},\n    {SEEN},\n    {CUT}")
 }
+
+/// What was claimed, row by row: `?1` is the epoch.
+static CLAIMED_ROWS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {JOB_COLUMNS}, payload FROM outbox
+         WHERE id IN (SELECT id FROM temp.outbox_cycle_claimed) AND +claimed_by = ?1
+         ORDER BY priority DESC, due_at, id"
+    )
+});
 
 /// The dispatcher's statements by name, beside the procedures; for the test of their plans.
 #[doc(hidden)]
 pub fn statements() -> Vec<(String, String)> {
-    let mut all = vec![("yields", yields()), ("payload", PAYLOAD.to_owned())];
+    let mut all = vec![
+        ("yields", yields(CLAIMED)),
+        ("payload", PAYLOAD.to_owned()),
+        ("sending_before", SENDING_BEFORE.clone()),
+    ];
     all.extend(super::upkeep::STATEMENTS.iter().map(|(name, sql)| (*name, (*sql).to_owned())));
+    all.extend(super::sweep::statements());
     all.into_iter().map(|(name, sql)| (name.to_owned(), sql)).collect()
 }
 
-fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, StoreError> {
-    Ok(serde_json::from_str(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?)
+/// The elements of an array; empty for what is none.
+fn elements(row: &SqliteRow, column: usize) -> Vec<Value> {
+    row.text(column).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+}
+
+/// What is bound to one cycle, beside the epoch.
+struct Run {
+    sent: String,
+    others: String,
+    claims: String,
+    due: bool,
+    now: Millis,
 }
 
 impl Store {
@@ -86,28 +118,75 @@ impl Store {
             self.patience.set(limit, Pace::Awake);
         }
         let (sent, others) = record::json(work.record, work.epoch);
-        let row = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
-            .bind(sent)
-            .bind(others)
-            .bind(claim::json(work.claim))
-            .bind(work.due)
-            .bind(work.now)
-            .bind(work.epoch)
-            .fetch_one(&mut self.conn)
-            .await;
+        let run =
+            Run { sent, others, claims: claim::json(work.claim), due: work.due, now: work.now };
+        let row = self.run(run, work.epoch).await;
         self.patience.set_usual();
         let row = row?;
-        let agenda = Agenda::from_row(&row)?;
-        if agenda.epoch != work.epoch {
-            return Err(StoreError::Superseded);
+        let agenda = Agenda::from_row(&row);
+        match agenda.epoch {
+            Some(epoch) if epoch == work.epoch => {}
+            Some(_) => return Err(StoreError::Superseded),
+            None => self.restore_epoch(work.epoch).await?,
         }
-        let claimed = self.jobs(row.try_get(7)?, work.epoch).await?;
-        let lost: Vec<i64> = from_json(row.try_get(8)?)?;
-        let expired = row.try_get::<Option<&str>, _>(9)?.map_or(Ok(Vec::new()), from_json)?;
+        let (claimed, unreadable) = self.claimed(&row, work).await?;
+        let lost: Vec<i64> = elements(&row, 8).iter().filter_map(Value::as_i64).collect();
+        let channel = |word: &Value| word.as_str().and_then(|word| word.parse().ok());
+        let expired = elements(&row, 9).iter().filter_map(channel).collect();
         let recorded = work.record.iter().map(|ended| ended.transition.id);
         let recorded = recorded.filter(|id| !lost.contains(id)).collect();
-        let (seen, cut) = (row.try_get(10)?, row.try_get(11)?);
-        Ok(CycleYield { recorded, claimed, cut, expired, seen, agenda })
+        let (seen, cut) = (row.whole(10).unwrap_or_default(), row.whole(11) == Some(1));
+        Ok(CycleYield { recorded, claimed, unreadable, cut, expired, seen, agenda })
+    }
+
+    async fn run(&mut self, run: Run, epoch: i64) -> Result<SqliteRow, StoreError> {
+        let due = run.due;
+        let done = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
+            .bind(run.sent)
+            .bind(run.others)
+            .bind(run.claims)
+            .bind(due)
+            .bind(run.now)
+            .bind(epoch)
+            .fetch_one(&mut self.conn)
+            .await;
+        match done.map_err(StoreError::from) {
+            // Only what reads says so: the INSERT before it is on disk.
+            Err(e) if e.refusal().is_some_and(|said| said.contains("JSON cannot hold BLOB")) => {
+                let yields = sqlx::query(AssertSqlSafe(YIELDS_ALONE.as_str())).bind(due);
+                Ok(yields.fetch_one(&mut self.conn).await?)
+            }
+            done => done,
+        }
+    }
+
+    /// Records what is JSON already; gives the ids that the fence refused.
+    pub(super) async fn record_json(
+        &mut self,
+        others: String,
+        now: Millis,
+        epoch: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        let run = Run { sent: String::new(), others, claims: "[]".to_owned(), due: false, now };
+        let row = self.run(run, epoch).await?;
+        Ok(elements(&row, 8).iter().filter_map(Value::as_i64).collect())
+    }
+
+    /// All together where each is as it must be, else row by row.
+    async fn claimed(
+        &mut self,
+        row: &SqliteRow,
+        work: &CycleWork<'_>,
+    ) -> Result<(Vec<Job>, Vec<Unreadable>), StoreError> {
+        if let Ok(Some(json)) = row.try_get::<Option<&[u8]>, _>(7)
+            && let Ok(jobs) = self.jobs(json, work.epoch).await
+        {
+            return Ok((jobs, Vec::new()));
+        }
+        let rows = sqlx::query(AssertSqlSafe(CLAIMED_ROWS.as_str())).bind(work.epoch);
+        let rows = rows.fetch_all(&mut self.conn).await?;
+        let (jobs, unreadable) = reading::jobs_from(&rows, work.now);
+        Ok((jobs.into_iter().map(|(job, _)| job).collect(), unreadable))
     }
 
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and

@@ -24,7 +24,8 @@ CREATE TEMP TABLE outbox_cycle_weighed (id, account, channel, served, rank, byte
 -- A seek of the index per account that has jobs ready, however many are configured.
 CREATE TEMP VIEW outbox_cycle_accounts AS
 WITH RECURSIVE a (name) AS (
-    SELECT (SELECT account FROM outbox WHERE wait = 'ready' ORDER BY account LIMIT 1)
+    -- NULL, which a table without NOT NULL may have, is before all others and would hide them.
+    SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
     UNION ALL
     SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
     FROM a WHERE a.name IS NOT NULL)
@@ -77,7 +78,7 @@ BEGIN
           FROM outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id)
     WHERE jobs > NEW.claims->>'places' OR bytes > NEW.claims->>'small'
        OR (largest > 16384 AND bytes > NEW.claims->>'large');
-    UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = NEW.epoch,
+    UPDATE outbox SET status = 'sending', wait = NULL, moves = moves + 1, attempts = attempts + 1, claimed_by = NEW.epoch,
         next_attempt_at = NULL, updated_at = NEW.now, budget_from = ifnull(budget_from, NEW.now)
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
 END;
@@ -96,7 +97,7 @@ BEGIN
     SELECT id, attempts, started_at, duration_ms, 'accepted', http_status FROM outbox_cycle_sent;
     -- `claimed_by IS`, not `=`: each by its id, whatever ANALYZE says of the index of what is claimed.
     UPDATE outbox SET
-        status = 'sent', holds = NULL, claimed_by = NULL, message_id = j.message_id, receipt = j.receipt,
+        status = 'sent', moves = moves + 1, holds = NULL, claimed_by = NULL, message_id = j.message_id, receipt = j.receipt,
         failure = NULL, error_code = NULL, error = NULL, finished_at = j.finished_at, updated_at = j.finished_at
     FROM outbox_cycle_sent AS j
     WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS NEW.epoch
@@ -119,7 +120,7 @@ BEGIN
     SELECT id, fence_attempts, started_at, duration_ms, outcome, http_status, error_code, error
     FROM outbox_cycle_ended WHERE outcome IS NOT NULL;
     UPDATE outbox SET
-        status = j.status, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
+        status = j.status, moves = moves + 1, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
         claimed_by = NULL, attempts = j.attempts, next_attempt_at = j.next_attempt_at, unspent = j.unspent,
         uncertain_attempts = j.uncertain_attempts, budget_from = j.budget_from,
         message_id = j.message_id, receipt = j.receipt, failure = j.failure,
@@ -143,27 +144,32 @@ BEGIN
     DELETE FROM outbox_cycle_expired;
     INSERT INTO outbox_cycle_expired
     SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
+        AND id NOT IN (SELECT job_id FROM outbox_set_aside)
     ORDER BY expires_at LIMIT 500;
-    UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
+    UPDATE outbox SET status = 'failed', moves = moves + 1, failure = 'expired', error_code = 'expired',
         error = CASE WHEN uncertain_attempts > 0
             THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
             ELSE 'expires_at passed before the message was sent' END
     WHERE id IN (SELECT id FROM outbox_cycle_expired);
     UPDATE outbox SET wait = 'ready', moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
+                     AND id NOT IN (SELECT job_id FROM outbox_set_aside)
                  ORDER BY next_attempt_at LIMIT 500);
     UPDATE outbox
     SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
         due_at = due_at, moves = moves + 1
-    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now ORDER BY due_at LIMIT 500);
+    WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now
+                     AND id NOT IN (SELECT job_id FROM outbox_set_aside)
+                 ORDER BY due_at LIMIT 500);
 END;
 
--- Chooses what one route has room for.
+-- Chooses what one route has room for, but for what is set aside: asked of each only where anything is.
 CREATE TEMP TRIGGER outbox_cycle_claim_route INSTEAD OF INSERT ON outbox_cycle_claim
 BEGIN
     INSERT INTO outbox_cycle_claimed
     SELECT id FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
+        AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
     INSERT INTO outbox_cycle_routes VALUES (NEW.account, NEW.channel, NEW.room, NEW.served);
 END;
@@ -175,6 +181,7 @@ BEGIN
            row_number() OVER (ORDER BY priority DESC, due_at, id), octet_length(payload)
     FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
+        AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
 END;
 

@@ -1,6 +1,7 @@
 //! What the commands write: a new job, a re-drive, a cancellation, a person's decision. The database's triggers say
 //! which changes are allowed; their sentences go to whoever asked.
 
+use super::lenient::Lenient;
 use super::{Filter, Store, StoreError};
 use crate::job::{Channel, Millis, Status};
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
@@ -245,12 +246,10 @@ async fn one(
     change: Change,
     id: i64,
 ) -> Result<Option<String>, StoreError> {
-    let status: Option<String> = sqlx::query_scalar("SELECT status FROM outbox WHERE id = ?1")
-        .bind(id)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(status) = status else { return Ok(Some("there is no such job".to_owned())) };
-    if let Some(sentence) = status.parse().ok().and_then(|status| change.refuses(status)) {
+    let row = sqlx::query("SELECT status FROM outbox WHERE id = ?1").bind(id);
+    let row = row.fetch_optional(&mut *tx).await?;
+    let Some(row) = row else { return Ok(Some("there is no such job".to_owned())) };
+    if let Some(sentence) = row.words(0).parse().ok().and_then(|status| change.refuses(status)) {
         return Ok(Some(sentence));
     }
     let done = match change.to() {

@@ -1,10 +1,11 @@
 //! What is taken out of the file: finished rows that are kept no longer, and the words of messages
 //! that have been delivered. Both are overwritten where they stood: see `secure_delete` in `open.rs`.
 
+use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row};
+use sqlx::{Connection, SqliteConnection};
 
 /// Most rows of one transaction, and most bytes of theirs: each is written once more as zeros, and
 /// meanwhile no producer can write.
@@ -24,7 +25,7 @@ pub struct Erased {
 
 // An attempt's row is counted as a kilobyte: its error can be as long.
 pub(super) const PRUNABLE: &str = "\
-SELECT id, finished_at, octet_length(payload) + 1024 * attempts FROM outbox
+SELECT id, finished_at, octet_length(payload) + 1024 * CAST(attempts AS INTEGER) FROM outbox
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at < ?2 AND finished_at IS NOT NULL LIMIT ?3";
 
 pub(super) const PRUNE: &str = "\
@@ -50,6 +51,10 @@ pub(super) const MARK: &str = "\
 INSERT INTO outbox_scrubbing (channel, finished_at, id) VALUES (?1, ?2, ?3)
 ON CONFLICT (channel) DO UPDATE SET finished_at = excluded.finished_at, id = excluded.id";
 
+/// Between two statements a note means nothing: see the trigger `outbox_insert_taken`.
+pub(super) const FORGET_TAKEN_KEYS: &str = "\
+DELETE FROM outbox_taken_keys WHERE idempotency_key IN (SELECT idempotency_key FROM outbox_taken_keys LIMIT 500)";
+
 /// A place in the order in which jobs have finished.
 #[derive(Clone, Copy)]
 struct Mark {
@@ -66,21 +71,21 @@ struct Batch {
 
 impl Batch {
     /// `None` where nothing was found.
-    fn of(found: &[SqliteRow]) -> Result<Option<Batch>, StoreError> {
+    fn of(found: &[SqliteRow]) -> Option<Batch> {
         let (mut ids, mut bytes) = (Vec::new(), 0);
         let mut last = None;
         for row in found {
-            let size: i64 = row.try_get(2)?;
-            bytes += size;
+            bytes += row.whole(2).unwrap_or_default();
             if bytes > BATCH_BYTES && !ids.is_empty() {
                 break;
             }
-            let mark = Mark { id: row.try_get(0)?, finished_at: row.try_get(1)? };
+            let finished_at = row.due(1).unwrap_or_default();
+            let mark = Mark { id: row.whole(0).unwrap_or_default(), finished_at };
             ids.push(mark.id);
             last = Some(mark);
         }
         let more = ids.len() < found.len() || found.len() as i64 == BATCH;
-        Ok(last.map(|last| Batch { ids, last, more }))
+        last.map(|last| Batch { ids, last, more })
     }
 
     fn json(&self) -> String {
@@ -97,10 +102,32 @@ impl Store {
             .bind(BATCH)
             .fetch_all(&mut self.conn)
             .await?;
-        let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
-        let delete = sqlx::query(PRUNE).bind(batch.json()).bind(status.as_str()).bind(before);
-        let done = delete.execute(&mut self.conn).await?;
-        Ok(Erased { rows: done.rows_affected(), more: batch.more })
+        let Some(batch) = Batch::of(&found) else { return Ok(Erased::default()) };
+        match self.prune_ids(&batch.json(), status, before).await {
+            Ok(rows) => return Ok(Erased { rows, more: batch.more }),
+            Err(e) if e.is_of_a_row() => {}
+            Err(e) => return Err(e),
+        }
+        // A trigger keeps one of them: the others go.
+        let mut rows = 0;
+        for id in &batch.ids {
+            match self.prune_ids(&format!("[{id}]"), status, before).await {
+                Ok(one) => rows += one,
+                Err(e) if e.is_of_a_row() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Erased { rows, more: batch.more && rows > 0 })
+    }
+
+    async fn prune_ids(
+        &mut self,
+        ids: &str,
+        status: Status,
+        before: Millis,
+    ) -> Result<u64, StoreError> {
+        let delete = sqlx::query(PRUNE).bind(ids).bind(status.as_str()).bind(before);
+        Ok(delete.execute(&mut self.conn).await?.rows_affected())
     }
 
     /// Takes the words out of the next sent messages of a channel that ended by `until`. The ids of
@@ -125,14 +152,19 @@ impl Store {
             .bind(BATCH)
             .fetch_all(&mut self.conn)
             .await?;
-        let Some(batch) = Batch::of(&found)? else { return Ok(Erased::default()) };
+        let Some(batch) = Batch::of(&found) else { return Ok(Erased::default()) };
         let rows = self.scrub_batch(channel, &batch).await?;
         Ok(Erased { rows, more: batch.more })
     }
 
     async fn scrub_batch(&mut self, channel: Channel, batch: &Batch) -> Result<u64, StoreError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query(SCRUB).bind(batch.json()).execute(&mut *tx).await?;
+        let done = sqlx::query(SCRUB).bind(batch.json()).execute(&mut *tx).await;
+        let rows = match done.map_err(StoreError::from) {
+            Ok(done) => done.rows_affected(),
+            Err(e) if e.is_of_a_row() => scrub_each(&mut tx, &batch.ids).await?,
+            Err(e) => return Err(e),
+        };
         sqlx::query(MARK)
             .bind(channel.as_str())
             .bind(batch.last.finished_at)
@@ -140,15 +172,25 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok(rows)
+    }
+
+    /// Deletes up to 500 notes that ignored INSERTs have left. True: it found some.
+    pub async fn forget_taken_keys(&mut self) -> Result<bool, StoreError> {
+        // No write lock where there is nothing to delete.
+        let any = "SELECT EXISTS (SELECT 1 FROM outbox_taken_keys)";
+        if !sqlx::query_scalar::<_, bool>(any).fetch_one(&mut self.conn).await? {
+            return Ok(false);
+        }
+        sqlx::query(FORGET_TAKEN_KEYS).execute(&mut self.conn).await?;
+        Ok(true)
     }
 
     async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, StoreError> {
         let query = sqlx::query(SCRUBBED_UNTIL).bind(channel.as_str());
-        match query.fetch_optional(&mut self.conn).await? {
-            Some(row) => Ok(Mark { finished_at: row.try_get(0)?, id: row.try_get(1)? }),
-            None => Ok(Mark { finished_at: 0, id: 0 }),
-        }
+        let row = query.fetch_optional(&mut self.conn).await?;
+        let number = |at: usize| row.as_ref().and_then(|row| row.whole(at)).unwrap_or_default();
+        Ok(Mark { finished_at: number(0), id: number(1) })
     }
 
     async fn mark(&mut self, channel: Channel, at: Mark) -> Result<(), StoreError> {
@@ -156,6 +198,22 @@ impl Store {
         mark.execute(&mut self.conn).await?;
         Ok(())
     }
+}
+
+/// A trigger keeps one of them as it is: the others are scrubbed.
+async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    for id in ids {
+        let done = sqlx::query(SCRUB).bind(format!("[{id}]")).execute(&mut *conn).await;
+        match done.map_err(StoreError::from) {
+            Ok(done) => rows += done.rows_affected(),
+            Err(e) if e.is_of_a_row() => {
+                tracing::warn!(job = id, error = %e, "the text of this message cannot be removed");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What goes wrong lately, grouped by what was told of it.
 
+use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::Millis;
 use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
 
 /// Jobs that ended, or wait, with one and the same error.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureGroup {
     /// `failed`, `uncertain`, or `pending` for what is tried again.
     pub status: String,
@@ -16,6 +18,19 @@ pub struct FailureGroup {
     pub count: i64,
     /// When the last of them was written.
     pub last: Millis,
+}
+
+impl FromRow<'_, SqliteRow> for FailureGroup {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<FailureGroup> {
+        Ok(FailureGroup {
+            status: row.words("status"),
+            channels: row.words("channels"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+            count: row.whole("count").unwrap_or_default(),
+            last: row.whole("last").unwrap_or_default(),
+        })
+    }
 }
 
 /// Of each kind and channel so many jobs are looked at, the latest of those that have ended.
@@ -36,10 +51,10 @@ found (id) AS (
     UNION ALL SELECT * FROM (SELECT id FROM outbox WHERE status = 'uncertain' LIMIT ?1)
     UNION ALL SELECT * FROM (SELECT id FROM outbox WHERE wait = 'backoff' LIMIT ?1))
 SELECT o.status, group_concat(DISTINCT o.channel) AS channels, o.error_code, o.error, count(*) AS count,
-    max(o.updated_at) AS last
+    max(CASE typeof(o.updated_at) WHEN 'integer' THEN o.updated_at END) AS last
 FROM found CROSS JOIN outbox o ON o.id = found.id
 GROUP BY o.status, o.error_code, o.error
-ORDER BY count(*) DESC, max(o.updated_at) DESC LIMIT ?2";
+ORDER BY count(*) DESC, last DESC LIMIT ?2";
 
 impl Store {
     /// The errors that most jobs have, of the latest [`LOOKED_AT`] of each kind.

@@ -91,11 +91,12 @@ impl Page {
 
 /// Where the jobs of a state stand: each in an index that has no others, so that a few failed ones
 /// among millions are found at once. As literals, or SQLite does not take the index.
-const PARTS: [(Status, &str); 9] = [
+const PARTS: [(Status, &str); 10] = [
     (Status::Pending, "o.wait = 'ready'"),
     (Status::Pending, "o.wait = 'scheduled'"),
     (Status::Pending, "o.wait = 'backoff'"),
     (Status::Pending, "o.wait = 'parked'"),
+    (Status::Pending, "o.status = 'pending' AND o.wait IS NULL"),
     (Status::Sending, "o.claimed_by IS NOT NULL"),
     (Status::Sent, "o.status = 'sent' AND o.finished_at IS NOT NULL"),
     (Status::Failed, "o.status = 'failed' AND o.finished_at IS NOT NULL"),
@@ -106,9 +107,10 @@ const PARTS: [(Status, &str); 9] = [
 // Of an SMS the thread is the case. A payload is JSON when it is written; what damage made of it is no
 // error of the filter's.
 const CASE: &str = "\
-CAST(coalesce(CASE WHEN json_valid(o.payload)
+CAST(coalesce(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload)
                    THEN json_extract(o.payload, CASE o.channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END) END,
-              CASE WHEN json_valid(o.receipt) THEN json_extract(o.receipt, '$.caseId') END) AS TEXT) =";
+              CASE WHEN typeof(o.receipt) = 'text' AND json_valid(o.receipt)
+                   THEN json_extract(o.receipt, '$.caseId') END) AS TEXT) =";
 
 impl Filter {
     /// Whether it lets every job pass.

@@ -1,6 +1,7 @@
 //! The health of the file itself: whether it is still the one that was opened, whether it is
 //! damaged, and how long its write-ahead log has grown.
 
+use super::lenient::Lenient;
 use super::patience::Pace;
 use super::{Store, StoreError};
 use sqlx::{AssertSqlSafe, Row};
@@ -131,16 +132,18 @@ impl Store {
     /// Whether the file says that this process, under this epoch, is its dispatcher: a copy of
     /// the one that it has claimed from does, any other does not.
     pub async fn is_of_epoch(&mut self, epoch: i64, started_at: i64) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar(IS_OF_EPOCH)
+        let row = sqlx::query(IS_OF_EPOCH)
             .bind(epoch)
             .bind(i64::from(std::process::id()))
             .bind(started_at)
-            .fetch_one(&mut self.conn)
-            .await?)
+            .fetch_optional(&mut self.conn)
+            .await?;
+        Ok(row.is_some_and(|row| row.whole(0) == Some(1)))
     }
 
     /// When the epoch that runs on this file began.
     pub async fn epoch_started_at(&mut self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(EPOCH_STARTED_AT).fetch_one(&mut self.conn).await?)
+        let row = sqlx::query(EPOCH_STARTED_AT).fetch_optional(&mut self.conn).await?;
+        Ok(row.and_then(|row| row.whole(0)).unwrap_or_default())
     }
 }

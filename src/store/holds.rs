@@ -1,10 +1,10 @@
 //! What holds jobs back from outside, on disk so that `status` and `show` can say it.
 
+use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::Millis;
+use sqlx::Connection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row};
-use std::str::FromStr;
 
 /// Why jobs are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -44,21 +44,9 @@ impl HoldKind {
             HoldKind::Shortage => "shortage",
         }
     }
-}
 
-/// A hold of a kind that this version does not know.
-#[derive(Debug, thiserror::Error)]
-#[error("outbox_holds.kind `{0}` is not known")]
-pub struct UnknownKind(String);
-
-impl FromStr for HoldKind {
-    type Err = UnknownKind;
-
-    fn from_str(word: &str) -> Result<Self, UnknownKind> {
-        HoldKind::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| UnknownKind(word.to_owned()))
+    fn of(word: &str) -> Option<HoldKind> {
+        HoldKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -106,25 +94,25 @@ impl Store {
     /// All holds.
     pub async fn holds(&mut self) -> Result<Vec<Hold>, StoreError> {
         let rows = sqlx::query(HOLDS).fetch_all(&mut self.conn).await?;
-        rows.iter().map(hold_from).collect()
+        Ok(rows.iter().filter_map(hold_from).collect())
     }
 
     /// The first of them.
     pub async fn holds_up_to(&mut self, limit: u32) -> Result<Vec<Hold>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{HOLDS} LIMIT ?1"));
         let rows = sqlx::query(sql).bind(limit).fetch_all(&mut self.conn).await?;
-        rows.iter().map(hold_from).collect()
+        Ok(rows.iter().filter_map(hold_from).collect())
     }
 }
 
-pub(super) fn hold_from(row: &SqliteRow) -> Result<Hold, StoreError> {
-    let kind: &str = row.try_get(2)?;
-    Ok(Hold {
-        account: row.try_get(0)?,
-        channel: row.try_get(1)?,
-        kind: kind.parse().map_err(|e: UnknownKind| sqlx::Error::Decode(Box::new(e)))?,
-        reason: row.try_get(3)?,
-        since: row.try_get(4)?,
-        until: row.try_get(5)?,
+/// `None` for a kind that is not known: the dispatcher writes all of them again at its next change.
+pub(super) fn hold_from(row: &SqliteRow) -> Option<Hold> {
+    Some(Hold {
+        account: row.words(0),
+        channel: row.words(1),
+        kind: HoldKind::of(&row.words(2))?,
+        reason: row.words(3),
+        since: row.whole(4).unwrap_or_default(),
+        until: row.whole(5),
     })
 }

@@ -1,23 +1,26 @@
 //! What is still to be sent, and what is left when nothing of it is due.
 
+use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::Millis;
-use sqlx::FromRow;
 
 /// Whether a job is on its way, or will be without a person or a later time: it is claimed, due or in
 /// backoff, and not paused. What is parked goes when the first of its key has gone; so it is not asked
 /// for. What is set aside waits for a person. What is rare is asked first.
 const LEFT_TO_SEND: &str = "\
-SELECT EXISTS (SELECT 1 FROM outbox AS o WHERE o.claimed_by IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM outbox_set_aside AS a WHERE a.job_id = o.id))
+SELECT EXISTS (SELECT 1 FROM outbox AS o WHERE o.claimed_by IS NOT NULL AND +o.status = 'sending'
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'backoff' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))
-    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'scheduled' AND o.due_at <= ?1)
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'scheduled' AND o.due_at <= ?1
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'ready' AND NOT EXISTS (
-        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel)))";
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))";
 
 /// The jobs that are pending when nothing is left to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// For a later time.
     pub scheduled: i64,
@@ -44,7 +47,14 @@ impl Store {
 
     /// Counts what is left once nothing is to be sent.
     pub async fn left(&mut self) -> Result<Left, StoreError> {
-        Ok(sqlx::query_as(LEFT).fetch_one(&mut self.conn).await?)
+        let row = sqlx::query(LEFT).fetch_one(&mut self.conn).await?;
+        let count = |column: &str| row.whole(column).unwrap_or_default();
+        Ok(Left {
+            scheduled: count("scheduled"),
+            next_due: row.due("next_due"),
+            paused: count("paused"),
+            set_aside: count("set_aside"),
+        })
     }
 }
 

@@ -5,6 +5,8 @@
 //! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`].
 
 mod backlog;
+mod aside;
+mod bookkeeping;
 mod bounded;
 mod census;
 mod claim;
@@ -12,6 +14,7 @@ mod clock;
 mod closing;
 mod cycle;
 pub mod disk;
+mod each;
 pub mod edit;
 mod erase;
 mod failures;
@@ -21,6 +24,7 @@ mod filter;
 mod health;
 mod holds;
 mod left;
+mod lenient;
 mod open;
 mod overview;
 pub mod owner;
@@ -30,15 +34,21 @@ mod plain;
 mod progress;
 mod purpose;
 pub mod query;
+mod reading;
 mod real_path;
 mod record;
+mod repair;
 mod restored;
+mod schema;
+mod shown;
 mod shrink;
 mod statistics;
+mod sweep;
 pub mod transfer;
 mod turn;
 mod upkeep;
 
+pub use aside::{AsideSummary, SetAside, Tryable};
 pub use backlog::Backlog;
 pub use bounded::TimeLimit;
 pub use census::{Census, Pulse, Share};
@@ -47,6 +57,7 @@ pub use closing::wait_until_closed;
 pub use cycle::{CycleWork, CycleYield};
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
+pub use each::{DueEach, Recorded};
 pub use erase::Erased;
 pub use failures::{FailureGroup, LOOKED_AT};
 pub use filter::{Filter, Page, Sort};
@@ -57,9 +68,13 @@ pub use open::{Store, StoreError};
 pub use pauses::{Pause, subject};
 pub use progress::{NoteFile, Progress, RESTORED};
 pub use purpose::{Contents, Purpose};
+pub use reading::Unreadable;
 pub use real_path::{PathError, RealPath};
 pub use record::Ended;
+pub use repair::Mend;
+pub use schema::{Flaw, listed};
 pub use shrink::Shrunk;
+pub use sweep::{STRAYS, TakenIn};
 pub use turn::Turn;
 pub use upkeep::Agenda;
 

@@ -2,10 +2,12 @@
 
 use super::closing::OpenConnection;
 use super::cycle::PROCEDURES;
+use super::lenient::unless_missing;
 use super::owner;
 use super::patience::Patience;
 use super::purpose::{self, Contents, Purpose};
 use super::real_path::{PathError, RealPath};
+use super::schema::{Flaw, listed};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -14,7 +16,7 @@ use sqlx::{ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
 
 /// Our own, so that an application's migrations live in the same file.
-const MIGRATIONS_TABLE: &str = "outbox_migrations";
+pub(super) const MIGRATIONS_TABLE: &str = "outbox_migrations";
 
 /// One connection to the file that holds the outbox.
 pub struct Store {
@@ -51,12 +53,31 @@ pub enum StoreError {
     NotForSandbox(PathBuf),
     #[error(transparent)]
     Path(#[from] PathError),
+    #[error(
+        "{0} has the tables of an outbox and no record of its version, as a copy of the schema alone \
+         does; finish it with `acquire-outbox init`"
+    )]
+    Unfinished(PathBuf),
+    #[error(
+        "{0} has a table `outbox` that another program made; name another file with --database"
+    )]
+    Foreign(PathBuf),
+    #[error("the schema of {path} is not as it must be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
+    Flawed { path: PathBuf, flaws: Vec<Flaw> },
+    #[error(
+        "table {table} cannot be rebuilt: {problem}; correct these rows by SQL, or restore a backup, and \
+         then run `acquire-outbox init` again"
+    )]
+    Unrepaired { table: String, problem: String },
     #[error("the migration of {path} failed: {source}")]
     Migrate { path: PathBuf, source: Box<MigrateError> },
     #[error("cannot open {path}: {source}")]
     Open { path: PathBuf, source: sqlx::Error },
     #[error("the database answered: {0}")]
     Sql(#[from] sqlx::Error),
+    /// One row after another: it is not about one of them.
+    #[error("the database refuses every change: {0}")]
+    Refused(String),
     #[error("another dispatcher has taken over this database")]
     Superseded,
     #[error("{0} was deleted while the dispatcher worked on it; put it back, or restore a copy")]
@@ -103,7 +124,7 @@ fn is_new(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |file| file.len() == 0)
 }
 
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrator
@@ -134,7 +155,7 @@ impl Store {
         }
         let mut store = Store::connect(path, false).await?;
         store.check_version().await?;
-        store.sandbox = purpose::is_marked(&mut store.conn).await?;
+        store.sandbox = unless_missing(purpose::is_marked(&mut store.conn).await)?;
         Ok(store)
     }
 
@@ -200,7 +221,10 @@ impl Store {
     }
 
     /// One transaction, begun with the write lock: two programs may start at once.
-    async fn migrate(&mut self, purpose: Purpose) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&mut self, purpose: Purpose) -> Result<(), StoreError> {
+        if self.is_unfinished().await? {
+            return Err(StoreError::Unfinished(self.path.clone()));
+        }
         let migrator = migrator();
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let before = Contents::in_it(&mut tx).await?;
@@ -221,6 +245,9 @@ impl Store {
     }
 
     async fn check_version(&mut self) -> Result<(), StoreError> {
+        if self.is_unfinished().await? {
+            return Err(StoreError::Unfinished(self.path.clone()));
+        }
         let known = migrator().iter().map(|m| m.version).max().unwrap_or(0);
         let has_table: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'outbox_migrations'")

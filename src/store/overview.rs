@@ -1,11 +1,12 @@
 //! What `status` shows: counts, ages, rates, and what holds jobs back.
 
-use super::pauses::PAUSES;
-use super::{Hold, Pause, Store, StoreError};
+use super::lenient::Lenient;
+use super::lenient::unless_missing;
+use super::{AsideSummary, Flaw, Hold, Pause, Store, StoreError};
 use crate::job::Millis;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use std::collections::BTreeMap;
 
 /// How many jobs of a channel are in a state.
@@ -40,7 +41,21 @@ pub struct Overview {
     pub dispatcher_since: Option<Millis>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Pause>,
+    /// What is set aside: how many rows, and the first of them.
+    pub aside: AsideSummary,
+    /// Rows that no rule has touched, counted up to [`Overview::COUNTED`].
+    pub untouched: u64,
+    /// In what the schema is not as it must be.
+    pub flaws: Vec<Flaw>,
 }
+
+impl Overview {
+    /// Rows past the rules are counted no further.
+    pub const COUNTED: i64 = 10_000;
+}
+
+/// Rows that are set aside and named.
+const NAMED: u32 = 10;
 
 /// The spans of the rates.
 const MINUTES: [u32; 3] = [1, 5, 15];
@@ -50,36 +65,46 @@ const MINUTES: [u32; 3] = [1, 5, 15];
 const COUNTS: &str = "\
 WITH part (channel, status, count, due) AS (
     SELECT channel, status, count(*), NULL FROM outbox WHERE finished_at IS NOT NULL GROUP BY status, channel
-    UNION ALL SELECT channel, 'pending', count(*), min(due_at) FROM outbox WHERE wait = 'ready' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
+        FROM outbox WHERE wait = 'ready' GROUP BY channel
     UNION ALL SELECT channel, 'pending', count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
         FROM outbox WHERE wait = 'scheduled' GROUP BY channel
     UNION ALL SELECT channel, 'pending', count(*), min(CASE WHEN next_attempt_at <= ?1 THEN next_attempt_at END)
         FROM outbox WHERE wait = 'backoff' GROUP BY channel
-    UNION ALL SELECT channel, 'pending', count(*), min(due_at) FROM outbox WHERE wait = 'parked' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*), min(CASE WHEN due_at <= ?1 THEN due_at END)
+        FROM outbox WHERE wait = 'parked' GROUP BY channel
+    UNION ALL SELECT channel, 'pending', count(*), NULL FROM outbox
+        WHERE status = 'pending' AND wait IS NULL GROUP BY channel
     UNION ALL SELECT channel, 'sending', count(*), NULL FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
     UNION ALL SELECT channel, 'uncertain', count(*), NULL FROM outbox WHERE status = 'uncertain' GROUP BY channel)
 SELECT channel, status, sum(count), min(due) FROM part GROUP BY channel, status ORDER BY channel, status";
 
-/// A seek per state and channel, and what ended since: `?2`, `?3`, `?4` are the spans' beginnings.
+/// A seek per state and channel, and what ended since: `?2`, `?3`, `?4` are the spans' beginnings. The
+/// end leaves out what is not a number.
 const ENDED_SINCE: &str = "\
 SELECT ifnull(sum(finished_at >= ?2), 0), ifnull(sum(finished_at >= ?3), 0), count(*) FROM outbox
-WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at >= ?4 AND finished_at IS NOT NULL";
+WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN ?4 AND 253402300799999
+    AND finished_at IS NOT NULL";
 
 impl Store {
     /// Counts, the oldest job that is due, rates, and what holds jobs back.
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
-        let holds = self.holds().await?;
+        let flaws = self.flaws().await?;
+        let holds = unless_missing(self.holds().await)?;
+        let aside = unless_missing(self.asides(NAMED).await)?;
+        let untouched = unless_missing(self.untouched(Overview::COUNTED).await)?;
+        let pauses = unless_missing(self.pauses().await)?;
         let mut tx = self.conn.begin().await?;
         let rows = sqlx::query(COUNTS).bind(now).fetch_all(&mut *tx).await?;
         let sent = ended_since(&mut tx, "sent", now).await?;
         let failed = ended_since(&mut tx, "failed", now).await?;
-        let (dispatcher_pid, dispatcher_since) =
-            sqlx::query_as("SELECT pid, started_at FROM outbox_dispatcher")
-                .fetch_one(&mut *tx)
-                .await?;
-        let pauses = sqlx::query_as(PAUSES).fetch_all(&mut *tx).await?;
+        let dispatcher = sqlx::query("SELECT pid, started_at FROM outbox_dispatcher");
+        let dispatcher =
+            unless_missing(dispatcher.fetch_optional(&mut *tx).await.map_err(StoreError::from))?;
+        let of_dispatcher = |column: usize| dispatcher.as_ref().and_then(|row| row.whole(column));
+        let (dispatcher_pid, dispatcher_since) = (of_dispatcher(0), of_dispatcher(1));
         tx.commit().await?;
-        let (counts, oldest_due_of) = counted(&rows)?;
+        let (counts, oldest_due_of) = counted(&rows);
         let throughput = [0, 1, 2].map(|at| Throughput {
             minutes: MINUTES[at],
             sent: sent[at],
@@ -94,6 +119,9 @@ impl Store {
             dispatcher_since,
             holds,
             pauses,
+            aside,
+            untouched,
+            flaws,
         })
     }
 }
@@ -109,20 +137,24 @@ async fn ended_since(
         query = query.bind(now - Millis::from(minutes) * 60_000);
     }
     let row = query.fetch_one(conn).await?;
-    Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
+    Ok([0, 1, 2].map(|at: usize| row.whole(at).unwrap_or_default()))
 }
 
 /// The counts, and of each channel since when a job is due.
-fn counted(rows: &[SqliteRow]) -> Result<(Vec<Count>, BTreeMap<String, Millis>), StoreError> {
+fn counted(rows: &[SqliteRow]) -> (Vec<Count>, BTreeMap<String, Millis>) {
     let (mut counts, mut due_of) = (Vec::new(), BTreeMap::new());
     for row in rows {
-        let channel: String = row.try_get(0)?;
-        if let Some(due) = row.try_get(3)? {
+        let channel = row.words(0);
+        if let Some(due) = row.whole(3) {
             due_of.insert(channel.clone(), due);
         }
-        counts.push(Count { channel, status: row.try_get(1)?, count: row.try_get(2)? });
+        counts.push(Count {
+            channel,
+            status: row.words(1),
+            count: row.whole(2).unwrap_or_default(),
+        });
     }
-    Ok((counts, due_of))
+    (counts, due_of)
 }
 
 #[cfg(test)]
@@ -130,6 +162,7 @@ mod tests {
     use super::*;
     use crate::store::fixture::{chat, outbox};
     use crate::store::now;
+    use sqlx::Row;
 
     #[tokio::test]
     async fn every_state_is_counted_once() {

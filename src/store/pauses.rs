@@ -1,9 +1,11 @@
 //! What a person has paused. It outlives every process; the claim itself looks (`cycle.sql`), so
 //! from its commit on nothing of it is claimed.
 
+use super::lenient::Lenient;
 use super::{RESTORED, Store, StoreError};
 use crate::job::{Channel, Millis};
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
 
 /// A row of `outbox_pauses`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -45,29 +47,22 @@ pub fn subject(account: Option<&str>, channel: Option<Channel>) -> String {
     }
 }
 
-// Whatever an UPDATE made of a reason or a time: it is no error of who reads what is paused.
+// A channel that is none of ours pauses nothing: the claim compares words. It is not shown either.
 pub(super) const PAUSES: &str = "\
-SELECT CAST(account AS BLOB) AS account, channel, CAST(reason AS BLOB) AS reason, CAST(since AS INTEGER) AS since
-FROM outbox_pauses ORDER BY account, channel";
+SELECT account, channel, reason, since FROM outbox_pauses
+WHERE channel IN ('', 'chat', 'mail', 'sms') ORDER BY account, channel";
 
 /// Those that concern an account's jobs of a channel.
 pub(super) const PAUSES_OF: &str = "\
-SELECT CAST(account AS BLOB) AS account, channel, CAST(reason AS BLOB) AS reason, CAST(since AS INTEGER) AS since
-FROM outbox_pauses WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel";
+SELECT account, channel, reason, since FROM outbox_pauses WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel";
 
-impl FromRow<'_, sqlx::sqlite::SqliteRow> for Pause {
-    fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Pause> {
-        let text = |column: &str| {
-            row.try_get(column).map(|bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned())
-        };
-        let channel: &str = row.try_get("channel")?;
-        let channel = (!channel.is_empty()).then(|| channel.parse()).transpose();
+impl FromRow<'_, SqliteRow> for Pause {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Pause> {
         Ok(Pause {
-            account: Some(text("account")?).filter(|account| !account.is_empty()),
-            channel: channel
-                .map_err(|e: crate::job::UnknownWord| sqlx::Error::Decode(Box::new(e)))?,
-            reason: text("reason")?,
-            since: row.try_get("since")?,
+            account: row.text("account").filter(|account| !account.is_empty()),
+            channel: row.words("channel").parse().ok(),
+            reason: row.words("reason"),
+            since: row.whole("since").unwrap_or_default(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! The note's name does not begin with the database's: it stays when somebody moves or deletes
 //! `outbox.db*`, and no copy that SQLite makes has it. It may be behind the database, never ahead of it.
 
+use super::lenient::Lenient;
 use super::{RealPath, Store, StoreError, now, owner};
 use crate::job::Millis;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -111,14 +112,14 @@ impl Store {
         if self.identity().await? != noted.outbox {
             return Ok(false);
         }
-        let epoch: i64 = sqlx::query_scalar("SELECT ifnull(max(epoch), 0) FROM outbox_dispatcher")
-            .fetch_one(&mut self.conn)
-            .await?;
-        if epoch < noted.epoch {
+        let epoch = sqlx::query("SELECT epoch FROM outbox_dispatcher");
+        let epoch = epoch.fetch_optional(&mut self.conn).await?.and_then(|row| row.whole(0));
+        // A row that is missing or damaged is put right at each start; it is no older file.
+        if epoch.is_some_and(|epoch| epoch < noted.epoch) {
             return Ok(true);
         }
-        let lacks = sqlx::query_scalar(LACKS).bind(noted.job).bind(noted.attempt);
-        Ok(noted.job > 0 && lacks.fetch_one(&mut self.conn).await?)
+        let lacks = sqlx::query(LACKS).bind(noted.job).bind(noted.attempt);
+        Ok(noted.job > 0 && lacks.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
     /// Pauses everything: what waits in a file that has gone back may have been sent since. A pause of

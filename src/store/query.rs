@@ -1,69 +1,17 @@
 //! What the commands read: jobs by filter, and one job's story.
 
 pub use super::overview::{Count, Overview, Throughput};
+pub use super::shown::{AttemptRow, Delivery, Detail};
 
+use super::aside;
 use super::holds::{HOLDS_OF, hold_from};
+use super::lenient::{Lenient, unless_missing};
 use super::pauses::PAUSES_OF;
-use super::{Filter, Hold, Page, Pause, Store, StoreError};
+use super::shown::DELIVERY;
+use super::{Filter, Hold, Page, Pause, SetAside, Store, StoreError};
 use crate::job::Millis;
-use serde::Serialize;
-use sqlx::{Connection, FromRow, QueryBuilder, Row, Sqlite};
-
-/// A row of `delivery_status`: what anyone may see of a job; no payload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
-pub struct Delivery {
-    pub id: i64,
-    pub channel: String,
-    pub account: String,
-    pub source: Option<String>,
-    pub idempotency_key: Option<String>,
-    pub status: String,
-    pub attempts: i64,
-    pub message_id: Option<String>,
-    pub failure: Option<String>,
-    pub error_code: Option<String>,
-    pub error: Option<String>,
-    /// Times are ISO 8601, UTC, with milliseconds.
-    pub created_at: String,
-    pub send_at: Option<String>,
-    pub next_attempt_at: Option<String>,
-    pub finished_at: Option<String>,
-}
-
-/// A row of `outbox_attempts`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
-pub struct AttemptRow {
-    pub attempt: i64,
-    /// ISO 8601, UTC, with milliseconds.
-    pub started_at: String,
-    pub duration_ms: i64,
-    pub outcome: String,
-    pub http_status: Option<i64>,
-    pub error_code: Option<String>,
-    pub error: Option<String>,
-}
-
-/// One job with what a person asks about it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Detail {
-    #[sqlx(flatten)]
-    pub delivery: Delivery,
-    pub payload_bytes: i64,
-    /// A JSON array of the payload's field names.
-    pub payload_fields: String,
-    /// A JSON object, or its beginning.
-    pub receipt: Option<String>,
-    pub receipt_bytes: Option<i64>,
-    pub priority: i64,
-    pub ordering_key: Option<String>,
-    pub max_attempts: Option<i64>,
-    pub expires: Option<Millis>,
-    /// Why it is pending: ready, scheduled, backoff, parked.
-    pub wait: Option<String>,
-    pub due: Option<Millis>,
-    pub retry: Option<Millis>,
-    pub updated: Option<Millis>,
-}
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, QueryBuilder, Sqlite};
 
 /// What goes before a parked job: the one that holds its lane, and how many in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +36,8 @@ pub struct Story {
     pub holds: Vec<Hold>,
     /// Those that concern it.
     pub pauses: Vec<Pause>,
+    /// Where it is set aside.
+    pub aside: Option<SetAside>,
 }
 
 /// How much is read of what has no end of its own; -1 rows are all.
@@ -106,17 +56,18 @@ impl Extent {
         Extent { attempts: -1, fields: -1, line: i32::MAX as i64, text: i32::MAX as i64 };
 }
 
+/// After [`DELIVERY`].
 const DETAIL: &str = "\
-SELECT d.*, length(CAST(o.payload AS BLOB)) AS payload_bytes,
+, length(CAST(o.payload AS BLOB)) AS payload_bytes,
     (SELECT json_group_array(name) FROM (SELECT substr(key, 1, ?3) AS name
-        FROM json_each(CASE WHEN json_valid(o.payload) THEN o.payload ELSE '{}' END) LIMIT ?2)) AS payload_fields,
-    substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key, o.max_attempts, o.expires_at AS expires, o.wait,
-    o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
-FROM delivery_status d JOIN outbox o ON o.id = d.id WHERE d.id = ?1";
+        FROM json_each(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload) THEN o.payload ELSE '{}' END)
+        LIMIT ?2)) AS payload_fields,
+    substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key,
+    o.max_attempts, o.expires_at AS expires, o.wait, o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
+FROM outbox AS o WHERE o.id = ?1";
 
 const HISTORY: &str = "\
-SELECT attempt, strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
-    duration_ms, outcome, http_status, error_code, substr(error, 1, ?3) AS error
+SELECT attempt, started_at, duration_ms, outcome, http_status, error_code, substr(error, 1, ?3) AS error
 FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT ?2";
 
 const ATTEMPTS: &str = "SELECT count(*) FROM outbox_attempts WHERE job_id = ?1";
@@ -168,18 +119,15 @@ impl Store {
 
     /// One job's row of `delivery_status`; `None` for an id that is not there.
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
-        Ok(sqlx::query_as("SELECT * FROM delivery_status WHERE id = ?1")
-            .bind(id)
-            .fetch_optional(&mut self.conn)
-            .await?)
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {DELIVERY} FROM outbox AS o WHERE o.id = ?1"));
+        Ok(sqlx::query_as(sql).bind(id).fetch_optional(&mut self.conn).await?)
     }
 
     /// The text of a job's payload: people's words, for who asks for them by name.
     pub async fn payload(&mut self, id: i64) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT payload FROM outbox WHERE id = ?1")
-            .bind(id)
-            .fetch_optional(&mut self.conn)
-            .await?)
+        let query = sqlx::query("SELECT payload FROM outbox WHERE id = ?1").bind(id);
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
     }
 
     /// The first characters of a job's payload.
@@ -188,10 +136,9 @@ impl Store {
         id: i64,
         characters: i64,
     ) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT CAST(substr(payload, 1, ?2) AS BLOB) FROM outbox WHERE id = ?1";
-        let query = sqlx::query_scalar(sql).bind(id).bind(characters);
-        let bytes: Option<Vec<u8>> = query.fetch_optional(&mut self.conn).await?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        let sql = "SELECT substr(payload, 1, ?2) FROM outbox WHERE id = ?1";
+        let query = sqlx::query(sql).bind(id).bind(characters);
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
     }
 
     /// One job with its history and what stands before it; `None` for an id that is not there.
@@ -208,22 +155,27 @@ impl Store {
         let Extent { attempts, fields, line, text } = extent;
         // One read transaction: all of it as of one moment.
         let mut tx = self.conn.begin().await?;
-        let job = sqlx::query_as(DETAIL).bind(id).bind(fields).bind(line).bind(text);
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {DELIVERY}{DETAIL}"));
+        let job = sqlx::query_as(sql).bind(id).bind(fields).bind(line).bind(text);
         let job: Option<Detail> = job.fetch_optional(&mut *tx).await?;
         let Some(job) = job else { return Ok(None) };
         let history = sqlx::query_as(HISTORY).bind(id).bind(attempts).bind(line);
-        let mut history: Vec<AttemptRow> = history.fetch_all(&mut *tx).await?;
+        let history = history.fetch_all(&mut *tx).await.map_err(StoreError::from);
+        let mut history: Vec<AttemptRow> = unless_missing(history)?;
         history.reverse();
-        let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await?;
+        let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await;
+        let attempts = unless_missing(attempts.map_err(StoreError::from))?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
-        let ahead = ahead.as_ref().map(ahead_from).transpose()?;
+        let ahead = ahead.as_ref().map(ahead_from);
         let Delivery { account, channel, .. } = &job.delivery;
         let pauses = sqlx::query_as(PAUSES_OF).bind(account).bind(channel);
-        let pauses = pauses.fetch_all(&mut *tx).await?;
-        let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await?;
-        let holds = holds.iter().map(hold_from).collect::<Result<_, _>>()?;
+        let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(StoreError::from))?;
+        let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
+        let holds = unless_missing(holds.map_err(StoreError::from))?;
+        let aside = unless_missing(aside::one(&mut tx, id).await)?;
+        let holds = holds.iter().filter_map(hold_from).collect();
         tx.commit().await?;
-        Ok(Some(Story { job, history, attempts, ahead, holds, pauses }))
+        Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
     }
 
     /// The version of the schema that the file has.
@@ -237,25 +189,20 @@ impl Store {
 
     /// What SQLite finds wrong with the file, at most ten sentences; reads all of it.
     pub async fn damage(&mut self) -> Result<Vec<String>, StoreError> {
-        let mut found: Vec<String> =
-            sqlx::query_scalar("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
-        found.retain(|line| line != "ok");
-        Ok(found)
+        let rows = sqlx::query("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
+        Ok(rows.iter().map(|row| row.words(0)).filter(|line| line != "ok").collect())
     }
 }
 
 /// The page's ids first: only its own rows are read whole.
 fn page_query(before: &str, filter: &Filter, page: &Page) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(before);
-    query.push("SELECT d.* FROM (SELECT o.id FROM outbox AS o WHERE 1");
+    query.push(format!("SELECT {DELIVERY} FROM (SELECT o.id FROM outbox AS o WHERE 1"));
     filter.push_onto_page(&mut query);
     page.push_order(&mut query);
     query.push(" LIMIT ").push_bind(i64::from(page.limit));
     query.push(" OFFSET ").push_bind(i64::try_from(page.offset).unwrap_or(i64::MAX));
-    query.push(
-        ") AS page CROSS JOIN delivery_status AS d ON d.id = page.id
-           CROSS JOIN outbox AS o ON o.id = page.id",
-    );
+    query.push(") AS page CROSS JOIN outbox AS o ON o.id = page.id");
     page.push_order(&mut query);
     query
 }
@@ -268,13 +215,13 @@ fn count_query(before: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
     query
 }
 
-fn ahead_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ahead, StoreError> {
-    Ok(Ahead {
-        holder: row.try_get(0)?,
-        holder_status: row.try_get(1)?,
-        holder_retry: row.try_get(2)?,
-        jobs: row.try_get(3)?,
-    })
+fn ahead_from(row: &SqliteRow) -> Ahead {
+    Ahead {
+        holder: row.whole(0).unwrap_or_default(),
+        holder_status: row.words(1),
+        holder_retry: row.whole(2),
+        jobs: row.whole(3).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -283,6 +230,7 @@ mod tests {
     use crate::job::{Channel, Status};
     use crate::store::fixture::{chat, outbox};
     use crate::store::{Sort, now};
+    use sqlx::Row;
 
     #[tokio::test]
     async fn the_story_of_a_parked_job_names_who_goes_before_it() {

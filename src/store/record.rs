@@ -123,6 +123,47 @@ fn ended_row(e: &Ended) -> EndedRow<'_> {
     )
 }
 
+/// The columns of the table `outbox_cycle_ended`, in their order.
+const COLUMNS: [&str; 21] = [
+    "id",
+    "fence_attempts",
+    "fence_claim",
+    "status",
+    "updated_at",
+    "finished_at",
+    "message_id",
+    "receipt",
+    "started_at",
+    "duration_ms",
+    "outcome",
+    "http_status",
+    "attempts",
+    "unspent",
+    "uncertain_attempts",
+    "budget_from",
+    "wait",
+    "next_attempt_at",
+    "failure",
+    "error_code",
+    "error",
+];
+
+/// An outcome as `outbox_set_aside` keeps it: an object with a name for each value.
+pub(super) fn kept(ended: &Ended) -> String {
+    let values =
+        serde_json::to_value(ended_row(ended)).expect("a row of texts and numbers is always JSON");
+    let values = values.as_array().cloned().unwrap_or_default();
+    let named = COLUMNS.iter().map(|name| (*name).to_owned()).zip(values);
+    Value::Object(named.collect()).to_string()
+}
+
+/// What was kept, as [`json`] gives it; `None` for what is no such object.
+pub(super) fn unkept(kept: &str) -> Option<String> {
+    let named: Map<String, Value> = serde_json::from_str(kept).ok()?;
+    let values: Option<Vec<Value>> = COLUMNS.iter().map(|name| named.get(*name).cloned()).collect();
+    Some(Value::Array(vec![Value::Array(values?)]).to_string())
+}
+
 fn receipt(t: &Transition) -> Option<String> {
     let fields = &t.receipt.fields;
     (!fields.is_empty())

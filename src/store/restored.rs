@@ -19,12 +19,12 @@ SELECT json_group_array(id) FROM (
 
 // The two moves of an attempt, as the rules know them: one that was made by the lost state of the file.
 const CLAIM: &str = "\
-UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, next_attempt_at = NULL,
+UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, next_attempt_at = NULL,
     claimed_by = (SELECT epoch FROM outbox_dispatcher), updated_at = ?2
 WHERE status = 'pending' AND id IN (SELECT value FROM json_each(?1))";
 
 const MAKE_UNCERTAIN: &str = "\
-UPDATE outbox SET status = 'uncertain', holds = NULL, claimed_by = NULL, attempts = attempts - 1,
+UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed_by = NULL, attempts = attempts - 1,
     error_code = 'restored', error = 'a backup was restored; the message may have been sent after the backup was made',
     updated_at = ?2
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";

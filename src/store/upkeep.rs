@@ -1,10 +1,14 @@
 //! What the dispatcher does beside its cycles: take the file over, recover, look.
 
+use super::lenient::Lenient;
+use super::reading::{self, JOB_COLUMNS, LAST_COUNT, Unreadable};
 use super::record::Ended;
-use super::{Store, StoreError, backlog, clock, erase, health, holds, now, shrink};
+use super::{Store, StoreError, aside, backlog, clock, erase, health, holds, now, shrink};
 use crate::job::{Channel, Job, Millis};
-use sqlx::Row;
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
+use std::sync::LazyLock;
 
 /// What comes next, read at the end of each cycle and in each look.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -15,51 +19,80 @@ pub struct Agenda {
     pub ready_accounts: Vec<String>,
     /// Changes whenever another connection has committed.
     pub data_version: i64,
-    pub(super) epoch: i64,
+    /// `None`: it is not there, or is no number.
+    pub(super) epoch: Option<i64>,
 }
 
-/// One seek each; the accounts by a skip-scan of the ready index, a seek per account.
+/// One seek each; the accounts by a skip-scan of the ready index, a seek per account. What is no time is no
+/// time to wake up at: the largest number keeps out text, which sorts after all of them.
 pub(super) const AGENDA: &str = "\
 SELECT 'agenda',
-    (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled'),
-    (SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff'),
-    (SELECT min(expires_at) FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL),
+    (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= 253402300799999),
+    (SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= 253402300799999),
+    (SELECT min(expires_at) FROM outbox WHERE status = 'pending' AND expires_at <= 253402300799999),
     (WITH RECURSIVE a (name) AS (
-        SELECT (SELECT account FROM outbox WHERE wait = 'ready' ORDER BY account LIMIT 1)
+        SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
         UNION ALL
         SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
         FROM a WHERE a.name IS NOT NULL)
-     SELECT json_group_array(name) FROM a WHERE name IS NOT NULL),
+     SELECT json_group_array(CASE typeof(name) WHEN 'blob' THEN NULL ELSE name END) FROM a WHERE name IS NOT NULL),
     (SELECT epoch FROM outbox_dispatcher),
     (SELECT data_version FROM pragma_data_version)";
 
-const SENDING_BEFORE: &str = "\
-SELECT '', id, channel, account, '' AS payload, attempts, unspent, uncertain_attempts,
-    ifnull(budget_from, updated_at), max_attempts, claimed_by, updated_at, due_at, expires_at
-FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by < ?1 LIMIT ?2";
+/// What no dispatcher can have claimed counts as claimed before. What is set aside is decided already.
+pub(super) static SENDING_BEFORE: LazyLock<String> = LazyLock::new(|| {
+    let part = |claims: &str| {
+        format!(
+            "SELECT {JOB_COLUMNS} FROM outbox WHERE claimed_by IS NOT NULL AND claimed_by {claims}
+                 AND +status = 'sending' AND id NOT IN (SELECT job_id FROM outbox_set_aside)"
+        )
+    };
+    format!("{} UNION ALL {} LIMIT ?2", part("< ?1"), part(&format!("> {LAST_COUNT}")))
+});
 
 const FAIL_UNKNOWN_ACCOUNT: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = ?2
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
-    LIMIT 500)
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)
+    LIMIT ?3)
 RETURNING channel";
 
-const ANY_LEFT: &str = "\
-SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready')
-    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff')
-    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled')
-    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'parked')
-    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL)";
+/// The next that [`FAIL_UNKNOWN_ACCOUNT`] would take.
+const NEXT_OF_ACCOUNT: &str = "\
+INSERT OR IGNORE INTO outbox_set_aside (job_id, since, reason)
+SELECT o.id, ?2, ?3 FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 AND NOT EXISTS (
+    SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
+    AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT 1";
 
+// A parked job has a holder before it, which is one of these.
+const ANY_LEFT: &str = "\
+SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'scheduled' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND +status = 'sending'
+        AND id NOT IN (SELECT job_id FROM outbox_set_aside))";
+
+/// Later than every claim that there is, whatever became of the row that counts.
 const BEGIN_EPOCH: &str = "\
-UPDATE outbox_dispatcher SET epoch = epoch + 1, pid = ?1, started_at = ?2 RETURNING epoch";
+INSERT INTO outbox_dispatcher (one, epoch, pid, started_at)
+SELECT 1, 1 + CAST(ifnull(max(claimed_by), 0) AS INTEGER), ?1, ?2
+FROM outbox WHERE claimed_by BETWEEN 0 AND 1000000000000
+ON CONFLICT (one) DO UPDATE SET pid = excluded.pid, started_at = excluded.started_at,
+    epoch = max(excluded.epoch, 1 + CASE WHEN typeof(epoch) = 'integer' AND epoch BETWEEN 0 AND 1000000000000
+        THEN epoch ELSE 0 END)
+RETURNING epoch";
+
+const RESTORE_EPOCH: &str = "\
+INSERT INTO outbox_dispatcher (one, epoch, pid, started_at) VALUES (1, ?1, ?2, ?3)
+ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch WHERE typeof(epoch) <> 'integer'";
 
 /// What the dispatcher does beside its cycles, by name.
-pub(super) const STATEMENTS: [(&str, &str); 20] = [
+pub(super) const STATEMENTS: [(&str, &str); 22] = [
     ("agenda", AGENDA),
-    ("sending_before", SENDING_BEFORE),
+    ("aside_tryable", aside::TRYABLE),
+    ("aside_over", aside::OVER),
     ("fail_unknown_account", FAIL_UNKNOWN_ACCOUNT),
     ("any_left", ANY_LEFT),
     ("prunable", erase::PRUNABLE),
@@ -68,6 +101,7 @@ pub(super) const STATEMENTS: [(&str, &str); 20] = [
     ("scrubbable", erase::SCRUBBABLE),
     ("scrub", erase::SCRUB),
     ("mark", erase::MARK),
+    ("forget_taken_keys", erase::FORGET_TAKEN_KEYS),
     ("space", shrink::SPACE),
     ("begin_epoch", BEGIN_EPOCH),
     ("in_backoff", clock::IN_BACKOFF),
@@ -81,19 +115,19 @@ pub(super) const STATEMENTS: [(&str, &str); 20] = [
 ];
 
 impl Agenda {
-    pub(super) fn from_row(row: &SqliteRow) -> Result<Agenda, StoreError> {
-        let scheduled: Option<Millis> = row.try_get(1)?;
-        let backoff: Option<Millis> = row.try_get(2)?;
+    pub(super) fn from_row(row: &SqliteRow) -> Agenda {
         // A job expires after expires_at, not at it.
-        let expiry = row.try_get::<Option<Millis>, _>(3)?.map(|at| at.saturating_add(1));
-        let accounts: &str = row.try_get(4)?;
-        Ok(Agenda {
-            next_due: [scheduled, backoff, expiry].into_iter().flatten().min(),
-            ready_accounts: serde_json::from_str(accounts)
-                .map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-            epoch: row.try_get(5)?,
-            data_version: row.try_get(6)?,
-        })
+        let expiry = row.due(3).map(|at| at.saturating_add(1));
+        // A name that is no text, or not UTF-8, is no account's: the sweep finds its rows.
+        let accounts: Vec<Value> = serde_json::from_str(&row.words(4)).unwrap_or_default();
+        let names = accounts.iter().filter_map(Value::as_str);
+        let names = names.filter(|name| !name.contains(char::REPLACEMENT_CHARACTER));
+        Agenda {
+            next_due: [row.due(1), row.due(2), expiry].into_iter().flatten().min(),
+            ready_accounts: names.map(str::to_owned).collect(),
+            epoch: row.whole(5),
+            data_version: row.whole(6).unwrap_or_default(),
+        }
     }
 }
 
@@ -109,19 +143,25 @@ impl Store {
 
     /// Reads what comes next, without a write lock.
     pub async fn look(&mut self) -> Result<Agenda, StoreError> {
-        Agenda::from_row(&sqlx::query(AGENDA).fetch_one(&mut self.conn).await?)
+        Ok(Agenda::from_row(&sqlx::query(AGENDA).fetch_one(&mut self.conn).await?))
+    }
+
+    /// Puts this epoch back where the file has none.
+    pub(super) async fn restore_epoch(&mut self, epoch: i64) -> Result<(), StoreError> {
+        let restore = sqlx::query(RESTORE_EPOCH).bind(epoch).bind(i64::from(std::process::id()));
+        restore.bind(now()).execute(&mut self.conn).await?;
+        Ok(())
     }
 
     /// At most `limit` jobs that are `sending` under a claim before `epoch`, without their
-    /// payloads, with when each was claimed.
+    /// payloads, with when each was claimed; and those of them that cannot be read.
     pub async fn sending_before(
         &mut self,
         epoch: i64,
         limit: i64,
-    ) -> Result<Vec<(Job, Millis)>, StoreError> {
-        let rows =
-            sqlx::query(SENDING_BEFORE).bind(epoch).bind(limit).fetch_all(&mut self.conn).await?;
-        rows.iter().map(|row| Ok((job_from(row, row.try_get(10)?)?, row.try_get(11)?))).collect()
+    ) -> Result<(Vec<(Job, Millis)>, Vec<Unreadable>), StoreError> {
+        let rows = sqlx::query(AssertSqlSafe(SENDING_BEFORE.as_str())).bind(epoch).bind(limit);
+        Ok(reading::jobs_from(&rows.fetch_all(&mut self.conn).await?, now()))
     }
 
     /// Records decided attempts without claiming; what recovery uses.
@@ -138,40 +178,34 @@ impl Store {
         account: &str,
         sentence: &str,
     ) -> Result<Vec<Channel>, StoreError> {
-        let failed = sqlx::query(FAIL_UNKNOWN_ACCOUNT)
-            .bind(account)
-            .bind(sentence)
-            .fetch_all(&mut self.conn)
-            .await?;
-        failed.iter().map(|row| column_word(row, 0)).collect()
+        let mut failed = Vec::new();
+        // One at a time where the database refuses one of them; which one that is, it does not say.
+        for limit in [500, 1] {
+            let update = sqlx::query(FAIL_UNKNOWN_ACCOUNT).bind(account).bind(sentence).bind(limit);
+            match update.fetch_all(&mut self.conn).await.map_err(StoreError::from) {
+                Err(e) if e.is_of_a_row() && limit > 1 => {}
+                Err(e) if e.is_of_a_row() => {
+                    self.set_aside_ready(account, &e.refusal().unwrap_or_else(|| e.to_string()))
+                        .await?;
+                }
+                done => {
+                    failed = done?;
+                    break;
+                }
+            }
+        }
+        Ok(failed.iter().filter_map(|row| row.words(0).parse().ok()).collect())
     }
 
-    /// Whether any job is `pending` or `sending`.
+    async fn set_aside_ready(&mut self, account: &str, reason: &str) -> Result<(), StoreError> {
+        let next = sqlx::query(NEXT_OF_ACCOUNT).bind(account).bind(now()).bind(reason);
+        next.execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    /// Whether no job is `pending` or `sending`, but for what is set aside and what waits behind that.
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
         let left: i64 = sqlx::query_scalar(ANY_LEFT).fetch_one(&mut self.conn).await?;
         Ok(left == 0)
     }
-}
-
-/// A row of [`SENDING_BEFORE`].
-fn job_from(row: &SqliteRow, claim: i64) -> Result<Job, StoreError> {
-    Ok(Job {
-        id: row.try_get(1)?,
-        channel: column_word(row, 2)?,
-        account: row.try_get(3)?,
-        payload: row.try_get(4)?,
-        attempts: row.try_get(5)?,
-        claim,
-        unspent: row.try_get(6)?,
-        uncertain_attempts: row.try_get(7)?,
-        budget_from: row.try_get(8)?,
-        max_attempts: row.try_get(9)?,
-        due_at: row.try_get(12)?,
-        expires_at: row.try_get(13)?,
-    })
-}
-
-fn column_word(row: &SqliteRow, column: usize) -> Result<Channel, StoreError> {
-    let word: &str = row.try_get(column)?;
-    word.parse().map_err(|e: crate::job::UnknownWord| sqlx::Error::Decode(Box::new(e)).into())
 }

@@ -174,6 +174,14 @@ fn queue(registry: &mut Registry, levels: &Levels, at: Instant) {
         let label = ChannelLabel { channel: channel.as_str() };
         oldest.get_or_create(&label).set(age as f64 / 1000.0);
     }
+    let aside = Gauge::<i64>::default();
+    aside.set(i64::try_from(levels.overview.aside.count).unwrap_or(i64::MAX));
+    let help = "Jobs whose row cannot be read, recorded or moved, and that wait for a person";
+    registry.register("set_aside_jobs", help, aside);
+    let untouched = Gauge::<i64>::default();
+    untouched.set(i64::try_from(levels.overview.untouched).unwrap_or(i64::MAX));
+    let help = "Rows that were written past the rules and are not in the queue yet, up to 10000";
+    registry.register("untouched_jobs", help, untouched);
     registry.register("jobs", "Jobs in the outbox, by the state they are in", jobs);
     let help = "How long the job has been due that waits longest; 0 where none waits";
     registry.register_with_unit("oldest_due_age", help, Unit::Seconds, oldest);

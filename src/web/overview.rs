@@ -11,7 +11,7 @@ use crate::job::Millis;
 use crate::lock;
 use crate::metrics::{Minute, State as Daemon};
 use crate::store::query::Delivery;
-use crate::store::{Census, FailureGroup, Filter, Hold, Page, Pause, Pulse, now};
+use crate::store::{AsideSummary, Census, FailureGroup, Filter, Hold, Page, Pause, Pulse, now};
 use axum::extract::State;
 use maud::{Markup, html};
 use std::path::Path;
@@ -20,6 +20,8 @@ use std::sync::Arc;
 /// The most groups of failures, and the most jobs, that it shows.
 const GROUPS: u32 = 12;
 const LATEST: u32 = 8;
+/// The most jobs that are named as set aside.
+const ASIDE: u32 = 20;
 /// The most pauses, and the most holds, that a page lists.
 pub const LISTED: u32 = 200;
 
@@ -37,6 +39,7 @@ struct Seen<'a> {
     pulse: Pulse,
     holds: Vec<Hold>,
     pauses: Vec<Pause>,
+    aside: AsideSummary,
     latest: Vec<Delivery>,
     /// How many are configured.
     accounts: usize,
@@ -67,6 +70,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
             h2 #held { "What holds jobs back" }
             div #holds data-live { (sections::holds(&seen, &frame)) }
         }
+        div #aside data-live { (sections::aside(&seen)) }
         section aria-labelledby="failures" {
             h2 #failures { "What goes wrong" }
             div #groups data-live { (sections::failures(&seen)) }
@@ -102,6 +106,7 @@ async fn look(shared: &Shared) -> Result<Seen<'_>, ReadError> {
         pulse: reading.pulse(now).await?,
         holds: reading.holds_up_to(LISTED + 1).await?,
         pauses: reading.pauses_up_to(LISTED + 1).await?,
+        aside: reading.asides(ASIDE).await?,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
         accounts: shared.accounts.len(),
     };

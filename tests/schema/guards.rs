@@ -8,12 +8,12 @@ const JOBS: &str = "
     INSERT INTO outbox (channel, payload, ordering_key, idempotency_key)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5)
     SELECT 'chat', '{\"caseId\":1,\"message\":\"hi\"}', '', 'key-' || i FROM n;
-    UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1, budget_from = updated_at WHERE id < 5;
-    UPDATE outbox SET status = 'pending', wait = 'backoff', claimed_by = NULL, error = 'down', error_code = 'http_503',
+    UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1, budget_from = updated_at WHERE id < 5;
+    UPDATE outbox SET status = 'pending', wait = 'backoff', moves = moves + 1, claimed_by = NULL, error = 'down', error_code = 'http_503',
         next_attempt_at = updated_at + 60000 WHERE id = 1;
-    UPDATE outbox SET status = 'failed', failure = 'rejected', claimed_by = NULL, error = 'no', finished_at = updated_at
+    UPDATE outbox SET status = 'failed', failure = 'rejected', moves = moves + 1, claimed_by = NULL, error = 'no', finished_at = updated_at
         WHERE id = 3;
-    UPDATE outbox SET status = 'uncertain', claimed_by = NULL, error = 'lost' WHERE id = 4";
+    UPDATE outbox SET status = 'uncertain', moves = moves + 1, claimed_by = NULL, error = 'lost' WHERE id = 4";
 
 /// Every column, as far as a change of it would show.
 const ROWS: &str = "SELECT id, status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error,
@@ -37,6 +37,7 @@ fn a_column_of_the_dispatchers_cannot_be_changed_in_any_state() {
             ("error_code = 'x'", "outbox.error_code: "),
             ("error = 'x'", "outbox.error: "),
             ("finished_at = 'yesterday'", "outbox.finished_at: "),
+            ("finished_at = '2090-01-01'", "outbox.finished_at: "),
             ("finished_at = 1700000000", "outbox.finished_at: "),
             ("lane = 'key:other'", own),
             ("due_at = '2026-11-25'", own),
@@ -142,13 +143,50 @@ fn what_a_producer_may_change_of_a_waiting_job_it_may_change() {
     });
 }
 
+/// What it wrote back was read before the claim: the request is under way, and nothing may undo that.
+#[test]
+fn an_orm_that_saves_a_row_as_it_was_before_its_claim_moves_nothing() {
+    in_both(|sql| {
+        sql(JOBS).unwrap();
+        let before = sql(ROWS).unwrap();
+        for stale in [
+            "status = 'pending', attempts = 0, claimed_by = NULL, wait = 'ready', budget_from = NULL, updated_at = updated_at - 1",
+            "status = 'pending', wait = 'backoff', claimed_by = NULL, next_attempt_at = updated_at",
+            "status = 'failed', failure = 'rejected', claimed_by = NULL, holds = NULL, finished_at = updated_at",
+            "status = 'sent', claimed_by = NULL",
+            "status = 'uncertain', claimed_by = NULL, holds = NULL",
+        ] {
+            let refused = sql(&format!("UPDATE outbox SET {stale} WHERE id = 2")).expect_err(stale);
+            assert!(
+                refused.contains("a job that is sending can only be moved on"),
+                "{stale}: {refused}"
+            );
+        }
+        let claim = "UPDATE outbox SET status = 'sending', attempts = 1, claimed_by = 1, wait = NULL WHERE id = 5";
+        let refused = sql(claim).unwrap_err();
+        assert!(refused.contains("a pending job can only be cancelled"), "{refused}");
+        assert_eq!(sql(ROWS).unwrap(), before);
+    });
+}
+
 #[test]
 fn who_resolves_an_uncertain_job_may_note_its_id_and_who_has_finished_one_its_age() {
     in_both(|sql| {
         sql(JOBS).unwrap();
+        for odd in [
+            "status = 'failed', failure = 'bogus'",
+            "status = 'sent', message_id = x'ff'",
+            "status = 'sent', error = x'00'",
+        ] {
+            sql(&format!("UPDATE outbox SET {odd} WHERE id = 4")).expect_err(odd);
+        }
         sql("UPDATE outbox SET status = 'sent', message_id = '77' WHERE id = 4").unwrap();
-        sql("UPDATE outbox SET finished_at = finished_at - 86400000 WHERE id = 3").unwrap();
         assert_eq!(sql("SELECT message_id FROM outbox WHERE id = 4").unwrap(), "77");
+        sql("UPDATE outbox SET finished_at = finished_at - 86400000 WHERE id = 3").unwrap();
+        sql("UPDATE outbox SET finished_at = datetime('now', '-40 days') WHERE id = 3").unwrap();
+        let days = "SELECT typeof(finished_at), (updated_at - finished_at) / 86400000 FROM outbox WHERE id = 3";
+        assert_eq!(sql(days).unwrap(), "integer|40");
+        sql("UPDATE outbox SET status = 'pending', failure = NULL, error = NULL, finished_at = NULL WHERE id = 3").unwrap();
     });
 }
 
@@ -159,14 +197,19 @@ fn a_taken_key_is_not_replaced_with_recursive_triggers_either() {
         let insert = chat("idempotency_key", "'order-1'");
         let replace = insert.replace("OR IGNORE", "OR REPLACE");
         sql(&insert).unwrap();
-        for _ in 0..2 {
+        // An application's trigger that inserts another message meanwhile changes nothing of it.
+        sql("CREATE TRIGGER own AFTER INSERT ON outbox WHEN NEW.idempotency_key = 'order-1'
+             BEGIN INSERT INTO outbox (channel, payload, idempotency_key) VALUES ('chat', NEW.payload, 'copy') ON CONFLICT DO NOTHING; END")
+        .unwrap();
+        for recursive in ["OFF", "ON"] {
             sql(&insert).unwrap();
-            let refused = sql(&format!("PRAGMA recursive_triggers = ON; {replace}")).unwrap_err();
+            let refused =
+                sql(&format!("PRAGMA recursive_triggers = {recursive}; {replace}")).unwrap_err();
             assert!(refused.contains("not REPLACE"), "{refused}");
             assert_eq!(sql("SELECT group_concat(id) FROM outbox").unwrap(), "1");
         }
         sql(&format!("PRAGMA recursive_triggers = ON; DELETE FROM outbox; {replace}")).unwrap();
-        assert_eq!(sql("SELECT count(*) FROM outbox").unwrap(), "1");
+        assert_eq!(sql("SELECT count(*) FROM outbox").unwrap(), "2");
     });
 }
 
@@ -213,5 +256,25 @@ fn an_applications_own_trigger_inserts_once_under_every_kind_of_statement() {
             sql(statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
             assert_eq!(sql("SELECT count(*) FROM outbox").unwrap(), "1", "{statement}");
         }
+    });
+}
+
+#[test]
+fn a_pause_is_checked_however_it_is_written() {
+    in_both(|sql| {
+        sql("INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'Überlast')").unwrap();
+        for (odd, field) in [
+            ("INSERT OR REPLACE INTO outbox_pauses (channel) VALUES (NULL)", "channel"),
+            ("INSERT OR REPLACE INTO outbox_pauses (channel) VALUES ('fax')", "channel"),
+            ("INSERT INTO outbox_pauses (account) VALUES ('a' || char(0))", "account"),
+            ("INSERT INTO outbox_pauses (reason) VALUES (CAST(x'4dfc6c' AS TEXT))", "reason"),
+            ("INSERT INTO outbox_pauses (since) VALUES (5)", "since"),
+            ("UPDATE outbox_pauses SET since = 'soon'", "since"),
+            ("UPDATE outbox_pauses SET reason = x'ff'", "reason"),
+        ] {
+            let refused = sql(odd).expect_err(odd);
+            assert!(refused.contains(&format!("outbox_pauses.{field}: ")), "{odd}: {refused}");
+        }
+        assert_eq!(sql("SELECT channel, reason FROM outbox_pauses").unwrap(), "sms|Überlast");
     });
 }

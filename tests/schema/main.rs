@@ -41,7 +41,7 @@ fn a_job_that_is_sending_is_safe_from_a_move_within_a_move() {
             "INSERT INTO outbox (channel, payload, ordering_key) VALUES ('chat', {CHAT}, '')"
         );
         sql(&format!("{job}; {job}")).unwrap();
-        sql("UPDATE outbox SET status = 'sending', claimed_by = 1, attempts = 1, wait = NULL WHERE id = 2")
+        sql("UPDATE outbox SET status = 'sending', moves = moves + 1, claimed_by = 1, attempts = 1, wait = NULL WHERE id = 2")
             .unwrap();
         sql("CREATE TRIGGER own AFTER UPDATE OF finished_at ON outbox WHEN NEW.id = 1
              BEGIN UPDATE outbox SET status = 'cancelled' WHERE id = 2; END")
@@ -148,6 +148,10 @@ fn a_row_that_breaks_a_rule_is_refused_with_its_field_even_by_insert_or_ignore()
         (chat("send_at", "x'00'"), "outbox.send_at"),
         (chat("send_at", "'2031-02-30T09:00:00Z'"), "outbox.send_at: there is no such day"),
         (chat("send_at", "'2031-04-31'"), "outbox.send_at: there is no such day"),
+        (
+            chat("send_at", "'1999-12-31'"),
+            "outbox.send_at: must be Unix milliseconds as a whole number, or",
+        ),
         (chat("send_at", "'2031-02-29 10:00'"), "outbox.send_at: there is no such day"),
         (chat("send_at", "'2031-01-01T24:30Z'"), "outbox.send_at: there is no such day or time"),
         (
@@ -207,6 +211,15 @@ fn time_text_becomes_milliseconds_on_insert_and_on_update() {
 }
 
 #[test]
+fn a_retry_whose_time_was_taken_back_is_due_now_and_keeps_nothing_back() {
+    in_both(|sql| {
+        sql(&chat("send_at", "datetime('now', '+30 days')")).unwrap();
+        sql("UPDATE outbox SET status = 'cancelled'; UPDATE outbox SET status = 'pending', send_at = NULL").unwrap();
+        assert_eq!(sql("SELECT wait, due_at <= updated_at FROM outbox").unwrap(), "ready|1");
+    });
+}
+
+#[test]
 fn the_view_shows_times_as_iso_text_with_milliseconds() {
     in_both(|sql| {
         sql(&chat("send_at", "4102444799999")).unwrap();
@@ -249,14 +262,16 @@ fn only_the_moves_of_the_state_machine_are_possible() {
         ("uncertain", "sent"),
         ("uncertain", "failed"),
     ];
-    let claim = "UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = 1 WHERE id = 1";
+    let claim = "UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, claimed_by = 1 WHERE id = 1";
     let leave = |to: &str| {
-        format!("UPDATE outbox SET status = '{to}', claimed_by = NULL, holds = NULL WHERE id = 1")
+        format!(
+            "UPDATE outbox SET status = '{to}', moves = moves + 1, claimed_by = NULL, holds = NULL WHERE id = 1"
+        )
     };
     in_both(|sql| {
         for from in STATES {
             for to in STATES.into_iter().filter(|to| *to != from) {
-                sql("UPDATE outbox SET claimed_by = NULL, status = CASE status WHEN 'sending' THEN 'failed' ELSE status END; DELETE FROM outbox; DELETE FROM sqlite_sequence").unwrap();
+                sql("UPDATE outbox SET moves = moves + 1, claimed_by = NULL, status = CASE status WHEN 'sending' THEN 'failed' ELSE status END; DELETE FROM outbox; DELETE FROM sqlite_sequence").unwrap();
                 sql(&chat("priority", "0")).unwrap();
                 match from {
                     "pending" => {}
@@ -287,7 +302,7 @@ fn only_the_moves_of_the_state_machine_are_possible() {
 fn a_job_that_is_sending_can_be_neither_cancelled_changed_nor_deleted() {
     in_both(|sql| {
         sql(&chat("priority", "0")).unwrap();
-        sql("UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1")
+        sql("UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1")
             .unwrap();
         for refused in [
             "UPDATE outbox SET status = 'cancelled'",

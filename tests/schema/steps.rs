@@ -53,11 +53,11 @@ async fn with_backlog(jobs: u32) -> Vec<(&'static str, u64)> {
         ),
         (
             "the claim of the head",
-            "UPDATE outbox SET status = 'sending', wait = NULL, attempts = attempts + 1, claimed_by = 1 WHERE holds = 1",
+            "UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, claimed_by = 1 WHERE holds = 1",
         ),
         (
             "a retry of the head",
-            "UPDATE outbox SET status = 'pending', wait = 'ready', claimed_by = NULL WHERE claimed_by = 1",
+            "UPDATE outbox SET status = 'pending', wait = 'ready', moves = moves + 1, claimed_by = NULL WHERE claimed_by = 1",
         ),
         ("the cancellation of the head", "UPDATE outbox SET status = 'cancelled' WHERE holds = 1"),
         (

@@ -113,6 +113,26 @@ impl Database {
         })
     }
 
+    /// Runs the statements with the triggers turned off, as `.dbconfig enable_trigger off` does.
+    #[track_caller]
+    pub fn past_the_rules(&self, sql: &str) {
+        use libsqlite3_sys::{SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_OK, sqlite3_db_config};
+        self.with(async |connection| {
+            let mut handle = connection.lock_handle().await.expect("a handle");
+            let none = std::ptr::null_mut::<std::ffi::c_int>();
+            let off = 0 as std::ffi::c_int;
+            // SAFETY: the handle is the locked connection's; the option takes a number and a pointer.
+            let done = unsafe {
+                let handle = handle.as_raw_handle().as_ptr();
+                sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, off, none)
+            };
+            assert_eq!(done, SQLITE_OK);
+            drop(handle);
+            let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+            done.unwrap_or_else(|e| panic!("{e}\nin: {sql}"));
+        });
+    }
+
     /// Runs something on a connection of its own.
     pub fn with<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -138,7 +158,7 @@ fn value(row: &SqliteRow, at: usize) -> Value {
     match raw.type_info().name() {
         "INTEGER" => row.get_unchecked::<i64, _>(at).into(),
         "REAL" => row.get_unchecked::<f64, _>(at).into(),
-        _ => row.get_unchecked::<String, _>(at).into(),
+        _ => String::from_utf8_lossy(row.get_unchecked::<&[u8], _>(at)).into(),
     }
 }
 

@@ -19,7 +19,7 @@ mod small_disk;
 pub use database::{Database, Row, write_lock};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
-pub use program::{Daemon, Finished, Program, StuckPipe, can_trace, has_terminals};
+pub use program::{Daemon, Finished, Program, StuckPipe, can_trace, can_unshare, has_terminals};
 pub use reply::{Gate, Reply, chat_accepted};
 pub use scrape::{Page, Scrape, promtool};
 pub use server::{Request, Server};

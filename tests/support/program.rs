@@ -103,6 +103,20 @@ impl Program {
         finished
     }
 
+    /// Where the journal's socket is there and nobody reads it: in a mount namespace of its own.
+    pub fn with_a_stuck_journal(self) -> Program {
+        let script = r#"
+import os, socket, sys
+os.makedirs("/run/systemd/journal")
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+os.set_inheritable(journal.fileno(), True)
+os.execv(sys.argv[1], sys.argv[1:])"#;
+        let line = r#"mount -t tmpfs none /run && exec python3 -c "$0" "$@""#;
+        let under = ["unshare", "-rm", "sh", "-c", line, script].map(str::to_owned).to_vec();
+        Program { under, ..self }.env("ACQUIRE_OUTBOX_LOG_FORMAT", "journald")
+    }
+
     /// On a terminal of its own, where both outputs are one; no argument may have a quote in it.
     pub fn on_a_terminal(self) -> Program {
         let line = r#"line="stty cols 150 rows 50 -echo; exec"
@@ -190,6 +204,17 @@ pub fn can_trace() -> bool {
     let can = tried.is_ok_and(|done| done.status.success());
     if !can {
         super::skipped("strace is not there, or may not trace");
+    }
+    can
+}
+
+/// False, and a line that says so, where a process cannot have its own mounts.
+pub fn can_unshare() -> bool {
+    let tried =
+        Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs none /run"]).output();
+    let can = tried.is_ok_and(|done| done.status.success());
+    if !can {
+        super::skipped("unshare is not there, or may not mount");
     }
     can
 }

@@ -5,7 +5,7 @@ use crate::cli::output;
 use acquire_outbox::explain::resume_command;
 use acquire_outbox::job::{Channel, Millis, Status};
 use acquire_outbox::store::query::{Count, Throughput};
-use acquire_outbox::store::{Hold, HoldKind, Pause};
+use acquire_outbox::store::{AsideSummary, Flaw, Hold, HoldKind, Pause, SetAside, listed};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -25,6 +25,13 @@ pub struct Json<'a> {
     rates: Vec<JsonRate>,
     pauses: Vec<JsonPause<'a>>,
     holds: Vec<JsonHold<'a>>,
+    /// Rows that cannot be read, recorded or moved: how many, and the first of them.
+    set_aside: u64,
+    set_aside_jobs: Vec<JsonAside<'a>>,
+    /// Rows that no rule has touched, counted up to 10,000.
+    untouched: u64,
+    /// What of the schema is not as it must be.
+    schema: Vec<String>,
 }
 
 /// Whether a dispatcher has the lock, which process it is, and since when.
@@ -62,9 +69,17 @@ struct JsonHold<'a> {
     until: Option<String>,
 }
 
+#[derive(Serialize)]
+struct JsonAside<'a> {
+    id: i64,
+    status: &'a str,
+    since: String,
+    reason: &'a str,
+}
+
 pub fn json(seen: &Seen) -> Json<'_> {
     let overview = &seen.overview;
-    let age = |due: Millis| (seen.now - due).max(0) / 1000;
+    let age = |due: Millis| seen.now.saturating_sub(due).max(0) / 1000;
     Json {
         database: seen.database.to_string_lossy().into_owned(),
         database_bytes: seen.database_bytes,
@@ -86,6 +101,10 @@ pub fn json(seen: &Seen) -> Json<'_> {
         rates: overview.throughput.iter().map(JsonRate::from).collect(),
         pauses: overview.pauses.iter().map(JsonPause::from).collect(),
         holds: overview.holds.iter().map(JsonHold::from).collect(),
+        set_aside: overview.aside.count,
+        set_aside_jobs: overview.aside.first.iter().map(JsonAside::from).collect(),
+        untouched: overview.untouched,
+        schema: overview.flaws.iter().map(Flaw::to_string).collect(),
     }
 }
 
@@ -111,6 +130,13 @@ impl<'a> From<&'a Pause> for JsonPause<'a> {
     }
 }
 
+impl<'a> From<&'a SetAside> for JsonAside<'a> {
+    fn from(of: &'a SetAside) -> Self {
+        let SetAside { id, status, since, reason } = of;
+        JsonAside { id: *id, status, since: output::iso(*since), reason }
+    }
+}
+
 impl<'a> From<&'a Hold> for JsonHold<'a> {
     fn from(hold: &'a Hold) -> Self {
         JsonHold {
@@ -133,6 +159,9 @@ pub fn text(seen: &Seen) -> String {
     if !overview.holds.is_empty() {
         parts.push(holds(&overview.holds, seen.now).text());
     }
+    if overview.aside.count > 0 {
+        parts.push(aside(&overview.aside, seen.now).text());
+    }
     parts.join("\n\n")
 }
 
@@ -152,6 +181,23 @@ fn fields(seen: &Seen) -> output::Table {
         let all: Vec<_> = overview.pauses.iter().map(Pause::subject).collect();
         fields.row(["paused", &all.join(", ")]);
     }
+    if !overview.flaws.is_empty() {
+        let repair = format!("{}; repair it with `acquire-outbox init`", listed(&overview.flaws));
+        fields.row(["schema", &repair]);
+    }
+    if overview.untouched > 0 {
+        let rows = output::jobs(overview.untouched);
+        let told = format!(
+            "{rows} written past the rules, and not in the queue; `acquire-outbox run` checks and queues them"
+        );
+        fields.row(["untouched", &told]);
+    }
+    if overview.aside.count > 0 {
+        let ids: Vec<_> = overview.aside.first.iter().map(|of| of.id.to_string()).collect();
+        let more = if overview.aside.count > ids.len() as u64 { ", ..." } else { "" };
+        let told = format!("{}: {}{more}", output::jobs(overview.aside.count), ids.join(", "));
+        fields.row(["set aside", &told]);
+    }
     fields
 }
 
@@ -168,7 +214,7 @@ fn dispatcher(seen: &Seen) -> String {
 }
 
 fn age(due: Millis, now: Millis) -> String {
-    output::span((now - due).max(0))
+    output::span(now.saturating_sub(due).max(0))
 }
 
 /// A row per channel, a column per state.
@@ -212,6 +258,15 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
             pause.reason.clone(),
             resume_command(pause),
         ]);
+    }
+    table
+}
+
+fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
+    let mut table = output::Table::new(["set aside", "is", "since", "reason"]);
+    for of in &aside.first {
+        let since = output::when(&output::iso(of.since), now);
+        table.row([of.id.to_string(), of.status.clone(), since, of.reason.clone()]);
     }
     table
 }

@@ -22,8 +22,8 @@ async fn sent(store: &mut Store, channel: Channel, payload: &str, finished_at: M
     };
     let id = store.insert(&job).await.unwrap().id();
     let steps = format!(
-        "UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1 WHERE id = {id};
-         UPDATE outbox SET status = 'sent', claimed_by = NULL, finished_at = {finished_at} WHERE id = {id};"
+        "UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1 WHERE id = {id};
+         UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL, finished_at = {finished_at} WHERE id = {id};"
     );
     store.plain_sql(&steps).await.unwrap();
     id
@@ -69,8 +69,8 @@ async fn many_that_ended_at_once_are_all_scrubbed_batch_by_batch() {
         "INSERT INTO outbox (channel, payload, ordering_key)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
          SELECT 'chat', '{}', '' FROM n;
-         UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 1;
-         UPDATE outbox SET status = 'sent', claimed_by = NULL, finished_at = 1000;",
+         UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1;
+         UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL, finished_at = 1000;",
         chat("hi")
     );
     store.plain_sql(&many).await.unwrap();

@@ -7,7 +7,7 @@ use crate::store::{FailureGroup, Hold, HoldKind, LOOKED_AT, Pause};
 use crate::web::cached::Counted;
 use crate::web::layout::Frame;
 use crate::web::query::Query;
-use crate::web::words::{length, number, short, status, time};
+use crate::web::words::{jobs, length, number, short, status, time};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -255,6 +255,37 @@ fn hold_row(hold: &Hold, seen: &Seen<'_>) -> Markup {
                     Some(until) if hold.kind == HoldKind::RetryAfter => (time(until, seen.now)),
                     Some(until) => { "tried again " (time(until, seen.now)) }
                     None => "it is answered again",
+                }
+            }
+        }
+    }
+}
+
+/// Jobs that are set aside, where there are any: each leads to its page.
+pub fn aside(seen: &Seen<'_>) -> Markup {
+    let aside = &seen.aside;
+    html! {
+        @if aside.count > 0 {
+            section aria-labelledby="set-aside" {
+                h2 #set-aside { "Set aside" }
+                p .hint { (jobs(aside.count)) " cannot be read, recorded or moved; the others go on." }
+                div .wide {
+                    table .cards {
+                        thead { tr {
+                            th scope="col" .num { "id" } th scope="col" { "state" }
+                            th scope="col" { "because" } th scope="col" { "since" }
+                        } }
+                        tbody {
+                            @for of in &aside.first {
+                                tr {
+                                    th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
+                                    td data-label="state" { (status(&of.status, None)) }
+                                    td .error data-label="because" { (short(&of.reason)) }
+                                    td data-label="since" { (time(of.since, seen.now)) }
+                                }
+                            }
+                        }
+                    }
                 }
             }
         }

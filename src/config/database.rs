@@ -1,0 +1,54 @@
+//! The database's path: a file's, and nothing that SQLite or another program reads differently.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::error::{ConfigError, Place};
+
+/// How an address of a database begins, for SQLite or for another program.
+const ADDRESSES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
+
+/// # Errors
+/// A sentence for what is not a file's path: `:memory:`, a URI, or nothing at all.
+pub(super) fn path(given: OsString, place: &Place) -> Result<PathBuf, ConfigError> {
+    let text = given.to_string_lossy();
+    let lower = text.to_ascii_lowercase();
+    let problem = if text.is_empty() {
+        "may not be empty; give the path of a file, such as outbox.db"
+    } else if lower.starts_with(":memory:") {
+        "a database in memory ends with its program, so no other could insert into it; give the path \
+         of a file, such as outbox.db"
+    } else if ADDRESSES.iter().any(|scheme| lower.starts_with(scheme)) || lower.contains("://") {
+        "a URI is not supported; give the path of the file alone, such as outbox.db (./ before it, \
+         if its name begins so)"
+    } else {
+        return Ok(given.into());
+    };
+    Err(ConfigError::invalid(place, problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_has_a_path() {
+        let read = |text: &str| path(text.into(), &Place::Flag("--database"));
+        for path in ["outbox.db", "/var/lib/shop/shop.db", "./file:x.db", "memory", "a:b.db"] {
+            assert_eq!(read(path).unwrap(), PathBuf::from(path));
+        }
+        for other in [
+            "",
+            ":memory:",
+            ":MEMORY:",
+            "file:x.db",
+            "FILE:x.db?mode=ro",
+            "sqlite:x.db",
+            "sqlite://x",
+        ] {
+            let refused = read(other).unwrap_err().to_string();
+            assert!(refused.starts_with("--database: "), "{refused}");
+            assert!(refused.contains("such as outbox.db"), "{refused}");
+        }
+    }
+}

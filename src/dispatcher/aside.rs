@@ -1,0 +1,312 @@
+//! One row never stops the rest. What cannot be read ends by itself; what cannot be recorded or moved
+//! is set aside, and tried again each minute; what no rule has touched is taken in.
+
+use super::{Cycled, Dispatcher};
+use crate::job::{Channel, Failure};
+use crate::store::{Ended, Mend, STRAYS, StoreError, Tryable, Unreadable, listed, now};
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+/// Every producer's commit may leave a stray: it is not looked for more often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often jobs without a route are looked for: a seek for each account and channel.
+const ROUTES_EVERY: Duration = Duration::from_secs(10);
+/// How often what is set aside is tried again.
+const TRY_EVERY: Duration = Duration::from_secs(60);
+/// So many rows in succession that cannot be moved, and none that can: it is not about one of them.
+const NOT_ONE: usize = 16;
+/// A trigger of an application has RAISE(IGNORE).
+const IGNORED: &str = "the change was ignored without an error; look for a trigger with RAISE(IGNORE) on the table outbox";
+
+/// When strays are looked for, and what is set aside is tried again.
+pub(super) struct AsideWatch {
+    /// Another connection has committed since the last look.
+    stale: bool,
+    next_look: Instant,
+    next_try: Instant,
+    next_routes: Instant,
+    /// The schema's, when it was compared last.
+    cookie: Option<i64>,
+}
+
+impl AsideWatch {
+    pub(super) fn new() -> AsideWatch {
+        let now = Instant::now();
+        AsideWatch { stale: true, next_look: now, next_try: now, next_routes: now, cookie: None }
+    }
+
+    pub(super) fn may_have_changed(&mut self) {
+        self.stale = true;
+    }
+}
+
+impl Dispatcher {
+    /// Ends claimed rows that cannot be read; no request was made for any of them.
+    pub(super) async fn fail_unreadable(
+        &mut self,
+        rows: &[Unreadable],
+        claimed: bool,
+    ) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.store.fail_unreadable(rows, claimed).await?;
+        for row in rows {
+            error!(
+                job = row.id,
+                error = row.sentence,
+                "this row cannot be read: it has failed and is set aside, the others go on"
+            );
+        }
+        let channels: Vec<Channel> = rows.iter().filter_map(|row| row.channel).collect();
+        self.wire.failed(&channels, Failure::Invalid);
+        // Each may have held back another.
+        self.wire.routes.stir();
+        Ok(())
+    }
+
+    /// What is chosen and cannot be claimed would take the places of others, cycle after cycle.
+    async fn free_places(&mut self) -> Result<(), StoreError> {
+        let (left, ignored) = self.store.unclaimed().await?;
+        for id in &ignored {
+            self.store.set_aside(*id, IGNORED).await?;
+            error!(job = id, error = IGNORED, "the claim of this row is ignored: it is set aside");
+        }
+        if left > 0 {
+            warn!(rows = left, "rows that had ended past the rules have left the queue");
+        }
+        if left + ignored.len() > 0 {
+            self.wire.routes.stir();
+            self.aside.next_routes = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// As [`Dispatcher::look_for_strays`]; what the database refuses stops nobody.
+    pub(super) async fn follow_strays(&mut self) -> Result<(), StoreError> {
+        self.survive(Self::look_for_strays).await
+    }
+
+    /// Looks for strays where another has written since, and tries again what is set aside.
+    async fn look_for_strays(&mut self) -> Result<(), StoreError> {
+        let at = Instant::now();
+        if self.aside.next_try <= at {
+            self.aside.next_try = at + TRY_EVERY;
+            self.try_aside().await?;
+            self.aside.stale = true;
+        }
+        if self.aside.next_routes <= at {
+            self.aside.next_routes = at + ROUTES_EVERY;
+            let odd = self.store.without_a_route().await?;
+            self.fail_unreadable(&odd, false).await?;
+            self.free_places().await?;
+        }
+        if !self.aside.stale || self.aside.next_look > at {
+            return Ok(());
+        }
+        self.aside.stale = false;
+        self.aside.next_look = at + LOOK_EVERY;
+        self.follow_schema().await?;
+        if self.store.is_any_stray().await? {
+            let odd = self.store.lost_in_time().await?;
+            self.fail_unreadable(&odd, false).await?;
+            self.take_in().await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody has changed the schema: what of ours was taken away is made again, where that is safe.
+    async fn follow_schema(&mut self) -> Result<(), StoreError> {
+        let cookie = self.store.schema_cookie().await?;
+        if self.aside.cookie == Some(cookie) {
+            return Ok(());
+        }
+        match self.store.repair(Mend::Rules).await {
+            Ok(flaws) if flaws.is_empty() => {}
+            Ok(flaws) => {
+                warn!(
+                    repaired = listed(&flaws),
+                    "the rules of the outbox were changed: they are as before"
+                );
+            }
+            Err(e @ StoreError::Flawed { .. }) => error!(error = %e, "the schema was changed"),
+            Err(e) => return Err(e),
+        }
+        self.aside.cookie = Some(self.store.schema_cookie().await?);
+        Ok(())
+    }
+
+    /// An error that is about a row is logged, and the next try comes.
+    async fn survive(
+        &mut self,
+        step: impl AsyncFnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match step(self).await {
+            Err(e) if e.is_of_a_row() => {
+                warn!(error = %e, "the database refuses the upkeep of odd rows; it is tried again, messages go out");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Rows that were written while the triggers were missing or turned off.
+    async fn take_in(&mut self) -> Result<(), StoreError> {
+        let taken = self.store.take_in().await?;
+        let all = taken.queued.len() + taken.failed.len() + taken.aside.len();
+        if all == 0 {
+            return Ok(());
+        }
+        let first =
+            taken.queued.iter().copied().chain(taken.failed.iter().map(|(id, _)| *id)).min();
+        warn!(
+            rows = all,
+            queued = taken.queued.len(),
+            failed = taken.failed.len(),
+            first,
+            "rows were written past the rules of the table outbox (its triggers were missing or turned off): \
+             they are checked and queued now"
+        );
+        for (id, sentence) in &taken.failed {
+            warn!(job = id, error = sentence, "this row breaks a rule: it has failed");
+        }
+        for (id, sentence) in &taken.aside {
+            error!(
+                job = id,
+                error = sentence,
+                "this row can be neither queued nor failed: it is set aside"
+            );
+        }
+        self.wire.routes.stir();
+        if all as i64 == STRAYS {
+            self.aside.stale = true;
+            self.aside.next_look = Instant::now();
+        }
+        let agenda = self.store.look().await?;
+        self.saw(agenda);
+        Ok(())
+    }
+
+    /// After a cycle that failed for one of its rows: each by itself, and what fails is set aside.
+    pub(super) async fn one_by_one(
+        &mut self,
+        e: StoreError,
+        record: Vec<Ended>,
+        due: bool,
+    ) -> Result<Cycled, StoreError> {
+        warn!(error = %e, "the database refuses a row: looking for it, the others go on");
+        let kept = match self.store.record_or_keep(&record, self.epoch).await {
+            Ok(kept) => kept,
+            Err(e) => {
+                self.wire.keep(record);
+                return Err(e);
+            }
+        };
+        self.wire.recorded(&record, &kept.settled());
+        self.tell_kept(&kept.aside);
+        self.file.recorded(&record);
+        let mut found = !record.is_empty();
+        if due {
+            let moved = self.store.move_due_each(now()).await?;
+            self.wire.failed(&moved.expired, Failure::Expired);
+            found |= self.put_aside(moved.moved, moved.refused, &e).await?;
+        }
+        let jobs = self.store.claimable(now()).await?;
+        let (mut passed, mut refused) = (0, Vec::new());
+        for id in jobs {
+            match self.store.would_claim(id, self.epoch).await {
+                Ok(()) => passed += 1,
+                Err(e) if e.is_of_a_row() => refused.push((id, e.to_string())),
+                Err(e) => return Err(e),
+            }
+            if passed == 0 && refused.len() == NOT_ONE {
+                break;
+            }
+        }
+        found |= self.put_aside(passed, refused, &e).await?;
+        if !found {
+            return Err(e);
+        }
+        self.wire.routes.stir();
+        let agenda = self.store.look().await?;
+        self.saw(agenda);
+        Ok(Cycled::Wrote)
+    }
+
+    /// Sets aside what was refused while others passed; where none did, the error is everybody's.
+    async fn put_aside(
+        &mut self,
+        passed: usize,
+        refused: Vec<(i64, String)>,
+        e: &StoreError,
+    ) -> Result<bool, StoreError> {
+        if passed == 0 && refused.len() >= NOT_ONE {
+            return Err(StoreError::Refused(e.to_string()));
+        }
+        for (id, reason) in &refused {
+            self.store.set_aside(*id, reason).await?;
+            error!(
+                job = id,
+                error = reason,
+                "the database refuses this row: it is set aside, the others go on"
+            );
+        }
+        Ok(!refused.is_empty())
+    }
+
+    pub(super) fn tell_kept(&self, aside: &[(i64, String)]) {
+        for (id, reason) in aside {
+            error!(
+                job = id,
+                error = reason,
+                "what became of this job cannot be recorded: it is set aside with its outcome, and tried again"
+            );
+        }
+    }
+
+    /// Of what a cycle has not recorded, some is this claim's still: a trigger ignores the change.
+    pub(super) async fn keep_ignored(&mut self, record: Vec<Ended>, mut recorded: Vec<i64>) {
+        let (mut settled, mut again) = (Vec::new(), Vec::new());
+        for ended in record {
+            let id = ended.transition.id;
+            match recorded.contains(&id)
+                || !self.store.is_still_claimed(&ended).await.unwrap_or(true)
+            {
+                true => settled.push(ended),
+                false => match self.store.keep_outcome(&ended, IGNORED).await {
+                    Ok(()) => {
+                        self.tell_kept(&[(id, IGNORED.to_owned())]);
+                        recorded.push(id);
+                        settled.push(ended);
+                    }
+                    // The next cycle tries it again.
+                    Err(_) => again.push(ended),
+                },
+            }
+        }
+        self.wire.keep(again);
+        self.wire.recorded(&settled, &recorded);
+    }
+
+    /// Those whose outcome can be recorded by now, or that can be claimed by now, are set aside no longer.
+    async fn try_aside(&mut self) -> Result<(), StoreError> {
+        if !self.store.is_any_aside().await? {
+            return Ok(());
+        }
+        for Tryable { id, record } in self.store.tryable().await? {
+            let done = match &record {
+                Some(record) => self.store.record_kept(id, record, self.epoch).await,
+                None => self.store.try_move(id, self.epoch).await.map(|()| true),
+            };
+            match done {
+                Ok(true) => info!(job = id, "this row is set aside no longer"),
+                Ok(false) => {}
+                Err(e) if e.is_of_a_row() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.wire.routes.stir();
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The rows that people look at, each read whatever is in its columns.
+
+use super::lenient::Lenient;
+use crate::job::Millis;
+use serde::Serialize;
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
+
+/// A row of `delivery_status`: what anyone may see of a job; no payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    pub id: i64,
+    pub channel: String,
+    pub account: String,
+    pub source: Option<String>,
+    pub idempotency_key: Option<String>,
+    pub status: String,
+    pub attempts: i64,
+    pub message_id: Option<String>,
+    pub failure: Option<String>,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+    /// Times are ISO 8601, UTC, with milliseconds; an odd value is shown as it is.
+    pub created_at: String,
+    pub send_at: Option<String>,
+    pub next_attempt_at: Option<String>,
+    pub finished_at: Option<String>,
+}
+
+/// Its columns, of `outbox AS o`. Not the view's: that may be missing, and shows an odd time as none.
+pub(super) const DELIVERY: &str = "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, \
+o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at";
+
+impl FromRow<'_, SqliteRow> for Delivery {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Delivery> {
+        Ok(Delivery {
+            id: row.whole("id").unwrap_or_default(),
+            channel: row.words("channel"),
+            account: row.words("account"),
+            source: row.text("source"),
+            idempotency_key: row.text("idempotency_key"),
+            status: row.words("status"),
+            attempts: row.whole("attempts").unwrap_or_default(),
+            message_id: row.text("message_id"),
+            failure: row.text("failure"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+            created_at: row.time("created_at").unwrap_or_default(),
+            send_at: row.time("send_at"),
+            next_attempt_at: row.time("next_attempt_at"),
+            finished_at: row.time("finished_at"),
+        })
+    }
+}
+
+/// A row of `outbox_attempts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptRow {
+    pub attempt: i64,
+    /// ISO 8601, UTC, with milliseconds.
+    pub started_at: String,
+    pub duration_ms: i64,
+    pub outcome: String,
+    pub http_status: Option<i64>,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+}
+
+impl FromRow<'_, SqliteRow> for AttemptRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
+        Ok(AttemptRow {
+            attempt: row.whole("attempt").unwrap_or_default(),
+            started_at: row.time("started_at").unwrap_or_default(),
+            duration_ms: row.whole("duration_ms").unwrap_or_default(),
+            outcome: row.words("outcome"),
+            http_status: row.whole("http_status"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+        })
+    }
+}
+
+/// One job with what a person asks about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    pub delivery: Delivery,
+    pub payload_bytes: i64,
+    /// A JSON array of the payload's field names.
+    pub payload_fields: String,
+    /// A JSON object, or its beginning.
+    pub receipt: Option<String>,
+    pub receipt_bytes: Option<i64>,
+    pub priority: i64,
+    pub ordering_key: Option<String>,
+    pub max_attempts: Option<i64>,
+    pub expires: Option<Millis>,
+    /// Why it is pending: ready, scheduled, backoff, parked.
+    pub wait: Option<String>,
+    pub due: Option<Millis>,
+    pub retry: Option<Millis>,
+    pub updated: Option<Millis>,
+}
+
+impl FromRow<'_, SqliteRow> for Detail {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Detail> {
+        Ok(Detail {
+            delivery: Delivery::from_row(row)?,
+            payload_bytes: row.whole("payload_bytes").unwrap_or_default(),
+            payload_fields: row.words("payload_fields"),
+            receipt: row.text("receipt"),
+            receipt_bytes: row.whole("receipt_bytes"),
+            priority: row.whole("priority").unwrap_or_default(),
+            ordering_key: row.text("ordering_key"),
+            max_attempts: row.whole("max_attempts"),
+            expires: row.whole("expires"),
+            wait: row.text("wait"),
+            due: row.whole("due"),
+            retry: row.whole("retry"),
+            updated: row.whole("updated"),
+        })
+    }
+}
