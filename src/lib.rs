@@ -110,6 +110,7 @@ pub mod send;
 pub mod wake;
 pub mod lock;
 pub mod descriptors;
+pub mod memory;
 pub mod service;
 pub mod reload;
 pub mod web;

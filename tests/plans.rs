@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 33] = [
+const SMALL: [&str; 37] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -94,6 +94,10 @@ const SMALL: [&str; 33] = [
     "outbox_cycle_seen",
     "outbox_cycle_expired",
     "temp.outbox_cycle_expired",
+    "outbox_cycle_routes",
+    "outbox_cycle_weighed",
+    "temp.outbox_cycle_weighed",
+    "w",
 ];
 
 /// Of no more jobs than there is room for.
@@ -109,7 +113,7 @@ fn is_long(name: &str, line: &str) -> bool {
     }
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
     // These stop at the first entry of the index, or at their limit.
-    let stops = ["any_left", "agenda", "yields", "backlog", "routes"];
+    let stops = ["any_left", "agenda", "yields", "backlog", "routes", "outbox_cycle_run"];
     let stops = stops.iter().any(|known| name.starts_with(known));
     // It has what no rule has touched, and nothing else.
     if scanned == "outbox USING INDEX outbox_untouched" {

@@ -151,7 +151,10 @@ enum CheckError {
 
 /// Asks Acquire whether it takes the account's key.
 async fn probe(config: &Config, account: &Account) -> Result<String, String> {
-    let address = &account.base_url;
+    let address = match &account.proxy {
+        Some(proxy) => format!("{}, through the proxy {proxy},", account.base_url),
+        None => account.base_url.to_string(),
+    };
     let endpoint = endpoint(config, account).map_err(|e| e.to_string())?;
     match endpoint.probe().await {
         Probe::Ok => Ok(format!("{address} takes the key")),
