@@ -10,7 +10,8 @@ use sqlx::sqlite::SqliteRow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// Acquire refuses the account (401, or a redirect): single probes go out.
+    /// Acquire refuses the account (401, or a redirect), or something else answers for it: single
+    /// probes go out.
     Refused,
     /// Acquire asked for a pause.
     RetryAfter,
