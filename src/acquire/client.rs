@@ -41,6 +41,8 @@ pub struct Connection<'a> {
     pub proxy: Option<&'a Proxy>,
     /// A message of unknown outcome is not sent again: an idle connection is used with more care.
     pub at_most_once: bool,
+    /// How many idle connections are kept.
+    pub idle_connections: usize,
 }
 
 /// Why there can be no endpoint.
@@ -56,7 +58,7 @@ pub enum EndpointError {
     Client(#[source] reqwest::Error),
 }
 
-/// Where one account's messages of one channel go. Its connections are its own.
+/// Where one account's messages of one channel go. Its connections are its account's.
 pub struct Endpoint {
     channel: Channel,
     url: Url,
@@ -91,6 +93,15 @@ pub enum Probe {
 impl Endpoint {
     /// Needs a rustls provider, installed as the process's default.
     pub fn new(channel: Channel, connection: &Connection<'_>) -> Result<Self, EndpointError> {
+        Endpoint::beside(&[], channel, connection)
+    }
+
+    /// With the connections of the first of `others` that is reached in the same way.
+    pub fn beside(
+        others: &[Arc<Endpoint>],
+        channel: Channel,
+        connection: &Connection<'_>,
+    ) -> Result<Self, EndpointError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(EndpointError::NoTlsProvider);
         }
@@ -110,8 +121,14 @@ impl Endpoint {
             plain,
             proxy: connection.proxy.map(|proxy| proxy.url().clone()),
             at_most_once: connection.at_most_once,
+            idle_connections: connection.idle_connections,
         };
-        let clients = Clients::new(recipe);
+        let clients = match others.iter().find(|other| other.clients.is_by(&recipe)) {
+            Some(other) => Arc::clone(&other.clients),
+            None => Arc::new(
+                Clients::new(recipe).map_err(|error| EndpointError::Client(error.without_url()))?,
+            ),
+        };
         let url = join(base, request::path(channel));
         let user_urls = [UserType::User, UserType::Contact].map(|user_type| {
             let mut url = url.clone();
@@ -126,7 +143,7 @@ impl Endpoint {
             request_timeout: connection.request_timeout,
             key: connection.api_key.clone(),
             proxy: connection.proxy.cloned(),
-            clients: Arc::new(clients.map_err(|error| EndpointError::Client(error.without_url()))?),
+            clients,
         })
     }
 

@@ -21,6 +21,7 @@ const IDLE_AT_MOST_ONCE: Duration = Duration::from_millis(100);
 const FIELDS: usize = 1024;
 
 /// All that makes a client.
+#[derive(PartialEq)]
 pub(super) struct Recipe {
     pub headers: HeaderMap,
     pub connect_timeout: Duration,
@@ -30,6 +31,8 @@ pub(super) struct Recipe {
     pub proxy: Option<Url>,
     /// A message of unknown outcome is not sent again.
     pub at_most_once: bool,
+    /// Connections that are kept when they are idle.
+    pub idle_connections: usize,
 }
 
 /// The client of now. A server may say that it closes idle connections sooner; a new client then
@@ -47,6 +50,11 @@ impl Clients {
         let idle = if recipe.at_most_once { IDLE_AT_MOST_ONCE } else { IDLE };
         let client = recipe.client(idle)?;
         Ok(Clients { recipe, now: RwLock::new((client, idle)), renewing: AtomicBool::new(false) })
+    }
+
+    /// Whether another of this recipe would be the same.
+    pub fn is_by(&self, recipe: &Recipe) -> bool {
+        self.recipe == *recipe
     }
 
     /// Whether a message of unknown outcome is not sent again.
@@ -118,6 +126,7 @@ impl Recipe {
             .tcp_nodelay(true)
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(idle)
+            .pool_max_idle_per_host(self.idle_connections)
             // The environment was read with the configuration.
             .no_proxy();
         if idle.is_zero() {

@@ -102,6 +102,8 @@ pub struct Routes {
     /// How many accounts have jobs ready, and how many places one route may take of those left.
     contenders: u32,
     share: u32,
+    /// Whether there was a place at all by the last [`Routes::room`].
+    has_places: bool,
 }
 
 impl Route {
@@ -217,6 +219,7 @@ impl Routes {
             gone: Vec::new(),
             contenders: 1,
             share: u32::MAX,
+            has_places: true,
         }
     }
 

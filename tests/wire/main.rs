@@ -26,6 +26,7 @@ fn endpoint_within(channel: Channel, base: &Url, limit: Duration) -> Endpoint {
         connect_timeout: limit,
         proxy: None,
         at_most_once: false,
+        idle_connections: usize::MAX,
     };
     Endpoint::new(channel, &connection).unwrap()
 }
@@ -142,6 +143,7 @@ async fn a_contact_sends_under_the_accounts_own_parameter() {
         connect_timeout: Duration::from_secs(20),
         proxy: None,
         at_most_once: false,
+        idle_connections: usize::MAX,
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let endpoint = Endpoint::new(Channel::Chat, &connection).unwrap();
@@ -379,6 +381,7 @@ fn an_endpoint_needs_an_address_without_a_password_and_a_key_for_a_header() {
             connect_timeout: Duration::from_secs(1),
             proxy: None,
             at_most_once: false,
+            idle_connections: usize::MAX,
         };
         Endpoint::new(Channel::Chat, &connection)
     };
