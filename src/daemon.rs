@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
 use crate::lock::{DispatcherLock, LockError};
+use crate::memory;
 use crate::metrics::{Metrics, State};
 use crate::outcome::{Attempt, Fault, Outcome};
 use crate::reload::{self, Reload};
@@ -56,6 +57,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
     descriptors::raise_limit();
+    memory::give_back();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.

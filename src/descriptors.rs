@@ -1,6 +1,6 @@
 //! How many files this process may have open at once, and how many of them are for requests.
 
-use crate::config::{Account, Config};
+use crate::config::{Config, OnUncertain};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeSet;
 
@@ -20,27 +20,31 @@ pub fn raise_limit() {
 pub struct Share {
     /// Requests that may be out at once.
     pub requests: u32,
-    /// Idle connections that are kept for each host.
-    pub idle_per_host: usize,
+    /// Idle connections that each account's endpoint may keep.
+    pub idle_connections: usize,
 }
 
 impl Share {
     /// Of the limit as it is now.
     pub fn of_this_process(config: &Config) -> Share {
-        let host = |account: &Account| account.base_url.authority().to_owned();
-        let hosts: BTreeSet<String> = config.accounts.values().map(host).collect();
-        Share::of(getrlimit(Resource::Nofile).current, hosts.len() as u64)
+        // Channels that connect in the same way share their connections.
+        let policies = config.channels.values();
+        let ways: BTreeSet<_> = policies
+            .map(|policy| (policy.connect_timeout, policy.on_uncertain == OnUncertain::Hold))
+            .collect();
+        let pools = config.accounts.len() * ways.len();
+        Share::of(getrlimit(Resource::Nofile).current, pools as u64)
     }
 
     /// Half of what is left after the reserve is for requests, half for connections that are idle.
-    fn of(limit: Option<u64>, hosts: u64) -> Share {
+    fn of(limit: Option<u64>, pools: u64) -> Share {
         let half = limit.map_or(u64::from(u32::MAX), |limit| {
             // Of a very low limit each gets something: a request that finds none left waits.
             limit.saturating_sub(RESERVE).max(limit / 4) / 2
         });
         let requests = u32::try_from(half).unwrap_or(u32::MAX).max(1);
-        let idle = half / hosts.max(1);
-        Share { requests, idle_per_host: usize::try_from(idle).unwrap_or(usize::MAX) }
+        let idle = half / pools.max(1);
+        Share { requests, idle_connections: usize::try_from(idle).unwrap_or(usize::MAX) }
     }
 }
 
@@ -50,7 +54,7 @@ mod tests {
 
     #[test]
     fn requests_and_idle_connections_together_stay_below_the_limit() {
-        for (limit, hosts, requests, idle_per_host) in [
+        for (limit, pools, requests, idle_connections) in [
             (1024, 1, 448, 448),
             (1024, 400, 448, 1),
             (1024, 1200, 448, 0),
@@ -58,9 +62,9 @@ mod tests {
             (64, 1, 8, 8),
             (3, 1, 1, 0),
         ] {
-            let share = Share { requests, idle_per_host };
-            assert_eq!(Share::of(Some(limit), hosts), share, "{limit} for {hosts}");
-            let idle = idle_per_host as u64 * hosts;
+            let share = Share { requests, idle_connections };
+            assert_eq!(Share::of(Some(limit), pools), share, "{limit} for {pools}");
+            let idle = idle_connections as u64 * pools;
             assert!(limit < 128 || u64::from(requests) + idle + RESERVE <= limit);
         }
         assert_eq!(Share::of(None, 2).requests, u32::MAX);

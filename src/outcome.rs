@@ -29,19 +29,40 @@ pub struct Receipt {
     pub fields: Map<String, Value>,
 }
 
+/// What becomes of a message that met a page which Acquire did not write. That is for those to say
+/// who know what became of the others: [`Routes::page`](crate::routes::Routes::page).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageVerdict {
+    /// The page may meet every message: this one waits this long at least.
+    Again { pause: Duration },
+    /// Other messages were answered by Acquire meanwhile: the page is for this one.
+    ItAlone,
+}
+
+impl Default for PageVerdict {
+    /// Nobody has been asked.
+    fn default() -> Self {
+        PageVerdict::Again { pause: Duration::ZERO }
+    }
+}
+
 /// How one attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Acquire has the message. `note` is what was odd about the answer
     /// (`no_message_id`, `answer_too_large`).
     Accepted { receipt: Receipt, note: Option<Fault> },
-    /// Acquire refused the message for good (4xx), or an SMS provider did inside a 2xx:
-    /// then the receipt has its ids.
+    /// Acquire refused the message for good: a 4xx in JSON, or a 2xx that says no, as an SMS
+    /// provider's does; then the receipt has the ids.
     Rejected { fault: Fault, receipt: Receipt },
-    /// Not now: 408, 425, 429, 500, 503 and other 5xx. `retry_after` holds the channel.
+    /// Not now: 408, 425, 429, 500, 503 and other statuses of what did not pass it on.
+    /// `retry_after` holds the channel.
     Unavailable { fault: Fault, retry_after: Option<Duration> },
     /// 401 or a redirect: the account is refused or misconfigured, not the message.
     AccountRefused { fault: Fault },
+    /// A 4xx that Acquire did not write: a page of something before it, which met this message or
+    /// all of them.
+    NotAcquires { fault: Fault, verdict: PageVerdict },
     /// No byte of the request left: DNS, connect, TLS.
     NotWritten { fault: Fault },
     /// The request may have arrived and no whole answer was read.

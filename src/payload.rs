@@ -144,8 +144,14 @@ pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     }
 }
 
+/// The most bytes that a payload may have, 64 MiB: what is sent is in memory as a whole.
+pub const MAX_BYTES: usize = 64 << 20;
+
 /// [`parse`], of what SQLite takes for text.
 pub fn parse_bytes(channel: Channel, text: &[u8]) -> Result<Payload, PayloadError> {
+    if text.len() > MAX_BYTES {
+        return Err(PayloadError::whole("may have 64 MiB at most; send a link to what is larger"));
+    }
     let text =
         std::str::from_utf8(text).map_err(|_| PayloadError::whole("must be text in UTF-8"))?;
     parse(channel, text)

@@ -4,7 +4,7 @@
 //! whole. What cannot be used changes nothing.
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
-use crate::config::{Account, ChannelPolicy, Config, ConfigError, Web};
+use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
 use crate::descriptors::Share;
 use crate::job::Channel;
 use crate::routes::{Route, Routes};
@@ -86,16 +86,19 @@ impl Reload {
 
 /// The routes of a configuration: one per account and channel.
 pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
+    let Share { requests, idle_connections } = Share::of_this_process(config);
     let mut routes = Vec::new();
     for (name, account) in &config.accounts {
+        let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
         for channel in Channel::ALL {
             let policy = config.channels[&channel].clone();
-            let endpoint = Arc::new(Endpoint::new(channel, &connection(account, &policy))?);
+            let connection = Connection { idle_connections, ..connection(account, &policy) };
+            let endpoint = Arc::new(Endpoint::beside(&endpoints, channel, &connection)?);
+            endpoints.push(Arc::clone(&endpoint));
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }
     }
-    let places = Share::of_this_process(config).requests;
-    Ok(Routes::new(routes, config.retry.clone()).limited(places, config.max_in_flight_bytes))
+    Ok(Routes::new(routes, config.retry.clone()).limited(requests, config.max_in_flight_bytes))
 }
 
 /// How an account is reached with a channel's time limits.
@@ -107,6 +110,9 @@ pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connectio
         extra_roots: &account.extra_roots,
         request_timeout: policy.request_timeout,
         connect_timeout: policy.connect_timeout,
+        proxy: account.proxy.as_ref(),
+        at_most_once: policy.on_uncertain == OnUncertain::Hold,
+        idle_connections: usize::MAX,
     }
 }
 
@@ -131,6 +137,7 @@ pub fn renewed(old: &Config, new: &Config) -> BTreeSet<String> {
         old.base_url == new.base_url
             && old.user_type_parameter == new.user_type_parameter
             && old.extra_roots == new.extra_roots
+            && old.proxy == new.proxy
             && old.api_key.expose_secret() == new.api_key.expose_secret()
     };
     let renewed = |new: &&Account| old.accounts.get(&new.name).is_none_or(|old| !same(old, new));

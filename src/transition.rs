@@ -5,7 +5,7 @@
 
 use crate::config::{ChannelPolicy, OnUncertain};
 use crate::job::{Failure, Job, Millis, Status};
-use crate::outcome::{Fault, Outcome, Receipt, Scarce};
+use crate::outcome::{Fault, Outcome, PageVerdict, Receipt, Scarce};
 use crate::retry;
 use std::time::Duration;
 
@@ -91,6 +91,13 @@ pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) 
             .signal(Signal::Trouble { fault: fault.clone() }),
         Outcome::AccountRefused { fault } => {
             next.unspent(job, fault.clone()).signal(Signal::AccountRefused { fault: fault.clone() })
+        }
+        // The routes have heard of it when they gave the verdict.
+        Outcome::NotAcquires { fault, verdict: PageVerdict::Again { pause } } => {
+            next.unspent(job, fault).not_before(pause)
+        }
+        Outcome::NotAcquires { fault, verdict: PageVerdict::ItAlone } => {
+            next.rejected(Receipt::default(), fault)
         }
         Outcome::Unknown { fault } => next
             .unknown(job, policy, fault.clone())
@@ -226,6 +233,15 @@ impl Transition {
             budget_from: budget_without_this_attempt(job),
             fault: Some(fault),
             history: Some(AttemptKind::Retry),
+            ..self
+        }
+    }
+
+    /// Back in line after a pause of its own.
+    fn not_before(self, pause: Duration) -> Self {
+        Transition {
+            wait: Some(Wait::Backoff),
+            next_attempt_at: Some(self.updated_at.saturating_add(millis(pause))),
             ..self
         }
     }

@@ -180,3 +180,164 @@ fn a_retry_after_that_makes_no_sense_is_an_ordinary_retry() {
         assert_eq!(outbox.row(id)["status"], "sent");
     }
 }
+
+fn page(status: u16) -> Reply {
+    Reply::text(status, "default backend - 404")
+}
+
+#[test]
+fn a_page_that_is_not_acquires_holds_the_account_and_spends_nothing() {
+    assert_held_and_recovered(page(404), "not from Acquire");
+    let challenge = "<!DOCTYPE html><title>Just a moment...</title>";
+    assert_held_and_recovered(Reply::new(403, "text/html", challenge), "not from Acquire");
+    assert_held_and_recovered(Reply::status(404), "not from Acquire");
+}
+
+/// A firewall that dislikes these words.
+fn disliking(words: &'static [&'static str]) -> Server {
+    Server::answering(move |request| match words.contains(&request.words().as_str()) {
+        true => Reply::new(403, "text/html", "<!DOCTYPE html><h1>Blocked by our firewall</h1>"),
+        false => Reply::accepted(request),
+    })
+}
+
+#[track_caller]
+fn assert_blocked(outbox: &Outbox, id: i64) {
+    let row = outbox.row(id);
+    assert_eq!((row.text("status"), row.text("failure")), ("failed", "rejected"), "{row:?}");
+    assert_eq!(row["error_code"], "http_403");
+    assert!(row.text("error").contains("Blocked by our firewall"), "{row:?}");
+    let mut outcomes = outbox.outcomes(id);
+    assert_eq!(outcomes.pop().as_deref(), Some("rejected"));
+    assert!(outcomes.len() >= 2 && outcomes.iter().all(|outcome| outcome == "retry"));
+}
+
+#[test]
+fn a_page_that_one_message_alone_gets_ends_it_and_holds_up_no_other() {
+    let server = disliking(&["bad"]);
+    let outbox = Outbox::setup(&server).retry_also("max_attempts = 1").ready();
+    let bad = outbox.chat(1, "bad");
+    // Its own key's next one waits for it, and is sent.
+    let after_it = outbox.chat(1, "after it");
+    let others: Vec<_> = (2..40).map(|case| outbox.chat(case, "good")).collect();
+    outbox.run_until_empty();
+    assert_blocked(&outbox, bad);
+    for job in others.into_iter().chain([after_it]) {
+        assert_eq!(outbox.row(job)["status"], "sent");
+        assert_eq!(outbox.row(job)["attempts"], 1);
+    }
+    let words = server.words();
+    let place = |of: &str| words.iter().rposition(|word| word == of).expect("it was sent");
+    assert!(place("bad") < place("after it"), "the order of a key is kept");
+}
+
+#[test]
+fn several_messages_that_a_firewall_dislikes_end_and_the_others_are_sent() {
+    let server = disliking(&["bad", "worse", "worst"]);
+    let outbox = Outbox::new(&server);
+    let words = ["bad", "good", "worse", "good", "good", "worst", "good", "good", "good"];
+    let add = |(n, words): (usize, &&str)| outbox.chat(n as i64 + 1, words);
+    let jobs: Vec<_> = words.iter().enumerate().map(add).collect();
+    let _daemon = outbox.daemon();
+    // Three are no proof against each other, where no others come.
+    let mut case = 100;
+    eventually(SOON, "the three end", || {
+        case += 1;
+        let good = outbox.chat(case, "good");
+        outbox.settled(good)["status"] == "sent" && outbox.count("failed") == 3
+    });
+    for (job, words) in jobs.into_iter().zip(words) {
+        match words {
+            "good" => assert_eq!(outbox.row(job)["status"], "sent"),
+            _ => assert_blocked(&outbox, job),
+        }
+    }
+}
+
+#[test]
+fn a_message_that_gets_a_page_and_has_no_other_beside_it_waits_and_is_named() {
+    let server = disliking(&["bad"]);
+    let outbox = Outbox::new(&server);
+    let daemon = outbox.daemon();
+    let bad = outbox.chat(1, "bad");
+    server.wait_for(4);
+    let hold = holds(&outbox).into_iter().next().expect("a hold");
+    let reason = hold["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains(&format!("job {bad}:")) && reason.contains("Blocked"), "{reason}");
+    assert_ne!(outbox.status(bad), "failed");
+    assert!(daemon.stderr().contains(&format!("\"job\":{bad},")), "{}", daemon.stderr());
+    // A restart loses nothing of it.
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    let count = server.count();
+    let _daemon = outbox.daemon();
+    server.wait_for(count + 2);
+    assert_ne!(outbox.status(bad), "failed");
+
+    let good = outbox.chat(2, "good");
+    assert_eq!(outbox.settled(good)["status"], "sent");
+    outbox.settled(bad);
+    assert_blocked(&outbox, bad);
+    eventually(SOON, "no hold is left", || holds(&outbox).is_empty());
+}
+
+#[test]
+fn an_outage_behind_which_one_message_is_disliked_loses_the_others_nothing() {
+    let works = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&works);
+    let server = Server::answering(move |request| match request.words().as_str() {
+        _ if !switch.load(Ordering::SeqCst) => page(404),
+        "bad" => Reply::new(403, "text/html", "<h1>Blocked by our firewall</h1>"),
+        _ => Reply::accepted(request),
+    });
+    let outbox = Outbox::new(&server);
+    let bad = outbox.chat(1, "bad");
+    let others: Vec<_> = (2..60).map(|case| outbox.chat(case, "good")).collect();
+    let _daemon = outbox.daemon();
+    server.wait_for(40);
+    works.store(true, Ordering::SeqCst);
+    for job in others {
+        assert_eq!(outbox.settled(job)["status"], "sent");
+    }
+    outbox.settled(bad);
+    assert_blocked(&outbox, bad);
+}
+
+#[test]
+fn an_ingress_of_which_one_half_is_broken_loses_no_message() {
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::answering(move |request| {
+        match turn.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            true => page(404),
+            false => Reply::accepted(request),
+        }
+    });
+    let outbox = Outbox::new(&server);
+    let jobs: Vec<_> = (1..60).map(|case| outbox.chat(case, "good")).collect();
+    outbox.run_until_empty();
+    assert!(jobs.iter().all(|job| outbox.status(*job) == "sent"));
+}
+
+#[test]
+fn a_429_whose_hint_cannot_be_read_holds_the_channel_a_while() {
+    let reply = Reply::status(429).header("retry-after", "soon");
+    assert_channel_held(reply, Duration::from_millis(4950));
+}
+
+#[test]
+fn a_fraction_and_a_rate_limiters_own_header_are_heard() {
+    let reply = Reply::status(429).header("retry-after", "1.7");
+    assert_channel_held(reply, Duration::from_millis(1650));
+    let reply = Reply::status(429).header("x-ratelimit-reset", "2");
+    assert_channel_held(reply, Duration::from_millis(1950));
+}
+
+#[test]
+fn a_date_is_judged_by_the_clock_of_its_server() {
+    let ahead = SystemTime::now() + Duration::from_secs(300);
+    let reply = Reply::status(503)
+        .header("date", httpdate::fmt_http_date(ahead))
+        .header("retry-after", httpdate::fmt_http_date(ahead + Duration::from_secs(2)));
+    // By our own clock it would be five minutes.
+    assert_channel_held(reply, Duration::from_millis(1950));
+}

@@ -3,7 +3,7 @@
 
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
 use acquire_outbox::job::{Channel, Failure, Job, Status};
-use acquire_outbox::outcome::{Fault, Outcome, Receipt};
+use acquire_outbox::outcome::{Fault, Outcome, PageVerdict, Receipt};
 use acquire_outbox::store::{Claim, CycleWork, Ended, Room, Store, now};
 use acquire_outbox::transition::{AttemptKind, Signal, Transition, Wait, decide};
 use proptest::prelude::*;
@@ -163,6 +163,11 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             retry_after: (s > 3600).then_some(Duration::from_secs(s))
         }),
         Just(Outcome::AccountRefused { fault: fault() }),
+        (0..7200u64).prop_map(|s| Outcome::NotAcquires {
+            fault: fault(),
+            verdict: PageVerdict::Again { pause: Duration::from_secs(s) }
+        }),
+        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::ItAlone }),
         Just(Outcome::NotWritten { fault: fault() }),
         Just(Outcome::Unknown { fault: fault() }),
         Just(Outcome::Invalid { fault: fault() }),
@@ -210,7 +215,10 @@ proptest! {
                 let Some(job) = store.cycle(&work(false)).await.unwrap().claimed.pop() else { return };
                 spent += i64::from(!matches!(
                     outcome,
-                    Outcome::AccountRefused { .. } | Outcome::Withdrawn | Outcome::Invalid { .. }
+                    Outcome::AccountRefused { .. }
+                        | Outcome::NotAcquires { verdict: PageVerdict::Again { .. }, .. }
+                        | Outcome::Withdrawn
+                        | Outcome::Invalid { .. }
                 ));
                 let transition = decide(&job, outcome, &policy, now());
                 let (status, attempts) = (transition.status, transition.attempts);

@@ -135,3 +135,75 @@ fn plain_http_to_this_machine_uses_no_proxy() {
     program.run(&["run", "--until-empty"]).expect(0);
     assert_eq!(outbox.status(id), "sent");
 }
+
+/// A proxy that says this to a CONNECT, and an outbox that is to go through it.
+fn proxied(says: &'static str) -> (Outbox, String) {
+    let port = serve(move |mut stream| {
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head);
+        let _ = stream.write_all(says.as_bytes());
+    });
+    (Setup::sending_to("https://acme.example/api/v1").ready(), format!("127.0.0.1:{port}"))
+}
+
+#[test]
+fn a_proxys_fault_is_said_to_be_the_proxys() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (says, words) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "user or password (407)"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "refuses to connect to Acquire"),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "refuses to connect to Acquire"),
+        ("", "closed the connection"),
+        ("unreachable", "cannot be reached"),
+    ] {
+        let (outbox, mut proxy) = proxied(says);
+        if says == "unreachable" {
+            proxy = nobody.to_string();
+        }
+        let id = outbox.chat(1, "hi");
+        let value = format!("http://me:pa%23ss-never-shown@{proxy}");
+        let program = outbox.program().env("https_proxy", &value);
+        let daemon = program.start(&["run"]);
+        let row = outbox.when(id, "an attempt", |row| !row.is_null("error_code"));
+        assert_eq!(row["error_code"], "proxy", "{row:?}");
+        let error = row.text("error");
+        let named = format!("http://{proxy} (https_proxy)");
+        assert!(error.contains(&named) && error.contains(words), "{error}");
+        assert_eq!(outbox.outcomes(id)[0], "retry");
+
+        let checked = program.run(&["check"]).expect(1).output();
+        assert!(checked.contains(&named) && checked.contains(words), "{checked}");
+        for text in [error, &checked, &daemon.stderr()] {
+            assert!(!text.contains("never-shown"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_variable_that_cannot_be_used_is_an_error_that_names_it() {
+    let outbox = Setup::sending_to("https://acme.example/api/v1").ready();
+    for (name, value) in [
+        ("HTTPS_PROXY", "http://me:never#shown@127.0.0.1:9"),
+        ("https_proxy", "me:never/shown@127.0.0.1:9"),
+        ("ALL_PROXY", "socks5://me:never-shown@127.0.0.1:9"),
+        ("all_proxy", "http://127.0.0.1:never-shown"),
+        ("HTTP_PROXY", "http://me:never?shown@127.0.0.1:9"),
+        ("http_proxy", "never shown"),
+    ] {
+        for command in [&["run", "--until-empty"][..], &["check"]] {
+            let refused = outbox.program().env(name, value).run(command).expect(78).output();
+            assert!(refused.contains(&format!("variable {name}")), "{refused}");
+            assert!(!refused.contains("never"), "{refused}");
+        }
+        // Nothing of it concerns what sends nothing.
+        outbox.program().env(name, value).run(&["status"]).expect(0);
+    }
+}
+
+#[test]
+fn an_address_of_no_proxy_is_reached_without_one() {
+    let outbox = Setup::sending_to("https://localhost:9/api/v1").ready();
+    let program = outbox.program().env("HTTPS_PROXY", "http://127.0.0.1:9");
+    let checked = program.env("no_proxy", "localhost").run(&["check"]).expect(1).output();
+    assert!(checked.contains("localhost") && !checked.contains("proxy"), "{checked}");
+}

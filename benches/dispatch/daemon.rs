@@ -73,6 +73,23 @@ impl Outbox {
         command
     }
 
+    /// The daemon with this many accounts, watching its database; jobs are the first one's.
+    pub fn run_with_accounts(&self, target: &Target, count: u32) -> Result<Process> {
+        self.configure(&target.base_url(), 64)?;
+        let config = self.folder.path().join("outbox.toml");
+        let mut text = fs::read_to_string(&config)?;
+        for number in 1..count {
+            // As real ones are reached; they have no jobs.
+            text += &format!(
+                "\n[accounts.a{number}]\naccount_id = \"a{number}\"\napi_key_env = \"BENCH_KEY\"\n"
+            );
+        }
+        fs::write(&config, text)?;
+        let mut daemon = Process::spawn("the daemon", &mut self.command(&["run"]))?;
+        daemon.wait_for_log("ready", SOON)?;
+        Ok(daemon)
+    }
+
     /// The daemon, sending to the target; started, perhaps not ready yet.
     pub fn start(&self, target: &Target, until_empty: bool) -> Result<Process> {
         self.configure(&target.base_url(), 64)?;

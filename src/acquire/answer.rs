@@ -1,22 +1,25 @@
 //! What an answer means: the contract's table, from facts read to an `Outcome`.
 
-use super::error::{self, cap};
-use super::receipt::{self, Reading, Steps};
+use super::denial;
+use super::error::{self, Said, cap};
+use super::hint;
+use super::odd_json;
+use super::receipt::{self, ProviderError, Reading, Steps};
 use super::redact::Redactor;
+use super::statuses::{self, Sort};
+use super::wrapping::{self, Unwrapped};
 use crate::outcome::{Fault, Outcome};
-use std::time::{Duration, SystemTime};
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use std::time::SystemTime;
 
-/// As much of an answer as is ever read.
+/// As much of an answer as is ever read, packed or unpacked.
 pub(super) const LIMIT_BYTES: usize = 1024 * 1024;
-
-/// The longest that a `Retry-After` can hold a channel.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// An answer, as far as it was read.
 pub(super) struct Answer<'a> {
     pub status: u16,
-    /// The `Retry-After` header, as it was sent.
-    pub retry_after: Option<&'a str>,
+    pub headers: &'a HeaderMap,
     /// At most `LIMIT_BYTES`.
     pub body: &'a [u8],
     pub end: End,
@@ -32,40 +35,66 @@ pub(super) enum End {
     Lost(Fault),
 }
 
+/// A body that breaks off takes nothing from a status; a 2xx counts when its JSON is whole.
 pub(super) fn judge(
     steps: Steps,
     answer: Answer<'_>,
     redactor: impl FnOnce() -> Redactor,
     now: SystemTime,
 ) -> Outcome {
-    let Answer { status, retry_after, body, end } = answer;
-    let cut = match end {
-        End::Whole => false,
-        End::TooLong => true,
-        End::Lost(fault) => return Outcome::Unknown { fault },
-    };
-    match status {
-        200..=299 => success(steps, status, body, cut, redactor),
-        401 | 300..=399 => Outcome::AccountRefused { fault: refused(status, body, &redactor()) },
-        502 | 504 => {
-            let words = error::fault(status, body, &redactor()).message;
-            Outcome::Unknown { fault: Fault::new(format!("http_{status}"), words) }
+    let Answer { status, headers, body, end } = &answer;
+    let status = *status;
+    let sort = statuses::sort(status);
+    if sort == Sort::Success {
+        return match usual(steps, body, end) {
+            Some(reading) => accepted(reading, *end == End::TooLong),
+            None => patiently(steps, &answer, &redactor()),
+        };
+    }
+    let redactor = redactor();
+    let said = Said::of(body, headers, *end != End::Whole);
+    let who = if statuses::is_gateways(status) { "a gateway" } else { "Acquire" };
+    let fault = || said.fault(who, status, &redactor);
+    match sort {
+        Sort::Refused => Outcome::AccountRefused { fault: refused(status, &said, &redactor) },
+        Sort::Unknown => {
+            Outcome::Unknown { fault: Fault::new(format!("http_{status}"), fault().message) }
         }
-        408 | 425 | 429 | 500..=599 => Outcome::Unavailable {
-            fault: error::fault(status, body, &redactor()),
-            retry_after: retry_after.and_then(|header| delay(header, now)),
-        },
-        400..=499 => Outcome::Rejected {
-            fault: error::fault(status, body, &redactor()),
-            receipt: Default::default(),
-        },
-        _ => unreadable(format!("the answer's status {status} is none that Acquire gives")),
+        Sort::NotNow => {
+            let retry_after = hint::pause(status, headers, now);
+            Outcome::Unavailable { fault: fault(), retry_after }
+        }
+        Sort::Final if is_acquires(&said, end) => {
+            Outcome::Rejected { fault: fault(), receipt: Default::default() }
+        }
+        Sort::Final => {
+            let fault = not_acquires(status, &said, &redactor);
+            Outcome::NotAcquires { fault, verdict: Default::default() }
+        }
+        Sort::Success | Sort::NoStatus => {
+            unreadable(format!("the answer's status {status} is none that Acquire gives"))
+        }
     }
 }
 
-fn refused(status: u16, body: &[u8], redactor: &Redactor) -> Fault {
+/// A 4xx of Acquire's is JSON, or the beginning of it. What broke off before its first byte has the
+/// status alone to go by.
+fn is_acquires(said: &Said, end: &End) -> bool {
+    said.json.is_some() || (matches!(end, End::Lost(_)) && said.text.trim().is_empty())
+}
+
+fn not_acquires(status: u16, said: &Said, redactor: &Redactor) -> Fault {
+    let page = said.line(redactor);
+    let page = if page.is_empty() { "it is empty" } else { &page };
+    let sentence =
+        format!("the answer {status} is not from Acquire, which answers in JSON: {page}");
+    Fault::new(format!("http_{status}"), cap(sentence))
+}
+
+fn refused(status: u16, said: &Said, redactor: &Redactor) -> Fault {
     match status {
-        401 => error::fault(status, body, redactor),
+        401 => said.fault("Acquire", status, redactor),
+        407 => Fault::new("http_407", "a proxy before Acquire wants a user and a password (407)"),
         _ => Fault::new(
             format!("http_{status}"),
             format!(
@@ -75,34 +104,69 @@ fn refused(status: u16, body: &[u8], redactor: &Redactor) -> Fault {
     }
 }
 
-fn success(
-    steps: Steps,
-    status: u16,
-    body: &[u8],
-    cut: bool,
-    redactor: impl FnOnce() -> Redactor,
-) -> Outcome {
-    let Some(mut reading) = receipt::read(steps, body, cut) else {
-        return unreadable(format!("the answer {status} is not JSON"));
+/// The reading of nearly every 2xx: JSON and nothing else, with an id.
+fn usual(steps: Steps, body: &[u8], end: &End) -> Option<Reading> {
+    let reading = receipt::read(steps, body, *end == End::TooLong)?;
+    (reading.provider.is_none() && reading.has_id()).then_some(reading)
+}
+
+/// Any other 2xx. The request cannot be repeated, so all that can be read of it counts.
+fn patiently(steps: Steps, answer: &Answer<'_>, redactor: &Redactor) -> Outcome {
+    let Answer { status, headers, body, end } = answer;
+    let Unwrapped { text, too_long, cut } = wrapping::unwrap(body, headers, *end != End::Whole);
+    let too_long = too_long || *end == End::TooLong;
+    let mut reading = odd_json::ids(steps, &text, too_long);
+    if let Some(provider) = reading.as_mut().and_then(|reading| reading.provider.take()) {
+        let fault = refused_by_provider(provider, redactor);
+        return Outcome::Rejected { fault, receipt: reading.unwrap_or_default().into_receipt() };
+    }
+    if let Some(reading) = reading.take_if(|reading| reading.has_id()) {
+        return accepted(reading, too_long);
+    }
+    let json = odd_json::value(&text, cut, Value::is_object);
+    let said = Said { json, text, cut };
+    // An answer that broke off may have been about to say more.
+    if (too_long || !cut || reading.is_some())
+        && let Some(denied) = denial::of(&said)
+    {
+        let fault = denied.fault("Acquire", *status, redactor);
+        let receipt = reading.unwrap_or_default().into_receipt();
+        return Outcome::Rejected { fault, receipt };
+    }
+    // The beginning of anything could be the beginning of a number.
+    match (reading.filter(|_| !too_long || said.begins_an_object()), end) {
+        (Some(reading), _) if reading.has_data || too_long => accepted(reading, too_long),
+        (_, End::Lost(fault)) => {
+            let sentence = begun(fault.message.clone(), &said, redactor);
+            Outcome::Unknown { fault: Fault::new(fault.code.clone(), sentence) }
+        }
+        (Some(_), _) => {
+            let sentence = format!("the answer {status} is JSON without `data`");
+            unreadable(begun(sentence, &said, redactor))
+        }
+        (None, _) => unreadable(begun(format!("the answer {status} is not JSON"), &said, redactor)),
+    }
+}
+
+/// A sentence about an answer, and the answer's beginning for the reader.
+fn begun(sentence: String, said: &Said, redactor: &Redactor) -> String {
+    match said.line(redactor).as_str() {
+        "" => sentence,
+        line => cap(format!("{sentence}: {line}")),
+    }
+}
+
+fn refused_by_provider(provider: ProviderError, redactor: &Redactor) -> Fault {
+    let code = provider.code.filter(|code| !code.is_empty()).map_or_else(
+        || "provider_error".to_owned(),
+        |code| cap(error::code_of(code.trim(), redactor)),
+    );
+    let words = provider.words.map(|words| redactor.line(&words)).filter(|w| !w.is_empty());
+    let sentence = match words {
+        Some(words) => format!("the SMS provider refused it: {words}"),
+        None => format!("the SMS provider refused it: {code}"),
     };
-    if let Some(provider) = reading.provider.take() {
-        let redactor = redactor();
-        let code = provider.code.filter(|code| !code.is_empty()).map_or_else(
-            || "provider_error".to_owned(),
-            |code| cap(error::code(code.trim(), &redactor)),
-        );
-        let words = provider.words.map(|words| redactor.line(&words)).filter(|w| !w.is_empty());
-        let sentence = match words {
-            Some(words) => format!("the SMS provider refused it: {words}"),
-            None => format!("the SMS provider refused it: {code}"),
-        };
-        let fault = Fault::new(code, cap(sentence));
-        return Outcome::Rejected { fault, receipt: reading.into_receipt() };
-    }
-    if !cut && !reading.has_data {
-        return unreadable(format!("the answer {status} is JSON without `data`"));
-    }
-    accepted(reading, cut)
+    Fault::new(code, cap(sentence))
 }
 
 fn accepted(reading: Reading, cut: bool) -> Outcome {
@@ -121,27 +185,25 @@ fn unreadable(sentence: String) -> Outcome {
     Outcome::Unknown { fault: Fault::new("response_unreadable", sentence) }
 }
 
-/// `Retry-After`: whole seconds or an HTTP date, at most an hour; anything else, and what is
-/// over already, is `None`.
-fn delay(header: &str, now: SystemTime) -> Option<Duration> {
-    let header = header.trim();
-    let delay = if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit are more than an hour.
-        header.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
-    } else {
-        httpdate::parse_http_date(header).ok()?.duration_since(now).ok()?
-    };
-    Some(delay.min(RETRY_AFTER_MAX)).filter(|delay| !delay.is_zero())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::acquire::{chat, sms};
+    use reqwest::header::{HeaderValue, RETRY_AFTER};
+    use std::time::Duration;
 
-    fn judged(status: u16, retry_after: Option<&str>, body: &str, end: End) -> Outcome {
-        let answer = Answer { status, retry_after, body: body.as_bytes(), end };
-        judge(sms::step, answer, || Redactor::new("key-key-key", &[]), SystemTime::UNIX_EPOCH)
+    fn judged_as(steps: Steps, status: u16, body: &[u8], end: End) -> Outcome {
+        let answer = Answer { status, headers: &HeaderMap::new(), body, end };
+        let redactor = || Redactor::new("key-key-key", &["Dear Anne, your parcel"]);
+        judge(steps, answer, redactor, SystemTime::UNIX_EPOCH)
+    }
+
+    fn judged(status: u16, body: &str, end: End) -> Outcome {
+        judged_as(sms::step, status, body.as_bytes(), end)
+    }
+
+    fn lost() -> End {
+        End::Lost(Fault::new("connection_lost", "gone"))
     }
 
     fn code(outcome: &Outcome) -> (&'static str, String) {
@@ -152,48 +214,185 @@ mod tests {
             Outcome::Rejected { fault, .. } => ("rejected", fault.code.clone()),
             Outcome::Unavailable { fault, .. } => ("unavailable", fault.code.clone()),
             Outcome::AccountRefused { fault } => ("account", fault.code.clone()),
+            Outcome::NotAcquires { fault, .. } => ("page", fault.code.clone()),
             Outcome::Unknown { fault } => ("unknown", fault.code.clone()),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn every_status_has_its_row_of_the_table() {
-        for status in 100..=999u16 {
-            let (kind, code) = code(&judged(status, None, "{}", End::Whole));
-            let expected = match status {
-                401 | 300..=399 => "account",
-                408 | 425 | 429 => "unavailable",
-                400..=499 => "rejected",
-                502 | 504 => "unknown",
-                500..=599 => "unavailable",
+    fn every_status_has_its_row_of_the_table_however_its_body_ends() {
+        for status in (100..=199).chain(300..=999u16) {
+            let expected = match statuses::sort(status) {
+                Sort::Refused => "account",
+                Sort::NotNow => "unavailable",
+                Sort::Final => "rejected",
                 _ => "unknown",
             };
-            assert_eq!(kind, expected, "{status}");
-            match status {
-                300..=599 => assert_eq!(code, format!("http_{status}")),
-                _ => assert_eq!(code, "response_unreadable"),
+            let begun = r#"{"x":"#;
+            for (body, end) in
+                [("{}", End::Whole), (begun, lost()), ("", lost()), (begun, End::TooLong)]
+            {
+                let (kind, code) = code(&judged(status, body, end));
+                assert_eq!(kind, expected, "{status}");
+                match status {
+                    300..=599 => assert_eq!(code, format!("http_{status}")),
+                    _ => assert_eq!(code, "response_unreadable"),
+                }
             }
         }
     }
 
     #[test]
+    fn a_4xx_is_acquires_when_it_is_json() {
+        for (body, kind) in [
+            ("{}", "rejected"),
+            ("[]", "rejected"),
+            ("\u{feff}{}", "rejected"),
+            (r#""no such case""#, "rejected"),
+            (r#"Notice: x {"message":"no"}"#, "rejected"),
+            ("", "page"),
+            (" \r\n", "page"),
+            ("404", "page"),
+            ("null", "page"),
+            ("default backend - 404", "page"),
+            ("no {braces} here", "page"),
+            (r#"<html>{"message":"no"}</html>"#, "page"),
+            (r#"{"message":"no""#, "page"),
+        ] {
+            for status in [400, 403, 404, 413, 451, 499 - 1] {
+                assert_eq!(code(&judged(status, body, End::Whole)).0, kind, "{body}");
+            }
+            for status in [408, 429, 503] {
+                assert_eq!(code(&judged(status, body, End::Whole)).0, "unavailable", "{body}");
+            }
+        }
+        assert_eq!(code(&judged(404, "<htm", lost())).0, "page");
+    }
+
+    #[test]
+    fn an_error_that_broke_off_keeps_its_type_and_words() {
+        let body = r#"{"error":{"type":"ERROR_INVALID_INPUT","message":"No such ca"#;
+        let Outcome::Rejected { fault, .. } = judged(400, body, lost()) else { panic!() };
+        assert_eq!(fault.code, "ERROR_INVALID_INPUT");
+        assert_eq!(fault.message, "Acquire answered 400: No such ca");
+        let body = r#"{"error":{"type":"ERROR_INVALID_INPUT","message":"'Dear An"#;
+        let Outcome::Rejected { fault, .. } = judged(400, body, lost()) else { panic!() };
+        assert_eq!(fault.message, "Acquire answered 400: ' [...]");
+    }
+
+    #[test]
     fn a_2xx_is_accepted_for_its_data_alone() {
+        let whole = r#"{"data":{"data":{"id":339}}}"#;
         for (body, end, expected) in [
-            (r#"{"data":{"data":{"id":339}}}"#, End::Whole, ("accepted", "")),
+            (whole, End::Whole, ("accepted", "")),
+            (whole, lost(), ("accepted", "")),
             (r#"{"data":{}}"#, End::Whole, ("accepted", "no_message_id")),
+            (r#"{"data":{}}"#, lost(), ("accepted", "no_message_id")),
             (r#"{"data":{"data":{"id":339},"#, End::TooLong, ("accepted", "answer_too_large")),
             (r#"{"x":"#, End::TooLong, ("accepted", "answer_too_large")),
             (r#"<html>"#, End::TooLong, ("unknown", "response_unreadable")),
-            (r#"{"data":{"data":{"id":339}"#, End::Whole, ("unknown", "response_unreadable")),
+            ("  ", End::TooLong, ("unknown", "response_unreadable")),
+            ("-1", End::TooLong, ("unknown", "response_unreadable")),
+            ("[1", End::TooLong, ("unknown", "response_unreadable")),
+            (&whole[..whole.len() - 1], End::Whole, ("unknown", "response_unreadable")),
+            (&whole[..whole.len() - 1], lost(), ("unknown", "connection_lost")),
+            (r#"{"data":null}"#, lost(), ("unknown", "connection_lost")),
             ("", End::Whole, ("unknown", "response_unreadable")),
+            ("", lost(), ("unknown", "connection_lost")),
             (r#"{"data":null}"#, End::Whole, ("unknown", "response_unreadable")),
         ] {
-            for status in [200, 201, 202] {
-                let (kind, code) = code(&judged(status, None, body, end.clone()));
+            for status in [200, 201, 202, 218] {
+                let (kind, code) = code(&judged(status, body, end.clone()));
                 assert_eq!((kind, code.as_str()), expected, "{body}");
             }
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_for_the_reader_without_key_and_texts() {
+        for (body, end, words) in [
+            ("<h1>Welcome</h1>", End::Whole, "the answer 200 is not JSON: <h1>Welcome</h1>"),
+            ("", End::Whole, "the answer 200 is not JSON"),
+            (
+                r#"{"ok":"yes"}"#,
+                End::Whole,
+                r#"the answer 200 is JSON without `data`: {"ok":"yes"}"#,
+            ),
+            (r#"{"data":{"id":8"#, lost(), r#"gone: {"data":{"id":8"#),
+            ("key-key-key", End::Whole, "the answer 200 is not JSON: [...]"),
+            (r#"{"m":"Dear Anne, you"#, lost(), r#"gone: {"m":" [...]"#),
+        ] {
+            let Outcome::Unknown { fault } = judged(200, body, end) else { panic!("{body}") };
+            assert_eq!(fault.message, words);
+        }
+        let long = "y".repeat(5000);
+        let Outcome::Unknown { fault } = judged(200, &long, End::Whole) else { panic!() };
+        assert!(fault.message.len() <= error::SENTENCE_BYTES);
+    }
+
+    #[test]
+    fn a_2xx_that_says_no_is_a_rejection_with_code_and_words() {
+        for (body, code, words) in [
+            (
+                r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You are in","data":null}}"#,
+                "CHAT_ALREADY_JOINED",
+                "You are in",
+            ),
+            (r#"{"error":"CHAT_CLOSED","message":"No"}"#, "CHAT_CLOSED", "No"),
+            (r#"{"error":"It is closed","data":null}"#, "http_200", "It is closed"),
+            (r#"{"error":"It is closed","data":{}}"#, "http_200", "It is closed"),
+            (r#"{"errors":[{"code":"CLOSED","message":"No"}]}"#, "CLOSED", "No"),
+            (r#"{"error":{"code":1017,"message":"No"}}"#, "1017", "No"),
+            (r#"{"error":{"code":"CLOSED"},"message":"No"}"#, "CLOSED", "No"),
+            (r#"{"message":"ok","error":{"code":"CLOSED","message":"No"}}"#, "CLOSED", "No"),
+            (r#"{"error":true,"message":"No"}"#, "http_200", "No"),
+            (r#"{"success":false,"message":"No"}"#, "http_200", "No"),
+            (r#"{"success":"false","code":"CHAT_CLOSED","message":"No"}"#, "CHAT_CLOSED", "No"),
+            (r#"{"ok":false,"error":{"message":"No"}}"#, "http_200", "No"),
+            (r#"{"status":"error","message":"No"}"#, "http_200", "No"),
+            (r#"{"code":"ERROR_INVALID_INPUT","message":"No"}"#, "ERROR_INVALID_INPUT", "No"),
+            (r#"{"data":{"error":{"code":"CHAT_CLOSED","message":"No"}}}"#, "CHAT_CLOSED", "No"),
+            (r#"{"data":{"success":false,"message":"No"}}"#, "http_200", "No"),
+            (
+                "\u{feff}{\"error\":{\"code\":\"CHAT_CLOSED\",\"message\":\"No\"}}",
+                "CHAT_CLOSED",
+                "No",
+            ),
+        ] {
+            for steps in [chat::step as Steps, sms::step] {
+                match judged_as(steps, 200, body.as_bytes(), End::Whole) {
+                    Outcome::Rejected { fault, .. } => {
+                        assert_eq!(fault.code, code, "{body}");
+                        assert_eq!(fault.message, format!("Acquire answered 200: {words}"));
+                    }
+                    other => panic!("{body}: {other:?}"),
+                }
+            }
+        }
+        let no = r#"{"success":false,"data":{"threadId":7,"data":{"caseId":8,"error":"No"}}}"#;
+        let Outcome::Rejected { receipt, .. } = judged(200, no, End::Whole) else { panic!() };
+        assert_eq!(Value::Object(receipt.fields), serde_json::json!({"threadId": 7, "caseId": 8}));
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_no_refusal_and_an_id_counts_more() {
+        for (body, expected) in [
+            (r#"{"error":null,"data":{"id":1}}"#, "accepted"),
+            (r#"{"error":"old","success":false,"data":{"id":1}}"#, "accepted"),
+            (r#"{"error":null,"data":{}}"#, "accepted"),
+            (r#"{"error":"","errors":[],"success":true,"data":{}}"#, "accepted"),
+            (r#"{"error":null}"#, "unknown"),
+            (r#"{"error":false,"message":"queued"}"#, "unknown"),
+            (r#"{"message":"queued"}"#, "unknown"),
+            (r#"{"x":{"error":"No"}}"#, "unknown"),
+        ] {
+            let outcome = judged_as(chat::step, 200, body.as_bytes(), End::Whole);
+            assert_eq!(code(&outcome).0, expected, "{body}");
+        }
+        // It may have been about to say more.
+        let begun = r#"{"error":{"code":"CHAT_CLOSED","message":"No"}"#;
+        assert_eq!(code(&judged(200, begun, lost())).0, "unknown");
     }
 
     #[test]
@@ -208,66 +407,30 @@ mod tests {
             (r#"{"errorCode":null,"errorMessage":"Stopped"}"#, "provider_error", "Stopped"),
             (r#"{"errorCode":{"a":1}}"#, "provider_error", "provider_error"),
         ] {
-            let body = format!(r#"{{"data":{{"data":{{"id":339,"meta":{meta}}}}}}}"#);
-            match judged(200, None, &body, End::Whole) {
-                Outcome::Rejected { fault, receipt } => {
-                    assert_eq!(fault.code, code);
-                    assert_eq!(fault.message, format!("the SMS provider refused it: {words}"));
-                    assert_eq!(receipt.message_id.as_deref(), Some("339"));
+            for before in ["", "\u{feff}"] {
+                let body = format!(r#"{before}{{"data":{{"data":{{"id":339,"meta":{meta}}}}}}}"#);
+                match judged(200, &body, End::Whole) {
+                    Outcome::Rejected { fault, receipt } => {
+                        assert_eq!(fault.code, code);
+                        assert_eq!(fault.message, format!("the SMS provider refused it: {words}"));
+                        assert_eq!(receipt.message_id.as_deref(), Some("339"));
+                    }
+                    other => panic!("{other:?}"),
                 }
-                other => panic!("{other:?}"),
             }
         }
-        let answer = Answer {
-            status: 200,
-            retry_after: None,
-            body: br#"{"data":{"id":1,"data":{"meta":{"errorCode":1}}}}"#,
-            end: End::Whole,
-        };
-        let outcome = judge(chat::step, answer, || Redactor::new("k", &[]), SystemTime::UNIX_EPOCH);
-        assert_eq!(code(&outcome).0, "accepted");
+        let body = br#"{"data":{"id":1,"data":{"meta":{"errorCode":1}}}}"#;
+        assert_eq!(code(&judged_as(chat::step, 200, body, End::Whole)).0, "accepted");
     }
 
     #[test]
-    fn no_whole_answer_is_no_answer() {
-        for status in [200, 302, 400, 401, 429, 503] {
-            let lost = End::Lost(Fault::new("connection_lost", "gone"));
-            assert_eq!(
-                code(&judged(status, None, "{}", lost)),
-                ("unknown", "connection_lost".into())
-            );
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_within_an_hour() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
-        for (header, seconds) in [
-            ("5", Some(5)),
-            (" 5 ", Some(5)),
-            ("3600", Some(3600)),
-            ("3601", Some(3600)),
-            ("99999999999999999999999", Some(3600)),
-            ("0", None),
-            ("", None),
-            ("-5", None),
-            ("+5", None),
-            ("1.5", None),
-            ("5s", None),
-            ("soon", None),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
-            ("Sun, 06 Nov 1994 08:49:30 GMT", None),
-            ("Sun, 06 Nov 1994 08:49:29 GMT", None),
-            ("Sat, 06 Nov 2094 08:49:37 GMT", Some(3600)),
-        ] {
-            assert_eq!(delay(header, now), seconds.map(Duration::from_secs), "{header}");
-        }
-        for status in [408, 429, 500, 503] {
-            let Outcome::Unavailable { retry_after, .. } =
-                judged(status, Some("7"), "", End::Whole)
-            else {
-                panic!("{status}")
-            };
+    fn a_hint_is_heard_from_what_did_not_pass_the_message_on() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
+        for status in [408, 429, 500, 503, 521] {
+            let answer = Answer { status, headers: &headers, body: b"", end: End::Whole };
+            let redactor = || Redactor::new("k", &[]);
+            let outcome = judge(sms::step, answer, redactor, SystemTime::UNIX_EPOCH);
+            let Outcome::Unavailable { retry_after, .. } = outcome else { panic!("{status}") };
             assert_eq!(retry_after, Some(Duration::from_secs(7)));
         }
     }

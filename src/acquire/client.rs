@@ -1,29 +1,28 @@
 //! One exchange with Acquire: the request, its answer, and what went wrong between them.
 
 use super::answer::{self, Answer, End, LIMIT_BYTES};
+use super::clients::{Clients, Recipe};
 use super::error::cap;
 use super::gate::{Before, Gate};
 use super::patience::{Exhausted, Patience};
 use super::receipt::{self, Steps};
 use super::redact::Redactor;
 use super::{chat, mail, request, shortage, sms};
+use crate::config::Proxy;
 use crate::job::{Channel, Millis};
 use crate::outcome::{Attempt, Fault, Outcome, Receipt};
 use crate::payload::{Payload, UserType};
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Body, Certificate, Client, Response, redirect, retry};
+use reqwest::{Body, Response};
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use url::Url;
-
-/// Servers close an idle connection after 5 s; one that is taken up as it closes would leave a
-/// message's outcome unknown.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How to reach an account.
 pub struct Connection<'a> {
@@ -38,6 +37,12 @@ pub struct Connection<'a> {
     pub request_timeout: Duration,
     /// DNS, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// On the way there.
+    pub proxy: Option<&'a Proxy>,
+    /// A message of unknown outcome is not sent again: an idle connection is used with more care.
+    pub at_most_once: bool,
+    /// How many idle connections are kept.
+    pub idle_connections: usize,
 }
 
 /// Why there can be no endpoint.
@@ -53,7 +58,7 @@ pub enum EndpointError {
     Client(#[source] reqwest::Error),
 }
 
-/// Where one account's messages of one channel go. Its connections are its own.
+/// Where one account's messages of one channel go. Its connections are its account's.
 pub struct Endpoint {
     channel: Channel,
     url: Url,
@@ -62,7 +67,8 @@ pub struct Endpoint {
     probe_url: Url,
     request_timeout: Duration,
     key: SecretString,
-    client: Client,
+    proxy: Option<Proxy>,
+    clients: Arc<Clients>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -87,6 +93,15 @@ pub enum Probe {
 impl Endpoint {
     /// Needs a rustls provider, installed as the process's default.
     pub fn new(channel: Channel, connection: &Connection<'_>) -> Result<Self, EndpointError> {
+        Endpoint::beside(&[], channel, connection)
+    }
+
+    /// With the connections of the first of `others` that is reached in the same way.
+    pub fn beside(
+        others: &[Arc<Endpoint>],
+        channel: Channel,
+        connection: &Connection<'_>,
+    ) -> Result<Self, EndpointError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(EndpointError::NoTlsProvider);
         }
@@ -99,24 +114,21 @@ impl Endpoint {
         let mut probe_url = join(base, "/crm/objects/case");
         probe_url.query_pairs_mut().append_pair("where", "id|eq|0");
 
-        let mut builder = Client::builder()
-            .default_headers(headers(connection.api_key)?)
-            .user_agent(concat!("acquire-outbox/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .http1_only()
-            .tcp_nodelay(true)
-            .connect_timeout(connection.connect_timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT);
-        let roots = connection.extra_roots.iter().map(|der| Certificate::from_der(der));
-        let roots = roots.collect::<Result<Vec<_>, _>>().map_err(EndpointError::Client)?;
-        if plain {
-            // Loopback: no proxy has a part in it, and no system certificates are needed.
-            builder = builder.no_proxy().tls_certs_only([]);
-        } else if !roots.is_empty() {
-            builder = builder.tls_certs_merge(roots);
-        }
+        let recipe = Recipe {
+            headers: headers(connection.api_key)?,
+            connect_timeout: connection.connect_timeout,
+            roots: connection.extra_roots.to_vec(),
+            plain,
+            proxy: connection.proxy.map(|proxy| proxy.url().clone()),
+            at_most_once: connection.at_most_once,
+            idle_connections: connection.idle_connections,
+        };
+        let clients = match others.iter().find(|other| other.clients.is_by(&recipe)) {
+            Some(other) => Arc::clone(&other.clients),
+            None => Arc::new(
+                Clients::new(recipe).map_err(|error| EndpointError::Client(error.without_url()))?,
+            ),
+        };
         let url = join(base, request::path(channel));
         let user_urls = [UserType::User, UserType::Contact].map(|user_type| {
             let mut url = url.clone();
@@ -130,7 +142,8 @@ impl Endpoint {
             probe_url,
             request_timeout: connection.request_timeout,
             key: connection.api_key.clone(),
-            client: builder.build().map_err(|error| EndpointError::Client(error.without_url()))?,
+            proxy: connection.proxy.cloned(),
+            clients,
         })
     }
 
@@ -151,15 +164,15 @@ impl Endpoint {
     /// Asks for a case that is not there, with the key: sends no message.
     pub async fn probe(&self) -> Probe {
         let mut patience = Patience::new(self.request_timeout);
-        let asked = patience.wait(self.client.get(self.probe_url.clone()).send()).await;
-        let response = match asked {
+        let asked = patience.wait(self.clients.get().get(self.probe_url.clone()).send()).await;
+        let mut response = match asked {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Probe::Unreachable(self.not_reached(error)),
             Err(Exhausted) => return Probe::Unreachable(self.no_connection_in_time()),
         };
         let status = response.status().as_u16();
-        let (body, end) = self.read(response, &mut patience).await;
-        let answer = Answer { status, retry_after: None, body: &body, end };
+        let (body, end) = self.read(&mut response, &mut patience).await;
+        let answer = Answer { status, headers: response.headers(), body: &body, end };
         match answer::judge(chat::step, answer, || self.redactor(&[]), SystemTime::now()) {
             Outcome::Accepted { .. } => Probe::Ok,
             Outcome::AccountRefused { fault } => Probe::AccountRefused(fault),
@@ -169,6 +182,7 @@ impl Endpoint {
                 Probe::Unreachable(fault)
             }
             Outcome::Rejected { fault, .. }
+            | Outcome::NotAcquires { fault, .. }
             | Outcome::Unavailable { fault, .. }
             | Outcome::Unknown { fault }
             | Outcome::NotWritten { fault }
@@ -184,23 +198,22 @@ impl Endpoint {
                 format!("a {} payload on the channel {}", payload.channel(), self.channel);
             return (Outcome::Invalid { fault: Fault::new("invalid_payload", sentence) }, None);
         }
+        if self.clients.at_most_once() {
+            // What the server has closed by now is noticed before a connection is chosen.
+            tokio::task::yield_now().await;
+        }
         let body = gate.body(request::body(payload));
         let mut patience = Patience::new(self.request_timeout);
-        let request = self.client.post(self.url_for(payload)).body(Body::wrap(body));
-        let response = match patience.wait(request.send()).await {
+        let request = self.clients.get().post(self.url_for(payload)).body(Body::wrap(body));
+        let mut response = match patience.wait(request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return (self.unanswered(Some(error), gate), None),
             Err(Exhausted) => return (self.unanswered(None, gate), None),
         };
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
-        let (body, end) = self.read(response, &mut patience).await;
-        let answer = Answer {
-            status,
-            retry_after: retry_after.as_ref().and_then(|value| value.to_str().ok()),
-            body: &body,
-            end,
-        };
+        let (body, end) = self.read(&mut response, &mut patience).await;
+        self.clients.heard(response.headers());
+        let answer = Answer { status, headers: response.headers(), body: &body, end };
         let redactor = || self.redactor(&payload.texts());
         let mut outcome = answer::judge(steps(self.channel), answer, redactor, SystemTime::now());
         if let Outcome::Accepted { receipt, .. } | Outcome::Rejected { receipt, .. } = &mut outcome
@@ -233,7 +246,7 @@ impl Endpoint {
     }
 
     /// Stops at the limit, which drops the connection: its rest is never read.
-    async fn read(&self, mut response: Response, patience: &mut Patience) -> (Bytes, End) {
+    async fn read(&self, response: &mut Response, patience: &mut Patience) -> (Bytes, End) {
         // A short answer comes in one piece, which is taken as it is.
         let (mut first, mut all) = (Bytes::new(), Vec::new());
         let end = loop {
@@ -279,8 +292,7 @@ impl Endpoint {
     }
 
     fn no_connection_in_time(&self) -> Fault {
-        let host = self.url.host_str().unwrap_or_default();
-        let sentence = format!("no connection to {host} within its time");
+        let sentence = format!("no connection to {} within its time", self.there());
         Fault::new("timeout", cap(self.redactor(&[]).line(&sentence)))
     }
 
@@ -289,18 +301,27 @@ impl Endpoint {
         Fault::new("timeout", format!("no whole answer came within {limit}"))
     }
 
-    fn not_reached(&self, error: reqwest::Error) -> Fault {
-        if error.is_timeout() && !in_tls(&error) && !error.is_dns() {
-            return self.no_connection_in_time();
-        }
+    /// The host, and the proxy before it.
+    fn there(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        let cause = cause(&error);
-        let (code, sentence) = if in_tls(&error) {
-            ("tls", format!("the TLS handshake with {host} failed: {cause}"))
-        } else if error.is_dns() {
-            ("dns", format!("no address was found for {host}: {cause}"))
-        } else {
-            ("connect", format!("no connection to {host}: {cause}"))
+        match &self.proxy {
+            Some(proxy) => format!("{host} through the proxy {proxy}"),
+            None => host.to_owned(),
+        }
+    }
+
+    fn not_reached(&self, error: reqwest::Error) -> Fault {
+        let (cause, there) = (cause(&error), self.there());
+        let (code, sentence) = match &self.proxy {
+            Some(proxy) if let Some(fault) = tunnel(&error) => {
+                ("proxy", format!("the proxy {proxy} {fault}"))
+            }
+            _ if in_tls(&error) => {
+                ("tls", format!("the TLS handshake with {there} failed: {cause}"))
+            }
+            _ if error.is_dns() => ("dns", format!("no address was found for {there}: {cause}")),
+            _ if error.is_timeout() => return self.no_connection_in_time(),
+            _ => ("connect", format!("no connection to {there}: {cause}")),
         };
         Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
     }
@@ -358,6 +379,21 @@ fn cause(error: &reqwest::Error) -> String {
     chain(error).skip(1).last().map(ToString::to_string).unwrap_or_else(|| "no cause given".into())
 }
 
+/// What a proxy did wrong before there was a tunnel to Acquire. hyper-util's error of it has no public
+/// type.
+fn tunnel(error: &reqwest::Error) -> Option<String> {
+    let (_, said) = chain(error)
+        .map(ToString::to_string)
+        .find_map(|said| said.strip_prefix("tunnel error: ").map(|said| ((), said.to_owned())))?;
+    Some(match said.as_str() {
+        "proxy authorization required" => "wants another user or password (407)".to_owned(),
+        "unsuccessful" => "refuses to connect to Acquire".to_owned(),
+        "failed to create underlying connection" => format!("cannot be reached: {}", cause(error)),
+        "unexpected end of file" => "closed the connection before there was a tunnel".to_owned(),
+        _ => format!("cannot be used: {}", cause(error)),
+    })
+}
+
 fn in_tls(error: &reqwest::Error) -> bool {
     chain(error).any(|error| {
         error.is::<rustls::Error>()
@@ -394,7 +430,9 @@ pub fn outcome_of(
 ) -> Outcome {
     let cut = body.len() > LIMIT_BYTES;
     let (body, end) = if cut { (&body[..LIMIT_BYTES], End::TooLong) } else { (body, End::Whole) };
-    let answer = Answer { status, retry_after, body, end };
+    let value = retry_after.and_then(|value| HeaderValue::from_str(value).ok());
+    let headers = value.map(|value| (header::RETRY_AFTER, value)).into_iter().collect();
+    let answer = Answer { status, headers: &headers, body, end };
     answer::judge(steps(channel), answer, || Redactor::new(key, texts), SystemTime::now())
 }
 

@@ -3,8 +3,11 @@
 //! The shape is not documented, so a type is a word that looks like one, and a message is the
 //! text under a usual name, nearest to the top.
 
+use super::odd_json;
 use super::redact::{REDACTED, Redactor};
+use super::wrapping::{self, Unwrapped};
 use crate::outcome::Fault;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -13,6 +16,7 @@ pub(super) const SENTENCE_BYTES: usize = 1024;
 
 const TYPE_NAMES: [&str; 8] =
     ["type", "errorType", "error_type", "code", "errorCode", "error_code", "error", "name"];
+const CODE_NAMES: [&str; 5] = ["code", "errorCode", "error_code", "type", "name"];
 const MESSAGE_NAMES: [&str; 10] = [
     "message",
     "errorMessage",
@@ -26,29 +30,56 @@ const MESSAGE_NAMES: [&str; 10] = [
     "title",
 ];
 
-/// The fault of a non-2xx answer: the vendor's type, or `http_STATUS`; its words, or the
-/// beginning of the body as text.
-pub(super) fn fault(status: u16, body: &[u8], redactor: &Redactor) -> Fault {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    let code = json
-        .as_ref()
-        .and_then(find_type)
-        .map(|code| self::code(code, redactor))
-        .unwrap_or_else(|| format!("http_{status}"));
-    let words = match json.as_ref().and_then(find_message) {
-        Some(words) => redactor.line(&words),
-        None => redactor.line(&String::from_utf8_lossy(body)),
-    };
-    let sentence = if words.is_empty() {
-        format!("Acquire answered {status} and said nothing more")
-    } else {
-        format!("Acquire answered {status}: {words}")
-    };
-    Fault::new(code, cap(sentence))
+/// What an answer says, as text and, where it is JSON, as that.
+pub(super) struct Said {
+    pub text: String,
+    pub json: Option<Value>,
+    /// Its end is missing.
+    pub cut: bool,
+}
+
+impl Said {
+    /// What a non-2xx answer says.
+    pub fn of(body: &[u8], headers: &HeaderMap, cut: bool) -> Self {
+        let Unwrapped { text, cut, .. } = wrapping::unwrap(body, headers, cut);
+        let tells = |json: &Value| find_type(json).or_else(|| find_message(json)).is_some();
+        Said { json: odd_json::value(&text, cut, tells), text, cut }
+    }
+
+    /// Whether it can be an answer of Acquire's, as far as it was read.
+    pub fn begins_an_object(&self) -> bool {
+        self.text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
+    }
+
+    /// Its beginning, for a sentence.
+    pub fn line(&self, redactor: &Redactor) -> String {
+        if self.cut { redactor.cut_line(&self.text) } else { redactor.line(&self.text) }
+    }
+
+    /// The server's type, or `http_STATUS`; its words, or the beginning of the body as text. `who`
+    /// answered.
+    pub fn fault(&self, who: &str, status: u16, redactor: &Redactor) -> Fault {
+        let json = self.json.as_ref();
+        let code = json
+            .and_then(|json| find_type(json).or_else(|| find_code(json, status)))
+            .map(|code| code_of(&code, redactor))
+            .unwrap_or_else(|| format!("http_{status}"));
+        let words = match json.and_then(find_message) {
+            Some(words) if self.cut => redactor.cut_line(&words),
+            Some(words) => redactor.line(&words),
+            None => self.line(redactor),
+        };
+        let sentence = if words.is_empty() {
+            format!("{who} answered {status} and said nothing more")
+        } else {
+            format!("{who} answered {status}: {words}")
+        };
+        Fault::new(code, cap(sentence))
+    }
 }
 
 /// A server's code, unless it repeats the payload.
-pub(super) fn code(code: &str, redactor: &Redactor) -> String {
+pub(super) fn code_of(code: &str, redactor: &Redactor) -> String {
     if redactor.line(code) == code { code.to_owned() } else { REDACTED.to_owned() }
 }
 
@@ -78,18 +109,36 @@ fn objects(root: &Value) -> impl Iterator<Item = &serde_json::Map<String, Value>
     })
 }
 
-fn find_type(json: &Value) -> Option<&str> {
+fn find_type(json: &Value) -> Option<String> {
     let texts = || {
         objects(json)
             .flat_map(|fields| TYPE_NAMES.iter().filter_map(|name| fields.get(*name)?.as_str()))
     };
-    let vendors = |text: &&str| text.starts_with("ERROR_") && is_type(text);
-    texts()
-        .find(vendors)
+    let found = texts()
+        .find(|text| is_vendors(text))
         .or_else(|| {
-            objects(json).flat_map(|fields| fields.values()).filter_map(Value::as_str).find(vendors)
+            let all = objects(json).flat_map(|fields| fields.values());
+            all.filter_map(Value::as_str).find(|text| is_vendors(text))
         })
-        .or_else(|| texts().find(|text| text.contains('_') && is_type(text)))
+        .or_else(|| texts().find(|text| text.contains('_') && is_type(text)));
+    found.map(str::to_owned)
+}
+
+/// One of the vendor's types.
+pub(super) fn is_vendors(text: &str) -> bool {
+    text.starts_with("ERROR_") && is_type(text)
+}
+
+/// Any code, of one word or a number, in an object of its own for the error.
+fn find_code(json: &Value, status: u16) -> Option<String> {
+    let errors = objects(json).flat_map(|fields| [fields.get("error"), fields.get("errors")]);
+    let errors = errors.flatten().filter_map(|error| error.get(0).unwrap_or(error).as_object());
+    let mut codes = errors.flat_map(|error| CODE_NAMES.iter().filter_map(|name| error.get(*name)));
+    codes.find_map(|code| match code {
+        Value::String(text) => (is_type(text) && text != "error").then(|| text.clone()),
+        Value::Number(number) => Some(number.to_string()).filter(|n| *n != status.to_string()),
+        _ => None,
+    })
 }
 
 /// A word of letters, digits, `_`, `.`, `-`.
@@ -99,7 +148,7 @@ fn is_type(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-fn find_message(json: &Value) -> Option<String> {
+pub(super) fn find_message(json: &Value) -> Option<String> {
     if let Value::String(text) = json {
         return Some(text.clone());
     }
@@ -131,8 +180,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(body: &str) -> (String, String) {
-        let fault =
-            fault(400, body.as_bytes(), &Redactor::new("the-api-key", &["hi", "Dear Anne, hello"]));
+        let redactor = Redactor::new("the-api-key", &["hi", "Dear Anne, hello"]);
+        let said = Said::of(body.as_bytes(), &HeaderMap::new(), false);
+        let fault = said.fault("Acquire", 400, &redactor);
         (fault.code, fault.message)
     }
 
@@ -175,6 +225,11 @@ mod tests {
                 "No case",
             ),
             (r#"{"type":"error","message":"No case"}"#, "http_400", "No case"),
+            (r#"{"error":{"code":"CLOSED","message":"No case"}}"#, "CLOSED", "No case"),
+            (r#"{"error":{"code":1017,"message":"No case"}}"#, "1017", "No case"),
+            (r#"{"error":{"code":400,"message":"No case"}}"#, "http_400", "No case"),
+            ("\u{feff}{\"error\":\"ERROR_X\",\"message\":\"No case\"}", "ERROR_X", "No case"),
+            (")]}'\n{\"error\":\"ERROR_X\",\"message\":\"No case\"}", "ERROR_X", "No case"),
             (r#""No case""#, "http_400", "No case"),
             ("<html>\r\n\u{0}No case</html>", "http_400", "<html>   No case</html>"),
         ] {
@@ -211,7 +266,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_make_a_short_clean_sentence(body in prop::collection::vec(any::<u8>(), 0..2000)) {
-            let fault = fault(500, &body, &Redactor::new("k", &["a"]));
+            let said = Said::of(&body, &HeaderMap::new(), false);
+            let fault = said.fault("Acquire", 500, &Redactor::new("k", &["a"]));
             prop_assert!(fault.message.len() <= SENTENCE_BYTES && !fault.message.contains(char::is_control));
         }
     }

@@ -1,11 +1,13 @@
 //! The ids of a 2xx answer: an SMS answer is 30 KB of which ten values matter, and one cut at the
 //! cap still yields the ids that came before.
 
+mod number;
 mod scan;
 #[cfg(test)]
 mod tests;
 
 use crate::outcome::Receipt;
+pub(in crate::acquire) use scan::brackets as balanced;
 use scan::{Found, Scan, Stop};
 use serde_json::{Map, Value};
 
@@ -75,12 +77,18 @@ pub(super) struct ProviderError {
 }
 
 impl Reading {
+    /// It has an id of the message, as [`Reading::into_receipt`] takes it.
+    pub(super) fn has_id(&self) -> bool {
+        match self.fields.get("id") {
+            Some(Value::String(text)) => is_word(text) && !text.is_empty(),
+            id => id.is_some(),
+        }
+    }
+
     /// An id, a status and a time are one word each; anything with a space in it is some text that
     /// has no place in a receipt.
     pub(super) fn into_receipt(mut self) -> Receipt {
-        let is_word =
-            |value: &Value| !value.as_str().is_some_and(|t| t.contains(char::is_whitespace));
-        self.fields.retain(|_, value| is_word(value));
+        self.fields.retain(|_, value| value.as_str().is_none_or(is_word));
         let message_id = match self.fields.get("id") {
             Some(Value::Number(number)) => Some(number.to_string()),
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
@@ -88,6 +96,10 @@ impl Reading {
         };
         Receipt { message_id, fields: self.fields }
     }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.contains(char::is_whitespace)
 }
 
 /// Reads an answer's JSON. `cut`: these are its first bytes only, and it counts as JSON when

@@ -1,4 +1,4 @@
-//! Keeps the API key and people's words out of what a server says back.
+//! Keeps the API key and message texts out of what a server says back.
 
 use super::sms::escape_html;
 
@@ -10,6 +10,9 @@ const HEAD_CHARS: usize = 24;
 
 /// A text this short may be part of any word, and counts only as a word of its own.
 const WORD_CHARS: usize = 8;
+
+/// A beginning this short, where an answer broke off, gives nothing away.
+const CUT_BYTES: usize = 4;
 
 /// The texts to take out, in every spelling that an answer may quote them in.
 pub(super) struct Redactor {
@@ -47,6 +50,22 @@ impl Redactor {
         spellings.sort_by(|a, b| b.text.len().cmp(&a.text.len()).then_with(|| a.text.cmp(&b.text)));
         spellings.dedup_by(|a, b| a.text == b.text && a.whole_word == b.whole_word);
         Redactor { spellings }
+    }
+
+    /// A line of what broke off: it may end in the beginning of a text.
+    pub(super) fn cut_line(&self, said: &str) -> String {
+        let longest = |spelling: &Spelling| {
+            let ends = spelling.text.char_indices().map(|(end, _)| end).rev();
+            ends.take_while(|end| *end >= CUT_BYTES)
+                .find(|end| said.ends_with(&spelling.text[..*end]))
+        };
+        match self.spellings.iter().filter_map(longest).max() {
+            None => self.line(said),
+            Some(begun) => {
+                let kept = self.line(&said[..said.len() - begun]);
+                format!("{kept} {REDACTED}").trim_start().to_owned()
+            }
+        }
     }
 
     /// One line for people: without the texts, and control characters made spaces.
@@ -183,6 +202,24 @@ mod tests {
             line(&[text], "`The quick brown fox jumps over...` is long"),
             "`[...]...` is long"
         );
+    }
+
+    #[test]
+    fn a_text_that_breaks_off_is_taken_out() {
+        let text = "Zoë: your parcel, is \"late\"";
+        let redactor = Redactor::new("KEY-1234567", &[text, "hi"]);
+        let json = serde_json::Value::from(text).to_string();
+        for said in [text, &json[1..json.len() - 1], "Bearer KEY-1234567"] {
+            for end in (0..said.len()).filter(|end| said.is_char_boundary(*end)) {
+                let line = redactor.cut_line(&format!("no: {}", &said[..end]));
+                let left = line.strip_prefix("no:").unwrap().trim();
+                assert!(
+                    left.len() < 14 && !left.contains("parcel") && !left.contains("KEY-"),
+                    "{line}"
+                );
+            }
+        }
+        assert_eq!(redactor.cut_line("nothing of it"), "nothing of it");
     }
 
     #[test]

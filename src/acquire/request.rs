@@ -14,6 +14,9 @@ pub(super) fn path(channel: Channel) -> &'static str {
     }
 }
 
+/// What a body may keep without need.
+const SPARE_BYTES: usize = 64 * 1024;
+
 /// Query parameters, the user type under a name that is the account's setting.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Query {
@@ -32,12 +35,18 @@ pub(super) fn query(payload: &Payload) -> Query {
 }
 
 pub(super) fn body(payload: &Payload) -> Bytes {
-    let json = match payload {
-        Payload::Chat(chat) => serde_json::to_vec(&chat::Body::of(chat)),
-        Payload::Mail(mail) => serde_json::to_vec(&mail::Body::of(mail)),
-        Payload::Sms(sms) => serde_json::to_vec(&sms::Body::of(sms)),
+    let mut json = Vec::new();
+    let written = match payload {
+        Payload::Chat(chat) => serde_json::to_writer(&mut json, &chat::Body::of(chat)),
+        Payload::Mail(mail) => serde_json::to_writer(&mut json, &mail::Body::of(mail)),
+        Payload::Sms(sms) => serde_json::to_writer(&mut json, &sms::Body::of(sms)),
     };
-    json.expect("maps with text keys always serialise").into()
+    written.expect("maps with text keys always serialise");
+    // It has grown by doubling, and a large one is out for long.
+    if json.capacity() - json.len() > SPARE_BYTES {
+        json.shrink_to_fit();
+    }
+    json.into()
 }
 
 /// The part of `extra` that belongs into one object of the body. `payload::parse` has seen to

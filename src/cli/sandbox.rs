@@ -1,8 +1,10 @@
 //! `sandbox`: the stand-in for Acquire, with switches for bad days.
 
-use super::{duration, last_words};
+use super::{duration, last_words, output};
 use acquire_outbox::daemon;
-use acquire_outbox::sandbox::{ErrorShare, Faults, Sandbox, Settings, parse_share};
+use acquire_outbox::sandbox::{
+    ErrorShare, Faults, ODD, OddShare, Sandbox, Settings, ShareError, parse_share,
+};
 use anyhow::Result;
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -15,12 +17,15 @@ Examples:
   acquire-outbox sandbox
   acquire-outbox sandbox --latency 200ms --error 503=10% --error 429=1% --retry-after 5s
   acquire-outbox sandbox --silent 2% --drop 2%
+  acquire-outbox sandbox --odd bom
+  acquire-outbox sandbox --odd page-404=5% --odd gzip=10% --odd short-body=10%
   ACQUIRE_BASE_URL=http://127.0.0.1:8787/api/v1 ACQUIRE_API_KEY=any acquire-outbox run
 
 What it was sent: curl http://127.0.0.1:8787/sandbox/messages
 
 Cases (sms: threadId) that always end the same way:
   900400 400 ERROR_INVALID_INPUT            900404 404 ERROR_RECORD_NOT_FOUND
+  900403 403, a firewall's page
   900429 429 with Retry-After, once         900503 503, twice
   900000 accepted, then silent              900001 accepted, connection dropped
   900021 sms: 200 with a provider's error inside
@@ -45,6 +50,19 @@ pub struct Args {
     /// Drop this share of connections without accepting, as in 2%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     drop: f64,
+    /// Answer in an odd way, as in bom or bom=10%; may be repeated; `--odd list` prints the kinds
+    #[arg(long, value_name = "KIND[=SHARE]", value_parser = kind)]
+    odd: Vec<Kind>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    List,
+    Odd(OddShare),
+}
+
+fn kind(text: &str) -> Result<Kind, ShareError> {
+    if text == "list" { Ok(Kind::List) } else { text.parse().map(Kind::Odd) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -59,7 +77,20 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// The kinds of `--odd`, a line each.
+fn list() -> Result<ExitCode> {
+    for odd in ODD {
+        output::line(format!("{:22}{}", odd.name, odd.about))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub async fn run(args: Args) -> Result<ExitCode> {
+    let odd = args.odd.iter().map(|kind| match kind {
+        Kind::List => None,
+        Kind::Odd(share) => Some(*share),
+    });
+    let Some(odd) = odd.collect() else { return list() };
     let stop = daemon::stop_signal(last_words)?;
     let faults = Faults {
         latency: args.latency,
@@ -67,6 +98,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         retry_after: args.retry_after,
         silent: args.silent,
         drop: args.drop,
+        odd,
     };
     let key = std::env::var("ACQUIRE_API_KEY").ok().filter(|key| !key.is_empty());
     let api_key = key.map(SecretString::from);

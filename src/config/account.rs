@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::address::{AccountId, BaseUrl};
 use super::error::{ConfigError, Place};
+use super::proxy::Proxies;
 use super::secret::{KeyKind, KeySource, Secret};
 use super::section::{Given, Section};
 use super::{Account, DEFAULT_ACCOUNT, Env, variable};
@@ -78,12 +79,13 @@ impl RawAccount {
     }
 
     /// With its key read.
-    pub fn open(self, name: &str, env: Env<'_>) -> Result<Account, ConfigError> {
+    pub fn open(self, name: &str, env: Env<'_>, proxies: &Proxies) -> Result<Account, ConfigError> {
         let account = || name.to_owned();
         let address = self.address.ok_or_else(|| ConfigError::NoAddress { account: account() })?;
         let key = self.key.ok_or_else(|| ConfigError::NoKey { account: account() })?;
         Ok(Account {
             name: account(),
+            proxy: proxies.on_the_way_to(&address.0),
             base_url: address.0,
             api_key: key.read(env)?,
             user_type_parameter: parameter_or_default(self.user_type_parameter),

@@ -9,6 +9,7 @@ mod address;
 mod database;
 mod error;
 mod policy;
+mod proxy;
 mod raw;
 mod secret;
 mod section;
@@ -30,6 +31,8 @@ use url::Url;
 use self::account::RawAccount;
 pub use self::error::{ConfigError, Place};
 pub use self::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
+use self::proxy::Proxies;
+pub use self::proxy::Proxy;
 use self::raw::RawConfig;
 pub use self::web::ListenAddress;
 use self::web::RawWeb;
@@ -135,6 +138,8 @@ pub struct Account {
     pub user_type_parameter: String,
     /// Certificates to trust beside the system's: `ca_file`. Default none.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// On the way to `base_url`, from the environment. Default none.
+    pub proxy: Option<Proxy>,
 }
 
 impl Account {
@@ -150,6 +155,7 @@ impl Account {
             api_key: SecretString::from(SANDBOX_KEY),
             user_type_parameter: account::parameter_or_default(user_type_parameter),
             extra_roots: Vec::new(),
+            proxy: None,
         }
     }
 }
@@ -292,8 +298,9 @@ impl Draft {
 
     fn open(mut self, env: Env<'_>) -> Result<Config, ConfigError> {
         let mut accounts = BTreeMap::new();
+        let proxies = Proxies::read(env)?;
         for (name, account) in std::mem::take(&mut self.accounts) {
-            let account = account.open(&name, env)?;
+            let account = account.open(&name, env, &proxies)?;
             accounts.insert(name, account);
         }
         match accounts.is_empty() {

@@ -5,6 +5,7 @@ use super::Dispatcher;
 use super::wire::Wire;
 use crate::acquire::RETRY_AFTER_MAX;
 use crate::job::{Channel, Job};
+use crate::outcome::{Fault, PageVerdict};
 use crate::routes::Moment;
 use crate::store::{HoldKind, StoreError, now};
 use crate::transition::Signal;
@@ -29,7 +30,10 @@ impl Wire {
                         "this machine has run out of something: jobs wait, and no attempt is spent");
                 }
             }
-            Signal::Works => self.works(account, channel),
+            Signal::Works => {
+                self.routes.answered(job.id, account, channel, now.at);
+                self.works(account, channel);
+            }
             Signal::Trouble { fault } => {
                 let next = self.routes.trouble(account, channel, &fault.message, now);
                 if next.is_some() {
@@ -57,6 +61,35 @@ impl Wire {
                 }
             }
         }
+    }
+
+    /// A job met a page which Acquire did not write, `took` after its request was begun; `current`: by
+    /// the account's settings as they are.
+    pub(super) fn met_page(
+        &mut self,
+        job: &Job,
+        fault: &mut Fault,
+        took: Duration,
+        current: bool,
+    ) -> PageVerdict {
+        if !current {
+            return PageVerdict::Again { pause: self.config.retry.initial };
+        }
+        let now = Moment { at: Instant::now(), wall: now() };
+        let (id, account, channel) = (job.id, job.account.as_str(), job.channel);
+        let began = now.at.checked_sub(took).unwrap_or(now.at);
+        let (verdict, news) = self.routes.page(id, (account, channel), &fault.message, began, now);
+        if news {
+            warn!(job = id, account, %channel, code = fault.code,
+                "an answer came that is not from Acquire: the account's jobs wait while single \
+                probes go out with other jobs; check what is between here and Acquire");
+        }
+        if verdict == PageVerdict::ItAlone {
+            warn!(job = id, account, %channel, code = fault.code,
+                "this message alone gets an answer that is not from Acquire: it ends as failed");
+            fault.message += " (Acquire answered other messages meanwhile)";
+        }
+        verdict
     }
 
     pub(super) fn works(&mut self, account: &str, channel: Channel) {

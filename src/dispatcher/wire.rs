@@ -127,8 +127,16 @@ impl Wire {
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
-    pub(super) fn ended(&mut self, (job, attempt): (Arc<Job>, Attempt)) {
+    pub(super) fn ended(&mut self, (job, mut attempt): (Arc<Job>, Attempt)) {
         let flown = self.in_flight.remove(&job.id);
+        let route = self.routes.of(&job.account, job.channel);
+        let current = flown
+            .as_ref()
+            .zip(route)
+            .is_some_and(|(flown, r)| Arc::ptr_eq(&flown.endpoint, &r.endpoint));
+        if let Outcome::NotAcquires { fault, verdict } = &mut attempt.outcome {
+            *verdict = self.met_page(&job, fault, attempt.duration, current);
+        }
         let duration = attempt.duration;
         let ended = decide(&self.config, &job, attempt);
         let request = ended.transition.history.map(|kind| (kind, duration));
@@ -141,9 +149,6 @@ impl Wire {
         let code = transition.fault.as_ref().map(|f| f.code.as_str());
         debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
             status = %transition.status, code, "attempt ended");
-        let route = self.routes.of(&job.account, job.channel);
-        let current =
-            flown.zip(route).is_some_and(|(flown, r)| Arc::ptr_eq(&flown.endpoint, &r.endpoint));
         // What was sent with settings of before a reload tells nothing of the account as it is.
         let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
         // Where no request was made nothing was learnt of the account: the next job is its probe.

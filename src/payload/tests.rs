@@ -307,3 +307,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_payload_may_have_64_mebibytes() {
+    let chat = |bytes: usize| {
+        let start = r#"{"caseId":1,"message":""#;
+        format!("{start}{}\"}}", "x".repeat(bytes - start.len() - 2))
+    };
+    assert!(parse_bytes(Channel::Chat, chat(MAX_BYTES).as_bytes()).is_ok());
+    let error = parse_bytes(Channel::Chat, chat(MAX_BYTES + 1).as_bytes()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "payload: may have 64 MiB at most; send a link to what is larger"
+    );
+}

@@ -21,8 +21,10 @@ pub struct News {
 /// An account that is refused: all of it, or one channel once another has shown that it works.
 pub(super) struct Refusal {
     /// The channel whose request was refused, and whose answer ends it.
-    from: Channel,
+    pub(super) from: Channel,
     pub(super) probing: Probing,
+    /// The job that alone has met a page so far which Acquire did not write.
+    pub(super) only: Option<i64>,
 }
 
 impl Refusal {
@@ -123,7 +125,7 @@ impl Routes {
         };
         let probing = Probing::begin(hold, &policy, now);
         let next = probing.next();
-        self.refusals.push(Refusal { from: channel, probing });
+        self.refusals.push(Refusal { from: channel, probing, only: None });
         self.shut(account, None);
         (next, true)
     }
@@ -196,7 +198,7 @@ impl Routes {
     }
 
     /// Nothing that is claimed by now goes out over the account's channel, or over none of them.
-    fn shut(&mut self, account: &str, channel: Option<Channel>) {
+    pub(super) fn shut(&mut self, account: &str, channel: Option<Channel>) {
         for own in Channel::ALL.into_iter().filter(|own| channel.is_none_or(|c| c == *own)) {
             let Some(at) = self.index(account, own) else { continue };
             self.activate(at);

@@ -11,6 +11,7 @@ mod probing;
 mod replace;
 mod room;
 mod shortage;
+mod suspects;
 
 use crate::acquire::Endpoint;
 use crate::config::{ChannelPolicy, OnUncertain};
@@ -26,6 +27,7 @@ use probing::Probing;
 use shortage::Shortage;
 use std::collections::HashMap;
 use std::sync::Arc;
+use suspects::{Answers, Suspects};
 use tokio::time::{Duration, Instant};
 
 /// One account's way to Acquire for one channel.
@@ -50,6 +52,7 @@ pub struct Route {
     active: bool,
     /// A `Retry-After`, and its end.
     held: Option<(Instant, Hold)>,
+    answers: Answers,
     /// Requests in a row that ended without a usable answer.
     failures: u32,
     /// Open: only probes go out.
@@ -77,6 +80,7 @@ impl Moment {
 pub struct Routes {
     routes: Vec<Route>,
     refusals: Vec<Refusal>,
+    suspects: Suspects,
     /// Claimed, and not to be sent now.
     returned: Vec<Job>,
     /// Paces the probes of a refused account.
@@ -98,6 +102,8 @@ pub struct Routes {
     /// How many accounts have jobs ready, and how many places one route may take of those left.
     contenders: u32,
     share: u32,
+    /// Whether there was a place at all by the last [`Routes::room`].
+    has_places: bool,
 }
 
 impl Route {
@@ -122,6 +128,7 @@ impl Route {
             told: false,
             active: true,
             held: None,
+            answers: Answers::default(),
             failures: 0,
             breaker: None,
             ramp: None,
@@ -200,6 +207,7 @@ impl Routes {
             active: (0..routes.len()).collect(),
             routes,
             refusals: Vec::new(),
+            suspects: Suspects::default(),
             returned: Vec::new(),
             probe_policy,
             shortage: None,
@@ -211,6 +219,7 @@ impl Routes {
             gone: Vec::new(),
             contenders: 1,
             share: u32::MAX,
+            has_places: true,
         }
     }
 

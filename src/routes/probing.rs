@@ -55,6 +55,11 @@ impl Probing {
         self.hold.until = Some(now.wall);
     }
 
+    /// When the next probe may go out, as soon as none is on its way.
+    pub fn next_at(&self) -> Instant {
+        self.next
+    }
+
     /// When the next probe may go out; `None` while one is on its way.
     pub fn next(&self) -> Option<Instant> {
         (!self.out).then_some(self.next)

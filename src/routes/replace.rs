@@ -20,6 +20,7 @@ impl Routes {
     ) {
         let old = std::mem::replace(self, fresh);
         self.returned = old.returned;
+        self.suspects = old.suspects;
         self.gone = old.gone;
         self.shortage = old.shortage;
         self.budget = old.budget.limited_as(&self.budget);
@@ -31,7 +32,8 @@ impl Routes {
             };
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
-                && route.policy.connect_timeout == was.policy.connect_timeout;
+                && route.policy.connect_timeout == was.policy.connect_timeout
+                && route.policy.on_uncertain == was.policy.on_uncertain;
             route.held = was.held;
             route.breaker = was.breaker;
             route.ramp = was.ramp;

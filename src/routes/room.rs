@@ -77,6 +77,7 @@ impl Routes {
         }));
         let most = self.shortage.as_ref().map_or(u32::MAX, |shortage| shortage.most(now));
         let places = self.budget.places_left(most);
+        self.has_places = places > 0;
         self.share = (places / self.contenders.max(1)).saturating_mul(2).max(1);
         Room { changed, places, share: self.share, bytes: self.budget.bytes_left() }
     }
@@ -128,11 +129,17 @@ impl Routes {
             }
         }
         self.gone.clear();
+        for &at in &self.active {
+            self.routes[at].told = true;
+        }
+        if !self.has_places {
+            // Nothing was asked for.
+            return;
+        }
         self.stirred = false;
         self.cut = cut;
         for &at in &self.active {
             let route = &mut self.routes[at];
-            route.told = true;
             if route.room > 0 {
                 let count = counts.get(&at).copied().unwrap_or(0);
                 route.dry = cut || count < route.room.min(self.share);

@@ -10,6 +10,9 @@ use tokio::time::{Duration, Instant};
 /// How long everything waits, doubled from the first to the second while it lasts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
+/// How long a route waits whose address has no local port left: closed connections give theirs back by and by.
+const PORTS_PAUSE: Duration = Duration::from_secs(1);
+
 /// A shortage that concerns every route.
 pub(super) struct Shortage {
     /// What people read of it; `None` once a request has gone out again.
@@ -40,7 +43,7 @@ impl Routes {
         now: Moment,
     ) -> bool {
         if scarce == Scarce::Ports {
-            return self.pause_for(account, channel, PAUSE.1, HoldKind::Shortage, reason, now);
+            return self.pause_for(account, channel, PORTS_PAUSE, HoldKind::Shortage, reason, now);
         }
         let known = self.shortage.as_mut().and_then(|shortage| {
             let hold = shortage.hold.take()?;

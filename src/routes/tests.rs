@@ -3,6 +3,7 @@ use super::pace::CATCH_UP;
 use super::*;
 use crate::acquire::Connection;
 use crate::config::{OnUncertain, Rate};
+use crate::outcome::Scarce;
 use crate::store::{Claim, Room};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -20,6 +21,9 @@ pub(crate) fn routes_to(base_url: &str, rates: &[(Channel, Option<Rate>)]) -> Ro
         extra_roots: &[],
         request_timeout: Duration::from_secs(1),
         connect_timeout: Duration::from_secs(1),
+        proxy: None,
+        at_most_once: false,
+        idle_connections: usize::MAX,
     };
     let route = |&(channel, rate): &(Channel, Option<Rate>)| {
         let endpoint = Arc::new(Endpoint::new(channel, &connection).unwrap());
@@ -391,4 +395,123 @@ fn a_full_route_of_a_refused_account_is_not_probed_ahead() {
     routes.refuse("default", Channel::Mail, "401", at);
     let room = room_of(&mut routes, at.at + Duration::from_secs(60), Duration::from_millis(5));
     assert_eq!(limit(&room), 0);
+}
+
+/// So many accounts, with all three channels.
+fn of_accounts(count: usize) -> Routes {
+    let one = routes(&[(Channel::Chat, None)]).routes.remove(0);
+    let of = |account: usize| {
+        let (endpoint, policy) = (one.endpoint.clone(), one.policy.clone());
+        Channel::ALL.map(|channel| {
+            Route::new(format!("a{account}"), channel, endpoint.clone(), policy.clone())
+        })
+    };
+    Routes::new((0..count).flat_map(of).collect(), RetryPolicy::default())
+}
+
+#[test]
+fn a_cycle_is_told_of_the_routes_alone_whose_room_has_changed() {
+    let now = Instant::now();
+    let mut routes = of_accounts(400);
+    assert_eq!(routes.room(now, Duration::ZERO).changed.len(), 1200, "at first of all");
+    routes.claimed(Vec::new(), now, false);
+    let room = routes.room(now, Duration::ZERO);
+    assert_eq!((room.changed.len(), routes.active.len()), (0, 0));
+    assert!(!routes.worth_claiming(&room));
+    routes.stir();
+    assert!(routes.worth_claiming(&room), "any of them may have a job by now");
+    let job = Job { account: "a7".to_owned(), ..job(Channel::Mail) };
+    routes.claimed(vec![job.clone()], now, false);
+    let at = Moment { at: now, wall: 0 };
+    assert!(routes.next("a7", Channel::Mail, at).is_some());
+    let room = routes.room(now, Duration::ZERO);
+    let changed: Vec<_> = room.changed.iter().map(|c| (c.account.as_str(), c.channel)).collect();
+    assert_eq!(
+        (changed, routes.active.len()),
+        (vec![], 1),
+        "half of the places are free as before"
+    );
+    routes.has_back(0);
+    routes.ended("a7", Channel::Mail, None);
+    routes.room(now, Duration::ZERO);
+    assert_eq!(routes.active.len(), 0);
+}
+
+#[test]
+fn a_route_that_is_gone_has_no_room_and_one_that_is_held_has_none_until_then() {
+    let now = Moment { at: Instant::now(), wall: 0 };
+    let mut routes = of_accounts(2);
+    routes.room(now.at, Duration::ZERO);
+    routes.claimed(Vec::new(), now.at, false);
+    let hold = Duration::from_secs(3);
+    routes.hold("a1", Channel::Sms, hold, "429", now);
+    let none = |account: &str, channel| Claim { account: account.to_owned(), channel, limit: 0 };
+    assert_eq!(routes.room(now.at, Duration::ZERO).changed, [none("a1", Channel::Sms)]);
+    routes.claimed(Vec::new(), now.at, false);
+    routes.replace(of_accounts(1), &BTreeSet::new(), std::iter::empty(), now);
+    let gone: Vec<_> =
+        routes.room(now.at, hold).changed.into_iter().filter(|c| c.account == "a1").collect();
+    assert_eq!(gone, Channel::ALL.map(|channel| none("a1", channel)));
+}
+
+#[test]
+fn places_and_bytes_are_free_again_when_a_job_ends_or_goes_back() {
+    let now = Moment { at: Instant::now(), wall: 0 };
+    let mut routes = of_accounts(1).limited(2, 1 << 20);
+    let large = |id| Job {
+        id,
+        account: "a0".to_owned(),
+        payload: vec![b'x'; 500_000],
+        ..job(Channel::Chat)
+    };
+    assert_eq!(routes.room(now.at, Duration::ZERO).places, 2);
+    routes.claimed(vec![large(1)], now.at, true);
+    let room = routes.room(now.at, Duration::ZERO);
+    assert_eq!((room.places, room.bytes.large, room.bytes.alone), (1, 286_432, false));
+    assert!(!routes.worth_claiming(&room), "what was left does not fit yet");
+    assert!(routes.next("a0", Channel::Chat, now).is_some());
+    routes.has_back(500_000);
+    routes.ended("a0", Channel::Chat, None);
+    let room = routes.room(now.at, Duration::ZERO);
+    assert!(room.bytes.alone && routes.worth_claiming(&room));
+    routes.claimed(vec![large(2)], now.at, false);
+    routes.shut_all();
+    assert_eq!(routes.take_returned().len(), 1);
+    assert_eq!(routes.room(now.at, Duration::ZERO).places, 2);
+}
+
+#[test]
+fn after_a_shortage_one_goes_out_and_then_more_and_more() {
+    let start = Instant::now();
+    let at = |millis: u64| Moment { at: start + Duration::from_millis(millis), wall: 0 };
+    let mut routes = of_accounts(2).limited(4, 1 << 20);
+    let places = |routes: &mut Routes, now: Moment| routes.room(now.at, Duration::ZERO).places;
+    assert!(routes.run_short("a0", Channel::Chat, Scarce::Descriptors, "none", at(0)));
+    assert!(!routes.run_short("a1", Channel::Chat, Scarce::Descriptors, "none", at(0)), "once");
+    assert_eq!(places(&mut routes, at(1)), 0);
+    assert!(!routes.has_enough(at(1).at), "what was out before shows nothing");
+    assert_eq!(routes.next_opening(at(1).at), Some(at(250).at));
+    // A cycle that only records shows nothing of what is there.
+    routes.claimed(Vec::new(), at(2).at, false);
+    let room = routes.room(at(250).at, Duration::ZERO);
+    assert!(routes.worth_claiming(&room));
+    assert_eq!(places(&mut routes, at(250)), 1);
+    assert!(!routes.run_short("a1", Channel::Chat, Scarce::Descriptors, "none", at(250)));
+    assert_eq!((places(&mut routes, at(700)), places(&mut routes, at(750))), (0, 1));
+    assert_eq!(routes.holds().len(), 1);
+    assert!(routes.has_enough(at(760).at));
+    assert!(routes.holds().is_empty());
+    assert_eq!(places(&mut routes, at(760)), 2);
+    assert!(!routes.has_enough(at(770).at) && !routes.has_enough(at(780).at));
+    assert_eq!(places(&mut routes, at(780)), 4);
+}
+
+#[test]
+fn for_want_of_a_port_its_own_route_alone_waits() {
+    let now = Moment { at: Instant::now(), wall: 0 };
+    let mut routes = of_accounts(2);
+    assert!(routes.run_short("a0", Channel::Chat, Scarce::Ports, "none", now));
+    let free = room_of(&mut routes, now.at, Duration::ZERO);
+    assert_eq!(free.len(), 5);
+    assert_eq!(routes.holds()[0].kind, HoldKind::Shortage);
 }

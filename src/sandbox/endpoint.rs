@@ -3,8 +3,9 @@
 use super::answer::{Answer, Ids, Provider, accepted};
 use super::log::Message;
 use super::message::Sending;
+use super::odd::{self, Shape};
 use super::report;
-use super::server::{Shared, hang_up, respond};
+use super::server::{KEEP_ALIVE, Shared, hang_up, respond, respond_with};
 use crate::job::{Channel, Millis};
 use crate::payload::Json;
 use axum::body::to_bytes;
@@ -34,6 +35,10 @@ struct Fate {
 
 enum Ending {
     Answer(Answer),
+    /// On a connection that closes a second later, as it says.
+    Closing(Answer),
+    /// These bytes, of an answer with this status.
+    Bytes(u16, Vec<u8>),
     Silence,
     HangUp,
 }
@@ -72,6 +77,12 @@ pub(super) async fn receive(shared: &Shared, channel: Channel, request: Request)
     tokio::time::sleep(shared.faults.latency).await;
     match fate.ending {
         Ending::Answer(answer) => respond(answer),
+        Ending::Closing(answer) => {
+            let mut response = respond(answer);
+            response.headers_mut().insert("keep-alive", KEEP_ALIVE);
+            response
+        }
+        Ending::Bytes(_, bytes) => respond_with(bytes),
         Ending::HangUp => hang_up(),
         Ending::Silence => {
             tokio::time::sleep(SILENCE).await;
@@ -110,6 +121,10 @@ fn decide(
     // The magic cases of the module's documentation.
     match sending.case {
         900_400 => return Err(Answer::invalid("case is not active")),
+        900_403 => {
+            let ending = Ending::Bytes(403, odd::firewall());
+            return Ok(Fate { message: None, accepted: false, ending });
+        }
         900_404 => return Err(Answer::error(StatusCode::NOT_FOUND, "no such case")),
         900_429 if before() < 1 => {
             let refusal = Answer::error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
@@ -123,13 +138,23 @@ fn decide(
         900_021 if channel == Channel::Sms => provider = Provider::Refuses,
         _ => {}
     }
+    let odd = shared.faults.draw_odd().map(|odd| &odd.shape);
+    if let Some(Shape::Refuses(status, bytes)) = odd {
+        let ending = Ending::Bytes(*status, bytes());
+        return Ok(Fate { message: None, accepted: false, ending });
+    }
     let ids = shared.next_ids(channel);
+    let answer = || accepted(&sending, ids, provider, now);
     let ending = if dropped {
         Ending::HangUp
     } else if silent {
         Ending::Silence
     } else {
-        Ending::Answer(Answer::ok(accepted(&sending, ids, provider, now)))
+        match odd {
+            Some(Shape::Accepts(bytes)) => Ending::Bytes(200, bytes(&answer().to_string(), ids.id)),
+            Some(_) => Ending::Closing(Answer::ok(answer())),
+            None => Ending::Answer(Answer::ok(answer())),
+        }
     };
     Ok(Fate { message: Some((ids, sending)), accepted: provider == Provider::Takes, ending })
 }
@@ -156,7 +181,8 @@ fn remember(
     fate: &Fate,
 ) {
     let status = match &fate.ending {
-        Ending::Answer(answer) => Some(answer.status.as_u16()),
+        Ending::Answer(answer) | Ending::Closing(answer) => Some(answer.status.as_u16()),
+        Ending::Bytes(status, _) => Some(*status),
         Ending::Silence | Ending::HangUp => None,
     };
     let id = fate.message.as_ref().map(|(ids, _)| ids.id);

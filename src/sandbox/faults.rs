@@ -1,5 +1,6 @@
 //! What goes wrong at random, and how shares are written on a command line.
 
+use super::odd::{self, Odd, OddShare, Shape};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Faults {
     pub silent: f64,
     /// Dropped before the request's body is read: not accepted, not remembered.
     pub drop: f64,
+    /// Acceptable requests that are answered in an odd way.
+    pub odd: Vec<OddShare>,
 }
 
 impl Faults {
@@ -29,10 +32,24 @@ impl Faults {
             check_share(error.share, &error.status.to_string())?;
         }
         // A little above 1, because ten times 0.1 is not quite 1 in binary.
-        if self.errors.iter().map(|error| error.share).sum::<f64>() > 1.0 + 1e-9 {
+        let most = 1.0 + 1e-9;
+        if self.errors.iter().map(|error| error.share).sum::<f64>() > most {
             return Err(ShareError("the shares of errors add up to more than 1".to_owned()));
         }
+        if self.odd.iter().filter_map(|odd| odd.share).sum::<f64>() > most {
+            return Err(ShareError("the shares of odd answers add up to more than 1".to_owned()));
+        }
         Ok(())
+    }
+
+    /// The odd answer that this request gets, if it gets one.
+    pub(super) fn draw_odd(&self) -> Option<&'static Odd> {
+        if self.odd.is_empty() { None } else { odd::draw(&self.odd, fastrand::f64()) }
+    }
+
+    /// Whether an idle connection is closed after a second.
+    pub(super) fn closes_idle(&self) -> bool {
+        self.odd.iter().any(|of| matches!(of.odd.shape, Shape::ClosesIdle))
     }
 
     /// The status to fail this request with, if it is one of those that fail.
@@ -119,7 +136,7 @@ fn check_status(status: u16) -> Result<(), ShareError> {
 /// A share that is none, in one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ShareError(String);
+pub struct ShareError(pub(super) String);
 
 #[cfg(test)]
 mod tests {

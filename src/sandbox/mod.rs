@@ -16,6 +16,7 @@
 //! | case | what happens |
 //! |---|---|
 //! | `900400` | 400 `ERROR_INVALID_INPUT`: the case is not active |
+//! | `900403` | a firewall's page under 403, always: it dislikes this message alone |
 //! | `900404` | 404 `ERROR_RECORD_NOT_FOUND` |
 //! | `900429` | the first request of each distinct (channel, body): 429 with `Retry-After: 1`; then accepted |
 //! | `900503` | the first two requests of each distinct (channel, body): 503; then accepted |
@@ -28,12 +29,14 @@ mod endpoint;
 mod faults;
 mod log;
 mod message;
+mod odd;
 mod read_back;
 mod report;
 mod server;
 
 pub use faults::{ErrorShare, Faults, ShareError, parse_share};
 pub use log::{Log, Message};
+pub use odd::{ODD, Odd, OddShare};
 pub use server::{Sandbox, SandboxError};
 
 use secrecy::SecretString;

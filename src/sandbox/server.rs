@@ -16,10 +16,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use secrecy::SecretString;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -29,6 +31,9 @@ const FIRST_ID: i64 = 8289;
 /// For a request's head, idle time of a kept connection included: longer than clients keep
 /// theirs (90 seconds), so that it is not this side that closes under a request.
 const HEAD_TIME: Duration = Duration::from_secs(150);
+/// The same where idle connections are closed soon, and what such a server says of it.
+const HEAD_TIME_OF_CLOSING: Duration = Duration::from_secs(1);
+pub(super) const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("timeout=1");
 /// The longest that the end waits for the report's reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -134,6 +139,7 @@ impl Sandbox {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
         self.shared.report(|| format!("listening on {}", self.base_url()));
         let Sandbox { listener, shared, .. } = self;
+        let head_time = if shared.faults.closes_idle() { HEAD_TIME_OF_CLOSING } else { HEAD_TIME };
         let router = routes(Arc::clone(&shared));
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
@@ -144,7 +150,7 @@ impl Sandbox {
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(converse(stream, router.clone()));
+                        connections.spawn(converse(stream, router.clone(), head_time));
                     }
                     Err(error) => {
                         // Out of descriptors: the next call would fail at once, too.
@@ -163,34 +169,50 @@ impl Sandbox {
 }
 
 /// One connection, until either side closes it.
-async fn converse(stream: TcpStream, router: Router) {
+async fn converse(stream: TcpStream, router: Router, head_time: Duration) {
     // Answers are small: waiting to fill a packet would only add latency.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        async move {
-            let Ok(response) = router.oneshot(request).await;
-            // An error of the service makes hyper close the connection without a word.
-            if response.extensions().get::<HangUp>().is_some() { Err(HangUp) } else { Ok(response) }
-        }
+    let last_words = Arc::new(Mutex::new(Vec::new()));
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (router, last_words) = (router.clone(), Arc::clone(&last_words));
+        Box::pin(async move {
+            let Ok(mut response) = router.oneshot(request).await;
+            // An error of the service makes hyper leave the connection without a word.
+            match response.extensions_mut().remove::<HangUp>() {
+                Some(hang_up) => {
+                    *last_words.lock().unwrap_or_else(PoisonError::into_inner) = hang_up.0.clone();
+                    Err(hang_up)
+                }
+                None => Ok(response),
+            }
+        })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(head_time)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    if let Err(error) = poll_fn(|cx| connection.poll_without_shutdown(cx)).await {
         tracing::debug!(%error, "a connection to the sandbox ended early");
     }
+    let mut stream = connection.into_parts().io.into_inner();
+    let bytes = std::mem::take(&mut *last_words.lock().unwrap_or_else(PoisonError::into_inner));
+    let _ = stream.write_all(&bytes).await;
+    let _ = stream.shutdown().await;
 }
 
-/// In a response's extensions: drop the connection instead.
+/// In a response's extensions: write these bytes, if any, and close the connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the sandbox hangs up")]
-struct HangUp;
+struct HangUp(Vec<u8>);
 
 pub(super) fn hang_up() -> Response {
+    respond_with(Vec::new())
+}
+
+/// These bytes as they are, and then the end of the connection.
+pub(super) fn respond_with(bytes: Vec<u8>) -> Response {
     let mut response = Response::default();
-    response.extensions_mut().insert(HangUp);
+    response.extensions_mut().insert(HangUp(bytes));
     response
 }
 

@@ -76,6 +76,13 @@ impl Program {
         self
     }
 
+    /// With these limits of open files, the soft one and the hard one.
+    pub fn with_open_files(self, soft: u32, hard: u32) -> Program {
+        let line = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+        let under = ["sh", "-c", &line, "sh"].map(str::to_owned).to_vec();
+        Program { under, ..self }
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Finished {
         self.run_with_input(arguments, "")
     }

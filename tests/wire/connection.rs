@@ -50,7 +50,7 @@ async fn a_server_that_speaks_first_is_judged_by_the_gate() {
 #[tokio::test]
 async fn time_ends_a_drip_and_a_silence() {
     let limit = Duration::from_millis(300);
-    let drip = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{\"data\":{\"id\":1}}";
+    let drip = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{\"data\":{\"id\":1}";
     for (reply, status) in [(Reply::Drip(drip.into()), Some(200)), (Reply::Silence, None)] {
         let (base, _) = serve(vec![reply]).await;
         let (attempt, gate) = chat(&endpoint_within(Channel::Chat, &base, limit)).await;

@@ -24,6 +24,9 @@ fn endpoint_within(channel: Channel, base: &Url, limit: Duration) -> Endpoint {
         extra_roots: &[],
         request_timeout: limit,
         connect_timeout: limit,
+        proxy: None,
+        at_most_once: false,
+        idle_connections: usize::MAX,
     };
     Endpoint::new(channel, &connection).unwrap()
 }
@@ -63,6 +66,7 @@ fn fault(outcome: &Outcome) -> (&'static str, &Fault) {
         Outcome::Rejected { fault, .. } => ("rejected", fault),
         Outcome::Unavailable { fault, .. } => ("unavailable", fault),
         Outcome::AccountRefused { fault } => ("account", fault),
+        Outcome::NotAcquires { fault, .. } => ("page", fault),
         Outcome::NotWritten { fault } => ("not written", fault),
         Outcome::Unknown { fault } => ("unknown", fault),
         Outcome::Invalid { fault } => ("invalid", fault),
@@ -137,6 +141,9 @@ async fn a_contact_sends_under_the_accounts_own_parameter() {
         extra_roots: &[],
         request_timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(20),
+        proxy: None,
+        at_most_once: false,
+        idle_connections: usize::MAX,
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let endpoint = Endpoint::new(Channel::Chat, &connection).unwrap();
@@ -212,10 +219,12 @@ async fn every_row_of_the_outcome_table() {
         ("304 Not Modified", "", "account", "http_304"),
         ("400 Bad Request", vendor, "rejected", "ERROR_INVALID_INPUT"),
         ("401 Unauthorized", "", "account", "http_401"),
-        ("403 Forbidden", "", "rejected", "http_403"),
-        ("404 Not Found", "", "rejected", "http_404"),
+        ("403 Forbidden", "<html>", "page", "http_403"),
+        ("403 Forbidden", "{}", "rejected", "http_403"),
+        ("404 Not Found", "", "page", "http_404"),
+        ("407 Proxy Authentication Required", "", "account", "http_407"),
         ("408 Request Timeout", "", "unavailable", "http_408"),
-        ("413 Payload Too Large", "", "rejected", "http_413"),
+        ("413 Payload Too Large", "too large", "page", "http_413"),
         ("422 Unprocessable", vendor, "rejected", "ERROR_INVALID_INPUT"),
         ("425 Too Early", "", "unavailable", "http_425"),
         ("429 Too Many Requests", "", "unavailable", "http_429"),
@@ -224,6 +233,11 @@ async fn every_row_of_the_outcome_table() {
         ("503 Unavailable", "", "unavailable", "http_503"),
         ("504 Gateway Timeout", "", "unknown", "http_504"),
         ("507 Insufficient Storage", "", "unavailable", "http_507"),
+        ("499 Client Closed", vendor, "unknown", "http_499"),
+        ("520 Unknown", "", "unknown", "http_520"),
+        ("521 Down", "", "unavailable", "http_521"),
+        ("524 Timeout", "", "unknown", "http_524"),
+        ("999 Denied", "", "unknown", "response_unreadable"),
     ] {
         let (attempt, gate) = answered(Reply::Answer(json(status, body))).await;
         ends(&attempt, kind, code);
@@ -243,22 +257,38 @@ async fn retry_after_is_heard() {
 }
 
 #[tokio::test]
-async fn half_an_answer_is_none() {
-    for answer in [
-        "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"data\":{\"id\":1}}",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11\r\n{\"data\":{\"id\":1}}\r\n",
-        "HTTP/1.1 400 Bad\r\ncontent-length: 900\r\n\r\n{}",
-        "HTTP/1.1 401 No\r\ncontent-length: 900\r\n\r\n{}",
-    ] {
-        let (attempt, _) = answered(Reply::AnswerAndClose(answer.into())).await;
+async fn half_an_answer_to_a_2xx_is_none_and_its_beginning_is_kept() {
+    let half = r#"{"data":{"id":1}"#;
+    for head in ["content-length: 900\r\n\r\n", "transfer-encoding: chunked\r\n\r\n10\r\n"] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}{half}");
+        let (attempt, _) = answered(Reply::AnswerAndClose(answer)).await;
         ends(&attempt, "unknown", "connection_lost");
-        assert_eq!(attempt.http_status, Some(answer[9..12].parse().unwrap()));
+        assert!(fault(&attempt.outcome).1.message.ends_with(half), "{attempt:?}");
+        assert_eq!(attempt.http_status, Some(200));
     }
     let (attempt, _) = answered(Reply::AnswerAndClose("HTTP/1.1 200 OK\r\ncontent-".into())).await;
     ends(&attempt, "unknown", "connection_lost");
     let until_closed = format!("HTTP/1.1 200 OK\r\n\r\n{ACCEPTED}");
     let (attempt, _) = answered(Reply::AnswerAndClose(until_closed)).await;
     assert!(matches!(attempt.outcome, Outcome::Accepted { note: None, .. }), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_takes_nothing_from_a_status() {
+    for (status, kind) in [
+        ("400 Bad", "rejected"),
+        ("401 No", "account"),
+        ("302 Moved", "account"),
+        ("429 Slow Down", "unavailable"),
+        ("503 Down", "unavailable"),
+        ("502 Gateway", "unknown"),
+    ] {
+        for body in ["", "{", r#"{"message":"no"#] {
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 900\r\n\r\n{body}");
+            let (attempt, _) = answered(Reply::AnswerAndClose(answer)).await;
+            ends(&attempt, kind, &format!("http_{}", &status[..3]));
+        }
+    }
 }
 
 #[tokio::test]
@@ -287,7 +317,7 @@ async fn an_answer_of_three_megabytes_is_read_for_its_first() {
     let (attempt, _) = answered(Reply::Answer(json("200 OK", &"x".repeat(3 << 20)))).await;
     ends(&attempt, "unknown", "response_unreadable");
     let (attempt, _) = answered(Reply::Answer(json("400 Bad", &"x".repeat(3 << 20)))).await;
-    ends(&attempt, "rejected", "http_400");
+    ends(&attempt, "page", "http_400");
     assert!(fault(&attempt.outcome).1.message.len() <= 1024);
 }
 
@@ -349,6 +379,9 @@ fn an_endpoint_needs_an_address_without_a_password_and_a_key_for_a_header() {
             extra_roots: &[],
             request_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(1),
+            proxy: None,
+            at_most_once: false,
+            idle_connections: usize::MAX,
         };
         Endpoint::new(Channel::Chat, &connection)
     };

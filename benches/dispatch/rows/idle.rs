@@ -31,7 +31,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
 
 /// The time on a core of all threads that live, in nanoseconds: the ticks of /proc/PID/stat are
 /// too coarse for this.
-fn cpu_ns(pid: u32) -> Result<u64> {
+pub(super) fn cpu_ns(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end in between.

@@ -39,7 +39,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
     ])
 }
 
-fn mebibytes(process: &Process, name: &str) -> Result<f64> {
+pub(super) fn mebibytes(process: &Process, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such figure")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().context("kibibytes")?;

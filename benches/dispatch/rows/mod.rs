@@ -1,5 +1,6 @@
 //! One file per measurement; each gives one or more lines of the table.
 
+pub mod accounts;
 pub mod depth;
 pub mod drain;
 pub mod idle;
@@ -122,6 +123,8 @@ pub enum Row {
     Wake,
     /// CPU of the idle daemon
     Idle,
+    /// What 400 configured accounts cost: the CPU of a lone message, the start, memory
+    Accounts,
     /// Resident memory, idle and draining a deep backlog
     Memory,
     /// Inserts of 8 writers while the daemon drains flat out
@@ -158,6 +161,7 @@ impl Row {
             Row::Drain | Row::Cpu => drain::measure,
             Row::Wake => wake::measure,
             Row::Idle => idle::measure,
+            Row::Accounts => accounts::measure,
             Row::Memory => memory::measure,
             Row::Writers => writers::measure,
             Row::Key => key::measure,

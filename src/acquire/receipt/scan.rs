@@ -1,7 +1,8 @@
 //! Reads JSON by its marks - brackets, and the quotes that close texts - 64 bytes at a time:
 //! what nobody asks for costs its length alone.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use super::number;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::error::Category;
 use std::borrow::Cow;
@@ -88,35 +89,42 @@ impl<'j> Scan<'j> {
         match self.peek()? {
             b'"' => self.text().map(drop),
             b'{' | b'[' => self.skip_brackets(),
-            _ => self.word().map(|IgnoredAny| ()),
+            _ => self.word().map(drop),
         }
     }
 
     pub(super) fn scalar(&mut self) -> Result<Found, Stop> {
-        let value = match self.peek()? {
+        Ok(match self.peek()? {
             b'{' | b'[' => return self.skip_brackets().map(|()| Found::Other),
-            b'"' => serde_json::from_slice(self.text()?.quoted).map_err(|_| Stop::NotJson)?,
-            _ => self.word()?,
-        };
-        Ok(match value {
-            Value::Null => Found::Null,
-            Value::String(text) if text.len() > ID_BYTES => Found::Other,
-            Value::Number(_) | Value::String(_) => Found::Value(value),
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) => Found::Other,
+            b'"' => {
+                let text = serde_json::from_slice(self.text()?.quoted);
+                match text.map_err(|_| Stop::NotJson)? {
+                    Value::String(text) if text.len() > ID_BYTES => Found::Other,
+                    text => Found::Value(text),
+                }
+            }
+            b'n' => self.word().map(|_| Found::Null)?,
+            b't' | b'f' => self.word().map(|_| Found::Other)?,
+            _ => match self.word()? {
+                number if number.len() > ID_BYTES => Found::Other,
+                number => Found::Value(number::as_written(number)),
+            },
         })
     }
 
     /// A number, a truth value or null.
-    fn word<T: DeserializeOwned>(&mut self) -> Result<T, Stop> {
+    fn word(&mut self) -> Result<&'j str, Stop> {
         let rest = &self.json[self.at..];
         let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b']' | b'}');
         let length = rest.iter().position(ends);
         let word = &rest[..length.unwrap_or(rest.len())];
         self.at += word.len();
-        serde_json::from_slice(word).map_err(|error| match error.classify() {
+        let checked: Result<IgnoredAny, _> = serde_json::from_slice(word);
+        checked.map_err(|error| match error.classify() {
             Category::Eof if length.is_none() => Stop::Ended,
             _ => Stop::NotJson,
-        })
+        })?;
+        str::from_utf8(word).map_err(|_| Stop::NotJson)
     }
 
     /// The text that is next, up to the quote that closes it.
@@ -169,7 +177,7 @@ const BLOCK: usize = 64;
 
 /// How many bytes the object or the array has that `json` starts with: up to the first bracket at
 /// which as many are closed as were opened, those in texts apart. `None`: it does not end.
-fn brackets(json: &[u8]) -> Option<usize> {
+pub(in crate::acquire) fn brackets(json: &[u8]) -> Option<usize> {
     let mut texts = Texts::default();
     let mut depth = 0i32;
     let mut end = |bytes: &[u8; BLOCK]| {

@@ -66,6 +66,20 @@ fn a_cut_number_is_no_id() {
 }
 
 #[test]
+fn a_number_that_no_float_holds_is_an_id_all_the_same() {
+    for (number, id) in [
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("8289.0", "8289"),
+        ("1e400", "1e400"),
+    ] {
+        let json = format!(r#"{{"data":{{"caseId":1e400,"id":{number}}}}}"#);
+        let receipt = read(chat::step, json.as_bytes(), false).unwrap().into_receipt();
+        assert_eq!(receipt.message_id.as_deref(), Some(id));
+        assert_eq!(receipt.fields["caseId"], "1e400");
+    }
+}
+
+#[test]
 fn odd_answers_are_read_over() {
     let deep =
         format!(r#"{{"x":{}1{},"data":{{"id":1}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
@@ -145,7 +159,10 @@ fn of_value(place: Place, value: &Value, reading: &mut Reading) {
     for (name, value) in value.as_object().into_iter().flatten() {
         let words = match value {
             Value::String(text) if text.len() <= 1024 => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
+            Value::Number(number) => Some(match number::as_written(&number.to_string()) {
+                Value::String(digits) => digits,
+                number => number.to_string(),
+            }),
             _ => None,
         };
         let step = match (place, name.as_str()) {
@@ -156,7 +173,9 @@ fn of_value(place: Place, value: &Value, reading: &mut Reading) {
         match step {
             Step::Into(place) => of_value(place, value, reading),
             Step::Keep(name) if words.is_some() => {
-                reading.fields.insert(name.into(), value.clone());
+                let as_written = |number: &_| number::as_written(&format!("{number}"));
+                let value = value.as_number().map_or_else(|| value.clone(), as_written);
+                reading.fields.insert(name.into(), value);
             }
             Step::ProviderCode if !value.is_null() => {
                 reading.provider.get_or_insert_default().code = words;
@@ -183,7 +202,8 @@ fn answers() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        (-1e9..1e9f64).prop_map(Value::from),
+        // serde_json reads others a little wrong.
+        (-1_000_000_000..1_000_000_000i64).prop_map(|n| Value::from(n as f64 / 4.0)),
         "[a\"\\\\{}\\[\\]:,é\n]{0,70}".prop_map(Value::from),
         (1000..1050usize).prop_map(|length| "1".repeat(length).into()),
     ];
@@ -208,7 +228,6 @@ proptest! {
     ) {
         let json = if pretty { format!("{value:#}\n") } else { value.to_string() };
         let mut expected = Reading::default();
-        // A fraction may change with each writing.
         of_value(Place::Root, &serde_json::from_str(&json).unwrap(), &mut expected);
         prop_assert_eq!(read(sms::step, json.as_bytes(), false), Some(expected));
         let whole = read(sms::step, json.as_bytes(), false).unwrap();

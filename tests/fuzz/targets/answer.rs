@@ -17,6 +17,7 @@ fuzz_target!(|input: (u16, Option<&str>, &[u8])| {
         let (Outcome::Rejected { fault, .. }
         | Outcome::Unavailable { fault, .. }
         | Outcome::AccountRefused { fault }
+        | Outcome::NotAcquires { fault, .. }
         | Outcome::Unknown { fault }) = outcome
         else {
             continue;
