@@ -230,7 +230,10 @@ fn held(hold: &Hold, now: Millis) -> Told {
         (HoldKind::Refused, until) => {
             let again = until.map(|until| format!("; it is tried again at {until}"));
             let again = again.unwrap_or_default();
-            format!("held: Acquire refuses the account {}: {reason}{again}", hold.account)
+            format!(
+                "held: the account {} is refused or misconfigured: {reason}{again}",
+                hold.account
+            )
         }
         (HoldKind::RetryAfter, Some(until)) => {
             format!("held: Acquire asked for a pause until {until}: {reason}")

@@ -53,6 +53,9 @@
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
 //! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
 //!   then is an attempt without an answer of unknown outcome.
+//! * One row never stops the rest. What cannot be read ends by itself, what the database refuses to
+//!   record is kept with its outcome in `outbox_set_aside` and recorded later, and rows that no trigger has
+//!   seen are checked and queued. The schema itself is compared with the one that the migrations make.
 //! * When the database cannot be written, nothing is claimed, and results wait in memory. When
 //!   its files were deleted, replaced or damaged, the dispatcher ends: [`store::Files`].
 //! * `docs/reliability.md` has what was done to it to find out.

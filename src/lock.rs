@@ -1,6 +1,6 @@
 //! One dispatcher a file: a lock that the kernel releases with its process, however it ends.
 //!
-//! It stands on a file of its own next to the database: locking the database's own file from
+//! It is on a separate file next to the database: locking the database's own file from
 //! outside SQLite would drop SQLite's locks. The file takes the database's mode and owner.
 
 use crate::store::{PathError, RealPath, owner};

@@ -168,7 +168,7 @@ fn csv_is_inert_in_a_spreadsheet_and_an_import_takes_it_back() {
 }
 
 #[test]
-fn a_payload_is_exported_with_its_digits_on_one_line() {
+fn a_payload_is_exported_and_shown_with_its_digits() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     outbox.insert(
@@ -178,6 +178,8 @@ fn a_payload_is_exported_with_its_digits_on_one_line() {
     let line = outbox.run(&["export", "--payload"]).expect(0).stdout;
     assert_eq!(line.lines().count(), 1);
     assert!(line.contains(r#""extra":{"n":12345678901234567890123}"#), "{line}");
+    let shown = outbox.run(&["show", "1", "--json", "--payload"]).expect(0).stdout;
+    assert!(shown.contains(r#""n": 12345678901234567890123"#), "{shown}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 32] = [
+const SMALL: [&str; 37] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -83,6 +83,11 @@ const SMALL: [&str; 32] = [
     "place",
     "pragma_page_count",
     "outbox_cycle_ended",
+    "outbox_cycle_rooms",
+    "outbox_cycle_routes",
+    "outbox_cycle_weighed",
+    "temp.outbox_cycle_weighed",
+    "w",
     "outbox_cycle_sent",
     "temp.outbox_cycle_lost",
     "temp.outbox_cycle_seen",
@@ -101,10 +106,10 @@ const SORT_OF_THE_CLAIMED: &str = "USE TEMP B-TREE FOR json_group_array(ORDER BY
 /// Whether a line of the plan of the statement `name` touches rows without number.
 fn is_long(name: &str, line: &str) -> bool {
     if line.contains("TEMP B-TREE") && line != SORT_OF_THE_CLAIMED {
-        // The first parked and the first scheduled job of a lane; and what there is room for by the
-        // settings, where there are not enough places or bytes for it.
-        let few = ["outbox_elect_holder", "outbox_cycle_cut_claim"];
-        return !few.iter().any(|known| name.starts_with(known));
+        // Of the first parked and the first scheduled job of a lane, and of no more jobs than the routes of
+        // a cycle have room for.
+        let known = ["outbox_elect_holder", "outbox_cycle_cut_claim"];
+        return !known.iter().any(|known| name.starts_with(known));
     }
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
     // These stop at the first entry of the index, or at their limit.

@@ -135,10 +135,10 @@ fn a_watch_goes_on_when_the_database_cannot_be_read_for_a_while() {
     let outbox = Outbox::new(&server);
     let watch = outbox.program().start(&["status", "--json", "--watch", "0.1"]);
     eventually(SOON, "a line", || watch.stdout().contains('\n'));
-    outbox.execute("ALTER TABLE outbox_holds RENAME TO outbox_away");
+    outbox.execute("ALTER TABLE outbox RENAME TO outbox_away");
     eventually(SOON, "the trouble", || watch.stderr().contains("no such table"));
     let before = watch.stdout().lines().count();
-    outbox.execute("ALTER TABLE outbox_away RENAME TO outbox_holds");
+    outbox.execute("ALTER TABLE outbox_away RENAME TO outbox");
     eventually(SOON, "more lines", || watch.stdout().lines().count() > before + 1);
     watch.signal(libc::SIGINT);
     watch.wait(SOON).expect(0);

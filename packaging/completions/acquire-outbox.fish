@@ -55,7 +55,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once no job is pending or sending, scheduled ones and retries included; what is paused is left'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, on its way or in backoff; what is for a later time or paused is counted and left'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a stand-in for Acquire that runs inside, whatever accounts are configured; on a database that `init --sandbox` has made, or makes its own where there is none'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -80,8 +80,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l priority -d '0 to 9, higher first' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\' (UTC where no offset is given)' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l expires-at -d 'Not after: then it fails as expired, unsent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC where no offset is given' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l expires-at -d 'Not after, written like --send-at: then it fails as expired, unsent' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l source -d 'A label of yours, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l timeout -d 'How long to wait' -r
@@ -106,8 +106,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l priority -d '0 to 9, higher first' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\' (UTC where no offset is given)' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l expires-at -d 'Not after: then it fails as expired, unsent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC where no offset is given' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l expires-at -d 'Not after, written like --send-at: then it fails as expired, unsent' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l source -d 'A label of yours, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l timeout -d 'How long to wait' -r
@@ -137,8 +137,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l priority -d '0 to 9, higher first' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\' (UTC where no offset is given)' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l expires-at -d 'Not after: then it fails as expired, unsent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC where no offset is given' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l expires-at -d 'Not after, written like --send-at: then it fails as expired, unsent' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l source -d 'A label of yours, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeout -d 'How long to wait' -r

@@ -23,7 +23,7 @@ fn object(value: Option<&Value>) -> Option<&Map<String, Value>> {
 fn denial(fields: &Map<String, Value>) -> Option<Value> {
     let error = ["error", "errors"].iter().find_map(|name| {
         let error = fields.get(*name)?;
-        is_error(error).then(|| (name, error))
+        is_error(error).then_some((name, error))
     });
     match error {
         // What the object says beside it, such as a message, belongs to it when it has no words.

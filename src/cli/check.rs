@@ -102,14 +102,27 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     if !flaws.is_empty() {
         return Err(CheckError::Store(StoreError::Flawed { path: config.database.clone(), flaws }));
     }
+    let untouched = store.untouched().await?;
+    if let Some(first) = untouched.first.first() {
+        let rows = output::jobs(untouched.count);
+        return Err(CheckError::Untouched(if untouched.count == 1 {
+            format!("{rows} was written past the rules (job {first})")
+        } else {
+            format!("{rows} were written past the rules (the first is job {first})")
+        }));
+    }
     store.probe_write().await.map_err(CheckError::Write)?;
     // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
     store.plain_sql(CHANGES_NOTHING).await.map_err(CheckError::Write)?;
+    let aside = match store.asides(0).await?.count {
+        0 => String::new(),
+        count => format!("; {} set aside, see `acquire-outbox status`", output::jobs(count)),
+    };
     if !deep {
-        return Ok(format!("schema {version}, writable"));
+        return Ok(format!("schema {version}, writable{aside}"));
     }
     match store.damage().await?.as_slice() {
-        [] => Ok(format!("schema {version}, writable, undamaged")),
+        [] => Ok(format!("schema {version}, writable, undamaged{aside}")),
         damage => Err(CheckError::Damaged(damage.join("; "))),
     }
 }
@@ -122,6 +135,11 @@ enum CheckError {
     Write(StoreError),
     #[error("{0}")]
     Disk(String),
+    #[error(
+        "{0} and in no queue: the triggers were missing or turned off; `acquire-outbox run` checks and \
+         queues what is there, and whoever turned them off must not"
+    )]
+    Untouched(String),
     #[error(
         "is older than what was sent from it, as a restored backup is; the next `run` pauses everything \
          until a person decides, see docs/recipes.md"

@@ -240,6 +240,7 @@ struct Done {
 /// One transaction a batch, and half as long a pause after it, in which the next one is read: nobody
 /// else is held up.
 async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> Result<()> {
+    store.keep_more_pages().await?;
     let mut next_at = Instant::now();
     loop {
         let batch = reader.batch()?;

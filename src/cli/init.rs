@@ -13,6 +13,7 @@ Examples:
   acquire-outbox init --database /var/lib/shop/shop.db     in the application's own database
   acquire-outbox init --sandbox --database sandbox.db      for `run --sandbox`: nothing is delivered
 
+On an outbox that is there it repairs what was taken away: triggers, views, indexes, columns and constraints.
 An outbox of the sandbox's stays one: `run` refuses it, and `run --sandbox` refuses every other.")]
 pub struct Args {
     /// Make it for the sandbox: messages in it are never delivered

@@ -4,11 +4,11 @@ use super::{Settings, output, whole};
 use acquire_outbox::explain::{self, Cause, Known, Next};
 use acquire_outbox::job::{Channel, Millis};
 use acquire_outbox::lock;
+use acquire_outbox::payload::Json;
 use acquire_outbox::store::query::{AttemptRow, Delivery, Detail, Story};
 use acquire_outbox::store::{Store, listed, now};
 use anyhow::{Context, Result};
 use serde::Serialize;
-use serde_json::Value;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -40,14 +40,14 @@ struct Shown<'a> {
     /// In the sandbox's outbox: nothing of it is real.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
-    receipt: Option<Value>,
+    receipt: Option<Json>,
     /// Why it waits; null where it waits for nothing.
     next: Option<String>,
     /// The same for programs; empty where it waits for nothing.
     waits_for: Vec<Cause>,
     history: &'a [AttemptRow],
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Value>,
+    payload: Option<Json>,
 }
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
@@ -109,9 +109,9 @@ async fn next(
     }))
 }
 
-/// JSON as such; a text that is none as text.
-fn value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+/// JSON as such, with its digits; a text that is none as text.
+fn value(text: &str) -> Json {
+    Json::parse(text).unwrap_or_else(|_| Json::from(text))
 }
 
 fn print(story: &Story, next: Option<String>, payload: Option<String>, now: Millis) -> Result<()> {

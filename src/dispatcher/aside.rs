@@ -28,12 +28,21 @@ pub(super) struct AsideWatch {
     next_routes: Instant,
     /// The schema's, when it was compared last.
     cookie: Option<i64>,
+    /// What that found.
+    has_rules: bool,
 }
 
 impl AsideWatch {
     pub(super) fn new() -> AsideWatch {
         let now = Instant::now();
-        AsideWatch { stale: true, next_look: now, next_try: now, next_routes: now, cookie: None }
+        AsideWatch {
+            stale: true,
+            next_look: now,
+            next_try: now,
+            next_routes: now,
+            cookie: None,
+            has_rules: false,
+        }
     }
 
     pub(super) fn may_have_changed(&mut self) {
@@ -107,21 +116,25 @@ impl Dispatcher {
         }
         self.aside.stale = false;
         self.aside.next_look = at + LOOK_EVERY;
-        self.follow_schema().await?;
-        if self.store.is_any_stray().await? {
+        // Rows are judged by the rules, so those must be there.
+        if self.follow_schema().await? && self.store.is_any_stray().await? {
             let odd = self.store.lost_in_time().await?;
             self.fail_unreadable(&odd, false).await?;
             self.take_in().await?;
+            // There may be more than one look gives.
+            self.aside.stale = true;
         }
         Ok(())
     }
 
-    /// Somebody has changed the schema: what of ours was taken away is made again, where that is safe.
-    async fn follow_schema(&mut self) -> Result<(), StoreError> {
+    /// Whether the rules are as they must be. Where somebody has changed the schema, what of ours was taken
+    /// away is made again, if that is safe.
+    async fn follow_schema(&mut self) -> Result<bool, StoreError> {
         let cookie = self.store.schema_cookie().await?;
         if self.aside.cookie == Some(cookie) {
-            return Ok(());
+            return Ok(self.aside.has_rules);
         }
+        self.aside.has_rules = true;
         match self.store.repair(Mend::Rules).await {
             Ok(flaws) if flaws.is_empty() => {}
             Ok(flaws) => {
@@ -130,11 +143,14 @@ impl Dispatcher {
                     "the rules of the outbox were changed: they are as before"
                 );
             }
-            Err(e @ StoreError::Flawed { .. }) => error!(error = %e, "the schema was changed"),
+            Err(e @ StoreError::Flawed { .. }) => {
+                error!(error = %e, "the schema was changed");
+                self.aside.has_rules = false;
+            }
             Err(e) => return Err(e),
         }
         self.aside.cookie = Some(self.store.schema_cookie().await?);
-        Ok(())
+        Ok(self.aside.has_rules)
     }
 
     /// An error that is about a row is logged, and the next try comes.
@@ -180,7 +196,6 @@ impl Dispatcher {
         }
         self.wire.routes.stir();
         if all as i64 == STRAYS {
-            self.aside.stale = true;
             self.aside.next_look = Instant::now();
         }
         let agenda = self.store.look().await?;

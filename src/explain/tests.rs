@@ -98,7 +98,7 @@ fn a_hold_is_told_with_its_end_while_its_dispatcher_runs() {
         until: Some(NOW + 1_000),
     }];
     let sentence_held = running(&held);
-    assert!(sentence_held.contains("refuses the account default: http_401: no"));
+    assert!(sentence_held.contains("account default is refused or misconfigured: http_401: no"));
     assert!(sentence_held.ends_with("2025-11-24T16:00:01.000Z (in 1s)"), "{sentence_held}");
     assert_eq!(alone(&held), format!("ready; {NO_DISPATCHER}"));
 }

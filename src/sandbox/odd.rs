@@ -71,7 +71,7 @@ pub static ODD: &[Odd] = &[
     odd("page-200", "a page under a success status", Refuses(200, || ok(HTML, "<html><h1>Welcome to nginx!</h1></html>"))),
     odd("says-no", "an error under a success status", Refuses(200, || ok(JSON, r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You have joined this chat already","data":null}}"#))),
     odd("success-false", "`success: false` under a success status", Refuses(200, || ok(JSON, r#"{"success":false,"message":"case is not active"}"#))),
-    odd("bom-400", "a refusal behind a byte order mark", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, REFUSAL.len() + 3, &format!("\u{feff}{REFUSAL}")))),
+    odd("bom-400", "a refusal behind a byte order mark", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, REFUSAL.len() + 3, format!("\u{feff}{REFUSAL}")))),
     odd("cut-400", "a refusal that breaks off", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, 900, &REFUSAL[..60]))),
     odd("cut-401", "a refused key, without the body", Refuses(401, || head("HTTP/1.1 401 Unauthorized", JSON, 900, ""))),
     odd("page-404", "an ingress that knows no such path", Refuses(404, || head("HTTP/1.1 404 Not Found", TEXT, 21, "default backend - 404"))),

@@ -71,8 +71,8 @@ DELETE FROM outbox_set_aside WHERE job_id IN (
         OR (o.status = 'failed' AND o.error_code IS NOT 'unreadable_row'))";
 /// The move that a claim makes, taken back at once.
 const CLAIM: &str = "\
-UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, claimed_by = ?2, next_attempt_at = NULL,
-    updated_at = ?3, budget_from = ifnull(budget_from, ?3)
+UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, claimed_by = ?2,
+    next_attempt_at = NULL, updated_at = ?3, budget_from = ifnull(budget_from, ?3)
 WHERE id = ?1 AND status = 'pending'";
 
 /// How the row ends, with every column of the dispatcher's as a retry needs it. Attempts that cannot

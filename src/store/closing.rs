@@ -24,7 +24,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Waits until every connection is closed. A dropped one is closed by a thread of its own, which the
+/// Waits until every connection is closed. A dropped one is closed by another thread, which the
 /// end of the process would cut short: `-wal` and `-shm` would stay behind, and be this user's.
 pub fn wait_until_closed(limit: Duration) {
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,7 +38,7 @@ pub fn shortage(path: &Path) -> Option<String> {
     // Some file systems count no files at all.
     if disk.f_files > 0 && disk.f_favail == 0 {
         return Some(
-            "the database's file system can take no more files (no inodes are left)".to_owned(),
+            "the database's file system can take no further files (no inodes are left)".to_owned(),
         );
     }
     (free < LEAST_SPACE).then(|| format!("the database's file system has {} KiB left", free / 1024))

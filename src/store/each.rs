@@ -40,7 +40,7 @@ const SCHEDULED: &str = "\
 SELECT id, channel FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
     AND id NOT IN (SELECT job_id FROM outbox_set_aside) ORDER BY due_at LIMIT 500";
 const EXPIRE: &str = "\
-UPDATE outbox SET status = 'failed', failure = 'expired', error_code = 'expired',
+UPDATE outbox SET status = 'failed', moves = moves + 1, failure = 'expired', error_code = 'expired',
     error = CASE WHEN uncertain_attempts > 0
         THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
         ELSE 'expires_at passed before the message was sent' END

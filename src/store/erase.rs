@@ -6,6 +6,7 @@ use super::{Store, StoreError};
 use crate::job::{Channel, Millis, Status};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, SqliteConnection};
+use tracing::warn;
 
 /// Most rows of one transaction, and most bytes of theirs: each is written once more as zeros, and
 /// meanwhile no producer can write.
@@ -109,13 +110,21 @@ impl Store {
             Err(e) => return Err(e),
         }
         // A trigger keeps one of them: the others go.
-        let mut rows = 0;
+        let (mut rows, mut kept) = (0, 0);
         for id in &batch.ids {
             match self.prune_ids(&format!("[{id}]"), status, before).await {
                 Ok(one) => rows += one,
-                Err(e) if e.is_of_a_row() => {}
+                Err(e) if e.is_of_a_row() => {
+                    if kept == 0 {
+                        warn!(job = id, error = %e, "the database refuses to delete this job");
+                    }
+                    kept += 1;
+                }
                 Err(e) => return Err(e),
             }
+        }
+        if kept > 1 {
+            warn!(jobs = kept, %status, "so many jobs were to be deleted and are kept");
         }
         Ok(Erased { rows, more: batch.more && rows > 0 })
     }
@@ -208,7 +217,7 @@ async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, Sto
         match done.map_err(StoreError::from) {
             Ok(done) => rows += done.rows_affected(),
             Err(e) if e.is_of_a_row() => {
-                tracing::warn!(job = id, error = %e, "the text of this message cannot be removed");
+                warn!(job = id, error = %e, "the text of this message cannot be removed");
             }
             Err(e) => return Err(e),
         }

@@ -10,7 +10,8 @@ use sqlx::sqlite::SqliteRow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// Acquire refuses the account (401, or a redirect): single probes go out.
+    /// Acquire refuses the account (401, or a redirect), or something else answers for it: single
+    /// probes go out.
     Refused,
     /// Acquire asked for a pause.
     RetryAfter,
@@ -72,13 +73,16 @@ pub(super) const HOLDS_OF: &str = "\
 SELECT account, channel, kind, reason, since, until FROM outbox_holds
 WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel, kind";
 
+const INSERT: &str = "\
+INSERT INTO outbox_holds (account, channel, kind, reason, since, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
 impl Store {
     /// Makes `holds` all there are.
     pub async fn replace_holds(&mut self, holds: &[Hold]) -> Result<(), StoreError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM outbox_holds").execute(&mut *tx).await?;
         for hold in holds {
-            sqlx::query("INSERT INTO outbox_holds VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            sqlx::query(INSERT)
                 .bind(&hold.account)
                 .bind(&hold.channel)
                 .bind(hold.kind.as_str())

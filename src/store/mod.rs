@@ -2,7 +2,8 @@
 //!
 //! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record
 //! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
-//! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`].
+//! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`]. Whatever people look
+//! at is read by `lenient`: no value in any column makes a reading fail.
 
 mod backlog;
 mod aside;
@@ -74,7 +75,7 @@ pub use record::Ended;
 pub use repair::Mend;
 pub use schema::{Flaw, listed};
 pub use shrink::Shrunk;
-pub use sweep::{STRAYS, TakenIn};
+pub use sweep::{STRAYS, TakenIn, Untouched};
 pub use turn::Turn;
 pub use upkeep::Agenda;
 

@@ -2,7 +2,7 @@
 
 use super::lenient::Lenient;
 use super::lenient::unless_missing;
-use super::{AsideSummary, Flaw, Hold, Pause, Store, StoreError};
+use super::{AsideSummary, Flaw, Hold, Pause, Store, StoreError, Untouched};
 use crate::job::Millis;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -43,15 +43,9 @@ pub struct Overview {
     pub pauses: Vec<Pause>,
     /// What is set aside: how many rows, and the first of them.
     pub aside: AsideSummary,
-    /// Rows that no rule has touched, counted up to [`Overview::COUNTED`].
-    pub untouched: u64,
+    pub untouched: Untouched,
     /// In what the schema is not as it must be.
     pub flaws: Vec<Flaw>,
-}
-
-impl Overview {
-    /// Rows past the rules are counted no further.
-    pub const COUNTED: i64 = 10_000;
 }
 
 /// Rows that are set aside and named.
@@ -92,7 +86,7 @@ impl Store {
         let flaws = self.flaws().await?;
         let holds = unless_missing(self.holds().await)?;
         let aside = unless_missing(self.asides(NAMED).await)?;
-        let untouched = unless_missing(self.untouched(Overview::COUNTED).await)?;
+        let untouched = unless_missing(self.untouched().await)?;
         let pauses = unless_missing(self.pauses().await)?;
         let mut tx = self.conn.begin().await?;
         let rows = sqlx::query(COUNTS).bind(now).fetch_all(&mut *tx).await?;

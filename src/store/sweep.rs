@@ -3,7 +3,7 @@
 
 use super::lenient::Lenient;
 use super::reading::{self, LAST_TIME, Unreadable};
-use super::{Store, StoreError, now};
+use super::{Store, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::sync::LazyLock;
@@ -20,6 +20,20 @@ pub struct TakenIn {
     pub failed: Vec<(i64, String)>,
     /// They can be neither queued nor failed, and are set aside.
     pub aside: Vec<(i64, String)>,
+}
+
+/// Rows that no rule has touched: how many, and the first of them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Untouched {
+    pub count: u64,
+    pub first: Vec<i64>,
+}
+
+impl Untouched {
+    /// They are counted no further.
+    pub const COUNTED: i64 = 10_000;
+    /// So many are named.
+    const NAMED: i64 = 10;
 }
 
 /// A time that never comes: NULL, text (which sorts after every number), or after the year 9999.
@@ -109,6 +123,9 @@ const REFUSE: &str = "\
 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'invalid_row', error = ?2, moves = moves + 1
 WHERE id = ?1 AND status = 'pending'";
 
+const LEAVE_ALONE: &str = "\
+INSERT OR REPLACE INTO outbox_set_aside (job_id, since, reason) SELECT ?1, now, ?2 FROM outbox_clock";
+
 /// For the test of their plans.
 pub(super) fn statements() -> [(&'static str, String); 5] {
     [
@@ -185,11 +202,15 @@ impl Store {
         Ok(taken)
     }
 
-    /// How many rows no rule has touched, counted up to `limit`.
-    pub async fn untouched(&mut self, limit: i64) -> Result<u64, StoreError> {
+    /// Rows that no rule has touched, counted up to [`Untouched::COUNTED`].
+    pub async fn untouched(&mut self) -> Result<Untouched, StoreError> {
         let count = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM ({UNTOUCHED})")));
-        let row = count.bind(limit).fetch_one(&mut self.conn).await?;
-        Ok(row.whole(0).unwrap_or_default().unsigned_abs())
+        let row = count.bind(Untouched::COUNTED).fetch_one(&mut self.conn).await?;
+        let first = sqlx::query(UNTOUCHED).bind(Untouched::NAMED).fetch_all(&mut self.conn).await?;
+        Ok(Untouched {
+            count: row.whole(0).unwrap_or_default().unsigned_abs(),
+            first: first.iter().filter_map(|row| row.whole(0)).collect(),
+        })
     }
 }
 
@@ -204,22 +225,25 @@ async fn take_in_one(
         match done {
             Ok(_) => {}
             Err(e) if e.is_of_a_row() => {
-                refused = Some(e.refusal().unwrap_or_else(|| e.to_string()));
+                // Only a rule of ours says that the row is wrong.
+                let by_rule = step == CHECK && e.trigger_sentence().is_some();
+                refused = Some((e.refusal().unwrap_or_else(|| e.to_string()), by_rule));
                 break;
             }
             Err(e) => return Err(e),
         }
     }
-    let Some(sentence) = refused else {
+    let Some((sentence, by_rule)) = refused else {
         taken.queued.push(id);
         return Ok(());
     };
-    let failed = sqlx::query(REFUSE).bind(id).bind(&sentence).execute(&mut *conn).await;
+    let refuse = if by_rule { REFUSE } else { LEAVE_ALONE };
+    let failed = sqlx::query(refuse).bind(id).bind(&sentence).execute(&mut *conn).await;
     match failed.map_err(StoreError::from) {
-        Ok(_) => taken.failed.push((id, sentence)),
+        Ok(_) if by_rule => taken.failed.push((id, sentence)),
+        Ok(_) => taken.aside.push((id, sentence)),
         Err(e) if e.is_of_a_row() => {
-            let note = "INSERT OR REPLACE INTO outbox_set_aside (job_id, since, reason) VALUES (?1, ?2, ?3)";
-            sqlx::query(note).bind(id).bind(now()).bind(&sentence).execute(&mut *conn).await?;
+            sqlx::query(LEAVE_ALONE).bind(id).bind(&sentence).execute(&mut *conn).await?;
             taken.aside.push((id, sentence));
         }
         Err(e) => return Err(e),

@@ -9,11 +9,11 @@ use super::words::{LINE, length, number, short, spoken, status, time, time_of};
 use crate::explain::{self, Known};
 use crate::job::Millis;
 use crate::lock;
+use crate::payload::Json;
 use crate::store::query::{AttemptRow, Detail, Extent, Story};
 use crate::store::{Store, StoreError, now};
 use axum::extract::{Path, State};
 use maud::{Markup, html};
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,8 +267,8 @@ fn json(id: Option<&str>, read: &str, bytes: i64) -> Markup {
 }
 
 fn pretty(json: &str) -> String {
-    let value = serde_json::from_str::<Value>(json);
-    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.to_owned())
+    let laid_out = Json::parse(json).ok().and_then(|json| serde_json::to_string_pretty(&json).ok());
+    laid_out.unwrap_or_else(|| json.to_owned())
 }
 
 fn cut(text: &str) -> &str {

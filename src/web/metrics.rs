@@ -179,7 +179,7 @@ fn queue(registry: &mut Registry, levels: &Levels, at: Instant) {
     let help = "Jobs whose row cannot be read, recorded or moved, and that wait for a person";
     registry.register("set_aside_jobs", help, aside);
     let untouched = Gauge::<i64>::default();
-    untouched.set(i64::try_from(levels.overview.untouched).unwrap_or(i64::MAX));
+    untouched.set(i64::try_from(levels.overview.untouched.count).unwrap_or(i64::MAX));
     let help = "Rows that were written past the rules and are not in the queue yet, up to 10000";
     registry.register("untouched_jobs", help, untouched);
     registry.register("jobs", "Jobs in the outbox, by the state they are in", jobs);

@@ -297,6 +297,31 @@ fn a_row_made_odd_while_the_daemon_works_stops_nobody() {
 }
 
 #[test]
+fn a_start_survives_what_counts_the_starts() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let odd = ["epoch = 'x', pid = x'ff'", "epoch = 9e18, started_at = 'soon'"];
+    for (number, odd) in odd.iter().enumerate() {
+        let case = number as i64 + 1;
+        let id = outbox.chat(case, "hi");
+        // Claimed by a dispatcher that has gone, at an epoch that the file has forgotten.
+        outbox.database().past_the_rules(&format!(
+            "UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 7 WHERE id = {id};
+             UPDATE outbox_dispatcher SET {odd}"
+        ));
+        let log = outbox.run_until_empty().stderr;
+        assert_eq!(outbox.row(id).int("attempts"), 2, "{odd}: {log}");
+        assert_eq!(outbox.outcomes(id), ["uncertain", "accepted"]);
+        let epoch = outbox.database().number("SELECT epoch FROM outbox_dispatcher");
+        assert!((8..20).contains(&epoch), "{odd}: {epoch}");
+    }
+    outbox.execute("DELETE FROM outbox_dispatcher");
+    let id = outbox.chat(9, "the last");
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(id), "sent");
+}
+
+#[test]
 fn text_that_is_not_utf_8_is_shown_with_its_sign() {
     let server = Server::start();
     let outbox = Outbox::new(&server);

@@ -1,85 +1,107 @@
 //! Connections that the server closes just as they are used again: how many messages that makes
 //! uncertain. It counts; nothing depends on how long anything takes.
 
-use crate::support::{Job, Outbox, Setup, chat_accepted, now_ms};
+use crate::support::{Job, Outbox, SOON, Setup, chat_accepted, eventually, now_ms};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const A_ROUND: i64 = 30;
+/// So that a round goes out all at once.
+const WIDE: &str = "[channels.chat]\nmax_in_flight = 64\n";
 
-/// Accepts everything, and closes a connection as soon as it has been idle for `idle`. Returns its
-/// port and how many requests it read.
-fn closing(idle: Duration, header: &'static str) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let read = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&read);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let count = Arc::clone(&count);
-            thread::spawn(move || converse(stream, idle, header, &count));
-        }
-    });
-    (port, read)
+/// Accepts everything. With each request it closes the other connections that have been idle for
+/// this long, which is when the client is about to use them again.
+#[derive(Clone)]
+struct Closing {
+    idle: Duration,
+    header: &'static str,
+    connections: Arc<Mutex<Vec<(TcpStream, Instant)>>>,
+    read: Arc<AtomicUsize>,
 }
 
-fn converse(mut stream: TcpStream, idle: Duration, header: &str, count: &AtomicUsize) {
-    stream.set_read_timeout(Some(idle)).unwrap();
-    let mut buffer = [0; 16 * 1024];
-    let mut request = Vec::new();
-    while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
-        request.extend_from_slice(&buffer[..bytes]);
-        // A chat message's body ends its object, and no header does.
-        if request.ends_with(b"}") {
+impl Closing {
+    fn start(idle: Duration, header: &'static str) -> (Closing, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
+        let server = Closing { idle, header, connections: Arc::default(), read: Arc::default() };
+        let accepting = server.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let server = accepting.clone();
+                thread::spawn(move || server.converse(stream));
+            }
+        });
+        (server, url)
+    }
+
+    fn converse(&self, mut stream: TcpStream) {
+        let index = {
+            let mut connections = self.connections.lock().unwrap();
+            connections.push((stream.try_clone().unwrap(), Instant::now()));
+            connections.len() - 1
+        };
+        let mut buffer = [0; 16 * 1024];
+        let mut request = Vec::new();
+        while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+            request.extend_from_slice(&buffer[..bytes]);
+            // A chat message's body ends its object, and no header does.
+            if !request.ends_with(b"}") {
+                continue;
+            }
             request.clear();
-            let body = chat_accepted(8289 + count.fetch_add(1, Ordering::SeqCst)).to_string();
-            let head = format!("HTTP/1.1 200 OK\r\n{header}content-length: {}\r\n\r\n", body.len());
+            for (other, (idle, since)) in self.connections.lock().unwrap().iter_mut().enumerate() {
+                if other == index {
+                    *since = Instant::now();
+                } else if since.elapsed() >= self.idle {
+                    let _ = idle.shutdown(Shutdown::Both);
+                }
+            }
+            let id = 8289 + self.read.fetch_add(1, Ordering::SeqCst);
+            let body = chat_accepted(id).to_string();
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\n{}content-length: {length}\r\n\r\n", self.header);
             if stream.write_all((head + &body).as_bytes()).is_err() {
                 return;
             }
         }
     }
-}
 
-/// Rounds of messages, each due when the connections of the one before are just being closed.
-fn rounds(outbox: &Outbox, idle: i64, rounds: i64) {
-    let start = now_ms() + 1000;
-    for round in 0..rounds {
-        // The moment is met from a little before to a little after.
-        let at = start + round * idle + (round - 2) * 2;
-        for n in 0..A_ROUND {
-            let job = Job::chat(round * A_ROUND + n + 1, "hi").column("send_at", &at.to_string());
-            outbox.add(job);
+    /// Rounds of messages this far apart; that none was uncertain, and all were read once.
+    #[track_caller]
+    fn assert_certain(&self, outbox: &Outbox, rounds: i64, apart: i64) {
+        let _daemon = outbox.daemon();
+        let start = now_ms() + 500;
+        for n in 0..rounds * A_ROUND {
+            let at = start + n / A_ROUND * apart;
+            outbox.add(Job::chat(n + 1, "hi").column("send_at", &at.to_string()));
         }
+        let all = rounds * A_ROUND;
+        eventually(SOON, "all to be settled", || {
+            outbox.count("sent") + outbox.count("uncertain") == all
+        });
+        let uncertain = "SELECT count(*) FROM outbox_attempts WHERE outcome = 'uncertain'";
+        let uncertain = outbox.database().number(uncertain);
+        assert_eq!((uncertain, self.read.load(Ordering::SeqCst)), (0, all as usize));
     }
-    outbox.run_until_empty();
-}
-
-/// That none was uncertain, though each round needs connections anew.
-fn assert_certain(outbox: &Outbox, sent: i64, read: &AtomicUsize) {
-    let uncertain = "SELECT count(*) FROM outbox_attempts WHERE outcome = 'uncertain'";
-    assert_eq!(outbox.database().number(uncertain), 0);
-    assert_eq!((outbox.count("sent"), read.load(Ordering::SeqCst)), (sent, sent as usize));
 }
 
 #[test]
 fn under_hold_a_connection_that_may_be_closing_is_not_used_again() {
-    let (port, read) = closing(Duration::from_millis(400), "");
-    let outbox = Setup::sending_to(&format!("http://127.0.0.1:{port}/api/v1"))
-        .more("[channels.chat]\non_uncertain = \"hold\"")
-        .ready();
-    rounds(&outbox, 400, 8);
-    assert_certain(&outbox, 8 * A_ROUND, &read);
+    let (server, url) = Closing::start(Duration::from_millis(500), "");
+    let more = format!("{WIDE}on_uncertain = \"hold\"");
+    let outbox = Setup::sending_to(&url).more(&more).ready();
+    server.assert_certain(&outbox, 6, 800);
 }
 
 #[test]
 fn a_server_that_says_when_it_closes_connections_is_believed() {
-    let (port, read) = closing(Duration::from_secs(1), "keep-alive: timeout=1, max=9\r\n");
-    let outbox = Setup::sending_to(&format!("http://127.0.0.1:{port}/api/v1")).ready();
-    rounds(&outbox, 1000, 5);
-    assert_certain(&outbox, 5 * A_ROUND, &read);
+    let header = "keep-alive: timeout=1, max=9\r\n";
+    let (server, url) = Closing::start(Duration::from_millis(950), header);
+    let outbox = Setup::sending_to(&url).more(WIDE).ready();
+    server.assert_certain(&outbox, 5, 1200);
 }

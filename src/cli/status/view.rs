@@ -30,6 +30,7 @@ pub struct Json<'a> {
     set_aside_jobs: Vec<JsonAside<'a>>,
     /// Rows that no rule has touched, counted up to 10,000.
     untouched: u64,
+    untouched_jobs: &'a [i64],
     /// What of the schema is not as it must be.
     schema: Vec<String>,
 }
@@ -103,7 +104,8 @@ pub fn json(seen: &Seen) -> Json<'_> {
         holds: overview.holds.iter().map(JsonHold::from).collect(),
         set_aside: overview.aside.count,
         set_aside_jobs: overview.aside.first.iter().map(JsonAside::from).collect(),
-        untouched: overview.untouched,
+        untouched: overview.untouched.count,
+        untouched_jobs: &overview.untouched.first,
         schema: overview.flaws.iter().map(Flaw::to_string).collect(),
     }
 }
@@ -185,20 +187,26 @@ fn fields(seen: &Seen) -> output::Table {
         let repair = format!("{}; repair it with `acquire-outbox init`", listed(&overview.flaws));
         fields.row(["schema", &repair]);
     }
-    if overview.untouched > 0 {
-        let rows = output::jobs(overview.untouched);
+    let untouched = &overview.untouched;
+    if untouched.count > 0 {
         let told = format!(
-            "{rows} written past the rules, and not in the queue; `acquire-outbox run` checks and queues them"
+            "{}; written past the rules and in no queue: `acquire-outbox run` checks and queues them",
+            named(untouched.count, untouched.first.iter().copied())
         );
         fields.row(["untouched", &told]);
     }
     if overview.aside.count > 0 {
-        let ids: Vec<_> = overview.aside.first.iter().map(|of| of.id.to_string()).collect();
-        let more = if overview.aside.count > ids.len() as u64 { ", ..." } else { "" };
-        let told = format!("{}: {}{more}", output::jobs(overview.aside.count), ids.join(", "));
-        fields.row(["set aside", &told]);
+        let ids = overview.aside.first.iter().map(|of| of.id);
+        fields.row(["set aside", &named(overview.aside.count, ids)]);
     }
     fields
+}
+
+/// `3 jobs: 17, 18, ...`
+fn named(count: u64, first: impl Iterator<Item = i64>) -> String {
+    let ids: Vec<_> = first.map(|id| id.to_string()).collect();
+    let more = if count > ids.len() as u64 { ", ..." } else { "" };
+    format!("{}: {}{more}", output::jobs(count), ids.join(", "))
 }
 
 fn dispatcher(seen: &Seen) -> String {
