@@ -149,7 +149,8 @@ impl Dispatcher {
             }
             Err(e) => return Err(e),
         }
-        self.aside.cookie = Some(self.store.schema_cookie().await?);
+        // As it was before: a change since then is another one.
+        self.aside.cookie = Some(cookie);
         Ok(self.aside.has_rules)
     }
 
