@@ -1188,7 +1188,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__sandbox)
-            opts="-h --listen --latency --error --retry-after --silent --drop --config --database --help"
+            opts="-h --listen --latency --error --retry-after --silent --drop --odd --config --database --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1215,6 +1215,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --odd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

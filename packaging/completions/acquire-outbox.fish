@@ -368,6 +368,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l retry-after -d 'Send Retry-After with each 429 and 503 of --error, as in 5s' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l silent -d 'Accept this share and never answer, as in 2%' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l drop -d 'Drop this share of connections without accepting, as in 2%' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l odd -d 'Answer in an odd way, as in bom or bom=10%; may be repeated; `--odd list` prints the kinds' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -s h -l help -d 'Print help'
