@@ -237,7 +237,7 @@ impl Transition {
         }
     }
 
-    /// Back in line after a pause of its own.
+    /// Back in line after this pause.
     fn not_before(self, pause: Duration) -> Self {
         Transition {
             wait: Some(Wait::Backoff),

@@ -224,3 +224,20 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&ran.stdout).lines().count(), 1);
     assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
 }
+
+/// They are read one by one: a page of them would not fit into memory.
+#[test]
+fn large_payloads_are_exported_whole_beside_small_ones() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let words = "x".repeat(100_000);
+    outbox.chat(1, "small");
+    outbox.chat(2, &words);
+    outbox.chat(3, "small, too");
+    let jobs = lines(&outbox.run(&["export", "--payload"]).expect(0).stdout);
+    let message = |at: usize| jobs[at]["payload"]["message"].as_str().unwrap().to_owned();
+    assert_eq!(
+        [message(0), message(1), message(2)],
+        ["small".to_owned(), words, "small, too".to_owned()]
+    );
+}

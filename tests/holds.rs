@@ -255,7 +255,7 @@ fn several_messages_that_a_firewall_dislikes_end_and_the_others_are_sent() {
 }
 
 #[test]
-fn a_message_that_gets_a_page_and_has_no_other_beside_it_waits_and_is_named() {
+fn a_message_that_gets_a_page_and_is_the_only_one_waits_and_is_named() {
     let server = disliking(&["bad"]);
     let outbox = Outbox::new(&server);
     let daemon = outbox.daemon();

@@ -334,7 +334,12 @@ impl Endpoint {
         let (code, sentence) = if is_garbage(&error) {
             ("response_unreadable", format!("the answer is not HTTP: {cause}"))
         } else {
-            ("connection_lost", format!("the connection was lost before the whole answer: {cause}"))
+            let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
+            let through = through.unwrap_or_default();
+            (
+                "connection_lost",
+                format!("the connection{through} was lost before the whole answer: {cause}"),
+            )
         };
         Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
     }

@@ -1,4 +1,4 @@
-//! The HTTP client of one account and channel, and how long its connections may be idle.
+//! The HTTP client of an account, and how long its connections may be idle.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Proxy, redirect, retry};
@@ -89,13 +89,13 @@ impl Clients {
         self.now.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
+    /// Nobody waits while the new client is made.
     fn shorten(&self, idle: Duration) {
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        if idle < now.1 {
-            match self.recipe.client(idle) {
-                Ok(client) => *now = (client, idle),
-                Err(error) => debug!(%error, "the client stays as it is"),
+        match self.recipe.client(idle) {
+            Ok(client) => {
+                *self.now.write().unwrap_or_else(PoisonError::into_inner) = (client, idle);
             }
+            Err(error) => debug!(%error, "the client stays as it is"),
         }
     }
 }

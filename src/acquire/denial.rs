@@ -26,7 +26,7 @@ fn denial(fields: &Map<String, Value>) -> Option<Value> {
         is_error(error).then_some((name, error))
     });
     match error {
-        // What the object says beside it, such as a message, belongs to it when it has no words.
+        // Without words the error has those of the object that holds it.
         Some((name, error)) if error.is_object() || error.is_array() => {
             let alone = Value::Object(Map::from_iter([((*name).to_owned(), error.clone())]));
             let has_words = super::error::find_message(&alone).is_some();

@@ -129,7 +129,7 @@ pub(super) fn is_vendors(text: &str) -> bool {
     text.starts_with("ERROR_") && is_type(text)
 }
 
-/// Any code, of one word or a number, in an object of its own for the error.
+/// Any code, of one word or a number, in an object that describes the error.
 fn find_code(json: &Value, status: u16) -> Option<String> {
     let errors = objects(json).flat_map(|fields| [fields.get("error"), fields.get("errors")]);
     let errors = errors.flatten().filter_map(|error| error.get(0).unwrap_or(error).as_object());

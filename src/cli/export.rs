@@ -129,7 +129,15 @@ async fn write<W: Write>(
         after = job.delivery.id;
         last = Some(after);
         count += jobs.len() as u64;
-        written = jobs.into_iter().try_for_each(|job| out.row(job));
+        for mut job in jobs {
+            if export.with_payload && job.payload.is_none() {
+                job.payload = store.payload(job.delivery.id).await?;
+            }
+            written = out.row(job);
+            if written.is_err() {
+                break;
+            }
+        }
     }
     match written.and_then(|()| out.end()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Written { count, last, cut_off: true }),

@@ -20,7 +20,7 @@ const PAGES_BY_CHANCE: u32 = 8;
 const CHANCE_FOR: Duration = Duration::from_secs(600);
 
 /// A message that has no others after it, but had some at the same time, or just before it.
-const PAGES_BESIDE: u32 = 3;
+const PAGES_TOGETHER: u32 = 3;
 const PAGES_AFTER: u32 = 8;
 const JUST_BEFORE: Duration = Duration::from_secs(10);
 
@@ -43,20 +43,20 @@ struct Suspect {
 pub(super) struct Suspects(BTreeMap<i64, Suspect>);
 
 impl Suspects {
-    /// A job met a page. True: it alone does. `beside`: how long before its request began Acquire
+    /// A job met a page. True: it alone does. `since`: how long before its request began Acquire
     /// last answered another of its route; zero for later. `by_chance`: pages come and go.
     fn met(
         &mut self,
         job: i64,
         (account, channel): (&str, Channel),
-        beside: Option<Duration>,
+        since: Option<Duration>,
         by_chance: bool,
     ) -> bool {
         if self.0.len() >= MOST {
             self.0.pop_first();
         }
-        let if_only = match beside {
-            Some(Duration::ZERO) if !by_chance => Some(PAGES_BESIDE),
+        let if_only = match since {
+            Some(Duration::ZERO) if !by_chance => Some(PAGES_TOGETHER),
             Some(before) if before <= JUST_BEFORE => Some(PAGES_AFTER),
             _ => None,
         };
@@ -121,9 +121,9 @@ impl Routes {
     ) -> (PageVerdict, bool) {
         let policy = self.probe_policy.clone();
         let answers = self.of(account, channel).map(|route| route.answers).unwrap_or_default();
-        let beside = answers.last.map(|at| began.saturating_duration_since(at));
+        let since = answers.last.map(|at| began.saturating_duration_since(at));
         let by_chance = answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
-        if self.suspects.met(job, (account, channel), beside, by_chance) {
+        if self.suspects.met(job, (account, channel), since, by_chance) {
             return (PageVerdict::ItAlone, false);
         }
         let suspect = &self.suspects.0[&job];
@@ -259,7 +259,7 @@ mod tests {
         assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
         assert!(test.routes.holds().is_empty(), "the others go on");
         assert_eq!(test.page(1, 9).0, PageVerdict::ItAlone);
-        assert!(test.page(1, 9).1, "a re-drive begins anew");
+        assert!(test.page(1, 9).1, "a re-drive starts from nothing");
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_queue_is_told_by_those_beside_it_and_before_it() {
+    fn the_last_of_a_queue_is_judged_by_those_with_it_and_before_it() {
         for (answered_at, pages) in [(1_i64, 3), (0, 3), (-1, 8), (-9, 8)] {
             let mut test = Test::new();
             let start = test.start;

@@ -110,7 +110,8 @@ impl Store {
     }
 
     /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
-    /// takes all pages never keeps the write-ahead log from being emptied.
+    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than 16 KiB
+    /// is left out: [`Store::payload`] reads it.
     pub async fn outcomes(
         &mut self,
         export: &Export,
@@ -133,7 +134,11 @@ fn outcomes_query(
 ) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(before);
     query.push(format!("SELECT {DELIVERY}, o.receipt, "));
-    query.push(if export.with_payload { "o.payload" } else { "NULL AS payload" });
+    // Of a page of large ones all would be in memory at once.
+    query.push(match export.with_payload {
+        true => "CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END AS payload",
+        false => "NULL AS payload",
+    });
     query.push(" FROM outbox AS o NOT INDEXED");
     query.push(" WHERE o.id > ").push_bind(after).push(" AND o.id <= ").push_bind(last);
     if let Some(time) = export.finished_since {

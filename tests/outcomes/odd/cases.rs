@@ -1,6 +1,6 @@
 //! One case a line: see README.md.
 
-use super::{Case, again, answer, gzip, noted, ok, rejected, sent, uncertain, utf16};
+use super::{Case, again, answer, deflate, gzip, noted, ok, rejected, sent, uncertain, utf16};
 
 /// A chat message, accepted.
 const CHAT: &str = r#"{"data":{"id":8289,"caseId":2069}}"#;
@@ -60,7 +60,7 @@ pub fn all() -> Vec<Case> {
         sent("12345678901234567890123", "23 digits", ok("", r#"{"data":{"id":12345678901234567890123}}"#)),
         sent("18446744073709551615", "64 bits", ok("", r#"{"data":{"id":18446744073709551615}}"#)),
         sent("00042", "a text", ok("", r#"{"data":{"id":"00042"}}"#)),
-        sent("7", "a number beside it that is none", ok("", r#"{"data":{"caseId":1e999,"id":7}}"#)),
+        sent("7", "another number that is none", ok("", r#"{"data":{"caseId":1e999,"id":7}}"#)),
         noted("no_message_id", "no id", ok("", "\u{feff}{\"data\":{}}")),
         // A success that is none.
         rejected("CHAT_ALREADY_JOINED", "You are in", "the vendor's no", ok("", r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You are in","data":null}}"#)),
@@ -78,6 +78,12 @@ pub fn all() -> Vec<Case> {
         rejected("ERROR_INVALID_INPUT", "No such case", "404 in UTF-16", answer("404 Not Found", "", utf16(NO, true))),
         rejected("ERROR_INVALID_INPUT", "No s", "400 that breaks off", format!("HTTP/1.1 400 Bad\r\ncontent-length: 900\r\n\r\n{}", &NO[..54])),
         rejected("http_403", "said nothing", "403 that breaks off at once", "HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n"),
+        // What quotes the message, which is the case's name.
+        rejected("ERROR_X", "[...]", "quoted in gzip", answer("400 Bad", "", gzip(r#"{"type":"ERROR_X","message":"'quoted in gzip' is no message"}"#))),
+        rejected("ERROR_X", "[...]", "quoted in UTF-16", answer("400 Bad", "", utf16(r#"{"type":"ERROR_X","message":"'quoted in UTF-16' is no message"}"#, true))),
+        rejected("http_403", "[...]", "quoted at the break, déjà vu", format!("HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n{}", r#"{"message":"'quoted at the break, déj"#)),
+        uncertain("connection_lost", "[...]", "quoted by half of an acceptance", format!("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{}", r#"{"data":{"message":"quoted by half of an ac"#)),
+        uncertain("response_unreadable", "[...]", "quoted by a page in deflate", ok("content-encoding: deflate\r\n", deflate("<p>quoted by a page in deflate</p>"))),
         // Gateways.
         uncertain("http_520", "a gateway answered 520", "520", answer("520 Unknown", "", "error 1000")),
         uncertain("http_522", "", "522", answer("522 Timed Out", "", "")),
