@@ -14,7 +14,7 @@ fn lines(text: &str) -> Vec<Value> {
 /// A sent chat, a refused mail, an SMS of tomorrow.
 fn outbox(server: &Server) -> Outbox {
     server.answer_with(|request| match request.words().as_str() {
-        "xyzzy refused" => Reply::status(400),
+        "xyzzy refused" => Reply::json(400, json!({"error": "no"})),
         _ => Reply::accepted(request),
     });
     let outbox = Outbox::new(server);

@@ -108,7 +108,7 @@ fn until_empty_ends_at_once_when_there_is_nothing_to_do() {
 #[test]
 fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
     let server = Server::answering(|request| match request.words().as_str() {
-        "refused" => Reply::status(400),
+        "refused" => Reply::json(400, serde_json::json!({"error": "no"})),
         _ => Reply::accepted(request),
     });
     server.queue([Reply::status(500)]);

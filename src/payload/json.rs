@@ -225,7 +225,7 @@ impl<'a> Cursor<'a> {
         Ok(Json::List(items))
     }
 
-    /// A container without a look at what is where in it: a recursion would need its depth in stack.
+    /// A container whose structure is not read: recursion would need as much stack as it is deep.
     fn deep(&mut self) -> Result<Json, JsonFault> {
         let (mut json, mut texts, mut open) = (String::new(), Vec::new(), 0_usize);
         loop {
@@ -254,7 +254,7 @@ impl<'a> Cursor<'a> {
         self.levels -= 1;
     }
 
-    /// Passes a comma, or the end of the container, which is told.
+    /// Passes a comma or the end of the container; true for the end.
     fn closes(&mut self, end: char) -> bool {
         self.skip_space();
         let closes = self.rest.starts_with(end);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_position_of_a_fault_is_told() {
+    fn the_position_of_a_fault_is_in_its_sentence() {
         let siblings = format!("[{}]", vec!["[[]]"; 1000].join(","));
         assert_eq!(again(&siblings), siblings);
         assert_eq!(
