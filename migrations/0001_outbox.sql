@@ -61,8 +61,9 @@ CREATE INDEX outbox_parked ON outbox (lane, due_at) WHERE wait = 'parked';
 CREATE INDEX outbox_lane_scheduled ON outbox (lane, due_at) WHERE wait = 'scheduled' AND lane IS NOT NULL;
 -- What a dead dispatcher left claimed.
 CREATE INDEX outbox_claimed ON outbox (claimed_by) WHERE claimed_by IS NOT NULL;
--- Rows that were written while the triggers were missing or turned off.
-CREATE INDEX outbox_untouched ON outbox (id) WHERE status = 'pending' AND wait IS NULL;
+-- Rows that have no place in the queue, as they were written while the triggers were missing or turned off.
+CREATE INDEX outbox_untouched ON outbox (id) WHERE status = 'pending'
+    AND (wait IS NULL OR (wait <> 'ready' AND wait <> 'scheduled' AND wait <> 'backoff' AND wait <> 'parked'));
 -- Counts and retention; what waits for a person is not finished.
 CREATE INDEX outbox_uncertain ON outbox (channel) WHERE status = 'uncertain';
 CREATE INDEX outbox_finished ON outbox (status, channel, finished_at) WHERE finished_at IS NOT NULL;

@@ -55,16 +55,26 @@ static LOST_IN_TIME: LazyLock<String> = LazyLock::new(|| {
     .join(" UNION ALL ")
 });
 
-const UNTOUCHED: &str = "\
-SELECT id FROM outbox WHERE status = 'pending' AND wait IS NULL AND id NOT IN (SELECT job_id FROM outbox_set_aside)
-LIMIT ?1";
+/// Without a place in the queue, or with a word for it that is none; as the index `outbox_untouched` has it.
+macro_rules! without_a_place {
+    () => {
+        "status = 'pending' AND (wait IS NULL OR (wait <> 'ready' AND wait <> 'scheduled' AND wait <> 'backoff' AND wait <> 'parked'))"
+    };
+}
+
+const UNTOUCHED: &str = concat!(
+    "SELECT id FROM outbox WHERE ",
+    without_a_place!(),
+    " AND id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT ?1"
+);
 
 /// Whether there is any of them.
 static ANY_STRAY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE status = 'pending' AND wait IS NULL
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE {}
                 AND id NOT IN (SELECT job_id FROM outbox_set_aside))
             OR EXISTS ({})",
+        without_a_place!(),
         LOST_IN_TIME.replace("?1", "1")
     )
 });

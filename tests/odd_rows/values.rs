@@ -337,3 +337,21 @@ fn text_that_is_not_utf_8_is_shown_with_its_sign() {
     let listed: Value = outbox.run(&["list", "--json"]).json();
     assert_eq!(listed[0]["source"], "M\u{fffd}ller");
 }
+
+/// No rule knows the word, so nothing would ever look at the job again.
+#[test]
+fn a_job_that_waits_for_no_known_reason_gets_its_place_again() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    for (case, odd) in
+        [(1, "wait = 'whenever'"), (2, "wait = x'00'"), (3, "wait = 7"), (4, "wait = NULL")]
+    {
+        let id = outbox.chat(case, odd);
+        outbox.database().past_the_rules(&format!("UPDATE outbox SET {odd} WHERE id = {id}"));
+        let behind = outbox.chat(case, "behind");
+        outbox.run_until_empty();
+        for id in [id, behind] {
+            assert_eq!(outbox.row(id).text("status"), "sent", "{odd}");
+        }
+    }
+}
