@@ -22,6 +22,7 @@ mod redact;
 mod request;
 pub mod shortage;
 mod sms;
+mod trust;
 mod statuses;
 mod wrapping;
 
