@@ -1,4 +1,4 @@
-//! How the program tells what it does: for people on a terminal, with fields for the journal under
+//! The program's log: for people on a terminal, with fields for the journal under
 //! systemd, one JSON object a line for everything else.
 //!
 //! `ACQUIRE_OUTBOX_LOG` says how much, `ACQUIRE_OUTBOX_LOG_FORMAT` how.
@@ -56,9 +56,9 @@ impl Drop for LastLines {
     }
 }
 
-/// Sets it up for the whole process; `service`: one that no reader of its log may hold up. What
-/// cannot be understood of the two variables is told, and the default taken: no typing error in one
-/// keeps a service from its work.
+/// Sets it up for the whole process; `service`: one that no reader of its log may hold up. A
+/// value of the two variables that cannot be understood is reported and the default taken: a typing
+/// error does not keep a service from its work.
 pub fn set_up(service: bool) -> LastLines {
     if service
         && let Ok(stderr) = spool::unlocked(&stderr())

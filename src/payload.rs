@@ -81,6 +81,9 @@ const KEYWORD_BYTES: usize = 8;
 fn long_texts<'a>(value: &'a Json, into: &mut Vec<&'a str>) {
     match value {
         Json::Text(text) if text.len() > KEYWORD_BYTES => into.push(text),
+        Json::Deep { texts, .. } => {
+            into.extend(texts.iter().map(String::as_str).filter(|text| text.len() > KEYWORD_BYTES));
+        }
         Json::List(items) => items.iter().for_each(|item| long_texts(item, into)),
         Json::Object(fields) => fields.values().for_each(|field| long_texts(field, into)),
         _ => {}

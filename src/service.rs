@@ -180,7 +180,7 @@ impl Service {
         }
     }
 
-    /// What cannot be said is no reason to stop: the manager has time limits of its own.
+    /// What cannot be said is no reason to stop: the manager has its own time limits.
     fn notify(&mut self, state: &[NotifyState]) {
         if let Some(socket) = &mut self.socket {
             socket.send(state);

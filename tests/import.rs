@@ -157,7 +157,7 @@ fn a_file_of_a_spreadsheet_is_read_as_it_was_saved() {
         ("big", [vec![0xfe, 0xff], big].concat()),
     ];
     for (source, bytes) in files {
-        let name = format!("{source}.csv");
+        let name = format!("{source}.{}", if source == "tab" { "tsv" } else { "csv" });
         fs::write(outbox.folder().join(&name), bytes).unwrap();
         let finished = outbox.run(&["import", &name, "--source", source]).expect(0);
         let expected = match source {

@@ -219,7 +219,7 @@ fn a_database_in_trouble_is_told_and_the_loop_still_turns() {
 }
 
 #[test]
-fn a_manager_in_the_abstract_namespace_is_told_the_same() {
+fn a_manager_in_the_abstract_namespace_hears_the_same() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let manager = Manager::abstract_of(outbox.folder());

@@ -280,7 +280,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l json -d 'One JSON object: how many were changed, and what was refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l format -d 'How it is written [default: by its ending, .csv, .jsonl or .ndjson; - is jsonl]' -r -f -a "csv\t'A header with the columns\' names, then comma-separated values'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l format -d 'How it is written [default: by its ending, .csv, .tsv, .jsonl or .ndjson; - is jsonl]' -r -f -a "csv\t'A header with the columns\' names, then values between commas, semicolons or tabs'
 jsonl\t'JSON lines: one object a line'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l source -d 'The source label of the lines that name none' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l account -d 'The account of the lines that name none' -r
@@ -311,7 +311,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-since -d 'Only jobs that ended since then, like 24h' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l since-id -d 'Only jobs with a larger id: goes on where an earlier export ended' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l format -d 'How it is written [default: by the ending of --output, else jsonl]' -r -f -a "csv\t'A header with the columns\' names, then comma-separated values'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l format -d 'How it is written [default: by the ending of --output, else jsonl]' -r -f -a "csv\t'A header with the columns\' names, then values between commas, semicolons or tabs'
 jsonl\t'JSON lines: one object a line'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s o -l output -d 'Into this file instead of the standard output' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F

@@ -7,6 +7,7 @@
 //! words), `redact` (what must not stand in them).
 
 mod answer;
+mod causes;
 mod chat;
 mod client;
 mod clients;

@@ -66,7 +66,7 @@ pub struct Args {
     /// The file, or - for the standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How it is written [default: by its ending, .csv, .jsonl or .ndjson; - is jsonl]
+    /// How it is written [default: by its ending, .csv, .tsv, .jsonl or .ndjson; - is jsonl]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// The source label of the lines that name none
@@ -114,7 +114,9 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
 
 impl Args {
     fn format(&self) -> Result<Format, WrongUsage> {
-        let told = self.format.or_else(|| Format::of(&self.file));
+        // Only to read: what is written as CSV has commas.
+        let tabs = self.file.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
+        let told = self.format.or_else(|| Format::of(&self.file)).or(tabs.then_some(Format::Csv));
         if self.file.as_os_str() == "-" {
             return Ok(told.unwrap_or(Format::Jsonl));
         }

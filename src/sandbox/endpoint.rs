@@ -7,6 +7,7 @@ use super::odd::{self, Shape};
 use super::report;
 use super::server::{KEEP_ALIVE, Shared, hang_up, respond, respond_with};
 use crate::job::{Channel, Millis};
+use crate::payload::Json;
 use axum::body::to_bytes;
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, Uri, header, request::Parts};
@@ -105,7 +106,7 @@ fn decide(
     if !is_json(&parts.headers) {
         return Err(Answer::invalid("Content-Type must be application/json"));
     }
-    let body = serde_json::from_slice(raw).map_err(|_| Answer::invalid("the body is not JSON"))?;
+    let body = read_json(raw).ok_or_else(|| Answer::invalid("the body is not JSON"))?;
     let query = query(&parts.uri)?;
     let sending = Sending::check(channel, &query, &body).map_err(Answer::invalid)?;
 
@@ -185,8 +186,8 @@ fn remember(
         Ending::Silence | Ending::HangUp => None,
     };
     let id = fate.message.as_ref().map(|(ids, _)| ids.id);
-    let body = serde_json::from_slice(raw)
-        .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(raw).into_owned()));
+    let body =
+        read_json(raw).unwrap_or_else(|| Value::from(String::from_utf8_lossy(raw).into_owned()));
     shared.report(|| {
         let case = case_of(channel, &body);
         match (&fate.ending, status) {
@@ -246,4 +247,23 @@ pub(super) fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Answer> {
     let Query(query) =
         Query::try_from_uri(uri).map_err(|_| Answer::invalid("the query cannot be read"))?;
     Ok(query)
+}
+
+/// What is too deep or too large for a `Value` is valid all the same: it is shown as its text.
+fn read_json(raw: &[u8]) -> Option<Value> {
+    fn value(json: Json) -> Value {
+        match json {
+            Json::Null => Value::Null,
+            Json::Truth(is) => is.into(),
+            Json::Text(text) => text.into(),
+            Json::Number(digits) => serde_json::from_str(&digits).unwrap_or(Value::String(digits)),
+            Json::Deep { json, .. } => json.into(),
+            Json::List(items) => items.into_iter().map(value).collect(),
+            Json::Object(fields) => {
+                fields.into_iter().map(|(name, field)| (name, value(field))).collect()
+            }
+        }
+    }
+    let read = serde_json::from_slice(raw).ok();
+    read.or_else(|| Json::parse(std::str::from_utf8(raw).ok()?).ok().map(value))
 }

@@ -4,7 +4,7 @@ use super::lenient::Lenient;
 use super::{Ended, Store, StoreError, now, sweep};
 use crate::job::{Channel, Millis};
 
-/// What was recorded, and what was kept beside because it could not be.
+/// What was recorded, and what was kept in `outbox_set_aside` because it could not be.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub ids: Vec<i64>,
@@ -12,7 +12,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Everything that is on disk, in its row or beside it.
+    /// Everything that is on disk, in its row or in `outbox_set_aside`.
     pub fn settled(&self) -> Vec<i64> {
         self.ids.iter().copied().chain(self.aside.iter().map(|(id, _)| *id)).collect()
     }

@@ -161,7 +161,7 @@ impl TableShape {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// What of `wanted` it does not have; further columns are not our affair.
+    /// What of `wanted` it does not have; an application may have added others.
     fn lacks(&self, wanted: &TableShape) -> Vec<String> {
         let mut lacks = Vec::new();
         for column in &wanted.columns {

@@ -1,4 +1,4 @@
-//! Rows that would wait for ever without an error: with a time that is none, for an account or a channel
+//! Rows that would wait without end and without an error: with a time that is none, for an account or a channel
 //! that is none, or without a place in the queue because no rule has touched them. Found by seeks.
 
 use super::lenient::Lenient;
@@ -59,7 +59,7 @@ const UNTOUCHED: &str = "\
 SELECT id FROM outbox WHERE status = 'pending' AND wait IS NULL AND id NOT IN (SELECT job_id FROM outbox_set_aside)
 LIMIT ?1";
 
-/// Whether a look is worth it.
+/// Whether there is any of them.
 static ANY_STRAY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE status = 'pending' AND wait IS NULL

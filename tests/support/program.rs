@@ -110,7 +110,7 @@ impl Program {
         finished
     }
 
-    /// Where the journal's socket is there and nobody reads it: in a mount namespace of its own.
+    /// Where the journal's socket is there and nobody reads it: in a separate mount namespace.
     pub fn with_a_stuck_journal(self) -> Program {
         let script = r#"
 import os, socket, sys

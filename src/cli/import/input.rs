@@ -13,7 +13,7 @@ use std::path::Path;
 /// How the lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A header with the columns' names, then comma-separated values
+    /// A header with the columns' names, then values between commas, semicolons or tabs
     Csv,
     /// JSON lines: one object a line
     Jsonl,

@@ -33,7 +33,7 @@ pub async fn run(
             store = None;
         }
         let (apart, is_block) = (!json && !first, text.is_ok());
-        // On a thread of its own: a reader that has stopped reading must not hold up Ctrl-C.
+        // On another thread: a reader that has stopped reading must not hold up Ctrl-C.
         let writing = spawn_blocking(move || write(screen.as_ref(), &text, apart));
         tokio::select! {
             _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
