@@ -1,5 +1,6 @@
 //! The HTTP client of an account, and how long its connections may be idle.
 
+use super::trust;
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Proxy, redirect, retry};
 use rustls::pki_types::CertificateDer;
@@ -138,7 +139,11 @@ impl Recipe {
         if self.plain {
             // Loopback: no system certificates are needed.
             builder = builder.tls_certs_only([]);
-        } else if !self.roots.is_empty() {
+        } else if self.roots.is_empty() {
+            if let Some(tls) = trust::of_the_system() {
+                builder = builder.tls_backend_preconfigured(tls);
+            }
+        } else {
             let roots = self.roots.iter().map(|der| Certificate::from_der(der));
             builder = builder.tls_certs_merge(roots.collect::<Result<Vec<_>, _>>()?);
         }

@@ -23,6 +23,7 @@ mod redact;
 mod request;
 pub mod shortage;
 mod sms;
+mod trust;
 mod statuses;
 mod wrapping;
 
