@@ -231,6 +231,8 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.max_attempts: must be a whole number of at least 1, or NULL for the configured one')
         WHEN typeof(NEW.payload) <> 'text'
             THEN RAISE(ABORT, 'outbox.payload: must be one JSON object, as text')
+        WHEN length(CAST(NEW.payload AS BLOB)) > 67108864
+            THEN RAISE(ABORT, 'outbox.payload: must not be larger than 64 MiB')
         -- SQLite's JSON functions stop reading at it.
         WHEN instr(NEW.payload, char(0)) > 0
             THEN RAISE(ABORT, 'outbox.payload: must not contain a NUL character (inside a text write \u0000)')

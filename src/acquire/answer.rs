@@ -64,7 +64,7 @@ pub(super) fn judge(
             let retry_after = hint::pause(status, headers, now);
             Outcome::Unavailable { fault: fault(), retry_after }
         }
-        Sort::Final if is_acquires(&said, end) => {
+        Sort::Final if is_acquires(status, &said, end) => {
             Outcome::Rejected { fault: fault(), receipt: Default::default() }
         }
         Sort::Final => {
@@ -77,10 +77,13 @@ pub(super) fn judge(
     }
 }
 
-/// A 4xx of Acquire's is JSON, or the beginning of it. What broke off before its first byte has the
-/// status alone to go by.
-fn is_acquires(said: &Said, end: &End) -> bool {
-    said.json.is_some() || (matches!(end, End::Lost(_)) && said.text.trim().is_empty())
+/// A 4xx of Acquire's is JSON, or the beginning of it. Where nothing was said the status alone decides: when
+/// the body broke off before its first byte, and when the status is about this request itself and not
+/// about where it went.
+fn is_acquires(status: u16, said: &Said, end: &End) -> bool {
+    let is_about_the_message = matches!(status, 400 | 413 | 415 | 422);
+    said.json.is_some()
+        || (said.text.trim().is_empty() && (is_about_the_message || matches!(end, End::Lost(_))))
 }
 
 fn not_acquires(status: u16, said: &Said, redactor: &Redactor) -> Fault {

@@ -167,6 +167,8 @@ fn json_that_sqlite_reads_in_part_is_refused_and_deep_nesting_is_not() {
         }
         let refused = insert(&nested(3000)).unwrap_err();
         assert!(refused.contains("nested deeper than SQLite reads"), "{refused}");
+        let large = "json_object('caseId', 1, 'message', hex(zeroblob(34000000)))";
+        assert!(insert(large).unwrap_err().contains("must not be larger than 64 MiB"));
         let refused = insert("'{\"caseId\":1,\"message\":\"m\"}' || char(0)").unwrap_err();
         assert!(refused.contains("NUL"), "{refused}");
         for payload in [
