@@ -147,7 +147,7 @@ async fn take_over(
                 Err(e) => return Err(e.into()),
             }
         }
-        warn!(database = %config.database.display(), "the path leads to another file by now: starting again");
+        warn!(database = %config.database.display(), "the path now leads to another file: starting again");
     }
 }
 
@@ -199,7 +199,7 @@ async fn begin(
     let repaired = store.repair(Mend::Rules).await?;
     if !repaired.is_empty() {
         let repaired = listed(&repaired);
-        warn!(repaired, "the rules of the outbox were not as they must be: they are now");
+        warn!(repaired, "the rules of the outbox were missing or changed: they have been restored");
     }
     let database = RealPath::of(&config.database)?;
     let mut before = Progress::noted(&database);
@@ -210,8 +210,8 @@ async fn begin(
         error!(
             %database,
             jobs,
-            "the database is older than what was sent from it, as a restored backup is; what waits in \
-             it is held: `acquire-outbox status` says what to do"
+            "the database is older than what was sent from it, like a restored backup; everything in it \
+             is paused: `acquire-outbox status` says what to do"
         );
         before = None;
     }
@@ -265,7 +265,7 @@ async fn recover(
             error!(
                 job,
                 error = reason,
-                "what became of this job cannot be recorded: it is set aside"
+                "the outcome of this job cannot be recorded: the job is set aside"
             );
         }
         recovered += done.ids.len() + unreadable.len();

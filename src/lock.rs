@@ -27,9 +27,11 @@ pub enum LockError {
     #[error("{sentence}; as root: `chown --reference={database} {lock}`, and the same with `chmod`",
         database = .database.display(), lock = .lock.display())]
     Refused { sentence: String, database: PathBuf, lock: PathBuf },
-    #[error("{sentence}; give this user write access to the folder: the lock file is made in it")]
+    #[error(
+        "{sentence}; give this user write access to the folder: the lock file is created there"
+    )]
     Folder { sentence: String },
-    #[error("{} is no plain file, so it cannot be the lock; remove it", .0.display())]
+    #[error("{} is not a regular file, so it cannot be the lock; remove it", .0.display())]
     NotPlain(PathBuf),
     #[error("cannot lock {}: {source}", .lock.display())]
     Failed { lock: PathBuf, source: io::Error },

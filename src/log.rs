@@ -124,7 +124,7 @@ impl Outlet for Stderr {
     }
 
     fn report_lost(&mut self, lines: u64) {
-        warn!(lines, "lines of the log were lost: they could not be written in time");
+        warn!(lines, "log lines were lost: they could not be written in time");
     }
 }
 
@@ -164,7 +164,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 
 /// Only words of the program itself: what was put together at run time may quote a message.
 fn reason(payload: &(dyn Any + Send)) -> &'static str {
-    payload.downcast_ref().copied().unwrap_or("its words are left out: they may quote a message")
+    payload.downcast_ref().copied().unwrap_or("its text is left out: it may quote a message")
 }
 
 fn format() -> Format {

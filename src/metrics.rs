@@ -153,7 +153,7 @@ impl Metrics {
     /// Of a process that begins now, and counts the lines that its log has lost.
     pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
         let mut metrics = Metrics::new(Instant::now(), store::now());
-        let help = "Lines of the log that were lost, because they could not be written in time";
+        let help = "Log lines that were lost because they could not be written in time";
         metrics.registry.register("log_lines_lost", help, lost_lines);
         Arc::new(metrics)
     }

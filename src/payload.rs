@@ -150,7 +150,7 @@ pub const MAX_BYTES: usize = 64 << 20;
 /// [`parse`], of what SQLite takes for text.
 pub fn parse_bytes(channel: Channel, text: &[u8]) -> Result<Payload, PayloadError> {
     if text.len() > MAX_BYTES {
-        return Err(PayloadError::whole("may have 64 MiB at most; send a link to what is larger"));
+        return Err(PayloadError::whole("must be at most 64 MiB; send a link to larger content"));
     }
     let text =
         std::str::from_utf8(text).map_err(|_| PayloadError::whole("must be text in UTF-8"))?;

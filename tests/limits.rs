@@ -150,8 +150,8 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
     }
     eventually(SOON, "no hold", || holds(&outbox).is_empty());
     let log = daemon.stderr();
-    assert_eq!(log.matches("this machine has run out of something").count(), 1, "{log}");
-    assert_eq!(log.matches("has enough for new connections again").count(), 1, "{log}");
+    assert_eq!(log.matches("this machine is short of a resource").count(), 1, "{log}");
+    assert_eq!(log.matches("this machine can open new connections again").count(), 1, "{log}");
     assert!(!log.contains("breaker"), "{log}");
 }
 

@@ -174,7 +174,7 @@ fn lost_lines_are_counted_and_reported_once_the_log_is_read_again() {
     let report = found(SOON, "a line on what was lost", || {
         outbox.settled(outbox.chat(1, "more"));
         let lines = reading.text();
-        lines.lines().find(|line| line.contains("lines of the log were lost")).map(str::to_owned)
+        lines.lines().find(|line| line.contains("log lines were lost")).map(str::to_owned)
     });
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["level"], "WARN");
@@ -184,7 +184,7 @@ fn lost_lines_are_counted_and_reported_once_the_log_is_read_again() {
     eventually(SOON, "the last line", || reading.text().contains("\"stopped\""));
     let log = reading.text();
     objects(&log);
-    assert_eq!(log.matches("lines of the log were lost").count(), 1, "{log}");
+    assert_eq!(log.matches("log lines were lost").count(), 1, "{log}");
 }
 
 #[test]

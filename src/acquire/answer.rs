@@ -72,7 +72,7 @@ pub(super) fn judge(
             Outcome::NotAcquires { fault, verdict: Default::default() }
         }
         Sort::Success | Sort::NoStatus => {
-            unreadable(format!("the answer's status {status} is none that Acquire gives"))
+            unreadable(format!("the answer's status {status} is not one that Acquire uses"))
         }
     }
 }
@@ -94,7 +94,10 @@ fn not_acquires(status: u16, said: &Said, redactor: &Redactor) -> Fault {
 fn refused(status: u16, said: &Said, redactor: &Redactor) -> Fault {
     match status {
         401 => said.fault("Acquire", status, redactor),
-        407 => Fault::new("http_407", "a proxy before Acquire wants a user and a password (407)"),
+        407 => Fault::new(
+            "http_407",
+            "a proxy on the way to Acquire requires a user and a password (407)",
+        ),
         _ => Fault::new(
             format!("http_{status}"),
             format!(

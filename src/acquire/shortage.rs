@@ -29,7 +29,7 @@ impl Scarce {
             }
             Scarce::Memory => "this machine has no memory left for another connection",
             Scarce::Threads => {
-                "this process cannot start a thread to look up a name; raise its limit of tasks \
+                "this process cannot start a thread to look up a name; raise its task limit \
                  (TasksMax= in the unit, `ulimit -u` in a shell)"
             }
             Scarce::Ports => {

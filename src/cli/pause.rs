@@ -24,8 +24,8 @@ Examples:
   acquire-outbox resume sms
   acquire-outbox resume --account shop
   acquire-outbox resume --all             ends `pause --all`; what is paused by itself stays so
-  acquire-outbox resume --restored        after a restored backup: what may have been sent since becomes
-                                          uncertain, so that nothing goes out twice unseen
+  acquire-outbox resume --restored        after a restored backup: jobs that may have been sent since
+                                          become uncertain, so that nothing goes out twice unnoticed
 
 In SQL:
   DELETE FROM outbox_pauses WHERE channel = 'sms'";
@@ -46,7 +46,7 @@ pub struct ResumeArgs {
     #[command(flatten)]
     what: What,
     /// Everything, after a restored backup: jobs that were due when the pause began may have been sent
-    /// already, and become uncertain for a person to decide
+    /// already and become uncertain, for a person to resolve
     #[arg(long, conflicts_with_all = ["channel", "account", "all"])]
     restored: bool,
 }
@@ -104,7 +104,7 @@ async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
     let whole = pauses.iter().find(|pause| pause.account.is_none() && pause.channel.is_none());
     let Some(whole) = whole else {
         output::note(format!(
-            "everything is not paused, so no restored backup waits for an answer; {}",
+            "there is no pause of everything, so no restored backup waits for a decision; {}",
             sentence(&pauses, now())
         ));
         return Ok(ExitCode::FAILURE);
@@ -125,7 +125,7 @@ async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
         "everything is resumed: {jobs} that may have been sent {verb} uncertain"
     ))?;
     output::note(
-        "See them with `acquire-outbox list --error-code restored`; settle them with `resolve` or `retry`.",
+        "List them with `acquire-outbox list --error-code restored`, then `resolve` or `retry` them.",
     );
     Ok(ExitCode::SUCCESS)
 }

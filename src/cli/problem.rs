@@ -89,7 +89,7 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
     }
     Some(match code & 0xff {
         1 if is_of_the_schema(answer.message()) => format!(
-            "{what}: {}; the schema is not as it must be: repair it with `acquire-outbox init`",
+            "{what}: {}; the schema is not as it should be: repair it with `acquire-outbox init`",
             answer.message()
         ),
         5 | 6 => format!("{what} is locked by another program; try again when that has ended"),
@@ -127,5 +127,5 @@ pub fn require_folder(path: &Path) -> Result<()> {
     // As it was typed, where it has not been followed.
     let typed = path.parent().filter(|typed| !typed.as_os_str().is_empty() && !typed.is_dir());
     let folder = typed.unwrap_or(folder).display();
-    bail!("{folder} is no folder; create it first, or name another --database")
+    bail!("{folder} is not a folder; create it first, or name another --database")
 }

@@ -60,7 +60,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let flaws = store.flaws().await?;
     if !flaws.is_empty() {
         output::note(format!(
-            "the schema is not as it must be: {}; repair it with `acquire-outbox init`",
+            "the schema is not as it should be: {}; repair it with `acquire-outbox init`",
             listed(&flaws)
         ));
     }

@@ -14,13 +14,13 @@ pub(super) fn path(given: OsString, place: &Place) -> Result<PathBuf, ConfigErro
     let text = given.to_string_lossy();
     let lower = text.to_ascii_lowercase();
     let problem = if text.is_empty() {
-        "may not be empty; give the path of a file, such as outbox.db"
+        "must not be empty; give the path of a file, such as outbox.db"
     } else if lower.starts_with(":memory:") {
-        "a database in memory ends with its program, so no other could insert into it; give the path \
-         of a file, such as outbox.db"
+        "no other program can insert into a database that is in this one's memory; give the path of a \
+         file, such as outbox.db"
     } else if ADDRESSES.iter().any(|scheme| lower.starts_with(scheme)) || lower.contains("://") {
-        "a URI is not supported; give the path of the file alone, such as outbox.db (./ before it, \
-         if its name begins so)"
+        "a URI is not supported; give only the path of the file, such as outbox.db (with ./ in front \
+         if the file's name looks like a URI)"
     } else {
         return Ok(given.into());
     };

@@ -93,8 +93,8 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(&with_scheme).map_err(|_| ADDRESS)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(
-            "only proxies with http:// or https:// can be used; unset the variable, or name \
-                    such a proxy",
+            "only proxies with http:// or https:// can be used; name such a proxy, or unset the \
+                    variable",
         );
     }
     // A `#`, `/` or `?` in the password has ended the address there.

@@ -83,7 +83,10 @@ impl Dispatcher {
             error!(job = id, error = IGNORED, "the claim of this row is ignored: it is set aside");
         }
         if left > 0 {
-            warn!(rows = left, "rows that had ended past the rules have left the queue");
+            warn!(
+                rows = left,
+                "rows that were ended past the rules have been taken out of the queue"
+            );
         }
         if left + ignored.len() > 0 {
             self.wire.routes.stir();
@@ -140,7 +143,7 @@ impl Dispatcher {
             Ok(flaws) => {
                 warn!(
                     repaired = listed(&flaws),
-                    "the rules of the outbox were changed: they are as before"
+                    "the rules of the outbox were changed: they have been restored"
                 );
             }
             Err(e @ StoreError::Flawed { .. }) => {
@@ -160,7 +163,7 @@ impl Dispatcher {
     ) -> Result<(), StoreError> {
         match step(self).await {
             Err(e) if e.is_of_a_row() => {
-                warn!(error = %e, "the database refuses the upkeep of odd rows; it is tried again, messages go out");
+                warn!(error = %e, "the database refuses to repair odd rows; this is tried again, and messages go out");
                 Ok(())
             }
             done => done,
@@ -181,8 +184,8 @@ impl Dispatcher {
             queued = taken.queued.len(),
             failed = taken.failed.len(),
             first,
-            "rows were written past the rules of the table outbox (its triggers were missing or turned off): \
-             they are checked and queued now"
+            "rows were written while the triggers of the table outbox were missing or turned off: they are \
+             checked and queued now"
         );
         for (id, sentence) in &taken.failed {
             warn!(job = id, error = sentence, "this row breaks a rule: it has failed");
@@ -275,7 +278,7 @@ impl Dispatcher {
             error!(
                 job = id,
                 error = reason,
-                "what became of this job cannot be recorded: it is set aside with its outcome, and tried again"
+                "the outcome of this job cannot be recorded: it is kept, the job is set aside, and recording is tried again"
             );
         }
     }
@@ -315,7 +318,7 @@ impl Dispatcher {
                 None => self.store.try_move(id, self.epoch).await.map(|()| true),
             };
             match done {
-                Ok(true) => info!(job = id, "this row is set aside no longer"),
+                Ok(true) => info!(job = id, "this row is no longer set aside"),
                 Ok(false) => {}
                 Err(e) if e.is_of_a_row() => {}
                 Err(e) => return Err(e),

@@ -21,18 +21,18 @@ impl Dispatcher {
         if scheduled > 0 {
             let next_due = next_due.and_then(DateTime::from_timestamp_millis);
             let next_due = next_due.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
-            info!(
-                jobs = scheduled,
-                next_due, "jobs for a later time are left: they are not waited for"
-            );
+            info!(jobs = scheduled, next_due, "jobs that are scheduled for a later time are left");
         }
         if paused > 0 {
             let pauses = self.store.pauses().await?;
             let of = pauses.iter().map(Pause::subject).collect::<Vec<_>>().join(", ");
-            info!(jobs = paused, paused = of, "what is paused is left, and what waits for it");
+            info!(jobs = paused, paused = of, "paused jobs are left, and jobs that wait for them");
         }
         if set_aside > 0 {
-            info!(jobs = set_aside, "what is set aside is left: see `acquire-outbox status`");
+            info!(
+                jobs = set_aside,
+                "jobs that are set aside are left: see `acquire-outbox status`"
+            );
         }
         info!(sent = self.wire.sent, "nothing is due: ending");
         Ok(())

@@ -164,7 +164,7 @@ impl Fields {
             Some(Json::List(list)) => list,
             Some(one @ Json::Text(_)) => {
                 return mailbox(one).map(|address| Some(vec![address])).map_err(|more| {
-                    PayloadError::new(name, format!("must be {ADDRESS}, or an array of such{more}"))
+                    PayloadError::new(name, format!("must be {ADDRESS}, or an array of them{more}"))
                 });
             }
             Some(_) => {

@@ -45,7 +45,7 @@ pub enum JsonFault {
     #[error("invalid JSON at line {line}, column {column}")]
     Invalid { line: usize, column: usize },
     /// Something else than an object.
-    #[error("it is JSON of another kind")]
+    #[error("it is JSON of another type")]
     NoObject,
 }
 

@@ -28,8 +28,8 @@ impl fmt::Display for Unfit {
             Unfit::Ats => "it has more than one `@`",
             Unfit::Half => "one side of its `@` is missing or incomplete",
             Unfit::Separator => {
-                "it has a comma, semicolon or colon: each address is an entry of its own in an \
-                 array, and a name with such characters is written in quotes"
+                "it has a comma, semicolon or colon: write several addresses as an array, and a name \
+                 with such characters in quotes"
             }
             Unfit::Space => "it has white space around or inside the address",
             Unfit::Break => "it has a line break or a control character",

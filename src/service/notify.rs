@@ -35,7 +35,7 @@ impl NotifySocket {
         match address(&name) {
             Ok(address) => Some(NotifySocket { address, unsent: VecDeque::new() }),
             Err(e) => {
-                warn!(error = %e, "NOTIFY_SOCKET cannot be used, the service manager is told nothing: \
+                warn!(error = %e, "NOTIFY_SOCKET cannot be used, so the service manager is not notified: \
                     it must be an absolute path, or @ and the name of an abstract socket");
                 None
             }

@@ -38,7 +38,8 @@ pub fn shortage(path: &Path) -> Option<String> {
     // Some file systems count no files at all.
     if disk.f_files > 0 && disk.f_favail == 0 {
         return Some(
-            "the database's file system can take no further files (no inodes are left)".to_owned(),
+            "the database's file system has no room for another file (no inodes are left)"
+                .to_owned(),
         );
     }
     (free < LEAST_SPACE).then(|| format!("the database's file system has {} KiB left", free / 1024))
@@ -63,14 +64,14 @@ pub fn caution(database: &RealPath) -> Option<String> {
     let kind = found.f_type & 0xffff_ffff;
     if kind == OVERLAY {
         return Some(
-            "it is on an overlay, most often a container's own layer: it goes when the container does, \
-             and no other container sees it; put the database on a volume, by its folder"
+            "it is on an overlay, usually a container's own layer: it disappears with the container, \
+             and no other container sees it; put the database's folder on a volume"
                 .to_owned(),
         );
     }
     let (_, name) = SHARED.iter().find(|(number, _)| *number == kind)?;
     Some(format!(
-        "it is on {name}: SQLite's log needs memory that all its users share, which only one machine \
-         has, and locks that hold; put the database on a local disk"
+        "it is on {name}: SQLite's log needs reliable locks and memory that all its users share, which \
+         works only on one machine; put the database on a local disk"
     ))
 }

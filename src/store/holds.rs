@@ -32,7 +32,7 @@ impl HoldKind {
             HoldKind::Refused => "the account is refused",
             HoldKind::RetryAfter => "Acquire asked for a pause",
             HoldKind::Breaker => "the breaker is open",
-            HoldKind::Shortage => "this machine has run out of something",
+            HoldKind::Shortage => "this machine is short of a resource",
         }
     }
 

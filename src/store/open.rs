@@ -54,19 +54,19 @@ pub enum StoreError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(
-        "{0} has the tables of an outbox and no record of its version, as a copy of the schema alone \
-         does; finish it with `acquire-outbox init`"
+        "{0} has the tables of an outbox but no record of its version, like a copy of the schema \
+         alone; complete it with `acquire-outbox init`"
     )]
     Unfinished(PathBuf),
     #[error(
         "{0} has a table `outbox` that another program made; name another file with --database"
     )]
     Foreign(PathBuf),
-    #[error("the schema of {path} is not as it must be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
+    #[error("the schema of {path} is not as it should be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
     Flawed { path: PathBuf, flaws: Vec<Flaw> },
     #[error(
-        "table {table} cannot be rebuilt: {problem}; correct these rows by SQL, or restore a backup, and \
-         then run `acquire-outbox init` again"
+        "table {table} cannot be rebuilt: {problem}; correct these rows with SQL, or restore a backup, \
+         and then run `acquire-outbox init` again"
     )]
     Unrepaired { table: String, problem: String },
     #[error("the migration of {path} failed: {source}")]

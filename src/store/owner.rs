@@ -77,7 +77,7 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
         if let Some(sentence) = refused(&companion, both, "read and write") {
             let (like, file) = (file.display(), companion.display());
             return Some(format!(
-                "{sentence}, though it must be used with {like}; as root: \
+                "{sentence}, but SQLite needs it for {like}; as root: \
                  `chown --reference={like} {file}; chmod --reference={like} {file}` (never delete it)"
             ));
         }

@@ -130,9 +130,9 @@ impl Store {
         if jobs > 0 {
             let since = crate::when::iso(noted.at);
             let reason = format!(
-                "{RESTORED}the file is older than what was sent from it until {since}, and what waits \
+                "{RESTORED}the file is older than what was sent from it until {since}, and jobs that wait \
                  in it may have been sent already. `acquire-outbox resume --restored` makes those jobs \
-                 uncertain and goes on with new ones; `acquire-outbox resume --all` sends them all again"
+                 uncertain and sends new ones; `acquire-outbox resume --all` sends them all again"
             );
             sqlx::query(HOLD).bind(reason).bind(noted.at).execute(&mut self.conn).await?;
         }

@@ -37,7 +37,9 @@ fn each_object_that_is_dropped_is_named_and_repaired_and_what_was_inserted_meanw
             assert_eq!(status["untouched_jobs"], serde_json::json!([case]));
             let said = outbox.run(&["check"]).expect(1).stdout;
             assert!(
-                said.contains(&format!("1 job was written past the rules (job {case}")),
+                said.contains(&format!(
+                    "1 job was written past the rules and is in no queue (job {case}"
+                )),
                 "{said}"
             );
         }
@@ -149,7 +151,7 @@ fn a_copy_of_the_schema_alone_says_the_way_out_and_init_finishes_it() {
         for command in [&["status"][..], &["list"], &["run", "--until-empty"], &["check"]] {
             let said = program.run(command);
             assert_ne!(said.code, Some(0));
-            assert!(said.output().contains("finish it with `acquire-outbox init`"), "{said:?}");
+            assert!(said.output().contains("complete it with `acquire-outbox init`"), "{said:?}");
         }
         program.run(&["init"]).expect(0);
         program.run(&["check"]).expect(0);

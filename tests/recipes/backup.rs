@@ -102,7 +102,7 @@ fn a_restored_backup_sends_nothing_until_a_person_has_decided() {
         daemon.wait(SOON).expect(0);
         // It is found out once, and holds over restarts.
         let mut daemon = machine.listening();
-        assert!(!daemon.stderr().contains("as a restored backup is"), "{}", daemon.stderr());
+        assert!(!daemon.stderr().contains("like a restored backup"), "{}", daemon.stderr());
         eventually(SOON, "the page says it again", || daemon.get("/readyz").status == 503);
         assert_eq!(sent(&server), ["one", "two"], "{restore}");
 

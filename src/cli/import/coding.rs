@@ -11,14 +11,15 @@ const START: u64 = 16;
 const PACKED: [(&[u8], &str); 7] = [
     (
         b"\x1f\x8b",
-        "is packed by gzip; unpack it, as in `gzip -dc FILE | acquire-outbox import - --format csv`",
+        "is compressed with gzip; decompress it, as in `gzip -dc FILE | acquire-outbox import - \
+         --format csv`",
     ),
-    (b"BZh", "is packed by bzip2; unpack it first"),
-    (b"\xfd7zXZ", "is packed by xz; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "is packed by zstd; unpack it first"),
+    (b"BZh", "is compressed with bzip2; decompress it first"),
+    (b"\xfd7zXZ", "is compressed with xz; decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd; decompress it first"),
     (
         b"PK\x03\x04",
-        "is a ZIP archive, as spreadsheets are (.xlsx, .ods); save the sheet as CSV in UTF-8",
+        "is a ZIP archive, like a spreadsheet file (.xlsx, .ods); save the sheet as CSV in UTF-8",
     ),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook (.xls); save the sheet as CSV in UTF-8"),
     (b"SQLite format 3", "is a SQLite database; write its rows as CSV or JSON lines first"),

@@ -117,7 +117,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
     // Before a name is told: without a header these are the words of a message.
     let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     if !has("channel") || !has("payload") {
-        bail!("a header is needed that names the columns: channel, and payload or payload.FIELD");
+        bail!("a header that names the columns is needed: channel, and payload or payload.FIELD");
     }
     for (at, name) in names.iter().enumerate() {
         if !name.is_empty() && names[..at].contains(name) {

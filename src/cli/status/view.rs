@@ -190,7 +190,8 @@ fn fields(seen: &Seen) -> output::Table {
     let untouched = &overview.untouched;
     if untouched.count > 0 {
         let told = format!(
-            "{}; written past the rules and in no queue: `acquire-outbox run` checks and queues them",
+            "{}; written while the triggers were missing or turned off, and in no queue: \
+             `acquire-outbox run` checks and queues them",
             named(untouched.count, untouched.first.iter().copied())
         );
         fields.row(["untouched", &told]);
@@ -271,7 +272,7 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
 }
 
 fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
-    let mut table = output::Table::new(["set aside", "is", "since", "reason"]);
+    let mut table = output::Table::new(["set aside", "status", "since", "reason"]);
     for of in &aside.first {
         let since = output::when(&output::iso(of.since), now);
         table.row([of.id.to_string(), of.status.clone(), since, of.reason.clone()]);

@@ -135,7 +135,7 @@ async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules()
     let claimed = store.cycle(&work).await.unwrap().claimed;
     assert_eq!(claimed[0].payload.len(), crate::payload::MAX_BYTES + 1);
     let error = crate::payload::parse_bytes(Channel::Mail, &claimed[0].payload).unwrap_err();
-    assert!(error.to_string().contains("64 MiB at most"), "{error}");
+    assert!(error.to_string().contains("at most 64 MiB"), "{error}");
 }
 
 /// Steps of SQLite's machine that the cycle's statements have taken so far.

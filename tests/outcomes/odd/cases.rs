@@ -42,7 +42,7 @@ pub fn all() -> Vec<Case> {
         sent("8289", "150 headers", ok(&(0..150).map(|n| format!("x-{n}: {n}\r\n")).collect::<String>(), CHAT)),
         sent("8289", "1000 headers", ok(&(0..1000).map(|n| format!("x-{n}: {n}\r\n")).collect::<String>(), CHAT)),
         sent("8289", "a header of 300 KB", ok(&format!("x: {}\r\n", "x".repeat(300_000)), CHAT)),
-        sent("8289", "lines that are no header", ok("none\r\na b: c\r\n: d\r\n", CHAT)),
+        sent("8289", "lines that are not headers", ok("none\r\na b: c\r\n: d\r\n", CHAT)),
         sent("8289", "a space before the colon", ok("x-a : b\r\n", CHAT)),
         sent("8289", "a header in Latin-1", ok("x-a: \u{e9}\r\n", CHAT)),
         sent("8289", "the length twice", ok(&format!("content-length: {}\r\n", CHAT.len()), CHAT)),
