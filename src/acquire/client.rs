@@ -39,7 +39,7 @@ pub struct Connection<'a> {
     pub connect_timeout: Duration,
     /// On the way there.
     pub proxy: Option<&'a Proxy>,
-    /// A message of unknown outcome is not sent again: an idle connection is used with more care.
+    /// A message of unknown outcome is not sent again, so idle connections are used with more care.
     pub at_most_once: bool,
     /// How many idle connections are kept.
     pub idle_connections: usize,
@@ -58,7 +58,7 @@ pub enum EndpointError {
     Client(#[source] reqwest::Error),
 }
 
-/// Where one account's messages of one channel go. Its connections are its account's.
+/// Where one account's messages of one channel go. It shares its account's connections.
 pub struct Endpoint {
     channel: Channel,
     url: Url,
@@ -96,7 +96,7 @@ impl Endpoint {
         Endpoint::beside(&[], channel, connection)
     }
 
-    /// With the connections of the first of `others` that is reached in the same way.
+    /// Shares the connections of the first of `others` that is reached in the same way.
     pub fn beside(
         others: &[Arc<Endpoint>],
         channel: Channel,
@@ -199,7 +199,7 @@ impl Endpoint {
             return (Outcome::Invalid { fault: Fault::new("invalid_payload", sentence) }, None);
         }
         if self.clients.at_most_once() {
-            // What the server has closed by now is noticed before a connection is chosen.
+            // Connections that the server has closed are noticed before one is chosen.
             tokio::task::yield_now().await;
         }
         let body = gate.body(request::body(payload));
@@ -301,7 +301,7 @@ impl Endpoint {
         Fault::new("timeout", format!("no whole answer came within {limit}"))
     }
 
-    /// The host, and the proxy before it.
+    /// The host, and the proxy on the way to it.
     fn there(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match &self.proxy {
@@ -384,8 +384,8 @@ fn cause(error: &reqwest::Error) -> String {
     chain(error).skip(1).last().map(ToString::to_string).unwrap_or_else(|| "no cause given".into())
 }
 
-/// What a proxy did wrong before there was a tunnel to Acquire. hyper-util's error of it has no public
-/// type.
+/// What went wrong with a proxy before the tunnel to Acquire was open. hyper-util's error for this
+/// has no public type.
 fn tunnel(error: &reqwest::Error) -> Option<String> {
     let (_, said) = chain(error)
         .map(ToString::to_string)

@@ -213,21 +213,21 @@ impl<W: Write> Rows<W> {
     }
 }
 
-/// By the columns' names.
+/// The values by column name.
 fn values(job: Outcome) -> io::Result<Object> {
     let delivery = serde_json::to_string(&job.delivery)?;
     let mut values: Object = match Json::parse(&delivery).map_err(io::Error::other)? {
         Json::Object(values) => values,
         _ => Object::new(),
     };
-    // JSON that is stored as text is JSON again, with its digits; what is none stays text.
+    // JSON that is stored as text becomes JSON again, with its digits; other text stays text.
     let json = |text: String| Json::parse(&text).unwrap_or(Json::Text(text));
     values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
     values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
     Ok(values)
 }
 
-/// As a spreadsheet may open it.
+/// A cell that is safe to open in a spreadsheet.
 fn cell(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
@@ -236,7 +236,7 @@ fn cell(value: &Json) -> String {
     }
 }
 
-/// JSON without a control character: those that it allows in a text are spelled its own way.
+/// JSON without control characters: those that it allows in a string are escaped as JSON does.
 fn escaped(json: String) -> String {
     if !json.contains(char::is_control) {
         return json;

@@ -237,8 +237,8 @@ struct Done {
     there: u64,
 }
 
-/// One transaction a batch, and half as long a pause after it, in which the next one is read: nobody
-/// else is held up.
+/// One transaction per batch, and then a wait half as long, during which the next one is read, so
+/// that nobody else is held up.
 async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> Result<()> {
     store.keep_more_pages().await?;
     let mut next_at = Instant::now();

@@ -97,7 +97,7 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The pause ends last: where an error stops this, the same command goes on with the rest.
+/// The pause ends last: after an error, the same command continues with the rest.
 async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     let pauses = store.pauses().await?;
@@ -116,7 +116,7 @@ async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
             0 => break,
             some => jobs += some,
         }
-        // Producers come in between.
+        // Producers get their turn in between.
         sleep(begun.elapsed()).await;
     }
     store.resume(None, None).await?;

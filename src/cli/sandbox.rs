@@ -77,7 +77,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// The kinds of `--odd`, a line each.
+/// Prints the kinds of `--odd`, one per line.
 fn list() -> Result<ExitCode> {
     for odd in ODD {
         output::line(format!("{:22}{}", odd.name, odd.about))?;

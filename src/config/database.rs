@@ -1,4 +1,5 @@
-//! The database's path: a file's, and nothing that SQLite or another program reads differently.
+//! The database's path: a file's path, not something that SQLite or another program reads
+//! differently.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

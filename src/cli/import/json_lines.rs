@@ -38,8 +38,8 @@ impl<R: Read> JsonLines<R> {
         }
     }
 
-    /// A line without its end, which is LF, CR or both. Of one that is too long only a little more
-    /// than the limit is kept. False: there is none.
+    /// A line without its end, which is LF, CR or both. Of a line that is too long, only a little
+    /// more than the limit is kept. False: there is no line left.
     fn read_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         let mut some = false;
         loop {

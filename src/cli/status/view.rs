@@ -28,10 +28,10 @@ pub struct Json<'a> {
     /// Rows that cannot be read, recorded or moved: how many, and the first of them.
     set_aside: u64,
     set_aside_jobs: Vec<JsonAside<'a>>,
-    /// Rows that no rule has touched, counted up to 10,000.
+    /// Rows that were written without the triggers, counted up to 10,000.
     untouched: u64,
     untouched_jobs: &'a [i64],
-    /// What of the schema is not as it must be.
+    /// What in the schema is not as it should be.
     schema: Vec<String>,
 }
 
@@ -59,7 +59,8 @@ struct JsonPause<'a> {
     since: String,
 }
 
-/// Times are ISO 8601; a hold of a whole account has no channel, one of everything no account.
+/// Times are ISO 8601; a hold of a whole account has no channel, and one of everything has no
+/// account.
 #[derive(Serialize)]
 struct JsonHold<'a> {
     account: Option<&'a String>,

@@ -403,7 +403,7 @@ fn a_sandbox_takes_no_database_that_the_machines_own_file_names() {
     }
     let named = setup.env("ACQUIRE_OUTBOX_DATABASE", "sandbox.db");
     assert_eq!(sandbox(&named).unwrap(), (true, "sandbox.db".into()));
-    // Its other settings are taken, and a database that it leaves out is the usual one.
+    // Its other settings apply, and the usual database where it names none.
     let setup = Setup::without_file();
     std::fs::write(setup.path("config.toml"), "shutdown_timeout = \"1s\"").unwrap();
     assert_eq!(sandbox(&setup).unwrap(), (true, "outbox.db".into()));
