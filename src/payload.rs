@@ -144,7 +144,8 @@ pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     }
 }
 
-/// The most bytes that a payload may have, 64 MiB: what is sent is in memory as a whole.
+/// The most bytes that a payload may have, 64 MiB: a message is in memory as a whole while it is
+/// sent.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// [`parse`], of what SQLite takes for text.

@@ -1,5 +1,5 @@
-//! A success status whose JSON reports a failure. The vendor's own pages show one: `{"error":
-//! {"code": "CHAT_ALREADY_JOINED", "message": "...", "data": null}}`.
+//! A success status whose JSON reports a failure. The vendor's own pages show one:
+//! `{"error":{"code":"CHAT_ALREADY_JOINED","message":"...","data":null}}`.
 
 use super::error::{Said, is_vendors};
 use serde_json::{Map, Value};

@@ -23,7 +23,7 @@ pub(super) fn ids(steps: Steps, text: &str, cut: bool) -> Option<Reading> {
     }
     objects(text).find_map(|(at, object)| {
         let reading = receipt::read(steps, object.as_bytes(), false)?;
-        // Far into other text, not every object counts.
+        // After other text, an object counts only with a message id.
         (reading.has_id() || at == 0 && reading.has_data).then_some(reading)
     })
 }

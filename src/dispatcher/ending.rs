@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat};
 use tracing::info;
 
 impl Dispatcher {
-    /// Whether nothing is due, on its way or in backoff.
+    /// Whether nothing is due, being sent or in backoff.
     pub(super) async fn nothing_left(&mut self) -> bool {
         self.wire.in_flight.is_empty()
             && self.wire.routes.in_line() == 0
@@ -15,7 +15,7 @@ impl Dispatcher {
             && !self.store.is_any_left_to_send(now()).await.unwrap_or(true)
     }
 
-    /// Says what is not waited for.
+    /// Logs what is not waited for.
     pub(super) async fn tell_left(&mut self) -> Result<(), StoreError> {
         let Left { scheduled, next_due, paused, set_aside } = self.store.left().await?;
         if scheduled > 0 {

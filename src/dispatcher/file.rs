@@ -43,7 +43,7 @@ impl FileWatch {
 }
 
 impl Dispatcher {
-    /// Keeps this note of what is recorded.
+    /// Keeps this note up to date with what is recorded.
     pub fn keep_note(&mut self, note: Option<ProgressNote>) {
         self.file.note = note;
     }

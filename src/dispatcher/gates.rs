@@ -63,8 +63,8 @@ impl Wire {
         }
     }
 
-    /// A job met a page which Acquire did not write, `took` after its request was begun; `current`: by
-    /// the account's settings as they are.
+    /// A job got a page that Acquire did not write, `took` after its request was begun; `current`:
+    /// the request used the account's current settings.
     pub(super) fn met_page(
         &mut self,
         job: &Job,

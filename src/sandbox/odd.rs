@@ -1,5 +1,5 @@
-//! Answers as they come over real networks: right in themselves and odd in what is around them, or
-//! somebody else's. Each is written byte by byte, and its connection is closed after it.
+//! Answers as they come over real networks: correct but with something odd around them, or from
+//! something else than Acquire. Each is given byte by byte, and its connection is closed after it.
 
 use super::faults::ShareError;
 use super::faults::parse_share;
@@ -13,21 +13,21 @@ use std::time::{Duration, SystemTime};
 /// One kind of odd answer.
 #[derive(Debug)]
 pub struct Odd {
-    /// As `--odd` has it.
+    /// As in `--odd`.
     pub name: &'static str,
-    /// What comes, in a few words.
+    /// A short description.
     pub about: &'static str,
     pub(super) shape: Shape,
 }
 
-/// Its bytes.
+/// The bytes of the answer.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// The message is accepted: from the answer's JSON and the message's id.
+    /// The message is accepted: makes the bytes from the answer's JSON and the message's id.
     Accepts(fn(&str, i64) -> Vec<u8>),
-    /// It is not; this is the status.
+    /// It is not accepted; this is the status.
     Refuses(u16, fn() -> Vec<u8>),
-    /// As usual, on a connection that the server closes after a second, as it says.
+    /// As usual, on a connection that the server closes after a second, as announced.
     ClosesIdle,
 }
 
@@ -83,13 +83,13 @@ pub static ODD: &[Odd] = &[
     odd("ratelimit-reset", "429 with `X-RateLimit-Reset`", Refuses(429, || slow_down(&format!("x-ratelimit-reset: {}", since_1970(3))))),
 ];
 
-/// The page that a firewall gives for a message that it dislikes.
+/// The page that a firewall returns for a message that it blocks.
 pub(super) fn firewall() -> Vec<u8> {
     let page = "<!DOCTYPE html><title>Just a moment...</title><h1>Checking your browser</h1>";
     head("HTTP/1.1 403 Forbidden", HTML, page.len(), page)
 }
 
-/// `length` is what the answer says of itself.
+/// `length` is the length that the answer announces.
 fn head(status: &str, fields: &str, length: usize, body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("{status}\r\n{fields}content-length: {length}\r\n\r\n");
     [head.as_bytes(), body.as_ref()].concat()
@@ -149,7 +149,7 @@ fn brotli(json: &str) -> Vec<u8> {
     let (mut window, mut shift) = (0b1011_u32, 4);
     for block in json.as_bytes().chunks(1 << 16) {
         let length = u32::try_from(block.len() - 1).expect("a block of 64 KiB at most");
-        // Not the last, four nibbles of length, the length, not compressed.
+        // Not the last one; four nibbles of length; the length; not compressed.
         let bits = window | (length << (shift + 3)) | (1 << (shift + 19));
         let bytes = (shift + 20usize).div_ceil(8);
         stream.extend_from_slice(&bits.to_le_bytes()[..bytes]);
@@ -196,7 +196,7 @@ impl FromStr for OddShare {
     }
 }
 
-/// Draws one, or none: those without a share divide what the others leave.
+/// Draws one, or none: kinds without a share divide what the others leave.
 pub(super) fn draw(shares: &[OddShare], drawn: f64) -> Option<&'static Odd> {
     let given: f64 = shares.iter().filter_map(|of| of.share).sum();
     let open = shares.iter().filter(|of| of.share.is_none()).count();

@@ -1,7 +1,7 @@
 //! The service manager's socket: datagrams that never wait for it.
 //!
-//! The words are the sd-notify crate's. The socket is our own: the crate's send waits while the
-//! manager reads nothing, and it knows no abstract names.
+//! The notifications come from the sd-notify crate. The socket code is our own: the crate's send
+//! waits while the manager reads nothing, and it does not support abstract names.
 
 use sd_notify::NotifyState;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use tracing::{debug, warn};
 
-/// Datagrams that are kept while the manager has no room for them; older ones give way.
+/// How many datagrams are kept while the manager has no room for them; the oldest are dropped.
 const KEPT: usize = 16;
 
 /// The way to the service manager.
@@ -77,8 +77,8 @@ impl NotifySocket {
         !self.unsent.is_empty()
     }
 
-    /// False: it has no room now. A manager that is not there counts as one that has taken it: its
-    /// own time limits say when it gives up.
+    /// False: it has no room now. If there is no manager, the datagram counts as sent: the
+    /// manager's own time limits say when it gives up.
     fn has_taken(&self, text: &str) -> bool {
         match self.try_send(text.as_bytes()) {
             Err(e) if e.kind() == ErrorKind::WouldBlock => false,
@@ -90,7 +90,7 @@ impl NotifySocket {
         }
     }
 
-    /// By a new socket each time, so that a manager that has started again is found.
+    /// Uses a new socket each time, so that a restarted manager is found.
     fn try_send(&self, text: &[u8]) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
