@@ -269,7 +269,7 @@ fn a_database_of_a_later_version_is_refused_and_left_alone() {
     assert_eq!((outbox.count("pending"), server.words().len()), (1, 0));
 }
 
-/// Whatever the encoding of the application's database is.
+/// With any encoding of the application's database.
 #[test]
 fn a_database_in_utf16_is_an_outbox_like_any_other() {
     let server = Server::start();

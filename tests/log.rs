@@ -107,7 +107,7 @@ fn a_wrong_level_is_told_and_taken_for_info() {
     assert_eq!(log("off"), "");
 }
 
-/// Level `trace` makes several lines of each job: more than the log keeps for its reader.
+/// Level `trace` logs several lines for each job: more than the log keeps for its reader.
 const JOBS: i64 = 400;
 
 fn add_jobs(outbox: &Outbox) {
@@ -195,7 +195,7 @@ fn a_second_sigterm_and_an_error_end_the_program_though_nobody_reads_why() {
     let (mut daemon, _stuck) = outbox.program().start_with_stuck_stderr(&["run"]);
     outbox.chat(1, "on its way");
     server.wait_for(1);
-    // Signals that are not yet heard are one.
+    // Signals that are still pending count as one.
     eventually(SOON, "an end at once", || {
         let running = daemon.is_running();
         if running {

@@ -115,7 +115,7 @@ fn is_long(name: &str, line: &str) -> bool {
     // These stop at the first entry of the index, or at their limit.
     let stops = ["any_left", "agenda", "yields", "backlog", "routes", "outbox_cycle_run"];
     let stops = stops.iter().any(|known| name.starts_with(known));
-    // It has what no rule has touched, and nothing else.
+    // It contains the rows that were written without the triggers, and nothing else.
     if scanned == "outbox USING INDEX outbox_untouched" {
         return false;
     }

@@ -109,7 +109,7 @@ impl Store {
             Err(e) if e.is_of_a_row() => {}
             Err(e) => return Err(e),
         }
-        // A trigger keeps one of them: the others go.
+        // If a trigger keeps one of them, the others are deleted.
         let (mut rows, mut kept) = (0, 0);
         for id in &batch.ids {
             match self.prune_ids(&format!("[{id}]"), status, before).await {
@@ -184,7 +184,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Deletes up to 500 notes that ignored INSERTs have left. True: it found some.
+    /// Deletes up to 500 notes that ignored INSERTs have left. True: there were some.
     pub async fn forget_taken_keys(&mut self) -> Result<bool, StoreError> {
         // No write lock where there is nothing to delete.
         let any = "SELECT EXISTS (SELECT 1 FROM outbox_taken_keys)";
@@ -209,7 +209,7 @@ impl Store {
     }
 }
 
-/// A trigger keeps one of them as it is: the others are scrubbed.
+/// If a trigger protects one of them, the others are scrubbed.
 async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
     let mut rows = 0;
     for id in ids {

@@ -1,5 +1,5 @@
-//! A person's answer to a restored backup: what waits in it becomes `uncertain`, as everything is that
-//! may have been delivered.
+//! A person's decision about a restored backup: jobs that wait in it become `uncertain`, because
+//! they may have been delivered.
 
 use super::{Store, StoreError, now};
 use crate::job::Millis;
@@ -8,7 +8,7 @@ use sqlx::Connection;
 /// Most jobs that one transaction takes, so that no producer waits long.
 const BATCH: i64 = 500;
 
-/// A seek each in the indexes of what waits; the last two are small where nothing is parked.
+/// One seek in each index of waiting jobs; the last two are small where nothing is parked.
 const DUE_UNTIL: &str = "\
 SELECT json_group_array(id) FROM (
     SELECT id FROM outbox WHERE wait = 'ready' AND due_at <= ?1
@@ -67,7 +67,7 @@ mod tests {
         let expected =
             [uncertain(1), uncertain(2), uncertain(3), (4, "pending".to_owned(), 0), uncertain(5)];
         assert_eq!(states, expected);
-        // A person decides, and the order of the key is whole again.
+        // After a person's decision, the order of the key is complete again.
         store.plain_sql("UPDATE outbox SET status = 'pending' WHERE id = 2").await.unwrap();
         store.plain_sql("UPDATE outbox SET status = 'sent' WHERE id = 1").await.unwrap();
         store.plain_sql(&chat(1, "NULL")).await.unwrap();

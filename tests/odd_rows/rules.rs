@@ -1,8 +1,9 @@
-//! A schema that lost its rules: named, repaired, and the rows of meanwhile taken care of.
+//! A schema that lost its rules: it is reported and repaired, and rows that were inserted meanwhile
+//! are handled.
 
 use crate::support::{Database, Job, Outbox, Program, SOON, Server, eventually};
 
-/// Kind and name of each object of ours.
+/// Kind and name of each of our objects.
 fn objects(database: &Database) -> Vec<(String, String)> {
     let rows = database.query(
         "SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL AND type IN ('trigger', 'view', 'index')
@@ -198,7 +199,7 @@ fn a_strict_table_is_made_an_ordinary_one_again() {
     assert_eq!(outbox.count("sent"), 2);
 }
 
-/// As migration tools do it: a table of the same columns, without what they do not know of.
+/// As migration tools do it: a table with the same columns, without what they do not know.
 const REBUILT: &str = "
     CREATE TABLE new AS SELECT * FROM outbox;
     DROP TABLE outbox;

@@ -1,4 +1,4 @@
-//! One case a line: see README.md.
+//! One case per line: see README.md.
 
 use super::{Case, again, answer, deflate, gzip, noted, ok, rejected, sent, uncertain, utf16};
 
@@ -62,7 +62,7 @@ pub fn all() -> Vec<Case> {
         sent("00042", "a text", ok("", r#"{"data":{"id":"00042"}}"#)),
         sent("7", "another number that is none", ok("", r#"{"data":{"caseId":1e999,"id":7}}"#)),
         noted("no_message_id", "no id", ok("", "\u{feff}{\"data\":{}}")),
-        // A success that is none.
+        // Successes that are failures.
         rejected("CHAT_ALREADY_JOINED", "You are in", "the vendor's no", ok("", r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You are in","data":null}}"#)),
         rejected("http_200", "No such case", "an error as text", ok("", r#"{"error":"No such case"}"#)),
         rejected("http_200", "No such case", "success: false", ok("", r#"{"success":false,"message":"No such case","data":{}}"#)),
@@ -78,7 +78,7 @@ pub fn all() -> Vec<Case> {
         rejected("ERROR_INVALID_INPUT", "No such case", "404 in UTF-16", answer("404 Not Found", "", utf16(NO, true))),
         rejected("ERROR_INVALID_INPUT", "No s", "400 that breaks off", format!("HTTP/1.1 400 Bad\r\ncontent-length: 900\r\n\r\n{}", &NO[..54])),
         rejected("http_403", "said nothing", "403 that breaks off at once", "HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n"),
-        // What quotes the message, which is the case's name.
+        // Answers that quote the message, which is the case's name.
         rejected("ERROR_X", "[...]", "quoted in gzip", answer("400 Bad", "", gzip(r#"{"type":"ERROR_X","message":"'quoted in gzip' is no message"}"#))),
         rejected("ERROR_X", "[...]", "quoted in UTF-16", answer("400 Bad", "", utf16(r#"{"type":"ERROR_X","message":"'quoted in UTF-16' is no message"}"#, true))),
         rejected("http_403", "[...]", "quoted at the break, déjà vu", format!("HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n{}", r#"{"message":"'quoted at the break, déj"#)),
