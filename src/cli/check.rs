@@ -106,10 +106,10 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     if let Some(first) = untouched.first.first() {
         let rows = output::jobs(untouched.count);
         return Err(CheckError::Untouched(if untouched.count == 1 {
-            format!("{rows} was written past the rules and is in no queue (job {first})")
+            format!("{rows} was written without the triggers and is in no queue (job {first})")
         } else {
             format!(
-                "{rows} were written past the rules and are in no queue (the first is job {first})"
+                "{rows} were written without the triggers and are in no queue (the first is job {first})"
             )
         }));
     }
@@ -138,8 +138,8 @@ enum CheckError {
     #[error("{0}")]
     Disk(String),
     #[error(
-        "{0}: the triggers were missing or turned off; `acquire-outbox run` checks and queues what is \
-         there; a program that turns the triggers off must be changed"
+        "{0}: they were missing or turned off; `acquire-outbox run` checks and queues such rows; a \
+         program that turns the triggers off must be changed"
     )]
     Untouched(String),
     #[error(

@@ -24,12 +24,12 @@ Examples:
   acquire-outbox export --finished-since 24h -o yesterday.jsonl
 
 It has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
-message itself is left out, but with --payload. A file is complete or not there; it replaces an
-older one, and only its owner may read it.
+message itself is included only with --payload. A file is either complete or not written; it
+replaces an older one, and only its owner may read it.
 
-In CSV a text that a spreadsheet would run as a formula (=, +, -, @, also behind white space or
-quotes) begins with an apostrophe, which import takes back, and control characters are spelled out.
-JSON lines have every value as it is.";
+In CSV, text that a spreadsheet would run as a formula (=, +, -, @, even after white space or
+quotes) gets a leading apostrophe, which import removes again, and control characters are escaped.
+JSON lines keep every value unchanged.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

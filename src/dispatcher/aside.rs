@@ -88,7 +88,7 @@ impl Dispatcher {
         if left > 0 {
             warn!(
                 rows = left,
-                "rows that were ended past the rules have been taken out of the queue"
+                "rows that were ended without the triggers have been taken out of the queue"
             );
         }
         if left + ignored.len() > 0 {

@@ -34,7 +34,7 @@ impl FileWatch {
         self.files.check()
     }
 
-    /// These are on disk by now.
+    /// These are now on disk.
     pub(super) fn recorded(&mut self, ended: &[Ended]) {
         if let Some(note) = &mut self.note {
             note.recorded(ended);

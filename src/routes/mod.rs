@@ -48,7 +48,7 @@ pub struct Route {
     /// The room according to the last [`Routes::room`], and whether a cycle has got it.
     room: u32,
     told: bool,
-    /// [`Routes::active`] has it.
+    /// Whether it is in [`Routes::active`].
     active: bool,
     /// A `Retry-After`, and its end.
     held: Option<(Instant, Hold)>,

@@ -124,7 +124,7 @@ impl Store {
             }
         }
         if kept > 1 {
-            warn!(jobs = kept, %status, "so many jobs were to be deleted and are kept");
+            warn!(jobs = kept, %status, "jobs that were to be deleted are kept");
         }
         Ok(Erased { rows, more: batch.more && rows > 0 })
     }

@@ -93,7 +93,7 @@ const UNCLAIMED: &str = "\
 SELECT o.id, o.status = 'pending' FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
 WHERE o.wait = 'ready' AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)";
 
-/// Takes a row that has ended past the rules out of the queue.
+/// Takes a row that has ended without the triggers out of the queue.
 const LEAVE: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1 WHERE id = ?1 AND status <> 'pending'";
 const ELECT: &str = "INSERT INTO outbox_elect (lane) SELECT lane FROM outbox WHERE id = ?1";
@@ -166,8 +166,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Rows that the last cycle has chosen and could not claim. Those that have ended past the
-    /// rules leave the queue; the others, whose claim a trigger ignores, are returned.
+    /// Rows that the last cycle has chosen and could not claim. Those that have ended without the
+    /// triggers leave the queue; the others, whose claim a trigger ignores, are returned.
     pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), StoreError> {
         let (mut left, mut ignored) = (0, Vec::new());
         for row in sqlx::query(UNCLAIMED).fetch_all(&mut self.conn).await? {

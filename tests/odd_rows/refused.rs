@@ -46,7 +46,7 @@ fn an_outcome_that_cannot_be_recorded_is_kept_and_recorded_later_and_never_sent_
     assert_eq!(row.text("status"), "sent");
     assert!(!row.is_null("message_id") && !row.is_null("receipt"), "{row:?}");
     assert_eq!(outbox.outcomes(2), ["accepted"]);
-    eventually(SOON, "it is set aside no longer", || {
+    eventually(SOON, "it is no longer set aside", || {
         outbox.database().number("SELECT count(*) FROM outbox_set_aside") == 0
     });
     assert_eq!(server.requests_for("job 2").len(), 1);

@@ -39,7 +39,7 @@ fn each_object_that_is_dropped_is_named_and_repaired_and_what_was_inserted_meanw
             let said = outbox.run(&["check"]).expect(1).stdout;
             assert!(
                 said.contains(&format!(
-                    "1 job was written past the rules and is in no queue (job {case}"
+                    "1 job was written without the triggers and is in no queue (job {case}"
                 )),
                 "{said}"
             );

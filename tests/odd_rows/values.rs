@@ -175,7 +175,7 @@ fn no_value_of_any_column_stops_the_others_or_a_page() {
     let later = outbox.chat(200_000, "later");
     assert_eq!(outbox.settled(later).text("status"), "sent");
 
-    // `init` corrects rows that were written past the rules and cannot be found by a seek.
+    // `init` corrects rows that were written without the triggers and cannot be found by a seek.
     daemon.sigterm();
     daemon.wait(SOON).expect(0);
     outbox.run(&["init"]).expect(0);

@@ -112,7 +112,7 @@ async fn places_that_are_scarce_are_divided_among_the_routes() {
     assert_eq!(claim(&mut store, &Room { share: 1, ..three }).await, (vec![3, 6], false));
 }
 
-/// However it got past the rules.
+/// However it got past the triggers.
 #[tokio::test]
 async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules() {
     let (_folder, mut store) = with(&[mail("a", 0, 20_000)]).await;
