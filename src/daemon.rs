@@ -277,9 +277,9 @@ async fn recover(
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C, or when the terminal that the program was started on
-/// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the
-/// database true: what was on the wire is `sending`, and recovered at a start. `last_words` is called
-/// before that.
+/// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the database
+/// true: what was on the wire is `sending`, and recovered at a start. `last_words` is called before
+/// that.
 pub fn stop_signal(
     last_words: impl FnOnce() + Send + 'static,
 ) -> Result<impl Future<Output = ()>, DaemonError> {

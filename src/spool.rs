@@ -1,5 +1,5 @@
-//! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a reader
-//! who has stopped reading holds up nothing else.
+//! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a
+//! reader who has stopped reading holds up nothing else.
 //!
 //! Own code rather than tracing-appender: at the end its guard reports a stuck writer on stderr,
 //! where it may be stuck for ever; and it accepts only bytes, while the journal needs fields.

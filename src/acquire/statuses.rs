@@ -34,8 +34,8 @@ pub(super) fn sort(status: u16) -> Sort {
         444 | 460 | 499 => Sort::Unknown,
         400..=499 => Sort::Final,
         502 | 504 => Sort::Unknown,
-        // Cloudflare: an odd answer, no connection in time, no answer in time, Railgun's, and any of
-        // its errors 1xxx. Some proxies: reading or connecting took too long.
+        // Cloudflare: an odd answer, no connection in time, no answer in time, Railgun's, and any
+        // of its errors 1xxx. Some proxies: reading or connecting took too long.
         520 | 522 | 524 | 527 | 530 | 598 | 599 => Sort::Unknown,
         // With those that were certainly not passed on: 521, 523, 525, 526 (Cloudflare could not
         // connect), 509 and 529 (too much traffic), 511 and 561 (log in to the network first).

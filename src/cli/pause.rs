@@ -45,8 +45,8 @@ pub struct PauseArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     what: What,
-    /// Everything, after a restored backup: jobs that were due when the pause began may have been sent
-    /// already and become uncertain, for a person to resolve
+    /// Everything, after a restored backup: jobs that were due when the pause began may have been
+    /// sent already and become uncertain, for a person to resolve
     #[arg(long, conflicts_with_all = ["channel", "account", "all"])]
     restored: bool,
 }

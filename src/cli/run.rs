@@ -33,8 +33,8 @@ pub struct Args {
     /// paused are only counted
     #[arg(long)]
     until_empty: bool,
-    /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database made
-    /// by `init --sandbox`, or makes one if there is none
+    /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database
+    /// made by `init --sandbox`, or makes one if there is none
     #[arg(long)]
     sandbox: bool,
     /// Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]

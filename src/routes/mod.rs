@@ -94,7 +94,8 @@ pub struct Routes {
     active: Vec<usize>,
     /// New jobs may be there since the last claim.
     stirred: bool,
-    /// The last claim found more than there were places or bytes for, and nothing has become free since.
+    /// The last claim found more than there were places or bytes for, and nothing has become free
+    /// since.
     cut: bool,
     /// What is being claimed must not go out.
     all_shut: bool,

@@ -55,8 +55,8 @@ impl NotifySocket {
         self.send_unsent();
     }
 
-    /// Sends a ping of the watchdog, after what is unsent. False: there is no room for it now, and a
-    /// later ping says as much.
+    /// Sends a ping of the watchdog, after what is unsent. False: there is no room for it now, and
+    /// a later ping says as much.
     pub(super) fn ping(&mut self) -> bool {
         self.send_unsent();
         self.unsent.is_empty() && self.has_taken(&text(&[NotifyState::Watchdog]))

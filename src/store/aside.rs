@@ -152,7 +152,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes a row that cannot be moved as it should; it is left alone until [`Store::forget_aside`].
+    /// Notes a row that cannot be moved as it should; it is left alone until
+    /// [`Store::forget_aside`].
     pub async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), StoreError> {
         note(&mut self.conn, id, reason, None).await
     }

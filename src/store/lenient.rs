@@ -93,7 +93,8 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// The row of this expression, read as text, as a whole number, as a time, as a time to wait for.
+    /// The row of this expression, read as text, as a whole number, as a time, as a time to wait
+    /// for.
     async fn read(expression: &str) -> (Option<String>, Option<i64>, Option<String>, Option<i64>) {
         let mut store = Store::in_memory().await.unwrap();
         let sql = sqlx::AssertSqlSafe(format!("SELECT {expression}"));

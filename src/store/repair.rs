@@ -79,8 +79,8 @@ impl Store {
 
     /// Repairs what it may, and gives what was wrong. One transaction: all or nothing.
     ///
-    /// # Errors
-    /// [`StoreError::Flawed`] for what it may not repair, [`StoreError::Unrepaired`] for what it cannot.
+    /// # Errors [`StoreError::Flawed`] for what it may not repair, [`StoreError::Unrepaired`] for
+    /// what it cannot.
     pub async fn repair(&mut self, mend: Mend) -> Result<Vec<Flaw>, StoreError> {
         if self.flaws().await?.is_empty() {
             return Ok(Vec::new());

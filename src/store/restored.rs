@@ -17,7 +17,8 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
     LIMIT ?2)";
 
-// The two moves of an attempt, as the rules know them: one that was made by the lost state of the file.
+// The two moves of an attempt, as the rules know them: one that was made by the lost state of the
+// file.
 const CLAIM: &str = "\
 UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, next_attempt_at = NULL,
     claimed_by = (SELECT epoch FROM outbox_dispatcher), updated_at = ?2
@@ -30,8 +31,8 @@ UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 
 impl Store {
-    /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when none is
-    /// left. Everything must be paused.
+    /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
+    /// none is left. Everything must be paused.
     pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let ids: String =

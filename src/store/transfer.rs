@@ -111,8 +111,8 @@ impl Store {
     }
 
     /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
-    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than 16 KiB
-    /// is left out: [`Store::payload`] reads it.
+    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than
+    /// 16 KiB is left out: [`Store::payload`] reads it.
     pub async fn outcomes(
         &mut self,
         export: &Export,

@@ -144,7 +144,8 @@ fn what_a_producer_may_change_of_a_waiting_job_it_may_change() {
     });
 }
 
-/// What it wrote back was read before the claim: the request is under way, and nothing may undo that.
+/// What it wrote back was read before the claim: the request is under way, and nothing may undo
+/// that.
 #[test]
 fn an_orm_that_saves_a_row_as_it_was_before_its_claim_moves_nothing() {
     in_both(|sql| {
