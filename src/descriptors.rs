@@ -16,7 +16,7 @@ pub fn raise_limit() {
     }
 }
 
-/// What the descriptors of this process are divided into.
+/// How the descriptors of this process are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Requests that may be out at once.

@@ -128,7 +128,7 @@ impl Outlet for Stderr {
     }
 }
 
-/// Takes each event as one line.
+/// Receives each event as one line.
 struct LogWriter;
 
 impl<'a> MakeWriter<'a> for LogWriter {

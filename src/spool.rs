@@ -26,8 +26,7 @@ pub trait Outlet: Send + 'static {
 
     /// Writes the line; it may block. A line that it cannot write counts as lost.
     ///
-    /// # Errors
-    /// The writer's own.
+    /// # Errors Those of the writer.
     fn write(&mut self, line: Self::Line) -> io::Result<()>;
 
     /// Writing works again, and `lines` were lost since it last worked.

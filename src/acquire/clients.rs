@@ -31,7 +31,7 @@ pub(super) struct Recipe {
     pub proxy: Option<Url>,
     /// A message of unknown outcome is not sent again.
     pub at_most_once: bool,
-    /// Connections that are kept when they are idle.
+    /// How many idle connections are kept.
     pub idle_connections: usize,
 }
 
@@ -100,8 +100,8 @@ impl Clients {
     }
 }
 
-/// How long a connection may be idle whose server says `timeout=5, max=100`: a second less, and
-/// with only one or two, half as long.
+/// How long a connection may be idle if its server says `timeout=5, max=100`: a second less, or
+/// half as long for one or two seconds.
 fn announced(words: &str) -> Option<Duration> {
     let mut fields = words.split(',').filter_map(|field| field.split_once('='));
     let (_, seconds) = fields.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;

@@ -113,7 +113,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Whether it keeps running, so that no reader of its output may hold it up.
+    /// Whether it is a service: no reader of its output may hold it up.
     pub fn is_service(&self) -> bool {
         matches!(self.command, Command::Run(_) | Command::Sandbox(_) | Command::Demo(_))
     }

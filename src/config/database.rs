@@ -9,8 +9,7 @@ use super::error::{ConfigError, Place};
 /// How an address of a database begins, for SQLite or for another program.
 const ADDRESSES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
 
-/// # Errors
-/// A sentence for what is not a file's path: `:memory:`, a URI, or nothing at all.
+/// # Errors A sentence if it is not a file's path: `:memory:`, a URI, or nothing at all.
 pub(super) fn path(given: OsString, place: &Place) -> Result<PathBuf, ConfigError> {
     let text = given.to_string_lossy();
     let lower = text.to_ascii_lowercase();

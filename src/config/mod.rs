@@ -228,9 +228,8 @@ pub fn load_for_sandbox(
 
 /// As [`load_database`], for a sandbox's database.
 ///
-/// # Errors
-/// As [`load_database`], and [`ConfigError::SystemDatabase`] for one that the machine's own
-/// configuration names: nobody has named that for the sandbox.
+/// # Errors As [`load_database`], and [`ConfigError::SystemDatabase`] for one that only the
+/// machine's own configuration names: nobody has chosen it for the sandbox.
 pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.sandbox_database()
 }
@@ -238,7 +237,7 @@ pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, Con
 /// All layers, validated, but for the accounts: their keys are not read.
 struct Draft {
     database: PathBuf,
-    /// The machine's own configuration file, where that has named the database.
+    /// The machine's own configuration file, if that names the database.
     database_of_system: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
     channels: BTreeMap<Channel, ChannelPolicy>,

@@ -103,7 +103,7 @@ impl Dispatcher {
         self.survive(Self::look_for_strays).await
     }
 
-    /// Looks for strays where another has written since, and tries again what is set aside.
+    /// Looks for strays if another connection has written since, and tries again what is set aside.
     async fn look_for_strays(&mut self) -> Result<(), StoreError> {
         let at = Instant::now();
         if self.aside.next_try <= at {

@@ -38,7 +38,7 @@ impl Budget {
         if payload > SMALL_BYTES { &mut self.large } else { &mut self.small }
     }
 
-    /// How many more jobs may go out, where `most` is another limit.
+    /// How many more jobs may go out, with `most` as another limit.
     pub fn places_left(&self, most: u32) -> u32 {
         self.places.min(most).saturating_sub(self.jobs)
     }

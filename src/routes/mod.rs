@@ -97,7 +97,7 @@ pub struct Routes {
     /// The last claim found more than there were places or bytes for, and nothing has become free
     /// since.
     cut: bool,
-    /// What is being claimed must not go out.
+    /// The jobs that are being claimed must not go out.
     all_shut: bool,
     /// Routes that are gone; the next cycle must learn of them.
     gone: Vec<(String, Channel)>,

@@ -20,7 +20,8 @@ const PAGES: u32 = 2;
 const PAGES_BY_CHANCE: u32 = 8;
 const CHANCE_FOR: Duration = Duration::from_secs(600);
 
-/// A message that has no others after it, but had some at the same time, or just before it.
+/// The same for a message with no others after it, but with some at the same time or just before
+/// it.
 const PAGES_TOGETHER: u32 = 3;
 const PAGES_AFTER: u32 = 8;
 const JUST_BEFORE: Duration = Duration::from_secs(10);

@@ -24,7 +24,7 @@ pub(super) struct NotifySocket {
 
 struct Datagram {
     text: String,
-    /// A later one of its kind takes its place.
+    /// A later one of its kind replaces it.
     is_status: bool,
 }
 

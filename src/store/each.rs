@@ -4,7 +4,8 @@ use super::lenient::Lenient;
 use super::{Ended, Store, StoreError, now, sweep};
 use crate::job::{Channel, Millis};
 
-/// What was recorded, and what was kept in `outbox_set_aside` because it could not be.
+/// The outcomes that were recorded, and those that were kept in `outbox_set_aside` because they
+/// could not be.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub ids: Vec<i64>,

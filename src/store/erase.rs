@@ -52,7 +52,7 @@ pub(super) const MARK: &str = "\
 INSERT INTO outbox_scrubbing (channel, finished_at, id) VALUES (?1, ?2, ?3)
 ON CONFLICT (channel) DO UPDATE SET finished_at = excluded.finished_at, id = excluded.id";
 
-/// Between two statements a note means nothing: see the trigger `outbox_insert_taken`.
+/// Between two statements a note has no meaning: see the trigger `outbox_insert_taken`.
 pub(super) const FORGET_TAKEN_KEYS: &str = "\
 DELETE FROM outbox_taken_keys WHERE idempotency_key IN (SELECT idempotency_key FROM outbox_taken_keys LIMIT 500)";
 

@@ -1,4 +1,4 @@
-//! What is still to be sent, and what is left when nothing of it is due.
+//! Which jobs are still to be sent, and which are left when none of them is due.
 
 use super::lenient::Lenient;
 use super::{Store, StoreError};
@@ -45,7 +45,7 @@ impl Store {
         Ok(sqlx::query_scalar(LEFT_TO_SEND).bind(now).fetch_one(&mut self.conn).await?)
     }
 
-    /// Counts what is left once nothing is to be sent.
+    /// Counts the jobs that are left when nothing is left to send.
     pub async fn left(&mut self) -> Result<Left, StoreError> {
         let row = sqlx::query(LEFT).fetch_one(&mut self.conn).await?;
         let count = |column: &str| row.whole(column).unwrap_or_default();

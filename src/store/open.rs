@@ -196,7 +196,7 @@ impl Store {
             .filename(file)
             .create_if_missing(create)
             .synchronous(SqliteSynchronous::Full)
-            // SQLite drops it, and what it holds, when it has closed the file.
+            // SQLite drops the collation, and with it the guard, when it has closed the file.
             .collation("outbox_closing", move |a, b| {
                 let _ = &open_connection;
                 a.cmp(b)

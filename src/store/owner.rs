@@ -58,7 +58,7 @@ pub fn give_to_folder(made: &fs::File, folder: &Path) {
     }
 }
 
-/// The first of a database's files that this user may not use, in a sentence with what to do.
+/// A sentence about the first of a database's files that this user may not use, with what to do.
 pub fn obstacle(database: &RealPath) -> Option<String> {
     let (file, folder) = (database.as_path(), database.folder());
     if let Some(sentence) = refused(folder, Access::EXEC_OK, "look into") {

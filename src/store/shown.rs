@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 
-/// A row of `delivery_status`: what anyone may see of a job; no payload.
+/// A row of `delivery_status`: what anyone may see of a job, without the payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     pub id: i64,

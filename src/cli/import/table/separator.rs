@@ -18,7 +18,7 @@ pub struct Separator {
 }
 
 impl Separator {
-    /// Finds it, and gives the input back from its beginning, without a byte order mark.
+    /// Finds the separator, and returns the input from its beginning, without a byte order mark.
     pub fn find<R: Read>(mut input: R) -> Result<(Separator, Again<R>)> {
         let mut start = Vec::new();
         input.by_ref().take(START).read_to_end(&mut start).context("cannot read the file")?;
