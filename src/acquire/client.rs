@@ -391,7 +391,7 @@ fn tunnel(error: &reqwest::Error) -> Option<String> {
         .map(ToString::to_string)
         .find_map(|said| said.strip_prefix("tunnel error: ").map(|said| ((), said.to_owned())))?;
     Some(match said.as_str() {
-        "proxy authorization required" => "does not accept the user or password (407)".to_owned(),
+        "proxy authorization required" => "requires a valid user and password (407)".to_owned(),
         "unsuccessful" => "refuses to connect to Acquire".to_owned(),
         "failed to create underlying connection" => format!("cannot be reached: {}", cause(error)),
         "unexpected end of file" => "closed the connection before the tunnel was open".to_owned(),

@@ -50,7 +50,7 @@ pub static ODD: &[Odd] = &[
     odd("bytes-before", "`)]}',` before the JSON", Accepts(|json, _| ok(JSON, format!(")]}}',\n{json}")))),
     odd("bytes-after", "a comment after the JSON", Accepts(|json, _| ok(JSON, format!("{json}\n<!-- from cache-7 -->\n\0")))),
     odd("quoted", "the JSON in a JSON text", Accepts(|json, _| ok(JSON, serde_json::Value::from(json).to_string()))),
-    odd("gzip", "compressed, although the request did not allow it", Accepts(|json, _| ok("content-encoding: gzip\r\n", gzip(json)))),
+    odd("gzip", "compressed, although the request did not ask for it", Accepts(|json, _| ok("content-encoding: gzip\r\n", gzip(json)))),
     odd("gzip-unsaid", "the same without a header that says so", Accepts(|json, _| ok(JSON, gzip(json)))),
     odd("deflate", "the same by deflate", Accepts(|json, _| ok("content-encoding: deflate\r\n", zlib(json)))),
     odd("br", "the same by Brotli", Accepts(|json, _| ok("content-encoding: br\r\n", brotli(json)))),
