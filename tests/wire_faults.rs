@@ -150,7 +150,7 @@ fn proxied(says: &'static str) -> (Outbox, String) {
 fn a_proxys_fault_is_said_to_be_the_proxys() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (says, words) in [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "user or password (407)"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "valid user and password (407)"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "refuses to connect to Acquire"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "refuses to connect to Acquire"),
         ("", "closed the connection"),
