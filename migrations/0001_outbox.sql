@@ -5,8 +5,8 @@
 -- application's own tables. Checks are triggers that RAISE(ABORT), not constraints: INSERT OR IGNORE
 -- (how a producer makes its insert idempotent) silently skips a row that fails a constraint.
 --
--- Triggers cost every row: an IN of three values or more is a table that SQLite builds each time, and a
--- trigger that only evaluates its WHEN is still a program. docs/performance.md has the figures.
+-- Each trigger costs time for every row: SQLite builds a table for every IN of three values or more, and even
+-- a trigger that only evaluates its WHEN is a program. docs/performance.md has the figures.
 
 CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,8 +43,8 @@ CREATE TABLE outbox (
     unspent            INTEGER NOT NULL DEFAULT 0,  -- attempts that do not count against the budget
     uncertain_attempts INTEGER NOT NULL DEFAULT 0,  -- attempts of this budget with an unknown outcome
     budget_from        INTEGER,  -- when the first attempt of this budget began
-    -- Goes up by one with every UPDATE of the columns above that is neither a claim nor the record of an
-    -- attempt: the mark by which outbox_update_check knows the rules' own changes from anybody else's.
+    -- Goes up by one with every UPDATE of the columns above by the rules or the dispatcher. By it,
+    -- outbox_update_check distinguishes their changes from anybody else's.
     moves              INTEGER NOT NULL DEFAULT 0
 );
 
@@ -113,8 +113,8 @@ CREATE TABLE outbox_pauses (
     PRIMARY KEY (account, channel)
 ) WITHOUT ROWID;
 
--- Jobs that the dispatcher leaves alone until somebody has looked: their row cannot be read, or what
--- became of them cannot be written into it. `record` is that outcome, as JSON.
+-- Jobs that the dispatcher leaves alone until somebody has dealt with them: their row cannot be read, or
+-- their outcome cannot be written into it. `record` is that outcome, as JSON.
 CREATE TABLE outbox_set_aside (
     job_id INTEGER PRIMARY KEY,
     since  INTEGER NOT NULL,
@@ -147,8 +147,8 @@ SELECT id,
        END AS lane
 FROM outbox;
 
--- Time text as SQLite reads it: an offset without its colon (+0200), or without its minutes (+02), gets
--- them. NULL stays NULL and a number a number.
+-- Time text as SQLite reads it: the colon or the minutes that an offset lacks (+0200, +02) are added. NULL
+-- stays NULL, and a number stays a number.
 CREATE VIEW outbox_time_texts AS
 SELECT id,
        CASE WHEN send_at GLOB '*:*[-+][0-9][0-9][0-9][0-9]' THEN substr(send_at, 1, length(send_at) - 2) || ':' || substr(send_at, -2)
@@ -209,7 +209,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.ordering_key: must be text (empty for no order), or NULL for the conversation')
         WHEN typeof(NEW.source) NOT IN ('text', 'null')
             THEN RAISE(ABORT, 'outbox.source: must be text, or NULL')
-        -- What a driver makes of a float: 17.0, 9.00719925474098e+15. Not 1e5, which may be part of a hash.
+        -- How a float arrives as text: 17.0, 9.00719925474098e+15. Not 1e5, which may be part of a hash.
         WHEN NEW.idempotency_key = 'Inf' OR NEW.idempotency_key = '-Inf'
              OR NEW.idempotency_key GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.idempotency_key) AND json_type(NEW.idempotency_key) = 'real'
             THEN RAISE(ABORT, 'outbox.idempotency_key: looks like a number that was bound as a float and may have lost digits; bind it as text')
@@ -231,9 +231,13 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.max_attempts: must be a whole number of at least 1, or NULL for the configured one')
         WHEN typeof(NEW.payload) <> 'text'
             THEN RAISE(ABORT, 'outbox.payload: must be one JSON object, as text')
+<<<<<<< HEAD
         WHEN length(CAST(NEW.payload AS BLOB)) > 67108864
             THEN RAISE(ABORT, 'outbox.payload: must not be larger than 64 MiB')
         -- SQLite's JSON functions stop reading at it.
+=======
+        -- SQLite's JSON functions stop reading at a NUL.
+>>>>>>> english
         WHEN instr(NEW.payload, char(0)) > 0
             THEN RAISE(ABORT, 'outbox.payload: must not contain a NUL character (inside a text write \u0000)')
         WHEN NOT json_valid(NEW.payload)
@@ -308,13 +312,14 @@ BEGIN
     END;
 END;
 
--- Checks that text is UTF-8: SQLite itself takes any bytes for text. GLOB reads a broken sequence as
--- U+FFFD or, where a byte is missing or one too many, as a character that it is not. To find those, the
--- first bytes are exchanged for others, after which broken and whole sequences are read apart.
+-- Checks that text is UTF-8: SQLite itself accepts any bytes as text. GLOB reads a broken sequence as
+-- U+FFFD or, where a byte is missing or one too many, as some other character. To find the latter, the
+-- first bytes are replaced by others, after which broken and whole sequences read differently.
 CREATE VIEW outbox_check_text AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 CREATE VIEW outbox_check_bytes AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 
--- The three characters that GLOB reads as U+FFFD, too, are nothing to complain about. UTF-16, the other encoding of a database, has no such bytes.
+-- GLOB reads U+FFFD, U+FFFE and U+FFFF all as U+FFFD; they are valid and are taken out first. A database in
+-- UTF-16 has no such bytes.
 CREATE TRIGGER outbox_check_text_once INSTEAD OF INSERT ON outbox_check_text
 WHEN length(CAST('a' AS BLOB)) = 1
 BEGIN
@@ -324,10 +329,10 @@ END;
 
 CREATE TRIGGER outbox_check_bytes_whole INSTEAD OF INSERT ON outbox_check_bytes
 WHEN NEW.value GLOB '*[' || char(65533) || ']*' OR NEW.value GLOB '*[^' || char(1) || '-' || char(1114111) || ']*'
-     -- A byte that only goes on, without a first one.
+     -- A continuation byte without a first byte.
      OR replace(NEW.value, CAST(x'c2' AS TEXT), CAST(x'c1' AS TEXT)) GLOB '*[' || char(128) || '-' || char(191) || ']*'
-     -- Sequences that lack a byte or have one too many: with these first bytes, whole ones of three bytes
-     -- are read as U+1000 to U+1FFF, whole ones of four as more than there is, and those of two as before.
+     -- Sequences that lack a byte or have one too many: with these first bytes, whole sequences of three
+     -- bytes read as U+1000 to U+1FFF, of four as more than U+10FFFF, and of two as before.
      OR replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(NEW.value, CAST(x'e0' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e1' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e2' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e3' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e4' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e5' AS TEXT), CAST(x'c1' AS TEXT))
@@ -432,7 +437,7 @@ BEGIN
     UNION ALL SELECT 'bcc', value FROM json_each(NEW.payload, '$.bcc');
 END;
 
--- One mailbox an entry. With quotes in it, where almost anything may stand, the daemon alone checks it.
+-- One mailbox per entry. An address with quotes, which allow almost anything, is checked only by the daemon.
 CREATE VIEW outbox_check_address AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 
 CREATE TRIGGER outbox_check_mailbox INSTEAD OF INSERT ON outbox_check_address
@@ -523,7 +528,7 @@ BEGIN
     UPDATE outbox
     SET holds = 1, moves = moves + 1,
         wait = CASE WHEN next_attempt_at > (SELECT now FROM outbox_clock) THEN 'backoff' ELSE 'ready' END
-    -- Whether there is a holder is asked once, and not of each parked job.
+    -- Whether there is a holder is asked once, not for each parked job.
     WHERE NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
       AND id = (SELECT w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
                 ORDER BY w.due_at, w.id LIMIT 1);
@@ -574,7 +579,7 @@ BEGIN
 END;
 
 -- "Now" never sorts before what its lane already holds, even when the clock was set back. A job
--- that has its place keeps it: to correct a payload is not to go to the end.
+-- that has its place keeps it: correcting a payload does not move the job to the end.
 CREATE TRIGGER outbox_place_job INSTEAD OF INSERT ON outbox_place
 BEGIN
     UPDATE outbox
@@ -589,7 +594,7 @@ BEGIN
             SELECT CASE WHEN NEW.send_at > NEW.now THEN 'scheduled' WHEN NOT place.first THEN 'parked'
                         WHEN NEW.next_attempt_at > NEW.now THEN 'backoff' ELSE 'ready' END,
                    CASE WHEN NEW.send_at > NEW.now THEN NULL WHEN place.first AND NEW.lane IS NOT NULL THEN 1 END
-            -- LIMIT: so that it is worked out once.
+            -- LIMIT, so that it is computed once.
             FROM (SELECT NEW.lane IS NULL
                       OR (NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
                           AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked')
@@ -617,8 +622,8 @@ BEGIN
              OR NEW.claimed_by IS NOT NULL OR NEW.unspent IS NOT 0 OR NEW.uncertain_attempts IS NOT 0
              OR NEW.budget_from IS NOT NULL OR NEW.moves IS NOT 0
             THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own; leave them out')
-        -- SQLite counts on from the highest id there ever was, up to 9007199254740991: an id near the end
-        -- would leave no room for others. An id that is left out reads -1 here.
+        -- SQLite continues from the highest id ever used, up to 9007199254740991: an id near the end would
+        -- leave no room for others. An id that is left out reads -1 here.
         WHEN NEW.id > 1000000000000
             THEN RAISE(ABORT, 'outbox.id: must be from 1 to 1000000000000; leave id out and read last_insert_rowid()')
         WHEN EXISTS (SELECT 1 FROM outbox WHERE id = NEW.id)
@@ -626,10 +631,10 @@ BEGIN
     END;
 END;
 
--- INSERT OR REPLACE would delete the row that has the key, perhaps while its message is under way, and
--- may fire no DELETE trigger (recursive_triggers). So a taken key is noted before, and an insert that
--- came about all the same is refused after. A note that an ignored INSERT leaves means nothing later; the
--- dispatcher's upkeep deletes it.
+-- INSERT OR REPLACE would delete the row that has the key, perhaps while its message is being sent, and
+-- may fire no DELETE trigger (recursive_triggers). So a taken key is noted before the insert, and an insert
+-- that happened all the same is refused after it. A note that an ignored INSERT leaves behind has no effect
+-- later; the dispatcher's upkeep deletes it.
 CREATE TRIGGER outbox_insert_taken BEFORE INSERT ON outbox
 WHEN NEW.idempotency_key IS NOT NULL
 BEGIN
@@ -648,8 +653,8 @@ END;
 
 CREATE TRIGGER outbox_inserted AFTER INSERT ON outbox
 BEGIN
-    -- Before the insert an id that is left out reads -1: a row with that id would make every later
-    -- one `taken`. After the last id there is, AUTOINCREMENT has none.
+    -- Before the insert, an id that is left out reads -1: a row with that id would make every later
+    -- one `taken`. After the highest possible id AUTOINCREMENT has none left.
     SELECT RAISE(ABORT, 'outbox.id: must be from 1 to 1000000000000; leave id out and read last_insert_rowid()')
     WHERE NEW.id NOT BETWEEN 1 AND 9007199254740991;
     UPDATE outbox
@@ -715,8 +720,8 @@ BEGIN
     WHERE id = NEW.id;
 END;
 
--- Not for the change from text to milliseconds on the way in (wait is NULL until it is enqueued), nor
--- where an ORM writes again what is there.
+-- Not for the change from text to milliseconds during the INSERT (wait is NULL until it is enqueued), nor
+-- where an ORM writes the same values again.
 CREATE TRIGGER outbox_changed AFTER UPDATE OF channel, payload, account, ordering_key, send_at ON outbox
 WHEN NEW.status = 'pending' AND OLD.status = 'pending' AND OLD.wait IS NOT NULL
      AND (NEW.channel IS NOT OLD.channel OR NEW.payload IS NOT OLD.payload OR NEW.account IS NOT OLD.account
@@ -728,11 +733,11 @@ BEGIN
     INSERT INTO outbox_elect (lane) VALUES (OLD.lane);
 END;
 
--- The state machine, and the columns that are the dispatcher's. Each change of them by the rules or by
--- the dispatcher counts `moves` up, which a person's UPDATE does not, nor an ORM that writes back a row as
+-- The state machine, and the columns that belong to the dispatcher. Each change of them by the rules or by
+-- the dispatcher increments `moves`; a person's UPDATE does not, nor does an ORM that writes back a row as
 -- it was before. One trigger, after the row is written: a BEFORE trigger makes SQLite read the whole row
--- once more. The dispatcher's two moves, a claim and the record of an attempt, end with the WHEN. Where
--- what follows a move (outbox_moved) comes first, a refusal undoes it.
+-- once more. For the dispatcher's two moves, a claim and the record of an attempt, only the WHEN is
+-- evaluated. Where the consequences of a move (outbox_moved) come first, a refusal undoes them.
 CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
                 finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves ON outbox
@@ -761,7 +766,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.status: an uncertain job can become sent, failed or (to send it again) pending')
         ELSE RAISE(ABORT, 'outbox.status: a failed or cancelled job can only become pending again')
     END;
-    -- A retry empties what the last attempt left, by whoever's hand.
+    -- A retry empties what the last attempt left, whoever makes it.
     INSERT INTO outbox_check_own
     SELECT NEW.status, OLD.status, NEW.attempts IS NOT OLD.attempts,
         NEW.next_attempt_at IS NOT OLD.next_attempt_at AND NOT (again AND NEW.next_attempt_at IS NULL),
@@ -787,15 +792,15 @@ BEGIN
     UPDATE outbox
     SET finished_at = CAST(round((julianday(finished_at) - 2440587.5) * 86400000.0) AS INTEGER), moves = moves + 1
     WHERE id = NEW.id AND typeof(NEW.finished_at) = 'text' AND NEW.moves IS OLD.moves;
-    -- An ORM's own idea of when the row was written: it was just now. Of a job that is sending it is
-    -- when the claim was made, and stays that.
+    -- An ORM may set its own time of the change: the time is now. Of a job that is sending, updated_at is
+    -- the time of its claim and stays that.
     UPDATE outbox
     SET updated_at = CASE OLD.status WHEN 'sending' THEN OLD.updated_at ELSE (SELECT now FROM outbox_clock) END,
         moves = moves + 1
     WHERE id = NEW.id AND NEW.updated_at IS NOT OLD.updated_at AND NEW.moves IS OLD.moves;
 END;
 
--- What an UPDATE from outside has changed of the dispatcher's columns: a truth value for each.
+-- Which of the dispatcher's columns an UPDATE from outside has changed: a truth value for each.
 CREATE VIEW outbox_check_own AS
 SELECT status AS becomes, status AS was, attempts, next_attempt_at, message_id, receipt, failure, error_code, error,
        finished_at, 0 AS helpers, 0 AS readable
@@ -813,7 +818,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.finished_at: is written by the dispatcher; of a finished job it can be set to an earlier time')
         WHEN NEW.helpers
             THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own and cannot be changed')
-        -- Who resolves an uncertain job may say more about it, and who fails a pending one must say why.
+        -- Whoever resolves an uncertain job may say more about it; whoever fails a pending one must say why.
         WHEN NEW.was = 'uncertain' AND (NEW.becomes = 'sent' OR NEW.becomes = 'failed') AND NEW.readable THEN NULL
         WHEN NEW.message_id
             THEN RAISE(ABORT, 'outbox.message_id: is written by the dispatcher and cannot be changed')
@@ -851,7 +856,7 @@ WHEN NEW.becomes = 'pending' AND NEW.was <> 'sending'
 BEGIN
     UPDATE outbox
     SET unspent = attempts, uncertain_attempts = 0, budget_from = NULL, next_attempt_at = NULL, message_id = NULL,
-        -- A time that was taken back meanwhile is no place in the lane.
+        -- A send_at that was removed in the meantime gives no place in the lane.
         due_at = CASE WHEN send_at IS NULL AND due_at > (SELECT now FROM outbox_clock) THEN NULL ELSE due_at END,
         receipt = NULL, failure = NULL, error_code = NULL, error = NULL, finished_at = NULL, moves = moves + 1
     WHERE id = NEW.id;
@@ -903,7 +908,7 @@ BEGIN
     INSERT INTO outbox_elect (lane) SELECT OLD.lane WHERE OLD.holds = 1;
 END;
 
--- As for a job: what a person writes can be read by everybody.
+-- As for a job: values that a person writes must be readable by every client.
 CREATE VIEW outbox_check_pause AS SELECT account, channel, reason, since FROM outbox_pauses WHERE 0;
 
 CREATE TRIGGER outbox_check_pause_row INSTEAD OF INSERT ON outbox_check_pause

@@ -97,7 +97,7 @@ async fn dispatch(
     Ok(ended?)
 }
 
-/// The file, taken over.
+/// The file that was taken over.
 struct Started {
     lock: DispatcherLock,
     store: Store,
@@ -106,14 +106,14 @@ struct Started {
     note: Option<ProgressNote>,
 }
 
-/// Waits for the lock, opens the file and takes it over. Where a link has been changed meanwhile, the
-/// lock is another file's: then all of it is done again.
+/// Waits for the lock, opens the file and takes it over. If a link was changed meanwhile, the lock
+/// belongs to another file: then all of this is done again.
 async fn take_over(
     config: &Config,
     service: &mut Service,
     metrics: &Metrics,
 ) -> Result<Started, DaemonError> {
-    // Before the lock: one must not even stand by for a file that it may not work on.
+    // Before the lock: a dispatcher must not even stand by for a file that it may not work on.
     let mut tries = Tries::default();
     while let Err(e) = admit(config).await {
         if !tries.again(&e).await {
@@ -147,7 +147,7 @@ async fn take_over(
                 Err(e) => return Err(e.into()),
             }
         }
-        warn!(database = %config.database.display(), "the path leads to another file by now: starting again");
+        warn!(database = %config.database.display(), "the path now leads to another file: starting again");
     }
 }
 
@@ -156,7 +156,7 @@ async fn admit(config: &Config) -> Result<(), StoreError> {
     RealPath::of(&config.database)?.require_only_one()?;
     let contents = Contents::of(&config.database).await?;
     match (config.purpose(), contents) {
-        // Somebody's file, if not somebody's outbox: `init --sandbox` adds one to it.
+        // Somebody's file, although without an outbox: `init --sandbox` can add one.
         (Purpose::Sandbox, Contents::NoOutbox) => {
             Err(StoreError::NotForSandbox(config.database.clone()))
         }
@@ -164,12 +164,12 @@ async fn admit(config: &Config) -> Result<(), StoreError> {
     }
 }
 
-/// How often a start has found the database busy.
+/// How many times a start has found the database busy.
 #[derive(Default)]
 struct Tries(u32);
 
 impl Tries {
-    /// Waits before the next one; false: the error is another, or there have been enough.
+    /// Waits before the next try; false: it is another error, or there were enough tries.
     async fn again(&mut self, e: &StoreError) -> bool {
         self.0 += 1;
         let again = e.is_busy() && self.0 < START_TRIES.0;
@@ -183,9 +183,9 @@ impl Tries {
 
 type Begun = (Store, i64, usize, Option<ProgressNote>);
 
-/// Opens the file and takes it over; `None`: the lock is not its lock. A file that has gone back is
-/// paused before anything else is done to it, and noted as it is only then: a start that is cut short
-/// finds it out again.
+/// Opens the file and takes it over; `None`: the lock is not its lock. A file that was replaced by
+/// an older state is paused before anything else is done to it, and noted only then: if the start
+/// is interrupted, the next one detects it again.
 async fn begin(
     lock: &DispatcherLock,
     config: &Config,
@@ -199,7 +199,7 @@ async fn begin(
     let repaired = store.repair(Mend::Rules).await?;
     if !repaired.is_empty() {
         let repaired = listed(&repaired);
-        warn!(repaired, "the rules of the outbox were not as they must be: they are now");
+        warn!(repaired, "the rules of the outbox were missing or changed: they have been restored");
     }
     let database = RealPath::of(&config.database)?;
     let mut before = Progress::noted(&database);
@@ -210,8 +210,8 @@ async fn begin(
         error!(
             %database,
             jobs,
-            "the database is older than what was sent from it, as a restored backup is; what waits in \
-             it is held: `acquire-outbox status` says what to do"
+            "the database is older than what was sent from it, like a restored backup; everything in it \
+             is paused: `acquire-outbox status` says what to do"
         );
         before = None;
     }
@@ -265,7 +265,7 @@ async fn recover(
             error!(
                 job,
                 error = reason,
-                "what became of this job cannot be recorded: it is set aside"
+                "the outcome of this job cannot be recorded: the job is set aside"
             );
         }
         recovered += done.ids.len() + unreadable.len();
@@ -277,9 +277,9 @@ async fn recover(
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C, or when the terminal that the program was started on
-/// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the
-/// database true: what was on the wire is `sending`, and recovered at a start. `last_words` is called
-/// before that.
+/// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the database
+/// true: what was on the wire is `sending`, and recovered at a start. `last_words` is called before
+/// that.
 pub fn stop_signal(
     last_words: impl FnOnce() + Send + 'static,
 ) -> Result<impl Future<Output = ()>, DaemonError> {

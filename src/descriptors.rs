@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 /// For the database and its readers, the dashboard's connections, the log and the service manager.
 const RESERVE: u64 = 128;
 
-/// Raises the soft limit to the hard one. Where that is forbidden the soft one stays, and is kept to.
+/// Raises the soft limit to the hard one. Where that is forbidden, the soft limit stays and is
+/// observed.
 pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
@@ -15,7 +16,7 @@ pub fn raise_limit() {
     }
 }
 
-/// What the descriptors of this process are divided into.
+/// How the descriptors of this process are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// Requests that may be out at once.
@@ -25,7 +26,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of the limit as it is now.
+    /// By the current limit.
     pub fn of_this_process(config: &Config) -> Share {
         // Channels that connect in the same way share their connections.
         let policies = config.channels.values();
@@ -39,7 +40,7 @@ impl Share {
     /// Half of what is left after the reserve is for requests, half for connections that are idle.
     fn of(limit: Option<u64>, pools: u64) -> Share {
         let half = limit.map_or(u64::from(u32::MAX), |limit| {
-            // Of a very low limit each gets something: a request that finds none left waits.
+            // With a very low limit each still gets some: a request that finds none left waits.
             limit.saturating_sub(RESERVE).max(limit / 4) / 2
         });
         let requests = u32::try_from(half).unwrap_or(u32::MAX).max(1);

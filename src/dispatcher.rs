@@ -62,7 +62,8 @@ enum Cycled {
 pub enum Until {
     /// Only when it is told to stop.
     Stopped,
-    /// As soon as no job is due, on its way or in backoff. What is paused or for a later time is left.
+    /// As soon as no job is due, being sent or in backoff. Jobs that are paused or for a later time
+    /// are left.
     Empty,
 }
 
@@ -158,7 +159,7 @@ impl Dispatcher {
             self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
-                // What cannot be counted now is no reason to fail: all is done.
+                // A failure to count is no reason to fail now: all is done.
                 let _ = self.tell_left().await;
                 return self.store.close().await;
             }

@@ -52,9 +52,9 @@ pub enum Cause {
     Hold { hold: HoldKind, reason: String, since: String, until: Option<String> },
     /// Jobs of its account and channel that are claimed before it, the rate, or room on the wire.
     Turn { jobs_ahead: u64, rate: Option<String>, in_flight: u64, likely_at: Option<String> },
-    /// That its row can be moved again: the database refused it.
+    /// The database refused to move its row: it waits until that works.
     SetAside { reason: String, since: String },
-    /// That the rules see it: it was written past them.
+    /// It was written without the triggers: it waits until it is checked and queued.
     Rules,
     /// The answer to its request.
     Answer { since: Option<String> },

@@ -47,15 +47,16 @@
 //!
 //! * A claim is durable before the first byte leaves, so after any crash the rows that may have
 //!   been sent are exactly those `sending`; [`daemon`] decides them at the start, from disk alone.
-//! * What was sent from a file is noted next to it ([`store::Progress`]): one that is behind its note is a
-//!   restored backup, and paused until a person decides.
+//! * What was sent from a file is noted next to it ([`store::Progress`]): a file that is behind its
+//!   note is a restored backup, and is paused until a person decides.
 //! * Every write of a result is fenced by id, attempt and epoch. [`lock`] lets one dispatcher
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
 //! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
 //!   then is an attempt without an answer of unknown outcome.
-//! * One row never stops the rest. What cannot be read ends by itself, what the database refuses to
-//!   record is kept with its outcome in `outbox_set_aside` and recorded later, and rows that no trigger has
-//!   seen are checked and queued. The schema itself is compared with the one that the migrations make.
+//! * One row never stops the rest. A row that cannot be read ends by itself, an outcome that the
+//!   database refuses to record is kept in `outbox_set_aside` and recorded later, and rows that
+//!   were written without the triggers are checked and queued. The schema itself is compared with
+//!   the one that the migrations make.
 //! * When the database cannot be written, nothing is claimed, and results wait in memory. When
 //!   its files were deleted, replaced or damaged, the dispatcher ends: [`store::Files`].
 //! * `docs/reliability.md` has what was done to it to find out.
@@ -68,9 +69,9 @@
 //! waits stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
 //! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
-//! What all routes share is bounded: the requests that are out, by the descriptors that this process may
-//! have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. What this machine runs out of all
-//! the same costs no attempt ([`outcome::Outcome::Shortage`]).
+//! What all routes share is limited: the requests that are out, by the descriptors that this
+//! process may have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. If this machine
+//! runs out of something all the same, that costs no attempt ([`outcome::Outcome::Shortage`]).
 //!
 //! # As a service
 //!
@@ -78,7 +79,7 @@
 //! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
 //! configuration beside the loop, which takes it over between two turns.
 //!
-//! What it writes for others to read never holds it up: log lines go through a [`spool`], the manager's
+//! Slow readers never hold it up: log lines go through a [`spool`], and the service manager's
 //! socket is written to without waiting.
 //!
 //! # What people see of it

@@ -1,7 +1,7 @@
 //! One dispatcher a file: a lock that the kernel releases with its process, however it ends.
 //!
-//! It is on a separate file next to the database: locking the database's own file from
-//! outside SQLite would drop SQLite's locks. The file takes the database's mode and owner.
+//! It is on a separate file next to the database: locking the database's own file from outside
+//! SQLite would drop SQLite's locks. The lock file gets the database's mode and owner.
 
 use crate::store::{PathError, RealPath, owner};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -27,9 +27,11 @@ pub enum LockError {
     #[error("{sentence}; as root: `chown --reference={database} {lock}`, and the same with `chmod`",
         database = .database.display(), lock = .lock.display())]
     Refused { sentence: String, database: PathBuf, lock: PathBuf },
-    #[error("{sentence}; give this user write access to the folder: the lock file is made in it")]
+    #[error(
+        "{sentence}; give this user write access to the folder: the lock file is created there"
+    )]
     Folder { sentence: String },
-    #[error("{} is no plain file, so it cannot be the lock; remove it", .0.display())]
+    #[error("{} is not a regular file, so it cannot be the lock; remove it", .0.display())]
     NotPlain(PathBuf),
     #[error("cannot lock {}: {source}", .lock.display())]
     Failed { lock: PathBuf, source: io::Error },
@@ -92,15 +94,15 @@ impl DispatcherLock {
         }
     }
 
-    /// Whether it is the lock of what this path leads to now: a link may have been changed, and the
-    /// lock's file removed, since it was taken.
+    /// Whether it is the lock of what this path leads to now: since it was taken, a link may have
+    /// been changed, or the lock file removed.
     pub fn guards(&self, database: &Path) -> bool {
         let lock = self.database.with_ending(ENDING);
         RealPath::of(database).is_ok_and(|real| real == self.database)
             && is_still(&self.file, &lock)
     }
 
-    /// The lock's file becomes the database's owner's: the database may be newer than the lock.
+    /// Gives the lock file to the database's owner: the database may be newer than the lock.
     pub fn align(&self) {
         if let Ok(like) = std::fs::metadata(self.database.as_path()) {
             let _ = owner::align(&self.database.with_ending(ENDING), &like);
@@ -123,7 +125,8 @@ fn wait_for(database: RealPath) -> Result<DispatcherLock, LockError> {
     }
 }
 
-/// Write access is needed on network file systems alone, which make one lock of another.
+/// Write access is needed only on network file systems, which implement one kind of lock with
+/// another.
 fn open(database: &RealPath) -> Result<File, LockError> {
     let path = database.with_ending(ENDING);
     loop {
@@ -140,14 +143,14 @@ fn open(database: &RealPath) -> Result<File, LockError> {
         match tried {
             Ok(file) if file.metadata().is_ok_and(|found| found.is_file()) => return Ok(file),
             Ok(_) | Err(Errno::LOOP) => return Err(LockError::NotPlain(path)),
-            // Another has just made it.
+            // Another process has just created it.
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(database, errno)),
         }
     }
 }
 
-/// A link that somebody has put there is not followed, and nothing else than a file is waited for.
+/// A link that somebody has put there is not followed, and only a regular file is waited for.
 fn opened(path: &Path, how: OFlags) -> rustix::io::Result<File> {
     let never = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     openat(CWD, path, how | never, Mode::from_raw_mode(0o666)).map(File::from)

@@ -3,8 +3,8 @@
 //!
 //! `ACQUIRE_OUTBOX_LOG` says how much, `ACQUIRE_OUTBOX_LOG_FORMAT` how.
 //!
-//! What runs as a service never waits for its log: all that goes to stderr or to the journal is
-//! written by the thread of a [`Spool`].
+//! A service never waits for its log: the thread of a [`Spool`] writes all that goes to stderr or
+//! to the journal.
 
 mod journal;
 
@@ -26,10 +26,10 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
-/// The longest that the end of the process waits for the last lines.
+/// How long the process waits for the last lines at its end.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Of a process that runs as a service.
+/// Only in a process that runs as a service.
 static SPOOL: OnceLock<Spool<Logged>> = OnceLock::new();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +39,14 @@ enum Format {
     Json,
 }
 
-/// Something that is logged.
+/// Something to log.
 enum Logged {
     /// With its line end.
     Text(Vec<u8>),
     Entry(Entry),
 }
 
-/// Waits, with a limit, until the last lines are written.
+/// Waits for a limited time until the last lines are written.
 #[must_use = "the last lines are lost without it"]
 pub struct LastLines(());
 
@@ -56,9 +56,15 @@ impl Drop for LastLines {
     }
 }
 
+<<<<<<< HEAD
 /// Sets it up for the whole process; `service`: one that no reader of its log may hold up. A
 /// value of the two variables that cannot be understood is reported and the default taken: a typing
 /// error does not keep a service from its work.
+=======
+/// Sets it up for the whole process; `service`: the reader of its log must not hold up this
+/// process. A value of the two variables that cannot be understood is reported, and the default is
+/// used: a typing error must not keep a service from its work.
+>>>>>>> english
 pub fn set_up(service: bool) -> LastLines {
     if service
         && let Ok(stderr) = spool::unlocked(&stderr())
@@ -71,7 +77,7 @@ pub fn set_up(service: bool) -> LastLines {
         .with_writer(LogWriter)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
-        // They would be printed to stderr directly, and panic where nobody reads it any more.
+        // They would be printed to stderr directly, which panics when its reader has gone.
         .log_internal_errors(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format() {
         Format::Pretty => lines.boxed(),
@@ -82,12 +88,12 @@ pub fn set_up(service: bool) -> LastLines {
     LastLines(())
 }
 
-/// A line next to the log, in its order. Where nobody can read it, it is lost.
+/// A line in order with the log's lines. If nobody reads it, it is lost.
 pub fn note(text: impl AsRef<str>) {
     put(Logged::Text(format!("{}\n", text.as_ref()).into_bytes()));
 }
 
-/// Waits until all lines are written, no longer than `limit`.
+/// Waits until all lines are written, for at most `limit`.
 pub fn flush(limit: Duration) {
     if let Some(spool) = SPOOL.get() {
         spool.flush(limit);
@@ -124,11 +130,11 @@ impl Outlet for Stderr {
     }
 
     fn report_lost(&mut self, lines: u64) {
-        warn!(lines, "lines of the log were lost: they could not be written in time");
+        warn!(lines, "log lines were lost: they could not be written in time");
     }
 }
 
-/// Takes each event as one line.
+/// Receives each event as one line.
 struct LogWriter;
 
 impl<'a> MakeWriter<'a> for LogWriter {
@@ -150,7 +156,8 @@ impl Write for LogWriter {
     }
 }
 
-/// In place of the standard hook, which writes to stderr itself, and any value that a panic quotes.
+/// Replaces the standard hook, which writes to stderr itself and shows any value that a panic
+/// quotes.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = Backtrace::capture();
@@ -162,9 +169,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Only words of the program itself: what was put together at run time may quote a message.
+/// Only text from the source code: text that was formatted at run time may quote a message.
 fn reason(payload: &(dyn Any + Send)) -> &'static str {
-    payload.downcast_ref().copied().unwrap_or("its words are left out: they may quote a message")
+    payload.downcast_ref().copied().unwrap_or("its text is left out: it may quote a message")
 }
 
 fn format() -> Format {
@@ -192,7 +199,8 @@ fn format() -> Format {
 fn filter() -> EnvFilter {
     let text = std::env::var("ACQUIRE_OUTBOX_LOG").unwrap_or_default();
     let text = if text.trim().is_empty() { "info" } else { text.trim() };
-    // Alone, a word that is no level would be read as a module's name: an empty log.
+    // A single word that is not a level would be read as a module's name, and the log would be
+    // empty.
     let no_level = !text.contains([',', '=', ':', '[']) && text.parse::<LevelFilter>().is_err();
     match EnvFilter::try_new(text) {
         Ok(filter) if !no_level => filter,

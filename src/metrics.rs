@@ -95,7 +95,7 @@ pub struct Metrics {
     channels: [ChannelMeter; 3],
     cycle: Histogram,
     state: AtomicU8,
-    /// A file that has gone back is held until a person decides.
+    /// A restored backup is paused until a person decides.
     restored: AtomicBool,
     /// Milliseconds after `begun`.
     last_turn: AtomicU64,
@@ -150,10 +150,10 @@ impl RouteMeter {
 }
 
 impl Metrics {
-    /// Of a process that begins now, and counts the lines that its log has lost.
+    /// For a process that begins now; `lost_lines` counts the lines that its log has lost.
     pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
         let mut metrics = Metrics::new(Instant::now(), store::now());
-        let help = "Lines of the log that were lost, because they could not be written in time";
+        let help = "Log lines that were lost because they could not be written in time";
         metrics.registry.register("log_lines_lost", help, lost_lines);
         Arc::new(metrics)
     }
@@ -301,12 +301,12 @@ impl Metrics {
         State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
     }
 
-    /// Whether a file that has gone back is held until a person decides.
+    /// Whether a restored backup is paused until a person decides.
     pub fn hold_restored(&self, is: bool) {
         self.restored.store(is, Ordering::Relaxed);
     }
 
-    /// As [`Metrics::hold_restored`] said last.
+    /// The last value of [`Metrics::hold_restored`].
     pub fn holds_restored(&self) -> bool {
         self.restored.load(Ordering::Relaxed)
     }

@@ -29,18 +29,18 @@ pub struct Receipt {
     pub fields: Map<String, Value>,
 }
 
-/// What becomes of a message that met a page which Acquire did not write. That is for those to say
-/// who know what became of the others: [`Routes::page`](crate::routes::Routes::page).
+/// What happens to a message that got a page that Acquire did not write.
+/// [`Routes::page`](crate::routes::Routes::page), which knows about the other messages, decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageVerdict {
-    /// The page may meet every message: this one waits this long at least.
+    /// Every message may get the page: this one waits at least this long.
     Again { pause: Duration },
-    /// Other messages were answered by Acquire meanwhile: the page is for this one.
+    /// Acquire has answered other messages in the meantime: the page is about this one.
     ItAlone,
 }
 
 impl Default for PageVerdict {
-    /// Nobody has been asked.
+    /// Not decided yet.
     fn default() -> Self {
         PageVerdict::Again { pause: Duration::ZERO }
     }
@@ -52,16 +52,16 @@ pub enum Outcome {
     /// Acquire has the message. `note` is what was odd about the answer
     /// (`no_message_id`, `answer_too_large`).
     Accepted { receipt: Receipt, note: Option<Fault> },
-    /// Acquire refused the message for good: a 4xx in JSON, or a 2xx that says no, as an SMS
-    /// provider's does; then the receipt has the ids.
+    /// Acquire refused the message for good: a 4xx in JSON, or a 2xx that reports a failure. With
+    /// an SMS provider's error the receipt has the ids.
     Rejected { fault: Fault, receipt: Receipt },
-    /// Not now: 408, 425, 429, 500, 503 and other statuses of what did not pass it on.
+    /// Not now: 408, 425, 429, 500, 503, and other statuses of a gateway that did not pass it on.
     /// `retry_after` holds the channel.
     Unavailable { fault: Fault, retry_after: Option<Duration> },
     /// 401 or a redirect: the account is refused or misconfigured, not the message.
     AccountRefused { fault: Fault },
-    /// A 4xx that Acquire did not write: a page of something before it, which met this message or
-    /// all of them.
+    /// A 4xx that Acquire did not write: a page from something on the way, for this message or for
+    /// all.
     NotAcquires { fault: Fault, verdict: PageVerdict },
     /// No byte of the request left: DNS, connect, TLS.
     NotWritten { fault: Fault },
@@ -69,8 +69,8 @@ pub enum Outcome {
     Unknown { fault: Fault },
     /// The payload breaks the channel's rules: no request was made.
     Invalid { fault: Fault },
-    /// This machine ran out of something before a byte of the request left. It says nothing of the
-    /// message or the account.
+    /// This machine ran out of something before a byte of the request left. It says nothing about
+    /// the message or the account.
     Shortage { fault: Fault, scarce: Scarce },
     /// Shutdown came before a byte of the request left.
     Withdrawn,
@@ -83,7 +83,7 @@ pub enum Scarce {
     Descriptors,
     /// Memory of the kernel.
     Memory,
-    /// Threads, or the process's tasks.
+    /// Threads, or tasks that the process may have.
     Threads,
     /// Local ports for one address: other addresses can be reached.
     Ports,

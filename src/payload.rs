@@ -144,13 +144,14 @@ pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     }
 }
 
-/// The most bytes that a payload may have, 64 MiB: what is sent is in memory as a whole.
+/// The most bytes that a payload may have, 64 MiB: a message is in memory as a whole while it is
+/// sent.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// [`parse`], of what SQLite takes for text.
 pub fn parse_bytes(channel: Channel, text: &[u8]) -> Result<Payload, PayloadError> {
     if text.len() > MAX_BYTES {
-        return Err(PayloadError::whole("may have 64 MiB at most; send a link to what is larger"));
+        return Err(PayloadError::whole("must be at most 64 MiB; send a link to larger content"));
     }
     let text =
         std::str::from_utf8(text).map_err(|_| PayloadError::whole("must be text in UTF-8"))?;

@@ -20,7 +20,7 @@ pub enum Stop {
     Abort,
 }
 
-/// Sends `job`, whose payload is given by itself, through `endpoint`. A stop withdraws it as long as no
+/// Sends `job`, whose payload is given by itself, through `endpoint`. A stop withdraws it while no
 /// byte has left.
 pub async fn attempt(
     job: &Job,
@@ -32,7 +32,7 @@ pub async fn attempt(
     let ended =
         |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
     let parsed = payload::parse_bytes(job.channel, &payload);
-    // What was read of it is all that is needed.
+    // The part that was read is all that is needed.
     drop(payload);
     let payload = match parsed {
         Ok(payload) => payload,

@@ -17,7 +17,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// Pings per watchdog interval: a turn of the loop may wait for several locks of the database,
 /// some seconds each, and still be in time.
 const PINGS: u32 = 4;
-/// How soon the manager is tried again, after it had no room.
+/// How soon to try the manager again after it had no room.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// The way to the service manager, if there is one.
@@ -25,7 +25,7 @@ pub struct Service {
     socket: Option<NotifySocket>,
     ping_every: Option<Duration>,
     next_ping: Instant,
-    /// When what the manager had no room for is sent again.
+    /// When to send again what the manager had no room for.
     again: Option<Instant>,
     said: String,
     next_status: Instant,
@@ -146,7 +146,7 @@ impl Service {
         }
     }
 
-    /// When the loop must have turned again: for a ping, or to try the manager once more.
+    /// When the loop must turn again: for a ping, or to try the manager once more.
     pub fn next_ping(&self) -> Option<Instant> {
         [self.ping_every.map(|_| self.next_ping), self.again].into_iter().flatten().min()
     }
@@ -180,7 +180,11 @@ impl Service {
         }
     }
 
+<<<<<<< HEAD
     /// What cannot be said is no reason to stop: the manager has its own time limits.
+=======
+    /// A failed notification is no reason to stop: the manager has its own time limits.
+>>>>>>> english
     fn notify(&mut self, state: &[NotifyState]) {
         if let Some(socket) = &mut self.socket {
             socket.send(state);

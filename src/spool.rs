@@ -1,8 +1,13 @@
-//! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a reader
-//! who has stopped reading holds up nothing else.
+//! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a
+//! reader who has stopped reading holds up nothing else.
 //!
+<<<<<<< HEAD
 //! This is not tracing-appender, because that reports a stuck writer on stderr when the process ends,
 //! and so is stuck itself; and it takes bytes only, while the journal takes fields.
+=======
+//! Own code rather than tracing-appender: at the end its guard reports a stuck writer on stderr,
+//! where it may be stuck for ever; and it accepts only bytes, while the journal needs fields.
+>>>>>>> english
 
 use prometheus_client::metrics::counter::Counter;
 use std::fs::File;
@@ -14,9 +19,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines that wait; further ones are lost.
+/// How many lines may wait; further ones are lost.
 pub const CAPACITY: usize = 1024;
-/// How often [`Spool::flush`] looks whether all is written.
+/// How often [`Spool::flush`] checks whether everything is written.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Where the lines of a [`Spool`] go, one after the other.
@@ -26,8 +31,7 @@ pub trait Outlet: Send + 'static {
 
     /// Writes the line; it may block. A line that it cannot write counts as lost.
     ///
-    /// # Errors
-    /// The writer's own.
+    /// # Errors Those of the writer.
     fn write(&mut self, line: Self::Line) -> io::Result<()>;
 
     /// Writing works again, and `lines` were lost since it last worked.
@@ -46,8 +50,7 @@ pub struct Spool<L> {
 impl<L: Send + 'static> Spool<L> {
     /// Starts the thread, under this name.
     ///
-    /// # Errors
-    /// When the system gives no thread.
+    /// # Errors When the thread cannot be started.
     pub fn start(name: &str, mut outlet: impl Outlet<Line = L>) -> io::Result<Spool<L>> {
         let (sender, lines) = sync_channel(CAPACITY);
         let (waiting, lost) = (Arc::new(AtomicUsize::new(0)), Counter::default());
@@ -86,7 +89,7 @@ impl<L: Send + 'static> Spool<L> {
         self.lost.clone()
     }
 
-    /// Waits until all lines are written, no longer than `limit`: for the end of the process.
+    /// Waits until all lines are written, for at most `limit`: for the end of the process.
     pub fn flush(&self, limit: Duration) {
         let end = Instant::now() + limit;
         while self.waiting.load(Ordering::Acquire) > 0 && Instant::now() < end {
@@ -95,7 +98,7 @@ impl<L: Send + 'static> Spool<L> {
     }
 }
 
-/// A standard stream without its lock: a thread that is stuck in a write keeps no other from it.
+/// A standard stream without its lock: a thread that is stuck in a write does not block the others.
 ///
 /// # Errors
 /// When there is no such stream, or no descriptor left.

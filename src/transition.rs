@@ -42,7 +42,8 @@ pub enum Signal {
     AccountRefused { fault: Fault },
     /// `Retry-After`: the whole channel of the account waits this long.
     HoldChannel { pause: Duration, fault: Fault },
-    /// This machine ran out of something: nothing was sent, and nothing was learnt of the account.
+    /// This machine ran out of something: nothing was sent, and nothing was learnt about the
+    /// account.
     Shortage { fault: Fault, scarce: Scarce },
 }
 
@@ -92,7 +93,7 @@ pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) 
         Outcome::AccountRefused { fault } => {
             next.unspent(job, fault.clone()).signal(Signal::AccountRefused { fault: fault.clone() })
         }
-        // The routes have heard of it when they gave the verdict.
+        // The routes learned of it when they gave the verdict.
         Outcome::NotAcquires { fault, verdict: PageVerdict::Again { pause } } => {
             next.unspent(job, fault).not_before(pause)
         }

@@ -3,13 +3,13 @@
 use crate::job::Millis;
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat};
 
-/// The largest offset from UTC, either way: as SQLite has it, and as the world has.
+/// The largest offset from UTC in either direction, in SQLite and in the world.
 const OFFSET_HOURS: i32 = 14;
 
-/// Why text is no time.
+/// Why text is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeFault {
-    /// Nothing that is read here.
+    /// Not in a form that is read here.
     #[error(
         "must be Unix milliseconds as a whole number, or a time like 2026-11-22T09:00:00+02:00; \
          without an offset it is UTC"
@@ -102,7 +102,7 @@ fn read_offset(text: &str) -> Result<FixedOffset, TimeFault> {
     FixedOffset::east_opt(east * seconds).ok_or(TimeFault::Offset)
 }
 
-/// So many numbers, each of so many digits.
+/// This many numbers, each with this many digits.
 fn numbers<const N: usize>(
     text: &str,
     between: char,

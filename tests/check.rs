@@ -60,7 +60,10 @@ fn a_database_that_cannot_be_used_is_told_once_with_what_to_do() {
     for command in [&["init"][..], &["run", "--sandbox"]] {
         let arguments = [command, &["--database", "nowhere/outbox.db"]].concat();
         let finished = program.run(&arguments).expect(1);
-        assert!(finished.stderr.contains("nowhere is no folder; create it first"), "{finished:?}");
+        assert!(
+            finished.stderr.contains("nowhere is not a folder; create it first"),
+            "{finished:?}"
+        );
     }
 }
 

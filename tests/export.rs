@@ -150,7 +150,7 @@ fn csv_is_inert_in_a_spreadsheet_and_an_import_takes_it_back() {
     let exact = lines(&outbox.run(&["export"]).expect(0).stdout);
     assert_eq!(exact[0]["source"], odd[0].0);
 
-    // What a producer writes of it goes into another outbox as it was in this one.
+    // The values that a producer writes go into another outbox unchanged.
     let kept = ["channel", "idempotency_key", "source", "payload"];
     let mut given = csv::Writer::from_writer(Vec::new());
     given.write_record(kept).unwrap();
@@ -225,7 +225,7 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
 }
 
-/// They are read one by one: a page of them would not fit into memory.
+/// Large payloads are read one by one: a page of them would not fit into memory.
 #[test]
 fn large_payloads_are_exported_whole_beside_small_ones() {
     let server = Server::start();

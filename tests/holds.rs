@@ -193,7 +193,7 @@ fn a_page_that_is_not_acquires_holds_the_account_and_spends_nothing() {
     assert_held_and_recovered(Reply::status(404), "not from Acquire");
 }
 
-/// A firewall that dislikes these words.
+/// A firewall that blocks these words.
 fn disliking(words: &'static [&'static str]) -> Server {
     Server::answering(move |request| match words.contains(&request.words().as_str()) {
         true => Reply::new(403, "text/html", "<!DOCTYPE html><h1>Blocked by our firewall</h1>"),
@@ -217,7 +217,7 @@ fn a_page_that_one_message_alone_gets_ends_it_and_holds_up_no_other() {
     let server = disliking(&["bad"]);
     let outbox = Outbox::setup(&server).retry_also("max_attempts = 1").ready();
     let bad = outbox.chat(1, "bad");
-    // Its own key's next one waits for it, and is sent.
+    // The next job of its key waits for it, and is sent.
     let after_it = outbox.chat(1, "after it");
     let others: Vec<_> = (2..40).map(|case| outbox.chat(case, "good")).collect();
     outbox.run_until_empty();
@@ -239,7 +239,7 @@ fn several_messages_that_a_firewall_dislikes_end_and_the_others_are_sent() {
     let add = |(n, words): (usize, &&str)| outbox.chat(n as i64 + 1, words);
     let jobs: Vec<_> = words.iter().enumerate().map(add).collect();
     let _daemon = outbox.daemon();
-    // Three are no proof against each other, where no others come.
+    // Three suspects prove nothing about each other when there are no other messages.
     let mut case = 100;
     eventually(SOON, "the three end", || {
         case += 1;
@@ -266,7 +266,7 @@ fn a_message_that_gets_a_page_and_is_the_only_one_waits_and_is_named() {
     assert!(reason.contains(&format!("job {bad}:")) && reason.contains("Blocked"), "{reason}");
     assert_ne!(outbox.status(bad), "failed");
     assert!(daemon.stderr().contains(&format!("\"job\":{bad},")), "{}", daemon.stderr());
-    // A restart loses nothing of it.
+    // A restart does not lose it.
     daemon.sigterm();
     daemon.wait(SOON).expect(0);
     let count = server.count();
@@ -338,6 +338,6 @@ fn a_date_is_judged_by_the_clock_of_its_server() {
     let reply = Reply::status(503)
         .header("date", httpdate::fmt_http_date(ahead))
         .header("retry-after", httpdate::fmt_http_date(ahead + Duration::from_secs(2)));
-    // By our own clock it would be five minutes.
+    // By our own clock the delay would be five minutes.
     assert_channel_held(reply, Duration::from_millis(1950));
 }

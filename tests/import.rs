@@ -108,7 +108,7 @@ fn every_wrong_line_is_named_and_nothing_is_inserted() {
         "line 9: sorce: unknown column, did you mean `source`?",
         "line 10: account: is not configured; known are default",
         "line 11: payload.caseId: appears twice",
-        "line 12: must be one JSON object, whole on its line; the line ends within it, at column",
+        "line 12: must be one complete JSON object on one line; the line ends inside it, at column",
         "line 13: payload: must be one JSON object",
         "line 15: idempotency_key: line 14 has it already",
         "line 16: payload.From: must be a phone number",
@@ -192,11 +192,11 @@ fn a_file_that_is_no_text_is_named_for_what_it_is() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let files: [(&str, &[u8], &str); 7] = [
-        ("a.csv", b"\x1f\x8b\x08\x00", "is packed by gzip; unpack it"),
-        ("a.csv.gz", b"\x1f\x8b\x08\x00", "is packed by gzip; unpack it"),
+        ("a.csv", b"\x1f\x8b\x08\x00", "is compressed with gzip; decompress it"),
+        ("a.csv.gz", b"\x1f\x8b\x08\x00", "is compressed with gzip; decompress it"),
         ("b.csv", b"PK\x03\x04\x14", "save the sheet as CSV"),
         ("c.csv", b"\xd0\xcf\x11\xe0", "is an Excel workbook"),
-        ("d.jsonl", b"\x28\xb5\x2f\xfd", "is packed by zstd"),
+        ("d.jsonl", b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
         ("e.csv", b"\xff\xfe\x00\x00", "text in UTF-32"),
         ("f.jsonl", b"[{\"channel\": \"chat\"}]", "line 1: must be one JSON object, not an array"),
     ];

@@ -83,12 +83,12 @@ fn a_job_of_an_unknown_account_sets_free_the_other_accounts_jobs_behind_it() {
     assert_eq!(outbox.status(known), "sent");
 }
 
-/// Arrays within arrays, so many levels.
+/// Arrays within arrays, this many levels deep.
 fn nested(levels: usize) -> String {
     "[".repeat(levels) + &"]".repeat(levels)
 }
 
-/// What a payload's `extra` may hold, and how it goes out.
+/// What a payload's `extra` may hold, and how it is sent.
 fn odd_extras() -> Vec<(String, String)> {
     let same = |text: &str| (text.to_owned(), text.to_owned());
     let deep = nested(900);
@@ -127,7 +127,7 @@ fn what_an_insert_accepts_is_sent_with_the_digits_that_came_in() {
         "textBody": "t", "attachments": [{"id": 12345678901234567890123, "size": 1.50}]}"#;
     let sql = format!("INSERT INTO outbox (channel, payload) VALUES ('mail', '{attachment}')");
     expected.push((outbox.insert(&sql), r#"[{"id":12345678901234567890123,"size":1.50}]"#.into()));
-    // The sandbox takes them, too: before anything else is sent.
+    // The sandbox accepts them, too, before anything else is sent.
     let rehearsed = outbox.folder().join("rehearsed.db");
     let rehearsed = rehearsed.to_str().unwrap();
     outbox.run(&["init", "--sandbox", "--database", rehearsed]).expect(0);

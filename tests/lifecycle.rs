@@ -123,7 +123,7 @@ fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
     // Which of the first two met the queued 500 is open; each of them ended.
     assert_eq!(statuses, ["sent", "failed", "pending", "pending"]);
     assert_eq!(server.count(), 3);
-    let told = ended.stderr.lines().find(|line| line.contains("are not waited for"));
+    let told = ended.stderr.lines().find(|line| line.contains("are scheduled for a later time"));
     let told = told.unwrap_or_else(|| panic!("{ended:?}"));
     for words in [r#""jobs":2"#, r#""next_due":"2035-01-02T03:04:05.000Z""#] {
         assert!(told.contains(words), "{told}");
@@ -269,7 +269,7 @@ fn a_database_of_a_later_version_is_refused_and_left_alone() {
     assert_eq!((outbox.count("pending"), server.words().len()), (1, 0));
 }
 
-/// Whatever the encoding of the application's database is.
+/// With any encoding of the application's database.
 #[test]
 fn a_database_in_utf16_is_an_outbox_like_any_other() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! What the machine and the settings allow: memory, open files, accounts without number.
+//! What the machine and the settings allow: memory, open files, a large number of accounts.
 
 mod support;
 
@@ -70,7 +70,7 @@ fn a_reload_changes_the_bytes_that_may_be_on_their_way() {
     }
 }
 
-/// The configuration of so many accounts at this server, in place of the default one.
+/// The configuration of this many accounts at this server, instead of the default one.
 fn many_accounts(server: &Server, count: usize) -> Outbox {
     let accounts: String = (0..count)
         .map(|n| {
@@ -128,7 +128,7 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
     let outbox = Outbox::setup(&server).retry("max_attempts = 1").ready();
     let daemon = outbox.daemon();
     let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
-    // One of them was of the look itself.
+    // One of them belongs to the reading itself.
     limit_open_files(&daemon, open - 1);
     let jobs: Vec<_> = (0..20).map(|case| outbox.chat(case, "hi")).collect();
     let hold = found(SOON, "the shortage in status", || holds(&outbox).pop());
@@ -150,8 +150,8 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
     }
     eventually(SOON, "no hold", || holds(&outbox).is_empty());
     let log = daemon.stderr();
-    assert_eq!(log.matches("this machine has run out of something").count(), 1, "{log}");
-    assert_eq!(log.matches("has enough for new connections again").count(), 1, "{log}");
+    assert_eq!(log.matches("this machine is short of a resource").count(), 1, "{log}");
+    assert_eq!(log.matches("this machine can open new connections again").count(), 1, "{log}");
     assert!(!log.contains("breaker"), "{log}");
 }
 

@@ -107,7 +107,7 @@ fn a_wrong_level_is_told_and_taken_for_info() {
     assert_eq!(log("off"), "");
 }
 
-/// Level `trace` makes several lines of each job: more than the log keeps for its reader.
+/// Level `trace` logs several lines for each job: more than the log keeps for its reader.
 const JOBS: i64 = 400;
 
 fn add_jobs(outbox: &Outbox) {
@@ -174,7 +174,7 @@ fn lost_lines_are_counted_and_reported_once_the_log_is_read_again() {
     let report = found(SOON, "a line on what was lost", || {
         outbox.settled(outbox.chat(1, "more"));
         let lines = reading.text();
-        lines.lines().find(|line| line.contains("lines of the log were lost")).map(str::to_owned)
+        lines.lines().find(|line| line.contains("log lines were lost")).map(str::to_owned)
     });
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["level"], "WARN");
@@ -184,7 +184,7 @@ fn lost_lines_are_counted_and_reported_once_the_log_is_read_again() {
     eventually(SOON, "the last line", || reading.text().contains("\"stopped\""));
     let log = reading.text();
     objects(&log);
-    assert_eq!(log.matches("lines of the log were lost").count(), 1, "{log}");
+    assert_eq!(log.matches("log lines were lost").count(), 1, "{log}");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_second_sigterm_and_an_error_end_the_program_though_nobody_reads_why() {
     let (mut daemon, _stuck) = outbox.program().start_with_stuck_stderr(&["run"]);
     outbox.chat(1, "on its way");
     server.wait_for(1);
-    // Signals that are not yet heard are one.
+    // Signals that are still pending count as one.
     eventually(SOON, "an end at once", || {
         let running = daemon.is_running();
         if running {

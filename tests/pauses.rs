@@ -188,8 +188,8 @@ fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
     let says = |words: &str, jobs: &str| {
         ended.stderr.lines().any(|line| line.contains(words) && line.contains(jobs))
     };
-    assert!(says("what is paused is left", r#""jobs":2"#), "{ended:?}");
-    assert!(says("jobs for a later time are left", r#""jobs":1"#), "{ended:?}");
+    assert!(says("paused jobs are left", r#""jobs":2"#), "{ended:?}");
+    assert!(says("jobs that are scheduled for a later time are left", r#""jobs":1"#), "{ended:?}");
     assert_eq!(outbox.status(goes), "sent");
     assert_eq!([first, behind].map(|id| outbox.status(id)), ["pending", "pending"]);
 }

@@ -106,8 +106,8 @@ const SORT_OF_THE_CLAIMED: &str = "USE TEMP B-TREE FOR json_group_array(ORDER BY
 /// Whether a line of the plan of the statement `name` touches rows without number.
 fn is_long(name: &str, line: &str) -> bool {
     if line.contains("TEMP B-TREE") && line != SORT_OF_THE_CLAIMED {
-        // Of the first parked and the first scheduled job of a lane, and of no more jobs than the routes of
-        // a cycle have room for.
+        // Of the first parked and the first scheduled job of a lane, and of no more jobs than the
+        // routes of a cycle have room for.
         let known = ["outbox_elect_holder", "outbox_cycle_cut_claim"];
         return !known.iter().any(|known| name.starts_with(known));
     }
@@ -115,7 +115,7 @@ fn is_long(name: &str, line: &str) -> bool {
     // These stop at the first entry of the index, or at their limit.
     let stops = ["any_left", "agenda", "yields", "backlog", "routes", "outbox_cycle_run"];
     let stops = stops.iter().any(|known| name.starts_with(known));
-    // It has what no rule has touched, and nothing else.
+    // It contains the rows that were written without the triggers, and nothing else.
     if scanned == "outbox USING INDEX outbox_untouched" {
         return false;
     }

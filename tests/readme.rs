@@ -195,7 +195,8 @@ fn its_tables_name_the_columns_the_fields_and_the_states() {
     assert_eq!(states, Status::ALL.map(Status::as_str));
 }
 
-/// The tour up to the real delivery, as it stands but for its folder; what is served is stopped.
+/// The tour up to the real delivery, as written except for its folder; without the command that
+/// serves.
 #[test]
 fn its_tour_runs_as_written_and_stays_in_its_own_file() {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();

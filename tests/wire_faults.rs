@@ -136,7 +136,7 @@ fn plain_http_to_this_machine_uses_no_proxy() {
     assert_eq!(outbox.status(id), "sent");
 }
 
-/// A proxy that says this to a CONNECT, and an outbox that is to go through it.
+/// A proxy that answers a CONNECT with this, and an outbox that is to use it.
 fn proxied(says: &'static str) -> (Outbox, String) {
     let port = serve(move |mut stream| {
         let mut head = [0; 4096];
@@ -150,7 +150,7 @@ fn proxied(says: &'static str) -> (Outbox, String) {
 fn a_proxys_fault_is_said_to_be_the_proxys() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (says, words) in [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "user or password (407)"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "valid user and password (407)"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "refuses to connect to Acquire"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "refuses to connect to Acquire"),
         ("", "closed the connection"),
@@ -195,7 +195,7 @@ fn a_proxy_variable_that_cannot_be_used_is_an_error_that_names_it() {
             assert!(refused.contains(&format!("variable {name}")), "{refused}");
             assert!(!refused.contains("never"), "{refused}");
         }
-        // Nothing of it concerns what sends nothing.
+        // None of this concerns commands that send nothing.
         outbox.program().env(name, value).run(&["status"]).expect(0);
     }
 }

@@ -73,13 +73,14 @@ impl Outbox {
         command
     }
 
-    /// The daemon with this many accounts, watching its database; jobs are the first one's.
+    /// The daemon with this many accounts, watching its database; the jobs belong to the first
+    /// account.
     pub fn run_with_accounts(&self, target: &Target, count: u32) -> Result<Process> {
         self.configure(&target.base_url(), 64)?;
         let config = self.folder.path().join("outbox.toml");
         let mut text = fs::read_to_string(&config)?;
         for number in 1..count {
-            // As real ones are reached; they have no jobs.
+            // With the usual address, like real accounts; they have no jobs.
             text += &format!(
                 "\n[accounts.a{number}]\naccount_id = \"a{number}\"\napi_key_env = \"BENCH_KEY\"\n"
             );

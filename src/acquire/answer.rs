@@ -13,7 +13,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::SystemTime;
 
-/// As much of an answer as is ever read, packed or unpacked.
+/// The most that is ever read of an answer, compressed or decompressed.
 pub(super) const LIMIT_BYTES: usize = 1024 * 1024;
 
 /// An answer, as far as it was read.
@@ -35,7 +35,8 @@ pub(super) enum End {
     Lost(Fault),
 }
 
-/// A body that breaks off takes nothing from a status; a 2xx counts when its JSON is whole.
+/// A body that is cut short does not change what a status means; a 2xx counts if its JSON is
+/// complete.
 pub(super) fn judge(
     steps: Steps,
     answer: Answer<'_>,
@@ -72,11 +73,12 @@ pub(super) fn judge(
             Outcome::NotAcquires { fault, verdict: Default::default() }
         }
         Sort::Success | Sort::NoStatus => {
-            unreadable(format!("the answer's status {status} is none that Acquire gives"))
+            unreadable(format!("the answer's status {status} is not one that Acquire uses"))
         }
     }
 }
 
+<<<<<<< HEAD
 /// A 4xx of Acquire's is JSON, or the beginning of it. Where nothing was said the status alone decides: when
 /// the body broke off before its first byte, and when the status is about this request itself and not
 /// about where it went.
@@ -84,6 +86,12 @@ fn is_acquires(status: u16, said: &Said, end: &End) -> bool {
     let is_about_the_message = matches!(status, 400 | 413 | 415 | 422);
     said.json.is_some()
         || (said.text.trim().is_empty() && (is_about_the_message || matches!(end, End::Lost(_))))
+=======
+/// A 4xx of Acquire's is JSON, or the beginning of it. Where the body ended before its first byte,
+/// only the status counts.
+fn is_acquires(said: &Said, end: &End) -> bool {
+    said.json.is_some() || (matches!(end, End::Lost(_)) && said.text.trim().is_empty())
+>>>>>>> english
 }
 
 fn not_acquires(status: u16, said: &Said, redactor: &Redactor) -> Fault {
@@ -97,7 +105,10 @@ fn not_acquires(status: u16, said: &Said, redactor: &Redactor) -> Fault {
 fn refused(status: u16, said: &Said, redactor: &Redactor) -> Fault {
     match status {
         401 => said.fault("Acquire", status, redactor),
-        407 => Fault::new("http_407", "a proxy before Acquire wants a user and a password (407)"),
+        407 => Fault::new(
+            "http_407",
+            "a proxy on the way to Acquire requires a user and a password (407)",
+        ),
         _ => Fault::new(
             format!("http_{status}"),
             format!(
@@ -107,13 +118,13 @@ fn refused(status: u16, said: &Said, redactor: &Redactor) -> Fault {
     }
 }
 
-/// The reading of nearly every 2xx: JSON and nothing else, with an id.
+/// Reads nearly every 2xx: JSON with an id and nothing else.
 fn usual(steps: Steps, body: &[u8], end: &End) -> Option<Reading> {
     let reading = receipt::read(steps, body, *end == End::TooLong)?;
     (reading.provider.is_none() && reading.has_id()).then_some(reading)
 }
 
-/// Any other 2xx. The request cannot be repeated, so all that can be read of it counts.
+/// Reads any other 2xx. The request cannot be repeated, so everything that can be read counts.
 fn patiently(steps: Steps, answer: &Answer<'_>, redactor: &Redactor) -> Outcome {
     let Answer { status, headers, body, end } = answer;
     let Unwrapped { text, too_long, cut } = wrapping::unwrap(body, headers, *end != End::Whole);
@@ -128,7 +139,7 @@ fn patiently(steps: Steps, answer: &Answer<'_>, redactor: &Redactor) -> Outcome 
     }
     let json = odd_json::value(&text, cut, Value::is_object);
     let said = Said { json, text, cut };
-    // An answer that broke off may have been about to say more.
+    // An answer that was cut short may have been about to say more.
     if (too_long || !cut || reading.is_some())
         && let Some(denied) = denial::of(&said)
     {
@@ -136,7 +147,7 @@ fn patiently(steps: Steps, answer: &Answer<'_>, redactor: &Redactor) -> Outcome 
         let receipt = reading.unwrap_or_default().into_receipt();
         return Outcome::Rejected { fault, receipt };
     }
-    // The beginning of anything could be the beginning of a number.
+    // Every beginning could be that of a number.
     match (reading.filter(|_| !too_long || said.begins_an_object()), end) {
         (Some(reading), _) if reading.has_data || too_long => accepted(reading, too_long),
         (_, End::Lost(fault)) => {

@@ -11,17 +11,17 @@ use std::time::Duration;
 use tracing::debug;
 use url::Url;
 
-/// Servers close an idle connection after 5 s; one that is taken up as it closes would leave a
-/// message's outcome unknown.
+/// Servers close an idle connection after 5 s; reusing one while it closes would leave a message's
+/// outcome unknown.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Where such a message waits for a person: some servers close after 1 s, and say nothing of it.
+/// Where such a message waits for a person: some servers close after 1 s without announcing it.
 const IDLE_AT_MOST_ONCE: Duration = Duration::from_millis(100);
 
 /// Header fields that an answer may have; hyper's own limit is 100.
 const FIELDS: usize = 1024;
 
-/// All that makes a client.
+/// Everything that determines a client.
 #[derive(PartialEq)]
 pub(super) struct Recipe {
     pub headers: HeaderMap,
@@ -32,15 +32,15 @@ pub(super) struct Recipe {
     pub proxy: Option<Url>,
     /// A message of unknown outcome is not sent again.
     pub at_most_once: bool,
-    /// Connections that are kept when they are idle.
+    /// How many idle connections are kept.
     pub idle_connections: usize,
 }
 
-/// The client of now. A server may say that it closes idle connections sooner; a new client then
-/// takes over, and what is out ends on the old one.
+/// The current client. A server may announce that it closes idle connections sooner; a new client
+/// then takes over, and requests that are out end on the old one.
 pub(super) struct Clients {
     recipe: Recipe,
-    /// With how long its connections may be idle.
+    /// And how long its connections may be idle.
     now: RwLock<(Client, Duration)>,
     /// A new one is being made.
     renewing: AtomicBool,
@@ -67,14 +67,14 @@ impl Clients {
         self.now.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// Keeps to what an answer says of its connection.
+    /// Follows what an answer says about its connection.
     pub fn heard(self: &Arc<Self>, headers: &HeaderMap) {
         let Some(idle) = headers.get("keep-alive").and_then(|v| announced(v.to_str().ok()?)) else {
             return;
         };
         if idle < self.idle() && !self.renewing.swap(true, Ordering::SeqCst) {
             let clients = Arc::clone(self);
-            // The system's certificates are read for it.
+            // Making it reads the system's certificates.
             let renewed = thread::Builder::new().spawn(move || {
                 clients.shorten(idle);
                 clients.renewing.store(false, Ordering::SeqCst);
@@ -90,7 +90,7 @@ impl Clients {
         self.now.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    /// Nobody waits while the new client is made.
+    /// Nothing waits while the new client is made.
     fn shorten(&self, idle: Duration) {
         match self.recipe.client(idle) {
             Ok(client) => {
@@ -101,8 +101,8 @@ impl Clients {
     }
 }
 
-/// How long a connection may be idle whose server says `timeout=5, max=100`: a second less, and
-/// with only one or two, half as long.
+/// How long a connection may be idle if its server says `timeout=5, max=100`: a second less, or
+/// half as long for one or two seconds.
 fn announced(words: &str) -> Option<Duration> {
     let mut fields = words.split(',').filter_map(|field| field.split_once('='));
     let (_, seconds) = fields.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
@@ -119,7 +119,7 @@ impl Recipe {
             .retry(retry::never())
             .referer(false)
             .http1_only()
-            // An answer is read with all patience: what is odd in its head is not what counts.
+            // Answers are read leniently: what is odd in their headers does not matter.
             .http1_max_headers(FIELDS)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)

@@ -1,11 +1,11 @@
-//! A success status whose JSON says no. The vendor's own pages show one:
-//! `{"error": {"code": "CHAT_ALREADY_JOINED", "message": "...", "data": null}}`.
+//! A success status whose JSON reports a failure. The vendor's own pages show one:
+//! `{"error":{"code":"CHAT_ALREADY_JOINED","message":"...","data":null}}`.
 
 use super::error::{Said, is_vendors};
 use serde_json::{Map, Value};
 
-/// What an answer without an id of the message says of an error: alone, so that its words are not
-/// taken from elsewhere. `None`: it does not say no.
+/// The error in an answer without a message id: only that part, so that its text is not taken from
+/// elsewhere. `None`: it reports none.
 pub(super) fn of(said: &Said) -> Option<Said> {
     let root = said.json.as_ref()?.as_object()?;
     // `data`, and the second one of an SMS.
@@ -19,14 +19,14 @@ fn object(value: Option<&Value>) -> Option<&Map<String, Value>> {
     value?.as_object()
 }
 
-/// The part of an object that says no.
+/// The part of an object that reports a failure.
 fn denial(fields: &Map<String, Value>) -> Option<Value> {
     let error = ["error", "errors"].iter().find_map(|name| {
         let error = fields.get(*name)?;
         is_error(error).then_some((name, error))
     });
     match error {
-        // Without words the error has those of the object that holds it.
+        // An error without text takes the text of the object that holds it.
         Some((name, error)) if error.is_object() || error.is_array() => {
             let alone = Value::Object(Map::from_iter([((*name).to_owned(), error.clone())]));
             let has_words = super::error::find_message(&alone).is_some();
@@ -48,7 +48,7 @@ fn is_error(error: &Value) -> bool {
     }
 }
 
-/// Without an `error`: `success` or `ok` is false, `status` is one of an error, or the object itself
+/// Without an `error`: `success` or `ok` is false, `status` names an error, or the object itself
 /// has one of the vendor's types.
 fn says_no(fields: &Map<String, Value>) -> bool {
     let is_false = |value: &Value| match value {

@@ -30,7 +30,7 @@ const MESSAGE_NAMES: [&str; 10] = [
     "title",
 ];
 
-/// What an answer says, as text and, where it is JSON, as that.
+/// What an answer says, as text and, where it is JSON, also as JSON.
 pub(super) struct Said {
     pub text: String,
     pub json: Option<Value>,
@@ -46,18 +46,18 @@ impl Said {
         Said { json: odd_json::value(&text, cut, tells), text, cut }
     }
 
-    /// Whether it can be an answer of Acquire's, as far as it was read.
+    /// Whether this can be an answer from Acquire, as far as it was read.
     pub fn begins_an_object(&self) -> bool {
         self.text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
     }
 
-    /// Its beginning, for a sentence.
+    /// Its beginning, to be quoted in a sentence.
     pub fn line(&self, redactor: &Redactor) -> String {
         if self.cut { redactor.cut_line(&self.text) } else { redactor.line(&self.text) }
     }
 
-    /// The server's type, or `http_STATUS`; its words, or the beginning of the body as text. `who`
-    /// answered.
+    /// The server's error type, or `http_STATUS`; and its message, or the beginning of the body as
+    /// text. `who` is who answered.
     pub fn fault(&self, who: &str, status: u16, redactor: &Redactor) -> Fault {
         let json = self.json.as_ref();
         let code = json
@@ -129,7 +129,7 @@ pub(super) fn is_vendors(text: &str) -> bool {
     text.starts_with("ERROR_") && is_type(text)
 }
 
-/// Any code, of one word or a number, in an object that describes the error.
+/// Any code, a word or a number, in an object that describes the error.
 fn find_code(json: &Value, status: u16) -> Option<String> {
     let errors = objects(json).flat_map(|fields| [fields.get("error"), fields.get("errors")]);
     let errors = errors.flatten().filter_map(|error| error.get(0).unwrap_or(error).as_object());

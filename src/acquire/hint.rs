@@ -1,4 +1,4 @@
-//! How long a server asks to be left alone: `Retry-After`, and the headers that rate limiters use.
+//! How long a server asks to wait: `Retry-After`, and the headers that rate limiters use.
 
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The longest that a hint can hold a channel.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// What a 429 holds the channel for when its hint cannot be read.
+/// How long a 429 holds the channel when its hint cannot be read.
 pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
-/// A rate limiter's own headers, the more exact first; all in seconds, or the time itself.
+/// A rate limiter's own headers, the more exact ones first; all in seconds, or a time.
 const RESETS: [&str; 6] = [
     "x-ratelimit-reset-after",
     "x-rate-limit-reset-after",
@@ -20,9 +20,9 @@ const RESETS: [&str; 6] = [
     "x-ratelimit-reset-requests",
 ];
 
-/// The pause that an answer of this status asks for; `None`: it asks for none, or only for what
-/// is over already. At most [`RETRY_AFTER_MAX`]. Times are judged by the answer's own `Date`,
-/// without one by `now`.
+/// The delay that an answer with this status asks for; `None`: it asks for none, or the time is
+/// over already. At most [`RETRY_AFTER_MAX`]. Times are compared with the answer's own `Date`, or
+/// without one with `now`.
 pub(super) fn pause(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let date = text(headers, DATE.as_str()).and_then(|d| httpdate::parse_http_date(d).ok());
     let now = date.unwrap_or(now);
@@ -33,7 +33,7 @@ pub(super) fn pause(status: u16, headers: &HeaderMap, now: SystemTime) -> Option
         read(value.to_str().ok()?.trim().trim_matches('"'))
     };
     let mut found = hint(RETRY_AFTER.as_str(), &|words| delay(words, now));
-    // On another status they say how much is left, not that nothing is.
+    // With another status they say how much is left, not that nothing is left.
     if status == 429 {
         let millis = |words: &str| words.parse().ok().map(Duration::from_millis);
         found = found.or_else(|| hint("retry-after-ms", &millis));
@@ -50,11 +50,12 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Seconds, fractions too; a time, as HTTP or ISO 8601 write it or as a number since 1970; a
-/// duration such as `6m0s`. What is over is zero.
+/// Seconds, also fractions; a time, as in HTTP or ISO 8601 or as a number since 1970; a duration
+/// such as `6m0s`. A time in the past is zero.
 fn delay(words: &str, now: SystemTime) -> Option<Duration> {
     if let Some(number) = number(words) {
-        // Half a century in seconds is a time, and one in milliseconds, micro- or nanoseconds, too.
+        // A number of half a century or more in seconds is a time, and so is one in milli-, micro-
+        // or nanoseconds.
         let since_1970 = match number {
             ..1.5e9 => return Some(Duration::from_secs_f64(number)),
             ..1.5e12 => number,
@@ -78,14 +79,14 @@ fn left(until: SystemTime, now: SystemTime) -> Duration {
     until.duration_since(now).unwrap_or_default()
 }
 
-/// Digits, and at most one point among them: no sign, no exponent, no `inf`.
+/// Digits with at most one point: no sign, no exponent, no `inf`.
 fn number(words: &str) -> Option<f64> {
     let whole = words.starts_with(|c: char| c.is_ascii_digit());
     let plain = words.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     (whole && plain).then(|| words.parse().ok())?
 }
 
-/// `RateLimit` as the drafts of the IETF have it: `limit=10, remaining=0, reset=30`, and later
+/// `RateLimit` as in the IETF's drafts: `limit=10, remaining=0, reset=30`, and later
 /// `"default";r=0;t=30`.
 fn in_list(words: &str, now: SystemTime) -> Option<Duration> {
     let mut parts = words.split([',', ';']).filter_map(|part| part.split_once('='));
@@ -159,7 +160,7 @@ mod tests {
         }
         assert_eq!(asked(429, &[("x-ratelimit-reset", "later")]), Some(5.0));
         assert_eq!(asked(429, &[("retry-after", "soon"), ("ratelimit-reset", "9")]), Some(9.0));
-        // Read, and over already.
+        // It can be read, and is over already.
         assert_eq!(asked(429, &[("retry-after", "0")]), None);
         assert_eq!(asked(429, &[("retry-after", "Sun, 06 Nov 1994 08:49:29 GMT")]), None);
         assert_eq!(asked(429, &[]), None);

@@ -1,18 +1,18 @@
-//! JSON with something around it, or without its end: what the usual reading does not take.
+//! JSON with something around it, or without its end, which the usual parser does not accept.
 
 use super::receipt::{self, Reading, Steps, balanced};
 use serde_json::Value;
 
-/// Brackets in a text that are tried as the beginning of an object.
+/// How many brackets in a text are tried as the beginning of an object.
 const TRIES: usize = 256;
 
 /// As deep as serde_json reads.
 const DEPTH: usize = 127;
 
-/// Reads a 2xx whose text has an object with ids somewhere. `cut` as [`receipt::read`] has it.
+/// Reads a 2xx whose text has an object with ids somewhere. `cut` is as in [`receipt::read`].
 pub(super) fn ids(steps: Steps, text: &str, cut: bool) -> Option<Reading> {
     let text = trimmed(text);
-    // A text that holds the JSON: encoded twice.
+    // A JSON text that holds the JSON, which was encoded twice.
     if text.starts_with('"')
         && let Ok(inner) = serde_json::from_str::<String>(text)
     {
@@ -23,20 +23,20 @@ pub(super) fn ids(steps: Steps, text: &str, cut: bool) -> Option<Reading> {
     }
     objects(text).find_map(|(at, object)| {
         let reading = receipt::read(steps, object.as_bytes(), false)?;
-        // Far into other words it must be more than any object.
+        // After other text, an object counts only with a message id.
         (reading.has_id() || at == 0 && reading.has_data).then_some(reading)
     })
 }
 
-/// The JSON of an error answer; `cut`: of its beginning. What has something around it must say
-/// something that `tells` of an error.
+/// The JSON of an error answer; `cut`: of its beginning. JSON with something around it must have
+/// something that, by `tells`, describes an error.
 pub(super) fn value(text: &str, cut: bool, tells: impl Fn(&Value) -> bool) -> Option<Value> {
     let text = trimmed(text);
     match serde_json::from_str(text) {
         Ok(Value::String(inner)) => {
             Some(serde_json::from_str(&inner).unwrap_or(Value::String(inner)))
         }
-        // `404` is a number, and no answer.
+        // `404` is a number, not an answer.
         Ok(value @ (Value::Object(_) | Value::Array(_))) => Some(value),
         Ok(_) => None,
         Err(_) if cut && text.starts_with(['{', '[']) => mended(text),
@@ -46,13 +46,13 @@ pub(super) fn value(text: &str, cut: bool, tells: impl Fn(&Value) -> bool) -> Op
     }
 }
 
-/// Without white space, NULs and byte order marks at its ends.
+/// The text without white space, NULs and byte order marks at its ends.
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\0' | '\u{feff}'))
 }
 
-/// The outermost objects in a text, each with its place. A page is a text of somebody else's, with
-/// whatever its scripts hold, so there are none in it.
+/// The outermost objects in a text, each with its place. An HTML page is somebody else's text with
+/// any objects in its scripts, so it has none that count.
 fn objects(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut from = if is_page(text) { text.len() } else { 0 };
     let mut tries = 0;
@@ -83,12 +83,12 @@ fn is_page(text: &str) -> bool {
     ["<html", "<!doctype", "<script", "<body"].iter().any(|tag| text.contains(tag))
 }
 
-/// The beginning of a JSON text, ended by what it lacks: with the text that it breaks off in, or
-/// without the last field.
+/// The beginning of a JSON text, completed with what it lacks: with the string that it was cut in,
+/// or without the last field.
 pub(super) fn mended(text: &str) -> Option<Value> {
     let mut open = Vec::new();
     let (mut in_text, mut escaped) = (false, false);
-    // Where the last whole field ended, and what was open there.
+    // Where the last complete field ended, and what was open there.
     let mut whole = None;
     for (at, byte) in text.bytes().enumerate() {
         match byte {

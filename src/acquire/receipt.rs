@@ -77,7 +77,7 @@ pub(super) struct ProviderError {
 }
 
 impl Reading {
-    /// It has an id of the message, as [`Reading::into_receipt`] takes it.
+    /// Whether it has a message id, as [`Reading::into_receipt`] reads it.
     pub(super) fn has_id(&self) -> bool {
         match self.fields.get("id") {
             Some(Value::String(text)) => is_word(text) && !text.is_empty(),

@@ -1,4 +1,4 @@
-//! Keeps the API key and message texts out of what a server says back.
+//! Removes the API key and message texts from what a server answers.
 
 use super::sms::escape_html;
 
@@ -11,7 +11,7 @@ const HEAD_CHARS: usize = 24;
 /// A text this short may be part of any word, and counts only as a word of its own.
 const WORD_CHARS: usize = 8;
 
-/// A beginning this short, where an answer broke off, gives nothing away.
+/// A beginning this short, where an answer was cut, gives nothing away.
 const CUT_BYTES: usize = 4;
 
 /// The texts to take out, in every spelling that an answer may quote them in.
@@ -52,7 +52,7 @@ impl Redactor {
         Redactor { spellings }
     }
 
-    /// A line of what broke off: it may end in the beginning of a text.
+    /// A line of an answer that was cut: it may end with the beginning of a message text.
     pub(super) fn cut_line(&self, said: &str) -> String {
         let longest = |spelling: &Spelling| {
             let ends = spelling.text.char_indices().map(|(end, _)| end).rev();

@@ -14,7 +14,7 @@ pub(super) fn path(channel: Channel) -> &'static str {
     }
 }
 
-/// What a body may keep without need.
+/// How much unused memory a body may keep.
 const SPARE_BYTES: usize = 64 * 1024;
 
 /// Query parameters, the user type under a name that is the account's setting.
@@ -42,7 +42,7 @@ pub(super) fn body(payload: &Payload) -> Bytes {
         Payload::Sms(sms) => serde_json::to_writer(&mut json, &sms::Body::of(sms)),
     };
     written.expect("maps with text keys always serialise");
-    // It has grown by doubling, and a large one is out for long.
+    // It has grown by doubling, and a large one is being sent for a long time.
     if json.capacity() - json.len() > SPARE_BYTES {
         json.shrink_to_fit();
     }

@@ -1,4 +1,4 @@
-//! What this machine has run out of, when that is why a request could not be begun.
+//! What this machine has run out of, if that is why a request could not be begun.
 
 use crate::outcome::{Fault, Outcome, Scarce};
 use rustix::io::Errno;
@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::fs::File;
 use std::io;
 
-/// How many descriptors a look-up of a name may need at once: its files and its sockets.
+/// How many descriptors a name lookup may need at once: its files and its sockets.
 const LOOKUP_DESCRIPTORS: usize = 4;
 
 impl Scarce {
@@ -29,7 +29,7 @@ impl Scarce {
             }
             Scarce::Memory => "this machine has no memory left for another connection",
             Scarce::Threads => {
-                "this process cannot start a thread to look up a name; raise its limit of tasks \
+                "this process cannot start a thread to look up a name; raise its task limit \
                  (TasksMax= in the unit, `ulimit -u` in a shell)"
             }
             Scarce::Ports => {
@@ -44,7 +44,7 @@ impl Scarce {
     }
 }
 
-/// What was missing when no connection could be made. `in_lookup`: it ended while a name was looked up,
+/// What was missing when no connection could be made. `in_lookup`: it failed during a name lookup,
 /// whose errors do not say what was missing.
 pub(super) fn cause_of<'a>(
     mut chain: impl Iterator<Item = &'a (dyn StdError + 'static)>,
@@ -58,7 +58,7 @@ pub(super) fn cause_of<'a>(
     known.or_else(|| (in_lookup && no_descriptors_left()).then_some(Scarce::Descriptors))
 }
 
-/// The runtime panics when it has no thread for a look-up and cannot start one.
+/// The runtime panics when it has no thread for a lookup and cannot start one.
 pub fn of_panic(panic: &(dyn Any + Send)) -> Option<Outcome> {
     let words = panic.downcast_ref::<String>()?;
     words.starts_with("OS can't spawn worker thread").then(|| Scarce::Threads.outcome())

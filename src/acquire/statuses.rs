@@ -1,22 +1,22 @@
 //! What a status alone says about a message: whether it was passed on, and to whom.
 //!
 //! Sources: RFC 9110 and 6585; Cloudflare's and AWS's lists of their load balancers' statuses;
-//! nginx's `ngx_http_request.h`. Where a status says nothing certain the outcome is unknown.
+//! nginx's `ngx_http_request.h`. Where a status leaves it open, the outcome is unknown.
 
-/// What becomes of a message whose answer has such a status.
+/// What happens to a message whose answer has such a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {
     /// 2xx: the body says whether it was accepted.
     Success,
     /// The account is refused or misconfigured; no message gets through.
     Refused,
-    /// Whoever answers did not deliver it, and may do so later.
+    /// Whatever answered did not deliver it, and may do so later.
     NotNow,
     /// A gateway that may have passed it on.
     Unknown,
     /// Other 4xx: Acquire refuses the message, if it is Acquire that answers.
     Final,
-    /// No status of HTTP's.
+    /// Not an HTTP status.
     NoStatus,
 }
 
@@ -29,21 +29,22 @@ pub(super) fn sort(status: u16) -> Sort {
         // AWS: too many addresses, another protocol. nginx: a head too large, no or a wrong
         // certificate, plain HTTP on its port for TLS. None is passed on.
         463 | 464 | 494..=497 => Sort::NotNow,
-        // nginx: closed without an answer. AWS, nginx: the client, here another gateway, has gone.
+        // nginx: closed without an answer. AWS, nginx: the client, here another gateway, closed the
+        // connection.
         444 | 460 | 499 => Sort::Unknown,
         400..=499 => Sort::Final,
         502 | 504 => Sort::Unknown,
-        // Cloudflare: an odd answer, no connection in time, no answer in time, Railgun's, and any of
-        // its errors 1xxx. Some proxies: reading or connecting took too long.
+        // Cloudflare: an odd answer, no connection in time, no answer in time, Railgun's, and any
+        // of its errors 1xxx. Some proxies: reading or connecting took too long.
         520 | 522 | 524 | 527 | 530 | 598 | 599 => Sort::Unknown,
-        // With those that were surely not passed on: 521, 523, 525, 526 (Cloudflare could not
+        // With those that were certainly not passed on: 521, 523, 525, 526 (Cloudflare could not
         // connect), 509 and 529 (too much traffic), 511 and 561 (log in to the network first).
         500..=599 => Sort::NotNow,
         _ => Sort::NoStatus,
     }
 }
 
-/// Whether only an intermediary makes it, so that its words are not Acquire's.
+/// Whether only an intermediary uses it, so that the answer's text is not Acquire's.
 pub(super) fn is_gateways(status: u16) -> bool {
     matches!(status, 407 | 444 | 460 | 463 | 464 | 494..=497 | 499 | 502 | 504 | 511 | 520..=527)
         || matches!(status, 530 | 561 | 598 | 599)

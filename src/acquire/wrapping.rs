@@ -1,5 +1,5 @@
-//! A body as text, whatever it came wrapped in: a compression that nobody asked for, a byte order
-//! mark, another encoding. Only what the usual reading could not use comes here.
+//! A body as text, whatever it is wrapped in: a compression that was not asked for, a byte order
+//! mark, another encoding. Only for bodies that the usual parser could not read.
 
 use super::answer::LIMIT_BYTES;
 use brotli_decompressor::Decompressor;
@@ -9,7 +9,7 @@ use ruzstd::decoding::StreamingDecoder;
 use std::borrow::Cow;
 use std::io::Read;
 
-/// A gateway may compress what was compressed already, but not for ever.
+/// A gateway may compress what was compressed already, but there is a limit.
 const LAYERS: usize = 3;
 
 /// The characters that Windows-1252 has from 0x80 to 0x9f.
@@ -19,9 +19,9 @@ const WINDOWS: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90
 #[derive(Debug, PartialEq)]
 pub(super) struct Unwrapped {
     pub text: String,
-    /// There would have been more than `LIMIT_BYTES`.
+    /// There was more than `LIMIT_BYTES`.
     pub too_long: bool,
-    /// Its end is missing: it was too long, or it broke off.
+    /// Its end is missing: it was too long, or was cut short.
     pub cut: bool,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn unwrap(body: &[u8], headers: &HeaderMap, cut: bool) -> Unwrapped {
     for layer in 0..LAYERS {
         let Some(plain) = unpacked(&bytes, (layer == 0).then_some(headers)) else { break };
         too_long |= plain.len() > LIMIT_BYTES;
-        // What comes after the end of the compressed data is none of it.
+        // What follows the end of the compressed data is not part of it.
         cut = cut || too_long;
         bytes = plain.into();
     }
@@ -46,9 +46,9 @@ pub(super) fn unwrap(body: &[u8], headers: &HeaderMap, cut: bool) -> Unwrapped {
     Unwrapped { text: decoded(&bytes, cut), too_long, cut }
 }
 
-/// The content of compressed data, one byte more than `LIMIT_BYTES` at most, as far as it can be
-/// had. `None`: it is not compressed. Data says by its first bytes what it is; only where the
-/// format has none, the header is believed.
+/// The content of compressed data, at most one byte more than `LIMIT_BYTES`, as far as it can be
+/// decompressed. `None`: it is not compressed. The first bytes show what the data is; the header
+/// counts only for formats without such bytes.
 fn unpacked(bytes: &[u8], headers: Option<&HeaderMap>) -> Option<Vec<u8>> {
     let named = |name: &str| {
         let of = |headers: &HeaderMap| {
@@ -71,7 +71,7 @@ fn unpacked(bytes: &[u8], headers: Option<&HeaderMap>) -> Option<Vec<u8>> {
     }
 }
 
-/// What could be read, and whether that was all.
+/// What could be read, and whether it was everything.
 fn content(data: impl Read) -> (Vec<u8>, bool) {
     let mut plain = Vec::new();
     let whole = data.take(LIMIT_BYTES as u64 + 1).read_to_end(&mut plain).is_ok();
@@ -84,8 +84,8 @@ fn believed((plain, whole): (Vec<u8>, bool)) -> Option<Vec<u8>> {
     (whole && !plain.is_empty() || matches!(first, Some(b'{' | b'['))).then_some(plain)
 }
 
-/// By the byte order mark, or by the zeros that UTF-16 has between ASCII characters; else UTF-8, in
-/// which bytes that are none are Windows-1252, so that message texts are found in it.
+/// By the byte order mark, or by the zeros that UTF-16 has between ASCII characters; else UTF-8,
+/// where invalid bytes are read as Windows-1252, so that message texts are found in it.
 fn decoded(bytes: &[u8], cut: bool) -> String {
     let utf16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units: Vec<_> = bytes.as_chunks().0.iter().map(|pair| read(*pair)).collect();
@@ -106,7 +106,7 @@ fn mixed(bytes: &[u8], cut: bool) -> String {
     let mut chunks = bytes.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {
         text.push_str(chunk.valid());
-        // The half of a character that the cut has left is no character.
+        // Half a character, left by the cut, is dropped.
         if chunks.peek().is_some() || !cut {
             let windows = |byte: u8| WINDOWS.chars().nth(usize::from(byte).wrapping_sub(0x80));
             text.extend(chunk.invalid().iter().map(|b| windows(*b).unwrap_or(char::from(*b))));
@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(text(JSON.as_bytes(), &named(lie)), JSON, "{lie}");
             assert_eq!(text(b"Forbidden", &named(lie)), "Forbidden", "{lie}");
         }
-        // A checksum that never came takes nothing away.
+        // A missing checksum does not matter.
         assert_eq!(text(&gzip[..gzip.len() - 8], &none), JSON);
     }
 

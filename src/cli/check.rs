@@ -106,9 +106,11 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     if let Some(first) = untouched.first.first() {
         let rows = output::jobs(untouched.count);
         return Err(CheckError::Untouched(if untouched.count == 1 {
-            format!("{rows} was written past the rules (job {first})")
+            format!("{rows} was written without the triggers and is in no queue (job {first})")
         } else {
-            format!("{rows} were written past the rules (the first is job {first})")
+            format!(
+                "{rows} were written without the triggers and are in no queue (the first is job {first})"
+            )
         }));
     }
     store.probe_write().await.map_err(CheckError::Write)?;
@@ -136,12 +138,12 @@ enum CheckError {
     #[error("{0}")]
     Disk(String),
     #[error(
-        "{0} and in no queue: the triggers were missing or turned off; `acquire-outbox run` checks and \
-         queues what is there, and whoever turned them off must not"
+        "{0}: they were missing or turned off; `acquire-outbox run` checks and queues such rows; a \
+         program that turns the triggers off must be changed"
     )]
     Untouched(String),
     #[error(
-        "is older than what was sent from it, as a restored backup is; the next `run` pauses everything \
+        "is older than what was sent from it, like a restored backup; the next `run` pauses everything \
          until a person decides, see docs/recipes.md"
     )]
     Behind,

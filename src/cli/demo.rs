@@ -94,7 +94,7 @@ pub async fn run(_: Args) -> Result<ExitCode> {
         let _ = ended.await;
     }));
     let metrics = Metrics::of_this_process(log::lost());
-    // Also for the one that is scheduled.
+    // Waits for the scheduled job, too.
     let (all_done, is_all_done) = oneshot::channel::<()>();
     let mut all_done = Some(all_done);
     let stop = async {

@@ -24,12 +24,12 @@ Examples:
   acquire-outbox export --finished-since 24h -o yesterday.jsonl
 
 It has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
-message itself is left out, but with --payload. A file is complete or not there; it replaces an
-older one, and only its owner may read it.
+message itself is included only with --payload. A file is either complete or not written; it
+replaces an older one, and only its owner may read it.
 
-In CSV a text that a spreadsheet would run as a formula (=, +, -, @, also behind white space or
-quotes) begins with an apostrophe, which import takes back, and control characters are spelled out.
-JSON lines have every value as it is.";
+In CSV, text that a spreadsheet would run as a formula (=, +, -, @, even after white space or
+quotes) gets a leading apostrophe, which import removes again, and control characters are escaped.
+JSON lines keep every value unchanged.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -213,21 +213,21 @@ impl<W: Write> Rows<W> {
     }
 }
 
-/// By the columns' names.
+/// The values by column name.
 fn values(job: Outcome) -> io::Result<Object> {
     let delivery = serde_json::to_string(&job.delivery)?;
     let mut values: Object = match Json::parse(&delivery).map_err(io::Error::other)? {
         Json::Object(values) => values,
         _ => Object::new(),
     };
-    // JSON that is stored as text is JSON again, with its digits; what is none stays text.
+    // JSON that is stored as text becomes JSON again, with its digits; other text stays text.
     let json = |text: String| Json::parse(&text).unwrap_or(Json::Text(text));
     values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
     values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
     Ok(values)
 }
 
-/// As a spreadsheet may open it.
+/// A cell that is safe to open in a spreadsheet.
 fn cell(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
@@ -236,7 +236,7 @@ fn cell(value: &Json) -> String {
     }
 }
 
-/// JSON without a control character: those that it allows in a text are spelled its own way.
+/// JSON without control characters: those that it allows in a string are escaped as JSON does.
 fn escaped(json: String) -> String {
     if !json.contains(char::is_control) {
         return json;

@@ -47,15 +47,15 @@ cell is a value that is left out, several addresses are separated by semicolons:
   channel,payload.caseId,payload.message,send_at
   chat,2069,Hello,2026-11-22T09:00:00+02:00
 The separator may also be a semicolon or a tab; the first line may be sep=; as Excel writes it.
-Columns without a name and lines of empty cells, as spreadsheets leave them, are passed over. An
-apostrophe that `export` put before =, +, - or @ is taken off again.
+Columns without a name and lines of empty cells, as spreadsheets leave them, are skipped. An
+apostrophe that `export` put before =, +, - or @ is removed again.
 
 Text is UTF-8 or UTF-16, lines end in LF, CR or both. A time without an offset is UTC.
 
 Every line is checked first, by the rules of an INSERT and by the daemon's: where one is wrong, all
 wrong ones are named and nothing is inserted.
 
-Running it a second time sends nothing a second time. A line without an idempotency_key gets one
+Running it a second time sends nothing twice. A line without an idempotency_key gets one
 made from its content (import:, a hash of all but its source, and :2, :3 for the second and
 third line with the same content), so an import that was interrupted is simply run again. What has
 been deleted since (sent jobs after [retention] sent, 30 days) is not known any more.";
@@ -239,8 +239,8 @@ struct Done {
     there: u64,
 }
 
-/// One transaction a batch, and half as long a pause after it, in which the next one is read: nobody
-/// else is held up.
+/// One transaction per batch, and then a wait half as long, during which the next one is read, so
+/// that nobody else is held up.
 async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> Result<()> {
     store.keep_more_pages().await?;
     let mut next_at = Instant::now();

@@ -13,8 +13,8 @@ Examples:
   acquire-outbox init --database /var/lib/shop/shop.db     in the application's own database
   acquire-outbox init --sandbox --database sandbox.db      for `run --sandbox`: nothing is delivered
 
-On an outbox that is there it repairs what was taken away: triggers, views, indexes, columns and constraints.
-An outbox of the sandbox's stays one: `run` refuses it, and `run --sandbox` refuses every other.")]
+In an existing outbox it restores triggers, views, indexes, columns and constraints that were removed.
+An outbox for the sandbox stays one: `run` refuses it, and `run --sandbox` refuses any other.")]
 pub struct Args {
     /// Make it for the sandbox: messages in it are never delivered
     #[arg(long)]

@@ -53,7 +53,7 @@ pub struct Args {
 struct Listed<'a> {
     #[serde(flatten)]
     delivery: &'a Delivery,
-    /// In the sandbox's outbox: nothing of it is real.
+    /// The outbox is for the sandbox: nothing in it is real.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
 }

@@ -55,7 +55,7 @@ First steps:
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
 Log: ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
 
-/// The longest that they take.
+/// The longest that the last lines may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Where the settings come from: a file, then the environment, then these.
@@ -113,13 +113,13 @@ enum Command {
 }
 
 impl Cli {
-    /// Whether it stays and delivers or answers, whoever reads what it writes.
+    /// Whether it is a service: no reader of its output may hold it up.
     pub fn is_service(&self) -> bool {
         matches!(self.command, Command::Run(_) | Command::Sandbox(_) | Command::Demo(_))
     }
 }
 
-/// What a process that ends at once still says.
+/// Writes the last log lines of a process that ends at once.
 fn last_words() {
     log::flush(LAST_WORDS);
 }

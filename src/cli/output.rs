@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// How long the end of a command that spools its results waits for their reader.
+/// How long a command that spools its results waits for their reader at its end.
 const LAST_RESULTS: Duration = Duration::from_secs(1);
 
 /// Rows under a header.
@@ -102,18 +102,18 @@ pub fn to_people() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Of a command that goes on while it prints.
+/// For a command that keeps running while it prints.
 static SPOOL: OnceLock<Spool<String>> = OnceLock::new();
 
-/// From now on no reader of the results holds up the command; lines that nobody reads in time are
-/// left out.
+/// From now on the reader of the results cannot hold up the command; lines that it does not read in
+/// time are left out.
 pub fn spool() -> Result<()> {
     let spool = unlocked(&io::stdout()).and_then(|out| Spool::start("results", TextOutlet(out)));
     let _ = SPOOL.set(spool.context("cannot write to the standard output")?);
     Ok(())
 }
 
-/// Waits until the results are read, no longer than a second.
+/// Waits until the results are read, for at most a second.
 pub fn flush() {
     if let Some(spool) = SPOOL.get() {
         spool.flush(LAST_RESULTS);

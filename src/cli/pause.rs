@@ -24,8 +24,8 @@ Examples:
   acquire-outbox resume sms
   acquire-outbox resume --account shop
   acquire-outbox resume --all             ends `pause --all`; what is paused by itself stays so
-  acquire-outbox resume --restored        after a restored backup: what may have been sent since becomes
-                                          uncertain, so that nothing goes out twice unseen
+  acquire-outbox resume --restored        after a restored backup: jobs that may have been sent since
+                                          become uncertain, so that nothing goes out twice unnoticed
 
 In SQL:
   DELETE FROM outbox_pauses WHERE channel = 'sms'";
@@ -45,8 +45,8 @@ pub struct PauseArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     what: What,
-    /// Everything, after a restored backup: jobs that were due when the pause began may have been sent
-    /// already, and become uncertain for a person to decide
+    /// Everything, after a restored backup: jobs that were due when the pause began may have been
+    /// sent already and become uncertain, for a person to resolve
     #[arg(long, conflicts_with_all = ["channel", "account", "all"])]
     restored: bool,
 }
@@ -97,14 +97,14 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The pause ends last: where an error stops this, the same command goes on with the rest.
+/// The pause ends last: after an error, the same command continues with the rest.
 async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     let pauses = store.pauses().await?;
     let whole = pauses.iter().find(|pause| pause.account.is_none() && pause.channel.is_none());
     let Some(whole) = whole else {
         output::note(format!(
-            "everything is not paused, so no restored backup waits for an answer; {}",
+            "there is no pause of everything, so no restored backup waits for a decision; {}",
             sentence(&pauses, now())
         ));
         return Ok(ExitCode::FAILURE);
@@ -116,7 +116,7 @@ async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
             0 => break,
             some => jobs += some,
         }
-        // Producers come in between.
+        // Producers get their turn in between.
         sleep(begun.elapsed()).await;
     }
     store.resume(None, None).await?;
@@ -125,7 +125,7 @@ async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
         "everything is resumed: {jobs} that may have been sent {verb} uncertain"
     ))?;
     output::note(
-        "See them with `acquire-outbox list --error-code restored`; settle them with `resolve` or `retry`.",
+        "List them with `acquire-outbox list --error-code restored`, then `resolve` or `retry` them.",
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use anyhow::{Error, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The one that this process works on: SQLite's errors name no file.
+/// The database that this process works on: SQLite's errors name no file.
 static DATABASE: OnceLock<PathBuf> = OnceLock::new();
 
 /// Errors from now on are about this database.
@@ -48,7 +48,7 @@ fn of_store(error: &Error) -> Option<&StoreError> {
     })
 }
 
-/// The file must not be used as it was named, or not for this: trying again mends nothing.
+/// The file must not be used under this name or for this purpose: trying again does not help.
 pub fn is_of_the_file(error: &Error) -> bool {
     let of_lock = error.downcast_ref().or_else(|| match error.downcast_ref() {
         Some(DaemonError::Lock(lock)) => Some(lock),
@@ -80,7 +80,7 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
         StoreError::Open { path, .. } => Some(path.as_path()),
         _ => DATABASE.get().map(PathBuf::as_path),
     };
-    // SQLite does not say which of its files it means.
+    // SQLite does not say which of its files is meant.
     if matches!(code & 0xff, 3 | 8 | 10 | 14 | 23)
         && let Some(real) = path.and_then(|path| RealPath::of(path).ok())
         && let Some(sentence) = owner::obstacle(&real)
@@ -89,7 +89,7 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
     }
     Some(match code & 0xff {
         1 if is_of_the_schema(answer.message()) => format!(
-            "{what}: {}; the schema is not as it must be: repair it with `acquire-outbox init`",
+            "{what}: {}; the schema is not as it should be: repair it with `acquire-outbox init`",
             answer.message()
         ),
         5 | 6 => format!("{what} is locked by another program; try again when that has ended"),
@@ -110,22 +110,22 @@ pub fn of_sqlite(error: &StoreError) -> Option<String> {
     })
 }
 
-/// What SQLite says where a table, a view or a column of ours is not there.
+/// What SQLite says where one of our tables, views or columns is missing.
 fn is_of_the_schema(message: &str) -> bool {
     ["no such table", "no such column", "no such view", "error in trigger", "error in view"]
         .iter()
         .any(|start| message.starts_with(start))
 }
 
-/// For commands that create the file: SQLite, and the lock next to it, say less.
+/// For commands that create the file: the errors of SQLite and of the lock say less.
 pub fn require_folder(path: &Path) -> Result<()> {
     let real = RealPath::of(path).map_err(StoreError::from)?;
     let folder = real.folder();
     if folder.is_dir() {
         return Ok(());
     }
-    // As it was typed, where it has not been followed.
+    // As it was typed, unless a link was followed.
     let typed = path.parent().filter(|typed| !typed.as_os_str().is_empty() && !typed.is_dir());
     let folder = typed.unwrap_or(folder).display();
-    bail!("{folder} is no folder; create it first, or name another --database")
+    bail!("{folder} is not a folder; create it first, or name another --database")
 }

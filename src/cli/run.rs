@@ -29,12 +29,12 @@ send; one that cannot be used changes nothing.
 The dashboard is for reading unless it has a token: ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the
 configuration. Only with one it may listen beyond this machine.")]
 pub struct Args {
-    /// Exit 0 once nothing is due, on its way or in backoff; what is for a later time or paused is
-    /// counted and left
+    /// Exit 0 once nothing is due, being sent or in backoff; jobs that are scheduled for later or
+    /// paused are only counted
     #[arg(long)]
     until_empty: bool,
-    /// Send to a stand-in for Acquire that runs inside, whatever accounts are configured; on a database
-    /// that `init --sandbox` has made, or makes its own where there is none
+    /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database
+    /// made by `init --sandbox`, or makes one if there is none
     #[arg(long)]
     sandbox: bool,
     /// Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]

@@ -50,7 +50,7 @@ pub struct Args {
     /// Drop this share of connections without accepting, as in 2%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     drop: f64,
-    /// Answer in an odd way, as in bom or bom=10%; may be repeated; `--odd list` prints the kinds
+    /// Answer in an odd way, like bom or bom=10%; may be repeated; `--odd list` prints the kinds
     #[arg(long, value_name = "KIND[=SHARE]", value_parser = kind)]
     odd: Vec<Kind>,
 }
@@ -77,7 +77,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// The kinds of `--odd`, a line each.
+/// Prints the kinds of `--odd`, one per line.
 fn list() -> Result<ExitCode> {
     for odd in ODD {
         output::line(format!("{:22}{}", odd.name, odd.about))?;

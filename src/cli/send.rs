@@ -217,7 +217,7 @@ fn given_time(text: &str) -> Result<GivenTime, String> {
     if let Ok(millis) = text.parse() {
         return Ok(GivenTime::Millis(millis));
     }
-    // Of a year before 2000, milliseconds would be taken for seconds.
+    // The milliseconds of a year before 2000 would be taken for seconds.
     when::read(text).map(|at| GivenTime::Text(when::iso(at))).map_err(|fault| fault.to_string())
 }
 

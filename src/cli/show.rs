@@ -37,7 +37,7 @@ struct Shown<'a> {
     #[serde(flatten)]
     delivery: &'a Delivery,
     payload_bytes: i64,
-    /// In the sandbox's outbox: nothing of it is real.
+    /// The outbox is for the sandbox: nothing in it is real.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
     receipt: Option<Json>,
@@ -60,7 +60,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let flaws = store.flaws().await?;
     if !flaws.is_empty() {
         output::note(format!(
-            "the schema is not as it must be: {}; repair it with `acquire-outbox init`",
+            "the schema is not as it should be: {}; repair it with `acquire-outbox init`",
             listed(&flaws)
         ));
     }
@@ -109,7 +109,7 @@ async fn next(
     }))
 }
 
-/// JSON as such, with its digits; a text that is none as text.
+/// JSON as JSON, with its digits; other text as text.
 fn value(text: &str) -> Json {
     Json::parse(text).unwrap_or_else(|_| Json::from(text))
 }

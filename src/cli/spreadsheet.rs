@@ -1,11 +1,11 @@
-//! CSV cells that a spreadsheet would run as a formula: an apostrophe before them makes them text.
-//! By <https://owasp.org/www-community/attacks/CSV_Injection>.
+//! CSV cells that a spreadsheet would run as a formula: a leading apostrophe makes them text.
+//! Source: <https://owasp.org/www-community/attacks/CSV_Injection>.
 
 use super::output;
 use std::borrow::Cow;
 
-/// The cell as a spreadsheet may open it. Control characters are spelled out; what it would run gets
-/// an apostrophe, phone numbers too, which otherwise lose their `+`.
+/// The cell, safe to open in a spreadsheet. Control characters are escaped; formulas get an
+/// apostrophe, and so do phone numbers, which would otherwise lose their `+`.
 pub fn inert(text: &str) -> Cow<'_, str> {
     let text = match text.contains(char::is_control) {
         true => Cow::Owned(output::plain(text)),
@@ -14,12 +14,12 @@ pub fn inert(text: &str) -> Cow<'_, str> {
     if runs(&text) { Cow::Owned(format!("'{text}")) } else { text }
 }
 
-/// What [`inert`] was given, but for control characters: without the apostrophe.
+/// The reverse of [`inert`], except for control characters: removes the apostrophe.
 pub fn as_written(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|text| runs(text)).unwrap_or(cell)
 }
 
-/// Behind white space and quotes, too. Their full-width forms count as well.
+/// Also after white space and quotes. Full-width forms count as well.
 fn runs(text: &str) -> bool {
     text.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
         .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])

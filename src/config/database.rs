@@ -1,4 +1,5 @@
-//! The database's path: a file's, and nothing that SQLite or another program reads differently.
+//! The database's path: a file's path, not something that SQLite or another program reads
+//! differently.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,19 +9,18 @@ use super::error::{ConfigError, Place};
 /// How an address of a database begins, for SQLite or for another program.
 const ADDRESSES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
 
-/// # Errors
-/// A sentence for what is not a file's path: `:memory:`, a URI, or nothing at all.
+/// # Errors A sentence if it is not a file's path: `:memory:`, a URI, or nothing at all.
 pub(super) fn path(given: OsString, place: &Place) -> Result<PathBuf, ConfigError> {
     let text = given.to_string_lossy();
     let lower = text.to_ascii_lowercase();
     let problem = if text.is_empty() {
-        "may not be empty; give the path of a file, such as outbox.db"
+        "must not be empty; give the path of a file, such as outbox.db"
     } else if lower.starts_with(":memory:") {
-        "a database in memory ends with its program, so no other could insert into it; give the path \
-         of a file, such as outbox.db"
+        "no other program can insert into a database that is in this one's memory; give the path of a \
+         file, such as outbox.db"
     } else if ADDRESSES.iter().any(|scheme| lower.starts_with(scheme)) || lower.contains("://") {
-        "a URI is not supported; give the path of the file alone, such as outbox.db (./ before it, \
-         if its name begins so)"
+        "a URI is not supported; give only the path of the file, such as outbox.db (with ./ in front \
+         if the file's name looks like a URI)"
     } else {
         return Ok(given.into());
     };

@@ -68,10 +68,10 @@ pub enum ConfigError {
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },
 
-    /// A sandbox would work on the database of the machine's own configuration.
+    /// The sandbox would work on the database that the machine's own configuration names.
     #[error(
         "{} names {}, which is this machine's own database, and the sandbox never works on that; name \
-         another one, as in `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .file.display(),
+         another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .file.display(),
         .database.display()
     )]
     SystemDatabase { file: PathBuf, database: PathBuf },

@@ -85,12 +85,13 @@ pub struct Config {
     pub retention: Retention,
     /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
-    /// The most bytes of payloads that are claimed or on their way at once, over all routes; one
-    /// larger than that goes alone. Default 64 MiB.
+    /// The most bytes of payloads that may be claimed or being sent at once, over all routes; a
+    /// larger payload goes alone. Default 64 MiB.
     pub max_in_flight_bytes: u64,
     /// The dashboard. Default none.
     pub web: Option<Web>,
-    /// Every account is at a stand-in for Acquire: only a database that was made for it may be used.
+    /// Every account leads to a stand-in for Acquire: only a database that was made for it may be
+    /// used.
     pub sandbox: bool,
 }
 
@@ -225,11 +226,10 @@ pub fn load_for_sandbox(
     Draft::load(&DEFAULT_FILES, flags, env)?.in_sandbox(base_url, env)
 }
 
-/// As [`load_database`], for a database of the sandbox's.
+/// As [`load_database`], for a sandbox's database.
 ///
-/// # Errors
-/// As [`load_database`], and [`ConfigError::SystemDatabase`] for one that the machine's own
-/// configuration names: nobody has named that for the sandbox.
+/// # Errors As [`load_database`], and [`ConfigError::SystemDatabase`] for one that only the
+/// machine's own configuration names: nobody has chosen it for the sandbox.
 pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.sandbox_database()
 }
@@ -237,7 +237,7 @@ pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, Con
 /// All layers, validated, but for the accounts: their keys are not read.
 struct Draft {
     database: PathBuf,
-    /// The machine's own configuration file, where that has named the database.
+    /// The machine's own configuration file, if that names the database.
     database_of_system: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
     channels: BTreeMap<Channel, ChannelPolicy>,

@@ -1,5 +1,5 @@
-//! The proxy that the environment names. One that cannot be used is an error: without it the
-//! requests would go out another way, or not at all.
+//! The proxy that the environment names. An unusable one is an error: without it the requests would
+//! take another way, or fail.
 
 use super::error::{ConfigError, Place};
 use super::{Env, variable};
@@ -7,8 +7,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use std::fmt;
 use url::Url;
 
-/// By precedence; a value is believed in capitals first. HTTP_PROXY is for plain http, which goes to
-/// this machine alone, but a wrong one is a mistake that wants to be known.
+/// By precedence, the name in capitals first. HTTP_PROXY is for plain http, which goes only to this
+/// machine, but an unusable one is a mistake that should be reported.
 const ALL: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"];
 const FOR_HTTPS: usize = 4;
@@ -21,7 +21,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// With its user and password, for the client alone.
+    /// With its user and password, for the client only.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -45,7 +45,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The proxies of the environment, each checked.
+/// The proxies that the environment names, each checked.
 pub(super) struct Proxies {
     for_https: Option<Proxy>,
     except: String,
@@ -72,7 +72,8 @@ impl Proxies {
         })
     }
 
-    /// The one on the way to this address. Plain http goes to this machine: none is used for it.
+    /// The proxy on the way to this address. Plain http goes to this machine, so none is used for
+    /// it.
     pub fn on_the_way_to(&self, address: &Url) -> Option<Proxy> {
         let proxy = self.for_https.as_ref().filter(|_| address.scheme() == "https")?;
         let matcher = Matcher::builder().all(proxy.url.as_str()).no(self.except.as_str()).build();
@@ -93,11 +94,11 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(&with_scheme).map_err(|_| ADDRESS)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(
-            "only proxies with http:// or https:// can be used; unset the variable, or name \
-                    such a proxy",
+            "only proxies with http:// or https:// can be used; name such a proxy, or unset the \
+                    variable",
         );
     }
-    // A `#`, `/` or `?` in the password has ended the address there.
+    // A `#`, `/` or `?` in the password would have ended the address there.
     let whole = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let usable = Matcher::builder().all(url.as_str()).build();
     let usable = "https://acquire.io".parse().is_ok_and(|any| usable.intercept(&any).is_some());

@@ -260,7 +260,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A number alone could be meant as anything.
+/// A number without a unit could mean anything.
 fn is_sized(text: &str) -> bool {
     text.ends_with(|c: char| c.is_ascii_alphabetic())
 }

@@ -1,5 +1,6 @@
-//! One row never stops the rest. What cannot be read ends by itself; what cannot be recorded or moved
-//! is set aside, and tried again each minute; what no rule has touched is taken in.
+//! One row never stops the rest. A row that cannot be read ends by itself; one that cannot be
+//! recorded or moved is set aside and tried again each minute; one that was written without the
+//! triggers is checked and queued.
 
 use super::{Cycled, Dispatcher};
 use crate::job::{Channel, Failure};
@@ -8,27 +9,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-/// Every producer's commit may leave a stray: it is not looked for more often.
+/// Every producer's commit may leave a stray, but they are not looked for more often than this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often jobs without a route are looked for: a seek for each account and channel.
 const ROUTES_EVERY: Duration = Duration::from_secs(10);
 /// How often what is set aside is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(60);
-/// So many rows in succession that cannot be moved, and none that can: it is not about one of them.
+/// If this many rows in succession cannot be moved and none can, the error is not about one of
+/// them.
 const NOT_ONE: usize = 16;
-/// A trigger of an application has RAISE(IGNORE).
+/// An application's trigger has RAISE(IGNORE).
 const IGNORED: &str = "the change was ignored without an error; look for a trigger with RAISE(IGNORE) on the table outbox";
 
-/// When strays are looked for, and what is set aside is tried again.
+/// When to look for strays, and when to try again what is set aside.
 pub(super) struct AsideWatch {
     /// Another connection has committed since the last look.
     stale: bool,
     next_look: Instant,
     next_try: Instant,
     next_routes: Instant,
-    /// The schema's, when it was compared last.
+    /// The schema's version when it was last compared.
     cookie: Option<i64>,
-    /// What that found.
+    /// What the comparison found.
     has_rules: bool,
 }
 
@@ -70,12 +72,13 @@ impl Dispatcher {
         }
         let channels: Vec<Channel> = rows.iter().filter_map(|row| row.channel).collect();
         self.wire.failed(&channels, Failure::Invalid);
-        // Each may have held back another.
+        // Each may have held back another job.
         self.wire.routes.stir();
         Ok(())
     }
 
-    /// What is chosen and cannot be claimed would take the places of others, cycle after cycle.
+    /// Rows that are chosen and cannot be claimed would take the places of others, cycle after
+    /// cycle.
     async fn free_places(&mut self) -> Result<(), StoreError> {
         let (left, ignored) = self.store.unclaimed().await?;
         for id in &ignored {
@@ -83,7 +86,10 @@ impl Dispatcher {
             error!(job = id, error = IGNORED, "the claim of this row is ignored: it is set aside");
         }
         if left > 0 {
-            warn!(rows = left, "rows that had ended past the rules have left the queue");
+            warn!(
+                rows = left,
+                "rows that were ended without the triggers have been taken out of the queue"
+            );
         }
         if left + ignored.len() > 0 {
             self.wire.routes.stir();
@@ -92,12 +98,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// As [`Dispatcher::look_for_strays`]; what the database refuses stops nobody.
+    /// As [`Dispatcher::look_for_strays`]; a refusal of the database does not stop the rest.
     pub(super) async fn follow_strays(&mut self) -> Result<(), StoreError> {
         self.survive(Self::look_for_strays).await
     }
 
-    /// Looks for strays where another has written since, and tries again what is set aside.
+    /// Looks for strays if another connection has written since, and tries again what is set aside.
     async fn look_for_strays(&mut self) -> Result<(), StoreError> {
         let at = Instant::now();
         if self.aside.next_try <= at {
@@ -116,19 +122,19 @@ impl Dispatcher {
         }
         self.aside.stale = false;
         self.aside.next_look = at + LOOK_EVERY;
-        // Rows are judged by the rules, so those must be there.
+        // The rules judge rows, so the rules must be there.
         if self.follow_schema().await? && self.store.is_any_stray().await? {
             let odd = self.store.lost_in_time().await?;
             self.fail_unreadable(&odd, false).await?;
             self.take_in().await?;
-            // There may be more than one look gives.
+            // There may be more than one search finds.
             self.aside.stale = true;
         }
         Ok(())
     }
 
-    /// Whether the rules are as they must be. Where somebody has changed the schema, what of ours was taken
-    /// away is made again, if that is safe.
+    /// Whether the rules are as they should be. Where somebody has changed the schema, what was
+    /// removed is restored, if that is safe.
     async fn follow_schema(&mut self) -> Result<bool, StoreError> {
         let cookie = self.store.schema_cookie().await?;
         if self.aside.cookie == Some(cookie) {
@@ -140,7 +146,7 @@ impl Dispatcher {
             Ok(flaws) => {
                 warn!(
                     repaired = listed(&flaws),
-                    "the rules of the outbox were changed: they are as before"
+                    "the rules of the outbox were changed: they have been restored"
                 );
             }
             Err(e @ StoreError::Flawed { .. }) => {
@@ -154,14 +160,14 @@ impl Dispatcher {
         Ok(self.aside.has_rules)
     }
 
-    /// An error that is about a row is logged, and the next try comes.
+    /// An error about a row is logged, and there is another try later.
     async fn survive(
         &mut self,
         step: impl AsyncFnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         match step(self).await {
             Err(e) if e.is_of_a_row() => {
-                warn!(error = %e, "the database refuses the upkeep of odd rows; it is tried again, messages go out");
+                warn!(error = %e, "the database refuses to repair odd rows; this is tried again, and messages go out");
                 Ok(())
             }
             done => done,
@@ -182,8 +188,8 @@ impl Dispatcher {
             queued = taken.queued.len(),
             failed = taken.failed.len(),
             first,
-            "rows were written past the rules of the table outbox (its triggers were missing or turned off): \
-             they are checked and queued now"
+            "rows were written while the triggers of the table outbox were missing or turned off: they are \
+             checked and queued now"
         );
         for (id, sentence) in &taken.failed {
             warn!(job = id, error = sentence, "this row breaks a rule: it has failed");
@@ -204,7 +210,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// After a cycle that failed for one of its rows: each by itself, and what fails is set aside.
+    /// After a cycle that failed for one of its rows: each row by itself; those that fail are set
+    /// aside.
     pub(super) async fn one_by_one(
         &mut self,
         e: StoreError,
@@ -250,7 +257,8 @@ impl Dispatcher {
         Ok(Cycled::Wrote)
     }
 
-    /// Sets aside what was refused while others passed; where none did, the error is everybody's.
+    /// Sets aside the rows that were refused while others passed; where none did, the error is
+    /// about all of them.
     async fn put_aside(
         &mut self,
         passed: usize,
@@ -276,12 +284,13 @@ impl Dispatcher {
             error!(
                 job = id,
                 error = reason,
-                "what became of this job cannot be recorded: it is set aside with its outcome, and tried again"
+                "the outcome of this job cannot be recorded: it is kept, the job is set aside, and recording is tried again"
             );
         }
     }
 
-    /// Of what a cycle has not recorded, some is this claim's still: a trigger ignores the change.
+    /// Some of the rows that a cycle did not record still belong to this claim: a trigger ignores
+    /// the change.
     pub(super) async fn keep_ignored(&mut self, record: Vec<Ended>, mut recorded: Vec<i64>) {
         let (mut settled, mut again) = (Vec::new(), Vec::new());
         for ended in record {
@@ -305,7 +314,7 @@ impl Dispatcher {
         self.wire.recorded(&settled, &recorded);
     }
 
-    /// Those whose outcome can be recorded by now, or that can be claimed by now, are set aside no longer.
+    /// Jobs whose outcome can now be recorded, or that can now be claimed, are no longer set aside.
     async fn try_aside(&mut self) -> Result<(), StoreError> {
         if !self.store.is_any_aside().await? {
             return Ok(());
@@ -316,7 +325,7 @@ impl Dispatcher {
                 None => self.store.try_move(id, self.epoch).await.map(|()| true),
             };
             match done {
-                Ok(true) => info!(job = id, "this row is set aside no longer"),
+                Ok(true) => info!(job = id, "this row is no longer set aside"),
                 Ok(false) => {}
                 Err(e) if e.is_of_a_row() => {}
                 Err(e) => return Err(e),

@@ -34,7 +34,7 @@ impl FileWatch {
         self.files.check()
     }
 
-    /// These are on disk by now.
+    /// These are now on disk.
     pub(super) fn recorded(&mut self, ended: &[Ended]) {
         if let Some(note) = &mut self.note {
             note.recorded(ended);
@@ -43,7 +43,7 @@ impl FileWatch {
 }
 
 impl Dispatcher {
-    /// Keeps this note of what is recorded.
+    /// Keeps this note up to date with what is recorded.
     pub fn keep_note(&mut self, note: Option<ProgressNote>) {
         self.file.note = note;
     }

@@ -20,14 +20,14 @@ impl Wire {
         let (account, channel) = (job.account.as_str(), job.channel);
         let in_ms = |next: Option<Instant>| next.map(|next| (next - now.at).as_millis());
         if !matches!(signal, Signal::Shortage { .. }) && self.routes.has_enough(now.at) {
-            info!("this machine has enough for new connections again");
+            info!("this machine can open new connections again");
         }
         match signal {
             Signal::None => {}
             Signal::Shortage { fault, scarce } => {
                 if self.routes.run_short(account, channel, *scarce, &fault.message, now) {
                     warn!(account, %channel, code = fault.code, reason = fault.message,
-                        "this machine has run out of something: jobs wait, and no attempt is spent");
+                        "this machine is short of a resource: jobs wait, and no attempt is spent");
                 }
             }
             Signal::Works => {
@@ -63,8 +63,8 @@ impl Wire {
         }
     }
 
-    /// A job met a page which Acquire did not write, `took` after its request was begun; `current`: by
-    /// the account's settings as they are.
+    /// A job got a page that Acquire did not write, `took` after its request was begun; `current`:
+    /// the request used the account's current settings.
     pub(super) fn met_page(
         &mut self,
         job: &Job,
@@ -81,12 +81,12 @@ impl Wire {
         let (verdict, news) = self.routes.page(id, (account, channel), &fault.message, began, now);
         if news {
             warn!(job = id, account, %channel, code = fault.code,
-                "an answer came that is not from Acquire: the account's jobs wait while single \
-                probes go out with other jobs; check what is between here and Acquire");
+                "an answer did not come from Acquire: the account's jobs wait while single probes \
+                go out with other jobs; check what is between this machine and Acquire");
         }
         if verdict == PageVerdict::ItAlone {
             warn!(job = id, account, %channel, code = fault.code,
-                "this message alone gets an answer that is not from Acquire: it ends as failed");
+                "only this message gets answers that are not from Acquire: it ends as failed");
             fault.message += " (Acquire answered other messages meanwhile)";
         }
         verdict

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Some hundred jobs may end in this time; each costs no write of its own.
+/// Hundreds of jobs may end in this time, and they share one write.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
-/// The note of the database that is dispatched. What is not written yet is written when it is dropped.
+/// The note of the database that this dispatcher works on. What is not written yet is written on
+/// drop.
 #[derive(Debug)]
 pub struct ProgressNote {
     file: NoteFile,
@@ -18,7 +19,8 @@ pub struct ProgressNote {
 }
 
 impl ProgressNote {
-    /// Begins with this; `None`, and a warning, where no note can be made: the work goes on without it.
+    /// Begins with this; `None`, and a warning, where the note cannot be created: the work goes on
+    /// without it.
     pub fn begin(database: &RealPath, progress: Progress) -> Option<ProgressNote> {
         let begun = NoteFile::open(database).and_then(|file| {
             file.write(&progress)?;
@@ -35,7 +37,7 @@ impl ProgressNote {
         }
     }
 
-    /// These are on disk in the database by now.
+    /// These are now on disk in the database.
     pub(super) fn recorded(&mut self, ended: &[Ended]) {
         let attempted = ended.iter().rev().map(|e| &e.transition).find(|t| t.history.is_some());
         if let Some(last) = attempted {
@@ -52,7 +54,7 @@ impl ProgressNote {
         }
     }
 
-    /// What fails is tried again in a second: a note that is behind does no harm.
+    /// A failed write is tried again in a second: a note that is behind does no harm.
     fn write(&mut self) {
         self.progress.at = now();
         self.next_write = Instant::now() + WRITE_EVERY;

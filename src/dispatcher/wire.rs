@@ -22,7 +22,7 @@ use tracing::{debug, error};
 pub(super) struct Wire {
     pub(super) config: Config,
     pub(super) routes: Routes,
-    /// Sent and not ended, by id.
+    /// Requests that are out, by job id.
     pub(super) in_flight: HashMap<i64, Flight>,
     /// Ended and decided, not yet on disk.
     pub(super) unrecorded: Vec<Ended>,
@@ -206,7 +206,7 @@ pub(crate) fn decide(config: &Config, job: &Job, attempt: Attempt) -> Ended {
     let mut transition = transition::decide(job, attempt.outcome, policy, now());
     let receipt = &mut transition.receipt.fields;
     if config.sandbox && (transition.status == Status::Sent || !receipt.is_empty()) {
-        // Whoever reads the row, by whatever means: no Acquire gave these ids.
+        // Anybody who reads the row must see that these ids are not from Acquire.
         receipt.insert("sandbox".to_owned(), true.into());
     }
     Ended {

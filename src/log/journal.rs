@@ -8,8 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// Makes each event an entry: its words and fields as the message, so that plain `journalctl` shows
-/// all of it, and each field by itself, so that `OUTBOX_JOB=17` finds a job.
+/// Makes each event an entry: its text and fields as the message, so that plain `journalctl` shows
+/// all of it, and each field separately, so that `OUTBOX_JOB=17` finds a job.
 pub struct Journal;
 
 impl<S: Subscriber> Layer<S> for Journal {
@@ -41,7 +41,7 @@ impl Entry {
         format!("{}{}", self.words, self.rest)
     }
 
-    /// Sends it; this blocks while the journal does not read.
+    /// Sends it; blocks while the journal does not read.
     pub fn send(&self) -> Result<(), SdError> {
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let identifier = ("SYSLOG_IDENTIFIER", "acquire-outbox");

@@ -9,7 +9,7 @@ pub(super) struct Fields(Object);
 
 /// Names come from the payload too: shown short, and without control characters.
 const NAME_CHARS: usize = 40;
-/// Of a number that an error shows.
+/// The most digits of a number that an error shows.
 const NUMBER_CHARS: usize = 40;
 
 /// The words that a field may be.
@@ -25,7 +25,7 @@ impl fmt::Display for OneOf<'_> {
 }
 
 impl Fields {
-    /// Reads an object whose names are all known and appear once; null is as good as absent.
+    /// Reads an object whose names are all known and appear once; null counts as absent.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, PayloadError> {
         let pairs = Json::parse_fields(text).map_err(|fault| {
             PayloadError::whole(match fault {
@@ -164,7 +164,7 @@ impl Fields {
             Some(Json::List(list)) => list,
             Some(one @ Json::Text(_)) => {
                 return mailbox(one).map(|address| Some(vec![address])).map_err(|more| {
-                    PayloadError::new(name, format!("must be {ADDRESS}, or an array of such{more}"))
+                    PayloadError::new(name, format!("must be {ADDRESS}, or an array of them{more}"))
                 });
             }
             Some(_) => {
@@ -243,7 +243,7 @@ fn collides(extra: &Object, path: &[&str]) -> Result<(), usize> {
 
 const ADDRESS: &str = "one mail address, like ann@example.com or Ann <ann@example.com>";
 
-/// Where there is nothing to add to what is allowed.
+/// For errors with nothing to add to what is allowed.
 fn none<T>() -> Result<T, String> {
     Err(String::new())
 }
@@ -256,7 +256,7 @@ fn mailbox(value: Json) -> Result<String, String> {
     }
 }
 
-/// Within 64 bits. A number is no message text, so the error may show it.
+/// Within 64 bits. A number is not message text, so the error may show it.
 fn whole(value: Json) -> Result<i64, String> {
     let Json::Number(digits) = value else { return none() };
     if let Ok(number) = digits.parse() {

@@ -1,4 +1,4 @@
-//! JSON that goes out as it came in: numbers keep their digits, whatever a float would make of them.
+//! JSON that goes out as it came in: numbers keep their digits, even those that a float would lose.
 
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Containers within containers: as many as SQLite reads, so that what an INSERT accepts can be sent.
+/// How deep containers may be nested: as deep as SQLite reads, so that what an INSERT accepts can
+/// be sent.
 const LEVELS: usize = 1000;
 
-/// An object's fields; of repeated ones the last.
+/// An object's fields; of repeated ones, the last.
 pub type Object = BTreeMap<String, Json>;
 
 /// Any JSON.
@@ -44,8 +45,8 @@ pub enum JsonFault {
     /// Both from 1; the column in bytes.
     #[error("invalid JSON at line {line}, column {column}")]
     Invalid { line: usize, column: usize },
-    /// Something else than an object.
-    #[error("it is JSON of another kind")]
+    /// Something other than an object.
+    #[error("it is JSON of another type")]
     NoObject,
 }
 
@@ -61,7 +62,7 @@ impl Json {
         Cursor { rest: valid.get(), levels: LEVELS }.value()
     }
 
-    /// Reads one object, its fields in their order and repeated ones too.
+    /// Reads one object: its fields in their order, also repeated ones.
     ///
     /// # Errors
     /// [`JsonFault`]
@@ -97,7 +98,7 @@ impl fmt::Display for Json {
     }
 }
 
-/// By serde_json's serializers alone, which know a number as it was written.
+/// Works only with serde_json's serializers, which can write a number as it was written.
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -145,8 +146,8 @@ impl From<Vec<String>> for Json {
     }
 }
 
-/// The same JSON with U+FFFD for each half of a surrogate pair: `\ud83d` alone is no character, and
-/// no parser but SQLite's takes it.
+/// The same JSON with U+FFFD for each unpaired surrogate: `\ud83d` alone is not a character, and no
+/// parser but SQLite's accepts it.
 pub fn whole_characters(json: &str) -> Cow<'_, str> {
     let (mut whole, mut kept, mut at) = (String::new(), 0, 0);
     while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
@@ -159,7 +160,7 @@ pub fn whole_characters(json: &str) -> Cow<'_, str> {
                 kept = escape + 6;
                 kept
             }
-            // The character behind it, `\` too, belongs to it.
+            // The character after it, even `\`, belongs to it.
             _ => escape + 1 + json[escape + 1..].chars().next().map_or(0, char::len_utf8),
         };
     }
@@ -180,7 +181,7 @@ fn unit(json: &str, at: usize) -> Option<u16> {
 /// A place in text that is known to be valid JSON.
 struct Cursor<'a> {
     rest: &'a str,
-    /// Containers that may still be opened within each other.
+    /// How many more containers may be nested here.
     levels: usize,
 }
 
@@ -225,7 +226,12 @@ impl<'a> Cursor<'a> {
         Ok(Json::List(items))
     }
 
+<<<<<<< HEAD
     /// A container whose structure is not read: recursion would need as much stack as it is deep.
+=======
+    /// A container, passed over without parsing its contents: recursion would need as much stack as
+    /// it is deep.
+>>>>>>> english
     fn deep(&mut self) -> Result<Json, JsonFault> {
         let (mut json, mut texts, mut open) = (String::new(), Vec::new(), 0_usize);
         loop {
@@ -254,7 +260,11 @@ impl<'a> Cursor<'a> {
         self.levels -= 1;
     }
 
+<<<<<<< HEAD
     /// Passes a comma or the end of the container; true for the end.
+=======
+    /// Passes a comma or the end of the container, and says which.
+>>>>>>> english
     fn closes(&mut self, end: char) -> bool {
         self.skip_space();
         let closes = self.rest.starts_with(end);
@@ -274,7 +284,8 @@ impl<'a> Cursor<'a> {
             ends
         });
         let quoted = self.take(end.map_or(self.rest.len(), |end| end + 2));
-        // Valid, as all of it is; a fault here would be a bug, and must stop no other job.
+        // It is valid, like all of the text; an error here would be a bug, and must not stop other
+        // jobs.
         serde_json::from_str(quoted)
             .map_err(|e| JsonFault::Invalid { line: e.line(), column: e.column() })
     }

@@ -1,9 +1,10 @@
 //! What may be one entry of a mail's addresses: `ann@example.com`, `Ann <ann@example.com>` or
 //! `"Doe, Ann" <ann@example.com>`.
 //!
-//! Own code, because no crate asks the same: mail-parser takes what it can get by design, and
-//! email_address refuses addresses that exist (`a..b@docomo.ne.jp`) and takes invisible characters.
-//! Whether an address is good is Acquire's to say; this finds what surely is none, or several.
+//! Own code, because no crate checks the same: mail-parser is lenient by design, and email_address
+//! refuses addresses that exist (`a..b@docomo.ne.jp`) and accepts invisible characters. Acquire
+//! decides whether an address is good; this finds text that is certainly not an address, or is
+//! several.
 
 use std::fmt;
 
@@ -50,7 +51,7 @@ pub(super) fn check(text: &str) -> Result<(), Unfit> {
     if text.trim().len() != text.len() {
         return Err(Unfit::Space);
     }
-    // Quoted text may be anything else; `_` keeps its place.
+    // Quoted text may contain anything else; `_` takes its place.
     let bare = without_quoted(text)?;
     let Some((name, rest)) = bare.split_once('<') else { return address(&bare) };
     let Some(inside) = rest.strip_suffix('>') else { return Err(Unfit::Brackets) };
@@ -118,7 +119,7 @@ fn without_quoted(text: &str) -> Result<String, Unfit> {
     Ok(bare)
 }
 
-/// What ends a line somewhere, or is a control character.
+/// Characters that end a line in some program, and control characters.
 pub(super) fn breaks(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -316,8 +316,5 @@ fn a_payload_may_have_64_mebibytes() {
     };
     assert!(parse_bytes(Channel::Chat, chat(MAX_BYTES).as_bytes()).is_ok());
     let error = parse_bytes(Channel::Chat, chat(MAX_BYTES + 1).as_bytes()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "payload: may have 64 MiB at most; send a link to what is larger"
-    );
+    assert_eq!(error.to_string(), "payload: must be at most 64 MiB; send a link to larger content");
 }

@@ -1,12 +1,12 @@
-//! What all routes share: places for requests, and memory for the messages on their way.
+//! What all routes share: places for requests, and memory for messages that are being sent.
 
 use crate::store::{BytesLeft, SMALL_BYTES};
 
-/// What is claimed, from the claim until it has ended or gone back.
+/// The jobs that are claimed, from the claim until they have ended or gone back.
 pub(super) struct Budget {
     /// How many jobs may be out at once.
     pub places: u32,
-    /// How many bytes of payloads may be.
+    /// How many bytes of payloads may be out at once.
     pub bytes: u64,
     jobs: u32,
     small: u64,
@@ -18,7 +18,7 @@ impl Budget {
         Budget { places, bytes, jobs: 0, small: 0, large: 0 }
     }
 
-    /// With the limits of `fresh`, and what is out now.
+    /// With the limits of `fresh`, and with what is out now.
     pub fn limited_as(self, fresh: &Budget) -> Budget {
         Budget { places: fresh.places, bytes: fresh.bytes, ..self }
     }
@@ -38,12 +38,12 @@ impl Budget {
         if payload > SMALL_BYTES { &mut self.large } else { &mut self.small }
     }
 
-    /// How many more jobs may go out, where `most` is another limit.
+    /// How many more jobs may go out, with `most` as another limit.
     pub fn places_left(&self, most: u32) -> u32 {
         self.places.min(most).saturating_sub(self.jobs)
     }
 
-    /// A quarter is for small ones alone: a chat does not wait for a mail's attachments.
+    /// A quarter is reserved for small ones: a chat does not wait for a mail's attachments.
     pub fn bytes_left(&self) -> BytesLeft {
         let small = self.bytes / 4;
         BytesLeft {

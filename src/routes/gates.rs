@@ -23,7 +23,7 @@ pub(super) struct Refusal {
     /// The channel whose request was refused, and whose answer ends it.
     pub(super) from: Channel,
     pub(super) probing: Probing,
-    /// The job that alone has met a page so far which Acquire did not write.
+    /// The only job so far that got a page that Acquire did not write.
     pub(super) only: Option<i64>,
 }
 

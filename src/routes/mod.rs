@@ -45,10 +45,10 @@ pub struct Route {
     shut: bool,
     /// The last claim found fewer jobs than there was room for, and nothing has changed since.
     dry: bool,
-    /// What there was room for by the last [`Routes::room`]; and whether a cycle has been given it.
+    /// The room according to the last [`Routes::room`], and whether a cycle has got it.
     room: u32,
     told: bool,
-    /// [`Routes::active`] has it.
+    /// Whether it is in [`Routes::active`].
     active: bool,
     /// A `Retry-After`, and its end.
     held: Option<(Instant, Hold)>,
@@ -89,17 +89,19 @@ pub struct Routes {
     budget: Budget,
     /// By account, then by channel: where each route is.
     by_account: HashMap<String, [Option<usize>; Channel::ALL.len()]>,
-    /// All routes but those at rest, which have the room that was told and are dry unless stirred.
+    /// All routes except those at rest, whose room is as it was last reported and which are dry
+    /// unless stirred.
     active: Vec<usize>,
     /// New jobs may be there since the last claim.
     stirred: bool,
-    /// The last claim found more than there were places or bytes for, and nothing has become free since.
+    /// The last claim found more than there were places or bytes for, and nothing has become free
+    /// since.
     cut: bool,
-    /// What is being claimed must not go out.
+    /// The jobs that are being claimed must not go out.
     all_shut: bool,
-    /// Routes that are gone, which the next cycle is told.
+    /// Routes that are gone; the next cycle must learn of them.
     gone: Vec<(String, Channel)>,
-    /// How many accounts have jobs ready, and how many places one route may take of those left.
+    /// How many accounts have jobs ready, and how many of the remaining places one route may take.
     contenders: u32,
     share: u32,
     /// Whether there was a place at all by the last [`Routes::room`].
@@ -233,7 +235,7 @@ impl Routes {
         Some(&self.routes[self.index(account, channel)?])
     }
 
-    /// To be changed: it is no longer at rest.
+    /// For a change: the route is no longer at rest.
     fn of_mut(&mut self, account: &str, channel: Channel) -> Option<&mut Route> {
         let at = self.index(account, channel)?;
         self.activate(at);

@@ -55,7 +55,7 @@ impl Probing {
         self.hold.until = Some(now.wall);
     }
 
-    /// When the next probe may go out, as soon as none is on its way.
+    /// When the next probe may go out, once none is out.
     pub fn next_at(&self) -> Instant {
         self.next
     }

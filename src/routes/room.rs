@@ -1,5 +1,5 @@
-//! What there is room for, and what came of the claim. A route with nothing to send and nothing in its
-//! way is at rest: no cycle looks at it.
+//! How much room there is, and what the claim took of it. A route with nothing to send and nothing
+//! in its way is at rest: no cycle looks at it.
 
 use super::{Refusal, Route, Routes};
 use crate::job::{Channel, Job};
@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use tokio::time::{Duration, Instant};
 
 impl Route {
-    /// Nothing of it is out, and nothing is known of it that the next claim would have to know.
+    /// None of its requests is out, and nothing is known about it that the next claim would need.
     fn is_at_rest(&self) -> bool {
         let free = self.in_flight == 0 && self.line.len() == 0 && self.held.is_none();
         let usual = self.breaker.is_none() && self.ramp.is_none();
         free && usual && self.told && self.dry && self.room > 0
     }
 
-    /// As many as may be claimed for it now, as far as it alone is concerned. `refusal`: its account's.
+    /// How many jobs may be claimed for it now, if only this route counts. `refusal` is its
+    /// account's.
     fn reckon(&mut self, refusal: Option<&Refusal>, now: Instant, took: Duration) -> u32 {
         if self.is_held(now) {
             return 0;
@@ -35,9 +36,9 @@ impl Route {
 }
 
 impl Routes {
-    /// What there is room for at `now`, free places and what is claimed ahead of them, where a cycle
-    /// takes as long as `took`. A refused account gets one probe over all its channels, an open
-    /// breaker one of its own.
+    /// The room at `now`: free places and jobs to claim ahead of them, for cycles that take as long
+    /// as `took`. A refused account gets one probe over all its channels, an open breaker gets a
+    /// separate one.
     pub fn room(&mut self, now: Instant, took: Duration) -> Room {
         self.all_shut = false;
         let mut probed: Vec<&str> = Vec::new();
@@ -100,14 +101,14 @@ impl Routes {
         }
     }
 
-    /// Whether a claim is worth a transaction of its own.
+    /// Whether a claim is worth a separate transaction.
     pub fn worth_claiming(&self, room: &Room) -> bool {
         let at_rest = self.active.len() < self.routes.len();
         let mut active = self.active.iter().map(|&at| &self.routes[at]);
         room.places > 0 && ((self.stirred && at_rest) || active.any(|r| r.room > 0 && !r.dry))
     }
 
-    /// What was written could not be waited for: nothing was claimed, and it is not tried again before
+    /// The write lock was not available: nothing was claimed, and there is no new try before
     /// something changes.
     pub fn missed(&mut self) {
         self.stirred = false;
@@ -117,8 +118,8 @@ impl Routes {
         }
     }
 
-    /// What came of the claim for which there was [`Routes::room`]. `cut`: there was more than fits into
-    /// the places or the memory that are left; the rest is claimed when some of it is free again.
+    /// The result of the claim that used [`Routes::room`]. `cut`: there was more than fits into the
+    /// places or the memory that are left; the rest is claimed when some of it is free again.
     pub fn claimed(&mut self, jobs: Vec<Job>, now: Instant, cut: bool) {
         let mut counts: HashMap<usize, u32> = HashMap::new();
         for job in &jobs {
@@ -169,7 +170,7 @@ impl Routes {
         }
     }
 
-    /// A job that was claimed, with so many bytes of payload, has ended or goes back.
+    /// A claimed job, with this many bytes of payload, has ended or goes back.
     pub fn has_back(&mut self, payload: usize) {
         self.budget.has_back(payload);
         if std::mem::take(&mut self.cut) {
@@ -181,7 +182,7 @@ impl Routes {
         *self.by_account.get(account)?.get(channel as usize)?
     }
 
-    /// The next room looks at it.
+    /// The next [`Routes::room`] looks at it.
     pub(super) fn activate(&mut self, at: usize) {
         if !self.routes[at].active {
             self.routes[at].active = true;

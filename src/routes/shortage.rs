@@ -10,12 +10,13 @@ use tokio::time::{Duration, Instant};
 /// How long everything waits, doubled from the first to the second while it lasts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
-/// How long a route waits whose address has no local port left: closed connections give theirs back by and by.
+/// How long a route waits when no local port is left for its address: closed connections free
+/// theirs gradually.
 const PORTS_PAUSE: Duration = Duration::from_secs(1);
 
 /// A shortage that concerns every route.
 pub(super) struct Shortage {
-    /// What people read of it; `None` once a request has gone out again.
+    /// The hold that people see; `None` once a request has gone out again.
     hold: Option<Hold>,
     pause: Duration,
     until: Instant,
@@ -31,9 +32,9 @@ impl Shortage {
 }
 
 impl Routes {
-    /// A request could not be begun for want of something on this machine. `channel` of `account`
-    /// waits where that has to do with its address alone, and otherwise everything. True when this
-    /// is news.
+    /// A request could not be begun because this machine is short of something. If that concerns
+    /// only one address, `channel` of `account` waits, otherwise everything. True when this is
+    /// news.
     pub fn run_short(
         &mut self,
         account: &str,
@@ -47,7 +48,7 @@ impl Routes {
         }
         let known = self.shortage.as_mut().and_then(|shortage| {
             let hold = shortage.hold.take()?;
-            // Those that were begun before the pause count as one.
+            // Failures of requests that were begun before the pause count as one.
             let again = shortage.until <= now.at;
             Some((hold, if again { (shortage.pause * 2).min(PAUSE.1) } else { shortage.pause }))
         });

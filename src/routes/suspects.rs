@@ -1,5 +1,5 @@
-//! Messages that met a page which Acquire did not write. Either nothing gets through to Acquire, or
-//! something on the way dislikes this message: the answers to others tell.
+//! Messages that got a page that Acquire did not write. Either nothing gets through to Acquire, or
+//! something on the way blocks this message: the answers to other messages show which.
 
 use super::gates::Refusal;
 use super::probing::Probing;
@@ -11,30 +11,33 @@ use crate::store::{Hold, HoldKind};
 use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
-/// So many pages after others have been answered are this message's own: one could be chance.
+/// After this many pages while others were answered, the page is about this message: one could be
+/// chance.
 const PAGES: u32 = 2;
 
-/// The same where messages got through that had met a page before: one of several ways to Acquire
-/// is broken, and a page is chance.
+/// The same if messages got through that had got a page before: one of several ways to Acquire is
+/// broken, and a page is chance.
 const PAGES_BY_CHANCE: u32 = 8;
 const CHANCE_FOR: Duration = Duration::from_secs(600);
 
-/// A message that has no others after it, but had some at the same time, or just before it.
+/// The same for a message with no others after it, but with some at the same time or just before
+/// it.
 const PAGES_TOGETHER: u32 = 3;
 const PAGES_AFTER: u32 = 8;
 const JUST_BEFORE: Duration = Duration::from_secs(10);
 
-/// No more are remembered: those that a person took away are never heard of again.
+/// The most that are remembered: jobs that a person has removed would otherwise stay for ever.
 const MOST: usize = 10_000;
 
 struct Suspect {
     account: String,
     channel: Channel,
-    /// All that it met.
+    /// All pages that it got.
     pages: u32,
-    /// Those since Acquire has answered another message of its route; `None`: it has not.
+    /// The pages since Acquire has answered another message of its route; `None`: it has not.
     since_others: Option<u32>,
-    /// So many are its own if it is the only suspect of its route.
+    /// After this many pages the page is about this message, if it is the only suspect of its
+    /// route.
     if_only: Option<u32>,
 }
 
@@ -43,8 +46,9 @@ struct Suspect {
 pub(super) struct Suspects(BTreeMap<i64, Suspect>);
 
 impl Suspects {
-    /// A job met a page. True: it alone does. `since`: how long before its request began Acquire
-    /// last answered another of its route; zero for later. `by_chance`: pages come and go.
+    /// A job got a page. True: only this job does. `since`: how long before its request began
+    /// Acquire last answered another job of its route; zero if later. `by_chance`: pages come and
+    /// go.
     fn met(
         &mut self,
         job: i64,
@@ -79,8 +83,8 @@ impl Suspects {
         alone
     }
 
-    /// Acquire has answered this job. True: it was a suspect itself. Then pages come to messages that
-    /// nothing is wrong with, and the others' are counted from here on.
+    /// Acquire has answered this job. True: it was a suspect itself. Then messages with nothing
+    /// wrong get pages too, and the other suspects' pages are counted from here on.
     fn answered(&mut self, job: i64, account: &str, channel: Channel) -> bool {
         if self.0.is_empty() {
             return false;
@@ -95,7 +99,7 @@ impl Suspects {
         was_one
     }
 
-    /// Another message met one, too: what others were answered before proves nothing any more.
+    /// Another message got one, too: earlier answers to others no longer prove anything.
     fn in_doubt(&mut self, account: &str, channel: Channel) {
         for suspect in self.of(account, channel) {
             (suspect.since_others, suspect.if_only) = (None, None);
@@ -108,9 +112,9 @@ impl Suspects {
 }
 
 impl Routes {
-    /// A job, whose request was begun at `began`, met a page which Acquire did not write. The account
-    /// is held as one that is refused, but for the first probe, which goes out at once and with
-    /// another job. True: that is news.
+    /// A job whose request was begun at `began` got a page that Acquire did not write. The account
+    /// is held like a refused one, except that the first probe goes out at once and with another
+    /// job. True: that is news.
     pub fn page(
         &mut self,
         job: i64,
@@ -137,7 +141,7 @@ impl Routes {
             return (PageVerdict::Again { pause }, !others_pass);
         };
         if refusal.only == Some(job) {
-            // Its own pauses grow; another job is a probe at any time.
+            // Its own delays grow; another job may be a probe at any time.
             refusal.probing.hold.until = Some(now.wall_at(now.at + pause));
         } else {
             refusal.only = None;
@@ -189,7 +193,7 @@ impl Routes {
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Answers {
     last: Option<Instant>,
-    /// To a job that had met a page before.
+    /// To a job that had got a page before.
     after_page: Option<Instant>,
 }
 
@@ -332,7 +336,7 @@ mod tests {
             }
             assert_eq!(test.page(1, 9000).0, PageVerdict::ItAlone, "{answered_at}");
         }
-        // Two are no proof against each other, nor is what was long before.
+        // Two suspects prove nothing about each other, nor does an answer from long before.
         let mut test = Test::new();
         test.answered(2);
         (0..20).for_each(|turn| _ = test.again(1, turn * 100));

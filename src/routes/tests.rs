@@ -397,7 +397,7 @@ fn a_full_route_of_a_refused_account_is_not_probed_ahead() {
     assert_eq!(limit(&room), 0);
 }
 
-/// So many accounts, with all three channels.
+/// This many accounts, each with all three channels.
 fn of_accounts(count: usize) -> Routes {
     let one = routes(&[(Channel::Chat, None)]).routes.remove(0);
     let of = |account: usize| {
@@ -491,7 +491,7 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
     assert_eq!(places(&mut routes, at(1)), 0);
     assert!(!routes.has_enough(at(1).at), "what was out before shows nothing");
     assert_eq!(routes.next_opening(at(1).at), Some(at(250).at));
-    // A cycle that only records shows nothing of what is there.
+    // A cycle that only records does not show what is there.
     routes.claimed(Vec::new(), at(2).at, false);
     let room = routes.room(at(250).at, Duration::ZERO);
     assert!(routes.worth_claiming(&room));

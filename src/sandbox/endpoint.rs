@@ -35,9 +35,9 @@ struct Fate {
 
 enum Ending {
     Answer(Answer),
-    /// On a connection that closes a second later, as it says.
+    /// On a connection that closes a second later, as announced.
     Closing(Answer),
-    /// These bytes, of an answer with this status.
+    /// These bytes are the answer; its status is this.
     Bytes(u16, Vec<u8>),
     Silence,
     HangUp,
@@ -249,7 +249,7 @@ pub(super) fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Answer> {
     Ok(query)
 }
 
-/// What is too deep or too large for a `Value` is valid all the same: it is shown as its text.
+/// JSON that is too deep or too large for a `Value` is valid all the same: it is shown as text.
 fn read_json(raw: &[u8]) -> Option<Value> {
     fn value(json: Json) -> Value {
         match json {

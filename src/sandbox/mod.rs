@@ -16,7 +16,7 @@
 //! | case | what happens |
 //! |---|---|
 //! | `900400` | 400 `ERROR_INVALID_INPUT`: the case is not active |
-//! | `900403` | a firewall's page under 403, always: it dislikes this message alone |
+//! | `900403` | always a firewall's page with 403: it blocks only this message |
 //! | `900404` | 404 `ERROR_RECORD_NOT_FOUND` |
 //! | `900429` | the first request of each distinct (channel, body): 429 with `Retry-After: 1`; then accepted |
 //! | `900503` | the first two requests of each distinct (channel, body): 503; then accepted |

@@ -1,5 +1,5 @@
-//! Answers as they come over real networks: right in themselves and odd in what is around them, or
-//! somebody else's. Each is written byte by byte, and its connection is closed after it.
+//! Answers as they come over real networks: correct but with something odd around them, or from
+//! something else than Acquire. Each is given byte by byte, and its connection is closed after it.
 
 use super::faults::ShareError;
 use super::faults::parse_share;
@@ -13,21 +13,21 @@ use std::time::{Duration, SystemTime};
 /// One kind of odd answer.
 #[derive(Debug)]
 pub struct Odd {
-    /// As `--odd` has it.
+    /// As in `--odd`.
     pub name: &'static str,
-    /// What comes, in a few words.
+    /// A short description.
     pub about: &'static str,
     pub(super) shape: Shape,
 }
 
-/// Its bytes.
+/// The bytes of the answer.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// The message is accepted: from the answer's JSON and the message's id.
+    /// The message is accepted: makes the bytes from the answer's JSON and the message's id.
     Accepts(fn(&str, i64) -> Vec<u8>),
-    /// It is not; this is the status.
+    /// It is not accepted; this is the status.
     Refuses(u16, fn() -> Vec<u8>),
-    /// As usual, on a connection that the server closes after a second, as it says.
+    /// As usual, on a connection that the server closes after a second, as announced.
     ClosesIdle,
 }
 
@@ -46,50 +46,50 @@ const fn odd(name: &'static str, about: &'static str, shape: Shape) -> Odd {
 #[rustfmt::skip]
 pub static ODD: &[Odd] = &[
     odd("bom", "a byte order mark before the JSON", Accepts(|json, _| ok(JSON, ["\u{feff}", json].concat()))),
-    odd("utf-16", "in UTF-16, with its mark", Accepts(|json, _| ok("content-type: application/json; charset=utf-16\r\n", utf16(json)))),
+    odd("utf-16", "in UTF-16, with a byte order mark", Accepts(|json, _| ok("content-type: application/json; charset=utf-16\r\n", utf16(json)))),
     odd("bytes-before", "`)]}',` before the JSON", Accepts(|json, _| ok(JSON, format!(")]}}',\n{json}")))),
     odd("bytes-after", "a comment after the JSON", Accepts(|json, _| ok(JSON, format!("{json}\n<!-- from cache-7 -->\n\0")))),
     odd("quoted", "the JSON in a JSON text", Accepts(|json, _| ok(JSON, serde_json::Value::from(json).to_string()))),
-    odd("gzip", "compressed, which nobody asked for", Accepts(|json, _| ok("content-encoding: gzip\r\n", gzip(json)))),
-    odd("gzip-unsaid", "the same without a header for it", Accepts(|json, _| ok(JSON, gzip(json)))),
+    odd("gzip", "compressed, although the request did not ask for it", Accepts(|json, _| ok("content-encoding: gzip\r\n", gzip(json)))),
+    odd("gzip-unsaid", "the same without a header that says so", Accepts(|json, _| ok(JSON, gzip(json)))),
     odd("deflate", "the same by deflate", Accepts(|json, _| ok("content-encoding: deflate\r\n", zlib(json)))),
     odd("br", "the same by Brotli", Accepts(|json, _| ok("content-encoding: br\r\n", brotli(json)))),
     odd("zstd", "the same by Zstandard", Accepts(|json, _| ok("content-encoding: zstd\r\n", compress_to_vec(json.as_bytes(), CompressionLevel::Fastest)))),
     odd("folded-header", "a header over two lines", Accepts(|json, _| ok("x-trace: one\r\n two\r\n", json))),
     odd("many-headers", "150 headers", Accepts(|json, _| ok(&headers(150), json))),
     odd("large-header", "a header of 200 KB", Accepts(|json, _| ok(&format!("x-large: {}\r\n", "x".repeat(200_000)), json))),
-    odd("wrong-header", "lines that are no header", Accepts(|json, _| ok("no header at all\r\nx y: z\r\nx-space : z\r\n", json))),
+    odd("wrong-header", "lines that are not headers", Accepts(|json, _| ok("no header at all\r\nx y: z\r\nx-space : z\r\n", json))),
     odd("wrong-type", "the JSON as an HTML page in Latin-1", Accepts(|json, _| ok("content-type: text/html; charset=iso-8859-1\r\n", json))),
     odd("bare-lines", "lines without a carriage return", Accepts(|json, _| head("HTTP/1.1 200 OK", JSON, json.len(), json).replace_crlf())),
     odd("http-1.0", "HTTP/1.0, to the end of the connection", Accepts(|json, _| format!("HTTP/1.0 200\r\n{JSON}\r\n{json}").into_bytes())),
     odd("short-body", "all of the JSON and fewer bytes than announced", Accepts(|json, _| head("HTTP/1.1 200 OK", JSON, json.len() + 900, json))),
-    odd("broken-chunks", "chunks without the last", Accepts(|json, _| format!("HTTP/1.1 200 OK\r\n{JSON}transfer-encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n", json.len()).into_bytes())),
+    odd("broken-chunks", "chunks without the last one", Accepts(|json, _| format!("HTTP/1.1 200 OK\r\n{JSON}transfer-encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n", json.len()).into_bytes())),
     odd("float-id", "an id such as 8289.0", Accepts(|json, id| ok(JSON, with_id(json, id, &format!("{id}.0"))))),
     odd("long-id", "an id of 23 digits", Accepts(|json, id| ok(JSON, with_id(json, id, &format!("{id:0<23}"))))),
-    odd("closes-idle", "`Keep-Alive: timeout=1`, and the server keeps to it", ClosesIdle),
-    odd("cut-200", "accepted, and half of the answer", Accepts(|json, _| head("HTTP/1.1 200 OK", JSON, json.len(), &json[..json.floor_char_boundary(json.len() / 2)]))),
+    odd("closes-idle", "`Keep-Alive: timeout=1`, and the server closes the connection then", ClosesIdle),
+    odd("cut-200", "accepted, with half of the answer", Accepts(|json, _| head("HTTP/1.1 200 OK", JSON, json.len(), &json[..json.floor_char_boundary(json.len() / 2)]))),
     odd("page-200", "a page under a success status", Refuses(200, || ok(HTML, "<html><h1>Welcome to nginx!</h1></html>"))),
     odd("says-no", "an error under a success status", Refuses(200, || ok(JSON, r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You have joined this chat already","data":null}}"#))),
     odd("success-false", "`success: false` under a success status", Refuses(200, || ok(JSON, r#"{"success":false,"message":"case is not active"}"#))),
-    odd("bom-400", "a refusal behind a byte order mark", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, REFUSAL.len() + 3, format!("\u{feff}{REFUSAL}")))),
-    odd("cut-400", "a refusal that breaks off", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, 900, &REFUSAL[..60]))),
+    odd("bom-400", "a refusal after a byte order mark", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, REFUSAL.len() + 3, format!("\u{feff}{REFUSAL}")))),
+    odd("cut-400", "a refusal that is cut short", Refuses(400, || head("HTTP/1.1 400 Bad Request", JSON, 900, &REFUSAL[..60]))),
     odd("cut-401", "a refused key, without the body", Refuses(401, || head("HTTP/1.1 401 Unauthorized", JSON, 900, ""))),
     odd("page-404", "an ingress that knows no such path", Refuses(404, || head("HTTP/1.1 404 Not Found", TEXT, 21, "default backend - 404"))),
     odd("page-403", "a firewall's page", Refuses(403, firewall)),
-    odd("empty-404", "no word at all", Refuses(404, || head("HTTP/1.1 404 Not Found", "", 0, ""))),
+    odd("empty-404", "an empty 404", Refuses(404, || head("HTTP/1.1 404 Not Found", "", 0, ""))),
     odd("retry-after-fraction", "429 with `Retry-After: 2.7`", Refuses(429, || slow_down("retry-after: 2.7"))),
     odd("retry-after-words", "429 with `Retry-After: soon`", Refuses(429, || slow_down("retry-after: soon"))),
     odd("retry-after-date", "429 with a date by a clock that is five minutes off", Refuses(429, || slow_down(&format!("date: {}\r\nretry-after: {}", date(300), date(303))))),
     odd("ratelimit-reset", "429 with `X-RateLimit-Reset`", Refuses(429, || slow_down(&format!("x-ratelimit-reset: {}", since_1970(3))))),
 ];
 
-/// The page that a firewall gives for a message that it dislikes.
+/// The page that a firewall returns for a message that it blocks.
 pub(super) fn firewall() -> Vec<u8> {
     let page = "<!DOCTYPE html><title>Just a moment...</title><h1>Checking your browser</h1>";
     head("HTTP/1.1 403 Forbidden", HTML, page.len(), page)
 }
 
-/// `length` is what the answer says of itself.
+/// `length` is the length that the answer announces.
 fn head(status: &str, fields: &str, length: usize, body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("{status}\r\n{fields}content-length: {length}\r\n\r\n");
     [head.as_bytes(), body.as_ref()].concat()
@@ -149,7 +149,7 @@ fn brotli(json: &str) -> Vec<u8> {
     let (mut window, mut shift) = (0b1011_u32, 4);
     for block in json.as_bytes().chunks(1 << 16) {
         let length = u32::try_from(block.len() - 1).expect("a block of 64 KiB at most");
-        // Not the last, four nibbles of length, the length, not compressed.
+        // Not the last one; four nibbles of length; the length; not compressed.
         let bits = window | (length << (shift + 3)) | (1 << (shift + 19));
         let bytes = (shift + 20usize).div_ceil(8);
         stream.extend_from_slice(&bits.to_le_bytes()[..bytes]);
@@ -190,13 +190,13 @@ impl FromStr for OddShare {
         };
         let odd = ODD.iter().find(|odd| odd.name == name).ok_or_else(|| {
             let names: Vec<_> = ODD.iter().map(|odd| odd.name).collect();
-            ShareError(format!("`{name}` is no kind of odd answer; there are {}", names.join(", ")))
+            ShareError(format!("`{name}` is not an odd answer; there are {}", names.join(", ")))
         })?;
         Ok(OddShare { odd, share })
     }
 }
 
-/// Draws one, or none: those without a share divide what the others leave.
+/// Draws one, or none: kinds without a share divide what the others leave.
 pub(super) fn draw(shares: &[OddShare], drawn: f64) -> Option<&'static Odd> {
     let given: f64 = shares.iter().filter_map(|of| of.share).sum();
     let open = shares.iter().filter(|of| of.share.is_none()).count();
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_kind_that_is_none_is_refused_with_those_that_are() {
         let words = "bomb".parse::<OddShare>().unwrap_err().to_string();
-        assert!(words.starts_with("`bomb` is no kind of odd answer; there are bom, utf-16, "));
+        assert!(words.starts_with("`bomb` is not an odd answer; there are bom, utf-16, "));
         assert!("bom=often".parse::<OddShare>().is_err());
     }
 }

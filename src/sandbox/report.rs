@@ -3,7 +3,8 @@
 use crate::job::Channel;
 use crate::spool::{self, Spool, TextOutlet};
 
-/// Lines beyond those that wait for a slow reader are left out: it must not stop the sandbox.
+/// When too many lines wait for a slow reader, further ones are left out: it must not stop the
+/// sandbox.
 pub(super) type Report = Spool<String>;
 
 /// Starts the report on stdout.

@@ -31,10 +31,10 @@ const FIRST_ID: i64 = 8289;
 /// For a request's head, idle time of a kept connection included: longer than clients keep
 /// theirs (90 seconds), so that it is not this side that closes under a request.
 const HEAD_TIME: Duration = Duration::from_secs(150);
-/// The same where idle connections are closed soon, and what such a server says of it.
+/// The same where idle connections are closed soon, and how such a server announces it.
 const HEAD_TIME_OF_CLOSING: Duration = Duration::from_secs(1);
 pub(super) const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("timeout=1");
-/// The longest that the end waits for the report's reader.
+/// How long the end waits for the report's reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Why a sandbox did not start.
@@ -177,7 +177,7 @@ async fn converse(stream: TcpStream, router: Router, head_time: Duration) {
         let (router, last_words) = (router.clone(), Arc::clone(&last_words));
         Box::pin(async move {
             let Ok(mut response) = router.oneshot(request).await;
-            // An error of the service makes hyper leave the connection without a word.
+            // An error of the service makes hyper close the connection without an answer.
             match response.extensions_mut().remove::<HangUp>() {
                 Some(hang_up) => {
                     *last_words.lock().unwrap_or_else(PoisonError::into_inner) = hang_up.0.clone();

@@ -1,7 +1,7 @@
 //! The service manager's socket: datagrams that never wait for it.
 //!
-//! The words are the sd-notify crate's. The socket is our own: the crate's send waits while the
-//! manager reads nothing, and it knows no abstract names.
+//! The notifications come from the sd-notify crate. The socket code is our own: the crate's send
+//! waits while the manager reads nothing, and it does not support abstract names.
 
 use sd_notify::NotifyState;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use tracing::{debug, warn};
 
-/// Datagrams that are kept while the manager has no room for them; older ones give way.
+/// How many datagrams are kept while the manager has no room for them; the oldest are dropped.
 const KEPT: usize = 16;
 
 /// The way to the service manager.
@@ -24,7 +24,7 @@ pub(super) struct NotifySocket {
 
 struct Datagram {
     text: String,
-    /// A later one of its kind takes its place.
+    /// A later one of its kind replaces it.
     is_status: bool,
 }
 
@@ -35,7 +35,11 @@ impl NotifySocket {
         match address(&name) {
             Ok(address) => Some(NotifySocket { address, unsent: VecDeque::new() }),
             Err(e) => {
+<<<<<<< HEAD
                 warn!(error = %e, "NOTIFY_SOCKET cannot be used and the service manager is not notified: \
+=======
+                warn!(error = %e, "NOTIFY_SOCKET cannot be used, so the service manager is not notified: \
+>>>>>>> english
                     it must be an absolute path, or @ and the name of an abstract socket");
                 None
             }
@@ -55,8 +59,8 @@ impl NotifySocket {
         self.send_unsent();
     }
 
-    /// Sends a ping of the watchdog, after what is unsent. False: there is no room for it now, and a
-    /// later ping says as much.
+    /// Sends a ping of the watchdog, after what is unsent. False: there is no room for it now, and
+    /// a later ping says as much.
     pub(super) fn ping(&mut self) -> bool {
         self.send_unsent();
         self.unsent.is_empty() && self.has_taken(&text(&[NotifyState::Watchdog]))
@@ -77,8 +81,8 @@ impl NotifySocket {
         !self.unsent.is_empty()
     }
 
-    /// False: it has no room now. A manager that is not there counts as one that has taken it: its
-    /// own time limits say when it gives up.
+    /// False: it has no room now. If there is no manager, the datagram counts as sent: the
+    /// manager's own time limits say when it gives up.
     fn has_taken(&self, text: &str) -> bool {
         match self.try_send(text.as_bytes()) {
             Err(e) if e.kind() == ErrorKind::WouldBlock => false,
@@ -90,7 +94,7 @@ impl NotifySocket {
         }
     }
 
-    /// By a new socket each time, so that a manager that has started again is found.
+    /// Uses a new socket each time, so that a restarted manager is found.
     fn try_send(&self, text: &[u8]) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;

@@ -1,8 +1,8 @@
-//! Rows that are set aside, so that one alone does not stop the rest: those that cannot be read, those
-//! whose outcome cannot be recorded, and those that cannot be moved.
+//! Rows that are set aside, so that one row does not stop the rest: those that cannot be read,
+//! those whose outcome cannot be recorded, and those that cannot be moved.
 //!
-//! `outbox_set_aside` names each with the reason. What cannot be recorded keeps its outcome there, to
-//! be recorded later; until then nobody decides its job a second time.
+//! `outbox_set_aside` names each with the reason. An outcome that cannot be recorded is kept there,
+//! to be recorded later; until then its job is not decided a second time.
 
 use super::lenient::Lenient;
 use super::reading::{LAST_COUNT, LAST_TIME, Unreadable};
@@ -16,24 +16,24 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SetAside {
     pub id: i64,
-    /// Empty for a job that is not there any more.
+    /// Empty for a job that no longer exists.
     pub status: String,
     pub since: Millis,
     pub reason: String,
 }
 
-/// What of the rows that are set aside is shown: how many, and the first of them.
+/// How many rows are set aside, and the first of them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct AsideSummary {
     pub count: u64,
     pub first: Vec<SetAside>,
 }
 
-/// One that may go on by now.
+/// A row that may now be able to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tryable {
     pub id: i64,
-    /// Its outcome, where that is what could not be recorded.
+    /// Its outcome, if that could not be recorded.
     pub record: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub struct Tryable {
 enum End {
     /// It was never sent.
     Failed,
-    /// It was on its way when its dispatcher ended.
+    /// It was being sent when its dispatcher ended.
     Uncertain,
 }
 
@@ -58,12 +58,12 @@ ORDER BY a.job_id LIMIT ?1";
 const ONE: &str = "\
 SELECT a.job_id, '' AS status, a.since, a.reason FROM outbox_set_aside AS a WHERE a.job_id = ?1";
 const COUNT: &str = "SELECT count(*) FROM outbox_set_aside";
-/// A row that is finished waits for a person, not for us.
+/// A finished row waits for a person, not for the dispatcher.
 pub(super) const TRYABLE: &str = "\
 SELECT a.job_id, a.record FROM outbox_set_aside AS a CROSS JOIN outbox AS o NOT INDEXED ON o.id = a.job_id
 WHERE (a.record IS NOT NULL AND o.status = 'sending') OR (a.record IS NULL AND o.status = 'pending')
 ORDER BY a.job_id LIMIT 500";
-/// What ended otherwise meanwhile.
+/// Rows that have ended in another way meanwhile.
 pub(super) const OVER: &str = "\
 DELETE FROM outbox_set_aside WHERE job_id IN (
     SELECT a.job_id FROM outbox_set_aside AS a LEFT JOIN outbox AS o ON o.id = a.job_id
@@ -75,8 +75,8 @@ UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts =
     next_attempt_at = NULL, updated_at = ?3, budget_from = ifnull(budget_from, ?3)
 WHERE id = ?1 AND status = 'pending'";
 
-/// How the row ends, with every column of the dispatcher's as a retry needs it. Attempts that cannot
-/// be read are those that its history has.
+/// How the row ends, with all of the dispatcher's columns as a retry needs them. If `attempts`
+/// cannot be read, its history gives the number.
 fn end_statement(end: End) -> String {
     let (count, time) =
         (format!("BETWEEN 0 AND {LAST_COUNT}"), format!("BETWEEN 0 AND {LAST_TIME}"));
@@ -107,8 +107,9 @@ INSERT OR IGNORE INTO outbox_attempts (job_id, attempt, started_at, duration_ms,
 SELECT id, max(attempts, 1), ?2, 0, 'uncertain', error_code, error FROM outbox WHERE id = ?1";
 
 impl Store {
-    /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a claim that
-    /// has counted an attempt. One for which even this is refused is noted all the same.
+    /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a
+    /// claim that has counted an attempt. A row for which even this is refused is noted all the
+    /// same.
     pub async fn fail_unreadable(
         &mut self,
         rows: &[Unreadable],
@@ -151,12 +152,13 @@ impl Store {
         Ok(())
     }
 
-    /// Notes a row that cannot be moved as it should; it is left alone until [`Store::forget_aside`].
+    /// Notes a row that cannot be moved as it should; it is left alone until
+    /// [`Store::forget_aside`].
     pub async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), StoreError> {
         note(&mut self.conn, id, reason, None).await
     }
 
-    /// Notes an outcome that cannot be recorded, durably: no restart sends its job again.
+    /// Notes an outcome that cannot be recorded, durably, so that no restart sends its job again.
     pub async fn keep_outcome(&mut self, ended: &Ended, reason: &str) -> Result<(), StoreError> {
         let record = record::kept(ended);
         note(&mut self.conn, ended.transition.id, reason, Some(&record)).await
@@ -167,7 +169,8 @@ impl Store {
         Ok(())
     }
 
-    /// Those that may go on by now, after those are forgotten that have ended otherwise.
+    /// Forgets the rows that have ended in another way, and gives those that may now be able to go
+    /// on.
     pub async fn tryable(&mut self) -> Result<Vec<Tryable>, StoreError> {
         sqlx::query(OVER).execute(&mut self.conn).await?;
         let rows = sqlx::query(TRYABLE).fetch_all(&mut self.conn).await?;
@@ -182,7 +185,7 @@ impl Store {
         Ok(row.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
-    /// Records an outcome that was kept. False: the row was not this claim's any more.
+    /// Records an outcome that was kept. False: the row no longer belonged to this claim.
     pub async fn record_kept(
         &mut self,
         id: i64,
@@ -222,7 +225,7 @@ async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<AsideSummary
     Ok(AsideSummary { count: count.unsigned_abs(), first })
 }
 
-/// The row of this job, where it is set aside.
+/// The row of this job, if it is set aside.
 pub(super) async fn one(
     conn: &mut SqliteConnection,
     id: i64,
@@ -252,8 +255,8 @@ async fn note(
 }
 
 impl StoreError {
-    /// It is about the rows of the statement, not about the file: a constraint or a trigger that refuses
-    /// one, a value that cannot be read. Others may go through.
+    /// Whether the error is about the statement's rows, not about the file: a constraint or a
+    /// trigger that refuses one, or a value that cannot be read. Other rows may go through.
     pub fn is_of_a_row(&self) -> bool {
         // Primary result codes: 1 ERROR, 18 TOOBIG, 19 CONSTRAINT, 20 MISMATCH.
         match self {

@@ -1,5 +1,5 @@
-//! Which migrations a file has had, and what to do where it does not say: a schema that was copied
-//! without its rows, or by a tool that knows nothing of them.
+//! Which migrations a file has had, and what to do where it has no record of them: a schema that
+//! was copied without its rows, or by a tool that does not know them.
 
 use super::lenient::Lenient;
 use super::open::{MIGRATIONS_TABLE, migrator};
@@ -12,14 +12,14 @@ const HAS_ROWS: &str = "SELECT EXISTS (SELECT 1 FROM outbox_migrations)";
 const HAS_TABLE: &str =
     "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
 
-/// By these a table `outbox` is told from another program's of the same name.
+/// These columns distinguish our table `outbox` from another program's.
 const OURS: &str = "\
 SELECT count(*) FROM pragma_table_info('outbox')
 WHERE name IN ('channel', 'payload', 'account', 'idempotency_key', 'ordering_key', 'due_at', 'holds', 'claimed_by')";
 
 impl Store {
-    /// Creates the file where it is missing, adds the outbox, migrates it, and repairs what is not as it must
-    /// be; gives what that was.
+    /// Creates the file where it is missing, adds the outbox, migrates it, and repairs what is not
+    /// as it should be; gives what that was.
     pub async fn init(purpose: Purpose, path: &Path) -> Result<(Store, Vec<Flaw>), StoreError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
@@ -35,7 +35,7 @@ impl Store {
         Ok((store, repaired))
     }
 
-    /// Whether it has the outbox's tables and no word of how they came there.
+    /// Whether it has the outbox's tables but no record of the migrations.
     pub(super) async fn is_unfinished(&mut self) -> Result<bool, StoreError> {
         if !self.has_table("outbox").await? {
             return Ok(false);
@@ -58,7 +58,7 @@ impl Store {
         Ok(row.whole(0) == Some(1))
     }
 
-    /// Writes down the migrations as done: the repair that follows finds what they would have made.
+    /// Records the migrations as done: the repair that follows finds what they would have made.
     async fn adopt(&mut self) -> Result<(), StoreError> {
         let path = self.path().to_owned();
         let failed =

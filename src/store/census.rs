@@ -11,7 +11,8 @@ use sqlx::sqlite::SqliteRow;
 pub struct Share {
     pub channel: String,
     pub status: String,
-    /// `ready`, `scheduled`, `backoff` or `parked`; empty for what is not pending, or not in the queue yet.
+    /// `ready`, `scheduled`, `backoff` or `parked`; empty for a job that is not pending, or not in
+    /// the queue yet.
     pub wait: String,
     pub count: i64,
 }

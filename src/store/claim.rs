@@ -14,15 +14,15 @@ pub struct Claim {
     pub limit: u32,
 }
 
-/// Payloads up to this many bytes are small: they are read with their row, and have room in memory that
-/// no larger one takes. The same number is in `cycle.sql`.
+/// Payloads up to this many bytes are small: they are read with their row, and have room in memory
+/// that larger ones cannot take. The same number is in `cycle.sql`.
 pub const SMALL_BYTES: usize = 16_384;
 
 /// What a cycle may claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
-    /// The routes whose room is not what it was when a cycle was last given it. The connection keeps
-    /// all others, so that a cycle costs nothing for a route that has nothing to send.
+    /// The routes whose room has changed since a cycle last got it. The connection remembers the
+    /// others, so that a route with nothing to send costs a cycle nothing.
     pub changed: Vec<Claim>,
     /// How many jobs at most, over all routes.
     pub places: u32,
@@ -31,12 +31,12 @@ pub struct Room {
     pub bytes: BytesLeft,
 }
 
-/// How many bytes of payloads may be claimed. Small and large ones have room of their own.
+/// How many bytes of payloads may be claimed. Small and large ones have separate room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BytesLeft {
     pub small: u64,
     pub large: u64,
-    /// Nothing large is out: the first large one goes whatever its size is.
+    /// No large one is out: the first large one goes, whatever its size.
     pub alone: bool,
 }
 
@@ -100,7 +100,7 @@ struct ClaimedRow(
 );
 
 impl ClaimedRow {
-    /// Whether its numbers are such that no sum of them overflows.
+    /// Whether its numbers are small enough that no sum of them overflows.
     fn is_sound(&self) -> bool {
         let counts = [self.4, self.5, self.6];
         let times = [Some(self.7), Some(self.9), self.10];
@@ -108,8 +108,8 @@ impl ClaimedRow {
     }
 }
 
-/// One that is too large to be sent is not read: what takes its place is too large as well, by a byte
-/// more than [`MAX_BYTES`](crate::payload::MAX_BYTES).
+/// A payload that is too large to be sent is not read: it is replaced by one that is a byte larger
+/// than [`MAX_BYTES`](crate::payload::MAX_BYTES).
 pub(super) const PAYLOAD: &str = "\
 SELECT CASE WHEN octet_length(payload) <= 67108864 THEN payload ELSE zeroblob(67108865) END FROM outbox WHERE id = ?1";
 

@@ -50,7 +50,7 @@ impl Store {
         Ok(ids.len())
     }
 
-    /// All together, or one by one where the database refuses a row: that one keeps its time.
+    /// All together, or one by one where the database refuses a row, which then keeps its time.
     async fn for_each(
         &mut self,
         statement: &'static str,

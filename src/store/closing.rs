@@ -24,8 +24,9 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Waits until every connection is closed. A dropped one is closed by another thread, which the
-/// end of the process would cut short: `-wal` and `-shm` would stay behind, and be this user's.
+/// Waits until every connection is closed. A dropped connection is closed by another thread, which
+/// the end of the process would interrupt: `-wal` and `-shm` would stay behind and belong to this
+/// user.
 pub fn wait_until_closed(limit: Duration) {
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = CLOSED.wait_timeout_while(open, limit, |open| *open > 0);

@@ -40,7 +40,7 @@ pub struct CycleYield {
     pub recorded: Vec<i64>,
     /// Claimed, durable, in the order in which they are to be sent.
     pub claimed: Vec<Job>,
-    /// Claimed, and no jobs: they are still to be set aside.
+    /// Claimed rows that are not jobs: they are still to be set aside.
     pub unreadable: Vec<Unreadable>,
     /// There was more than fits into the places or the memory that are left.
     pub cut: bool,
@@ -61,7 +61,8 @@ const RUN: &str = "INSERT INTO temp.outbox_cycle (sent, ended, claims, due, now,
 /// Only the INSERT writes; the row of what came of it is read right after it.
 static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", yields(CLAIMED)));
 
-/// What came of it but for the claim, where a row of that cannot be put into JSON. `?1`: as `?4` above.
+/// The results without the claim, for when a claimed row cannot be put into JSON. `?1`: as `?4`
+/// above.
 static YIELDS_ALONE: LazyLock<String> = LazyLock::new(|| yields("NULL").replace("?4", "?1"));
 
 /// After the agenda's columns: what was claimed, what the fence refused, and what has expired.
@@ -74,7 +75,7 @@ fn yields(claimed: &str) -> String {
     format!("{AGENDA},\n    {claimed},\n    {LOST},\n    {EXPIRED},\n    {SEEN},\n    {CUT}")
 }
 
-/// What was claimed, row by row: `?1` is the epoch.
+/// The claimed jobs, row by row: `?1` is the epoch.
 static CLAIMED_ROWS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {JOB_COLUMNS}, payload FROM outbox
@@ -96,12 +97,12 @@ pub fn statements() -> Vec<(String, String)> {
     all.into_iter().map(|(name, sql)| (name.to_owned(), sql)).collect()
 }
 
-/// The elements of an array; empty for what is none.
+/// The elements of an array; empty if it is not an array.
 fn elements(row: &SqliteRow, column: usize) -> Vec<Value> {
     row.text(column).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
 }
 
-/// What is bound to one cycle, beside the epoch.
+/// What is bound to one cycle, apart from the epoch.
 struct Run {
     sent: String,
     others: String,
@@ -151,7 +152,7 @@ impl Store {
             .fetch_one(&mut self.conn)
             .await;
         match done.map_err(StoreError::from) {
-            // Only what reads says so: the INSERT before it is on disk.
+            // Only the reading statement failed: the INSERT before it is on disk.
             Err(e) if e.refusal().is_some_and(|said| said.contains("JSON cannot hold BLOB")) => {
                 let yields = sqlx::query(AssertSqlSafe(YIELDS_ALONE.as_str())).bind(due);
                 Ok(yields.fetch_one(&mut self.conn).await?)
@@ -160,7 +161,7 @@ impl Store {
         }
     }
 
-    /// Records what is JSON already; gives the ids that the fence refused.
+    /// Records outcomes that are JSON already; gives the ids that the fence refused.
     pub(super) async fn record_json(
         &mut self,
         others: String,
@@ -172,7 +173,7 @@ impl Store {
         Ok(elements(&row, 8).iter().filter_map(Value::as_i64).collect())
     }
 
-    /// All together where each is as it must be, else row by row.
+    /// All together where each is as it should be, else row by row.
     async fn claimed(
         &mut self,
         row: &SqliteRow,

@@ -13,18 +13,19 @@ CREATE TEMP TABLE outbox_cycle_ended (
 -- Those of them that were this claim's no more.
 CREATE TEMP TABLE outbox_cycle_lost (id);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
--- What each route has room for, as the dispatcher said last; and the turn in which it last got something
--- while there was not enough for all.
+-- How much room each route has, as last given by the dispatcher; and the turn in which it last got
+-- something while there was not enough for all.
 CREATE TEMP TABLE outbox_cycle_rooms (
     account, channel, room, served DEFAULT 0, PRIMARY KEY (account, channel)) WITHOUT ROWID;
 -- The routes of this cycle that have jobs ready and room for them.
 CREATE TEMP TABLE outbox_cycle_routes (account, channel, room, served);
 -- Their jobs, in their order within the route, where there is not enough for all.
 CREATE TEMP TABLE outbox_cycle_weighed (id, account, channel, served, rank, bytes);
--- A seek of the index per account that has jobs ready, however many are configured.
+-- One seek in the index for each account that has jobs ready, however many are configured.
 CREATE TEMP VIEW outbox_cycle_accounts AS
 WITH RECURSIVE a (name) AS (
-    -- NULL, which a table without NOT NULL may have, is before all others and would hide them.
+    -- NULL, possible in a table that lost its NOT NULL, sorts before all others and would hide
+    -- them.
     SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
     UNION ALL
     SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
@@ -163,7 +164,8 @@ BEGIN
                  ORDER BY due_at LIMIT 500);
 END;
 
--- Chooses what one route has room for, but for what is set aside: asked of each only where anything is.
+-- Chooses what one route has room for, except what is set aside, which is checked for each only if
+-- anything is.
 CREATE TEMP TRIGGER outbox_cycle_claim_route INSTEAD OF INSERT ON outbox_cycle_claim
 BEGIN
     INSERT INTO outbox_cycle_claimed
@@ -185,10 +187,10 @@ BEGIN
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
 END;
 
--- There are more jobs than places, or more bytes than fit into memory. The first of each route comes
--- before the second of any, and the route that was served longest ago before the others. Within a route
--- nothing overtakes. What is large waits for its turn: nothing large after it gets the bytes that it needs.
--- What is small has bytes that nothing large takes.
+-- There are more jobs than places, or more bytes than fit into memory. The first of each route
+-- comes before the second of any, and the route that was served longest ago before the others.
+-- Within a route the order is kept. A large job waits for its turn: no large job after it gets the
+-- bytes that it needs. Small jobs have bytes that large ones cannot take.
 CREATE TEMP TRIGGER outbox_cycle_cut_claim INSTEAD OF INSERT ON outbox_cycle_cut
 BEGIN
     INSERT INTO outbox_cycle_weigh SELECT account, channel, room, served, NEW.now FROM outbox_cycle_routes;

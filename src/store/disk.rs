@@ -1,16 +1,16 @@
-//! The disk under a database: its kind of file system, and the room that is left.
+//! The disk below a database: the type of its file system, and the space that is left.
 
 use super::real_path::RealPath;
 use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 use std::io::Write as _;
 use std::path::Path;
 
-/// With less space the log soon has none to grow.
+/// With less space, the log soon cannot grow.
 const LEAST_SPACE: u64 = 16 * 1024 * 1024;
-/// Written to find out whether anything can be: a page of SQLite's, and a few more.
+/// How much is written to find out whether writing works: more than a page of SQLite's.
 static TRIAL: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// File systems of several machines, by the number that Linux gives each.
+/// File systems that several machines share, by Linux's number for each.
 const SHARED: [(i64, &str); 12] = [
     (0x6969, "NFS"),
     (0xff53_4d42, "CIFS"),
@@ -27,50 +27,51 @@ const SHARED: [(i64, &str); 12] = [
 ];
 const OVERLAY: i64 = 0x794c_7630;
 
-/// The file system has little room, no file can be made in it, or it is read-only: the sentence on it.
-/// By the kernel's word alone; it opens nothing.
+/// A sentence if the file system has little space, has no room for another file, or is read-only.
+/// It only asks the kernel and opens nothing.
 pub fn shortage(path: &Path) -> Option<String> {
     let disk = statvfs(path).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Some("the database's file system is mounted read-only".to_owned());
     }
-    // Some file systems count no files at all.
+    // Some file systems do not count files.
     if disk.f_files > 0 && disk.f_favail == 0 {
         return Some(
-            "the database's file system can take no further files (no inodes are left)".to_owned(),
+            "the database's file system has no room for another file (no inodes are left)"
+                .to_owned(),
         );
     }
     (free < LEAST_SPACE).then(|| format!("the database's file system has {} KiB left", free / 1024))
 }
 
-/// As [`shortage`], and what only writing shows, such as a quota; nothing is left behind.
+/// As [`shortage`], and also what only writing shows, such as a quota; nothing is left behind.
 pub fn trial(database: &RealPath) -> Result<(), String> {
     if let Some(shortage) = shortage(database.folder()) {
         return Err(shortage);
     }
     let written = tempfile::tempfile_in(database.folder()).and_then(|mut file| {
         file.write_all(&TRIAL)?;
-        // A file system that allocates late says only now that it cannot.
+        // A file system that allocates late fails only now.
         file.sync_data()
     });
     written.map_err(|e| format!("nothing can be written to {}: {e}", database.folder().display()))
 }
 
-/// What to know about the file system that a database is on, where there is anything.
+/// A warning about the file system that a database is on, if there is one.
 pub fn caution(database: &RealPath) -> Option<String> {
     let found = statfs(database.folder()).ok()?;
     let kind = found.f_type & 0xffff_ffff;
     if kind == OVERLAY {
         return Some(
-            "it is on an overlay, most often a container's own layer: it goes when the container does, \
-             and no other container sees it; put the database on a volume, by its folder"
+            "it is on an overlay, usually a container's own layer: it disappears with the container, \
+             and no other container sees it; put the database's folder on a volume"
                 .to_owned(),
         );
     }
     let (_, name) = SHARED.iter().find(|(number, _)| *number == kind)?;
     Some(format!(
-        "it is on {name}: SQLite's log needs memory that all its users share, which only one machine \
-         has, and locks that hold; put the database on a local disk"
+        "it is on {name}: SQLite's log needs reliable locks and memory that all its users share, which \
+         works only on one machine; put the database on a local disk"
     ))
 }

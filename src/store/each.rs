@@ -4,7 +4,8 @@ use super::lenient::Lenient;
 use super::{Ended, Store, StoreError, now, sweep};
 use crate::job::{Channel, Millis};
 
-/// What was recorded, and what was kept in `outbox_set_aside` because it could not be.
+/// The outcomes that were recorded, and those that were kept in `outbox_set_aside` because they
+/// could not be.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub ids: Vec<i64>,
@@ -12,13 +13,13 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Everything that is on disk, in its row or in `outbox_set_aside`.
+    /// All that is on disk, in its row or in `outbox_set_aside`.
     pub fn settled(&self) -> Vec<i64> {
         self.ids.iter().copied().chain(self.aside.iter().map(|(id, _)| *id)).collect()
     }
 }
 
-/// What has fallen due and was moved, and what could not be.
+/// The rows that have fallen due and were moved, and those that could not be.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct DueEach {
     pub moved: usize,
@@ -26,10 +27,10 @@ pub struct DueEach {
     pub refused: Vec<(i64, String)>,
 }
 
-/// Of each route so many are tried; a cycle seldom chooses more.
+/// This many are tried of each route; a cycle seldom chooses more.
 const FIRST: i64 = 64;
 
-// As the cycle finds and moves them: cycle.sql.
+// These find and move rows as the cycle does: see cycle.sql.
 const EXPIRED: &str = "\
 SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < ?1
     AND id NOT IN (SELECT job_id FROM outbox_set_aside) ORDER BY expires_at LIMIT 500";
@@ -57,8 +58,8 @@ const STILL_CLAIMED: &str = "\
 SELECT 1 FROM outbox WHERE id = ?1 AND status = 'sending' AND claimed_by IS ?2 AND attempts = ?3";
 
 impl Store {
-    /// Records what has ended: all together, or, where the database refuses one, each by itself; what it
-    /// refuses is kept with its outcome.
+    /// Records what has ended: all together or, where the database refuses one, each by itself; the
+    /// outcome of a refused one is kept.
     pub async fn record_or_keep(
         &mut self,
         ended: &[Ended],
@@ -116,7 +117,7 @@ impl Store {
         Ok(due)
     }
 
-    /// The first that a claim would choose of each route.
+    /// The first rows that a claim would choose of each route.
     pub async fn claimable(&mut self, at: Millis) -> Result<Vec<i64>, StoreError> {
         let mut ids = Vec::new();
         for route in sqlx::query(sweep::ROUTES).fetch_all(&mut self.conn).await? {
@@ -127,7 +128,7 @@ impl Store {
         Ok(ids)
     }
 
-    /// Whether a pending row that is set aside can be moved by now: then it is set aside no longer.
+    /// Whether a pending row that is set aside can now be moved: then it is no longer set aside.
     pub async fn try_move(&mut self, id: i64, epoch: i64) -> Result<(), StoreError> {
         let at = now();
         for update in [EXPIRE, RETRY, START] {

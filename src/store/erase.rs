@@ -52,7 +52,7 @@ pub(super) const MARK: &str = "\
 INSERT INTO outbox_scrubbing (channel, finished_at, id) VALUES (?1, ?2, ?3)
 ON CONFLICT (channel) DO UPDATE SET finished_at = excluded.finished_at, id = excluded.id";
 
-/// Between two statements a note means nothing: see the trigger `outbox_insert_taken`.
+/// Between two statements a note has no meaning: see the trigger `outbox_insert_taken`.
 pub(super) const FORGET_TAKEN_KEYS: &str = "\
 DELETE FROM outbox_taken_keys WHERE idempotency_key IN (SELECT idempotency_key FROM outbox_taken_keys LIMIT 500)";
 
@@ -109,7 +109,7 @@ impl Store {
             Err(e) if e.is_of_a_row() => {}
             Err(e) => return Err(e),
         }
-        // A trigger keeps one of them: the others go.
+        // If a trigger keeps one of them, the others are deleted.
         let (mut rows, mut kept) = (0, 0);
         for id in &batch.ids {
             match self.prune_ids(&format!("[{id}]"), status, before).await {
@@ -124,7 +124,7 @@ impl Store {
             }
         }
         if kept > 1 {
-            warn!(jobs = kept, %status, "so many jobs were to be deleted and are kept");
+            warn!(jobs = kept, %status, "jobs that were to be deleted are kept");
         }
         Ok(Erased { rows, more: batch.more && rows > 0 })
     }
@@ -184,7 +184,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Deletes up to 500 notes that ignored INSERTs have left. True: it found some.
+    /// Deletes up to 500 notes that ignored INSERTs have left. True: there were some.
     pub async fn forget_taken_keys(&mut self) -> Result<bool, StoreError> {
         // No write lock where there is nothing to delete.
         let any = "SELECT EXISTS (SELECT 1 FROM outbox_taken_keys)";
@@ -209,7 +209,7 @@ impl Store {
     }
 }
 
-/// A trigger keeps one of them as it is: the others are scrubbed.
+/// If a trigger protects one of them, the others are scrubbed.
 async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
     let mut rows = 0;
     for id in ids {

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// Acquire refuses the account (401, or a redirect), or something else answers for it: single
+    /// Acquire refuses the account (401, or a redirect), or something else answers instead: single
     /// probes go out.
     Refused,
     /// Acquire asked for a pause.
@@ -32,7 +32,7 @@ impl HoldKind {
             HoldKind::Refused => "the account is refused",
             HoldKind::RetryAfter => "Acquire asked for a pause",
             HoldKind::Breaker => "the breaker is open",
-            HoldKind::Shortage => "this machine has run out of something",
+            HoldKind::Shortage => "this machine is short of a resource",
         }
     }
 
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// `None` for a kind that is not known: the dispatcher writes all of them again at its next change.
+/// `None` for an unknown kind: the dispatcher writes all of them again at its next change.
 pub(super) fn hold_from(row: &SqliteRow) -> Option<Hold> {
     Some(Hold {
         account: row.words(0),

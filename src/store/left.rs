@@ -1,12 +1,12 @@
-//! What is still to be sent, and what is left when nothing of it is due.
+//! Which jobs are still to be sent, and which are left when none of them is due.
 
 use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::job::Millis;
 
-/// Whether a job is on its way, or will be without a person or a later time: it is claimed, due or in
-/// backoff, and not paused. What is parked goes when the first of its key has gone; so it is not asked
-/// for. What is set aside waits for a person. What is rare is asked first.
+/// Whether a job is being sent, or will be without a person or a later time: it is claimed, due or
+/// in backoff, and not paused. A parked job goes after the first of its key, so it is not looked
+/// for. A job that is set aside waits for a person. The rare cases are checked first.
 const LEFT_TO_SEND: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox AS o WHERE o.claimed_by IS NOT NULL AND +o.status = 'sending'
         AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))
@@ -22,13 +22,13 @@ SELECT EXISTS (SELECT 1 FROM outbox AS o WHERE o.claimed_by IS NOT NULL AND +o.s
 /// The jobs that are pending when nothing is left to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
-    /// For a later time.
+    /// Scheduled for a later time.
     pub scheduled: i64,
     /// When the next of them is due.
     pub next_due: Option<Millis>,
-    /// Paused, or behind what is.
+    /// Paused, or behind a paused job.
     pub paused: i64,
-    /// They cannot be read, or their result cannot be recorded.
+    /// They cannot be read, or their outcome cannot be recorded.
     pub set_aside: i64,
 }
 
@@ -40,12 +40,12 @@ SELECT (SELECT count(*) FROM outbox WHERE wait = 'scheduled') AS scheduled,
     (SELECT count(*) FROM outbox_set_aside) AS set_aside";
 
 impl Store {
-    /// Whether any job is on its way or will be without a person or a time later than `now`.
+    /// Whether any job is being sent, or will be without a person or a time later than `now`.
     pub async fn is_any_left_to_send(&mut self, now: Millis) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar(LEFT_TO_SEND).bind(now).fetch_one(&mut self.conn).await?)
     }
 
-    /// Counts what is left once nothing is to be sent.
+    /// Counts the jobs that are left when nothing is left to send.
     pub async fn left(&mut self) -> Result<Left, StoreError> {
         let row = sqlx::query(LEFT).fetch_one(&mut self.conn).await?;
         let count = |column: &str| row.whole(column).unwrap_or_default();

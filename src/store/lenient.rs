@@ -1,5 +1,5 @@
-//! Columns read so that no value can make a reading fail. SQLite stores any value in any column, and
-//! any bytes as text; one odd row must not take a list, a page or the start down with it.
+//! Reads columns so that no value makes a reading fail. SQLite stores any value in any column, and
+//! any bytes as text; one odd row must not break a list, a page or the start.
 
 use super::StoreError;
 use crate::job::Millis;
@@ -7,12 +7,13 @@ use crate::when;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Row, TypeInfo, ValueRef};
 
-/// A row of which each column can be read as what it should be, whatever it is.
+/// A row whose columns can be read as what they should be, whatever they hold.
 pub(super) trait Lenient {
-    /// Its text, with U+FFFD for what is not UTF-8. A number is its digits; NULL is `None`.
+    /// The column's text, with U+FFFD for bytes that are not UTF-8. A number becomes its digits;
+    /// NULL is `None`.
     fn text<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> Option<String>;
 
-    /// Its whole number; `None` for everything else.
+    /// The column's whole number; `None` for everything else.
     fn whole<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> Option<i64>;
 
     /// As [`Lenient::text`]; empty for NULL.
@@ -20,7 +21,7 @@ pub(super) trait Lenient {
         self.text(column).unwrap_or_default()
     }
 
-    /// A time as ISO 8601; what is not one as it is.
+    /// A time as ISO 8601; another value as it is.
     fn time<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> Option<String> {
         self.whole(column).map(when::iso).or_else(|| self.text(column))
     }
@@ -56,7 +57,7 @@ impl Lenient for SqliteRow {
     }
 }
 
-/// Nothing, where the table is not there: what else there is can still be shown.
+/// Nothing, if the table is missing: everything else can still be shown.
 pub(super) fn unless_missing<T: Default>(read: Result<T, StoreError>) -> Result<T, StoreError> {
     match read {
         Err(e) if e.refusal().is_some_and(|said| said.starts_with("no such table")) => {
@@ -74,7 +75,7 @@ enum Kind {
     Other,
 }
 
-/// Of the value itself, not of its column's declaration.
+/// The type of the value itself, not of its column's declaration.
 fn kind<C: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: C) -> Kind {
     let Ok(value) = row.try_get_raw(column) else { return Kind::Null };
     if value.is_null() {
@@ -92,7 +93,8 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// The row of this expression, read as text, as a whole number, as a time, as a time to wait for.
+    /// The row of this expression, read as text, as a whole number, as a time, as a time to wait
+    /// for.
     async fn read(expression: &str) -> (Option<String>, Option<i64>, Option<String>, Option<i64>) {
         let mut store = Store::in_memory().await.unwrap();
         let sql = sqlx::AssertSqlSafe(format!("SELECT {expression}"));

@@ -1,9 +1,9 @@
 //! The database: everything that is SQL, and nothing that is HTTP.
 //!
-//! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record
-//! and claim), [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands
-//! read and edit through [`query`] and [`edit`], files go in and out through [`transfer`]. Whatever people look
-//! at is read by `lenient`: no value in any column makes a reading fail.
+//! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record and claim),
+//! [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands read and edit
+//! through [`query`] and [`edit`], files go in and out through [`transfer`]. What is shown to
+//! people is read by `lenient`: no value in any column makes a reading fail.
 
 mod backlog;
 mod aside;

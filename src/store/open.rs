@@ -54,19 +54,19 @@ pub enum StoreError {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(
-        "{0} has the tables of an outbox and no record of its version, as a copy of the schema alone \
-         does; finish it with `acquire-outbox init`"
+        "{0} has the tables of an outbox but no record of its version, like a copy of the schema \
+         alone; complete it with `acquire-outbox init`"
     )]
     Unfinished(PathBuf),
     #[error(
         "{0} has a table `outbox` that another program made; name another file with --database"
     )]
     Foreign(PathBuf),
-    #[error("the schema of {path} is not as it must be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
+    #[error("the schema of {path} is not as it should be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
     Flawed { path: PathBuf, flaws: Vec<Flaw> },
     #[error(
-        "table {table} cannot be rebuilt: {problem}; correct these rows by SQL, or restore a backup, and \
-         then run `acquire-outbox init` again"
+        "table {table} cannot be rebuilt: {problem}; correct these rows with SQL, or restore a backup, \
+         and then run `acquire-outbox init` again"
     )]
     Unrepaired { table: String, problem: String },
     #[error("the migration of {path} failed: {source}")]
@@ -75,7 +75,7 @@ pub enum StoreError {
     Open { path: PathBuf, source: sqlx::Error },
     #[error("the database answered: {0}")]
     Sql(#[from] sqlx::Error),
-    /// One row after another: it is not about one of them.
+    /// Row after row was refused: the error is not about one of them.
     #[error("the database refuses every change: {0}")]
     Refused(String),
     #[error("another dispatcher has taken over this database")]
@@ -136,8 +136,8 @@ impl Store {
         Store::open_for(Purpose::Delivery, path).await
     }
 
-    /// As [`Store::open`]. A new outbox is marked where it is for the sandbox; one that is there must
-    /// be of this purpose, and is not touched where it is not.
+    /// As [`Store::open`]. A new outbox for the sandbox is marked; an existing one must have this
+    /// purpose, and is not touched otherwise.
     pub async fn open_for(purpose: Purpose, path: &Path) -> Result<Store, StoreError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
@@ -167,8 +167,8 @@ impl Store {
         Ok(store)
     }
 
-    /// `create`: makes the file where it is missing, and a WAL file of one that is none. Nothing else
-    /// may change a file that somebody only looks at.
+    /// `create`: creates the file where it is missing, and sets WAL mode. Without it, a file that
+    /// somebody only looks at is not changed.
     pub(super) async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
         let real = RealPath::of(path)?;
         let ours = create && is_new(path);
@@ -176,7 +176,7 @@ impl Store {
             create_by_umask(&real);
         }
         let mut store = Store::connect_to(path, real.as_path(), create, ours).await?;
-        // A first read: from then on the log and the shared memory are there.
+        // A first read: from then on `-wal` and `-shm` exist.
         sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
             .execute(&mut store.conn)
             .await
@@ -196,7 +196,7 @@ impl Store {
             .filename(file)
             .create_if_missing(create)
             .synchronous(SqliteSynchronous::Full)
-            // SQLite drops it, and what it holds, when it has closed the file.
+            // SQLite drops the collation, and with it the guard, when it has closed the file.
             .collation("outbox_closing", move |a, b| {
                 let _ = &open_connection;
                 a.cmp(b)

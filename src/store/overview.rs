@@ -41,14 +41,14 @@ pub struct Overview {
     pub dispatcher_since: Option<Millis>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Pause>,
-    /// What is set aside: how many rows, and the first of them.
+    /// How many rows are set aside, and the first of them.
     pub aside: AsideSummary,
     pub untouched: Untouched,
-    /// In what the schema is not as it must be.
+    /// In what the schema is not as it should be.
     pub flaws: Vec<Flaw>,
 }
 
-/// Rows that are set aside and named.
+/// How many of the rows that are set aside are named.
 const NAMED: u32 = 10;
 
 /// The spans of the rates.
@@ -73,8 +73,8 @@ WITH part (channel, status, count, due) AS (
     UNION ALL SELECT channel, 'uncertain', count(*), NULL FROM outbox WHERE status = 'uncertain' GROUP BY channel)
 SELECT channel, status, sum(count), min(due) FROM part GROUP BY channel, status ORDER BY channel, status";
 
-/// A seek per state and channel, and what ended since: `?2`, `?3`, `?4` are the spans' beginnings. The
-/// end leaves out what is not a number.
+/// A seek per state and channel, and what ended since: `?2`, `?3`, `?4` are the spans' beginnings.
+/// The upper bound leaves out values that are not numbers.
 const ENDED_SINCE: &str = "\
 SELECT ifnull(sum(finished_at >= ?2), 0), ifnull(sum(finished_at >= ?3), 0), count(*) FROM outbox
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN ?4 AND 253402300799999

@@ -1,4 +1,4 @@
-//! Whose the files next to a database are, and what to say where that is wrong.
+//! Who owns the files next to a database, and what to say where that is wrong.
 
 use super::real_path::{RealPath, is_root};
 use rustix::fs::{Access, fstat};
@@ -12,10 +12,10 @@ use std::path::Path;
 /// What SQLite keeps next to a database.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
-/// The database's log and shared memory become its owner's, as far as this user may give them away.
+/// Gives the database's log and shared memory to the database's owner, as far as this user may.
 ///
-/// SQLite does so for what it makes itself as root; this is for a member of the group, and for what
-/// was there before.
+/// SQLite does so for files that it creates as root; this is for members of the group, and for
+/// files that existed before.
 pub fn align_companions(database: &RealPath) {
     let Ok(like) = fs::metadata(database.as_path()) else { return };
     for ending in COMPANIONS {
@@ -25,8 +25,8 @@ pub fn align_companions(database: &RealPath) {
 
 /// Gives `file` the mode and, where this user may, the owner and the group of `like`.
 ///
-/// Through a descriptor that cannot read: closing any other would drop SQLite's locks, and a path
-/// could be replaced by a link meanwhile. A file with two names may be one that somebody planted.
+/// It uses a descriptor that cannot read: closing any other would drop SQLite's locks, and a path
+/// could be replaced by a link meanwhile. A file with two names may have been planted.
 pub fn align(file: &Path, like: &Metadata) -> rustix::io::Result<()> {
     let at = openat(CWD, file, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let found = fstat(&at)?;
@@ -35,7 +35,7 @@ pub fn align(file: &Path, like: &Metadata) -> rustix::io::Result<()> {
     if !is_plain || !(ours || is_root()) {
         return Ok(());
     }
-    // The group first: a mode that lets the group write must not reach another group.
+    // The group first: a mode that lets the group write must not apply to another group.
     let (uid, gid) = (Uid::from_raw(like.uid()), Gid::from_raw(like.gid()));
     if (found.st_uid, found.st_gid) != (like.uid(), like.gid()) {
         let uid = is_root().then_some(uid);
@@ -49,7 +49,8 @@ pub fn align(file: &Path, like: &Metadata) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// A database that root has just made belongs to the folder's owner: root is not the one who will use it.
+/// A database that root has just created is given to the folder's owner: root will not be the one
+/// who uses it.
 pub fn give_to_folder(made: &fs::File, folder: &Path) {
     let owner = fs::metadata(folder).ok().filter(|folder| is_root() && folder.uid() != 0);
     if let Some(owner) = owner {
@@ -57,7 +58,7 @@ pub fn give_to_folder(made: &fs::File, folder: &Path) {
     }
 }
 
-/// The first of a database's files that this user may not use, in a sentence with what to do.
+/// A sentence about the first of a database's files that this user may not use, with what to do.
 pub fn obstacle(database: &RealPath) -> Option<String> {
     let (file, folder) = (database.as_path(), database.folder());
     if let Some(sentence) = refused(folder, Access::EXEC_OK, "look into") {
@@ -77,7 +78,7 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
         if let Some(sentence) = refused(&companion, both, "read and write") {
             let (like, file) = (file.display(), companion.display());
             return Some(format!(
-                "{sentence}, though it must be used with {like}; as root: \
+                "{sentence}, but SQLite needs it for {like}; as root: \
                  `chown --reference={like} {file}; chmod --reference={like} {file}` (never delete it)"
             ));
         }
@@ -88,7 +89,7 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
     ))
 }
 
-/// Why this user may not do `what` to what is there; `None` where it may, or where nothing is.
+/// Why this user may not do `what` to the file; `None` if it may, or if there is no file.
 pub fn refused(path: &Path, what: Access, verb: &str) -> Option<String> {
     if !matches!(may(path, what), Err(Errno::ACCESS | Errno::PERM)) {
         return None;

@@ -26,7 +26,7 @@ impl Pause {
             && self.channel.is_none_or(|own| own.as_str() == channel)
     }
 
-    /// Whether it holds what may have been sent from a newer state of the file.
+    /// Whether it holds jobs that may have been sent from a newer state of the file.
     pub fn is_of_restored(&self) -> bool {
         self.account.is_none() && self.channel.is_none() && self.reason.starts_with(RESTORED)
     }
@@ -47,7 +47,7 @@ pub fn subject(account: Option<&str>, channel: Option<Channel>) -> String {
     }
 }
 
-// A channel that is none of ours pauses nothing: the claim compares words. It is not shown either.
+// An unknown channel pauses nothing, because the claim compares names. It is not shown either.
 pub(super) const PAUSES: &str = "\
 SELECT account, channel, reason, since FROM outbox_pauses
 WHERE channel IN ('', 'chat', 'mail', 'sms') ORDER BY account, channel";

@@ -1,8 +1,9 @@
-//! What was done with a database, noted next to it, so that one that has gone back is recognised: a
-//! backup that was restored has no trace of what was sent since, and would send it again.
+//! Notes next to a database what was done with it, so that a restored backup is recognised: it has
+//! no trace of what was sent since it was made, and would send that again.
 //!
-//! The note's name does not begin with the database's: it stays when somebody moves or deletes
-//! `outbox.db*`, and no copy that SQLite makes has it. It may be behind the database, never ahead of it.
+//! The note's name does not begin with the database's, so it stays when somebody moves or deletes
+//! `outbox.db*`; copies made by SQLite do not include it. It may be behind the database, never
+//! ahead of it.
 
 use super::lenient::Lenient;
 use super::{RealPath, Store, StoreError, now, owner};
@@ -17,13 +18,13 @@ use std::path::PathBuf;
 /// Written over as a whole: the note always has this length.
 const LENGTH: usize = 256;
 
-/// Begins the reason of the pause that holds what may have been sent already.
+/// Begins the reason of the pause that holds jobs that may have been sent already.
 pub const RESTORED: &str = "restored backup: ";
 
 /// How far the work on an outbox had come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Which outbox: another one at the same path is new, it has not gone back.
+    /// Which outbox: another one at the same path is new, not a restored backup.
     pub outbox: String,
     /// Which start of a dispatcher.
     pub epoch: i64,
@@ -55,7 +56,7 @@ impl Progress {
 }
 
 impl NoteFile {
-    /// Opens or makes it, as the database's owner's.
+    /// Opens or creates it, and gives it to the database's owner.
     pub fn open(database: &RealPath) -> std::io::Result<NoteFile> {
         let path = path_of(database);
         let how = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -72,8 +73,8 @@ impl NoteFile {
         Ok(NoteFile(File::from(opened)))
     }
 
-    /// Only what the database has on disk by now may be noted. It is not synced: after a loss of power
-    /// it may be older than it was, or missing.
+    /// Only what the database has on disk may be noted. The note is not synced: after a loss of
+    /// power it may be older, or missing.
     pub fn write(&self, progress: &Progress) -> std::io::Result<()> {
         let mut text = serde_json::to_string(progress).expect("texts and numbers are always JSON");
         text.extend(std::iter::repeat_n(' ', (LENGTH - 1).saturating_sub(text.len())));
@@ -87,8 +88,8 @@ const IDENTITY: &str = "\
 SELECT ifnull(min(installed_on || '/' || execution_time), '') FROM outbox_migrations
 WHERE version = (SELECT min(version) FROM outbox_migrations)";
 
-/// Whether the database lacks an attempt that was recorded in it. A job that was deleted takes its
-/// history with it, but not its id out of the sequence.
+/// Whether the database lacks an attempt that was recorded in it. A deleted job's history is gone,
+/// but the sequence still counts its id.
 const LACKS: &str = "\
 SELECT CASE
     WHEN EXISTS (SELECT 1 FROM outbox_attempts WHERE job_id = ?1 AND attempt = ?2) THEN 0
@@ -114,7 +115,8 @@ impl Store {
         }
         let epoch = sqlx::query("SELECT epoch FROM outbox_dispatcher");
         let epoch = epoch.fetch_optional(&mut self.conn).await?.and_then(|row| row.whole(0));
-        // A row that is missing or damaged is put right at each start; it is no older file.
+        // A row that is missing or damaged is repaired at each start; it does not mean that the
+        // file is older.
         if epoch.is_some_and(|epoch| epoch < noted.epoch) {
             return Ok(true);
         }
@@ -122,17 +124,18 @@ impl Store {
         Ok(noted.job > 0 && lacks.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
-    /// Pauses everything: what waits in a file that has gone back may have been sent since. A pause of
-    /// everything that a person has made after the note is as good, and stays. Gives the number of jobs.
+    /// Pauses everything: jobs that wait in a restored file may have been sent since. If a person
+    /// has paused everything after the note, that pause serves as well and stays. Gives the number
+    /// of jobs.
     pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, StoreError> {
         let waiting = "SELECT count(*) FROM outbox WHERE status IN ('pending', 'sending')";
         let jobs: i64 = sqlx::query_scalar(waiting).fetch_one(&mut self.conn).await?;
         if jobs > 0 {
             let since = crate::when::iso(noted.at);
             let reason = format!(
-                "{RESTORED}the file is older than what was sent from it until {since}, and what waits \
+                "{RESTORED}the file is older than what was sent from it until {since}, and jobs that wait \
                  in it may have been sent already. `acquire-outbox resume --restored` makes those jobs \
-                 uncertain and goes on with new ones; `acquire-outbox resume --all` sends them all again"
+                 uncertain and sends new ones; `acquire-outbox resume --all` sends them all again"
             );
             sqlx::query(HOLD).bind(reason).bind(noted.at).execute(&mut self.conn).await?;
         }

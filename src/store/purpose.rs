@@ -1,11 +1,11 @@
-//! The mark of a sandbox's database. Nothing that is sent from one reaches Acquire, so it is never
-//! delivered for real, and no other is ever given to the sandbox.
+//! The mark of a sandbox's database. Its messages never reach Acquire, and the sandbox never works
+//! on any other database.
 
 use super::{Store, StoreError};
 use sqlx::SqliteConnection;
 use std::path::Path;
 
-/// What a database is opened to be sent to.
+/// Where the messages of a database are to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Acquire.
@@ -39,7 +39,7 @@ impl Contents {
     }
 
     pub(super) async fn in_it(conn: &mut SqliteConnection) -> Result<Contents, StoreError> {
-        // An outbox of an older version has no mark, and one that lost its row none either.
+        // An outbox of an older version has no mark, and neither has one that lost its row.
         let outbox = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('outbox', 'outbox_migrations')";
         let tables: i64 = sqlx::query_scalar(outbox).fetch_one(&mut *conn).await?;
         if tables == 0 {
@@ -54,8 +54,7 @@ impl Contents {
         Ok(if is_marked(conn).await? { Contents::SandboxOutbox } else { Contents::Outbox })
     }
 
-    /// # Errors
-    /// The sentence that says why a dispatcher of this purpose does not work on it.
+    /// # Errors Why a dispatcher of this purpose does not work on it.
     pub fn require(self, purpose: Purpose, path: &Path) -> Result<(), StoreError> {
         match (purpose, self) {
             (Purpose::Delivery, Contents::SandboxOutbox) => {

@@ -36,7 +36,7 @@ pub struct Story {
     pub holds: Vec<Hold>,
     /// Those that concern it.
     pub pauses: Vec<Pause>,
-    /// Where it is set aside.
+    /// If it is set aside.
     pub aside: Option<SetAside>,
 }
 

@@ -1,26 +1,26 @@
-//! A row as the job that it is, or the sentence that says why it is none. Each by itself: a row that
-//! cannot be read says nothing of the next.
+//! Reads a row as a job, or says why it is not one. Each row is read by itself: one that cannot be
+//! read does not affect the next.
 
 use super::lenient::Lenient;
 use crate::job::{Channel, Job, Millis};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Row, TypeInfo, ValueRef};
 
-/// What [`job_from`] reads, but for the payload.
+/// What [`job_from`] reads, except the payload.
 pub(super) const JOB_COLUMNS: &str = "\
 id, channel, account, attempts, unspent, uncertain_attempts, budget_from, max_attempts, claimed_by, updated_at,
     due_at, expires_at";
 
-/// The last millisecond of the year 9999, which is the last that the rules let in.
+/// The last millisecond of the year 9999, which is the last that the rules allow.
 pub(super) const LAST_TIME: Millis = 253_402_300_799_999;
-/// No count that this program makes, and no epoch, is larger: what is cannot overflow a sum.
+/// No count of this program and no epoch is larger, so sums cannot overflow.
 pub(super) const LAST_COUNT: i64 = 1_000_000_000_000;
 
-/// A row that is no job, and its first column that is not as it must be.
+/// A row that is not a job, and its first column that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     pub id: i64,
-    /// Known where that column is not the odd one.
+    /// Known unless that column is the odd one.
     pub channel: Option<Channel>,
     /// For people; without the text of any column.
     pub sentence: String,
@@ -35,7 +35,7 @@ pub(super) fn is_count(count: i64) -> bool {
     (0..=LAST_COUNT).contains(&count)
 }
 
-/// A row that waits for what is no time, in the column at this place and of this name.
+/// A row that waits for something that is not a time, in the column at this place and of this name.
 pub(super) fn odd_time(row: &SqliteRow, name: &str, at: usize) -> Unreadable {
     Unreadable {
         id: row.whole("id").unwrap_or_default(),
@@ -88,7 +88,8 @@ pub(super) fn job_from(row: &SqliteRow, now: Millis) -> Result<(Job, Millis), Un
         Ok(_) => row.try_get_unchecked("payload").unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    // When it was claimed is told to people alone: what an ORM made of it is no reason to doubt the row.
+    // The time of the claim is only for people: a value that an ORM has changed does not make the
+    // row unreadable.
     let claimed_at = row.whole("updated_at").filter(|at| is_time(*at)).unwrap_or(now);
     let job = Job {
         id,
@@ -115,7 +116,7 @@ pub(super) fn job_from(row: &SqliteRow, now: Millis) -> Result<(Job, Millis), Un
     Ok((job, claimed_at))
 }
 
-/// `None` for what is not text in UTF-8.
+/// `None` for a value that is not text in UTF-8.
 pub(super) fn known_text<'a>(row: &'a SqliteRow, column: &str) -> Option<&'a str> {
     row.try_get(column).ok()
 }
@@ -141,7 +142,7 @@ fn what_is<C: ColumnIndex<SqliteRow> + Copy>(row: &SqliteRow, column: C) -> Stri
     }
 }
 
-/// The jobs of these rows, and the rows that are none.
+/// The jobs of these rows, and the rows that are not jobs.
 pub(super) fn jobs_from(rows: &[SqliteRow], now: Millis) -> (Vec<(Job, Millis)>, Vec<Unreadable>) {
     let (mut jobs, mut unreadable) = (Vec::new(), Vec::new());
     for row in rows {

@@ -1,7 +1,8 @@
 //! Where a database really is, and whether SQLite can keep it whole there.
 //!
-//! SQLite finds `-wal` and `-shm` by the database's path, and the dispatcher's lock stands next to them.
-//! A file with two paths would have two logs, which damage it, and two locks, which hold nobody off.
+//! SQLite finds `-wal` and `-shm` by the database's path, and the dispatcher's lock is next to
+//! them. A file with two paths would have two logs, which damage it, and two locks, which protect
+//! nothing.
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 /// As many links as Linux follows in one path.
 const MOST_LINKS: u32 = 40;
 
-/// A database's path without symbolic links, also where the file does not exist yet.
+/// A database's path without symbolic links, even if the file does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealPath(PathBuf);
 
@@ -44,7 +45,7 @@ pub enum PathError {
 }
 
 impl RealPath {
-    /// Follows every symbolic link of `path`, the last one too where it leads nowhere yet.
+    /// Follows every symbolic link of `path`, even a last one that leads nowhere yet.
     ///
     /// # Errors
     /// [`PathError::Planted`] where root would follow a link that other users can replace.
@@ -59,7 +60,7 @@ impl RealPath {
                 continue;
             }
             let next = real.join(part);
-            // What cannot be looked at is as it is: SQLite says what is wrong with it.
+            // A part that cannot be examined is left as it is: SQLite says what is wrong with it.
             let link = fs::symlink_metadata(&next).ok().filter(Metadata::is_symlink);
             let Some(link) = link else {
                 real = next;
@@ -118,7 +119,7 @@ impl RealPath {
     }
 }
 
-/// Whether this process may do everything.
+/// Whether this process may do everything, as root may.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -133,7 +134,7 @@ fn parts_last_first(path: &Path) -> Vec<OsString> {
 }
 
 /// A link in a folder that a group or everybody may write to, or another user's link in that user's
-/// own folder. A sticky bit changes nothing: who made the link may still change it.
+/// own folder. A sticky bit changes nothing: whoever made the link may still change it.
 fn others_may_replace(link: &Metadata, folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|folder| {
         let shared = folder.mode() & 0o022 != 0;
@@ -141,7 +142,8 @@ fn others_may_replace(link: &Metadata, folder: &Path) -> bool {
     })
 }
 
-/// The kernel knows it since 5.8. The device tells nothing: a file can be mounted within one.
+/// The kernel reports it since 5.8. The device number does not help: a file can be mounted within
+/// one device.
 fn is_mount_point(file: &Path) -> bool {
     let asked = statx(CWD, file, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
     match asked {
@@ -160,7 +162,7 @@ fn names_mount(table: &[u8], file: &Path) -> bool {
     })
 }
 
-/// `\040` is a space; so are written: space, tab, line feed and backslash.
+/// `\040` is a space; space, tab, line feed and backslash are written like this.
 fn unescaped(word: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(word.len());
     let mut left = word;

@@ -157,7 +157,7 @@ pub(super) fn kept(ended: &Ended) -> String {
     Value::Object(named.collect()).to_string()
 }
 
-/// What was kept, as [`json`] gives it; `None` for what is no such object.
+/// An outcome that was kept, as [`json`] gives it; `None` if it is not such an object.
 pub(super) fn unkept(kept: &str) -> Option<String> {
     let named: Map<String, Value> = serde_json::from_str(kept).ok()?;
     let values: Option<Vec<Value>> = COLUMNS.iter().map(|name| named.get(*name).cloned()).collect();

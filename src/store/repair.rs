@@ -1,7 +1,7 @@
-//! Puts the schema right again: what a migration tool, a dump or a person took away of it.
+//! Repairs the schema: restores what a migration tool, a dump or a person removed from it.
 //!
-//! Triggers, views and indexes are made again as they were. A table that was rebuilt without its
-//! columns or constraints is rebuilt once more, with all its rows and what an application added.
+//! Triggers, views and indexes are created again. A table that lost columns or constraints is
+//! rebuilt, with all its rows and what an application added.
 
 use super::lenient::Lenient;
 use super::schema::{Flaw, Part, Rule, Schema, TableShape};
@@ -11,13 +11,14 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 /// How far a repair may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mend {
-    /// Triggers, views and indexes: no row is lost or made up.
+    /// Triggers, views and indexes: no row is touched.
     Rules,
     /// Tables, too: what a person asks for with `init`.
     Everything,
 }
 
-/// Rows that were moved while the triggers were away: what is over holds no place in the queue.
+/// Rows that were moved while the triggers were missing: a finished job holds no place in the
+/// queue.
 const LEAVE_THE_QUEUE: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1,
     finished_at = CASE WHEN status = 'uncertain' THEN finished_at
@@ -26,12 +27,12 @@ WHERE status IN ('sent', 'failed', 'cancelled', 'uncertain')
     AND (wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL
          OR (status <> 'uncertain' AND finished_at IS NULL))";
 
-/// A reason to wait that is none, as where there is none: the dispatcher takes them in again.
+/// An unknown `wait` is treated like none: the dispatcher queues these rows again.
 const NO_SUCH_WAIT: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, moves = moves + 1
 WHERE status = 'pending' AND wait NOT IN ('ready', 'scheduled', 'backoff', 'parked')";
 
-/// What nobody has claimed counts as claimed before: the next start decides it.
+/// A sending row without a claim counts as claimed earlier: the next start decides it.
 const NO_CLAIM: &str = "\
 UPDATE outbox SET claimed_by = 0, moves = moves + 1 WHERE status = 'sending' AND claimed_by IS NULL";
 
@@ -45,26 +46,26 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE CASE status
     OR EXISTS (SELECT 1 FROM outbox AS w WHERE w.wait = 'parked'
         AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = w.lane AND h.holds = 1))";
 
-/// Of several holders of a lane the one on its way stays, else the first of them.
+/// Of several holders of a lane, the one that is being sent stays, else the first of them.
 const ONE_HOLDER: &str = "\
 UPDATE outbox SET holds = NULL, wait = CASE status WHEN 'pending' THEN 'parked' END, moves = moves + 1
 WHERE holds = 1 AND id <> (SELECT h.id FROM outbox AS h NOT INDEXED WHERE h.lane = outbox.lane AND h.holds = 1
     ORDER BY h.status = 'sending' DESC, h.due_at, h.id LIMIT 1)";
 
-/// Lanes whose jobs wait for a holder that is not there.
+/// Lanes whose jobs wait for a holder that does not exist.
 const ELECT: &str = "\
 INSERT INTO outbox_elect (lane) SELECT DISTINCT w.lane FROM outbox AS w WHERE w.wait = 'parked'
     AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = w.lane AND h.holds = 1)";
 
-/// The epoch goes on where the last claim was.
+/// The epoch continues from the last claim.
 const DISPATCHER: &str = "\
 INSERT OR IGNORE INTO outbox_dispatcher (one, epoch)
 SELECT 1, ifnull(max(claimed_by), 0) FROM outbox WHERE claimed_by BETWEEN 0 AND 1000000000000";
 
 impl Store {
-    /// Brings rows in line that were changed while the rules were away or turned off; reads all of them.
+    /// Corrects rows that were changed while the rules were missing or turned off; reads all rows.
     pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
-        // Without the write lock, which every producer needs, as long as there is nothing to write.
+        // Without the write lock, which every producer needs, while there is nothing to write.
         let row = sqlx::query(OUT_OF_LINE).fetch_one(&mut self.conn).await?;
         if row.whole(0) == Some(0) {
             return Ok(());
@@ -76,15 +77,16 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Repairs what it may; gives what was wrong. In one transaction: all of it, or nothing.
+    /// Repairs what it may, and gives what was wrong. One transaction: all or nothing.
     ///
-    /// # Errors
-    /// [`StoreError::Flawed`] for what it may not repair, [`StoreError::Unrepaired`] for what it cannot.
+    /// # Errors [`StoreError::Flawed`] for what it may not repair, [`StoreError::Unrepaired`] for
+    /// what it cannot.
     pub async fn repair(&mut self, mend: Mend) -> Result<Vec<Flaw>, StoreError> {
         if self.flaws().await?.is_empty() {
             return Ok(Vec::new());
         }
-        // Outside a transaction, or they are ignored: no other table is to follow a rebuilt one.
+        // Outside a transaction, or they are ignored: other tables must not follow the renames of a
+        // rebuilt one.
         execute(&mut self.conn, "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")
             .await?;
         let done = self.repair_now(mend).await;
@@ -97,7 +99,7 @@ impl Store {
         let path = self.path().to_owned();
         let wanted = Schema::wanted().await?;
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        // As it is now: another program may have repaired it meanwhile.
+        // Compared again: another program may have repaired it meanwhile.
         let found = Schema::read(&mut tx).await?.flaws(wanted);
         let beyond: Vec<_> = found.iter().filter(|flaw| flaw.part != Part::Rule).cloned().collect();
         if mend == Mend::Rules && !beyond.is_empty() {
@@ -120,8 +122,7 @@ impl Store {
     }
 }
 
-/// All triggers, for the order in which they fire is that in which they were made; of the rest, what
-/// was changed.
+/// All triggers, because they fire in the order of their creation; of the rest, what was changed.
 async fn drop_rules(
     conn: &mut SqliteConnection,
     wanted: &Schema,
@@ -137,7 +138,7 @@ async fn drop_rules(
     Ok(())
 }
 
-/// Makes what is missing, and brings the rows in line before the triggers watch them again.
+/// Creates what is missing, and corrects the rows before the triggers exist again.
 async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), StoreError> {
     let there = Schema::read(conn).await?.rules;
     let is_there =

@@ -1,5 +1,5 @@
-//! A person's answer to a restored backup: what waits in it becomes `uncertain`, as everything is that
-//! may have been delivered.
+//! A person's decision about a restored backup: jobs that wait in it become `uncertain`, because
+//! they may have been delivered.
 
 use super::{Store, StoreError, now};
 use crate::job::Millis;
@@ -8,7 +8,7 @@ use sqlx::Connection;
 /// Most jobs that one transaction takes, so that no producer waits long.
 const BATCH: i64 = 500;
 
-/// A seek each in the indexes of what waits; the last two are small where nothing is parked.
+/// One seek in each index of waiting jobs; the last two are small where nothing is parked.
 const DUE_UNTIL: &str = "\
 SELECT json_group_array(id) FROM (
     SELECT id FROM outbox WHERE wait = 'ready' AND due_at <= ?1
@@ -17,7 +17,8 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
     LIMIT ?2)";
 
-// The two moves of an attempt, as the rules know them: one that was made by the lost state of the file.
+// The two moves of an attempt, as the rules know them: one that was made by the lost state of the
+// file.
 const CLAIM: &str = "\
 UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, next_attempt_at = NULL,
     claimed_by = (SELECT epoch FROM outbox_dispatcher), updated_at = ?2
@@ -30,8 +31,8 @@ UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 
 impl Store {
-    /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when none is
-    /// left. Everything must be paused.
+    /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
+    /// none is left. Everything must be paused.
     pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let ids: String =
@@ -67,7 +68,7 @@ mod tests {
         let expected =
             [uncertain(1), uncertain(2), uncertain(3), (4, "pending".to_owned(), 0), uncertain(5)];
         assert_eq!(states, expected);
-        // A person decides, and the order of the key is whole again.
+        // After a person's decision, the order of the key is complete again.
         store.plain_sql("UPDATE outbox SET status = 'pending' WHERE id = 2").await.unwrap();
         store.plain_sql("UPDATE outbox SET status = 'sent' WHERE id = 1").await.unwrap();
         store.plain_sql(&chat(1, "NULL")).await.unwrap();

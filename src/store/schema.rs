@@ -1,6 +1,6 @@
-//! The schema as the migrations make it, as a file has it, and in what the two differ.
+//! The schema as the migrations make it, the schema that a file has, and how they differ.
 //!
-//! Only what is ours is compared: an application's own triggers, indexes and columns are its own.
+//! Only our own objects are compared, not the triggers, indexes and columns of an application.
 
 use super::lenient::Lenient;
 use super::{Store, StoreError};
@@ -20,7 +20,7 @@ const UNIQUE: &str = "\
 SELECT (SELECT group_concat(name) FROM pragma_index_info(i.name)) FROM pragma_index_list(?1) AS i
 WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk'";
 
-/// Something of ours that is not as it must be.
+/// One of our objects that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Flaw {
     /// `trigger outbox_inserted`, `table outbox`
@@ -31,14 +31,14 @@ pub struct Flaw {
     pub(super) part: Part,
 }
 
-/// What of the schema it is about.
+/// Which part of the schema it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A trigger, a view or an index: made again without touching a row.
+    /// A trigger, a view or an index: created again without touching a row.
     Rule,
-    /// A table that is not there.
+    /// A table that is missing.
     Table,
-    /// A table's columns, or what they promise.
+    /// A table's columns or constraints.
     Columns,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct TableShape {
     pub name: String,
     pub sql: String,
     pub columns: Vec<ColumnShape>,
-    /// The columns of each unique index that is not the primary key's, between commas.
+    /// The columns of each unique index other than the primary key's, separated by commas.
     unique: Vec<String>,
 }
 
@@ -126,7 +126,7 @@ impl Schema {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// In what `self`, as a file has it, is not as wanted.
+    /// How `self`, the schema of a file, differs from the wanted one.
     pub fn flaws(&self, wanted: &Schema) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         for table in &wanted.tables {
@@ -161,7 +161,7 @@ impl TableShape {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// What of `wanted` it does not have; an application may have added others.
+    /// What it lacks of `wanted`; an application may have added others.
     fn lacks(&self, wanted: &TableShape) -> Vec<String> {
         let mut lacks = Vec::new();
         for column in &wanted.columns {
@@ -190,7 +190,7 @@ impl TableShape {
         if wanted.counts_up() && !self.counts_up() {
             lacks.push("has lost AUTOINCREMENT".to_owned());
         }
-        // It would refuse time text, which the rules turn into a number only after the row is there.
+        // It would refuse time text, which the rules convert to a number only after the insert.
         if plain(&self.sql).to_ascii_uppercase().ends_with("STRICT") {
             lacks.push("is STRICT".to_owned());
         }
@@ -229,8 +229,8 @@ fn affinity(kind: &str) -> &'static str {
     }
 }
 
-/// SQL without comments, without quotes around names, and with single spaces: what `.schema`, a dump
-/// and ALTER TABLE change of a text that means the same.
+/// SQL without comments, without quotes around names, and with single spaces: differences that
+/// `.schema`, a dump and ALTER TABLE make without changing the meaning.
 fn plain(sql: &str) -> String {
     let (mut plain, mut rest) = (String::with_capacity(sql.len()), sql);
     while let Some(c) = rest.chars().next() {
@@ -261,7 +261,7 @@ fn plain(sql: &str) -> String {
 }
 
 impl Store {
-    /// In what the schema is not as it must be; empty where all is well.
+    /// In what the schema is not as it should be; empty if it is.
     pub async fn flaws(&mut self) -> Result<Vec<Flaw>, StoreError> {
         Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
     }

@@ -1,4 +1,4 @@
-//! The rows that people look at, each read whatever is in its columns.
+//! The rows that people look at, readable whatever is in their columns.
 
 use super::lenient::Lenient;
 use crate::job::Millis;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 
-/// A row of `delivery_status`: what anyone may see of a job; no payload.
+/// A row of `delivery_status`: what anyone may see of a job, without the payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     pub id: i64,
@@ -27,7 +27,8 @@ pub struct Delivery {
     pub finished_at: Option<String>,
 }
 
-/// Its columns, of `outbox AS o`. Not the view's: that may be missing, and shows an odd time as none.
+/// Its columns, of `outbox AS o`. Not those of the view, which may be missing and shows an odd time
+/// as NULL.
 pub(super) const DELIVERY: &str = "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, \
 o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at";
 
@@ -80,7 +81,7 @@ impl FromRow<'_, SqliteRow> for AttemptRow {
     }
 }
 
-/// One job with what a person asks about it.
+/// One job with what a person wants to know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
     pub delivery: Delivery,

@@ -1,5 +1,5 @@
-//! Rows that would wait without end and without an error: with a time that is none, for an account or a channel
-//! that is none, or without a place in the queue because no rule has touched them. Found by seeks.
+//! Rows that would wait for ever without an error: with an invalid time, account or channel, or
+//! without a place in the queue because they were written without the triggers. Found by seeks.
 
 use super::lenient::Lenient;
 use super::reading::{self, LAST_TIME, Unreadable};
@@ -8,10 +8,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::sync::LazyLock;
 
-/// The most of a kind that one look gives; the next one follows.
+/// The most of a kind that one search gives; the next search gives more.
 pub const STRAYS: i64 = 100;
 
-/// What became of rows that no rule had touched.
+/// What became of rows that were written without the triggers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct TakenIn {
     /// They have their place in the queue.
@@ -22,7 +22,7 @@ pub struct TakenIn {
     pub aside: Vec<(i64, String)>,
 }
 
-/// Rows that no rule has touched: how many, and the first of them.
+/// Rows that were written without the triggers: how many, and the first of them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Untouched {
     pub count: u64,
@@ -30,9 +30,9 @@ pub struct Untouched {
 }
 
 impl Untouched {
-    /// They are counted no further.
+    /// The most that are counted.
     pub const COUNTED: i64 = 10_000;
-    /// So many are named.
+    /// The most that are named.
     const NAMED: i64 = 10;
 }
 
@@ -98,12 +98,12 @@ SELECT o.id, o.account, o.channel FROM outbox AS e NOT INDEXED CROSS JOIN outbox
     ON o.wait = 'ready' AND o.account = e.account AND o.channel = e.channel
 WHERE e.id = ?1 AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT ?2";
 
-/// What the last cycle has chosen and could not claim: it is still ready.
+/// Rows that the last cycle has chosen and could not claim: they are still ready.
 const UNCLAIMED: &str = "\
 SELECT o.id, o.status = 'pending' FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
 WHERE o.wait = 'ready' AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)";
 
-/// It has ended past the rules, and its place in the queue with it.
+/// Takes a row that has ended without the triggers out of the queue.
 const LEAVE: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1 WHERE id = ?1 AND status <> 'pending'";
 const ELECT: &str = "INSERT INTO outbox_elect (lane) SELECT lane FROM outbox WHERE id = ?1";
@@ -118,7 +118,7 @@ UPDATE outbox SET (send_at, expires_at, created_at) =
     (SELECT t.send_at, t.expires_at, t.created_at FROM outbox_times AS t WHERE t.id = ?1)
 WHERE id = ?1 AND (typeof(send_at) = 'text' OR typeof(expires_at) = 'text' OR typeof(created_at) = 'text')";
 
-/// As a new row has them, or as a retry leaves them where the row has ended before.
+/// The dispatcher's columns as in a new row, or as a retry leaves them if the row has ended before.
 const FRESH: &str = "\
 UPDATE outbox SET moves = moves + 1, holds = NULL, claimed_by = NULL, due_at = NULL, next_attempt_at = NULL,
     budget_from = NULL, uncertain_attempts = 0, message_id = NULL, receipt = NULL, failure = NULL, error_code = NULL,
@@ -148,7 +148,7 @@ pub(super) fn statements() -> [(&'static str, String); 5] {
 }
 
 impl Store {
-    /// Whether any row waits for a time that is none, or has no place in the queue.
+    /// Whether any row waits for an invalid time, or has no place in the queue.
     pub async fn is_any_stray(&mut self) -> Result<bool, StoreError> {
         let query = sqlx::query(AssertSqlSafe(ANY_STRAY.as_str()));
         Ok(query.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
@@ -158,12 +158,12 @@ impl Store {
     pub async fn lost_in_time(&mut self) -> Result<Vec<Unreadable>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(LOST_IN_TIME.as_str())).bind(STRAYS);
         let rows = query.fetch_all(&mut self.conn).await?;
-        // Each part has its own column's name, and the first part's is all's.
+        // Each part names its own column, and the first part's name applies to all.
         let odd = |row: &SqliteRow| reading::odd_time(row, &row.words("odd"), 3);
         Ok(rows.iter().map(odd).collect())
     }
 
-    /// Ready rows whose account or channel is none that a route can have.
+    /// Ready rows whose account or channel no route can have.
     pub async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, StoreError> {
         let mut found = Vec::new();
         let routes = sqlx::query(ROUTES).fetch_all(&mut self.conn).await?;
@@ -176,8 +176,8 @@ impl Store {
         Ok(found)
     }
 
-    /// What the last cycle has chosen and could not claim. What has ended past the rules leaves the queue;
-    /// the others, whose claim a trigger ignores, are given.
+    /// Rows that the last cycle has chosen and could not claim. Those that have ended without the
+    /// triggers leave the queue; the others, whose claim a trigger ignores, are returned.
     pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), StoreError> {
         let (mut left, mut ignored) = (0, Vec::new());
         for row in sqlx::query(UNCLAIMED).fetch_all(&mut self.conn).await? {
@@ -196,8 +196,8 @@ impl Store {
         Ok((left, ignored))
     }
 
-    /// Gives rows that no rule has touched their place, as an INSERT would have: checked, their times in
-    /// milliseconds. Up to [`STRAYS`] of them, in one transaction.
+    /// Queues rows that were written without the triggers, as an INSERT would have: checked, and
+    /// with times in milliseconds. Up to [`STRAYS`] of them, in one transaction.
     pub async fn take_in(&mut self) -> Result<TakenIn, StoreError> {
         let rows = sqlx::query(UNTOUCHED).bind(STRAYS).fetch_all(&mut self.conn).await?;
         let mut taken = TakenIn::default();
@@ -212,7 +212,7 @@ impl Store {
         Ok(taken)
     }
 
-    /// Rows that no rule has touched, counted up to [`Untouched::COUNTED`].
+    /// Rows that were written without the triggers, counted up to [`Untouched::COUNTED`].
     pub async fn untouched(&mut self) -> Result<Untouched, StoreError> {
         let count = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM ({UNTOUCHED})")));
         let row = count.bind(Untouched::COUNTED).fetch_one(&mut self.conn).await?;

@@ -25,7 +25,8 @@ pub const PRODUCER_COLUMNS: [&str; 10] = [
     "source",
 ];
 
-/// KiB of pages that an import keeps: with 2 MiB, SQLite's default, it took half as long again.
+/// KiB of pages that an import keeps in memory: with 2 MiB, SQLite's default, it took half as long
+/// again.
 const IMPORT_CACHE_KIB: u32 = 64 << 10;
 
 // A taken key is passed over before the INSERT, which would keep a note of each: see outbox_taken_keys.
@@ -39,7 +40,7 @@ FROM json_each(?1) AS r
 WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.idempotency_key = r.value ->> '$.idempotency_key')
 ON CONFLICT (idempotency_key) DO NOTHING";
 
-// The rules of an INSERT alone: nothing is written, and no lock is taken.
+// Only the rules of an INSERT: nothing is written, and no lock is taken.
 const CHECK_ROWS: &str = "\
 INSERT INTO outbox_check (channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
                           max_attempts, source, created_at)
@@ -76,7 +77,7 @@ pub struct Export {
 }
 
 impl Store {
-    /// For an import: its keys are spread over their index, so most rows need a page of their own.
+    /// For an import: its keys are spread over their index, so most rows need a different page.
     pub async fn keep_more_pages(&mut self) -> Result<(), StoreError> {
         let pragma = format!("PRAGMA cache_size = -{IMPORT_CACHE_KIB}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(&mut self.conn).await?;
@@ -90,8 +91,8 @@ impl Store {
         Ok(done.rows_affected())
     }
 
-    /// What [`Store::insert_rows`] would refuse, without a write: `None`, or the sentence of the rule
-    /// that one of the rows breaks.
+    /// What [`Store::insert_rows`] would refuse, without writing: `None`, or the sentence of the
+    /// rule that one of the rows breaks.
     pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
         match sqlx::query(CHECK_ROWS).bind(json(rows)).execute(&mut self.conn).await {
             Ok(_) => Ok(None),
@@ -110,8 +111,8 @@ impl Store {
     }
 
     /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
-    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than 16 KiB
-    /// is left out: [`Store::payload`] reads it.
+    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than
+    /// 16 KiB is left out: [`Store::payload`] reads it.
     pub async fn outcomes(
         &mut self,
         export: &Export,
@@ -134,7 +135,7 @@ fn outcomes_query(
 ) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(before);
     query.push(format!("SELECT {DELIVERY}, o.receipt, "));
-    // Of a page of large ones all would be in memory at once.
+    // Otherwise all large payloads of a page would be in memory at once.
     query.push(match export.with_payload {
         true => "CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END AS payload",
         false => "NULL AS payload",

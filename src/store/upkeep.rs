@@ -19,12 +19,13 @@ pub struct Agenda {
     pub ready_accounts: Vec<String>,
     /// Changes whenever another connection has committed.
     pub data_version: i64,
-    /// `None`: it is not there, or is no number.
+    /// `None`: it is missing, or is not a number.
     pub(super) epoch: Option<i64>,
 }
 
-/// One seek each; the accounts by a skip-scan of the ready index, a seek per account. What is no time is no
-/// time to wake up at: the largest number keeps out text, which sorts after all of them.
+/// One seek each; the accounts by a skip-scan of the ready index, a seek per account. A value that
+/// is not a time must not set the wake-up: the largest number excludes text, which sorts after all
+/// numbers.
 pub(super) const AGENDA: &str = "\
 SELECT 'agenda',
     (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= 253402300799999),
@@ -39,7 +40,8 @@ SELECT 'agenda',
     (SELECT epoch FROM outbox_dispatcher),
     (SELECT data_version FROM pragma_data_version)";
 
-/// What no dispatcher can have claimed counts as claimed before. What is set aside is decided already.
+/// A claim that no dispatcher can have made counts as an earlier one. Rows that are set aside are
+/// decided already.
 pub(super) static SENDING_BEFORE: LazyLock<String> = LazyLock::new(|| {
     let part = |claims: &str| {
         format!(
@@ -66,7 +68,7 @@ SELECT o.id, ?2, ?3 FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 A
     SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
     AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT 1";
 
-// A parked job has a holder before it, which is one of these.
+// A parked job has a holder before it, and that is one of these.
 const ANY_LEFT: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
@@ -74,7 +76,7 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT j
     OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND +status = 'sending'
         AND id NOT IN (SELECT job_id FROM outbox_set_aside))";
 
-/// Later than every claim that there is, whatever became of the row that counts.
+/// Later than every existing claim, even if the row with the epoch was lost.
 const BEGIN_EPOCH: &str = "\
 INSERT INTO outbox_dispatcher (one, epoch, pid, started_at)
 SELECT 1, 1 + CAST(ifnull(max(claimed_by), 0) AS INTEGER), ?1, ?2
@@ -118,7 +120,7 @@ impl Agenda {
     pub(super) fn from_row(row: &SqliteRow) -> Agenda {
         // A job expires after expires_at, not at it.
         let expiry = row.due(3).map(|at| at.saturating_add(1));
-        // A name that is no text, or not UTF-8, is no account's: the sweep finds its rows.
+        // A name that is not UTF-8 text is not an account's: the sweep finds its rows.
         let accounts: Vec<Value> = serde_json::from_str(&row.words(4)).unwrap_or_default();
         let names = accounts.iter().filter_map(Value::as_str);
         let names = names.filter(|name| !name.contains(char::REPLACEMENT_CHARACTER));
@@ -179,7 +181,7 @@ impl Store {
         sentence: &str,
     ) -> Result<Vec<Channel>, StoreError> {
         let mut failed = Vec::new();
-        // One at a time where the database refuses one of them; which one that is, it does not say.
+        // One at a time where the database refuses one of them: it does not say which.
         for limit in [500, 1] {
             let update = sqlx::query(FAIL_UNKNOWN_ACCOUNT).bind(account).bind(sentence).bind(limit);
             match update.fetch_all(&mut self.conn).await.map_err(StoreError::from) {
@@ -203,7 +205,8 @@ impl Store {
         Ok(())
     }
 
-    /// Whether no job is `pending` or `sending`, but for what is set aside and what waits behind that.
+    /// Whether no job is `pending` or `sending`, except those that are set aside and those that
+    /// wait behind them.
     pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
         let left: i64 = sqlx::query_scalar(ANY_LEFT).fetch_one(&mut self.conn).await?;
         Ok(left == 0)

@@ -55,8 +55,8 @@ pub async fn ready(extract::State(shared): extract::State<Arc<Shared>>) -> Respo
     reasons.extend(shared.health.writable(Instant::now()).await);
     reasons.extend(disk::shortage(shared.counter.path()));
     if shared.metrics.holds_restored() {
-        let sentence =
-            "a backup was restored: what waits may have been sent, and a person must decide";
+        let sentence = "a backup was restored: waiting jobs may have been sent already, and a person \
+                        must decide";
         reasons.push(sentence.to_owned());
     }
     let ready = reasons.is_empty();

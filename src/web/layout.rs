@@ -14,8 +14,8 @@ const LIVE_HEADER: &str = "x-live";
 /// Without the script a page that shows what goes on is loaded anew so often, in seconds.
 const RELOAD: &str = "10";
 
-/// Every page says that nothing is real, problems and the login included, which know nothing of the
-/// configuration. A process is one or the other for all its life.
+/// Every page says that nothing is real, also errors and the login page, which do not know the
+/// configuration. A process is a sandbox, or is not, for its whole life.
 static SANDBOX: AtomicBool = AtomicBool::new(false);
 
 /// Whether every page from now on is one of a sandbox.

@@ -134,7 +134,7 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     flag(registry, "dispatching", help, metrics.state() == State::Dispatching);
     let help = "1 while another dispatcher has the lock";
     flag(registry, "standby", help, metrics.state() == State::Standby);
-    let help = "1 while a restored backup is held until a person decides what was sent since";
+    let help = "1 while a restored backup is paused until a person decides";
     flag(registry, "restored_backup", help, metrics.holds_restored());
     if let Some(age) = metrics.last_turn(now) {
         let help = "How long ago the dispatch loop made its last turn; idle it makes one a second";
@@ -180,7 +180,8 @@ fn queue(registry: &mut Registry, levels: &Levels, at: Instant) {
     registry.register("set_aside_jobs", help, aside);
     let untouched = Gauge::<i64>::default();
     untouched.set(i64::try_from(levels.overview.untouched.count).unwrap_or(i64::MAX));
-    let help = "Rows that were written past the rules and are not in the queue yet, up to 10000";
+    let help =
+        "Rows that were written without the triggers and are not in the queue yet, up to 10000";
     registry.register("untouched_jobs", help, untouched);
     registry.register("jobs", "Jobs in the outbox, by the state they are in", jobs);
     let help = "How long the job has been due that waits longest; 0 where none waits";

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The most groups of failures, and the most jobs, that it shows.
 const GROUPS: u32 = 12;
 const LATEST: u32 = 8;
-/// The most jobs that are named as set aside.
+/// How many of the jobs that are set aside are named.
 const ASIDE: u32 = 20;
 /// The most pauses, and the most holds, that a page lists.
 pub const LISTED: u32 = 200;

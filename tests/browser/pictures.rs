@@ -96,7 +96,7 @@ fn quarter(minute: u64, quarter: u64, now: i64) -> String {
 fn shop() -> Option<(Outbox, Daemon, Daemon, Clock)> {
     let library = libfaketime()?;
     let more = "[web]\nlisten = \"127.0.0.1:0\"\ntoken_env = \"WEB_TOKEN\"\n\n[channels.sms]\non_uncertain = \"hold\"\n\n[channels.mail]\nmax_in_flight = 4";
-    // Beside it, not within: the pictures are of an outbox that is real, without a sandbox's banner.
+    // A separate sandbox, so that the pictures show a real outbox without the sandbox's banner.
     let folder = std::env::temp_dir();
     let sandbox = Program::in_folder(&folder).start(&["sandbox", "--listen", "127.0.0.1:0"]);
     let address = found(SOON, "the sandbox's address", || {

@@ -1,5 +1,5 @@
-//! One odd row never stops the rest: what no rule would let in, written past the rules; rows that the
-//! database refuses to change; and a schema that lost its rules.
+//! One odd row never stops the rest: rows that the rules forbid, written without the triggers; rows
+//! that the database refuses to change; and a schema that lost its rules.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -33,7 +33,7 @@ fn an_outcome_that_cannot_be_recorded_is_kept_and_recorded_later_and_never_sent_
     assert!(said.contains("set aside") && said.contains("the audit says no"), "{said}");
     assert!(outbox.run(&["status"]).expect(0).stdout.contains("set aside\t1 job: 2"));
 
-    // Neither a stop nor a crash makes another request of it.
+    // Neither a stop nor a crash causes another request for it.
     daemon.kill9();
     let mut daemon = outbox.daemon();
     let next = job(8);
@@ -46,7 +46,7 @@ fn an_outcome_that_cannot_be_recorded_is_kept_and_recorded_later_and_never_sent_
     assert_eq!(row.text("status"), "sent");
     assert!(!row.is_null("message_id") && !row.is_null("receipt"), "{row:?}");
     assert_eq!(outbox.outcomes(2), ["accepted"]);
-    eventually(SOON, "it is set aside no longer", || {
+    eventually(SOON, "it is no longer set aside", || {
         outbox.database().number("SELECT count(*) FROM outbox_set_aside") == 0
     });
     assert_eq!(server.requests_for("job 2").len(), 1);
@@ -132,7 +132,7 @@ fn a_row_that_cannot_be_claimed_or_moved_waits_by_itself() {
         );
         eventually(SOON, reason, || outbox.database().number(&aside) == 1);
     }
-    // Two more seconds: what is scheduled for then stops nobody.
+    // Two more seconds: a job that is scheduled for then does not stop the rest.
     for case in 10..30 {
         assert_eq!(outbox.settled(outbox.chat(case, "fine")).text("status"), "sent");
     }

@@ -1,8 +1,9 @@
-//! A schema that lost its rules: named, repaired, and the rows of meanwhile taken care of.
+//! A schema that lost its rules: it is reported and repaired, and rows that were inserted meanwhile
+//! are handled.
 
 use crate::support::{Database, Job, Outbox, Program, SOON, Server, eventually};
 
-/// Kind and name of each object of ours.
+/// Kind and name of each of our objects.
 fn objects(database: &Database) -> Vec<(String, String)> {
     let rows = database.query(
         "SELECT type, name FROM sqlite_schema WHERE sql IS NOT NULL AND type IN ('trigger', 'view', 'index')
@@ -37,7 +38,9 @@ fn each_object_that_is_dropped_is_named_and_repaired_and_what_was_inserted_meanw
             assert_eq!(status["untouched_jobs"], serde_json::json!([case]));
             let said = outbox.run(&["check"]).expect(1).stdout;
             assert!(
-                said.contains(&format!("1 job was written past the rules (job {case}")),
+                said.contains(&format!(
+                    "1 job was written without the triggers and is in no queue (job {case}"
+                )),
                 "{said}"
             );
         }
@@ -153,7 +156,7 @@ fn a_copy_of_the_schema_alone_says_the_way_out_and_init_finishes_it() {
         for command in [&["status"][..], &["list"], &["run", "--until-empty"], &["check"]] {
             let said = program.run(command);
             assert_ne!(said.code, Some(0));
-            assert!(said.output().contains("finish it with `acquire-outbox init`"), "{said:?}");
+            assert!(said.output().contains("complete it with `acquire-outbox init`"), "{said:?}");
         }
         program.run(&["init"]).expect(0);
         program.run(&["check"]).expect(0);
@@ -200,7 +203,7 @@ fn a_strict_table_is_made_an_ordinary_one_again() {
     assert_eq!(outbox.count("sent"), 2);
 }
 
-/// As migration tools do it: a table of the same columns, without what they do not know of.
+/// As migration tools do it: a table with the same columns, without what they do not know.
 const REBUILT: &str = "
     CREATE TABLE new AS SELECT * FROM outbox;
     DROP TABLE outbox;

@@ -58,7 +58,7 @@ const REQUIRED: [&str; 8] = [
     "priority",
 ];
 
-/// A state, and what makes it of a row that is ready.
+/// A state, and the statement that puts a ready row into it.
 const STATES: [(&str, &str); 6] = [
     ("ready", "wait = wait"),
     (
@@ -82,7 +82,7 @@ const STATES: [(&str, &str); 6] = [
     ),
 ];
 
-/// A row of each state for each value of each column; gives what each is.
+/// A row of each state for each value of each column; gives what each row is.
 fn fill(outbox: &Outbox) -> BTreeMap<i64, String> {
     let (mut sql, mut rows, mut id) = ("BEGIN;".to_owned(), BTreeMap::new(), 0);
     for column in COLUMNS {
@@ -91,7 +91,7 @@ fn fill(outbox: &Outbox) -> BTreeMap<i64, String> {
                 continue;
             }
             for (state, made) in STATES {
-                // Two rows cannot hold one lane, however odd its name.
+                // Two rows cannot hold the same lane, however odd its name.
                 if column == "lane" && state != "ready" && state != "scheduled" {
                     continue;
                 }
@@ -133,7 +133,7 @@ fn look(outbox: &Outbox, daemon: &mut Daemon, rows: &BTreeMap<i64, String>) {
     let all = outbox.run(&["list", "--json", "--limit", "5000"]).json();
     let all: Vec<i64> =
         all.as_array().unwrap().iter().map(|job| job["id"].as_i64().unwrap()).collect();
-    // What says that it ended long ago has been pruned.
+    // Rows that say they ended long ago have been pruned.
     let pruned: Vec<_> = rows.iter().filter(|(id, _)| !all.contains(id)).collect();
     assert!(pruned.iter().all(|(_, what)| what.starts_with("finished_at = ")), "{pruned:?}");
     let pages = [
@@ -175,7 +175,7 @@ fn no_value_of_any_column_stops_the_others_or_a_page() {
     let later = outbox.chat(200_000, "later");
     assert_eq!(outbox.settled(later).text("status"), "sent");
 
-    // What was written past the rules and cannot be found by a seek, `init` brings in line.
+    // `init` corrects rows that were written without the triggers and cannot be found by a seek.
     daemon.sigterm();
     daemon.wait(SOON).expect(0);
     outbox.run(&["init"]).expect(0);
@@ -203,7 +203,7 @@ fn no_value_of_any_column_stops_the_others_or_a_page() {
     assert_eq!(status["set_aside"].as_u64().unwrap() as usize, aside.len());
     assert_eq!(status["set_aside_jobs"][0]["id"], aside[0]["id"]);
 
-    // A retry works on all that are odd in the dispatcher's own columns.
+    // A retry works for all rows that are odd in the dispatcher's own columns.
     let own: Vec<i64> = aside.iter().map(|row| row.int("id")).collect();
     let own = own.into_iter().filter(|id| {
         let column = rows[id].split(' ').next().unwrap();
@@ -304,7 +304,7 @@ fn a_start_survives_what_counts_the_starts() {
     for (number, odd) in odd.iter().enumerate() {
         let case = number as i64 + 1;
         let id = outbox.chat(case, "hi");
-        // Claimed by a dispatcher that has gone, at an epoch that the file has forgotten.
+        // Claimed by an earlier dispatcher, with an epoch that the file has lost.
         outbox.database().past_the_rules(&format!(
             "UPDATE outbox SET status = 'sending', wait = NULL, attempts = 1, claimed_by = 7 WHERE id = {id};
              UPDATE outbox_dispatcher SET {odd}"

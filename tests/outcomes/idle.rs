@@ -1,5 +1,5 @@
-//! Connections that the server closes just as they are used again: how many messages that makes
-//! uncertain. It counts; nothing depends on how long anything takes.
+//! Connections that the server closes just as they are reused: counts how many messages become
+//! uncertain. Nothing depends on how long anything takes.
 
 use crate::support::{Job, Outbox, SOON, Setup, chat_accepted, eventually, now_ms};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const A_ROUND: i64 = 30;
-/// So that a round goes out all at once.
+/// So that a whole round goes out at once.
 const WIDE: &str = "[channels.chat]\nmax_in_flight = 64\n";
 
 /// Accepts everything. With each request it closes the other connections that have been idle for
@@ -48,7 +48,7 @@ impl Closing {
         let mut request = Vec::new();
         while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
             request.extend_from_slice(&buffer[..bytes]);
-            // A chat message's body ends its object, and no header does.
+            // The body of a chat message ends with `}`, and no header does.
             if !request.ends_with(b"}") {
                 continue;
             }

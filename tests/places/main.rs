@@ -1,4 +1,5 @@
-//! Where a database is and whose it is: links, mounts, other names, other users, other file systems.
+//! Where a database is and who owns it: links, mounts, other names, other users, other file
+//! systems.
 
 mod owners;
 #[path = "../support/mod.rs"]
@@ -16,7 +17,7 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// Without what `check` asks.
+/// The messages that arrived, without the requests of `check`.
 fn sent(server: &Server) -> Vec<String> {
     server.words().into_iter().filter(|words| !words.is_empty()).collect()
 }
@@ -53,7 +54,8 @@ fn a_link_that_leads_elsewhere_by_the_time_of_the_take_over_is_followed() {
     let first = outbox.daemon();
     let mut second = outbox.program().start(&["run"]);
     second.wait_for_log("standing by");
-    // The first one ends with it: what it has open is not what its path leads to.
+    // The first one ends, too: the file that it has open is no longer the one that its path leads
+    // to.
     fs::rename(link, outbox.folder().join("old-link")).unwrap();
     symlink("two.db", link).unwrap();
     first.wait(SOON).expect(1);
@@ -85,7 +87,7 @@ fn a_file_with_two_names_is_refused_by_either_name() {
     assert_eq!(sent(&server), ["hi"]);
 }
 
-/// Runs the script with mounts of its own; `None` where that is not allowed.
+/// Runs the script in a separate mount namespace; `None` where that is not allowed.
 fn with_mounts(script: &str, outbox: &Outbox) -> Option<Output> {
     let tried = Command::new("unshare").args(["-m", "true"]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {

@@ -20,7 +20,7 @@ fn is_root() -> bool {
     root
 }
 
-/// A folder of the service's user, with the program in it and an outbox that it has made.
+/// A folder of the service's user, with the program in it and an outbox that the program has made.
 struct Machine {
     outbox: Outbox,
     folder: PathBuf,
@@ -28,7 +28,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// The folder's group is everybody's here; its mode is as given.
+    /// The folder's group is the users' common group; its mode is as given.
     fn new(server: &Server, mode: u32) -> Machine {
         let outbox = Outbox::setup(server).written();
         let open = fs::Permissions::from_mode(0o755);
@@ -60,7 +60,7 @@ impl Machine {
         command.env("ACQUIRE_OUTBOX_CONFIG", self.outbox.config_file()).output().unwrap()
     }
 
-    /// As root, without anything given up.
+    /// As root, with all its rights.
     fn run_as_root(&self, arguments: &[&str]) -> support::Finished {
         let database = self.database();
         let name = ["--database", database.to_str().unwrap()];
@@ -103,7 +103,7 @@ fn what_root_does_with_a_services_database_stays_the_services() {
     }
     let server = Server::start();
     let machine = Machine::new(&server, 0o700);
-    // Root makes it, root runs it first.
+    // Root creates it, and root runs it first.
     machine.run_as_root(&["init"]).expect(0);
     machine.all_belong_to_the_service();
     let payload = r#"{"caseId": 1, "message": "hi"}"#;
@@ -111,7 +111,7 @@ fn what_root_does_with_a_services_database_stays_the_services() {
     machine.run_as_root(&["run", "--until-empty"]).expect(0);
     machine.all_belong_to_the_service();
     assert!(machine.files().contains(&"outbox.db.dispatcher-lock".to_owned()));
-    // While root has it open, and when that was cut short.
+    // While root has it open, and after root was interrupted.
     let mut daemon = machine
         .outbox
         .program()
@@ -148,7 +148,7 @@ fn commands_that_only_read_leave_nothing_behind_and_change_nothing() {
     machine.run_as_root(&["show", "1"]).expect(1);
     assert_eq!(machine.files(), ["outbox.db"]);
     assert_eq!(fs::read(&database).unwrap(), before);
-    // A backup is no WAL file until somebody works on it.
+    // A backup is not in WAL mode until somebody works on it.
     let copy = machine.folder.join("backup.db");
     Database::at(&database).execute(&format!("VACUUM INTO '{}'", copy.display()));
     Database::at(&copy).execute("PRAGMA journal_mode = DELETE");
@@ -163,7 +163,7 @@ fn a_member_of_the_group_leaves_files_that_the_service_can_use() {
         return;
     }
     let server = Server::start();
-    // Without the setgid bit, what a member makes is of the member's own group.
+    // Without the setgid bit, a member's files belong to the member's own group.
     let machine = Machine::new(&server, 0o770);
     succeeded(&machine.run_as(SERVICE, "init"));
     fs::set_permissions(machine.database(), fs::Permissions::from_mode(0o660)).unwrap();
@@ -197,7 +197,7 @@ fn an_error_names_the_file_that_is_at_fault_and_whose_it_is() {
         }
     };
     let service = format!("user {SERVICE}");
-    // The lock of a version that made it root's.
+    // A lock file from a version that made it belong to root.
     let lock = beside(&database, ".dispatcher-lock");
     fs::write(&lock, "").unwrap();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
@@ -249,7 +249,7 @@ fn root_follows_no_link_that_others_can_replace() {
         }
         assert_eq!(fs::read_to_string(&secret).unwrap(), "root's own");
         assert!(!target.path().join("not-there").exists());
-        // A folder on the way is no better.
+        // The same holds for a folder on the way.
         let inner = machine.folder.join("inner");
         symlink(target.path(), &inner).unwrap();
         std::os::unix::fs::lchown(&inner, Some(SERVICE), Some(SERVICE)).unwrap();
@@ -259,7 +259,7 @@ fn root_follows_no_link_that_others_can_replace() {
         assert!(refused.stderr.contains("inner is a symbolic link"), "{refused:?}");
         assert!(!target.path().join("outbox.db").exists());
     }
-    // What the dispatcher makes next to the database is no way out either.
+    // The dispatcher's files next to the database do not allow it either.
     let machine = Machine::new(&server, 0o770);
     machine.run_as_root(&["init"]).expect(0);
     for name in ["outbox.db.dispatcher-lock", ".outbox.db.dispatcher-note"] {
@@ -269,12 +269,12 @@ fn root_follows_no_link_that_others_can_replace() {
         assert_eq!(fs::metadata(&secret).unwrap().uid(), 0);
         fs::remove_file(machine.folder.join(name)).unwrap();
     }
-    // Nor is an export that root writes into such a folder.
+    // Nor does an export that root writes into such a folder.
     symlink(target.path(), machine.folder.join("out")).unwrap();
     let out = machine.folder.join("out/jobs.csv");
     machine.run_as_root(&["export", "-o", out.to_str().unwrap()]).expect(78);
     assert!(!target.path().join("jobs.csv").exists());
-    // Who owns the folder may follow the own link.
+    // The folder's owner may follow their own link.
     let machine = Machine::new(&server, 0o700);
     symlink("real.db", machine.database()).unwrap();
     succeeded(&machine.run_as(SERVICE, "init"));

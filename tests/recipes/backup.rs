@@ -61,12 +61,13 @@ fn sent_after_the_backup(server: &Server) -> Machine {
     machine
 }
 
-/// Without what `check` asks.
+/// The messages that arrived, without the requests of `check`.
 fn sent(server: &Server) -> Vec<String> {
     server.words().into_iter().filter(|words| !words.is_empty()).collect()
 }
 
-/// However somebody puts it back: with its files moved or deleted, over them, or by SQLite itself.
+/// However the backup is restored: with the old files moved or deleted, over them, or by SQLite
+/// itself.
 const RESTORES: [&str; 4] = [
     "rm /var/lib/shop/shop.db*; cp /var/backups/shop.db /var/lib/shop/shop.db",
     "cp /var/backups/shop.db /var/lib/shop/shop.db",
@@ -100,9 +101,9 @@ fn a_restored_backup_sends_nothing_until_a_person_has_decided() {
         }
         daemon.sigterm();
         daemon.wait(SOON).expect(0);
-        // It is found out once, and holds over restarts.
+        // It is detected once, and the pause stays over restarts.
         let mut daemon = machine.listening();
-        assert!(!daemon.stderr().contains("as a restored backup is"), "{}", daemon.stderr());
+        assert!(!daemon.stderr().contains("like a restored backup"), "{}", daemon.stderr());
         eventually(SOON, "the page says it again", || daemon.get("/readyz").status == 503);
         assert_eq!(sent(&server), ["one", "two"], "{restore}");
 

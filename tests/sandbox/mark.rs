@@ -20,7 +20,7 @@ fn a_sandbox_leaves_every_outbox_alone_that_was_not_made_for_it() {
         for command in [&UNTIL_EMPTY[..], &["run", "--sandbox"], &["init", "--sandbox"]] {
             let refused = outbox.run(command).expect(78);
             assert!(refused.stderr.contains("was not made for the sandbox"), "{refused:?}");
-            // Both ways out.
+            // Both ways to go on.
             assert!(refused.stderr.contains("init --sandbox"), "{refused:?}");
             assert!(refused.stderr.contains("leave --sandbox out"), "{refused:?}");
         }
@@ -44,7 +44,7 @@ fn a_sandbox_leaves_files_alone_that_have_no_outbox_yet() {
         let before = fs::read(folder.path().join(name)).unwrap();
         assert!(program.run(&run).expect(78).stderr.contains("was not made for the sandbox"));
         assert_eq!(fs::read(folder.path().join(name)).unwrap(), before, "{name} was touched");
-        // Who says so, makes it one.
+        // `init --sandbox` turns it into one.
         program.run(&["init", "--sandbox", "--database", name]).expect(0);
         program.run(&run).expect(0);
     }
@@ -141,7 +141,7 @@ fn a_real_outbox_shows_no_mark() {
     assert_eq!(daemon.scrape().number("acquire_outbox_sandbox"), 0.0);
 }
 
-/// Runs the script with a folder `/etc/acquire-outbox` of its own; `None` where that is not allowed.
+/// Runs the script with a separate folder `/etc/acquire-outbox`; `None` where that is not allowed.
 fn with_own_etc(script: &str, folder: &Path) -> Option<std::process::Output> {
     let mount = "mount -t tmpfs tmpfs /etc && mkdir /etc/acquire-outbox && ";
     let mut allowed = Command::new("unshare");

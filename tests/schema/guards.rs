@@ -1,9 +1,10 @@
-//! What an UPDATE may change: the producer's columns while a job waits, and none of the dispatcher's.
+//! What an UPDATE may change: the producer's columns while a job waits, and none of the
+//! dispatcher's columns.
 
 use super::{CHAT, chat, in_both};
 
-/// A job in backoff, one that is sending, one that failed, an uncertain one and a fresh one, in this
-/// order of their ids.
+/// A job in backoff, one that is sending, one that failed, an uncertain one and a fresh one, with
+/// ids in this order.
 const JOBS: &str = "
     INSERT INTO outbox (channel, payload, ordering_key, idempotency_key)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5)
@@ -15,7 +16,7 @@ const JOBS: &str = "
         WHERE id = 3;
     UPDATE outbox SET status = 'uncertain', moves = moves + 1, claimed_by = NULL, error = 'lost' WHERE id = 4";
 
-/// Every column, as far as a change of it would show.
+/// Every column in which a change would show.
 const ROWS: &str = "SELECT id, status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error,
     finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from FROM outbox";
 
@@ -143,7 +144,8 @@ fn what_a_producer_may_change_of_a_waiting_job_it_may_change() {
     });
 }
 
-/// What it wrote back was read before the claim: the request is under way, and nothing may undo that.
+/// What it wrote back was read before the claim: the request is under way, and nothing may undo
+/// that.
 #[test]
 fn an_orm_that_saves_a_row_as_it_was_before_its_claim_moves_nothing() {
     in_both(|sql| {
@@ -190,14 +192,14 @@ fn who_resolves_an_uncertain_job_may_note_its_id_and_who_has_finished_one_its_ag
     });
 }
 
-/// SQLite then calls the replacement a deletion and fires the triggers of one.
+/// SQLite then treats the replacement as a deletion and fires its triggers.
 #[test]
 fn a_taken_key_is_not_replaced_with_recursive_triggers_either() {
     in_both(|sql| {
         let insert = chat("idempotency_key", "'order-1'");
         let replace = insert.replace("OR IGNORE", "OR REPLACE");
         sql(&insert).unwrap();
-        // An application's trigger that inserts another message meanwhile changes nothing of it.
+        // An application's trigger that inserts another message meanwhile does not change that.
         sql("CREATE TRIGGER own AFTER INSERT ON outbox WHEN NEW.idempotency_key = 'order-1'
              BEGIN INSERT INTO outbox (channel, payload, idempotency_key) VALUES ('chat', NEW.payload, 'copy') ON CONFLICT DO NOTHING; END")
         .unwrap();
@@ -226,7 +228,7 @@ fn an_id_of_a_producers_own_leaves_room_for_others() {
     });
 }
 
-/// The form that docs/producers.md names first: it holds whatever the outer statement is.
+/// The form that docs/producers.md recommends: it works whatever the outer statement is.
 #[test]
 fn an_applications_own_trigger_inserts_once_under_every_kind_of_statement() {
     in_both(|sql| {

@@ -1,4 +1,5 @@
-//! What a statement costs, in steps of SQLite's machine: the same however long a key's backlog is.
+//! What a statement costs, in steps of SQLite's virtual machine: the same however long a key's
+//! backlog is.
 
 use super::SCHEMA;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
@@ -26,7 +27,8 @@ async fn steps(conn: &mut SqliteConnection, sql: &str) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-/// Of what a producer, the dispatcher and a person do to jobs of one key that has this many more.
+/// The steps of what a producer, the dispatcher and a person do to jobs of one key that has this
+/// many more.
 async fn with_backlog(jobs: u32) -> Vec<(&'static str, u64)> {
     let mut conn = sqlx::sqlite::SqliteConnectOptions::new().connect().await.unwrap();
     run(&mut conn, SCHEMA).await;

@@ -1,4 +1,4 @@
-//! Text that an INSERT refuses, and odd text that it takes.
+//! Text that an INSERT refuses, and odd text that it accepts.
 
 use super::{SCHEMA, chat, in_both};
 use crate::engines::{Bundled, Engine, Sqlite326};

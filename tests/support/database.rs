@@ -121,7 +121,8 @@ impl Database {
             let mut handle = connection.lock_handle().await.expect("a handle");
             let none = std::ptr::null_mut::<std::ffi::c_int>();
             let off = 0 as std::ffi::c_int;
-            // SAFETY: the handle is the locked connection's; the option takes a number and a pointer.
+            // SAFETY: the handle is the locked connection's; the option takes a number and a
+            // pointer.
             let done = unsafe {
                 let handle = handle.as_raw_handle().as_ptr();
                 sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, off, none)

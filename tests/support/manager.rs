@@ -21,14 +21,14 @@ impl Manager {
         Manager::on(socket, path.to_str().expect("a path in UTF-8"))
     }
 
-    /// In the abstract namespace, under a name of this folder's.
+    /// In the abstract namespace, under a name made from this folder's.
     pub fn abstract_of(folder: &Path) -> Manager {
         let name = folder.to_str().expect("a path in UTF-8");
         let address = SocketAddr::from_abstract_name(name).expect("a short name");
         Manager::on(UnixDatagram::bind_addr(&address).expect("a free name"), &format!("@{name}"))
     }
 
-    /// Listens on this socket from now on, `name` as `NOTIFY_SOCKET` has it.
+    /// Listens on this socket from now on; `name` as in `NOTIFY_SOCKET`.
     pub fn on(socket: UnixDatagram, name: &str) -> Manager {
         let heard: Arc<Mutex<Vec<(Instant, String)>>> = Arc::default();
         let sink = Arc::clone(&heard);

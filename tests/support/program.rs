@@ -110,7 +110,11 @@ impl Program {
         finished
     }
 
+<<<<<<< HEAD
     /// Where the journal's socket is there and nobody reads it: in a separate mount namespace.
+=======
+    /// With a journal socket that nobody reads: in a separate mount namespace.
+>>>>>>> english
     pub fn with_a_stuck_journal(self) -> Program {
         let script = r#"
 import os, socket, sys
@@ -181,12 +185,12 @@ impl StuckPipe {
         StuckPipe { reader, writer }
     }
 
-    /// The end to write to, for a child.
+    /// The end to write to, for a child process.
     pub fn end(&self) -> Stdio {
         self.writer.try_clone().unwrap().into()
     }
 
-    /// Reads it from now on, what filled it left out.
+    /// Reads it from now on, without what filled it.
     pub fn read(self) -> Reading {
         let StuckPipe { mut reader, writer } = self;
         drop(writer);
@@ -196,7 +200,7 @@ impl StuckPipe {
     }
 }
 
-/// What a pipe has given since it is read again.
+/// What has been read from a pipe since it is read again.
 pub struct Reading(Collected);
 
 impl Reading {

@@ -15,7 +15,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// None: nobody listens there.
+    /// `None`: nothing listens there.
     #[track_caller]
     pub fn of(address: &str, path: &str, head: &str) -> Option<Page> {
         let mut connection = TcpStream::connect(address).ok()?;

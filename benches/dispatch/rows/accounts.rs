@@ -1,4 +1,4 @@
-//! `accounts`: what configured accounts cost that have nothing to send.
+//! `accounts`: the cost of configured accounts that have nothing to send.
 
 use super::idle::cpu_ns;
 use super::memory::mebibytes;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 const MANY: u32 = 400;
 
-/// Until what the start has left to do is done.
+/// How long to wait until the work after the start is done.
 const SETTLED: Duration = Duration::from_secs(1);
 
 struct Figures {
-    /// Of the daemon, for a message that comes by itself.
+    /// The daemon's CPU time for a single message.
     cpu_millis: f64,
     start_seconds: f64,
     mebibytes: f64,

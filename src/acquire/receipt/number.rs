@@ -1,11 +1,11 @@
-//! Numbers as the server wrote them: an id is a name, and no digit of it may change.
+//! Numbers as the server wrote them: an id is a name, so none of its digits may change.
 
 use serde_json::{Number, Value};
 
 /// More digits than any id has.
 const DIGITS: usize = 64;
 
-/// A JSON number that SQLite and every JSON reader keep whole, as a number; any other as the text
+/// A JSON number that SQLite and every JSON parser keep exactly, as a number; any other as the text
 /// of its digits. `8289.0` and `8.289e3` are the whole number 8289.
 pub(super) fn as_written(number: &str) -> Value {
     if let Ok(integer) = number.parse::<i64>() {
@@ -21,8 +21,8 @@ pub(super) fn as_written(number: &str) -> Value {
     }
 }
 
-/// The digits of a whole number, however it is written; `None`: it has a fraction, or is written
-/// with an exponent for more digits than any id has.
+/// The digits of a whole number, however it is written; `None`: it has a fraction, or an exponent
+/// for more digits than any id has.
 fn whole(number: &str) -> Option<String> {
     let (sign, number) = match number.strip_prefix('-') {
         Some(rest) => ("-", rest),

@@ -202,7 +202,7 @@ fn answers() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        // serde_json reads others a little wrong.
+        // serde_json reads other numbers slightly wrong.
         (-1_000_000_000..1_000_000_000i64).prop_map(|n| Value::from(n as f64 / 4.0)),
         "[a\"\\\\{}\\[\\]:,é\n]{0,70}".prop_map(Value::from),
         (1000..1050usize).prop_map(|length| "1".repeat(length).into()),

@@ -1,24 +1,25 @@
-//! What a file is, by its first bytes: text in UTF-8 or UTF-16, or something to be unpacked first.
+//! What a file is, by its first bytes: text in UTF-8 or UTF-16, or something to decompress first.
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
-/// How many bytes tell it.
+/// How many bytes are needed to tell.
 const START: u64 = 16;
 
-/// What is no text, by how it begins, and what to do.
+/// Files that are not text, by their first bytes, and what to do.
 const PACKED: [(&[u8], &str); 7] = [
     (
         b"\x1f\x8b",
-        "is packed by gzip; unpack it, as in `gzip -dc FILE | acquire-outbox import - --format csv`",
+        "is compressed with gzip; decompress it, as in `gzip -dc FILE | acquire-outbox import - \
+         --format csv`",
     ),
-    (b"BZh", "is packed by bzip2; unpack it first"),
-    (b"\xfd7zXZ", "is packed by xz; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "is packed by zstd; unpack it first"),
+    (b"BZh", "is compressed with bzip2; decompress it first"),
+    (b"\xfd7zXZ", "is compressed with xz; decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd; decompress it first"),
     (
         b"PK\x03\x04",
-        "is a ZIP archive, as spreadsheets are (.xlsx, .ods); save the sheet as CSV in UTF-8",
+        "is a ZIP archive, like a spreadsheet file (.xlsx, .ods); save the sheet as CSV in UTF-8",
     ),
     (b"\xd0\xcf\x11\xe0", "is an Excel workbook (.xls); save the sheet as CSV in UTF-8"),
     (b"SQLite format 3", "is a SQLite database; write its rows as CSV or JSON lines first"),
@@ -38,8 +39,7 @@ enum Order {
 
 /// The file as UTF-8, from its beginning: itself, or a temporary copy without a name.
 ///
-/// # Errors
-/// For what is no text, with what to do about it.
+/// # Errors For a file that is not text, with what to do about it.
 pub fn as_text(mut file: File) -> Result<File> {
     let mut start = Vec::new();
     file.rewind()?;
@@ -59,7 +59,7 @@ fn coding(start: &[u8]) -> Result<Coding> {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
             bail!("the file is text in UTF-32; save it in UTF-8")
         }
-        // With a byte order mark, or else as ASCII looks, with which both formats begin.
+        // By its byte order mark, or else by its ASCII characters, with which both formats begin.
         [0xff, 0xfe, ..] | [1..=127, 0, 1..=127, 0, ..] => Coding::Utf16(Order::Little),
         [0xfe, 0xff, ..] | [0, 1..=127, 0, 1..=127, ..] => Coding::Utf16(Order::Big),
         _ => Coding::Utf8,
@@ -87,7 +87,7 @@ fn from_utf16(file: File, order: Order) -> Result<File> {
     Ok(text)
 }
 
-/// The units of UTF-16 up to the end of the file or a fault; half of one at the end is left out.
+/// The units of UTF-16 up to the end of the file or an error; half a unit at the end is left out.
 struct Units<'a> {
     input: BufReader<File>,
     order: Order,

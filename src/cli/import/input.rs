@@ -38,8 +38,7 @@ impl Input {
     /// What can be read only once (the standard input, a pipe) goes to a temporary file without a
     /// name first, which is gone when this process is.
     ///
-    /// # Errors
-    /// For a file that is no text, with what it is.
+    /// # Errors For a file that is not text, with what it is.
     pub fn open(path: &Path) -> Result<Input> {
         let file = if path == Path::new("-") {
             spooled(&mut io::stdin().lock())?

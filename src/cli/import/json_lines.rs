@@ -38,8 +38,8 @@ impl<R: Read> JsonLines<R> {
         }
     }
 
-    /// A line without its end, which is LF, CR or both. Of one that is too long only a little more
-    /// than the limit is kept. False: there is none.
+    /// A line without its end, which is LF, CR or both. Of a line that is too long, only a little
+    /// more than the limit is kept. False: there is no line left.
     fn read_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         let mut some = false;
         loop {
@@ -71,7 +71,7 @@ fn read(text: &[u8]) -> Result<NewRow, String> {
         return Err(NUL.to_owned());
     }
     if text.trim_start().starts_with('[') {
-        return Err("must be one JSON object, not an array: write each object on a line, as \
+        return Err("must be one JSON object, not an array: write one object per line, as \
                     `jq -c '.[]'` does"
             .to_owned());
     }
@@ -81,7 +81,7 @@ fn read(text: &[u8]) -> Result<NewRow, String> {
         serde_json::from_str(&text).map_err(|e| match e.classify() {
             Category::Data => "must be one JSON object with the outbox's columns".to_owned(),
             Category::Eof => format!(
-                "must be one JSON object, whole on its line; the line ends within it, at column {}",
+                "must be one complete JSON object on one line; the line ends inside it, at column {}",
                 e.column()
             ),
             _ => format!("must be one JSON object; invalid JSON at column {}", e.column()),
@@ -216,9 +216,9 @@ mod tests {
             (r#"{"status": "secret"}"#, "status: is written by the dispatcher"),
             (r#"{"source": "a", "source": "secret"}"#, "source: appears twice"),
             (r#"{"source": ["secret"]}"#, "source: must be text or a number"),
-            (r#"{"source": "secret"#, "the line ends within it, at column"),
+            (r#"{"source": "secret"#, "the line ends inside it, at column"),
             (r#"{"source": secret}"#, "must be one JSON object; invalid JSON at column 12"),
-            (r#"[{"source": "secret"}]"#, "not an array: write each object on a line"),
+            (r#"[{"source": "secret"}]"#, "not an array: write one object per line"),
             ("{\"source\": \"secret\u{0}\"}", "must not contain a NUL character"),
             (r#""secret""#, "must be one JSON object with"),
         ] {

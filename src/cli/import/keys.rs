@@ -40,8 +40,8 @@ impl Keys {
     }
 }
 
-/// What two lines have in common that are the same message: neither the label, nor the order and the
-/// spacing of the payload's fields. A number is what its digits are.
+/// What two lines have in common that are the same message: neither the label, nor the order and
+/// the spacing of the payload's fields. Numbers count as they are written.
 fn content(row: &NewRow) -> String {
     let mut content = String::new();
     for (column, value) in row {

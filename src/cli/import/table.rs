@@ -28,7 +28,7 @@ enum Column {
     Outbox(&'static str),
     /// A field of the payload, `payload.caseId`.
     Field(String),
-    /// Spreadsheets write such columns, and nothing in them.
+    /// Spreadsheets write such columns, with nothing in them.
     Nameless,
 }
 
@@ -65,11 +65,11 @@ impl<R: Read> Table<R> {
                 Ok(true) if self.track.ends_in_quotes(self.reader.position().byte()) => {
                     Err("a quote is opened and never closed".to_owned())
                 }
-                // What a spreadsheet leaves of an empty line.
+                // How a spreadsheet writes an empty line.
                 Ok(true) if record.iter().all(<[u8]>::is_empty) => continue,
                 Ok(true) => self.row(&record),
                 Err(_) if self.track.is_used_up() => {
-                    // Where it would go on is not known: it may be a quote that is not closed.
+                    // It is not known where the next record begins: perhaps a quote is not closed.
                     self.ended = true;
                     Err(format!("{TOO_LONG}, or a quote is not closed; the rest was not read"))
                 }
@@ -82,7 +82,7 @@ impl<R: Read> Table<R> {
 
     fn row(&self, record: &ByteRecord) -> Result<NewRow, String> {
         let (columns, cells) = (self.columns.len(), record.len());
-        // More cells than columns are as good as nameless columns.
+        // Cells beyond the columns count as nameless columns.
         if cells < columns || record.iter().skip(columns).any(|cell| !cell.is_empty()) {
             return Err(format!("has {cells} values, but the header has {columns} columns"));
         }
@@ -117,7 +117,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
     // Before a name is told: without a header these are the words of a message.
     let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     if !has("channel") || !has("payload") {
-        bail!("a header is needed that names the columns: channel, and payload or payload.FIELD");
+        bail!("a header that names the columns is needed: channel, and payload or payload.FIELD");
     }
     for (at, name) in names.iter().enumerate() {
         if !name.is_empty() && names[..at].contains(name) {
@@ -170,7 +170,7 @@ fn field(name: &str, text: &str) -> Result<Json, String> {
     }
 }
 
-/// Those between semicolons; a semicolon in quotes is part of a name.
+/// The addresses between semicolons; a semicolon in quotes is part of a name.
 fn addresses(text: &str) -> Vec<String> {
     let mut quoted = false;
     let parts = text.split(|c| {

@@ -28,10 +28,10 @@ pub struct Json<'a> {
     /// Rows that cannot be read, recorded or moved: how many, and the first of them.
     set_aside: u64,
     set_aside_jobs: Vec<JsonAside<'a>>,
-    /// Rows that no rule has touched, counted up to 10,000.
+    /// Rows that were written without the triggers, counted up to 10,000.
     untouched: u64,
     untouched_jobs: &'a [i64],
-    /// What of the schema is not as it must be.
+    /// What in the schema is not as it should be.
     schema: Vec<String>,
 }
 
@@ -59,7 +59,8 @@ struct JsonPause<'a> {
     since: String,
 }
 
-/// Times are ISO 8601; a hold of a whole account has no channel, one of everything no account.
+/// Times are ISO 8601; a hold of a whole account has no channel, and one of everything has no
+/// account.
 #[derive(Serialize)]
 struct JsonHold<'a> {
     account: Option<&'a String>,
@@ -190,7 +191,8 @@ fn fields(seen: &Seen) -> output::Table {
     let untouched = &overview.untouched;
     if untouched.count > 0 {
         let told = format!(
-            "{}; written past the rules and in no queue: `acquire-outbox run` checks and queues them",
+            "{}; written while the triggers were missing or turned off, and in no queue: \
+             `acquire-outbox run` checks and queues them",
             named(untouched.count, untouched.first.iter().copied())
         );
         fields.row(["untouched", &told]);
@@ -271,7 +273,7 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
 }
 
 fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
-    let mut table = output::Table::new(["set aside", "is", "since", "reason"]);
+    let mut table = output::Table::new(["set aside", "status", "since", "reason"]);
     for of in &aside.first {
         let since = output::when(&output::iso(of.since), now);
         table.row([of.id.to_string(), of.status.clone(), since, of.reason.clone()]);

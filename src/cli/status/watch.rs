@@ -33,7 +33,11 @@ pub async fn run(
             store = None;
         }
         let (apart, is_block) = (!json && !first, text.is_ok());
+<<<<<<< HEAD
         // On another thread: a reader that has stopped reading must not hold up Ctrl-C.
+=======
+        // On a separate thread: a reader that has stopped reading must not hold up Ctrl-C.
+>>>>>>> english
         let writing = spawn_blocking(move || write(screen.as_ref(), &text, apart));
         tokio::select! {
             _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
@@ -61,7 +65,7 @@ async fn look(settings: &Settings, store: &mut Option<Store>) -> Result<Seen> {
     }
 }
 
-/// What is shown of it; the error is the sentence that takes its place.
+/// What is shown; the error is the sentence to show instead.
 fn shown(seen: Result<Seen>, json: bool) -> Result<Result<String, String>> {
     Ok(match seen {
         Ok(seen) if json => Ok(serde_json::to_string(&view::json(&seen))?),
@@ -70,7 +74,7 @@ fn shown(seen: Result<Seen>, json: bool) -> Result<Result<String, String>> {
     })
 }
 
-/// `apart`: a blank line keeps it from the block before.
+/// `apart`: a blank line separates it from the block before.
 fn write(screen: Option<&Term>, text: &Result<String, String>, apart: bool) -> io::Result<()> {
     match (screen, text) {
         (Some(screen), Ok(text) | Err(text)) => redraw(screen, text),

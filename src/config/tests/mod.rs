@@ -403,17 +403,17 @@ fn a_sandbox_takes_no_database_that_the_machines_own_file_names() {
     }
     let named = setup.env("ACQUIRE_OUTBOX_DATABASE", "sandbox.db");
     assert_eq!(sandbox(&named).unwrap(), (true, "sandbox.db".into()));
-    // Its other settings are taken, and a database that it leaves out is the usual one.
+    // Its other settings apply, and the usual database where it names none.
     let setup = Setup::without_file();
     std::fs::write(setup.path("config.toml"), "shutdown_timeout = \"1s\"").unwrap();
     assert_eq!(sandbox(&setup).unwrap(), (true, "outbox.db".into()));
-    // Nor does it take one of the machine's other outboxes, whose configuration somebody names.
+    // Nor does it accept one of the machine's other outboxes when somebody names its configuration.
     let setup = Setup::without_file();
     let other = setup.path("shop.toml");
     std::fs::write(&other, "database = \"shop.db\"").unwrap();
     let named = setup.env("ACQUIRE_OUTBOX_CONFIG", other);
     assert!(sandbox(&named).unwrap_err().to_string().contains("shop.db"));
-    // One in the working folder is somebody's own.
+    // A configuration in the working folder is the user's own.
     let setup = Setup::new("database = \"mine.db\"");
     assert!(sandbox(&setup).unwrap().1.ends_with("mine.db"));
 }

@@ -5,7 +5,7 @@ use libsqlite3_sys::{SQLITE_STMTSTATUS_VM_STEP, sqlite3_next_stmt, sqlite3_stmt_
 
 const KB: u64 = 1000;
 
-/// A mail without order whose payload has about so many bytes.
+/// A mail without order whose payload has about this many bytes.
 fn mail(account: &str, priority: u8, bytes: usize) -> String {
     format!(
         "INSERT INTO outbox (channel, account, priority, ordering_key, payload) VALUES ('mail', '{account}', \
@@ -24,7 +24,7 @@ fn room(routes: &[(&str, u32)], places: u32, small: u64, large: u64) -> Room {
     Room { places, bytes, ..Room::unlimited(routes.iter().map(of).collect()) }
 }
 
-/// What the claim takes, by id, and whether it left something for want of places or bytes.
+/// What the claim takes, by id, and whether it left something for lack of places or bytes.
 async fn claim(store: &mut Store, room: &Room) -> (Vec<i64>, bool) {
     let epoch = 1;
     let work =
@@ -61,7 +61,7 @@ async fn one_that_is_larger_than_all_there_is_goes_alone() {
     assert_eq!(claim(&mut store, &little).await, (vec![1], true));
 }
 
-/// Small ones of its own account would overtake it for ever.
+/// Otherwise small ones of its own account would overtake it for ever.
 #[tokio::test]
 async fn what_waits_for_bytes_is_not_overtaken_within_its_route_and_holds_up_no_small_one_of_another()
  {
@@ -112,7 +112,7 @@ async fn places_that_are_scarce_are_divided_among_the_routes() {
     assert_eq!(claim(&mut store, &Room { share: 1, ..three }).await, (vec![3, 6], false));
 }
 
-/// Whoever got it past the rules.
+/// However it got past the triggers.
 #[tokio::test]
 async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules() {
     let (_folder, mut store) = with(&[mail("a", 0, 20_000)]).await;
@@ -135,7 +135,7 @@ async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules()
     let claimed = store.cycle(&work).await.unwrap().claimed;
     assert_eq!(claimed[0].payload.len(), crate::payload::MAX_BYTES + 1);
     let error = crate::payload::parse_bytes(Channel::Mail, &claimed[0].payload).unwrap_err();
-    assert!(error.to_string().contains("64 MiB at most"), "{error}");
+    assert!(error.to_string().contains("at most 64 MiB"), "{error}");
 }
 
 /// Steps of SQLite's machine that the cycle's statements have taken so far.
@@ -178,7 +178,7 @@ async fn a_cycle_costs_the_same_however_many_accounts_are_configured() {
     assert!((costs[1] - costs[0]).abs() < 20, "steps with one account, and with 400: {costs:?}");
 }
 
-/// What a usual cycle pays for the bound of memory.
+/// What the memory limit costs a usual cycle.
 #[tokio::test]
 async fn the_bound_of_memory_costs_a_small_job_a_few_steps() {
     let mut costs = Vec::new();

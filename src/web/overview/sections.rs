@@ -261,7 +261,7 @@ fn hold_row(hold: &Hold, seen: &Seen<'_>) -> Markup {
     }
 }
 
-/// Jobs that are set aside, where there are any: each leads to its page.
+/// Jobs that are set aside, if there are any, with links to their pages.
 pub fn aside(seen: &Seen<'_>) -> Markup {
     let aside = &seen.aside;
     html! {

@@ -1,4 +1,4 @@
-//! One case a line: see README.md.
+//! One case per line: see README.md.
 
 use super::{Case, again, answer, deflate, gzip, noted, ok, rejected, sent, uncertain, utf16};
 
@@ -42,7 +42,7 @@ pub fn all() -> Vec<Case> {
         sent("8289", "150 headers", ok(&(0..150).map(|n| format!("x-{n}: {n}\r\n")).collect::<String>(), CHAT)),
         sent("8289", "1000 headers", ok(&(0..1000).map(|n| format!("x-{n}: {n}\r\n")).collect::<String>(), CHAT)),
         sent("8289", "a header of 300 KB", ok(&format!("x: {}\r\n", "x".repeat(300_000)), CHAT)),
-        sent("8289", "lines that are no header", ok("none\r\na b: c\r\n: d\r\n", CHAT)),
+        sent("8289", "lines that are not headers", ok("none\r\na b: c\r\n: d\r\n", CHAT)),
         sent("8289", "a space before the colon", ok("x-a : b\r\n", CHAT)),
         sent("8289", "a header in Latin-1", ok("x-a: \u{e9}\r\n", CHAT)),
         sent("8289", "the length twice", ok(&format!("content-length: {}\r\n", CHAT.len()), CHAT)),
@@ -62,8 +62,12 @@ pub fn all() -> Vec<Case> {
         sent("00042", "a text", ok("", r#"{"data":{"id":"00042"}}"#)),
         sent("7", "another number that is none", ok("", r#"{"data":{"caseId":1e999,"id":7}}"#)),
         noted("no_message_id", "no id", ok("", "\u{feff}{\"data\":{}}")),
+<<<<<<< HEAD
         rejected("http_400", "said nothing more", "an empty 400", answer("400 Bad Request", "", "")),
         // A success that is none.
+=======
+        // Successes that are failures.
+>>>>>>> english
         rejected("CHAT_ALREADY_JOINED", "You are in", "the vendor's no", ok("", r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You are in","data":null}}"#)),
         rejected("http_200", "No such case", "an error as text", ok("", r#"{"error":"No such case"}"#)),
         rejected("http_200", "No such case", "success: false", ok("", r#"{"success":false,"message":"No such case","data":{}}"#)),
@@ -79,7 +83,7 @@ pub fn all() -> Vec<Case> {
         rejected("ERROR_INVALID_INPUT", "No such case", "404 in UTF-16", answer("404 Not Found", "", utf16(NO, true))),
         rejected("ERROR_INVALID_INPUT", "No s", "400 that breaks off", format!("HTTP/1.1 400 Bad\r\ncontent-length: 900\r\n\r\n{}", &NO[..54])),
         rejected("http_403", "said nothing", "403 that breaks off at once", "HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n"),
-        // What quotes the message, which is the case's name.
+        // Answers that quote the message, which is the case's name.
         rejected("ERROR_X", "[...]", "quoted in gzip", answer("400 Bad", "", gzip(r#"{"type":"ERROR_X","message":"'quoted in gzip' is no message"}"#))),
         rejected("ERROR_X", "[...]", "quoted in UTF-16", answer("400 Bad", "", utf16(r#"{"type":"ERROR_X","message":"'quoted in UTF-16' is no message"}"#, true))),
         rejected("http_403", "[...]", "quoted at the break, déjà vu", format!("HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n{}", r#"{"message":"'quoted at the break, déj"#)),

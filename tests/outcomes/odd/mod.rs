@@ -15,7 +15,7 @@ pub struct Case {
     ends: Ends,
 }
 
-/// What must come of it.
+/// The expected outcome.
 enum Ends {
     Sent(&'static str),
     Noted(&'static str),
@@ -54,7 +54,7 @@ fn again(code: &'static str, name: &'static str, bytes: impl Into<Vec<u8>>) -> C
     Case { name, bytes: bytes.into(), ends: Ends::Again(code) }
 }
 
-/// A whole answer, its length counted. It says that its connection ends, as it does.
+/// A complete answer with its length. It announces that the connection is closed, which it is.
 fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -99,7 +99,7 @@ fn each_odd_answer_ends_its_message_as_its_line_says() {
             _ => Reply::accepted(request),
         }
     });
-    // A lost answer is never sent again under this one.
+    // With this policy, a message whose answer was lost is never sent again.
     let outbox = Outbox::setup(&server).more("[channels.chat]\non_uncertain = \"hold\"").ready();
     let add = |(n, case): (usize, &Case)| outbox.add(Job::chat(n as i64 + 1, case.name));
     let ids: Vec<_> = cases.iter().enumerate().map(add).collect();

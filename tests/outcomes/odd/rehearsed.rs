@@ -1,4 +1,4 @@
-//! What users can rehearse: the sandbox gives each kind of odd answer.
+//! What users can rehearse: the sandbox can give each kind of odd answer.
 
 use crate::support::{Job, Outbox, Program, SOON, Setup, found};
 use acquire_outbox::sandbox::ODD;
@@ -17,7 +17,7 @@ fn rehearsal(switches: &[&str]) -> (crate::support::Daemon, Outbox) {
     (sandbox, Setup::sending_to(&url).more(more).ready())
 }
 
-/// What must become of a chat message and an SMS by this kind: `status`, `error_code`.
+/// What this kind must make of a chat message and an SMS: `status`, `error_code`.
 fn expected(kind: &str) -> (&'static str, Option<&'static str>) {
     match kind {
         "cut-200" => ("uncertain", Some("connection_lost")),

@@ -1,4 +1,5 @@
-//! What is between the cells: as the file says (`sep=;`), or as its header shows.
+//! The separator between cells: the one that the file names (`sep=;`), or the one that its header
+//! shows.
 
 use anyhow::{Context, Result};
 use std::io::{Chain, Cursor, Read};
@@ -6,7 +7,7 @@ use std::io::{Chain, Cursor, Read};
 /// How much of the file is looked at: more than a header has.
 const START: u64 = 64 << 10;
 
-/// An input from its beginning, although some of it was read.
+/// An input from its beginning, although part of it has been read.
 pub type Again<R> = Chain<Cursor<Vec<u8>>, R>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Separator {
 }
 
 impl Separator {
-    /// Finds it, and gives the input back from its beginning, without a byte order mark.
+    /// Finds the separator, and returns the input from its beginning, without a byte order mark.
     pub fn find<R: Read>(mut input: R) -> Result<(Separator, Again<R>)> {
         let mut start = Vec::new();
         input.by_ref().take(START).read_to_end(&mut start).context("cannot read the file")?;
@@ -28,7 +29,7 @@ impl Separator {
         Ok((separator, Cursor::new(start).chain(input)))
     }
 
-    /// No name of a column has a separator in it, so a header of more names than one shows it.
+    /// No column name contains a separator, so a header of several names shows it.
     fn of(start: &[u8]) -> Separator {
         let first = start.split(|byte| matches!(byte, b'\n' | b'\r')).find(|line| !line.is_empty());
         let first = first.unwrap_or_default();

@@ -75,11 +75,11 @@ fn a_record_over_several_lines_has_the_number_of_its_first() {
 #[test]
 fn a_header_is_refused_by_the_name_of_its_column() {
     for (header, words) in [
-        ("", "line 1: a header is needed"),
-        ("channel|payload", "a header is needed"),
+        ("", "line 1: a header that names the columns is needed"),
+        ("channel|payload", "a header that names the columns is needed"),
         ("sep=;\n\nchannel;payload;sorce", "line 3: sorce: unknown column"),
-        ("chanel,payload", "a header is needed"),
-        ("chat,secret,secret", "line 1: a header is needed"),
+        ("chanel,payload", "a header that names the columns is needed"),
+        ("chat,secret,secret", "line 1: a header that names the columns is needed"),
         ("channel,payload,sorce", "line 1: sorce: unknown column, did you mean `source`?"),
         ("channel,payload.caseid", "payload.caseid: unknown column, did you mean `caseId`?"),
         ("channel,payload,channel", "channel: appears twice"),

@@ -1,5 +1,5 @@
-//! The reader under the CSV reader: it knows on which line a record begins and whether the file ends
-//! within quotes, and it ends a record that takes more than its share.
+//! The reader below the CSV reader: it knows on which line a record begins and whether the file
+//! ends inside quotes, and it ends a record that is too long.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -20,19 +20,20 @@ struct Seen {
     returned: bool,
     in_line: bool,
     cell: Cell,
-    /// There is no more.
+    /// The input has ended.
     ended: bool,
     /// Where each line begins that is not empty, and its number from 1.
     starts: VecDeque<(u64, u64)>,
 }
 
-/// Where in a cell the last byte is, as the CSV reader sees it: only at its beginning does a quote open.
+/// Where in a cell the last byte is, as the CSV reader sees it: a quote opens only at a cell's
+/// beginning.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cell {
     Start,
     Bare,
     Quoted,
-    /// After a quote in quotes: it closes them, or is the first of two.
+    /// After a quote inside quotes: it closes them, or is the first of two.
     Quote,
 }
 
@@ -70,7 +71,7 @@ impl Track {
         seen.starts.front().map_or(seen.ends + 1, |(_, number)| *number)
     }
 
-    /// Whether `offset` is the end of the file, and that within quotes.
+    /// Whether `offset` is the end of the file and inside quotes.
     pub fn ends_in_quotes(&self, offset: u64) -> bool {
         let seen = self.seen();
         seen.ended && seen.offset == offset && seen.cell == Cell::Quoted
