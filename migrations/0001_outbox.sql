@@ -231,13 +231,9 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.max_attempts: must be a whole number of at least 1, or NULL for the configured one')
         WHEN typeof(NEW.payload) <> 'text'
             THEN RAISE(ABORT, 'outbox.payload: must be one JSON object, as text')
-<<<<<<< HEAD
         WHEN length(CAST(NEW.payload AS BLOB)) > 67108864
             THEN RAISE(ABORT, 'outbox.payload: must not be larger than 64 MiB')
-        -- SQLite's JSON functions stop reading at it.
-=======
         -- SQLite's JSON functions stop reading at a NUL.
->>>>>>> english
         WHEN instr(NEW.payload, char(0)) > 0
             THEN RAISE(ABORT, 'outbox.payload: must not contain a NUL character (inside a text write \u0000)')
         WHEN NOT json_valid(NEW.payload)

@@ -56,15 +56,9 @@ impl Drop for LastLines {
     }
 }
 
-<<<<<<< HEAD
-/// Sets it up for the whole process; `service`: one that no reader of its log may hold up. A
-/// value of the two variables that cannot be understood is reported and the default taken: a typing
-/// error does not keep a service from its work.
-=======
 /// Sets it up for the whole process; `service`: the reader of its log must not hold up this
 /// process. A value of the two variables that cannot be understood is reported, and the default is
 /// used: a typing error must not keep a service from its work.
->>>>>>> english
 pub fn set_up(service: bool) -> LastLines {
     if service
         && let Ok(stderr) = spool::unlocked(&stderr())

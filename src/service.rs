@@ -180,11 +180,7 @@ impl Service {
         }
     }
 
-<<<<<<< HEAD
-    /// What cannot be said is no reason to stop: the manager has its own time limits.
-=======
     /// A failed notification is no reason to stop: the manager has its own time limits.
->>>>>>> english
     fn notify(&mut self, state: &[NotifyState]) {
         if let Some(socket) = &mut self.socket {
             socket.send(state);

@@ -1,13 +1,8 @@
 //! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a
 //! reader who has stopped reading holds up nothing else.
 //!
-<<<<<<< HEAD
-//! This is not tracing-appender, because that reports a stuck writer on stderr when the process ends,
-//! and so is stuck itself; and it takes bytes only, while the journal takes fields.
-=======
 //! Own code rather than tracing-appender: at the end its guard reports a stuck writer on stderr,
 //! where it may be stuck for ever; and it accepts only bytes, while the journal needs fields.
->>>>>>> english
 
 use prometheus_client::metrics::counter::Counter;
 use std::fs::File;

@@ -55,8 +55,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, on its way or in backoff; what is for a later time or paused is counted and left'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a stand-in for Acquire that runs inside, whatever accounts are configured; on a database that `init --sandbox` has made, or makes its own where there is none'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, being sent or in backoff; jobs that are scheduled for later or paused are only counted'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database made by `init --sandbox`, or makes one if there is none'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
@@ -328,7 +328,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l all -d 'Everything'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l restored -d 'Everything, after a restored backup: jobs that were due when the pause began may have been sent already, and become uncertain for a person to decide'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l restored -d 'Everything, after a restored backup: jobs that were due when the pause began may have been sent already and become uncertain, for a person to resolve'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
 sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
@@ -368,7 +368,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l retry-after -d 'Send Retry-After with each 429 and 503 of --error, as in 5s' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l silent -d 'Accept this share and never answer, as in 2%' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l drop -d 'Drop this share of connections without accepting, as in 2%' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l odd -d 'Answer in an odd way, as in bom or bom=10%; may be repeated; `--odd list` prints the kinds' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l odd -d 'Answer in an odd way, like bom or bom=10%; may be repeated; `--odd list` prints the kinds' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -s h -l help -d 'Print help'

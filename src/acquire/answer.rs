@@ -78,20 +78,13 @@ pub(super) fn judge(
     }
 }
 
-<<<<<<< HEAD
-/// A 4xx of Acquire's is JSON, or the beginning of it. Where nothing was said the status alone decides: when
-/// the body broke off before its first byte, and when the status is about this request itself and not
-/// about where it went.
+/// A 4xx of Acquire's is JSON, or the beginning of it. Where the body is empty only the status counts:
+/// when it broke off before its first byte, and when the status is about this request itself, not about
+/// where it went.
 fn is_acquires(status: u16, said: &Said, end: &End) -> bool {
     let is_about_the_message = matches!(status, 400 | 413 | 415 | 422);
     said.json.is_some()
         || (said.text.trim().is_empty() && (is_about_the_message || matches!(end, End::Lost(_))))
-=======
-/// A 4xx of Acquire's is JSON, or the beginning of it. Where the body ended before its first byte,
-/// only the status counts.
-fn is_acquires(said: &Said, end: &End) -> bool {
-    said.json.is_some() || (matches!(end, End::Lost(_)) && said.text.trim().is_empty())
->>>>>>> english
 }
 
 fn not_acquires(status: u16, said: &Said, redactor: &Redactor) -> Fault {

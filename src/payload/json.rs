@@ -226,12 +226,8 @@ impl<'a> Cursor<'a> {
         Ok(Json::List(items))
     }
 
-<<<<<<< HEAD
-    /// A container whose structure is not read: recursion would need as much stack as it is deep.
-=======
     /// A container, passed over without parsing its contents: recursion would need as much stack as
     /// it is deep.
->>>>>>> english
     fn deep(&mut self) -> Result<Json, JsonFault> {
         let (mut json, mut texts, mut open) = (String::new(), Vec::new(), 0_usize);
         loop {
@@ -260,11 +256,7 @@ impl<'a> Cursor<'a> {
         self.levels -= 1;
     }
 
-<<<<<<< HEAD
-    /// Passes a comma or the end of the container; true for the end.
-=======
     /// Passes a comma or the end of the container, and says which.
->>>>>>> english
     fn closes(&mut self, end: char) -> bool {
         self.skip_space();
         let closes = self.rest.starts_with(end);

@@ -35,11 +35,7 @@ impl NotifySocket {
         match address(&name) {
             Ok(address) => Some(NotifySocket { address, unsent: VecDeque::new() }),
             Err(e) => {
-<<<<<<< HEAD
-                warn!(error = %e, "NOTIFY_SOCKET cannot be used and the service manager is not notified: \
-=======
                 warn!(error = %e, "NOTIFY_SOCKET cannot be used, so the service manager is not notified: \
->>>>>>> english
                     it must be an absolute path, or @ and the name of an abstract socket");
                 None
             }

@@ -110,11 +110,7 @@ impl Program {
         finished
     }
 
-<<<<<<< HEAD
-    /// Where the journal's socket is there and nobody reads it: in a separate mount namespace.
-=======
     /// With a journal socket that nobody reads: in a separate mount namespace.
->>>>>>> english
     pub fn with_a_stuck_journal(self) -> Program {
         let script = r#"
 import os, socket, sys

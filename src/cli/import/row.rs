@@ -60,11 +60,7 @@ pub fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NAME_CHARS).collect()
 }
 
-<<<<<<< HEAD
-/// Replaces time text by the same time in UTC; the error is why it is no time.
-=======
 /// Converts time text to UTC, or says why it is not a time.
->>>>>>> english
 pub fn read_times(row: &mut NewRow) -> Result<(), String> {
     for column in ["send_at", "expires_at"] {
         if let Some(Value::String(text)) = row.get_mut(column) {

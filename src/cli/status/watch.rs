@@ -33,11 +33,7 @@ pub async fn run(
             store = None;
         }
         let (apart, is_block) = (!json && !first, text.is_ok());
-<<<<<<< HEAD
-        // On another thread: a reader that has stopped reading must not hold up Ctrl-C.
-=======
         // On a separate thread: a reader that has stopped reading must not hold up Ctrl-C.
->>>>>>> english
         let writing = spawn_blocking(move || write(screen.as_ref(), &text, apart));
         tokio::select! {
             _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),

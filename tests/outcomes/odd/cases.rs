@@ -62,12 +62,8 @@ pub fn all() -> Vec<Case> {
         sent("00042", "a text", ok("", r#"{"data":{"id":"00042"}}"#)),
         sent("7", "another number that is none", ok("", r#"{"data":{"caseId":1e999,"id":7}}"#)),
         noted("no_message_id", "no id", ok("", "\u{feff}{\"data\":{}}")),
-<<<<<<< HEAD
         rejected("http_400", "said nothing more", "an empty 400", answer("400 Bad Request", "", "")),
-        // A success that is none.
-=======
         // Successes that are failures.
->>>>>>> english
         rejected("CHAT_ALREADY_JOINED", "You are in", "the vendor's no", ok("", r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You are in","data":null}}"#)),
         rejected("http_200", "No such case", "an error as text", ok("", r#"{"error":"No such case"}"#)),
         rejected("http_200", "No such case", "success: false", ok("", r#"{"success":false,"message":"No such case","data":{}}"#)),
