@@ -22,16 +22,16 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     chain(error).skip(1).last().map(ToString::to_string).unwrap_or_else(|| "no cause given".into())
 }
 
-/// What a proxy did wrong before there was a tunnel to Acquire. hyper-util's error of it has no public
+/// What went wrong with a proxy before the tunnel to Acquire was open. hyper-util's error for this has no public
 /// type.
 pub(super) fn tunnel(error: &reqwest::Error) -> Option<String> {
     const BEGINNING: &str = "tunnel error: ";
     let said = chain(error).map(ToString::to_string).find(|said| said.starts_with(BEGINNING))?;
     Some(match &said[BEGINNING.len()..] {
-        "proxy authorization required" => "wants another user or password (407)".to_owned(),
+        "proxy authorization required" => "requires a valid user and password (407)".to_owned(),
         "unsuccessful" => "refuses to connect to Acquire".to_owned(),
         "failed to create underlying connection" => format!("cannot be reached: {}", cause(error)),
-        "unexpected end of file" => "closed the connection before there was a tunnel".to_owned(),
+        "unexpected end of file" => "closed the connection before the tunnel was open".to_owned(),
         _ => format!("cannot be used: {}", cause(error)),
     })
 }
