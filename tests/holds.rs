@@ -187,10 +187,10 @@ fn page(status: u16) -> Reply {
 
 #[test]
 fn a_page_that_is_not_acquires_holds_the_account_and_spends_nothing() {
-    assert_held_and_recovered(page(404), "not from Acquire");
+    assert_held_and_recovered(page(404), "did not come from Acquire");
     let challenge = "<!DOCTYPE html><title>Just a moment...</title>";
-    assert_held_and_recovered(Reply::new(403, "text/html", challenge), "not from Acquire");
-    assert_held_and_recovered(Reply::status(404), "not from Acquire");
+    assert_held_and_recovered(Reply::new(403, "text/html", challenge), "did not come from Acquire");
+    assert_held_and_recovered(Reply::status(404), "did not come from Acquire");
 }
 
 /// A firewall that blocks these words.

@@ -187,7 +187,8 @@ fn a_scrape_survives_a_database_that_cannot_be_read() {
 
 #[test]
 fn no_label_comes_from_peoples_words() {
-    let server = Server::answering(|_| Reply::text(400, "ERROR_SECRETIVE nonsense"));
+    let server =
+        Server::answering(|_| Reply::text(400, r#"{"message": "ERROR_SECRETIVE nonsense"}"#));
     let outbox = Outbox::new(&server);
     let mut daemon = daemon(&outbox);
     let id = outbox.add(

@@ -62,8 +62,6 @@ fn a_4xx_is_acquires_when_it_is_json() {
         ("\u{feff}{}", "rejected"),
         (r#""no such case""#, "rejected"),
         (r#"Notice: x {"message":"no"}"#, "rejected"),
-        ("", "page"),
-        (" \r\n", "page"),
         ("404", "page"),
         ("null", "page"),
         ("default backend - 404", "page"),
@@ -79,6 +77,11 @@ fn a_4xx_is_acquires_when_it_is_json() {
         }
     }
     assert_eq!(code(&judged(404, "<htm", lost())).0, "page");
+    for nothing in ["", " \r\n"] {
+        for (status, kind) in [(400, "rejected"), (422, "rejected"), (403, "page"), (404, "page")] {
+            assert_eq!(code(&judged(status, nothing, End::Whole)).0, kind, "{status}");
+        }
+    }
 }
 
 #[test]
