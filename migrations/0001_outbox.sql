@@ -511,8 +511,10 @@ CREATE VIEW outbox_elect AS SELECT lane FROM outbox WHERE 0;
 -- queues to choose the first of.
 CREATE TRIGGER outbox_elect_parked INSTEAD OF INSERT ON outbox_elect
 WHEN NEW.lane IS NOT NULL
-     AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
-                     AND w.due_at <= (SELECT now FROM outbox_clock))
+     -- The clock is read only where the lane has a scheduled job.
+     AND NOT (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled')
+              AND EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
+                          AND w.due_at <= (SELECT now FROM outbox_clock)))
 BEGIN
     -- A holder that is not under way yields to an earlier one that is due.
     UPDATE outbox SET wait = 'parked', holds = NULL, moves = moves + 1
@@ -523,7 +525,8 @@ BEGIN
           WHERE (first.due_at, first.id) < (outbox.due_at, outbox.id));
     UPDATE outbox
     SET holds = 1, moves = moves + 1,
-        wait = CASE WHEN next_attempt_at > (SELECT now FROM outbox_clock) THEN 'backoff' ELSE 'ready' END
+        wait = CASE WHEN next_attempt_at IS NOT NULL AND next_attempt_at > (SELECT now FROM outbox_clock)
+            THEN 'backoff' ELSE 'ready' END
     -- Whether there is a holder is asked once, not for each parked job.
     WHERE NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
       AND id = (SELECT w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
@@ -532,6 +535,7 @@ END;
 
 CREATE TRIGGER outbox_elect_holder INSTEAD OF INSERT ON outbox_elect
 WHEN NEW.lane IS NOT NULL
+     AND EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled')
      AND EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
                  AND w.due_at <= (SELECT now FROM outbox_clock))
 BEGIN
@@ -548,7 +552,8 @@ BEGIN
           ) AS first WHERE (first.due_at, first.id) < (outbox.due_at, outbox.id));
     UPDATE outbox
     SET holds = 1, moves = moves + 1,
-        wait = CASE WHEN next_attempt_at > (SELECT now FROM outbox_clock) THEN 'backoff' ELSE 'ready' END
+        wait = CASE WHEN next_attempt_at IS NOT NULL AND next_attempt_at > (SELECT now FROM outbox_clock)
+            THEN 'backoff' ELSE 'ready' END
     WHERE id = (
         SELECT first.id FROM (
             SELECT * FROM (SELECT w.due_at, w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
