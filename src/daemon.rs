@@ -4,16 +4,16 @@ use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::descriptors;
 use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
-use crate::lock::{DispatcherLock, LockError};
 use crate::memory;
 use crate::metrics::{Metrics, State};
-use crate::outcome::{Attempt, Fault, Outcome};
+use crate::queue::outcome::{Attempt, Fault, Outcome};
+use crate::queue::purpose::Purpose;
+use crate::queue::when::now;
 use crate::reload::{self, Reload};
 use crate::service::Service;
-use crate::store::{
-    Contents, Mend, Progress, Purpose, RealPath, Store, StoreError, disk, listed, now,
-};
-use crate::wake::Wake;
+use crate::store::sqlite::lock::{DispatcherLock, LockError};
+use crate::store::sqlite::wake::Wake;
+use crate::store::{Contents, Mend, Progress, RealPath, Store, StoreError, disk, listed};
 use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;

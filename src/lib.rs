@@ -14,15 +14,15 @@
 //! 1. A producer inserts it. The triggers of `migrations/` check it, turn time text into
 //!    milliseconds and give it its place: `ready`, `scheduled` (its `send_at` is to come) or
 //!    `parked` (an earlier job of its ordering key goes first).
-//! 2. [`wake`] tells the loop of [`dispatcher`] that the file is being written to; it claims at once,
+//! 2. `wake` tells the loop of [`dispatcher`] that the file is being written to; it claims at once,
 //!    and gets the write lock when that commit is there.
 //! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. A cycle
-//!    is one statement; what it does stands in `src/store/cycle.sql`. Only when that is on disk, its
+//!    is one statement; what it does stands in `src/store/sqlite/cycle.sql`. Only when that is on disk, its
 //!    route sends it: at once, or, claimed ahead of a free place, as soon as another has ended.
-//!    [`send`] gives it a task of its own.
-//! 4. [`payload`] reads it strictly, [`acquire`] makes the request; whatever happens is an
-//!    [`outcome::Outcome`].
-//! 5. [`transition::decide`] turns the outcome into a state, purely.
+//!    `send` gives it a task of its own.
+//! 4. `payload` reads it strictly, [`acquire`] makes the request; whatever happens is an
+//!    `outcome::Outcome`.
+//! 5. `transition::decide` turns the outcome into a state, purely.
 //! 6. The next cycle records it, with its row in `outbox_attempts`, in the transaction that also
 //!    claims what there is room for by then.
 //!
@@ -49,7 +49,7 @@
 //!   been sent are exactly those `sending`; [`daemon`] decides them at the start, from disk alone.
 //! * What was sent from a file is noted next to it ([`store::Progress`]): a file that is behind its
 //!   note is a restored backup, and is paused until a person decides.
-//! * Every write of a result is fenced by id, attempt and epoch. [`lock`] lets one dispatcher
+//! * Every write of a result is fenced by id, attempt and epoch. `lock` lets one dispatcher
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
 //! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
 //!   then is an attempt without an answer of unknown outcome.
@@ -71,7 +71,7 @@
 //!
 //! What all routes share is limited: the requests that are out, by the descriptors that this
 //! process may have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. If this machine
-//! runs out of something all the same, that costs no attempt ([`outcome::Outcome::Shortage`]).
+//! runs out of something all the same, that costs no attempt (`outcome::Outcome::Shortage`).
 //!
 //! # As a service
 //!
@@ -84,7 +84,7 @@
 //!
 //! # What people see of it
 //!
-//! [`store::query`] and its neighbours read what `list`, `show` and the pages show, [`explain`] says in
+//! `store::query` and its neighbours read what `list`, `show` and the pages show, `explain` says in
 //! a sentence why a job waits, [`metrics`] counts what the loop does. [`web`] serves the dashboard,
 //! `/metrics` and the health on the same thread as the requests, with connections of its own whose
 //! queries are bounded: it must never hold up a message.
@@ -94,27 +94,18 @@
 //! Dependencies point up this list. The first seven know no tokio, sqlx or reqwest; `acquire`
 //! never sees SQL; `store` never sees HTTP.
 
-pub mod job;
-pub mod when;
-pub mod spool;
-pub mod outcome;
-pub mod payload;
-pub mod retry;
+pub mod queue;
 pub mod config;
-pub mod transition;
 pub mod acquire;
 pub mod store;
-pub mod explain;
+pub mod spool;
 pub mod metrics;
-pub mod routes;
-pub mod send;
-pub mod wake;
-pub mod lock;
 pub mod descriptors;
 pub mod memory;
 pub mod service;
 pub mod reload;
-pub mod web;
 pub mod dispatcher;
+pub mod desk;
+pub mod web;
 pub mod daemon;
 pub mod sandbox;

@@ -7,9 +7,9 @@
 
 mod hour;
 
-use crate::job::{Channel, Failure, Millis, Status};
-use crate::store::{self, Ended};
-use crate::transition::AttemptKind;
+use crate::queue::ended::Ended;
+use crate::queue::job::{Channel, Failure, Millis, Status};
+use crate::queue::transition::AttemptKind;
 use hour::Hour;
 pub use hour::Minute;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -152,7 +152,7 @@ impl RouteMeter {
 impl Metrics {
     /// For a process that begins now; `lost_lines` counts the lines that its log has lost.
     pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
-        let mut metrics = Metrics::new(Instant::now(), store::now());
+        let mut metrics = Metrics::new(Instant::now(), crate::queue::when::now());
         let help = "Log lines that were lost because they could not be written in time";
         metrics.registry.register("log_lines_lost", help, lost_lines);
         Arc::new(metrics)

@@ -6,8 +6,8 @@
 use crate::acquire::{Connection, Endpoint, EndpointError};
 use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
 use crate::descriptors::Share;
-use crate::job::Channel;
-use crate::routes::{Route, Routes};
+use crate::dispatcher::routes::{Route, Routes};
+use crate::queue::job::Channel;
 use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 mod notify;
 
-use crate::store::Backlog;
+use crate::queue::overview::Backlog;
 use notify::NotifySocket;
 use sd_notify::NotifyState;
 use std::fmt;

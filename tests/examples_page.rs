@@ -2,8 +2,8 @@
 
 mod support;
 
-use acquire_outbox::job::Channel;
-use acquire_outbox::payload;
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::payload;
 use std::process::Command;
 use support::{Database, Outbox, Program, Server, skipped};
 use tempfile::TempDir;
@@ -79,7 +79,7 @@ fn its_program_sends_once() {
 
 #[test]
 fn its_tables_name_every_column_and_every_field() {
-    for column in acquire_outbox::store::transfer::PRODUCER_COLUMNS {
+    for column in acquire_outbox::queue::transfer::PRODUCER_COLUMNS {
         assert!(PAGE.contains(&format!("\n| `{column}` |")), "{column}");
     }
     for channel in Channel::ALL {

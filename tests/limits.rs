@@ -81,7 +81,7 @@ fn many_accounts(server: &Server, count: usize) -> Outbox {
     Outbox::setup(server).more(&accounts).ready()
 }
 
-fn holds(outbox: &Outbox) -> Vec<Value> {
+fn blocks(outbox: &Outbox) -> Vec<Value> {
     let status = outbox.run(&["status", "--json"]).expect(0).json();
     status["holds"].as_array().unwrap().clone()
 }

@@ -1,10 +1,12 @@
 //! Properties of the order within a lane, over random histories of producers, people and a
 //! dispatcher, on a real file.
 
-use acquire_outbox::job::{Channel, Job};
-use acquire_outbox::outcome::{Fault, Receipt};
-use acquire_outbox::store::{Claim, CycleWork, Ended, Room, Store};
-use acquire_outbox::transition::{Signal, Transition, Wait};
+use acquire_outbox::queue::claim::{Claim, Cycle, Room};
+use acquire_outbox::queue::ended::Ended;
+use acquire_outbox::queue::job::{Channel, Job};
+use acquire_outbox::queue::outcome::{Fault, Receipt};
+use acquire_outbox::queue::transition::{Signal, Transition, Wait};
+use acquire_outbox::store::Store;
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
@@ -118,8 +120,8 @@ impl World {
     }
 
     async fn cycle(&mut self, record: &[Ended], claim: Option<&Room>, due: bool) {
-        let now = if due { DOOMSDAY } else { acquire_outbox::store::now() };
-        let work = CycleWork { record, claim, due, now, epoch: self.epoch, patience: None };
+        let now = if due { DOOMSDAY } else { acquire_outbox::queue::when::now() };
+        let work = Cycle { record, claim, due, now, epoch: self.epoch, patience: None };
         let done = self.store.cycle(&work).await.unwrap();
         assert_eq!(done.recorded.len(), record.len());
         self.in_flight.extend(done.claimed);
@@ -159,8 +161,8 @@ impl World {
 }
 
 fn ended(job: &Job, how: How) -> Ended {
-    let now = acquire_outbox::store::now();
-    use acquire_outbox::job::Status::{Failed, Pending, Sent, Uncertain};
+    let now = acquire_outbox::queue::when::now();
+    use acquire_outbox::queue::job::Status::{Failed, Pending, Sent, Uncertain};
     let (status, wait) = match how {
         How::Sent => (Sent, None),
         How::Failed => (Failed, None),

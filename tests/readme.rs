@@ -4,9 +4,9 @@
 mod support;
 
 use acquire_outbox::config::{self, ChannelPolicy, Config, Flags, Retention};
-use acquire_outbox::job::{Channel, Status};
-use acquire_outbox::payload;
-use acquire_outbox::retry::RetryPolicy;
+use acquire_outbox::queue::job::{Channel, Status};
+use acquire_outbox::queue::payload;
+use acquire_outbox::queue::retry::RetryPolicy;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

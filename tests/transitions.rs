@@ -2,10 +2,13 @@
 //! the database takes whatever is decided.
 
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
-use acquire_outbox::job::{Channel, Failure, Job, Status};
-use acquire_outbox::outcome::{Fault, Outcome, PageVerdict, Receipt};
-use acquire_outbox::store::{Claim, CycleWork, Ended, Room, Store, now};
-use acquire_outbox::transition::{AttemptKind, Signal, Transition, Wait, decide};
+use acquire_outbox::queue::claim::{Claim, Cycle, Room};
+use acquire_outbox::queue::ended::Ended;
+use acquire_outbox::queue::job::{Channel, Failure, Job, Status};
+use acquire_outbox::queue::outcome::{Fault, Outcome, PageVerdict, Receipt};
+use acquire_outbox::queue::transition::{AttemptKind, Signal, Transition, Wait, decide};
+use acquire_outbox::queue::when::now;
+use acquire_outbox::store::Store;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -210,7 +213,7 @@ proptest! {
             for outcome in outcomes {
                 // Far ahead, so that a retry is due and claimed.
                 let at = now() + 10 * 3_600_000;
-                let work = |due: bool| CycleWork { record: &[], claim: (!due).then_some(&claim), due, now: at, epoch, patience: None };
+                let work = |due: bool| Cycle { record: &[], claim: (!due).then_some(&claim), due, now: at, epoch, patience: None };
                 store.cycle(&work(true)).await.unwrap();
                 let Some(job) = store.cycle(&work(false)).await.unwrap().claimed.pop() else { return };
                 spent += i64::from(!matches!(

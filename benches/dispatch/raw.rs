@@ -4,8 +4,8 @@
 use crate::process::{Ended, Process};
 use crate::target::{Answer, Target, now_ns};
 use acquire_outbox::acquire::outcome_of;
-use acquire_outbox::job::Channel;
-use acquire_outbox::outcome::Outcome;
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::outcome::Outcome;
 use anyhow::{Context, Result, ensure};
 use reqwest::Client;
 use serde::Deserialize;

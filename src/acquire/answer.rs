@@ -8,7 +8,7 @@ use super::receipt::{self, ProviderError, Reading, Steps};
 use super::redact::Redactor;
 use super::statuses::{self, Sort};
 use super::wrapping::{self, Unwrapped};
-use crate::outcome::{Fault, Outcome};
+use crate::queue::outcome::{Fault, Outcome};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::SystemTime;

@@ -2,7 +2,7 @@
 
 use super::receipt::{Place, Step, kept};
 use super::request::Extra;
-use crate::payload::Chat;
+use crate::queue::payload::Chat;
 use serde::Serialize;
 
 pub(super) const PATH: &str = "/crm/messenger/chat/add-message";

@@ -6,7 +6,7 @@
 use super::odd_json;
 use super::redact::{REDACTED, Redactor};
 use super::wrapping::{self, Unwrapped};
-use crate::outcome::Fault;
+use crate::queue::outcome::Fault;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::collections::VecDeque;

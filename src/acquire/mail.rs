@@ -1,7 +1,7 @@
 //! `POST /mail/add-message`.
 
 use super::request::Extra;
-use crate::payload::{Mail, Object};
+use crate::queue::payload::{Mail, Object};
 use serde::Serialize;
 
 pub(super) const PATH: &str = "/mail/add-message";

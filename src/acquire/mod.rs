@@ -1,7 +1,7 @@
 //! Acquire's "send a message" API over HTTP: one request, and every way it can end.
 //!
 //! `Endpoint::send` never fails: whatever comes back, or nothing at all, is an
-//! [`Outcome`](crate::outcome::Outcome). Reading order: `chat`, `mail`, `sms` (what goes out and
+//! [`Outcome`](crate::queue::outcome::Outcome). Reading order: `chat`, `mail`, `sms` (what goes out and
 //! which ids come back), `client` (one exchange), `answer` (what it means: `statuses`, `receipt`,
 //! `hint`), `wrapping` and `odd_json` (what is odd around it), `denial` and `error` (the vendor's
 //! error messages), `redact` (what must not appear in them).

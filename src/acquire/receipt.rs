@@ -6,7 +6,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use crate::outcome::Receipt;
+use crate::queue::outcome::Receipt;
 pub(in crate::acquire) use scan::brackets as balanced;
 use scan::{Found, Scan, Stop};
 use serde_json::{Map, Value};

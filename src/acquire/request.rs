@@ -1,8 +1,8 @@
 //! What goes out for a payload: path, query and the exact bytes of the body.
 
 use super::{chat, mail, sms};
-use crate::job::Channel;
-use crate::payload::{Json, Object, Payload, UserType};
+use crate::queue::job::Channel;
+use crate::queue::payload::{Json, Object, Payload, UserType};
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -86,7 +86,7 @@ impl Serialize for Extra<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::parse;
+    use crate::queue::payload::parse;
     use serde_json::{Map, Value};
 
     fn sent(channel: Channel, payload: &str) -> (Query, String) {

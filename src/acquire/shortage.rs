@@ -1,6 +1,6 @@
 //! What this machine has run out of, if that is why a request could not be begun.
 
-use crate::outcome::{Fault, Outcome, Scarce};
+use crate::queue::outcome::{Fault, Outcome, Scarce};
 use rustix::io::Errno;
 use std::any::Any;
 use std::error::Error as StdError;

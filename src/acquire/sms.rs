@@ -2,7 +2,7 @@
 
 use super::receipt::{Place, Step, kept};
 use super::request::Extra;
-use crate::payload::Sms;
+use crate::queue::payload::Sms;
 use serde::Serialize;
 use std::borrow::Cow;
 

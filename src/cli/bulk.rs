@@ -5,9 +5,10 @@ mod batches;
 
 use super::filter::FilterArgs;
 use super::{Settings, WrongUsage, output, whole};
-use acquire_outbox::job::Status;
-use acquire_outbox::store::edit::{Change, Refused};
-use acquire_outbox::store::{Filter, Store};
+use acquire_outbox::queue::change::{Change, Refused};
+use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::job::Status;
+use acquire_outbox::store::Store;
 use anyhow::{Context, Result};
 use batches::{Batches, Step};
 use serde::Serialize;
@@ -181,7 +182,7 @@ impl BulkArgs {
 
 fn done(change: Change) -> &'static str {
     match change {
-        Change::Redrive => "re-driven",
+        Change::Retry => "re-driven",
         Change::Cancel => "cancelled",
         Change::ResolveSent => "resolved as sent",
         Change::ResolveFailed => "resolved as failed",
@@ -196,7 +197,7 @@ fn agreed(change: Change, count: usize) -> Result<bool> {
     }
     let jobs = output::jobs(count as u64);
     let question = match change {
-        Change::Redrive => format!("Send {jobs} again?"),
+        Change::Retry => format!("Send {jobs} again?"),
         Change::Cancel => format!("Cancel {jobs}?"),
         Change::ResolveSent => format!("Resolve {jobs} as sent?"),
         Change::ResolveFailed => format!("Resolve {jobs} as failed?"),

@@ -3,7 +3,7 @@
 use super::{Settings, output, problem};
 use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
-use acquire_outbox::job::Channel;
+use acquire_outbox::queue::job::Channel;
 use acquire_outbox::reload::connection;
 use acquire_outbox::store::{Progress, RealPath, Store, StoreError, disk};
 use anyhow::Result;

@@ -2,8 +2,8 @@
 
 use super::Settings;
 use super::bulk::{self, BulkArgs};
-use acquire_outbox::job::Status;
-use acquire_outbox::store::edit::Change;
+use acquire_outbox::queue::change::Change;
+use acquire_outbox::queue::job::Status;
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ pub struct ResolveArgs {
 }
 
 pub async fn retry(settings: &Settings, args: RetryArgs) -> Result<ExitCode> {
-    bulk::change(settings, Change::Redrive, &[Status::Failed], args.bulk).await
+    bulk::change(settings, Change::Retry, &[Status::Failed], args.bulk).await
 }
 
 pub async fn cancel(settings: &Settings, args: CancelArgs) -> Result<ExitCode> {

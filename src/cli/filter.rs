@@ -1,8 +1,9 @@
 //! The filters that name jobs, the same at every command that takes them.
 
 use super::duration;
-use acquire_outbox::job::{Channel, Failure, Millis, Status};
-use acquire_outbox::store::{Filter, now};
+use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::job::{Channel, Failure, Millis, Status};
+use acquire_outbox::queue::when::now;
 use std::time::Duration;
 
 /// Apart from a command's own options. Said at each: a heading of the struct would go on after it.

@@ -9,8 +9,8 @@ mod table;
 
 use super::{Settings, WrongUsage, output, problem};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::store::edit::BATCH;
-use acquire_outbox::store::transfer::NewRow;
+use acquire_outbox::queue::transfer::NewRow;
+use acquire_outbox::store::sqlite::edit::BATCH;
 use acquire_outbox::store::{Store, StoreError};
 use anyhow::{Result, anyhow, bail};
 pub use input::Format;

@@ -2,7 +2,8 @@
 
 use super::{Settings, output, problem};
 use acquire_outbox::config;
-use acquire_outbox::store::{Purpose, RealPath, Store, disk};
+use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::store::{RealPath, Store, disk};
 use anyhow::Result;
 use std::process::ExitCode;
 

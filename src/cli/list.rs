@@ -3,8 +3,10 @@
 use super::filter::FilterArgs;
 use super::{Settings, output, pause};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::store::query::Delivery;
-use acquire_outbox::store::{Page, Pause, Sort, now};
+use acquire_outbox::queue::filter::{Page, Sort};
+use acquire_outbox::queue::pause::Pause;
+use acquire_outbox::queue::story::Delivery;
+use acquire_outbox::queue::when::now;
 use anyhow::Result;
 use serde::Serialize;
 use std::process::ExitCode;

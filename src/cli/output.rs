@@ -1,9 +1,9 @@
 //! How results look: a table on a terminal, tab-separated lines in a pipe, or JSON.
 
 pub use crate::log::note;
-use acquire_outbox::job::Millis;
+use acquire_outbox::queue::job::Millis;
+pub use acquire_outbox::queue::when::{iso, relative, span};
 use acquire_outbox::spool::{Spool, TextOutlet, unlocked};
-pub use acquire_outbox::when::{iso, relative, span};
 use anyhow::{Context, Result};
 use chrono::DateTime;
 use comfy_table::{ColumnConstraint, ContentArrangement, presets};

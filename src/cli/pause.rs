@@ -1,9 +1,12 @@
 //! `pause` and `resume`: a channel, an account, or everything, until a person says otherwise.
 
 use super::{Settings, WrongUsage, output};
-use acquire_outbox::explain;
-use acquire_outbox::job::{Channel, Millis, Status};
-use acquire_outbox::store::{Filter, Pause, Store, now, subject};
+use acquire_outbox::desk::explain;
+use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::job::{Channel, Millis, Status};
+use acquire_outbox::queue::pause::{Pause, subject};
+use acquire_outbox::queue::when::now;
+use acquire_outbox::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;
 use tokio::time::{Instant, sleep};

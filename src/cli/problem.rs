@@ -2,8 +2,8 @@
 
 use acquire_outbox::config::ConfigError;
 use acquire_outbox::daemon::DaemonError;
-use acquire_outbox::lock::LockError;
 use acquire_outbox::sandbox::SandboxError;
+use acquire_outbox::store::sqlite::lock::LockError;
 use acquire_outbox::store::{RealPath, StoreError, owner};
 use anyhow::{Error, Result, bail};
 use std::path::{Path, PathBuf};

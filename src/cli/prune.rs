@@ -3,9 +3,10 @@
 use super::bulk::{self, BulkArgs};
 use super::{Settings, output};
 use acquire_outbox::config::Retention;
-use acquire_outbox::job::Status;
-use acquire_outbox::store::edit::Change;
-use acquire_outbox::store::{Filter, now};
+use acquire_outbox::queue::change::Change;
+use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::job::Status;
+use acquire_outbox::queue::when::now;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::Duration;

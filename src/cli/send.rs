@@ -4,11 +4,13 @@ mod fields;
 
 use super::{Settings, duration, output};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::job::Channel;
-use acquire_outbox::store::edit::{GivenTime, Inserted, NewJob};
-use acquire_outbox::store::query::Delivery;
-use acquire_outbox::store::{Store, StoreError, now};
-use acquire_outbox::{lock, payload, when};
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::new_job::{GivenTime, Inserted, NewJob};
+use acquire_outbox::queue::story::Delivery;
+use acquire_outbox::queue::when::now;
+use acquire_outbox::queue::{payload, when};
+use acquire_outbox::store::sqlite::lock;
+use acquire_outbox::store::{Store, StoreError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use std::io::Read;

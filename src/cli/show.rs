@@ -1,12 +1,14 @@
 //! `show`: one job, its history, and why it waits.
 
 use super::{Settings, output, whole};
-use acquire_outbox::explain::{self, Cause, Known, Next};
-use acquire_outbox::job::{Channel, Millis};
-use acquire_outbox::lock;
-use acquire_outbox::payload::Json;
-use acquire_outbox::store::query::{AttemptRow, Delivery, Detail, Story};
-use acquire_outbox::store::{Store, listed, now};
+use acquire_outbox::desk::explain;
+use acquire_outbox::desk::explain::{Cause, Known, Next};
+use acquire_outbox::queue::job::{Channel, Millis};
+use acquire_outbox::queue::payload::Json;
+use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Story};
+use acquire_outbox::queue::when::now;
+use acquire_outbox::store::sqlite::lock;
+use acquire_outbox::store::{Store, listed};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -96,7 +98,7 @@ async fn next(
         Some(ahead) => store.story(ahead.holder).await?,
         None => None,
     };
-    let turn = store.turn(story.job.delivery.id, now).await?;
+    let position = store.position(story.job.delivery.id, now).await?;
     let outline = settings.outline()?;
     let channel: Option<Channel> = story.job.delivery.channel.parse().ok();
     Ok(explain::next(&Known {

@@ -4,10 +4,11 @@ mod view;
 mod watch;
 
 use super::{Settings, output};
-use acquire_outbox::job::Millis;
-use acquire_outbox::lock;
-use acquire_outbox::store::query::Overview;
-use acquire_outbox::store::{Store, now};
+use acquire_outbox::queue::job::Millis;
+use acquire_outbox::queue::overview::Overview;
+use acquire_outbox::queue::when::now;
+use acquire_outbox::store::Store;
+use acquire_outbox::store::sqlite::lock;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,7 +8,6 @@ mod account;
 mod address;
 mod database;
 mod error;
-mod policy;
 mod proxy;
 mod raw;
 mod secret;
@@ -30,15 +29,15 @@ use url::Url;
 
 use self::account::RawAccount;
 pub use self::error::{ConfigError, Place};
-pub use self::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;
 pub use self::web::ListenAddress;
 use self::web::RawWeb;
-use crate::job::Channel;
-use crate::retry::RetryPolicy;
-use crate::store::Purpose;
+use crate::queue::job::Channel;
+pub use crate::queue::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
+use crate::queue::purpose::Purpose;
+use crate::queue::retry::RetryPolicy;
 
 /// The account of rows that name none, and the one that the environment configures.
 pub const DEFAULT_ACCOUNT: &str = "default";

@@ -13,8 +13,8 @@ use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
 use super::web::RawWeb;
 use super::{ChannelPolicy, OnUncertain, Rate, Retention};
-use crate::job::Channel;
-use crate::retry::RetryPolicy;
+use crate::queue::job::Channel;
+use crate::queue::retry::RetryPolicy;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);

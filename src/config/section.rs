@@ -14,6 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Place};
+use crate::queue::policy::looks_like_a_number;
 
 /// A value and where it was given.
 pub(super) struct Given<T> {
@@ -263,11 +264,6 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 /// A number without a unit could mean anything.
 fn is_sized(text: &str) -> bool {
     text.ends_with(|c: char| c.is_ascii_alphabetic())
-}
-
-/// Whether a text may be quoted in an error: short, and begins as a duration or rate would.
-pub(super) fn looks_like_a_number(text: &str) -> bool {
-    text.len() <= 16 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
 }
 
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {

@@ -3,8 +3,11 @@
 //! triggers is checked and queued.
 
 use super::{Cycled, Dispatcher};
-use crate::job::{Channel, Failure};
-use crate::store::{Ended, Mend, STRAYS, StoreError, Tryable, Unreadable, listed, now};
+use crate::queue::claim::Unreadable;
+use crate::queue::ended::Ended;
+use crate::queue::job::{Channel, Failure};
+use crate::queue::when::now;
+use crate::store::{Mend, STRAYS, StoreError, Tryable, listed};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};

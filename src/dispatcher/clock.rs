@@ -4,8 +4,9 @@
 //! clock stood still: what was left of a pause is waited for after it woke up.
 
 use super::Dispatcher;
-use crate::job::Millis;
-use crate::store::{StoreError, now};
+use crate::queue::job::Millis;
+use crate::queue::when::now;
+use crate::store::StoreError;
 use tokio::time::Instant;
 use tracing::info;
 

@@ -2,8 +2,8 @@
 
 use super::Dispatcher;
 use super::trouble::ERROR_PAUSE;
+use crate::dispatcher::attempt::Stop;
 use crate::metrics::State;
-use crate::send::Stop;
 use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};

@@ -1,7 +1,10 @@
 //! The end of a loop that runs until nothing is left to send.
 
 use super::Dispatcher;
-use crate::store::{Left, Pause, StoreError, now};
+use crate::queue::overview::Left;
+use crate::queue::pause::Pause;
+use crate::queue::when::now;
+use crate::store::StoreError;
 use chrono::{DateTime, SecondsFormat};
 use tracing::info;
 

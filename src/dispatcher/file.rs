@@ -4,9 +4,10 @@
 use super::Dispatcher;
 use super::drain::LAST_RECORDS;
 use super::note_keeper::ProgressNote;
+use crate::dispatcher::attempt::Stop;
 use crate::metrics::State;
-use crate::send::Stop;
-use crate::store::{Ended, Files, Store, StoreError};
+use crate::queue::ended::Ended;
+use crate::store::{Files, Store, StoreError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};

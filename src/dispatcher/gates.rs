@@ -4,11 +4,13 @@
 use super::Dispatcher;
 use super::wire::Wire;
 use crate::acquire::RETRY_AFTER_MAX;
-use crate::job::{Channel, Job};
-use crate::outcome::{Fault, PageVerdict};
-use crate::routes::Moment;
-use crate::store::{HoldKind, StoreError, now};
-use crate::transition::Signal;
+use crate::dispatcher::routes::Moment;
+use crate::queue::block::BlockKind;
+use crate::queue::job::{Channel, Job};
+use crate::queue::outcome::{Fault, PageVerdict};
+use crate::queue::transition::Signal;
+use crate::queue::when::now;
+use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -105,10 +107,10 @@ impl Wire {
 
 impl Dispatcher {
     /// A refusal is found out anew by the first request; a Retry-After still runs.
-    pub(super) async fn resume_holds(&mut self) -> Result<(), StoreError> {
-        self.shown_holds = self.store.holds().await?;
+    pub(super) async fn resume_blocks(&mut self) -> Result<(), StoreError> {
+        self.shown_blocks = self.store.blocks().await?;
         let now = Moment { at: Instant::now(), wall: now() };
-        for hold in self.shown_holds.iter().filter(|h| h.kind == HoldKind::RetryAfter) {
+        for hold in self.shown_blocks.iter().filter(|h| h.kind == BlockKind::RetryAfter) {
             let until = hold.until.unwrap_or(0);
             // No longer than it was: the clock may have been set back since.
             let left = until.saturating_sub(now.wall).min(until.saturating_sub(hold.since));
@@ -123,12 +125,12 @@ impl Dispatcher {
     }
 
     /// Keeps the holds in the database those of the routes, for `status` and `show`.
-    pub(super) async fn show_holds(&mut self) -> Result<(), StoreError> {
-        let holds = self.wire.routes.holds();
-        if !holds.iter().copied().eq(&self.shown_holds) {
+    pub(super) async fn show_blocks(&mut self) -> Result<(), StoreError> {
+        let holds = self.wire.routes.blocks();
+        if !holds.iter().copied().eq(&self.shown_blocks) {
             let holds: Vec<_> = holds.into_iter().cloned().collect();
-            self.store.replace_holds(&holds).await?;
-            self.shown_holds = holds;
+            self.store.publish_blocks(&holds).await?;
+            self.shown_blocks = holds;
         }
         Ok(())
     }

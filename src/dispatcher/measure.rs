@@ -2,9 +2,9 @@
 
 use super::Dispatcher;
 use super::wire::Wire;
-use crate::job::{Channel, Failure};
 use crate::metrics::RouteMeter;
-use crate::store::now;
+use crate::queue::job::{Channel, Failure};
+use crate::queue::when::now;
 use tokio::time::Instant;
 
 impl Wire {

@@ -1,6 +1,8 @@
 //! Keeps the note of how far the work has come: see [`crate::store::Progress`].
 
-use crate::store::{Ended, NoteFile, Progress, RealPath, now};
+use crate::queue::ended::Ended;
+use crate::queue::when::now;
+use crate::store::{NoteFile, Progress, RealPath};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;

@@ -2,7 +2,8 @@
 //! here decides what is sent.
 
 use super::Dispatcher;
-use crate::store::{Pause, StoreError};
+use crate::queue::pause::Pause;
+use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;

@@ -1,10 +1,12 @@
 //! The loop as a service: what it tells the service manager, and the new configurations it gets.
 
 use super::Dispatcher;
+use crate::dispatcher::routes::Moment;
+use crate::queue::block::Block;
+use crate::queue::pause::Pause;
+use crate::queue::when::now;
 use crate::reload::{self, Fresh, ReloadError, Step};
-use crate::routes::Moment;
 use crate::service::Counts;
-use crate::store::{Hold, Pause, now};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -27,11 +29,11 @@ impl Dispatcher {
         }
         // An error here is the next turn's to find and to tell.
         let Ok(backlog) = self.store.backlog().await else { return };
-        let name = |h: &Hold| match h.account.is_empty() {
+        let name = |h: &Block| match h.account.is_empty() {
             true => "everything".to_owned(),
             false => format!("{} {}", h.account, h.channel).trim_end().to_owned(),
         };
-        let held = self.shown_holds.iter().map(name).collect();
+        let held = self.shown_blocks.iter().map(name).collect();
         let paused = self.paused.shown.iter().map(Pause::subject).collect();
         let counts = Counts { in_flight, sent: self.wire.sent, backlog, held, paused };
         self.service.status(&counts.to_string());

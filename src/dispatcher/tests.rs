@@ -1,8 +1,8 @@
 use super::*;
-use crate::job::Channel;
-use crate::routes::Moment;
-use crate::routes::tests::{routes, routes_to};
-use crate::store::{Claim, Room};
+use crate::dispatcher::routes::Moment;
+use crate::dispatcher::routes::tests::{routes, routes_to};
+use crate::queue::claim::{Claim, Room};
+use crate::queue::job::Channel;
 use std::path::Path;
 
 /// A job that is ready.
@@ -105,8 +105,7 @@ async fn a_stop_takes_back_at_once_what_waits_for_a_place() {
     let claim = Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 2 };
     let claim = Room::unlimited(vec![claim]);
     let (record, epoch) = (&[], dispatcher.epoch);
-    let work =
-        CycleWork { record, claim: Some(&claim), due: false, now: now(), epoch, patience: None };
+    let work = Cycle { record, claim: Some(&claim), due: false, now: now(), epoch, patience: None };
     let jobs = dispatcher.store.cycle(&work).await.unwrap().claimed;
     dispatcher.wire.routes.claimed(jobs, Instant::now(), false);
     dispatcher.wire.advance("default", Channel::Chat);

@@ -2,8 +2,9 @@
 //! way out.
 
 use super::Dispatcher;
-use crate::job::{Channel, Failure, Millis, Status};
-use crate::store::{StoreError, now};
+use crate::queue::job::{Channel, Failure, Millis, Status};
+use crate::queue::when::now;
+use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};

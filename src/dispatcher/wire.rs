@@ -3,13 +3,15 @@
 
 use crate::acquire::Endpoint;
 use crate::config::Config;
-use crate::job::{Channel, Job, Millis, Status};
+use crate::dispatcher::attempt::{self, Stop};
+use crate::dispatcher::routes::{Moment, Routes};
 use crate::metrics::{Metrics, RouteMeter};
-use crate::outcome::{Attempt, Outcome};
-use crate::routes::{Moment, Routes};
-use crate::send::{self, Stop};
-use crate::store::{Ended, now};
-use crate::transition::{self, Signal};
+use crate::queue::ended::Ended;
+use crate::queue::job::{Channel, Job, Millis, Status};
+use crate::queue::outcome::{Attempt, Outcome};
+use crate::queue::transition;
+use crate::queue::transition::Signal;
+use crate::queue::when::now;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -73,7 +75,7 @@ impl Wire {
         self.meter(&job.account, job.channel).begun();
         let (report, stop) = (self.report.clone(), self.stop.subscribe());
         tokio::spawn(async move {
-            let attempt = send::attempt(&job, payload, &endpoint, stop).await;
+            let attempt = attempt::attempt(&job, payload, &endpoint, stop).await;
             // Nobody listens only when the dispatcher is gone; then recovery has the row.
             let _ = report.send((job, attempt));
         });

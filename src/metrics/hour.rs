@@ -1,6 +1,6 @@
 //! What was sent, failed and tried again in each of the last sixty minutes, in a ring.
 
-use crate::job::Millis;
+use crate::queue::job::Millis;
 use std::time::Duration;
 
 const MINUTE_MS: Millis = 60_000;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::config::ChannelPolicy;
-use crate::job::Job;
-use crate::outcome::{Fault, Outcome, Receipt};
-use crate::transition;
+use crate::queue::job::Job;
+use crate::queue::outcome::{Fault, Outcome, Receipt};
+use crate::queue::transition;
 use prometheus_client::encoding::text::encode;
 
 const NOW: Millis = 1_700_000_000_000;

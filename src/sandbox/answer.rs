@@ -2,7 +2,7 @@
 
 use super::log::iso_text;
 use super::message::{AGENT, Sender, Sending};
-use crate::job::{Channel, Millis};
+use crate::queue::job::{Channel, Millis};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;

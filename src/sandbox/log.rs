@@ -1,7 +1,7 @@
 //! What the sandbox was sent, the last of it.
 
 use super::message::CaseMessage;
-use crate::job::{Channel, Millis};
+use crate::queue::job::{Channel, Millis};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 use serde_json::Value;

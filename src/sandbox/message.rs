@@ -1,7 +1,7 @@
 //! What an endpoint demands of a request's body, as the vendor documents it.
 
 use super::log::iso_text;
-use crate::job::{Channel, Millis};
+use crate::queue::job::{Channel, Millis};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

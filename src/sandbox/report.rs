@@ -1,6 +1,6 @@
 //! One line per request on stdout.
 
-use crate::job::Channel;
+use crate::queue::job::Channel;
 use crate::spool::{self, Spool, TextOutlet};
 
 /// When too many lines wait for a slow reader, further ones are left out: it must not stop the

@@ -5,7 +5,7 @@ use super::faults::{Faults, ShareError};
 use super::log::{Log, Message, Repeats};
 use super::report::{self, Report};
 use super::{Settings, endpoint, read_back};
-use crate::job::Channel;
+use crate::queue::job::Channel;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};

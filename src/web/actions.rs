@@ -9,9 +9,11 @@ use super::posted::{Fields, Posted};
 use super::problem::Problem;
 use super::query::Query;
 use super::words::{jobs, number};
-use crate::job::Status;
-use crate::store::edit::{BATCH, Change, Refused};
-use crate::store::{Filter, Store};
+use crate::queue::change::{Change, Refused};
+use crate::queue::filter::Filter;
+use crate::queue::job::Status;
+use crate::store::Store;
+use crate::store::sqlite::edit::BATCH;
 use axum::extract::State;
 use axum::response::Redirect;
 use std::sync::Arc;
@@ -34,7 +36,7 @@ pub struct Verb {
 }
 
 pub static RETRY: Verb = Verb {
-    change: Change::Redrive,
+    change: Change::Retry,
     name: "retry",
     label: "Send again",
     done: "re-driven",
@@ -132,7 +134,7 @@ fn narrowed(mut filter: Filter, change: Change) -> Filter {
         if filter.statuses.is_empty() {
             filter.statuses = vec![Status::Sending];
         }
-    } else if change == Change::Redrive {
+    } else if change == Change::Retry {
         filter.statuses = vec![Status::Failed];
     } else {
         filter.statuses = from.to_vec();
@@ -198,9 +200,9 @@ mod tests {
     fn a_filter_is_narrowed_to_what_can_be_changed() {
         let of = |statuses: &[Status]| Filter { statuses: statuses.to_vec(), ..Filter::default() };
         let narrow = |statuses: &[Status], change| narrowed(of(statuses), change).statuses;
-        assert_eq!(narrow(&[], Change::Redrive), [Status::Failed]);
+        assert_eq!(narrow(&[], Change::Retry), [Status::Failed]);
         let asked = [Status::Sent, Status::Uncertain];
-        assert_eq!(narrow(&asked, Change::Redrive), [Status::Uncertain]);
+        assert_eq!(narrow(&asked, Change::Retry), [Status::Uncertain]);
         assert_eq!(narrow(&[], Change::Cancel), [Status::Pending]);
         assert_eq!(narrow(&[Status::Sent], Change::Cancel), [Status::Sending]);
         assert_eq!(narrow(&[], Change::ResolveSent), [Status::Uncertain]);

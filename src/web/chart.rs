@@ -5,7 +5,7 @@
 
 use super::words::{length, number};
 use crate::metrics::Minute;
-use crate::when::iso;
+use crate::queue::when::iso;
 use maud::{Markup, html};
 use std::time::Duration;
 

@@ -6,12 +6,14 @@ use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use super::problem::Problem;
 use super::words::{LINE, length, number, short, spoken, status, time, time_of};
-use crate::explain::{self, Known};
-use crate::job::Millis;
-use crate::lock;
-use crate::payload::Json;
-use crate::store::query::{AttemptRow, Detail, Extent, Story};
-use crate::store::{Store, StoreError, now};
+use crate::desk::explain;
+use crate::desk::explain::Known;
+use crate::queue::job::Millis;
+use crate::queue::payload::Json;
+use crate::queue::story::{AttemptRow, Detail, Extent, Story};
+use crate::queue::when::now;
+use crate::store::sqlite::lock;
+use crate::store::{Store, StoreError};
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -87,10 +89,10 @@ async fn next(store: &mut Store, story: &Story, now: Millis) -> Result<Option<St
         Some(ahead) => store.story_within(ahead.holder, READ).await?,
         None => None,
     };
-    let turn = store.turn(story.job.delivery.id, now).await?;
+    let position = store.position(story.job.delivery.id, now).await?;
     let dispatcher = lock::is_held(store.path()).unwrap_or(false);
     let holder = holder.as_ref();
-    let known = Known { story, holder, turn, policy: None, dispatcher, now };
+    let known = Known { story, holder, position, policy: None, dispatcher, now };
     Ok(explain::next(&known).map(|next| next.sentence))
 }
 

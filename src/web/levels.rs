@@ -5,8 +5,8 @@
 
 use super::Shared;
 use super::reader::ReadError;
-use crate::store::now;
-use crate::store::query::Overview;
+use crate::queue::overview::Overview;
+use crate::queue::when::now;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;

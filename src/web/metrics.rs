@@ -4,9 +4,10 @@
 
 use super::Shared;
 use super::levels::{Levels, levels};
-use crate::job::{Channel, Status};
 use crate::metrics::{Metrics, State};
-use crate::store::{Hold, HoldKind, now};
+use crate::queue::block::{Block, BlockKind};
+use crate::queue::job::{Channel, Status};
+use crate::queue::when::now;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -198,8 +199,8 @@ fn stopped(registry: &mut Registry, levels: &Levels, metrics: &Metrics) {
     let overview = &levels.overview;
     for account in metrics.accounts() {
         for channel in Channel::ALL {
-            for kind in HoldKind::ALL {
-                let is_it = |hold: &Hold| {
+            for kind in BlockKind::ALL {
+                let is_it = |hold: &Block| {
                     let whole = hold.channel.is_empty() || hold.channel == channel.as_str();
                     let every = hold.account.is_empty();
                     hold.kind == kind && (every || hold.account == account) && whole

@@ -40,7 +40,7 @@ pub use server::{Running, WebError};
 
 use crate::config::{Config, Web};
 use crate::metrics::Metrics;
-use crate::store::{Census, FailureGroup};
+use crate::queue::overview::{Census, FailureGroup};
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{get, post};

@@ -7,11 +7,15 @@ use super::layout::{Frame, Tab};
 use super::problem::Problem;
 use super::reader::ReadError;
 use super::{Shared, chart};
-use crate::job::Millis;
-use crate::lock;
 use crate::metrics::{Minute, State as Daemon};
-use crate::store::query::Delivery;
-use crate::store::{AsideSummary, Census, FailureGroup, Filter, Hold, Page, Pause, Pulse, now};
+use crate::queue::block::Block;
+use crate::queue::filter::{Filter, Page};
+use crate::queue::job::Millis;
+use crate::queue::overview::{AsideSummary, Census, FailureGroup, Pulse};
+use crate::queue::pause::Pause;
+use crate::queue::story::Delivery;
+use crate::queue::when::now;
+use crate::store::sqlite::lock;
 use axum::extract::State;
 use maud::{Markup, html};
 use std::path::Path;
@@ -37,7 +41,7 @@ struct Seen<'a> {
     census: Counted<Census>,
     failures: Counted<Vec<FailureGroup>>,
     pulse: Pulse,
-    holds: Vec<Hold>,
+    holds: Vec<Block>,
     pauses: Vec<Pause>,
     aside: AsideSummary,
     latest: Vec<Delivery>,
@@ -68,7 +72,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
         }
         section aria-labelledby="held" {
             h2 #held { "What holds jobs back" }
-            div #holds data-live { (sections::holds(&seen, &frame)) }
+            div #holds data-live { (sections::blocks(&seen, &frame)) }
         }
         div #aside data-live { (sections::aside(&seen)) }
         section aria-labelledby="failures" {
@@ -104,7 +108,7 @@ async fn look(shared: &Shared) -> Result<Seen<'_>, ReadError> {
         census,
         failures,
         pulse: reading.pulse(now).await?,
-        holds: reading.holds_up_to(LISTED + 1).await?,
+        holds: reading.blocks_up_to(LISTED + 1).await?,
         pauses: reading.pauses_up_to(LISTED + 1).await?,
         aside: reading.asides(ASIDE).await?,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,

@@ -7,8 +7,10 @@ use super::overview::LISTED;
 use super::posted::Posted;
 use super::problem::Problem;
 use super::words::{short, time};
-use crate::job::{Channel, Millis};
-use crate::store::{Pause, Store, now};
+use crate::queue::job::{Channel, Millis};
+use crate::queue::pause::Pause;
+use crate::queue::when::now;
+use crate::store::Store;
 use axum::extract::State;
 use axum::response::Redirect;
 use maud::{Markup, html};
@@ -128,8 +130,8 @@ pub async fn resume(
 
 fn what(posted: &Posted) -> Result<(Option<&str>, Option<Channel>), Problem> {
     let channel = posted.fields.get("channel").map(str::parse).transpose();
-    let channel =
-        channel.map_err(|e: crate::job::UnknownWord| Problem::bad(format!("channel: {e}")))?;
+    let channel = channel
+        .map_err(|e: crate::queue::job::UnknownWord| Problem::bad(format!("channel: {e}")))?;
     Ok((posted.fields.get("account"), channel))
 }
 

@@ -2,8 +2,9 @@
 
 use super::posted::Fields;
 use super::problem::Problem;
-use crate::job::{Channel, Millis, Status};
-use crate::store::{FailureGroup, Filter, Page, Sort};
+use crate::queue::filter::{Filter, Page, Sort};
+use crate::queue::job::{Channel, Millis, Status};
+use crate::queue::overview::FailureGroup;
 use chrono::{DateTime, NaiveDateTime};
 use clap::ValueEnum;
 use std::str::FromStr;

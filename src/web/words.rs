@@ -1,7 +1,7 @@
 //! Numbers, times and states as the pages show them.
 
-use crate::job::Millis;
-use crate::when::{iso, relative, span};
+use crate::queue::job::Millis;
+use crate::queue::when::{iso, relative, span};
 use chrono::DateTime;
 use maud::{Markup, html};
 use std::borrow::Cow;
@@ -86,7 +86,7 @@ pub fn status(status: &str, failure: Option<&str>) -> Markup {
 
 /// A state's word as a class; a word that is none of ours names none.
 fn class(status: &str) -> &str {
-    let known = crate::job::Status::ALL.iter().any(|known| known.as_str() == status);
+    let known = crate::queue::job::Status::ALL.iter().any(|known| known.as_str() == status);
     if known { status } else { "unknown" }
 }
 

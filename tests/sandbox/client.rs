@@ -1,6 +1,6 @@
 //! A running sandbox and the plainest HTTP client: what it reads is what came.
 
-use acquire_outbox::job::Channel;
+use acquire_outbox::queue::job::Channel;
 use acquire_outbox::sandbox::{Faults, Log, Sandbox, Settings};
 use serde_json::{Value, json};
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! What it demands of a request.
 
 use crate::client::*;
-use acquire_outbox::job::Channel;
+use acquire_outbox::queue::job::Channel;
 use acquire_outbox::sandbox::Settings;
 use serde_json::json;
 

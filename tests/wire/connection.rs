@@ -5,8 +5,8 @@ use crate::{
     ACCEPTED, accepted, answered, chat, endpoint, endpoint_within, ends, fault, payload_of,
 };
 use acquire_outbox::acquire::{Gate, Probe};
-use acquire_outbox::job::Channel;
-use acquire_outbox::outcome::Outcome;
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::outcome::Outcome;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;

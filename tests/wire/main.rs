@@ -4,9 +4,10 @@ mod connection;
 mod server;
 
 use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Gate, Probe};
-use acquire_outbox::job::Channel;
-use acquire_outbox::outcome::{Attempt, Fault, Outcome};
-use acquire_outbox::payload::{self, Payload};
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::outcome::{Attempt, Fault, Outcome};
+use acquire_outbox::queue::payload;
+use acquire_outbox::queue::payload::Payload;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use server::{Reply, json, serve};

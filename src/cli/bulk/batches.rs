@@ -1,8 +1,10 @@
 //! Many jobs in short transactions, so that no producer and no dispatcher waits long.
 
 use crate::cli::output;
-use acquire_outbox::store::edit::{BATCH, Change, Refused};
-use acquire_outbox::store::{Filter, Store, StoreError};
+use acquire_outbox::queue::change::{Change, Refused};
+use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::store::sqlite::edit::BATCH;
+use acquire_outbox::store::{Store, StoreError};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};

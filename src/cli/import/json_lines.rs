@@ -2,8 +2,8 @@
 
 use super::row::{self, Line};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
-use acquire_outbox::payload::{Pairs, whole_characters};
-use acquire_outbox::store::transfer::NewRow;
+use acquire_outbox::queue::payload::{Pairs, whole_characters};
+use acquire_outbox::queue::transfer::NewRow;
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;

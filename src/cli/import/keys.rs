@@ -1,7 +1,7 @@
 //! What makes an import idempotent: each line has a key, its own or one made of its content.
 
-use acquire_outbox::payload::Json;
-use acquire_outbox::store::transfer::NewRow;
+use acquire_outbox::queue::payload::Json;
+use acquire_outbox::queue::transfer::NewRow;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -1,8 +1,8 @@
 //! One line of an import: the columns that it names, under the rules of the daemon.
 
-use acquire_outbox::job::Channel;
-use acquire_outbox::store::transfer::{NewRow, PRODUCER_COLUMNS};
-use acquire_outbox::{payload, when};
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::transfer::{NewRow, PRODUCER_COLUMNS};
+use acquire_outbox::queue::{payload, when};
 use serde_json::Value;
 
 /// A line, and its row or the sentence that says what is wrong with it.

@@ -1,7 +1,7 @@
 //! The payload's fields as flags, and how they become the JSON object of the row.
 
 use crate::cli::whole;
-use acquire_outbox::payload::{Json, Object};
+use acquire_outbox::queue::payload::{Json, Object};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 

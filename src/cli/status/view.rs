@@ -2,10 +2,13 @@
 
 use super::Seen;
 use crate::cli::output;
-use acquire_outbox::explain::resume_command;
-use acquire_outbox::job::{Channel, Millis, Status};
-use acquire_outbox::store::query::{Count, Throughput};
-use acquire_outbox::store::{AsideSummary, Flaw, Hold, HoldKind, Pause, SetAside, listed};
+use acquire_outbox::desk::explain::resume_command;
+use acquire_outbox::queue::block::{Block, BlockKind};
+use acquire_outbox::queue::job::{Channel, Millis, Status};
+use acquire_outbox::queue::overview::{AsideSummary, SetAside};
+use acquire_outbox::queue::overview::{Count, Throughput};
+use acquire_outbox::queue::pause::Pause;
+use acquire_outbox::store::{Flaw, listed};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -65,7 +68,7 @@ struct JsonPause<'a> {
 struct JsonHold<'a> {
     account: Option<&'a String>,
     channel: Option<&'a String>,
-    kind: HoldKind,
+    kind: BlockKind,
     reason: &'a str,
     since: String,
     until: Option<String>,
@@ -140,8 +143,8 @@ impl<'a> From<&'a SetAside> for JsonAside<'a> {
     }
 }
 
-impl<'a> From<&'a Hold> for JsonHold<'a> {
-    fn from(hold: &'a Hold) -> Self {
+impl<'a> From<&'a Block> for JsonHold<'a> {
+    fn from(hold: &'a Block) -> Self {
         JsonHold {
             account: (!hold.account.is_empty()).then_some(&hold.account),
             channel: (!hold.channel.is_empty()).then_some(&hold.channel),
@@ -281,7 +284,7 @@ fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
     table
 }
 
-fn holds(holds: &[Hold], now: Millis) -> output::Table {
+fn blocks(holds: &[Block], now: Millis) -> output::Table {
     let mut table = output::Table::new(["account", "channel", "held because", "since", "until"]);
     for hold in holds {
         let why = hold.kind.because();

@@ -1,9 +1,10 @@
 //! The question before a change.
 
 use super::{Asked, RETRY, Which};
-use crate::job::Status;
-use crate::store::query::Delivery;
-use crate::store::{Filter, Page, now};
+use crate::queue::filter::{Filter, Page};
+use crate::queue::job::Status;
+use crate::queue::story::Delivery;
+use crate::queue::when::now;
 use crate::web::Shared;
 use crate::web::jobs::table;
 use crate::web::layout::{Frame, Tab};

@@ -1,7 +1,7 @@
 //! The form that narrows the list; it sends itself as an address that can be kept.
 
-use crate::job::{Channel, Failure, Status};
-use crate::store::{Filter, Sort};
+use crate::queue::filter::{Filter, Sort};
+use crate::queue::job::{Channel, Failure, Status};
 use crate::web::query::{Query, minute, name};
 use maud::{Markup, html};
 

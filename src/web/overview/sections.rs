@@ -1,9 +1,11 @@
 //! The parts of the overview.
 
 use super::{LISTED, Seen};
-use crate::job::{Channel, Status};
 use crate::metrics::{Minute, State as Daemon};
-use crate::store::{FailureGroup, Hold, HoldKind, LOOKED_AT, Pause};
+use crate::queue::block::{Block, BlockKind};
+use crate::queue::job::{Channel, Status};
+use crate::queue::overview::{FailureGroup, LOOKED_AT};
+use crate::queue::pause::Pause;
 use crate::web::cached::Counted;
 use crate::web::layout::Frame;
 use crate::web::query::Query;
@@ -177,7 +179,7 @@ fn queue_row(seen: &Seen<'_>, channel: Channel) -> Markup {
 fn openness(seen: &Seen<'_>, channel: Channel) -> Markup {
     let concern = |pause: &&Pause| pause.channel.is_none_or(|own| own == channel);
     let pauses: Vec<&Pause> = seen.pauses.iter().filter(concern).collect();
-    let concerns = |hold: &&Hold| hold.channel.is_empty() || hold.channel == channel.as_str();
+    let concerns = |hold: &&Block| hold.channel.is_empty() || hold.channel == channel.as_str();
     let held: BTreeSet<&str> =
         seen.holds.iter().filter(concerns).map(|hold| hold.account.as_str()).collect();
     let (class, words) = match (pauses.as_slice(), held.len()) {
@@ -202,7 +204,7 @@ fn figure(label: &str, count: Option<u64>, link: Option<Query>) -> Markup {
 }
 
 /// Pauses, which people make, and holds, which Acquire and the network make.
-pub fn holds(seen: &Seen<'_>, frame: &Frame) -> Markup {
+pub fn blocks(seen: &Seen<'_>, frame: &Frame) -> Markup {
     html! {
         @if seen.holds.is_empty() && seen.pauses.is_empty() {
             p .calm { "Nothing: every account and channel is open." }
@@ -215,7 +217,7 @@ pub fn holds(seen: &Seen<'_>, frame: &Frame) -> Markup {
                     } }
                     tbody {
                         @for pause in seen.pauses.iter().take(LISTED as usize) { (pause_row(pause, seen)) }
-                        @for hold in seen.holds.iter().take(LISTED as usize) { (hold_row(hold, seen)) }
+                        @for hold in seen.holds.iter().take(LISTED as usize) { (block_row(hold, seen)) }
                     }
                 }
             }
@@ -242,7 +244,7 @@ fn pause_row(pause: &Pause, seen: &Seen<'_>) -> Markup {
     }
 }
 
-fn hold_row(hold: &Hold, seen: &Seen<'_>) -> Markup {
+fn block_row(hold: &Block, seen: &Seen<'_>) -> Markup {
     let why = hold.kind.because();
     html! {
         tr {
@@ -252,7 +254,7 @@ fn hold_row(hold: &Hold, seen: &Seen<'_>) -> Markup {
             td data-label="since" { (time(hold.since, seen.now)) }
             td data-label="until" {
                 @match hold.until {
-                    Some(until) if hold.kind == HoldKind::RetryAfter => (time(until, seen.now)),
+                    Some(until) if hold.kind == BlockKind::RetryAfter => (time(until, seen.now)),
                     Some(until) => { "tried again " (time(until, seen.now)) }
                     None => "it is answered again",
                 }

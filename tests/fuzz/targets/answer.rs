@@ -3,8 +3,8 @@
 #![no_main]
 
 use acquire_outbox::acquire::outcome_of;
-use acquire_outbox::job::Channel;
-use acquire_outbox::outcome::Outcome;
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::outcome::Outcome;
 use libfuzzer_sys::fuzz_target;
 
 const KEY: &str = "k-0123456789";

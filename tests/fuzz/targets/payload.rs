@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use acquire_outbox::job::Channel;
-use acquire_outbox::payload;
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::payload;
 use libfuzzer_sys::fuzz_target;
 
 /// What a producer wrote into every field; no error may say it.

@@ -1,0 +1,72 @@
+//! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
+
+use crate::acquire::{Endpoint, Gate, shortage};
+use crate::queue::job::Job;
+use crate::queue::outcome::{Attempt, Fault, Outcome};
+use crate::queue::payload;
+use crate::queue::when::now;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How far a shutdown has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    No,
+    /// What has not been written yet is withdrawn; what is on the wire goes on.
+    Drain,
+    /// The deadline has passed: what is on the wire is given up.
+    Abort,
+}
+
+/// Sends `job`, whose payload is given by itself, through `endpoint`. A stop withdraws it while no
+/// byte has left.
+pub async fn attempt(
+    job: &Job,
+    payload: Vec<u8>,
+    endpoint: &Endpoint,
+    stop: watch::Receiver<Stop>,
+) -> Attempt {
+    let (started_at, begun) = (now(), Instant::now());
+    let ended =
+        |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
+    let parsed = payload::parse_bytes(job.channel, &payload);
+    // The part that was read is all that is needed.
+    drop(payload);
+    let payload = match parsed {
+        Ok(payload) => payload,
+        Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
+    };
+    let gate = Gate::new();
+    let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();
+    tokio::select! {
+        biased;
+        answer = request => answer.unwrap_or_else(|panic| {
+            if let Some(outcome) = shortage::of_panic(&*panic).filter(|_| gate.shut()) {
+                return ended(outcome);
+            }
+            let message = "the program failed while the request was on its way; this is a bug";
+            ended(Outcome::Unknown { fault: Fault::new("internal", message) })
+        }),
+        outcome = stopped(stop, &gate) => ended(outcome),
+    }
+}
+
+/// Resolves once the shutdown ends this attempt.
+async fn stopped(mut stop: watch::Receiver<Stop>, gate: &Gate) -> Outcome {
+    loop {
+        let reached = *stop.borrow_and_update();
+        if reached != Stop::No && gate.shut() {
+            return Outcome::Withdrawn;
+        }
+        if reached == Stop::Abort {
+            let message = "the dispatcher was stopped before Acquire had answered";
+            return Outcome::Unknown { fault: Fault::new("interrupted", message) };
+        }
+        if stop.changed().await.is_err() {
+            // The dispatcher is gone without a word; its row is recovery's.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Messages that got a page that Acquire did not write. Either nothing gets through to Acquire, or
+//! something on the way blocks this message: the answers to other messages show which.
+
+use super::gates::Refusal;
+use super::probing::Probing;
+use super::{Moment, Routes};
+use crate::queue::block::{Block, BlockKind};
+use crate::queue::job::Channel;
+use crate::queue::outcome::PageVerdict;
+use crate::queue::retry;
+use std::collections::BTreeMap;
+use tokio::time::{Duration, Instant};
+
+/// After this many pages while others were answered, the page is about this message: one could be
+/// chance.
+const PAGES: u32 = 2;
+
+/// The same if messages got through that had got a page before: one of several ways to Acquire is
+/// broken, and a page is chance.
+const PAGES_BY_CHANCE: u32 = 8;
+const CHANCE_FOR: Duration = Duration::from_secs(600);
+
+/// The same for a message with no others after it, but with some at the same time or just before
+/// it.
+const PAGES_TOGETHER: u32 = 3;
+const PAGES_AFTER: u32 = 8;
+const JUST_BEFORE: Duration = Duration::from_secs(10);
+
+/// The most that are remembered: jobs that a person has removed would otherwise stay for ever.
+const MOST: usize = 10_000;
+
+struct Suspect {
+    account: String,
+    channel: Channel,
+    /// All pages that it got.
+    pages: u32,
+    /// The pages since Acquire has answered another message of its route; `None`: it has not.
+    since_others: Option<u32>,
+    /// After this many pages the page is about this message, if it is the only suspect of its
+    /// route.
+    if_only: Option<u32>,
+}
+
+/// By job.
+#[derive(Default)]
+pub(super) struct Suspects(BTreeMap<i64, Suspect>);
+
+impl Suspects {
+    /// A job got a page. True: only this job does. `since`: how long before its request began
+    /// Acquire last answered another job of its route; zero if later. `by_chance`: pages come and
+    /// go.
+    fn met(
+        &mut self,
+        job: i64,
+        (account, channel): (&str, Channel),
+        since: Option<Duration>,
+        by_chance: bool,
+    ) -> bool {
+        if self.0.len() >= MOST {
+            self.0.pop_first();
+        }
+        let if_only = match since {
+            Some(Duration::ZERO) if !by_chance => Some(PAGES_TOGETHER),
+            Some(before) if before <= JUST_BEFORE => Some(PAGES_AFTER),
+            _ => None,
+        };
+        let suspect = self.0.entry(job).or_insert_with(|| Suspect {
+            account: account.to_owned(),
+            channel,
+            pages: 0,
+            since_others: None,
+            if_only,
+        });
+        suspect.pages = suspect.pages.saturating_add(1);
+        suspect.since_others = suspect.since_others.map(|pages| pages + 1);
+        let (pages, since_others, if_only) = (suspect.pages, suspect.since_others, suspect.if_only);
+        let most = if by_chance { PAGES_BY_CHANCE } else { PAGES };
+        let alone = since_others.is_some_and(|pages| pages >= most)
+            || if_only.is_some_and(|most| pages >= most) && self.of(account, channel).count() == 1;
+        if alone {
+            self.0.remove(&job);
+        }
+        alone
+    }
+
+    /// Acquire has answered this job. True: it was a suspect itself. Then messages with nothing
+    /// wrong get pages too, and the other suspects' pages are counted from here on.
+    fn answered(&mut self, job: i64, account: &str, channel: Channel) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let was_one = self.0.remove(&job).is_some();
+        for other in self.of(account, channel) {
+            match &mut other.since_others {
+                Some(pages) if was_one => *pages = 0,
+                pages => _ = pages.get_or_insert(0),
+            }
+        }
+        was_one
+    }
+
+    /// Another message got one, too: earlier answers to others no longer prove anything.
+    fn in_doubt(&mut self, account: &str, channel: Channel) {
+        for suspect in self.of(account, channel) {
+            (suspect.since_others, suspect.if_only) = (None, None);
+        }
+    }
+
+    fn of(&mut self, account: &str, channel: Channel) -> impl Iterator<Item = &mut Suspect> {
+        self.0.values_mut().filter(move |s| s.channel == channel && s.account == account)
+    }
+}
+
+impl Routes {
+    /// A job whose request was begun at `began` got a page that Acquire did not write. The account
+    /// is held like a refused one, except that the first probe goes out at once and with another
+    /// job. True: that is news.
+    pub fn page(
+        &mut self,
+        job: i64,
+        (account, channel): (&str, Channel),
+        reason: &str,
+        began: Instant,
+        now: Moment,
+    ) -> (PageVerdict, bool) {
+        let policy = self.probe_policy.clone();
+        let answers = self.of(account, channel).map(|route| route.answers).unwrap_or_default();
+        let since = answers.last.map(|at| began.saturating_duration_since(at));
+        let by_chance = answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
+        if self.suspects.met(job, (account, channel), since, by_chance) {
+            return (PageVerdict::ItAlone, false);
+        }
+        let suspect = &self.suspects.0[&job];
+        let (pages, others_pass) = (suspect.pages, suspect.since_others.is_some());
+        let mut pause = retry::delay(&policy, pages);
+        let Some(refusal) = self.refusals.iter_mut().find(|r| r.concerns(account, channel)) else {
+            if !others_pass {
+                let until = now.wall_at(now.at + pause);
+                self.hold_for_page(job, account, channel, reason, now).until = Some(until);
+            }
+            return (PageVerdict::Again { pause }, !others_pass);
+        };
+        if refusal.only == Some(job) {
+            // Its own delays grow; another job may be a probe at any time.
+            refusal.probing.hold.until = Some(now.wall_at(now.at + pause));
+        } else {
+            refusal.only = None;
+            refusal.probing.failed(&policy, now);
+            let next = refusal.probing.next_at().saturating_duration_since(now.at);
+            // After the next probe, which is to be another job.
+            pause = pause.max(next + next / 2);
+            if pages == 1 {
+                self.suspects.in_doubt(account, channel);
+            }
+        }
+        (PageVerdict::Again { pause }, false)
+    }
+
+    fn hold_for_page(
+        &mut self,
+        job: i64,
+        account: &str,
+        channel: Channel,
+        reason: &str,
+        now: Moment,
+    ) -> &mut Block {
+        let hold = Block {
+            account: account.to_owned(),
+            channel: String::new(),
+            kind: BlockKind::Refused,
+            reason: format!("job {job}: {reason}"),
+            since: now.wall,
+            until: None,
+        };
+        let mut probing = Probing::begin(hold, &self.probe_policy, now);
+        probing.restart(now);
+        self.shut(account, None);
+        self.refusals.push(Refusal { from: channel, probing, only: Some(job) });
+        &mut self.refusals.last_mut().expect("just pushed").probing.hold
+    }
+
+    /// Acquire has answered this job, whatever it said.
+    pub fn answered(&mut self, job: i64, account: &str, channel: Channel, now: Instant) {
+        let was_one = self.suspects.answered(job, account, channel);
+        if let Some(route) = self.of_mut(account, channel) {
+            route.answers.last = Some(now);
+            route.answers.after_page = if was_one { Some(now) } else { route.answers.after_page };
+        }
+    }
+}
+
+/// When Acquire itself answered on a route, whatever it said.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Answers {
+    last: Option<Instant>,
+    /// To a job that had got a page before.
+    after_page: Option<Instant>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatcher::routes::News;
+    use crate::dispatcher::routes::tests::{room_of, routes};
+    use crate::queue::job::Channel::{Chat, Mail};
+
+    struct Test {
+        routes: Routes,
+        start: Instant,
+    }
+
+    impl Test {
+        fn new() -> Test {
+            Test { routes: routes(&[(Chat, None), (Mail, None)]), start: Instant::now() }
+        }
+
+        fn at(&self, seconds: u64) -> Moment {
+            let later = Duration::from_secs(seconds);
+            Moment { at: self.start + later, wall: later.as_millis().try_into().unwrap() }
+        }
+
+        fn page(&mut self, job: i64, seconds: u64) -> (PageVerdict, bool) {
+            let now = self.at(seconds);
+            self.routes.page(job, ("default", Chat), "404", now.at, now)
+        }
+
+        /// How long the job waits.
+        #[track_caller]
+        fn again(&mut self, job: i64, seconds: u64) -> Duration {
+            match self.page(job, seconds).0 {
+                PageVerdict::Again { pause } => pause,
+                PageVerdict::ItAlone => panic!("{job} failed at {seconds}"),
+            }
+        }
+
+        fn answered(&mut self, job: i64) -> News {
+            let long_ago = self.start - 2 * JUST_BEFORE;
+            self.routes.answered(job, "default", Chat, long_ago);
+            self.routes.works("default", Chat)
+        }
+
+        fn probes(&mut self, seconds: u64) -> bool {
+            let now = self.at(seconds).at;
+            let room = room_of(&mut self.routes, now, Duration::ZERO);
+            assert!(room.iter().all(|claim| claim.limit == 1) && room.len() <= 1, "{room:?}");
+            !room.is_empty()
+        }
+    }
+
+    #[test]
+    fn a_page_that_one_message_alone_gets_ends_it() {
+        let mut test = Test::new();
+        let first = test.page(1, 0);
+        assert!(matches!(first, (PageVerdict::Again { .. }, true)), "{first:?}");
+        let holds = test.routes.blocks();
+        assert_eq!((holds[0].reason.as_str(), holds[0].channel.as_str()), ("job 1: 404", ""));
+        assert!(holds[0].until > Some(0));
+        assert!(test.probes(0), "another job goes out at once");
+        assert!(test.answered(2).accepted);
+        assert!(test.routes.blocks().is_empty());
+
+        let second = test.page(1, 3);
+        assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
+        assert!(test.routes.blocks().is_empty(), "the others go on");
+        assert_eq!(test.page(1, 9).0, PageVerdict::ItAlone);
+        assert!(test.page(1, 9).1, "a re-drive starts from nothing");
+    }
+
+    #[test]
+    fn while_nothing_gets_through_no_message_ends_and_probes_grow_rare() {
+        let mut test = Test::new();
+        for job in 0..32 {
+            test.again(job, 0);
+        }
+        let mut probes = 0;
+        for seconds in 1..3600 {
+            if test.probes(seconds) {
+                probes += 1;
+                test.again(if probes % 2 == 0 { 1 } else { 100 + probes }, seconds);
+            }
+        }
+        assert!((8..20).contains(&probes), "{probes}");
+        assert!(test.answered(7).accepted);
+        for job in 0..32 {
+            test.answered(job);
+        }
+        assert!(test.routes.suspects.0.keys().all(|job| *job >= 100));
+    }
+
+    #[test]
+    fn a_message_without_others_is_tried_at_growing_intervals_and_holds_up_no_new_one() {
+        let mut test = Test::new();
+        let pauses: Vec<_> = (0..8).map(|turn| test.again(1, turn * 1000)).collect();
+        assert!(pauses[7] > 20 * pauses[0], "{pauses:?}");
+        assert!(test.probes(7001), "a new job goes out at once");
+    }
+
+    #[test]
+    fn a_suspect_that_is_answered_takes_the_blame_from_the_others() {
+        let mut test = Test::new();
+        test.again(1, 0);
+        test.again(2, 0);
+        test.answered(3);
+        test.again(1, 5);
+        test.answered(2);
+        for turn in 1..u64::from(PAGES_BY_CHANCE) {
+            test.again(1, 10 * turn);
+        }
+        assert_eq!(test.page(1, 500).0, PageVerdict::ItAlone);
+    }
+
+    #[test]
+    fn answers_of_before_an_outage_prove_nothing_in_it() {
+        let mut test = Test::new();
+        test.again(1, 0);
+        test.answered(2);
+        test.again(1, 5);
+        assert!(test.page(3, 6).1);
+        test.again(4, 6);
+        test.again(1, 20);
+        test.again(1, 60);
+    }
+
+    #[test]
+    fn the_last_of_a_queue_is_judged_by_those_with_it_and_before_it() {
+        for (answered_at, pages) in [(1_i64, 3), (0, 3), (-1, 8), (-9, 8)] {
+            let mut test = Test::new();
+            let start = test.start;
+            let at = match u64::try_from(answered_at) {
+                Ok(later) => start + Duration::from_secs(later),
+                Err(_) => start - Duration::from_secs(answered_at.unsigned_abs()),
+            };
+            test.routes.answered(2, "default", Chat, at);
+            for page in 1..pages {
+                test.again(1, page * 100 - 100);
+            }
+            assert_eq!(test.page(1, 9000).0, PageVerdict::ItAlone, "{answered_at}");
+        }
+        // Two suspects prove nothing about each other, nor does an answer from long before.
+        let mut test = Test::new();
+        test.answered(2);
+        (0..20).for_each(|turn| _ = test.again(1, turn * 100));
+        let mut test = Test::new();
+        test.routes.answered(2, "default", Chat, test.start);
+        for turn in 0..20 {
+            test.again(1, turn * 100);
+            test.again(3, turn * 100);
+        }
+    }
+
+    #[test]
+    fn answers_on_another_channel_prove_nothing() {
+        let mut test = Test::new();
+        test.again(1, 0);
+        test.routes.answered(2, "default", Mail, test.start);
+        test.routes.works("default", Mail);
+        assert_eq!(test.routes.blocks()[0].channel, "chat");
+        for seconds in 1..9 {
+            test.again(1, seconds * 100);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a cycle is to do and what it has done.
+
+use super::ended::Ended;
+use super::job::{Channel, Job, Millis};
+use std::time::Duration;
+
+/// Room for jobs of one account and channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub account: String,
+    pub channel: Channel,
+    pub limit: u32,
+}
+
+/// Payloads up to this many bytes are small: they are read with their row, and have room in memory
+/// that larger ones cannot take. The same number is in `cycle.sql`.
+pub const SMALL_BYTES: usize = 16_384;
+
+/// What a cycle may claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The routes whose room has changed since a cycle last got it. The connection remembers the
+    /// others, so that a route with nothing to send costs a cycle nothing.
+    pub changed: Vec<Claim>,
+    /// How many jobs at most, over all routes.
+    pub places: u32,
+    /// How many jobs at most of one route.
+    pub share: u32,
+    pub bytes: BytesLeft,
+}
+
+/// How many bytes of payloads may be claimed. Small and large ones have separate room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BytesLeft {
+    pub small: u64,
+    pub large: u64,
+    /// No large one is out: the first large one goes, whatever its size.
+    pub alone: bool,
+}
+
+impl Room {
+    /// These rooms, without any other limit.
+    pub fn unlimited(changed: Vec<Claim>) -> Room {
+        let bytes = BytesLeft { small: u64::MAX, large: u64::MAX, alone: true };
+        Room { changed, places: u32::MAX, share: u32::MAX, bytes }
+    }
+}
+
+/// What one cycle is to do.
+pub struct Cycle<'a> {
+    /// Attempts that have ended, with how long each took and when it began.
+    pub record: &'a [Ended],
+    /// `None`: claim nothing.
+    pub claim: Option<&'a Room>,
+    /// Move what has fallen due: scheduled, backoff, expired.
+    pub due: bool,
+    pub now: Millis,
+    pub epoch: i64,
+    /// How long it waits, awake, for a commit that is just being made; `None`: as every statement.
+    pub patience: Option<Duration>,
+}
+
+/// What one cycle has done.
+#[derive(Debug, Default)]
+pub struct CycleResult {
+    /// The ids whose outcome is now on disk.
+    pub recorded: Vec<i64>,
+    /// Claimed, durable, in the order in which they are to be sent.
+    pub claimed: Vec<Job>,
+    /// Claimed rows that are not jobs: they are still to be set aside.
+    pub unreadable: Vec<Unreadable>,
+    /// There was more than fits into the places or the memory that are left.
+    pub cut: bool,
+    /// Whose commits the claim has seen: the data version then.
+    pub seen: i64,
+    /// The channels of those that expired, one each.
+    pub expired: Vec<Channel>,
+    /// What comes next.
+    pub agenda: Agenda,
+}
+
+/// A row that is not a job, and its first column that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    pub id: i64,
+    /// Known unless that column is the odd one.
+    pub channel: Option<Channel>,
+    /// For people; without the text of any column.
+    pub sentence: String,
+}
+
+/// What comes next, read at the end of each cycle and in each look.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Agenda {
+    /// The earliest time at which a scheduled job, a retry or an expiry falls due.
+    pub next_due: Option<Millis>,
+    /// Accounts that have jobs ready, configured or not.
+    pub ready_accounts: Vec<String>,
+    /// Changes whenever another connection has committed.
+    pub data_version: i64,
+}

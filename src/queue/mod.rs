@@ -1,0 +1,21 @@
+//! The nouns and the rules of the queue, without I/O: what a job is, how an attempt can end, what
+//! follows from that, and what callers exchange with the store.
+
+pub mod job;
+pub mod when;
+pub mod outcome;
+pub mod payload;
+pub mod retry;
+pub mod policy;
+pub mod transition;
+pub mod ended;
+pub mod claim;
+pub mod pause;
+pub mod block;
+pub mod filter;
+pub mod story;
+pub mod overview;
+pub mod new_job;
+pub mod change;
+pub mod transfer;
+pub mod purpose;

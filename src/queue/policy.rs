@@ -1,0 +1,136 @@
+//! How messages of a channel are sent, and how long finished ones are kept.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::queue::retry::RetryPolicy;
+
+/// The settings of one channel; its limits hold per account and channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelPolicy {
+    /// Requests on the wire at once, 1 to 1000. Default 32.
+    pub max_in_flight: u32,
+    /// Requests begun per time. Default none.
+    pub rate: Option<Rate>,
+    /// For a whole request, from connecting to the last byte of its answer; 1 ms to 1 h.
+    /// Default 30 s.
+    pub request_timeout: Duration,
+    /// For connecting, TLS handshake included; 1 ms to 1 h. Default 10 s.
+    pub connect_timeout: Duration,
+    /// What follows an attempt whose outcome is unknown. Default retry.
+    pub on_uncertain: OnUncertain,
+    /// How many attempts of unknown outcome a job may have before it is held as `uncertain`
+    /// under [`OnUncertain::Retry`]; 0 to 1000. Default 3.
+    pub uncertain_retries: u32,
+    /// How long after it was sent a message's text is removed from its row; `None` is never.
+    /// Default never.
+    pub scrub: Option<Duration>,
+    /// `[retry]`, with what `[channels.X.retry]` says otherwise.
+    pub retry: RetryPolicy,
+}
+
+impl Default for ChannelPolicy {
+    fn default() -> Self {
+        ChannelPolicy {
+            max_in_flight: 32,
+            rate: None,
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            on_uncertain: OnUncertain::Retry,
+            uncertain_retries: 3,
+            scrub: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// What to do when a message may or may not have been delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUncertain {
+    /// Send again: at least once, so a duplicate is possible; bounded by `uncertain_retries`.
+    Retry,
+    /// Hold as `uncertain` until a person decides: at most once.
+    Hold,
+}
+
+impl FromStr for OnUncertain {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "retry" => Ok(OnUncertain::Retry),
+            "hold" => Ok(OnUncertain::Hold),
+            _ => Err("\"retry\" or \"hold\" is needed"),
+        }
+    }
+}
+
+/// At most `count` requests begun per `per`: `10/s`, `600/m` (or `/min`), `1000/h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// 1 to 1,000,000.
+    pub count: u32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (count, unit) = text.split_once('/')?;
+            let secs = match unit.trim() {
+                "s" => 1,
+                "m" | "min" => 60,
+                "h" => 60 * 60,
+                _ => return None,
+            };
+            let count = count.trim().parse().ok()?;
+            let per = Duration::from_secs(secs);
+            (1..=1_000_000).contains(&count).then_some(Rate { count, per })
+        };
+        parse().ok_or_else(|| {
+            let rule = "write a number from 1 to 1000000 per s, m or h, such as \"10/s\", \
+                        \"600/m\" or \"1000/h\"";
+            match looks_like_a_number(text) {
+                true => format!("{text:?} is not a rate; {rule}"),
+                false => format!("this is not a rate; {rule}"),
+            }
+        })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.per.as_secs() {
+            60 => write!(f, "{}/m", self.count),
+            3600 => write!(f, "{}/h", self.count),
+            _ => write!(f, "{}/s", self.count),
+        }
+    }
+}
+
+/// How long finished rows are kept, from `finished_at` on; `None` is forever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Default 30 days.
+    pub sent: Option<Duration>,
+    /// Default forever.
+    pub failed: Option<Duration>,
+    /// Default forever.
+    pub cancelled: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let month = Duration::from_secs(30 * 24 * 60 * 60);
+        Retention { sent: Some(month), failed: None, cancelled: None }
+    }
+}
+
+/// Whether a text may be quoted in an error: short, and begins as a duration or rate would.
+pub(crate) fn looks_like_a_number(text: &str) -> bool {
+    text.len() <= 16 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+}

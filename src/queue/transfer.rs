@@ -1,0 +1,42 @@
+//! Rows that are imported and jobs that are exported.
+
+use super::filter::Filter;
+use super::job::Millis;
+use super::story::Delivery;
+use serde_json::{Map, Value};
+
+/// A row to insert: text or numbers by the column's name; what is left out has its default.
+pub type NewRow = Map<String, Value>;
+
+/// The columns that a producer writes.
+pub const PRODUCER_COLUMNS: [&str; 10] = [
+    "channel",
+    "payload",
+    "account",
+    "idempotency_key",
+    "ordering_key",
+    "priority",
+    "send_at",
+    "expires_at",
+    "max_attempts",
+    "source",
+];
+
+/// A job as it is exported: what `delivery_status` shows, and more where it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub delivery: Delivery,
+    /// A JSON object.
+    pub receipt: Option<String>,
+    /// People's words: only where they were asked for.
+    pub payload: Option<String>,
+}
+
+/// Which jobs are exported; [`Filter`] says the rest.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Export {
+    pub filter: Filter,
+    /// Ended at this time or later.
+    pub finished_since: Option<Millis>,
+    pub with_payload: bool,
+}

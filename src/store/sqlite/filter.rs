@@ -1,0 +1,152 @@
+//! Which jobs a command or a page is about.
+
+use crate::queue::filter::Filter;
+use crate::queue::filter::Page;
+use crate::queue::filter::Sort;
+use crate::queue::job::Status;
+use sqlx::{QueryBuilder, Sqlite};
+
+impl Sort {
+    fn column(self) -> &'static str {
+        match self {
+            Sort::Id => "o.id",
+            Sort::Created => "o.created_at",
+            Sort::Updated => "o.updated_at",
+            Sort::Finished => "o.finished_at",
+            Sort::Due => "ifnull(o.next_attempt_at, o.due_at)",
+            Sort::Attempts => "o.attempts",
+        }
+    }
+}
+
+impl Page {
+    pub(super) fn push_order(&self, query: &mut QueryBuilder<Sqlite>) {
+        let direction = if self.ascending { "ASC" } else { "DESC" };
+        if self.sort == Sort::Id {
+            query.push(format!(" ORDER BY o.id {direction}"));
+        } else {
+            let column = self.sort.column();
+            query.push(format!(" ORDER BY {column} {direction} NULLS LAST, o.id {direction}"));
+        }
+    }
+}
+
+/// Where the jobs of a state stand: each in an index that has no others, so that a few failed ones
+/// among millions are found at once. As literals, or SQLite does not take the index.
+const PARTS: [(Status, &str); 10] = [
+    (Status::Pending, "o.wait = 'ready'"),
+    (Status::Pending, "o.wait = 'scheduled'"),
+    (Status::Pending, "o.wait = 'backoff'"),
+    (Status::Pending, "o.wait = 'parked'"),
+    (Status::Pending, "o.status = 'pending' AND o.wait IS NULL"),
+    (Status::Sending, "o.claimed_by IS NOT NULL"),
+    (Status::Sent, "o.status = 'sent' AND o.finished_at IS NOT NULL"),
+    (Status::Failed, "o.status = 'failed' AND o.finished_at IS NOT NULL"),
+    (Status::Cancelled, "o.status = 'cancelled' AND o.finished_at IS NOT NULL"),
+    (Status::Uncertain, "o.status = 'uncertain'"),
+];
+
+// Of an SMS the thread is the case. A payload is JSON when it is written; what damage made of it is no
+// error of the filter's.
+const CASE: &str = "\
+CAST(coalesce(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload)
+                   THEN json_extract(o.payload, CASE o.channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END) END,
+              CASE WHEN typeof(o.receipt) = 'text' AND json_valid(o.receipt)
+                   THEN json_extract(o.receipt, '$.caseId') END) AS TEXT) =";
+
+impl Filter {
+    /// Appends the conditions on `outbox AS o`; the query has its `WHERE` already.
+    pub(super) fn push_onto(&self, query: &mut QueryBuilder<Sqlite>) {
+        if !self.statuses.is_empty() {
+            query.push(" AND o.status IN (");
+            let mut list = query.separated(", ");
+            for status in &self.statuses {
+                list.push_bind(status.as_str());
+            }
+            query.push(")");
+        }
+        self.push_rest(query);
+    }
+
+    /// As [`Filter::push_onto`], for a page: what may be few among millions comes from its index;
+    /// what is sent, or anything at all, from the table itself, which ends with the page.
+    pub(super) fn push_onto_page(&self, query: &mut QueryBuilder<Sqlite>) {
+        let states = self.states();
+        if states.is_empty() || states.contains(&Status::Sent) {
+            return self.push_onto(query);
+        }
+        let parts = parts(&states).map(|part| format!("SELECT o.id FROM outbox AS o WHERE {part}"));
+        let parts = parts.collect::<Vec<_>>().join(" UNION ALL ");
+        query.push(format!(" AND o.id IN ({parts})"));
+        self.push_rest(query);
+    }
+
+    /// Appends `SELECT what FROM outbox AS o WHERE ...` for everything that passes: through the
+    /// states' indexes, or of the whole table where no state is named and its rows must be read.
+    pub(super) fn push_all(&self, what: &str, query: &mut QueryBuilder<Sqlite>) {
+        let mut states = self.states();
+        if states.is_empty() && self.by_state_and_channel() {
+            states = Status::ALL.to_vec();
+        }
+        let all = if states.is_empty() { vec!["1"] } else { parts(&states).collect() };
+        for (at, part) in all.into_iter().enumerate() {
+            let union = if at == 0 { "" } else { " UNION ALL " };
+            query.push(format!("{union}SELECT {what} FROM outbox AS o WHERE {part}"));
+            self.push_rest(query);
+        }
+    }
+
+    /// The states of what can pass, where they are known.
+    fn states(&self) -> Vec<Status> {
+        match self.failure {
+            Some(_) if self.statuses.is_empty() => vec![Status::Failed],
+            _ => self.statuses.clone(),
+        }
+    }
+
+    /// Whether it asks for nothing that the indexes do not have.
+    fn by_state_and_channel(&self) -> bool {
+        let Filter { statuses, channel, .. } = self.clone();
+        *self == Filter { statuses, channel, ..Filter::default() }
+    }
+
+    /// All conditions but the states.
+    fn push_rest(&self, query: &mut QueryBuilder<Sqlite>) {
+        let texts = [
+            ("o.channel =", self.channel.map(|c| c.as_str().to_owned())),
+            ("o.account =", self.account.clone()),
+            ("o.source =", self.source.clone()),
+            ("o.failure =", self.failure.map(|f| f.as_str().to_owned())),
+            ("o.error_code =", self.error_code.clone()),
+            ("o.idempotency_key =", self.idempotency_key.clone()),
+            (CASE, self.case.clone()),
+            // SQLite's lower() knows the letters of ASCII alone.
+            ("0 < instr(lower(o.error),", self.error.as_deref().map(str::to_ascii_lowercase)),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                query.push(format!(" AND {condition} ")).push_bind(value);
+                if condition.ends_with(',') {
+                    query.push(")");
+                }
+            }
+        }
+        let numbers = [
+            ("o.created_at <", self.created_before),
+            ("o.created_at >=", self.created_since),
+            ("o.finished_at <", self.finished_before),
+            // By the sign it takes no index: what passes is still found by its state.
+            ("+o.id <=", self.up_to_id),
+        ];
+        for (condition, number) in numbers {
+            if let Some(number) = number {
+                query.push(format!(" AND {condition} ")).push_bind(number);
+            }
+        }
+    }
+}
+
+/// The parts of these states, each once.
+fn parts(states: &[Status]) -> impl Iterator<Item = &'static str> {
+    PARTS.iter().filter(|(status, _)| states.contains(status)).map(|(_, part)| *part)
+}

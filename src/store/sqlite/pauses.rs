@@ -1,0 +1,128 @@
+//! What a person has paused. It outlives every process; the claim itself looks (`cycle.sql`), so
+//! from its commit on nothing of it is claimed.
+
+use super::lenient::Lenient;
+use super::{Store, StoreError};
+use crate::queue::job::Channel;
+use crate::queue::pause::Pause;
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
+
+// An unknown channel pauses nothing, because the claim compares names. It is not shown either.
+pub(super) const PAUSES: &str = "\
+SELECT account, channel, reason, since FROM outbox_pauses
+WHERE channel IN ('', 'chat', 'mail', 'sms') ORDER BY account, channel";
+
+/// Those that concern an account's jobs of a channel.
+pub(super) const PAUSES_OF: &str = "\
+SELECT account, channel, reason, since FROM outbox_pauses WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel";
+
+impl FromRow<'_, SqliteRow> for Pause {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Pause> {
+        Ok(Pause {
+            account: row.text("account").filter(|account| !account.is_empty()),
+            channel: row.words("channel").parse().ok(),
+            reason: row.words("reason"),
+            since: row.whole("since").unwrap_or_default(),
+        })
+    }
+}
+
+const PAUSE: &str = "\
+INSERT INTO outbox_pauses (account, channel, reason) VALUES (?1, ?2, ?3)
+ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
+
+const RESUME: &str = "DELETE FROM outbox_pauses WHERE account = ?1 AND channel = ?2";
+
+impl Store {
+    /// Everything that is paused.
+    pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
+        Ok(sqlx::query_as(PAUSES).fetch_all(&mut self.conn).await?)
+    }
+
+    /// The first of them, those of every account before all others.
+    pub async fn pauses_up_to(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{PAUSES} LIMIT ?1"));
+        Ok(sqlx::query_as(sql).bind(limit).fetch_all(&mut self.conn).await?)
+    }
+
+    /// Pauses a channel, an account, a channel of an account, or (neither given) everything. What is
+    /// paused already keeps its time and takes the new reason.
+    pub async fn pause(
+        &mut self,
+        account: Option<&str>,
+        channel: Option<Channel>,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(PAUSE)
+            .bind(account.unwrap_or_default())
+            .bind(channel.map_or("", Channel::as_str))
+            .bind(reason)
+            .execute(&mut self.conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends exactly this pause; false: there is none. A wider one still holds its jobs.
+    pub async fn resume(
+        &mut self,
+        account: Option<&str>,
+        channel: Option<Channel>,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(RESUME)
+            .bind(account.unwrap_or_default())
+            .bind(channel.map_or("", Channel::as_str))
+            .execute(&mut self.conn)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::fixture::outbox;
+
+    fn chat(account: &str, ordering_key: &str, send_at: &str) -> String {
+        format!(
+            "INSERT INTO outbox (channel, payload, account, ordering_key, send_at)
+             VALUES ('chat', '{{\"caseId\": 1, \"message\": \"hi\"}}', '{account}', '{ordering_key}', {send_at});"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_named_by_what_it_holds_back() {
+        let (_folder, mut store) = outbox("").await;
+        store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();
+        store.pause(Some("shop"), None, "").await.unwrap();
+        store.pause(None, Some(Channel::Mail), "").await.unwrap();
+        store.pause(None, None, "").await.unwrap();
+        let subjects: Vec<_> = store.pauses().await.unwrap().iter().map(Pause::subject).collect();
+        assert_eq!(subjects, ["everything", "mail", "account shop", "sms of account shop"]);
+        assert!(store.resume(Some("shop"), None).await.unwrap());
+        assert!(!store.resume(Some("shop"), None).await.unwrap());
+        assert_eq!(store.pauses().await.unwrap().len(), 3);
+    }
+
+    /// The account may be on its way into the configuration; the daemon's own look may be a second old.
+    #[tokio::test]
+    async fn what_is_paused_does_not_fail_for_an_account_that_nobody_has_configured() {
+        let jobs = [chat("gone", "", "NULL"), chat("lost", "", "NULL")].concat();
+        let (_folder, mut store) = outbox(&jobs).await;
+        store.pause(Some("gone"), None, "").await.unwrap();
+        assert_eq!(store.fail_unknown_account("gone", "why").await.unwrap(), []);
+        assert_eq!(store.fail_unknown_account("lost", "why").await.unwrap(), [Channel::Chat]);
+        store.resume(Some("gone"), None).await.unwrap();
+        assert_eq!(store.fail_unknown_account("gone", "why").await.unwrap(), [Channel::Chat]);
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_is_no_text_and_a_time_that_is_none_are_read_all_the_same() {
+        let (_folder, mut store) = outbox("").await;
+        store.pause(None, Some(Channel::Sms), "why").await.unwrap();
+        store.plain_sql("DROP TRIGGER outbox_pauses_changed; UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
+        let pauses = store.pauses().await.unwrap();
+        assert_eq!((pauses[0].reason.as_str(), pauses[0].since), ("\u{fffd}A", 0));
+        assert_eq!(pauses[0].channel, Some(Channel::Sms));
+    }
+}

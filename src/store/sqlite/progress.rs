@@ -1,0 +1,148 @@
+//! Notes next to a database what was done with it, so that a restored backup is recognised: it has
+//! no trace of what was sent since it was made, and would send that again.
+//!
+//! The note's name does not begin with the database's, so it stays when somebody moves or deletes
+//! `outbox.db*`; copies made by SQLite do not include it. It may be behind the database, never
+//! ahead of it.
+
+use super::lenient::Lenient;
+use super::{RealPath, Store, StoreError, owner};
+use crate::queue::job::Millis;
+use crate::queue::pause::RESTORED;
+use crate::queue::when::now;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+/// Written over as a whole: the note always has this length.
+const LENGTH: usize = 256;
+
+/// How far the work on an outbox had come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which outbox: another one at the same path is new, not a restored backup.
+    pub outbox: String,
+    /// Which start of a dispatcher.
+    pub epoch: i64,
+    /// The attempt that was recorded last, by its job and its number; 0 before the first.
+    pub job: i64,
+    pub attempt: i64,
+    /// When this was noted.
+    pub at: Millis,
+}
+
+/// The note of a database, open for writing.
+#[derive(Debug)]
+pub struct NoteFile(File);
+
+fn path_of(database: &RealPath) -> PathBuf {
+    let name = database.as_path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    database.folder().join(format!(".{name}.dispatcher-note"))
+}
+
+impl Progress {
+    /// What was noted last; `None` where there is no note, or none that can be read.
+    pub fn noted(database: &RealPath) -> Option<Progress> {
+        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(CWD, path_of(database), how, Mode::empty()).ok()?);
+        let mut text = String::new();
+        file.take(LENGTH as u64).read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.trim_end()).ok()
+    }
+}
+
+impl NoteFile {
+    /// Opens or creates it, and gives it to the database's owner.
+    pub fn open(database: &RealPath) -> std::io::Result<NoteFile> {
+        let path = path_of(database);
+        let how = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = match openat(CWD, &path, how, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => {
+                let new = how | OFlags::CREATE | OFlags::EXCL;
+                openat(CWD, &path, new, Mode::from_raw_mode(0o600))?
+            }
+            opened => opened?,
+        };
+        if let Ok(like) = std::fs::metadata(database.as_path()) {
+            let _ = owner::align(&path, &like);
+        }
+        Ok(NoteFile(File::from(opened)))
+    }
+
+    /// Only what the database has on disk may be noted. The note is not synced: after a loss of
+    /// power it may be older, or missing.
+    pub fn write(&self, progress: &Progress) -> std::io::Result<()> {
+        let mut text = serde_json::to_string(progress).expect("texts and numbers are always JSON");
+        text.extend(std::iter::repeat_n(' ', (LENGTH - 1).saturating_sub(text.len())));
+        text.push('\n');
+        self.0.write_all_at(text.as_bytes(), 0)
+    }
+}
+
+/// Made with the outbox and copied with it: when it was made, and how long that took.
+const IDENTITY: &str = "\
+SELECT ifnull(min(installed_on || '/' || execution_time), '') FROM outbox_migrations
+WHERE version = (SELECT min(version) FROM outbox_migrations)";
+
+/// Whether the database lacks an attempt that was recorded in it. A deleted job's history is gone,
+/// but the sequence still counts its id.
+const LACKS: &str = "\
+SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM outbox_attempts WHERE job_id = ?1 AND attempt = ?2) THEN 0
+    WHEN EXISTS (SELECT 1 FROM outbox WHERE id = ?1)
+        THEN (SELECT attempts < ?2 FROM outbox WHERE id = ?1)
+    ELSE ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) < ?1 END";
+
+const HOLD: &str = "\
+INSERT INTO outbox_pauses (account, channel, reason) VALUES ('', '', ?1)
+ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason, since = excluded.since
+WHERE since <= ?2";
+
+impl Store {
+    /// Which outbox this is.
+    pub async fn identity(&mut self) -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar(IDENTITY).fetch_one(&mut self.conn).await?)
+    }
+
+    /// Whether this is an older state of the outbox than what was noted of it.
+    pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, StoreError> {
+        if self.identity().await? != noted.outbox {
+            return Ok(false);
+        }
+        let epoch = sqlx::query("SELECT epoch FROM outbox_dispatcher");
+        let epoch = epoch.fetch_optional(&mut self.conn).await?.and_then(|row| row.whole(0));
+        // A row that is missing or damaged is repaired at each start; it does not mean that the
+        // file is older.
+        if epoch.is_some_and(|epoch| epoch < noted.epoch) {
+            return Ok(true);
+        }
+        let lacks = sqlx::query(LACKS).bind(noted.job).bind(noted.attempt);
+        Ok(noted.job > 0 && lacks.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
+    }
+
+    /// Pauses everything: jobs that wait in a restored file may have been sent since. If a person
+    /// has paused everything after the note, that pause serves as well and stays. Gives the number
+    /// of jobs.
+    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, StoreError> {
+        let waiting = "SELECT count(*) FROM outbox WHERE status IN ('pending', 'sending')";
+        let jobs: i64 = sqlx::query_scalar(waiting).fetch_one(&mut self.conn).await?;
+        if jobs > 0 {
+            let since = crate::queue::when::iso(noted.at);
+            let reason = format!(
+                "{RESTORED}the file is older than what was sent from it until {since}, and jobs that wait \
+                 in it may have been sent already. `acquire-outbox resume --restored` makes those jobs \
+                 uncertain and sends new ones; `acquire-outbox resume --all` sends them all again"
+            );
+            sqlx::query(HOLD).bind(reason).bind(noted.at).execute(&mut self.conn).await?;
+        }
+        Ok(jobs)
+    }
+
+    /// What there is to note at the start of an epoch.
+    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, StoreError> {
+        Ok(Progress { outbox: self.identity().await?, epoch, job: 0, attempt: 0, at: now() })
+    }
+}

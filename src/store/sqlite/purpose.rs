@@ -1,0 +1,76 @@
+//! The mark of a sandbox's database. Its messages never reach Acquire, and the sandbox never works
+//! on any other database.
+
+use super::{Store, StoreError};
+use crate::queue::purpose::Purpose;
+use sqlx::SqliteConnection;
+use std::path::Path;
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    Nothing,
+    /// A database without an outbox, or an empty file.
+    NoOutbox,
+    /// An outbox whose messages are real.
+    Outbox,
+    /// An outbox that was made for the sandbox.
+    SandboxOutbox,
+}
+
+impl Contents {
+    /// Looks into the file without changing it.
+    pub async fn of(path: &Path) -> Result<Contents, StoreError> {
+        if !path.exists() {
+            return Ok(Contents::Nothing);
+        }
+        let mut store = Store::connect(path, false).await?;
+        let contents = Contents::in_it(&mut store.conn).await;
+        store.close().await?;
+        contents
+    }
+
+    pub(super) async fn in_it(conn: &mut SqliteConnection) -> Result<Contents, StoreError> {
+        // An outbox of an older version has no mark, and neither has one that lost its row.
+        let outbox = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('outbox', 'outbox_migrations')";
+        let tables: i64 = sqlx::query_scalar(outbox).fetch_one(&mut *conn).await?;
+        if tables == 0 {
+            return Ok(Contents::NoOutbox);
+        }
+        let column =
+            "SELECT count(*) FROM pragma_table_info('outbox_dispatcher') WHERE name = 'sandbox'";
+        let has_column: i64 = sqlx::query_scalar(column).fetch_one(&mut *conn).await?;
+        if has_column == 0 {
+            return Ok(Contents::Outbox);
+        }
+        Ok(if is_marked(conn).await? { Contents::SandboxOutbox } else { Contents::Outbox })
+    }
+
+    /// # Errors Why a dispatcher of this purpose does not work on it.
+    pub fn require(self, purpose: Purpose, path: &Path) -> Result<(), StoreError> {
+        match (purpose, self) {
+            (Purpose::Delivery, Contents::SandboxOutbox) => {
+                Err(StoreError::ForSandbox(path.to_owned()))
+            }
+            (Purpose::Sandbox, Contents::Outbox) => Err(StoreError::NotForSandbox(path.to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) async fn is_marked(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let sql = "SELECT ifnull(max(sandbox), 0) <> 0 FROM outbox_dispatcher";
+    Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
+}
+
+pub(super) async fn set_mark(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("UPDATE outbox_dispatcher SET sandbox = 1").execute(conn).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Whether the outbox was made for the sandbox.
+    pub fn is_sandbox(&self) -> bool {
+        self.sandbox
+    }
+}

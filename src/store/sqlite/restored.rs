@@ -1,0 +1,80 @@
+//! A person's decision about a restored backup: jobs that wait in it become `uncertain`, because
+//! they may have been delivered.
+
+use super::{Store, StoreError};
+use crate::queue::job::Millis;
+use crate::queue::when::now;
+use sqlx::Connection;
+
+/// Most jobs that one transaction takes, so that no producer waits long.
+const BATCH: i64 = 500;
+
+/// One seek in each index of waiting jobs; the last two are small where nothing is parked.
+const DUE_UNTIL: &str = "\
+SELECT json_group_array(id) FROM (
+    SELECT id FROM outbox WHERE wait = 'ready' AND due_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
+    LIMIT ?2)";
+
+// The two moves of an attempt, as the rules know them: one that was made by the lost state of the
+// file.
+const CLAIM: &str = "\
+UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, next_attempt_at = NULL,
+    claimed_by = (SELECT epoch FROM outbox_dispatcher), updated_at = ?2
+WHERE status = 'pending' AND id IN (SELECT value FROM json_each(?1))";
+
+const MAKE_UNCERTAIN: &str = "\
+UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed_by = NULL, attempts = attempts - 1,
+    error_code = 'restored', error = 'a backup was restored; the message may have been sent after the backup was made',
+    updated_at = ?2
+WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
+
+impl Store {
+    /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
+    /// none is left. Everything must be paused.
+    pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let ids: String =
+            sqlx::query_scalar(DUE_UNTIL).bind(until).bind(BATCH).fetch_one(&mut *tx).await?;
+        let now = now();
+        let claimed = sqlx::query(CLAIM).bind(&ids).bind(now).execute(&mut *tx).await?;
+        sqlx::query(MAKE_UNCERTAIN).bind(&ids).bind(now).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(claimed.rows_affected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::filter::{Filter, Page};
+    use crate::queue::story::Delivery;
+    use crate::store::sqlite::fixture::{chat, outbox};
+
+    #[tokio::test]
+    async fn what_was_due_becomes_uncertain_in_every_place_of_the_queue() {
+        let later = chat(2, "datetime('now', '+1 day')");
+        let jobs = [chat(1, "NULL").repeat(3), later, chat(3, "NULL")].concat();
+        let (_folder, mut store) = outbox(&jobs).await;
+        assert_eq!(store.settle_restored(now() - 60_000).await.unwrap(), 0);
+        assert_eq!(store.settle_restored(now() + 60_000).await.unwrap(), 4);
+        assert_eq!(store.settle_restored(now() + 60_000).await.unwrap(), 0);
+        let all = store.deliveries(&Filter::default(), &Page::newest(9)).await.unwrap();
+        let states = |job: &Delivery| (job.id, job.status.clone(), job.attempts);
+        let mut states: Vec<_> = all.iter().map(states).collect();
+        states.sort();
+        let uncertain = |id| (id, "uncertain".to_owned(), 0);
+        let expected =
+            [uncertain(1), uncertain(2), uncertain(3), (4, "pending".to_owned(), 0), uncertain(5)];
+        assert_eq!(states, expected);
+        // After a person's decision, the order of the key is complete again.
+        store.plain_sql("UPDATE outbox SET status = 'pending' WHERE id = 2").await.unwrap();
+        store.plain_sql("UPDATE outbox SET status = 'sent' WHERE id = 1").await.unwrap();
+        store.plain_sql(&chat(1, "NULL")).await.unwrap();
+        let ready = "SELECT count(*) FROM outbox WHERE wait = 'ready'";
+        let ready: i64 = sqlx::query_scalar(ready).fetch_one(&mut store.conn).await.unwrap();
+        assert_eq!(ready, 1);
+    }
+}

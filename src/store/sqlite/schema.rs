@@ -1,0 +1,316 @@
+//! The schema as the migrations make it, the schema that a file has, and how they differ.
+//!
+//! Only our own objects are compared, not the triggers, indexes and columns of an application.
+
+use super::lenient::Lenient;
+use super::{Store, StoreError};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use std::fmt;
+use tokio::sync::OnceCell;
+
+/// Ours by their names. The migrations' bookkeeping is compared by its rows, elsewhere.
+const OBJECTS: &str = "\
+SELECT type, name, tbl_name, sql FROM sqlite_schema
+WHERE (name GLOB 'outbox*' OR name = 'delivery_status') AND name <> 'outbox_migrations' AND sql IS NOT NULL
+ORDER BY rowid";
+const COLUMNS: &str =
+    "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo(?1) ORDER BY cid";
+const UNIQUE: &str = "\
+SELECT (SELECT group_concat(name) FROM pragma_index_info(i.name)) FROM pragma_index_list(?1) AS i
+WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk'";
+
+/// One of our objects that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Flaw {
+    /// `trigger outbox_inserted`, `table outbox`
+    pub object: String,
+    /// `is missing`
+    pub problem: String,
+    #[serde(skip)]
+    pub(super) part: Part,
+}
+
+/// Which part of the schema it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A trigger, a view or an index: created again without touching a row.
+    Rule,
+    /// A table that is missing.
+    Table,
+    /// A table's columns or constraints.
+    Columns,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.object, self.problem)
+    }
+}
+
+/// All of them in one sentence, the first ones by name.
+pub fn listed(flaws: &[Flaw]) -> String {
+    const NAMED: usize = 8;
+    let named: Vec<_> = flaws.iter().take(NAMED).map(Flaw::to_string).collect();
+    match flaws.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        others => format!("{} and {others} more", named.join(", ")),
+    }
+}
+
+/// A trigger, a view or an index.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub kind: String,
+    pub name: String,
+    pub sql: String,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TableShape {
+    pub name: String,
+    pub sql: String,
+    pub columns: Vec<ColumnShape>,
+    /// The columns of each unique index other than the primary key's, separated by commas.
+    unique: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ColumnShape {
+    pub name: String,
+    pub kind: String,
+    pub required: bool,
+    pub default: Option<String>,
+    key: i64,
+}
+
+/// In the order in which they were made.
+#[derive(Debug, Clone)]
+pub(super) struct Schema {
+    pub tables: Vec<TableShape>,
+    pub rules: Vec<Rule>,
+}
+
+impl Schema {
+    /// As the migrations of this program make it.
+    pub async fn wanted() -> Result<&'static Schema, StoreError> {
+        static WANTED: OnceCell<Schema> = OnceCell::const_new();
+        let read = async {
+            let mut made = Store::in_memory().await?;
+            Schema::read(&mut made.conn).await
+        };
+        WANTED.get_or_try_init(|| read).await
+    }
+
+    pub async fn read(conn: &mut SqliteConnection) -> Result<Schema, StoreError> {
+        let (mut tables, mut rules) = (Vec::new(), Vec::new());
+        for row in sqlx::query(OBJECTS).fetch_all(&mut *conn).await? {
+            let (kind, name, sql) = (row.words("type"), row.words("name"), row.words("sql"));
+            if kind != "table" {
+                rules.push(Rule { kind, name, sql });
+                continue;
+            }
+            let columns = sqlx::query(COLUMNS).bind(&name).fetch_all(&mut *conn).await?;
+            let unique = sqlx::query(UNIQUE).bind(&name).fetch_all(&mut *conn).await?;
+            tables.push(TableShape {
+                columns: columns.iter().map(column).collect(),
+                unique: unique.iter().map(|row| row.words(0)).collect(),
+                name,
+                sql,
+            });
+        }
+        Ok(Schema { tables, rules })
+    }
+
+    pub fn table(&self, name: &str) -> Option<&TableShape> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// How `self`, the schema of a file, differs from the wanted one.
+    pub fn flaws(&self, wanted: &Schema) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        for table in &wanted.tables {
+            let object = format!("table {}", table.name);
+            match self.table(&table.name) {
+                None => {
+                    flaws.push(Flaw { object, problem: "is missing".to_owned(), part: Part::Table })
+                }
+                Some(is) => flaws.extend(is.lacks(table).into_iter().map(|problem| Flaw {
+                    object: object.clone(),
+                    problem,
+                    part: Part::Columns,
+                })),
+            }
+        }
+        for rule in &wanted.rules {
+            let is = self.rules.iter().find(|is| is.kind == rule.kind && is.name == rule.name);
+            let problem = match is {
+                None => "is missing",
+                Some(is) if plain(&is.sql) != plain(&rule.sql) => "was changed",
+                Some(_) => continue,
+            };
+            let object = format!("{} {}", rule.kind, rule.name);
+            flaws.push(Flaw { object, problem: problem.to_owned(), part: Part::Rule });
+        }
+        flaws
+    }
+}
+
+impl TableShape {
+    pub fn column(&self, name: &str) -> Option<&ColumnShape> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What it lacks of `wanted`; an application may have added others.
+    fn lacks(&self, wanted: &TableShape) -> Vec<String> {
+        let mut lacks = Vec::new();
+        for column in &wanted.columns {
+            let name = &column.name;
+            let Some(is) = self.column(name) else {
+                lacks.push(format!("has no column {name}"));
+                continue;
+            };
+            if affinity(&is.kind) != affinity(&column.kind) {
+                lacks.push(format!("has a column {name} that is not {}", column.kind));
+            }
+            match (is.required, column.required) {
+                (false, true) => lacks.push(format!("has a column {name} that may be NULL")),
+                (true, false) => lacks.push(format!("has a column {name} that may not be NULL")),
+                _ => {}
+            }
+            if is.default.as_deref().map(plain) != column.default.as_deref().map(plain) {
+                lacks.push(format!("has a column {name} with another default"));
+            }
+            if is.key != column.key {
+                lacks.push(format!("has a column {name} with another part in the primary key"));
+            }
+        }
+        let lost = wanted.unique.iter().filter(|columns| !self.unique.contains(columns));
+        lacks.extend(lost.map(|columns| format!("does not keep {columns} UNIQUE")));
+        if wanted.counts_up() && !self.counts_up() {
+            lacks.push("has lost AUTOINCREMENT".to_owned());
+        }
+        // It would refuse time text, which the rules convert to a number only after the insert.
+        if plain(&self.sql).to_ascii_uppercase().ends_with("STRICT") {
+            lacks.push("is STRICT".to_owned());
+        }
+        lacks
+    }
+
+    fn counts_up(&self) -> bool {
+        plain(&self.sql).to_ascii_uppercase().contains("AUTOINCREMENT")
+    }
+}
+
+fn column(row: &SqliteRow) -> ColumnShape {
+    ColumnShape {
+        name: row.words(0),
+        kind: row.words(1),
+        required: row.whole(2) == Some(1),
+        default: row.text(3),
+        key: row.whole(4).unwrap_or_default(),
+    }
+}
+
+/// How SQLite treats a declared type: <https://www.sqlite.org/datatype3.html>.
+fn affinity(kind: &str) -> &'static str {
+    let kind = kind.to_ascii_uppercase();
+    let has = |words: &[&str]| words.iter().any(|word| kind.contains(word));
+    if has(&["INT"]) {
+        "INTEGER"
+    } else if has(&["CHAR", "CLOB", "TEXT"]) {
+        "TEXT"
+    } else if kind.is_empty() || has(&["BLOB"]) {
+        "BLOB"
+    } else if has(&["REAL", "FLOA", "DOUB"]) {
+        "REAL"
+    } else {
+        "NUMERIC"
+    }
+}
+
+/// SQL without comments, without quotes around names, and with single spaces: differences that
+/// `.schema`, a dump and ALTER TABLE make without changing the meaning.
+fn plain(sql: &str) -> String {
+    let (mut plain, mut rest) = (String::with_capacity(sql.len()), sql);
+    while let Some(c) = rest.chars().next() {
+        let end = match c {
+            '-' if rest.starts_with("--") => rest.find('\n'),
+            '/' if rest.starts_with("/*") => rest.find("*/").map(|at| at + 2),
+            '\'' => {
+                let end = rest[1..].find('\'').map_or(rest.len(), |at| at + 2);
+                plain.push_str(&rest[..end]);
+                rest = &rest[end..];
+                continue;
+            }
+            '"' => Some(1),
+            c if c.is_whitespace() => Some(c.len_utf8()),
+            c => {
+                plain.push(c);
+                rest = &rest[c.len_utf8()..];
+                continue;
+            }
+        };
+        if c != '"' && !plain.is_empty() && !plain.ends_with(' ') {
+            plain.push(' ');
+        }
+        rest = &rest[end.unwrap_or(rest.len())..];
+    }
+    plain.truncate(plain.trim_end().len());
+    plain
+}
+
+impl Store {
+    /// In what the schema is not as it should be; empty if it is.
+    pub async fn flaws(&mut self) -> Result<Vec<Flaw>, StoreError> {
+        Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
+    }
+
+    /// Changes whenever anything of the schema does.
+    pub async fn schema_cookie(&mut self) -> Result<i64, StoreError> {
+        let row = sqlx::query("PRAGMA schema_version").fetch_one(&mut self.conn).await?;
+        Ok(row.whole(0).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::fixture::outbox;
+
+    #[test]
+    fn what_means_the_same_is_the_same() {
+        let one = "CREATE VIEW v AS\n  SELECT a, 'x  --y' -- why\n FROM \"t\"\n/* v(a) */";
+        assert_eq!(plain(one), "CREATE VIEW v AS SELECT a, 'x  --y' FROM t");
+        assert_eq!(plain("a /* never ends"), "a");
+        assert_eq!(plain("'it''s'"), "'it''s'");
+    }
+
+    #[tokio::test]
+    async fn a_new_file_has_no_flaw_and_what_an_application_adds_is_none() {
+        let (_folder, mut store) = outbox("").await;
+        assert_eq!(store.flaws().await.unwrap(), []);
+        let own = "ALTER TABLE outbox ADD COLUMN tenant TEXT; CREATE INDEX own ON outbox (tenant);
+                   CREATE TRIGGER outbox_own AFTER UPDATE ON outbox BEGIN SELECT 1; END";
+        store.plain_sql(own).await.unwrap();
+        assert_eq!(store.flaws().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_was_lost_or_changed_is_named() {
+        let (_folder, mut store) = outbox("").await;
+        let change =
+            "DROP TRIGGER outbox_inserted; DROP INDEX outbox_ready; DROP TABLE outbox_pauses;
+                      DROP VIEW outbox_clock; CREATE VIEW outbox_clock AS SELECT 1 AS now";
+        store.plain_sql(change).await.unwrap();
+        let named = listed(&store.flaws().await.unwrap());
+        for part in [
+            "trigger outbox_inserted is missing",
+            "index outbox_ready is missing",
+            "table outbox_pauses is missing",
+            "view outbox_clock was changed",
+        ] {
+            assert!(named.contains(part), "{named}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What goes in and out as files: rows inserted by the batch, rehearsed before, outcomes by the page.
+
+use super::lenient::Lenient;
+use super::shown::DELIVERY;
+use super::{Store, StoreError};
+use crate::queue::story::Delivery;
+use crate::queue::transfer::Export;
+use crate::queue::transfer::NewRow;
+use crate::queue::transfer::Outcome;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+/// KiB of pages that an import keeps in memory: with 2 MiB, SQLite's default, it took half as long
+/// again.
+const IMPORT_CACHE_KIB: u32 = 64 << 10;
+
+// A taken key is passed over before the INSERT, which would keep a note of each: see outbox_taken_keys.
+const INSERT_ROWS: &str = "\
+INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
+                    max_attempts, source)
+SELECT r.value ->> '$.channel', r.value ->> '$.payload', ifnull(r.value ->> '$.account', 'default'),
+       r.value ->> '$.idempotency_key', r.value ->> '$.ordering_key', ifnull(r.value ->> '$.priority', 0),
+       r.value ->> '$.send_at', r.value ->> '$.expires_at', r.value ->> '$.max_attempts', r.value ->> '$.source'
+FROM json_each(?1) AS r
+WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.idempotency_key = r.value ->> '$.idempotency_key')
+ON CONFLICT (idempotency_key) DO NOTHING";
+
+// Only the rules of an INSERT: nothing is written, and no lock is taken.
+const CHECK_ROWS: &str = "\
+INSERT INTO outbox_check (channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
+                          max_attempts, source, created_at)
+SELECT r.value ->> '$.channel', r.value ->> '$.payload', ifnull(r.value ->> '$.account', 'default'),
+       r.value ->> '$.idempotency_key', r.value ->> '$.ordering_key', ifnull(r.value ->> '$.priority', 0),
+       r.value ->> '$.send_at', r.value ->> '$.expires_at', r.value ->> '$.max_attempts', r.value ->> '$.source',
+       (SELECT now FROM outbox_clock)
+FROM json_each(?1) AS r";
+
+impl FromRow<'_, SqliteRow> for Outcome {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Outcome> {
+        let delivery = Delivery::from_row(row)?;
+        Ok(Outcome { delivery, receipt: row.text("receipt"), payload: row.text("payload") })
+    }
+}
+
+impl Store {
+    /// For an import: its keys are spread over their index, so most rows need a different page.
+    pub async fn keep_more_pages(&mut self) -> Result<(), StoreError> {
+        let pragma = format!("PRAGMA cache_size = -{IMPORT_CACHE_KIB}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    /// Inserts the rows in their order by one statement, all of them or none, and gives the number
+    /// of those that are new: one whose idempotency key is taken is passed over.
+    pub async fn insert_rows(&mut self, rows: &[NewRow]) -> Result<u64, StoreError> {
+        let done = sqlx::query(INSERT_ROWS).bind(json(rows)).execute(&mut self.conn).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// What [`Store::insert_rows`] would refuse, without writing: `None`, or the sentence of the
+    /// rule that one of the rows breaks.
+    pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
+        match sqlx::query(CHECK_ROWS).bind(json(rows)).execute(&mut self.conn).await {
+            Ok(_) => Ok(None),
+            Err(e) => {
+                let e = StoreError::from(e);
+                Ok(Some(e.trigger_sentence().ok_or(e)?))
+            }
+        }
+    }
+
+    /// The largest id there is; 0 where there is none.
+    pub async fn last_id(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
+            .fetch_one(&mut self.conn)
+            .await?)
+    }
+
+    /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
+    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than
+    /// 16 KiB is left out: [`Store::payload`] reads it.
+    pub async fn outcomes(
+        &mut self,
+        export: &Export,
+        after: i64,
+        last: i64,
+        limit: u32,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let mut query = outcomes_query("", export, after, last, limit);
+        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+    }
+}
+
+/// By the ids alone: through another index each page would sort all that is left.
+fn outcomes_query(
+    before: &str,
+    export: &Export,
+    after: i64,
+    last: i64,
+    limit: u32,
+) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(before);
+    query.push(format!("SELECT {DELIVERY}, o.receipt, "));
+    // Otherwise all large payloads of a page would be in memory at once.
+    query.push(match export.with_payload {
+        true => "CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END AS payload",
+        false => "NULL AS payload",
+    });
+    query.push(" FROM outbox AS o NOT INDEXED");
+    query.push(" WHERE o.id > ").push_bind(after).push(" AND o.id <= ").push_bind(last);
+    if let Some(time) = export.finished_since {
+        query.push(" AND o.finished_at >= ").push_bind(time);
+    }
+    export.filter.push_onto(&mut query);
+    query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
+    query
+}
+
+fn json(rows: &[NewRow]) -> String {
+    serde_json::to_string(rows).expect("JSON values are always JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::filter::Filter;
+    use crate::queue::job::Status;
+    use serde_json::Value;
+    use serde_json::json;
+
+    fn row(value: Value) -> NewRow {
+        let Value::Object(mut row) = value else { panic!("an object is needed") };
+        row.entry("channel").or_insert("chat".into());
+        row.entry("payload").or_insert(r#"{"caseId": 7, "message": "hi"}"#.into());
+        row
+    }
+
+    #[tokio::test]
+    async fn rows_go_in_in_their_order_and_a_taken_key_is_passed_over() {
+        let mut store = Store::in_memory().await.unwrap();
+        let rows = [
+            row(json!({"idempotency_key": "a", "source": "first"})),
+            row(json!({"idempotency_key": "a", "source": "second"})),
+            row(json!({"idempotency_key": "b", "priority": 3, "account": "other"})),
+        ];
+        assert_eq!(store.insert_rows(&rows).await.unwrap(), 2);
+        assert_eq!(store.insert_rows(&rows).await.unwrap(), 0);
+        let export = Export { with_payload: true, ..Export::default() };
+        let last = store.last_id().await.unwrap();
+        let jobs = store.outcomes(&export, 0, last, 10).await.unwrap();
+        let seen: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.delivery.idempotency_key.as_deref(), job.delivery.source.as_deref()))
+            .collect();
+        assert_eq!(seen, [(Some("a"), Some("first")), (Some("b"), None)]);
+        assert_eq!(jobs[1].delivery.account, "other");
+        assert_eq!(jobs[0].payload.as_deref(), Some(r#"{"caseId": 7, "message": "hi"}"#));
+        let ignored = r#"INSERT OR IGNORE INTO outbox (channel, payload, idempotency_key)
+            VALUES ('chat', '{"caseId": 7, "message": "hi"}', 'a')"#;
+        store.plain_sql(ignored).await.unwrap();
+        assert!(store.forget_taken_keys().await.unwrap(), "an ignored insert has left a note");
+        assert!(!store.forget_taken_keys().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_rehearsal_gives_the_triggers_sentence_and_leaves_nothing() {
+        let mut store = Store::in_memory().await.unwrap();
+        for (wrong, sentence) in [
+            (json!({"priority": "high"}), "outbox.priority: must be a whole number from 0 to 9"),
+            (
+                json!({"send_at": 1_763_800_000}),
+                "outbox.send_at: a number must be Unix milliseconds",
+            ),
+            (json!({"payload": "{}"}), "outbox.payload.caseId: required"),
+            (json!({"channel": "fax"}), "outbox.channel: must be chat, mail or sms"),
+            (json!({"max_attempts": 1.5}), "outbox.max_attempts: must be a whole number"),
+        ] {
+            let rows = [row(json!({})), row(wrong)];
+            let said = store.rehearse(&rows).await.unwrap().unwrap();
+            assert!(said.starts_with(sentence), "{said}");
+        }
+        assert_eq!(store.rehearse(&[row(json!({}))]).await.unwrap(), None);
+        assert_eq!(store.last_id().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_an_export_goes_on_by_the_id_and_sorts_nothing() {
+        let mut store = Store::in_memory().await.unwrap();
+        let filter = Filter { statuses: vec![Status::Sent], ..Filter::default() };
+        for filter in [Filter::default(), filter] {
+            let export = Export { filter, finished_since: Some(1), with_payload: true };
+            let mut query = outcomes_query("EXPLAIN QUERY PLAN ", &export, 1, 2, 3);
+            let plan: Vec<(i64, i64, i64, String)> =
+                query.build_query_as().fetch_all(&mut store.conn).await.unwrap();
+            let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();
+            assert_eq!(steps, ["SEARCH o USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]);
+        }
+    }
+}
