@@ -131,7 +131,7 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
     // One of them belongs to the reading itself.
     limit_open_files(&daemon, open - 1);
     let jobs: Vec<_> = (0..20).map(|case| outbox.chat(case, "hi")).collect();
-    let hold = found(SOON, "the shortage in status", || holds(&outbox).pop());
+    let hold = found(SOON, "the shortage in status", || blocks(&outbox).pop());
     assert_eq!(
         (&hold["kind"], &hold["account"], &hold["channel"]),
         (&"shortage".into(), &json!(null), &json!(null))
@@ -148,7 +148,7 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
         assert_eq!((row.text("status"), row.int("attempts")), ("sent", 1));
         assert_eq!(outbox.outcomes(*id), ["accepted"]);
     }
-    eventually(SOON, "no hold", || holds(&outbox).is_empty());
+    eventually(SOON, "no hold", || blocks(&outbox).is_empty());
     let log = daemon.stderr();
     assert_eq!(log.matches("this machine is short of a resource").count(), 1, "{log}");
     assert_eq!(log.matches("this machine can open new connections again").count(), 1, "{log}");
