@@ -104,7 +104,7 @@ async fn next(
     Ok(explain::next(&Known {
         story,
         holder: holder.as_ref(),
-        turn,
+        position,
         policy: channel.and_then(|channel| outline.channels.get(&channel)),
         dispatcher: lock::is_held(store.path())?,
         now,

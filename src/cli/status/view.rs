@@ -163,7 +163,7 @@ pub fn text(seen: &Seen) -> String {
         parts.push(pauses(&overview.pauses, seen.now).text());
     }
     if !overview.holds.is_empty() {
-        parts.push(holds(&overview.holds, seen.now).text());
+        parts.push(blocks(&overview.holds, seen.now).text());
     }
     if overview.aside.count > 0 {
         parts.push(aside(&overview.aside, seen.now).text());
