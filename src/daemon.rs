@@ -5,9 +5,9 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
 use crate::memory;
-use crate::metrics::{Metrics, State};
-use crate::queue::outcome::{Attempt, Fault, Outcome};
-use crate::queue::purpose::Purpose;
+use crate::metrics::{DaemonState, Metrics};
+use crate::queue::outcome::{AttemptResult, Fault, Outcome};
+use crate::queue::policy::Purpose;
 use crate::queue::when::now;
 use crate::reload::{self, Reload};
 use crate::service::Service;
@@ -130,12 +130,12 @@ async fn take_over(
             None => {
                 info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
                 service.standing_by(&config.database);
-                metrics.enter(State::Standby);
+                metrics.enter(DaemonState::Standby);
                 DispatcherLock::take(&config.database).await?
             }
         };
         service.recovering();
-        metrics.enter(State::Starting);
+        metrics.enter(DaemonState::Starting);
         let mut tries = Tries::default();
         loop {
             match begin(&lock, config, metrics).await {
@@ -251,7 +251,7 @@ async fn recover(
             .map(|(job, claimed_at)| {
                 let message = "the dispatcher ended while the request may have been on its way";
                 let fault = Fault::new("interrupted", message);
-                let attempt = Attempt {
+                let attempt = AttemptResult {
                     outcome: Outcome::Unknown { fault },
                     http_status: None,
                     started_at: *claimed_at,

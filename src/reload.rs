@@ -93,7 +93,7 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
         for channel in Channel::ALL {
             let policy = config.channels[&channel].clone();
             let connection = Connection { idle_connections, ..connection(account, &policy) };
-            let endpoint = Arc::new(Endpoint::beside(&endpoints, channel, &connection)?);
+            let endpoint = Arc::new(Endpoint::sharing(&endpoints, channel, &connection)?);
             endpoints.push(Arc::clone(&endpoint));
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }

@@ -89,7 +89,7 @@ fn a_retry_after_holds_the_channel_and_delays_the_job_at_least_as_long() {
     let outcome = Outcome::Unavailable { fault: fault(), retry_after: Some(pause) };
     let t = after(&job(), outcome, &ChannelPolicy::default());
     assert_eq!(t.next_attempt_at, Some(NOW + 60_000));
-    assert_eq!(t.signal, Signal::HoldChannel { pause, fault: fault() });
+    assert_eq!(t.signal, Signal::RetryAfter { delay: pause, fault: fault() });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::Dispatcher;
 use super::drain::LAST_RECORDS;
 use super::note_keeper::ProgressNote;
 use crate::dispatcher::attempt::Stop;
-use crate::metrics::State;
+use crate::metrics::DaemonState;
 use crate::queue::ended::Ended;
 use crate::store::{Files, Store, StoreError};
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Dispatcher {
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
         error!(error = %e, in_flight = self.wire.in_flight.len(),
             "ending: waiting for the answers on the wire, sending nothing more");
-        self.wire.metrics.enter(State::Stopping);
+        self.wire.metrics.enter(DaemonState::Stopping);
         self.wire.stop();
         let mut deadline = Instant::now() + self.wire.config.shutdown_timeout;
         while !self.wire.in_flight.is_empty() {

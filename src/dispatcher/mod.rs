@@ -22,7 +22,7 @@ mod wire;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
-use crate::metrics::{Metrics, State};
+use crate::metrics::{DaemonState, Metrics};
 use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle};
 use crate::queue::job::Failure;
@@ -150,7 +150,7 @@ impl Dispatcher {
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
         self.wire.meter_routes();
-        self.wire.metrics.enter(State::Dispatching);
+        self.wire.metrics.enter(DaemonState::Dispatching);
         self.resume_blocks().await?;
         self.start_clock().await?;
         self.file.started_at = self.store.epoch_started_at().await?;

@@ -4,7 +4,7 @@ use crate::server::{Reply, json, serve};
 use crate::{
     ACCEPTED, accepted, answered, chat, endpoint, endpoint_within, ends, fault, payload_of,
 };
-use acquire_outbox::acquire::{Gate, Probe};
+use acquire_outbox::acquire::{AccountCheck, WriteGate};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::outcome::Outcome;
 use std::io::{Read, Write};
@@ -69,7 +69,9 @@ async fn a_refused_connection_has_written_nothing() {
     let (attempt, gate) = chat(&endpoint).await;
     ends(&attempt, "not written", "connect");
     assert!(!gate.passed() && gate.shut());
-    assert!(matches!(endpoint.probe().await, Probe::Unreachable(fault) if fault.code == "connect"));
+    assert!(
+        matches!(endpoint.check_account().await, AccountCheck::Unreachable(fault) if fault.code == "connect")
+    );
 }
 
 #[tokio::test]
@@ -144,7 +146,7 @@ async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
 async fn a_shut_gate_lets_no_byte_pass() {
     let (base, seen) = serve(vec![accepted()]).await;
     let endpoint = endpoint(Channel::Chat, &base);
-    let gate = Gate::new();
+    let gate = WriteGate::new();
     assert!(gate.shut());
     let attempt = endpoint.send(&payload_of(Channel::Chat), &gate, 1).await;
     assert_eq!(attempt.outcome, Outcome::Withdrawn);
@@ -166,7 +168,7 @@ async fn a_shut_gate_lets_no_byte_pass() {
 async fn a_send_that_is_dropped_tells_by_its_gate_whether_it_was_written() {
     let (base, seen) = serve(vec![Reply::Silence]).await;
     let endpoint = Arc::new(endpoint(Channel::Chat, &base));
-    let gate = Gate::new();
+    let gate = WriteGate::new();
     let task = tokio::spawn({
         let (endpoint, gate) = (endpoint.clone(), gate.clone());
         async move { endpoint.send(&payload_of(Channel::Chat), &gate, 1).await }
@@ -206,7 +208,7 @@ async fn sends_dropped_at_any_moment_never_wrote_what_their_gate_denies() {
     let endpoint = endpoint(Channel::Chat, &base);
     let mut passed = 0;
     for turn in 0..400u64 {
-        let (gate, payload) = (Gate::new(), payload_of(Channel::Chat));
+        let (gate, payload) = (WriteGate::new(), payload_of(Channel::Chat));
         let limit = Duration::from_micros(turn * 7 % 1500);
         let _ = tokio::time::timeout(limit, endpoint.send(&payload, &gate, 1)).await;
         passed += usize::from(!gate.shut());

@@ -3,9 +3,9 @@
 mod connection;
 mod server;
 
-use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Gate, Probe};
+use acquire_outbox::acquire::{AccountCheck, Connection, Endpoint, EndpointError, WriteGate};
 use acquire_outbox::queue::job::Channel;
-use acquire_outbox::queue::outcome::{Attempt, Fault, Outcome};
+use acquire_outbox::queue::outcome::{AttemptResult, Fault, Outcome};
 use acquire_outbox::queue::payload;
 use acquire_outbox::queue::payload::Payload;
 use secrecy::SecretString;
@@ -49,14 +49,14 @@ fn payload_of(channel: Channel) -> Payload {
     payload::parse(channel, text).unwrap()
 }
 
-async fn chat(endpoint: &Endpoint) -> (Attempt, Gate) {
-    let gate = Gate::new();
+async fn chat(endpoint: &Endpoint) -> (AttemptResult, WriteGate) {
+    let gate = WriteGate::new();
     let attempt = endpoint.send(&payload_of(Channel::Chat), &gate, 1).await;
     (attempt, gate)
 }
 
 /// One chat message, answered so.
-async fn answered(reply: Reply) -> (Attempt, Gate) {
+async fn answered(reply: Reply) -> (AttemptResult, WriteGate) {
     let (base, _) = serve(vec![reply]).await;
     chat(&endpoint(Channel::Chat, &base)).await
 }
@@ -75,7 +75,7 @@ fn fault(outcome: &Outcome) -> (&'static str, &Fault) {
     }
 }
 
-fn ends(attempt: &Attempt, kind: &str, code: &str) {
+fn ends(attempt: &AttemptResult, kind: &str, code: &str) {
     let (was, fault) = fault(&attempt.outcome);
     assert_eq!((was, fault.code.as_str()), (kind, code), "{attempt:?}");
     assert!(!fault.message.contains(KEY) && !fault.message.contains("/api/v1"), "{fault:?}");
@@ -108,7 +108,7 @@ async fn each_channel_sends_exactly_its_documented_request() {
     ];
     for (channel, line, body) in cases {
         let (base, seen) = serve(vec![accepted()]).await;
-        let gate = Gate::new();
+        let gate = WriteGate::new();
         let attempt = endpoint(channel, &base).send(&payload_of(channel), &gate, 77).await;
         assert!(matches!(attempt.outcome, Outcome::Accepted { .. }), "{attempt:?}");
         assert_eq!((attempt.http_status, attempt.started_at, gate.passed()), (Some(200), 77, true));
@@ -153,7 +153,7 @@ async fn a_contact_sends_under_the_accounts_own_parameter() {
         r#"{"caseId":2069,"message":"Hello","userType":"contact","contactId":597759}"#,
     )
     .unwrap();
-    endpoint.send(&payload, &Gate::new(), 1).await;
+    endpoint.send(&payload, &WriteGate::new(), 1).await;
     assert!(seen.requests()[0].starts_with(
         "POST /api/v1/crm/messenger/chat/add-message?-x-user-type=contact&contactId=597759 HTTP/1.1\r\n"
     ));
@@ -200,7 +200,8 @@ async fn the_vendors_published_answers_are_read() {
         ),
     ] {
         let (base, _) = serve(vec![Reply::Answer(json("200 OK", answer))]).await;
-        let attempt = endpoint(channel, &base).send(&payload_of(channel), &Gate::new(), 1).await;
+        let attempt =
+            endpoint(channel, &base).send(&payload_of(channel), &WriteGate::new(), 1).await;
         let Outcome::Accepted { receipt, note: None } = attempt.outcome else {
             panic!("{attempt:?}")
         };
@@ -356,11 +357,11 @@ async fn a_probe_asks_and_sends_nothing() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_owned(), "unreachable"),
     ] {
         let (base, seen) = serve(vec![Reply::AnswerAndClose(reply)]).await;
-        let was = match endpoint(Channel::Mail, &base).probe().await {
-            Probe::Ok => "ok",
-            Probe::AccountRefused(_) => "refused",
-            Probe::Unreachable(_) => "unreachable",
-            Probe::Unexpected(_) => "unexpected",
+        let was = match endpoint(Channel::Mail, &base).check_account().await {
+            AccountCheck::Accepted => "ok",
+            AccountCheck::AccountRefused(_) => "refused",
+            AccountCheck::Unreachable(_) => "unreachable",
+            AccountCheck::Unexpected(_) => "unexpected",
         };
         assert_eq!(was, expected);
         let request = &seen.requests()[0];
