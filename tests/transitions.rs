@@ -170,7 +170,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             fault: fault(),
             verdict: PageVerdict::Again { pause: Duration::from_secs(s) }
         }),
-        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::ItAlone }),
+        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::OnlyThisMessage }),
         Just(Outcome::NotWritten { fault: fault() }),
         Just(Outcome::Unknown { fault: fault() }),
         Just(Outcome::Invalid { fault: fault() }),

@@ -2,8 +2,7 @@
 
 use super::account_client::{AccountClient, ClientSettings};
 use super::classify::{BodyEnd, LIMIT_BYTES, RawAnswer, classify};
-use super::client_error::{error_chain, is_not_http, is_tls_failure, root_cause, tunnel_failure};
-use super::error_answer::cap;
+use super::client_error::{Destination, error_chain};
 use super::receipt::{self, FieldMap};
 use super::redact::Redactor;
 use super::time_limit::{TimeLimit, TimedOut};
@@ -63,9 +62,7 @@ pub struct Endpoint {
     /// With the user type in the query.
     user_urls: [(UserType, Url); 2],
     check_url: Url,
-    request_timeout: Duration,
-    key: SecretString,
-    proxy: Option<Proxy>,
+    destination: Destination,
     client: Arc<AccountClient>,
 }
 
@@ -139,9 +136,12 @@ impl Endpoint {
             url,
             user_urls,
             check_url,
-            request_timeout: connection.request_timeout,
-            key: connection.api_key.clone(),
-            proxy: connection.proxy.cloned(),
+            destination: Destination {
+                host: base.host_str().unwrap_or_default().to_owned(),
+                proxy: connection.proxy.cloned(),
+                key: connection.api_key.clone(),
+                request_timeout: connection.request_timeout,
+            },
             client,
         })
     }
@@ -167,12 +167,14 @@ impl Endpoint {
 
     /// Asks for a case that does not exist, with the account's key; sends no message.
     pub async fn check_account(&self) -> AccountCheck {
-        let mut limit = TimeLimit::new(self.request_timeout);
+        let mut limit = TimeLimit::new(self.destination.request_timeout);
         let asked = limit.wait_for(self.client.get().get(self.check_url.clone()).send()).await;
         let mut response = match asked {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return AccountCheck::Unreachable(self.not_connected(error)),
-            Err(TimedOut) => return AccountCheck::Unreachable(self.connect_timeout()),
+            Ok(Err(error)) => {
+                return AccountCheck::Unreachable(self.destination.not_connected(error));
+            }
+            Err(TimedOut) => return AccountCheck::Unreachable(self.destination.connect_timeout()),
         };
         let status = response.status().as_u16();
         let (body, end) = self.read(&mut response, &mut limit).await;
@@ -208,7 +210,7 @@ impl Endpoint {
             tokio::task::yield_now().await;
         }
         let body = gate.body(request::body(payload));
-        let mut limit = TimeLimit::new(self.request_timeout);
+        let mut limit = TimeLimit::new(self.destination.request_timeout);
         let request = self.client.get().post(self.url_for(payload)).body(Body::wrap(body));
         let mut response = match limit.wait_for(request.send()).await {
             Ok(Ok(response)) => response,
@@ -230,7 +232,7 @@ impl Endpoint {
 
     /// A server may return the key as an id; it must not get into the database.
     fn remove_key(&self, receipt: &mut Receipt) {
-        let key = self.key.expose_secret();
+        let key = self.destination.key.expose_secret();
         let has_key = |text: &str| text.contains(key);
         receipt.fields.retain(|_, value| !value.as_str().is_some_and(has_key));
         receipt.message_id.take_if(|id| has_key(id));
@@ -247,7 +249,7 @@ impl Endpoint {
     }
 
     fn redactor(&self, texts: &[&str]) -> Redactor {
-        Redactor::new(self.key.expose_secret(), texts)
+        Redactor::new(self.destination.key.expose_secret(), texts)
     }
 
     /// Stops at `LIMIT_BYTES`; the connection is then dropped with the rest unread.
@@ -273,8 +275,8 @@ impl Endpoint {
                     }
                 }
                 Ok(Ok(None)) => break BodyEnd::Complete,
-                Ok(Err(error)) => break BodyEnd::Lost(self.lost(error)),
-                Err(TimedOut) => break BodyEnd::Lost(self.answer_timeout()),
+                Ok(Err(error)) => break BodyEnd::Lost(self.destination.lost(error)),
+                Err(TimedOut) => break BodyEnd::Lost(self.destination.answer_timeout()),
             }
         };
         (if all.is_empty() { first } else { all.into() }, end)
@@ -283,72 +285,23 @@ impl Endpoint {
     /// No answer, because of `error` or a timeout. The gate decides whether the request may have left.
     fn unanswered(&self, error: Option<reqwest::Error>, gate: &WriteGate) -> Outcome {
         match (gate.close(), error) {
-            (GateBefore::Passed, Some(error)) => Outcome::Unknown { fault: self.lost(error) },
-            (GateBefore::Passed, None) => Outcome::Unknown { fault: self.answer_timeout() },
+            (GateBefore::Passed, Some(error)) => {
+                Outcome::Unknown { fault: self.destination.lost(error) }
+            }
+            (GateBefore::Passed, None) => {
+                Outcome::Unknown { fault: self.destination.answer_timeout() }
+            }
             (GateBefore::Open, Some(error)) => {
                 match local_shortage::missing_resource(error_chain(&error), error.is_dns()) {
                     Some(resource) => resource.outcome(),
-                    None => Outcome::NotWritten { fault: self.not_connected(error) },
+                    None => Outcome::NotWritten { fault: self.destination.not_connected(error) },
                 }
             }
-            (GateBefore::Open, None) => Outcome::NotWritten { fault: self.connect_timeout() },
+            (GateBefore::Open, None) => {
+                Outcome::NotWritten { fault: self.destination.connect_timeout() }
+            }
             (GateBefore::Shut, _) => Outcome::Withdrawn,
         }
-    }
-
-    fn connect_timeout(&self) -> Fault {
-        let sentence = format!("timed out while connecting to {}", self.destination());
-        Fault::new("timeout", cap(self.redactor(&[]).line(&sentence)))
-    }
-
-    fn answer_timeout(&self) -> Fault {
-        let limit = humantime::format_duration(self.request_timeout);
-        Fault::new("timeout", format!("there was no complete answer within {limit}"))
-    }
-
-    /// The host, and the proxy if there is one.
-    fn destination(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        match &self.proxy {
-            Some(proxy) => format!("{host} through the proxy {proxy}"),
-            None => host.to_owned(),
-        }
-    }
-
-    fn not_connected(&self, error: reqwest::Error) -> Fault {
-        let (cause, destination) = (root_cause(&error), self.destination());
-        let (code, sentence) = match &self.proxy {
-            Some(proxy) if let Some(failure) = tunnel_failure(&error) => {
-                ("proxy", format!("the proxy {proxy} {failure}"))
-            }
-            _ if is_tls_failure(&error) => {
-                ("tls", format!("the TLS handshake with {destination} failed: {cause}"))
-            }
-            _ if error.is_dns() => {
-                ("dns", format!("cannot find an address for {destination}: {cause}"))
-            }
-            _ if error.is_timeout() => return self.connect_timeout(),
-            _ => ("connect", format!("cannot connect to {destination}: {cause}")),
-        };
-        Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
-    }
-
-    fn lost(&self, error: reqwest::Error) -> Fault {
-        if error.is_timeout() {
-            return self.answer_timeout();
-        }
-        let cause = root_cause(&error);
-        let (code, sentence) = if is_not_http(&error) {
-            ("response_unreadable", format!("the answer is not HTTP: {cause}"))
-        } else {
-            let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
-            let through = through.unwrap_or_default();
-            (
-                "connection_lost",
-                format!("the connection{through} was lost before the answer was complete: {cause}"),
-            )
-        };
-        Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
     }
 }
 

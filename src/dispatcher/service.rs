@@ -41,7 +41,7 @@ impl Dispatcher {
 
     /// What is on the wire goes on through its own endpoint; everything else is as the new
     /// configuration says, which is all there or not at all.
-    pub(super) fn reload(&mut self, step: Step) {
+    pub(super) fn reload(&mut self, step: ReloadStep) {
         let fresh = match step {
             ReloadStep::Requested => return self.service.reloading(),
             ReloadStep::Finished(fresh) => *fresh,
