@@ -2,9 +2,8 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::descriptors;
 use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
-use crate::memory;
+use crate::limits;
 use crate::metrics::{Metrics, State};
 use crate::queue::outcome::{Attempt, Fault, Outcome};
 use crate::queue::purpose::Purpose;
@@ -56,8 +55,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    descriptors::raise_limit();
-    memory::give_back();
+    limits::set();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.
