@@ -58,9 +58,9 @@ impl State {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    account: String,
-    channel: &'static str,
+pub(crate) struct RouteLabels {
+    pub account: String,
+    pub channel: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,8 +79,8 @@ struct FinishedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ChannelLabel {
-    channel: &'static str,
+pub(crate) struct ChannelLabel {
+    pub channel: &'static str,
 }
 
 type Histograms = Family<ChannelLabel, Histogram, fn() -> Histogram>;

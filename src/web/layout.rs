@@ -1,8 +1,8 @@
 //! What stands around every page.
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::Caller;
-use super::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{DOCTYPE, Markup, html};
@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<Shared>> for Frame {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Reader);
         let live = parts.headers.contains_key(LIVE_HEADER);
         let flash = match &caller {
-            Caller::Person { key, .. } if !live => shared.sessions.told(key),
+            Caller::Person { key, .. } if !live => shared.sessions.take_flash(key),
             _ => None,
         };
         Ok(Frame { caller, flash, bulk: shared.bulk.says() })

@@ -147,7 +147,7 @@ fn who_guesses_the_token_is_slowed_down() {
     client.clone().logged_in().get("/").expect(200);
     crate::support::eventually(crate::support::SOON, "still slowed down", || guess() == 429);
     crate::support::eventually(crate::support::SOON, "one line in the log", || {
-        daemon.stderr().matches("wrong tokens came").count() == 1
+        daemon.stderr().matches("too many wrong tokens").count() == 1
     });
 }
 
