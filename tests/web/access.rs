@@ -12,7 +12,7 @@ fn without_a_token_everybody_here_may_read_and_nobody_may_act() {
     let id = failed(&outbox, &server, "no such thing");
     for page in ["/", "/jobs", "/pauses"] {
         let answer = client.get(page).expect(200);
-        answer.shows("For reading only");
+        answer.shows("This dashboard is read-only");
         answer.hides("method=\"post\"");
     }
     let job = client.get(&format!("/jobs/{id}")).expect(200);
