@@ -124,10 +124,10 @@ type Checked<'a> = (i64, Option<i64>, BodyFields<'a>);
 
 fn check_chat<'a>(body: &BodyFields<'a>) -> Result<Checked<'a>, String> {
     let case = body.integer("caseId")?;
-    body.optional_word("channel", &["chat"])?;
+    body.optional_one_of("channel", &["chat"])?;
     let message = body.object("message")?;
     message.text("message")?;
-    message.word("type", &["message", "note", "event"])?;
+    message.one_of("type", &["message", "note", "event"])?;
     if message.object.contains_key("translateLangKey") {
         message.text("translateLangKey")?;
     }
@@ -145,7 +145,7 @@ fn check_mail<'a>(body: &BodyFields<'a>) -> Result<Checked<'a>, String> {
     data.addresses("cc")?;
     data.addresses("bcc")?;
     data.text("subject")?;
-    data.word("type", &["message"])?;
+    data.one_of("type", &["message"])?;
     data.array("attachments")?;
     let bodies = ["htmlBody", "textBody"].map(|name| data.object.contains_key(name));
     if bodies == [false, false] {
@@ -247,13 +247,13 @@ impl<'a> BodyFields<'a> {
         Ok(BodyFields { object, path })
     }
 
-    fn word(&self, name: &str, words: &[&str]) -> Result<(), String> {
-        let kind = words.join(" or ");
-        self.required(name, &kind, |value| value.as_str().filter(|word| words.contains(word)))?;
+    fn one_of(&self, name: &str, values: &[&str]) -> Result<(), String> {
+        let kind = values.join(" or ");
+        self.required(name, &kind, |value| value.as_str().filter(|text| values.contains(text)))?;
         Ok(())
     }
 
-    fn optional_word(&self, name: &str, words: &[&str]) -> Result<(), String> {
-        if self.object.contains_key(name) { self.word(name, words) } else { Ok(()) }
+    fn optional_one_of(&self, name: &str, values: &[&str]) -> Result<(), String> {
+        if self.object.contains_key(name) { self.one_of(name, values) } else { Ok(()) }
     }
 }

@@ -262,8 +262,8 @@ mod tests {
     async fn an_address_that_others_can_reach_is_refused() {
         for listen in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[::ffff:192.0.2.1]:0"] {
             let settings = Settings { listen: listen.parse().unwrap(), ..Settings::default() };
-            let words = Sandbox::bind(settings).await.unwrap_err().to_string();
-            assert!(words.contains("is not loopback"), "{listen}: {words}");
+            let message = Sandbox::bind(settings).await.unwrap_err().to_string();
+            assert!(message.contains("is not loopback"), "{listen}: {message}");
         }
     }
 
@@ -271,8 +271,8 @@ mod tests {
     async fn a_port_in_use_is_an_error_that_names_it() {
         let first = Sandbox::bind(Settings::default()).await.unwrap();
         let settings = Settings { listen: first.address(), ..Settings::default() };
-        let words = Sandbox::bind(settings).await.unwrap_err().to_string();
-        assert!(words.contains(&first.address().to_string()), "{words}");
+        let message = Sandbox::bind(settings).await.unwrap_err().to_string();
+        assert!(message.contains(&first.address().to_string()), "{message}");
         assert_eq!(first.address().ip(), Ipv4Addr::LOCALHOST);
     }
 }

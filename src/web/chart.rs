@@ -284,13 +284,13 @@ mod tests {
     fn the_figures_are_in_the_picture_and_in_the_table() {
         let minutes = [minute(0, 3, 1), minute(60_000, 0, 0), minute(120_000, 1200, 0)];
         let chart = last_hour(&minutes).into_string();
-        for words in [
+        for text in [
             "1,203 sent, 0 attempts tried again, 1 failed in the last hour",
             "<title>00:00 UTC: 3 sent, 1 failed",
             "<th scope=\"row\">00:02</th>",
             "<span>2,000</span>",
         ] {
-            assert!(chart.contains(words), "{words} in {chart}");
+            assert!(chart.contains(text), "{text} in {chart}");
         }
     }
 }
