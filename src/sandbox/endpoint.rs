@@ -4,15 +4,15 @@ use super::message::Sending;
 use super::odd::{self, Shape};
 use super::request_log::{ReceivedRequest, report_line};
 use super::response::{Ids, Provider, Reply, accepted};
-use super::server::{KEEP_ALIVE, SandboxState, hang_up, respond, respond_with};
+use super::server::{KEEP_ALIVE, SandboxState, hang_up, respond_with};
 use crate::http_server::bearer;
 use crate::queue::job::{Channel, Millis};
 use crate::queue::payload::Json;
-use axum::body::to_bytes;
+use crate::queue::when::now;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, Uri, header, request::Parts};
-use axum::response::Response;
-use chrono::Utc;
+use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,26 +62,22 @@ pub(super) async fn receive(state: &SandboxState, channel: Channel, request: Req
         // Or the client has gone, and nobody reads this.
         Ok(Err(_)) => {
             let sentence = "the request is larger than the sandbox accepts (32 MiB)";
-            return respond(Reply::error(StatusCode::PAYLOAD_TOO_LARGE, sentence));
+            return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response();
         }
         Err(_) => {
             let sentence = "the rest of the request did not arrive in time";
-            return respond(Reply::error(StatusCode::REQUEST_TIMEOUT, sentence));
+            return Reply::error(StatusCode::REQUEST_TIMEOUT, sentence).into_response();
         }
     };
-    let now = Utc::now().timestamp_millis();
-    let fate = decide(state, channel, &parts, &raw, now).unwrap_or_else(Fate::from);
+    let submission = Submission { state, channel, parts, raw, now: now() };
+    let fate = submission.decide().unwrap_or_else(Fate::from);
     // Before any wait: a message stays accepted if the client disconnects.
-    remember(state, channel, &parts, &raw, now, &fate);
+    submission.log(&fate);
 
     tokio::time::sleep(state.faults.latency).await;
     match fate.ending {
-        Ending::Reply(answer) => respond(answer),
-        Ending::Closing(answer) => {
-            let mut response = respond(answer);
-            response.headers_mut().insert("keep-alive", KEEP_ALIVE);
-            response
-        }
+        Ending::Reply(reply) => reply.into_response(),
+        Ending::Closing(reply) => ([("keep-alive", KEEP_ALIVE)], reply).into_response(),
         Ending::Bytes(_, bytes) => respond_with(bytes),
         Ending::HangUp => hang_up(),
         Ending::Silence => {
@@ -91,72 +87,116 @@ pub(super) async fn receive(state: &SandboxState, channel: Channel, request: Req
     }
 }
 
-/// Decides how an acceptable request is answered. The error is a refusal.
-fn decide(
-    state: &SandboxState,
+/// A request whose body is complete.
+struct Submission<'a> {
+    state: &'a SandboxState,
     channel: Channel,
-    parts: &Parts,
-    raw: &[u8],
+    parts: Parts,
+    raw: Bytes,
     now: Millis,
-) -> Result<Fate, Reply> {
-    authorize(state, &parts.headers)?;
-    if let Some(status) = state.faults.draw_error() {
-        return Err(drawn_error(state, status));
-    }
-    if !is_json(&parts.headers) {
-        return Err(Reply::invalid("Content-Type must be application/json"));
-    }
-    let body = read_json(raw).ok_or_else(|| Reply::invalid("the body is not JSON"))?;
-    let query = query(&parts.uri)?;
-    let sending = Sending::check(channel, &query, &body).map_err(Reply::invalid)?;
+}
 
-    let before = || {
-        let mut hasher = DefaultHasher::new();
-        (channel, raw).hash(&mut hasher);
-        state.repeats.count(hasher.finish())
-    };
-    let mut provider = Provider::Accepts;
-    let mut silent = state.faults.draw_silence();
-    let mut dropped = false;
-    // The magic cases of the module's documentation.
-    match sending.case {
-        900_400 => return Err(Reply::invalid("case is not active")),
-        900_403 => {
-            let ending = Ending::Bytes(403, odd::firewall());
+impl Submission<'_> {
+    /// Checks the request and decides how it is answered. The error is a refusal.
+    fn decide(&self) -> Result<Fate, Reply> {
+        let &Submission { state, channel, ref parts, ref raw, .. } = self;
+        authorize(state, &parts.headers)?;
+        if let Some(status) = state.faults.draw_error() {
+            return Err(drawn_error(state, status));
+        }
+        if !is_json(&parts.headers) {
+            return Err(Reply::invalid("Content-Type must be application/json"));
+        }
+        let body = read_json(raw).ok_or_else(|| Reply::invalid("the body is not JSON"))?;
+        let query = query(&parts.uri)?;
+        self.answer(Sending::check(channel, &query, &body).map_err(Reply::invalid)?)
+    }
+
+    /// Decides how a valid request is answered.
+    fn answer(&self, sending: Sending) -> Result<Fate, Reply> {
+        let &Submission { state, channel, ref raw, now, .. } = self;
+        let before = || {
+            let mut hasher = DefaultHasher::new();
+            (channel, raw).hash(&mut hasher);
+            state.repeats.count(hasher.finish())
+        };
+        let mut provider = Provider::Accepts;
+        let mut silent = state.faults.draw_silence();
+        let mut dropped = false;
+        // The magic cases of the module's documentation.
+        match sending.case {
+            900_400 => return Err(Reply::invalid("case is not active")),
+            900_403 => {
+                let ending = Ending::Bytes(403, odd::firewall());
+                return Ok(Fate { message: None, accepted: false, ending });
+            }
+            900_404 => return Err(Reply::error(StatusCode::NOT_FOUND, "no such case")),
+            900_429 if before() < 1 => {
+                let refusal = Reply::error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+                return Err(Reply { retry_after: Some(Duration::from_secs(1)), ..refusal });
+            }
+            900_503 if before() < 2 => {
+                return Err(Reply::error(StatusCode::SERVICE_UNAVAILABLE, "down for maintenance"));
+            }
+            900_000 => silent = true,
+            900_001 => dropped = true,
+            900_021 if channel == Channel::Sms => provider = Provider::Refuses,
+            _ => {}
+        }
+        let odd = state.faults.draw_odd().map(|odd| &odd.shape);
+        if let Some(Shape::Refuses(status, bytes)) = odd {
+            let ending = Ending::Bytes(*status, bytes());
             return Ok(Fate { message: None, accepted: false, ending });
         }
-        900_404 => return Err(Reply::error(StatusCode::NOT_FOUND, "no such case")),
-        900_429 if before() < 1 => {
-            let refusal = Reply::error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-            return Err(Reply { retry_after: Some(Duration::from_secs(1)), ..refusal });
-        }
-        900_503 if before() < 2 => {
-            return Err(Reply::error(StatusCode::SERVICE_UNAVAILABLE, "down for maintenance"));
-        }
-        900_000 => silent = true,
-        900_001 => dropped = true,
-        900_021 if channel == Channel::Sms => provider = Provider::Refuses,
-        _ => {}
+        let ids = state.next_ids(channel);
+        let answer = || accepted(&sending, ids, provider, now);
+        let ending = if dropped {
+            Ending::HangUp
+        } else if silent {
+            Ending::Silence
+        } else {
+            match odd {
+                Some(Shape::Accepts(bytes)) => {
+                    Ending::Bytes(200, bytes(&answer().to_string(), ids.id))
+                }
+                Some(_) => Ending::Closing(Reply::ok(answer())),
+                None => Ending::Reply(Reply::ok(answer())),
+            }
+        };
+        Ok(Fate { message: Some((ids, sending)), accepted: provider == Provider::Accepts, ending })
     }
-    let odd = state.faults.draw_odd().map(|odd| &odd.shape);
-    if let Some(Shape::Refuses(status, bytes)) = odd {
-        let ending = Ending::Bytes(*status, bytes());
-        return Ok(Fate { message: None, accepted: false, ending });
+
+    fn log(&self, fate: &Fate) {
+        let &Submission { state, channel, ref parts, ref raw, now } = self;
+        let status = match &fate.ending {
+            Ending::Reply(reply) | Ending::Closing(reply) => Some(reply.status.as_u16()),
+            Ending::Bytes(status, _) => Some(*status),
+            Ending::Silence | Ending::HangUp => None,
+        };
+        let id = fate.message.as_ref().map(|(ids, _)| ids.id);
+        let body = read_json(raw)
+            .unwrap_or_else(|| Value::from(String::from_utf8_lossy(raw).into_owned()));
+        state.report(|| {
+            let case = case_of(channel, &body);
+            match (&fate.ending, status) {
+                (Ending::HangUp, _) => report_line(channel, id, case, "dropped"),
+                (_, Some(status)) => report_line(channel, id, case, status),
+                (_, None) => report_line(channel, id, case, "no answer"),
+            }
+        });
+        state.log.push(ReceivedRequest {
+            n: 0, // set by the log
+            received_at: now,
+            channel: channel,
+            id,
+            accepted: fate.accepted,
+            status,
+            query: query(&parts.uri).unwrap_or_default(),
+            body,
+            shown: fate.message.as_ref().map(|(ids, sending)| sending.shown(ids.case_message, now)),
+            bytes: raw.len(),
+        });
     }
-    let ids = state.next_ids(channel);
-    let answer = || accepted(&sending, ids, provider, now);
-    let ending = if dropped {
-        Ending::HangUp
-    } else if silent {
-        Ending::Silence
-    } else {
-        match odd {
-            Some(Shape::Accepts(bytes)) => Ending::Bytes(200, bytes(&answer().to_string(), ids.id)),
-            Some(_) => Ending::Closing(Reply::ok(answer())),
-            None => Ending::Reply(Reply::ok(answer())),
-        }
-    };
-    Ok(Fate { message: Some((ids, sending)), accepted: provider == Provider::Accepts, ending })
 }
 
 fn drawn_error(state: &SandboxState, status: u16) -> Reply {
@@ -167,44 +207,6 @@ fn drawn_error(state: &SandboxState, status: u16) -> Reply {
         _ => None,
     };
     Reply { retry_after, ..Reply::error(status, "a random error, as the sandbox was told to send") }
-}
-
-fn remember(
-    state: &SandboxState,
-    channel: Channel,
-    parts: &Parts,
-    raw: &[u8],
-    now: Millis,
-    fate: &Fate,
-) {
-    let status = match &fate.ending {
-        Ending::Reply(answer) | Ending::Closing(answer) => Some(answer.status.as_u16()),
-        Ending::Bytes(status, _) => Some(*status),
-        Ending::Silence | Ending::HangUp => None,
-    };
-    let id = fate.message.as_ref().map(|(ids, _)| ids.id);
-    let body =
-        read_json(raw).unwrap_or_else(|| Value::from(String::from_utf8_lossy(raw).into_owned()));
-    state.report(|| {
-        let case = case_of(channel, &body);
-        match (&fate.ending, status) {
-            (Ending::HangUp, _) => report_line(channel, id, case, "dropped"),
-            (_, Some(status)) => report_line(channel, id, case, status),
-            (_, None) => report_line(channel, id, case, "no answer"),
-        }
-    });
-    state.log.push(ReceivedRequest {
-        n: 0, // set by the log
-        received_at: now,
-        channel,
-        id,
-        accepted: fate.accepted,
-        status,
-        query: query(&parts.uri).unwrap_or_default(),
-        body,
-        shown: fate.message.as_ref().map(|(ids, sending)| sending.shown(ids.case_message, now)),
-        bytes: raw.len(),
-    });
 }
 
 /// The case of any request, including refused ones.

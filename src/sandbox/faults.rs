@@ -53,14 +53,7 @@ impl Faults {
 
     /// Draws the status of an error for a request, or none.
     pub(super) fn draw_error(&self) -> Option<u16> {
-        let mut rest = fastrand::f64();
-        for error in &self.errors {
-            if rest < error.share {
-                return Some(error.status);
-            }
-            rest -= error.share;
-        }
-        None
+        pick(self.errors.iter().map(|error| (error.status, error.share)), fastrand::f64())
     }
 
     pub(super) fn draw_silence(&self) -> bool {
@@ -70,6 +63,18 @@ impl Faults {
     pub(super) fn draw_drop(&self) -> bool {
         fastrand::f64() < self.drop
     }
+}
+
+/// Picks the item in whose share the number falls, if it falls in any. `drawn` is from 0 to 1.
+pub(super) fn pick<T>(shares: impl Iterator<Item = (T, f64)>, drawn: f64) -> Option<T> {
+    let mut end = 0.0;
+    for (item, share) in shares {
+        end += share;
+        if drawn < end {
+            return Some(item);
+        }
+    }
+    None
 }
 
 /// A status and the share of requests that get it: `503=0.1` or `503=10%`.

@@ -1,7 +1,7 @@
 //! Answers as real networks deliver them: correct but in an odd form, or not from Acquire at all.
 //! Each is defined byte by byte, and its connection is closed after it.
 
-use super::faults::{ShareError, parse_share};
+use super::faults::{ShareError, parse_share, pick};
 use flate2::Compression;
 use flate2::read::{GzEncoder, ZlibEncoder};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
@@ -200,15 +200,7 @@ pub(super) fn draw(shares: &[OddShare], drawn: f64) -> Option<&'static Odd> {
     let given: f64 = shares.iter().filter_map(|of| of.share).sum();
     let open = shares.iter().filter(|of| of.share.is_none()).count();
     let each = (1.0 - given).max(0.0) / open.max(1) as f64;
-    let mut rest = drawn;
-    for of in shares {
-        let share = of.share.unwrap_or(each);
-        if rest < share {
-            return Some(of.odd);
-        }
-        rest -= share;
-    }
-    None
+    pick(shares.iter().map(|of| (of.odd, of.share.unwrap_or(each))), drawn)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::message::{CaseMessage, integer_parameter};
 use super::request_log::{Log, ReceivedRequest};
 use super::response::Reply;
 use super::server::SandboxState;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,13 +21,13 @@ fn shown(messages: &[Arc<ReceivedRequest>]) -> impl DoubleEndedIterator<Item = &
 }
 
 /// `GET /crm/messenger/chat/messages?threadId=&contactId=`: threads with their last message.
-pub(super) fn threads(
-    state: &SandboxState,
-    headers: &HeaderMap,
-    uri: &Uri,
+pub(super) async fn threads(
+    State(state): State<Arc<SandboxState>>,
+    headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Reply, Reply> {
-    authorize(state, headers)?;
-    let query = query(uri)?;
+    authorize(&state, &headers)?;
+    let query = query(&uri)?;
     let thread = integer_parameter(&query, "threadId").map_err(Reply::invalid)?;
     let contact = integer_parameter(&query, "contactId").map_err(Reply::invalid)?;
     let messages = accepted(&state.log);
@@ -49,9 +50,13 @@ pub(super) fn threads(
 }
 
 /// `GET /crm/objects/case?where=id|eq|{caseId}&relations=messages`.
-pub(super) fn cases(state: &SandboxState, headers: &HeaderMap, uri: &Uri) -> Result<Reply, Reply> {
-    authorize(state, headers)?;
-    let query = query(uri)?;
+pub(super) async fn cases(
+    State(state): State<Arc<SandboxState>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Reply, Reply> {
+    authorize(&state, &headers)?;
+    let query = query(&uri)?;
     let case: i64 = query
         .get("where")
         .and_then(|condition| condition.strip_prefix("id|eq|"))
@@ -76,12 +81,12 @@ pub(super) fn cases(state: &SandboxState, headers: &HeaderMap, uri: &Uri) -> Res
 }
 
 /// `GET /crm/objects/case-message/{messageId}`.
-pub(super) fn case_message(
-    state: &SandboxState,
-    headers: &HeaderMap,
-    id: &str,
+pub(super) async fn case_message(
+    State(state): State<Arc<SandboxState>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
 ) -> Result<Reply, Reply> {
-    authorize(state, headers)?;
+    authorize(&state, &headers)?;
     let id: i64 = id.parse().map_err(|_| Reply::invalid("messageId must be an integer"))?;
     let messages = accepted(&state.log);
     let message = shown(&messages).rfind(|message| message.id == id);

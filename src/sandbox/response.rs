@@ -3,12 +3,14 @@
 use super::message::{AGENT, Sender, Sending};
 use super::request_log::iso_text;
 use crate::queue::job::{Channel, Millis};
-use axum::http::StatusCode;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// An answer before it becomes HTTP.
+/// An answer in JSON.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -37,6 +39,17 @@ impl Reply {
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Reply::error(StatusCode::BAD_REQUEST, message)
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

@@ -1,13 +1,14 @@
 //! The sandbox's port, routes and state.
 
+use super::endpoint::receive;
 use super::faults::{Faults, ShareError};
 use super::request_log::{Log, ReceivedRequest, Repeats, Report, start_report};
 use super::response::{Ids, Reply};
-use super::{Settings, endpoint, read_back};
+use super::{Settings, read_back};
 use crate::http_server::{self, http1};
 use crate::queue::job::Channel;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -192,28 +193,19 @@ pub(super) fn respond_with(bytes: Vec<u8>) -> Response {
     response
 }
 
-pub(super) fn respond(answer: Reply) -> Response {
-    let mut response = (answer.status, Json(answer.body)).into_response();
-    if let Some(wait) = answer.retry_after {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
-}
-
 fn routes(state: Arc<SandboxState>) -> Router {
     let sending = |channel: Channel| {
-        post(move |State(state): State<Arc<SandboxState>>, request: Request| async move {
-            endpoint::receive(&state, channel, request).await
+        post(async move |State(state): State<Arc<SandboxState>>, request: Request| {
+            receive(&state, channel, request).await
         })
     };
     let api = Router::new()
         .route("/crm/messenger/chat/add-message", sending(Channel::Chat))
         .route("/mail/add-message", sending(Channel::Mail))
         .route("/voip/send-sms", sending(Channel::Sms))
-        .route("/crm/messenger/chat/messages", get(threads))
-        .route("/crm/objects/case", get(cases))
-        .route("/crm/objects/case-message/{id}", get(case_message));
+        .route("/crm/messenger/chat/messages", get(read_back::threads))
+        .route("/crm/objects/case", get(read_back::cases))
+        .route("/crm/objects/case-message/{id}", get(read_back::case_message));
     Router::new()
         .nest("/api/v1", api)
         .route("/sandbox/messages", get(listing))
@@ -222,35 +214,19 @@ fn routes(state: Arc<SandboxState>) -> Router {
         .with_state(state)
 }
 
-async fn threads(State(state): State<Arc<SandboxState>>, headers: HeaderMap, uri: Uri) -> Response {
-    respond(read_back::threads(&state, &headers, &uri).unwrap_or_else(|refusal| refusal))
-}
-
-async fn cases(State(state): State<Arc<SandboxState>>, headers: HeaderMap, uri: Uri) -> Response {
-    respond(read_back::cases(&state, &headers, &uri).unwrap_or_else(|refusal| refusal))
-}
-
-async fn case_message(
-    State(state): State<Arc<SandboxState>>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Response {
-    respond(read_back::case_message(&state, &headers, &id).unwrap_or_else(|refusal| refusal))
-}
-
 async fn listing(State(state): State<Arc<SandboxState>>) -> Response {
     let messages = state.log.messages();
     let messages: Vec<&ReceivedRequest> = messages.iter().map(Arc::as_ref).collect();
     Json(messages).into_response()
 }
 
-async fn unknown(uri: Uri) -> Response {
-    respond(Reply::error(StatusCode::NOT_FOUND, format!("{} is not a path of the API", uri.path())))
+async fn unknown(uri: Uri) -> Reply {
+    Reply::error(StatusCode::NOT_FOUND, format!("{} is not a path of the API", uri.path()))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Response {
+async fn wrong_method(method: Method, uri: Uri) -> Reply {
     let sentence = format!("{} does not support {method}", uri.path());
-    respond(Reply::error(StatusCode::METHOD_NOT_ALLOWED, sentence))
+    Reply::error(StatusCode::METHOD_NOT_ALLOWED, sentence)
 }
 
 #[cfg(test)]

@@ -177,10 +177,8 @@ fn files(registry: &mut Registry, database: &Path, readable: bool) {
         ("database", "The size of the database file", database),
         ("wal", "The size of the database's write-ahead log", Path::new(&wal)),
     ] {
-        let bytes = Gauge::<i64>::default();
-        let length = std::fs::metadata(path).map_or(0, |file| file.len());
-        bytes.set(i64::try_from(length).unwrap_or(i64::MAX));
-        registry.register_with_unit(name, help, Unit::Bytes, bytes);
+        let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+        registry.register_with_unit(name, help, Unit::Bytes, gauge(bytes));
     }
     let help = "1 if the counts of jobs can be read; if 0, they are outdated or missing";
     flag(registry, "database_readable", help, readable);
@@ -202,14 +200,10 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
         let label = ChannelLabel { channel: channel.as_str() };
         oldest.get_or_create(&label).set(age as f64 / 1000.0);
     }
-    let aside = Gauge::<i64>::default();
-    aside.set(i64::try_from(overview.aside.count).unwrap_or(i64::MAX));
     let help = "Jobs that wait for a person because their row cannot be read, recorded or moved";
-    registry.register("set_aside_jobs", help, aside);
-    let untouched = Gauge::<i64>::default();
-    untouched.set(i64::try_from(overview.untouched.count).unwrap_or(i64::MAX));
+    registry.register("set_aside_jobs", help, gauge(overview.aside.count));
     let help = "Rows written without the triggers that are not in the queue yet, up to 10000";
-    registry.register("untouched_jobs", help, untouched);
+    registry.register("untouched_jobs", help, gauge(overview.untouched.count));
     registry.register("jobs", "Jobs in the outbox, by state", jobs);
     let help = "How long the oldest due job has been waiting; 0 if none waits";
     registry.register_with_unit("oldest_due_age", help, Unit::Seconds, oldest);
@@ -253,9 +247,13 @@ fn seconds(registry: &mut Registry, name: &str, help: &str, value: f64) {
 }
 
 fn flag(registry: &mut Registry, name: &str, help: &str, is: bool) {
-    let gauge = Gauge::<i64>::default();
-    gauge.set(i64::from(is));
-    registry.register(name, help, gauge);
+    registry.register(name, help, gauge(u64::from(is)));
+}
+
+fn gauge(value: u64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
 }
 
 #[cfg(test)]
