@@ -1,7 +1,7 @@
 //! The service around the loop: the lock, the start, the signals.
 
 use crate::acquire::EndpointError;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::descriptors;
 use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
 use crate::memory;
@@ -13,10 +13,11 @@ use crate::reload::{self, Reload};
 use crate::service::Service;
 use crate::store::sqlite::lock::{DispatcherLock, LockError};
 use crate::store::sqlite::wake::Wake;
-use crate::store::{Contents, Mend, Progress, RealPath, Store, StoreError, disk, listed};
+use crate::store::{Contents, Mend, Progress, RealPath, Store, StoreError, listed};
 use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -85,8 +86,8 @@ async fn dispatch(
         }
     };
     let Started { lock, store, epoch, recovered, note } = started;
-    let mut wake = Wake::watch(store.path());
-    let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
+    let mut wake = Wake::watch(file(&config));
+    let (database, accounts) = (config.database.to_string(), routes.accounts().join(","));
     // Before anybody hears of it: what is done to the file from then on is found out.
     let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service, metrics)?;
     dispatcher.keep_note(note);
@@ -120,18 +121,17 @@ async fn take_over(
             return Err(e.into());
         }
     }
-    if let Some(caution) = disk::caution(&RealPath::of(&config.database).map_err(StoreError::from)?)
-    {
-        warn!(database = %config.database.display(), "{caution}");
+    if let Some(caution) = Store::storage(&config.database).caution {
+        warn!(database = %config.database, "{caution}");
     }
     loop {
-        let lock = match DispatcherLock::try_take(&config.database)? {
+        let lock = match DispatcherLock::try_take(file(config))? {
             Some(lock) => lock,
             None => {
-                info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
+                info!(database = %config.database, "another dispatcher works on this database: standing by");
                 service.standing_by(&config.database);
                 metrics.enter(State::Standby);
-                DispatcherLock::take(&config.database).await?
+                DispatcherLock::take(file(config)).await?
             }
         };
         service.recovering();
@@ -147,20 +147,25 @@ async fn take_over(
                 Err(e) => return Err(e.into()),
             }
         }
-        warn!(database = %config.database.display(), "the path now leads to another file: starting again");
+        warn!(database = %config.database, "the path now leads to another file: starting again");
     }
+}
+
+fn file(config: &Config) -> &Path {
+    let Database::File(path) = &config.database;
+    path
 }
 
 /// Whether a dispatcher of this kind may work on the file at all.
 async fn admit(config: &Config) -> Result<(), StoreError> {
-    RealPath::of(&config.database)?.require_only_one()?;
-    let contents = Contents::of(&config.database).await?;
+    RealPath::of(file(config))?.require_only_one()?;
+    let contents = Contents::of(file(config)).await?;
     match (config.purpose(), contents) {
         // Somebody's file, although without an outbox: `init --sandbox` can add one.
         (Purpose::Sandbox, Contents::NoOutbox) => {
-            Err(crate::store::SqliteError::NotForSandbox(config.database.clone()).into())
+            Err(crate::store::SqliteError::NotForSandbox(file(config).to_owned()).into())
         }
-        (purpose, contents) => Ok(contents.require(purpose, &config.database)?),
+        (purpose, contents) => Ok(contents.require(purpose, file(config))?),
     }
 }
 
@@ -192,7 +197,7 @@ async fn begin(
     metrics: &Metrics,
 ) -> Result<Option<Begun>, StoreError> {
     let mut store = Store::open_for(config.purpose(), &config.database).await?;
-    if !lock.guards(&config.database) {
+    if !lock.guards(file(config)) {
         return Ok(None);
     }
     lock.align();
@@ -201,12 +206,12 @@ async fn begin(
         let repaired = listed(&repaired);
         warn!(repaired, "the rules of the outbox were missing or changed: they have been restored");
     }
-    let database = RealPath::of(&config.database)?;
+    let database = RealPath::of(file(config))?;
     let mut before = Progress::noted(&database);
     if let Some(noted) = &before
         && store.is_behind(noted).await?
     {
-        let (database, jobs) = (config.database.display(), store.hold_restored(noted).await?);
+        let (database, jobs) = (&config.database, store.hold_restored(noted).await?);
         error!(
             %database,
             jobs,

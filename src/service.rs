@@ -3,11 +3,11 @@
 
 mod notify;
 
+use crate::config::Database;
 use crate::queue::overview::Backlog;
 use notify::NotifySocket;
 use sd_notify::NotifyState;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::debug;
@@ -92,8 +92,7 @@ impl Service {
     }
 
     /// Waits for the lock: not ready, and not to be given up either.
-    pub fn standing_by(&mut self, database: &Path) {
-        let database = database.display();
+    pub fn standing_by(&mut self, database: &Database) {
         self.say(&format!("standing by: another dispatcher works on {database}"));
     }
 

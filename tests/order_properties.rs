@@ -5,6 +5,7 @@ use acquire_outbox::queue::claim::{Claim, Cycle, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Job};
 use acquire_outbox::queue::outcome::{Fault, Receipt};
+use acquire_outbox::queue::purpose::Purpose;
 use acquire_outbox::queue::transition::{Signal, Transition, Wait};
 use acquire_outbox::store::Store;
 use proptest::prelude::*;
@@ -73,7 +74,7 @@ impl World {
     async fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("outbox.db");
-        let mut store = Store::open(&path).await.unwrap();
+        let mut store = Store::init(Purpose::Delivery, &path.clone().into()).await.unwrap().0;
         let epoch = store.begin_epoch().await.unwrap();
         let options = SqliteConnectOptions::new().filename(&path).disable_statement_logging();
         World { store, conn: options.connect().await.unwrap(), epoch, in_flight: vec![], _dir: dir }

@@ -6,6 +6,7 @@ use acquire_outbox::queue::claim::{Claim, Cycle, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Failure, Job, Status};
 use acquire_outbox::queue::outcome::{Fault, Outcome, PageVerdict, Receipt};
+use acquire_outbox::queue::purpose::Purpose;
 use acquire_outbox::queue::transition::{AttemptKind, Signal, Transition, Wait, decide};
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::Store;
@@ -203,9 +204,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
-            let mut store = Store::open(&dir.path().join("outbox.db")).await.unwrap();
+            let mut store = Store::init(Purpose::Delivery, &dir.path().join("outbox.db").into()).await.unwrap().0;
             let epoch = store.begin_epoch().await.unwrap();
-            store.plain_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
+            store.execute_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
                 .await.unwrap();
             let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
             let claim = Room::unlimited(vec![claim]);

@@ -3,6 +3,7 @@
 //! No error carries a text value of the file or the environment, but for durations, rates and
 //! paths: a misplaced API key may stand in any of the others.
 
+use super::database::Database;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -72,9 +73,9 @@ pub enum ConfigError {
     #[error(
         "{} names {}, which is this machine's own database, and the sandbox never works on that; name \
          another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .file.display(),
-        .database.display()
+        .database
     )]
-    SystemDatabase { file: PathBuf, database: PathBuf },
+    SystemDatabase { file: PathBuf, database: Database },
 
     /// Neither the file nor the environment names one.
     #[error(

@@ -28,6 +28,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use self::account::RawAccount;
+pub use self::database::Database;
 pub use self::error::{ConfigError, Place};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
@@ -72,8 +73,8 @@ pub struct Flags {
 /// The settings of the whole program, validated.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The SQLite file. Default `outbox.db` in the working folder.
-    pub database: PathBuf,
+    /// Where the outbox is. Default `outbox.db` in the working folder.
+    pub database: Database,
     /// By name, which is the rows' `account`; never empty.
     pub accounts: BTreeMap<String, Account>,
     /// All three, always.
@@ -115,8 +116,8 @@ pub struct Web {
 /// What a command that sends nothing asks of the configuration: no key is read for it.
 #[derive(Debug, Clone)]
 pub struct Outline {
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where the outbox is.
+    pub database: Database,
     /// The names of the configured accounts; may be empty.
     pub accounts: BTreeSet<String>,
     /// All three, always.
@@ -163,7 +164,7 @@ impl Account {
 impl Config {
     /// Every default, and the account `default` at a sandbox's `base_url` with a throw-away key;
     /// reads neither file nor environment.
-    pub fn for_sandbox(database: PathBuf, base_url: &Url) -> Self {
+    pub fn for_sandbox(database: Database, base_url: &Url) -> Self {
         let account = Account::in_sandbox(DEFAULT_ACCOUNT, base_url, None);
         let policies = Channel::ALL.map(|channel| (channel, ChannelPolicy::default()));
         Config {
@@ -193,7 +194,7 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`] for a file that cannot be read, and for any value that is wrong by itself.
-pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
 }
 
@@ -229,13 +230,13 @@ pub fn load_for_sandbox(
 ///
 /// # Errors As [`load_database`], and [`ConfigError::SystemDatabase`] for one that only the
 /// machine's own configuration names: nobody has chosen it for the sandbox.
-pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.sandbox_database()
 }
 
 /// All layers, validated, but for the accounts: their keys are not read.
 struct Draft {
-    database: PathBuf,
+    database: Database,
     /// The machine's own configuration file, if that names the database.
     database_of_system: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
@@ -269,12 +270,12 @@ impl Draft {
         account::overlay_environment(&mut accounts, env)?;
 
         let given = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
-            (Some(path), _) => Some(database::path(path.into(), &Place::Flag("--database"))?),
-            (None, Some(path)) => {
-                Some(database::path(path, &Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?)
-            }
+            (Some(path), _) => Some((path.into(), Place::Flag("--database"))),
+            (None, Some(path)) => Some((path, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))),
             (None, None) => None,
         };
+        let given = given.map(|(path, place)| Database::read(path, Path::new(""), &place));
+        let given = given.transpose()?;
         let database_of_system = of_system.filter(|_| given.is_none() && database.is_some());
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
@@ -283,7 +284,7 @@ impl Draft {
         };
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
-            database: given.or(database).unwrap_or(DEFAULT_DATABASE.into()),
+            database: given.or(database).unwrap_or(Database::File(DEFAULT_DATABASE.into())),
             database_of_system,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
@@ -308,7 +309,7 @@ impl Draft {
         }
     }
 
-    fn sandbox_database(&self) -> Result<PathBuf, ConfigError> {
+    fn sandbox_database(&self) -> Result<Database, ConfigError> {
         match &self.database_of_system {
             Some(file) => Err(ConfigError::SystemDatabase {
                 file: file.clone(),

@@ -2,13 +2,13 @@
 //! `None`; defaults come later, in `mod.rs`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
 use super::account::RawAccount;
-use super::database;
+use super::database::Database;
 use super::error::ConfigError;
 use super::section::{Document, Given, Section, parse_duration};
 use super::web::RawWeb;
@@ -27,7 +27,7 @@ const ACCOUNTS: &str = "every account is a section of its own, such as [accounts
 
 #[derive(Default)]
 pub(super) struct RawConfig {
-    pub database: Option<PathBuf>,
+    pub database: Option<Database>,
     pub shutdown_timeout: Option<Duration>,
     pub max_in_flight_bytes: Option<u64>,
     pub accounts: BTreeMap<String, RawAccount>,
@@ -57,7 +57,7 @@ impl RawConfig {
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut raw = RawConfig {
             database: match root.text("database")? {
-                Some(path) => Some(folder.join(database::path(path.value.into(), &path.place)?)),
+                Some(path) => Some(Database::read(path.value.into(), folder, &path.place)?),
                 None => None,
             },
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),

@@ -4,7 +4,7 @@ use super::Dispatcher;
 use crate::queue::overview::Left;
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
-use crate::store::StoreError;
+use crate::store::{ALL, StoreError};
 use chrono::{DateTime, SecondsFormat};
 use tracing::info;
 
@@ -27,7 +27,7 @@ impl Dispatcher {
             info!(jobs = scheduled, next_due, "jobs that are scheduled for a later time are left");
         }
         if paused > 0 {
-            let pauses = self.store.pauses().await?;
+            let pauses = self.store.pauses(ALL).await?;
             let of = pauses.iter().map(Pause::subject).collect::<Vec<_>>().join(", ");
             info!(jobs = paused, paused = of, "paused jobs are left, and jobs that wait for them");
         }

@@ -4,6 +4,7 @@
 use super::Dispatcher;
 use super::drain::LAST_RECORDS;
 use super::note_keeper::ProgressNote;
+use crate::config::Database;
 use crate::dispatcher::attempt::Stop;
 use crate::metrics::State;
 use crate::queue::ended::Ended;
@@ -27,7 +28,10 @@ pub(super) struct FileWatch {
 impl FileWatch {
     /// Of a store that has been written to: only then are all of the files there.
     pub(super) fn of(store: &Store) -> Result<FileWatch, StoreError> {
-        let files = Files::of(store.path())?;
+        let files = {
+            let Database::File(path) = store.database();
+            Files::of(&path)?
+        };
         Ok(FileWatch { files, started_at: 0, next_log: Instant::now() + LOG_EVERY.0, note: None })
     }
 
@@ -97,7 +101,7 @@ impl Dispatcher {
         if e.is_damage() {
             return self.record().await;
         }
-        let mut there = Store::open_existing(self.store.path()).await?;
+        let mut there = Store::open(&self.store.database()).await?;
         if !there.is_of_epoch(self.epoch, self.file.started_at).await? {
             return Err(StoreError::Superseded);
         }

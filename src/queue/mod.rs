@@ -9,6 +9,7 @@ pub mod retry;
 pub mod policy;
 pub mod transition;
 pub mod ended;
+pub mod examination;
 pub mod claim;
 pub mod pause;
 pub mod block;

@@ -6,8 +6,10 @@ use super::Shared;
 use super::levels::{Levels, levels};
 use crate::metrics::{Metrics, State};
 use crate::queue::block::{Block, BlockKind};
+use crate::queue::examination::Storage;
 use crate::queue::job::{Channel, Status};
 use crate::queue::when::now;
+use crate::store::Store;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +19,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -66,7 +67,7 @@ pub async fn page(
     process(&mut registry, &shared.metrics, now);
     let help = "1 where a stand-in answers instead of Acquire: nothing is delivered";
     flag(&mut registry, "sandbox", help, shared.sandbox);
-    files(&mut registry, shared.counter.path(), readable);
+    files(&mut registry, &Store::storage(shared.counter.database()), readable);
     if let Some(levels) = levels {
         queue(&mut registry, &levels, now);
         stopped(&mut registry, &levels, &shared.metrics);
@@ -143,15 +144,12 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     }
 }
 
-fn files(registry: &mut Registry, database: &Path, readable: bool) {
-    let mut wal = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
-    wal.push("-wal");
-    for (name, help, path) in [
-        ("database", "The size of the database file", database),
-        ("wal", "The size of the database's write-ahead log", Path::new(&wal)),
+fn files(registry: &mut Registry, storage: &Storage, readable: bool) {
+    for (name, help, length) in [
+        ("database", "The size of the database file", storage.bytes),
+        ("wal", "The size of the database's write-ahead log", storage.log_bytes),
     ] {
         let bytes = Gauge::<i64>::default();
-        let length = std::fs::metadata(path).map_or(0, |file| file.len());
         bytes.set(i64::try_from(length).unwrap_or(i64::MAX));
         registry.register_with_unit(name, help, Unit::Bytes, bytes);
     }

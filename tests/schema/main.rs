@@ -9,7 +9,7 @@ mod texts;
 use engines::{Bundled, Engine, Sqlite326};
 use std::path::Path;
 
-const SCHEMA: &str = include_str!("../../migrations/0001_outbox.sql");
+const SCHEMA: &str = include_str!("../../migrations/sqlite/0001_outbox.sql");
 const CHAT: &str = r#"'{"caseId":1,"message":"hi"}'"#;
 
 /// Runs `check` in both engines, each with a fresh outbox.
@@ -26,7 +26,7 @@ fn in_both(check: impl Fn(&dyn Fn(&str) -> Result<String, String>)) {
 
 #[test]
 fn every_migration_is_tried() {
-    let files = std::fs::read_dir("migrations").unwrap();
+    let files = std::fs::read_dir("migrations/sqlite").unwrap();
     for file in files.map(|file| file.unwrap().path()) {
         let sql = std::fs::read_to_string(&file).unwrap();
         assert!(SCHEMA.contains(&sql), "{} is not in SCHEMA", file.display());

@@ -1,9 +1,8 @@
-//! What goes wrong lately, grouped by what was told of it.
+//! Recent failures, grouped by their error.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
-use crate::queue::overview::FailureGroup;
-use crate::queue::overview::LOOKED_AT;
+use crate::queue::overview::{FailureGroup, LOOKED_AT};
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 

@@ -1,71 +1,62 @@
-//! The database: everything that is SQL, and nothing that is HTTP.
-//!
-//! The dispatcher uses it narrowly: [`SqliteStore::open`], [`SqliteStore::cycle`] (record and claim),
-//! [`SqliteStore::look`] (has anything changed, what falls due) and the upkeep. Commands read and edit
-//! through [`query`] and [`edit`], files go in and out through [`transfer`]. What is shown to
-//! people is read by `lenient`: no value in any column makes a reading fail.
+//! The outbox in a SQLite file: everything that is SQL, and everything that knows that there is a
+//! file. What operators read is read by `lenient`: no value in any column makes a reading fail.
 
 mod backlog;
 mod aside;
-mod bookkeeping;
-mod bounded;
-mod census;
 mod claim;
 mod clock;
-mod closing;
+mod contents;
+mod counts;
 mod cycle;
 pub mod disk;
 mod each;
-pub mod edit;
 mod erase;
 mod failures;
+mod filter_sql;
 #[cfg(test)]
 mod fixture;
-mod filter;
 mod health;
 mod holds;
+mod import_export;
+mod inspection;
+mod job_changes;
+mod job_reads;
 mod left;
-pub mod lock;
 mod lenient;
-mod neutral;
+pub mod lock;
 mod open;
-mod overview;
 pub mod owner;
 mod patience;
-mod pauses;
-mod plain;
+mod paused_routes;
 mod progress;
-mod purpose;
-pub mod query;
 mod reading;
 mod real_path;
 mod record;
 mod repair;
 mod restored;
 mod schema;
-mod shown;
 mod shrink;
+mod sqlite_error;
 mod statistics;
 mod sweep;
-pub mod transfer;
-mod position;
+mod time_limit;
 mod upkeep;
+mod versions;
 pub mod wake;
 
 pub use aside::Tryable;
-pub use bounded::TimeLimit;
-pub use closing::wait_until_closed;
+pub use contents::Contents;
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
 pub use each::DueEach;
 pub use erase::Erased;
 pub use health::Files;
-pub use neutral::neutral;
-pub use open::{SqliteError, SqliteStore};
+pub(crate) use inspection::storage;
+pub use open::{SqliteStore, wait_until_closed};
 pub use progress::{NoteFile, Progress};
-pub use purpose::Contents;
 pub use real_path::{PathError, RealPath};
 pub use repair::Mend;
 pub use schema::{Flaw, listed};
 pub use shrink::Shrunk;
+pub use sqlite_error::{SqliteError, neutral};
 pub use sweep::{STRAYS, TakenIn};

@@ -49,9 +49,9 @@ impl fmt::Display for Flaw {
 }
 
 /// All of them in one sentence, the first ones by name.
-pub fn listed(flaws: &[Flaw]) -> String {
+pub fn listed<T: fmt::Display>(flaws: &[T]) -> String {
     const NAMED: usize = 8;
-    let named: Vec<_> = flaws.iter().take(NAMED).map(Flaw::to_string).collect();
+    let named: Vec<_> = flaws.iter().take(NAMED).map(T::to_string).collect();
     match flaws.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         others => format!("{} and {others} more", named.join(", ")),
@@ -261,7 +261,7 @@ fn plain(sql: &str) -> String {
 }
 
 impl SqliteStore {
-    /// In what the schema is not as it should be; empty if it is.
+    /// How the schema differs from what this program needs; empty if it does not.
     pub async fn flaws(&mut self) -> Result<Vec<Flaw>, SqliteError> {
         Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
     }

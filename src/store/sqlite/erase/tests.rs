@@ -39,7 +39,7 @@ fn chat(words: &str) -> String {
 }
 
 async fn payload(store: &mut SqliteStore, id: i64) -> String {
-    store.payload(id).await.unwrap().unwrap()
+    store.payload(id, crate::store::ALL).await.unwrap().unwrap()
 }
 
 const CHAT_LEFT: &str = r#"{"scrubbed":true,"caseId":7}"#;
