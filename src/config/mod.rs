@@ -284,7 +284,7 @@ impl Draft {
         };
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
-            database: given.or(database).unwrap_or(Database::File(DEFAULT_DATABASE.into())),
+            database: given.or(database).unwrap_or(DEFAULT_DATABASE.into()),
             database_of_system,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
