@@ -5,7 +5,6 @@ use acquire_outbox::daemon::DaemonError;
 use acquire_outbox::links::LinkError;
 use acquire_outbox::sandbox::SandboxError;
 use acquire_outbox::store::StoreError;
-use acquire_outbox::store::sqlite::lock::LockError;
 use anyhow::Error;
 
 /// The error with its contexts. The library's own errors quote their causes already, so these
@@ -20,7 +19,6 @@ pub fn told(error: &Error) -> String {
         let whole = cause.is::<ConfigError>()
             || cause.is::<DaemonError>()
             || cause.is::<LinkError>()
-            || cause.is::<LockError>()
             || cause.is::<SandboxError>()
             || cause.is::<StoreError>();
         if whole {
@@ -39,11 +37,5 @@ fn of_store(error: &Error) -> Option<&StoreError> {
 
 /// The file must not be used under this name or for this purpose: trying again does not help.
 pub fn is_of_the_file(error: &Error) -> bool {
-    let of_lock = error.downcast_ref().or_else(|| match error.downcast_ref() {
-        Some(DaemonError::Lock(lock)) => Some(lock),
-        _ => None,
-    });
-    matches!(of_lock, Some(LockError::Path(_)))
-        || error.is::<LinkError>()
-        || matches!(of_store(error), Some(StoreError::Unusable(_)))
+    error.is::<LinkError>() || matches!(of_store(error), Some(StoreError::Unusable(_)))
 }

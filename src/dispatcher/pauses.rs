@@ -3,7 +3,7 @@
 
 use super::Dispatcher;
 use crate::queue::pause::Pause;
-use crate::store::{ALL, StoreError};
+use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
@@ -42,7 +42,7 @@ impl Dispatcher {
         if !self.paused.stale || self.paused.next_look > Instant::now() {
             return Ok(());
         }
-        let now = self.store.pauses(ALL).await?;
+        let now = self.tenure.pauses().await?;
         let before = std::mem::replace(&mut self.paused.shown, now);
         self.paused.stale = false;
         self.paused.next_look = Instant::now() + LOOK_EVERY;

@@ -1,9 +1,9 @@
 //! Jobs as operators read them: by filter, and one with its story.
 
-use super::aside;
-use super::holds::{HOLDS_OF, block_from};
+use super::blocks::{HOLDS_OF, block_from};
 use super::lenient::{DELIVERY, Lenient, unless_missing};
 use super::paused_routes::PAUSES_OF;
+use super::set_aside;
 use super::{SqliteError, SqliteStore};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
@@ -143,7 +143,7 @@ impl SqliteStore {
         let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(SqliteError::from))?;
         let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
         let holds = unless_missing(holds.map_err(SqliteError::from))?;
-        let aside = unless_missing(aside::one(&mut tx, id).await)?;
+        let aside = unless_missing(set_aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
         Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))

@@ -1,32 +1,34 @@
-//! The outbox in a SQLite file: everything that is SQL, and everything that knows that there is a
-//! file. What operators read is read by `lenient`: no value in any column makes a reading fail.
+//! The engine for SQLite: everything that knows that there is a file.
+//!
+//! A dispatcher works on it through a [`SqliteTenure`], operators and readers through a
+//! [`SqliteStore`]. What operators read is read by `lenient`: no value in any column makes a reading
+//! fail.
 
-mod backlog;
-mod aside;
+mod agenda;
+mod blocks;
+mod busy_handler;
 mod claim;
-mod clock;
 mod contents;
 mod counts;
 mod cycle;
-pub mod disk;
-mod each;
+mod disk;
+mod epoch;
 mod erase;
 mod failures;
+mod file_size;
+mod files;
 mod filter_sql;
 #[cfg(test)]
 mod fixture;
-mod health;
-mod holds;
+mod housekeeping;
 mod import_export;
 mod inspection;
 mod job_changes;
 mod job_reads;
-mod left;
 mod lenient;
-pub mod lock;
+mod lock;
 mod open;
-pub mod owner;
-mod patience;
+mod owner;
 mod paused_routes;
 mod progress;
 mod reading;
@@ -34,29 +36,32 @@ mod real_path;
 mod record;
 mod repair;
 mod restored;
+mod retries_clock;
+mod row_by_row;
 mod schema;
-mod shrink;
+mod set_aside;
 mod sqlite_error;
-mod statistics;
-mod sweep;
+mod statements;
+mod stray_rows;
+mod take_over;
+mod tenure;
 mod time_limit;
-mod upkeep;
+mod unknown_accounts;
 mod versions;
-pub mod wake;
+mod waiting;
+mod wake;
 
-pub use aside::Tryable;
-pub use contents::Contents;
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
-pub use each::DueEach;
-pub use erase::Erased;
-pub use health::Files;
 pub(crate) use inspection::storage;
+pub(crate) use lock::is_held;
 pub use open::{SqliteStore, wait_until_closed};
-pub use progress::{NoteFile, Progress};
-pub use real_path::{PathError, RealPath};
-pub use repair::Mend;
-pub use schema::{Flaw, listed};
-pub use shrink::Shrunk;
+pub use schema::listed;
 pub use sqlite_error::{SqliteError, neutral};
-pub use sweep::{STRAYS, TakenIn};
+pub use tenure::SqliteTenure;
+
+pub(crate) use contents::Contents;
+pub(crate) use progress::Progress;
+pub(crate) use real_path::{PathError, RealPath};
+pub(crate) use repair::Mend;
+pub(crate) use schema::Flaw;

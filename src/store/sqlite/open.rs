@@ -1,11 +1,10 @@
 //! Opening the database file: how a connection is set up, and when it is closed.
 
 use super::SqliteError;
+use super::busy_handler::BusyHandler;
 use super::contents::{self, Contents};
-use super::cycle::PROCEDURES;
 use super::lenient::unless_missing;
 use super::owner;
-use super::patience::Patience;
 use super::real_path::RealPath;
 use super::time_limit::TimeLimit;
 use crate::queue::purpose::Purpose;
@@ -21,7 +20,7 @@ use std::time::Duration;
 /// One connection to the file that holds the outbox.
 pub struct SqliteStore {
     pub(super) conn: SqliteConnection,
-    pub(super) patience: Patience,
+    pub(super) busy_handler: BusyHandler,
     pub(super) sandbox: bool,
     /// Of a connection that only reads.
     pub(super) limit: Option<TimeLimit>,
@@ -142,10 +141,9 @@ impl SqliteStore {
         }
         let open = |source| SqliteError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
-        let patience = Patience::of(&mut conn).await.map_err(open)?;
-        sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;
+        let busy_handler = BusyHandler::of(&mut conn).await.map_err(open)?;
         let path = path.to_owned();
-        Ok(SqliteStore { conn, patience, sandbox: false, limit: None, path, file: None })
+        Ok(SqliteStore { conn, busy_handler, sandbox: false, limit: None, path, file: None })
     }
 
     /// The file's path, as it was opened.

@@ -42,6 +42,8 @@ pub enum SqliteError {
     NoFolder(PathBuf),
     #[error(transparent)]
     Path(#[from] PathError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error(
         "{0} has the tables of an outbox but no record of its version, like a copy of the schema \
          alone; complete it with `acquire-outbox init`"
@@ -142,6 +144,7 @@ pub fn neutral(e: SqliteError, path: Option<&Path>) -> StoreError {
         SqliteError::ForSandbox(_)
         | SqliteError::NotForSandbox(_)
         | SqliteError::Path(_)
+        | SqliteError::Lock(LockError::Path(_))
         | SqliteError::Flawed { .. }
         | SqliteError::Unfinished(_) => StoreError::Unusable(sentence),
         SqliteError::Missing(_)
@@ -154,6 +157,7 @@ pub fn neutral(e: SqliteError, path: Option<&Path>) -> StoreError {
         | SqliteError::Migrate { .. } => StoreError::WrongVersion(sentence),
         SqliteError::NoFolder(_)
         | SqliteError::Open { .. }
+        | SqliteError::Lock(_)
         | SqliteError::Sql(_)
         | SqliteError::Refused(_) => StoreError::Other(sentence),
     }
@@ -221,10 +225,7 @@ impl From<SqliteError> for StoreError {
 
 impl From<LockError> for StoreError {
     fn from(e: LockError) -> StoreError {
-        match e {
-            LockError::Path(e) => e.into(),
-            e => StoreError::Other(e.to_string()),
-        }
+        neutral(SqliteError::Lock(e), None)
     }
 }
 
