@@ -4,7 +4,7 @@
 -- tests/schema checks its checksum, by which a file's version is recognised.
 --
 -- What a producer executes here runs in any SQLite from 3.26 on with JSON1, whatever the database's
--- encoding. Every object is named outbox... or delivery_status, because it lives beside an
+-- encoding. Every object is named outbox... or delivery_status, because it lives next to an
 -- application's own tables. Checks are triggers that RAISE(ABORT), not constraints: INSERT OR IGNORE
 -- (how a producer makes its insert idempotent) silently skips a row that fails a constraint.
 --

@@ -162,7 +162,7 @@ impl Store {
     /// Executes SQL of a producer's, as any program may; each statement is a transaction.
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
-            Store::Sqlite(s) => s.plain_sql(sql).await.map_err(|e| s.neutral(e)),
+            Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
         }
     }
 }
@@ -199,7 +199,7 @@ impl Store {
     /// 0 when none is left. Everything must be paused.
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         match self {
-            Store::Sqlite(s) => s.settle_restored(until).await.map_err(|e| s.neutral(e)),
+            Store::Sqlite(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
         }
     }
 

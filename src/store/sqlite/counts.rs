@@ -65,8 +65,8 @@ SELECT (SELECT min(due) FROM (
 impl FromRow<'_, SqliteRow> for Share {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Share> {
         let count = row.whole("count").unwrap_or_default();
-        let (channel, status) = (row.words("channel"), row.words("status"));
-        Ok(Share { channel, status, wait: row.words("wait"), count })
+        let (channel, status) = (row.text_or_empty("channel"), row.text_or_empty("status"));
+        Ok(Share { channel, status, wait: row.text_or_empty("wait"), count })
     }
 }
 
@@ -146,13 +146,13 @@ async fn ended_since(
 fn counted(rows: &[SqliteRow]) -> (Vec<Count>, BTreeMap<String, Millis>) {
     let (mut counts, mut due_of) = (Vec::new(), BTreeMap::new());
     for row in rows {
-        let channel = row.words(0);
+        let channel = row.text_or_empty(0);
         if let Some(due) = row.whole(3) {
             due_of.insert(channel.clone(), due);
         }
         counts.push(Count {
             channel,
-            status: row.words(1),
+            status: row.text_or_empty(1),
             count: row.whole(2).unwrap_or_default(),
         });
     }
@@ -171,7 +171,7 @@ mod tests {
     async fn every_state_is_counted_once() {
         let jobs = [chat(1, "NULL").repeat(2), chat(2, "datetime('now', '+1 day')")].concat();
         let (_folder, mut store) = outbox(&jobs).await;
-        store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 1").await.unwrap();
+        store.execute_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 1").await.unwrap();
         let seen = store.overview(now()).await.unwrap();
         let counts: Vec<_> = seen.counts.iter().map(|c| (c.status.as_str(), c.count)).collect();
         assert_eq!(counts, [("cancelled", 1), ("pending", 2)]);
@@ -182,7 +182,7 @@ mod tests {
         let (_folder, mut store) = outbox(&chat(1, "datetime('now', '+1 day')")).await;
         let seen = store.overview(now()).await.unwrap();
         assert_eq!((seen.oldest_due, seen.oldest_due_of.len()), (None, 0));
-        store.plain_sql(&chat(1, "datetime('now', '-90 seconds')")).await.unwrap();
+        store.execute_sql(&chat(1, "datetime('now', '-90 seconds')")).await.unwrap();
         let seen = store.overview(now()).await.unwrap();
         let age = now() - seen.oldest_due.unwrap();
         assert!((89_000..120_000).contains(&age), "{age}");
@@ -198,7 +198,7 @@ mod tests {
                 "UPDATE outbox SET status = 'failed', failure = 'invalid' WHERE id = {id};
                  UPDATE outbox SET finished_at = finished_at - {minutes} * 60000 WHERE id = {id}"
             );
-            store.plain_sql(&fail).await.unwrap();
+            store.execute_sql(&fail).await.unwrap();
         }
         let seen = store.overview(now()).await.unwrap().throughput;
         assert_eq!(seen.map(|t| (t.minutes, t.sent, t.failed)), [(1, 0, 1), (5, 0, 2), (15, 0, 3)]);
@@ -224,7 +224,7 @@ mod tests {
         let jobs =
             [chat(1, "NULL").repeat(3), chat(2, "datetime('now', '+1 day')"), chat(3, "NULL")];
         let (_folder, mut store) = outbox(&jobs.concat()).await;
-        store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
+        store.execute_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
         let census = store.census().await.unwrap();
         let waiting = |wait| census.of(Some(Channel::Chat), Some(Status::Pending), Some(wait));
         assert_eq!((waiting("ready"), waiting("parked"), waiting("scheduled")), (1, 2, 1));

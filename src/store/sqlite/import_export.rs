@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(jobs[0].payload.as_deref(), Some(r#"{"caseId": 7, "message": "hi"}"#));
         let ignored = r#"INSERT OR IGNORE INTO outbox (channel, payload, idempotency_key)
             VALUES ('chat', '{"caseId": 7, "message": "hi"}', 'a')"#;
-        store.plain_sql(ignored).await.unwrap();
+        store.execute_sql(ignored).await.unwrap();
         assert!(store.forget_taken_keys().await.unwrap(), "an ignored insert has left a note");
         assert!(!store.forget_taken_keys().await.unwrap());
     }

@@ -62,7 +62,7 @@ impl SqliteStore {
     /// What SQLite finds wrong with the file, at most ten sentences; reads all of it.
     pub async fn damage(&mut self) -> Result<Vec<String>, SqliteError> {
         let rows = sqlx::query("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
-        Ok(rows.iter().map(|row| row.words(0)).filter(|line| line != "ok").collect())
+        Ok(rows.iter().map(|row| row.text_or_empty(0)).filter(|line| line != "ok").collect())
     }
 
     async fn write_nothing(&mut self) -> Result<(), SqliteError> {

@@ -75,7 +75,7 @@ impl SqliteStore {
     }
 
     /// Executes `sql` as it is; several statements are several transactions.
-    pub async fn plain_sql(&mut self, sql: &str) -> Result<(), SqliteError> {
+    pub async fn execute_sql(&mut self, sql: &str) -> Result<(), SqliteError> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await?;
         Ok(())
     }
@@ -110,7 +110,9 @@ async fn one(
     let row = sqlx::query("SELECT status FROM outbox WHERE id = ?1").bind(id);
     let row = row.fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(Some("there is no such job".to_owned())) };
-    if let Some(sentence) = row.words(0).parse().ok().and_then(|status| change.refuses(status)) {
+    if let Some(sentence) =
+        row.text_or_empty(0).parse().ok().and_then(|status| change.refuses(status))
+    {
         return Ok(Some(sentence));
     }
     let done = match change.to() {
@@ -122,7 +124,7 @@ async fn one(
     };
     match done.map_err(SqliteError::from) {
         Ok(_) => Ok(None),
-        // A trigger undid this statement alone; anything else ends the transaction.
+        // A trigger undid only this statement; anything else ends the transaction.
         Err(e) => Ok(Some(e.trigger_sentence().ok_or(e)?)),
     }
 }
@@ -210,7 +212,7 @@ mod tests {
         for case in 1..=3 {
             store.insert(&chat(case)).await.unwrap();
         }
-        store.plain_sql("ANALYZE").await.unwrap();
+        store.execute_sql("ANALYZE").await.unwrap();
         assert!(store.forget_statistics().await.unwrap());
         let filter = Filter { statuses: vec![Status::Failed], ..Filter::default() };
         for change in [Change::Retry, Change::Cancel, Change::Prune] {

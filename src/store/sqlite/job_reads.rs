@@ -118,7 +118,7 @@ impl SqliteStore {
                 sqlx::query(sql).bind(id).bind(some)
             }
         };
-        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.text_or_empty(0)))
     }
 
     /// One job with its history and what goes before it; `None` for an id that does not exist.
@@ -191,7 +191,7 @@ fn count_query(before: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
 fn ahead_from(row: &SqliteRow) -> Ahead {
     Ahead {
         holder: row.whole(0).unwrap_or_default(),
-        holder_status: row.words(1),
+        holder_status: row.text_or_empty(1),
         holder_retry: row.whole(2),
         jobs: row.whole(3).unwrap_or_default(),
     }
@@ -266,7 +266,7 @@ mod tests {
         let jobs = (1..=6).map(|case| chat(case, "NULL")).collect::<String>();
         let (_folder, mut store) = outbox(&jobs).await;
         store
-            .plain_sql(
+            .execute_sql(
                 "UPDATE outbox SET status = 'cancelled' WHERE id = 2;
                  UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'x',
                         error = 'No such Thing' WHERE id IN (3, 4);
@@ -322,13 +322,13 @@ mod tests {
         };
         let jobs = [(0, "default"), (5, "default"), (0, "default"), (9, "shop"), (0, "default")];
         let jobs = jobs.map(|(priority, account)| chat(priority, account)).concat();
-        store.plain_sql(&jobs).await.unwrap();
+        store.execute_sql(&jobs).await.unwrap();
         let mut ahead = Vec::new();
         for id in 1..=5 {
             ahead.push(store.position(id, now()).await.unwrap().unwrap().ahead);
         }
         assert_eq!(ahead, [1, 0, 2, 0, 3]);
-        store.plain_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
+        store.execute_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
         assert_eq!(store.position(5, now()).await.unwrap(), None);
 
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {POSITION}")))

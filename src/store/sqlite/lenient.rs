@@ -18,7 +18,7 @@ pub(super) trait Lenient {
     fn whole<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> Option<i64>;
 
     /// As [`Lenient::text`]; empty for NULL.
-    fn words<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> String {
+    fn text_or_empty<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> String {
         self.text(column).unwrap_or_default()
     }
 
@@ -58,7 +58,7 @@ impl Lenient for SqliteRow {
     }
 }
 
-/// Nothing, if the table is missing: everything else can still be shown.
+/// The default where the table is missing, so that everything else can still be shown.
 pub(super) fn unless_missing<T: Default>(read: Result<T, SqliteError>) -> Result<T, SqliteError> {
     match read {
         Err(e) if e.refusal().is_some_and(|said| said.starts_with("no such table")) => {
@@ -98,11 +98,11 @@ impl FromRow<'_, SqliteRow> for Delivery {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Delivery> {
         Ok(Delivery {
             id: row.whole("id").unwrap_or_default(),
-            channel: row.words("channel"),
-            account: row.words("account"),
+            channel: row.text_or_empty("channel"),
+            account: row.text_or_empty("account"),
             source: row.text("source"),
             idempotency_key: row.text("idempotency_key"),
-            status: row.words("status"),
+            status: row.text_or_empty("status"),
             attempts: row.whole("attempts").unwrap_or_default(),
             message_id: row.text("message_id"),
             failure: row.text("failure"),
@@ -122,7 +122,7 @@ impl FromRow<'_, SqliteRow> for AttemptRow {
             attempt: row.whole("attempt").unwrap_or_default(),
             started_at: row.time("started_at").unwrap_or_default(),
             duration_ms: row.whole("duration_ms").unwrap_or_default(),
-            outcome: row.words("outcome"),
+            outcome: row.text_or_empty("outcome"),
             http_status: row.whole("http_status"),
             error_code: row.text("error_code"),
             error: row.text("error"),
@@ -135,7 +135,7 @@ impl FromRow<'_, SqliteRow> for Detail {
         Ok(Detail {
             delivery: Delivery::from_row(row)?,
             payload_bytes: row.whole("payload_bytes").unwrap_or_default(),
-            payload_fields: row.words("payload_fields"),
+            payload_fields: row.text_or_empty("payload_fields"),
             receipt: row.text("receipt"),
             receipt_bytes: row.whole("receipt_bytes"),
             priority: row.whole("priority").unwrap_or_default(),

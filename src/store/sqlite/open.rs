@@ -38,7 +38,8 @@ fn inode(path: &Path) -> Option<Inode> {
 
 /// SQLite makes its files 0644; here the umask alone decides, so that a group may write the
 /// database, and with it the `-wal` and `-shm` files, which take its mode. Before there is a
-/// connection: closing the file later would drop SQLite's locks. What goes wrong, SQLite says.
+/// connection: closing the file later would drop SQLite's locks. Errors are left to SQLite, which
+/// opens the file next.
 fn create_by_umask(path: &RealPath) {
     let mut new = std::fs::OpenOptions::new();
     if let Ok(made) = new.write(true).create_new(true).open(path.as_path()) {

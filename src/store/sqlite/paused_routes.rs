@@ -21,8 +21,8 @@ impl FromRow<'_, SqliteRow> for Pause {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Pause> {
         Ok(Pause {
             account: row.text("account").filter(|account| !account.is_empty()),
-            channel: row.words("channel").parse().ok(),
-            reason: row.words("reason"),
+            channel: row.text_or_empty("channel").parse().ok(),
+            reason: row.text_or_empty("reason"),
             since: row.whole("since").unwrap_or_default(),
         })
     }
@@ -116,7 +116,7 @@ mod tests {
     async fn a_reason_and_a_time_of_the_wrong_type_are_read_all_the_same() {
         let (_folder, mut store) = outbox("").await;
         store.pause(None, Some(Channel::Sms), "why").await.unwrap();
-        store.plain_sql("DROP TRIGGER outbox_pauses_changed; UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
+        store.execute_sql("DROP TRIGGER outbox_pauses_changed; UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
         let pauses = store.pauses(ALL).await.unwrap();
         assert_eq!((pauses[0].reason.as_str(), pauses[0].since), ("\u{fffd}A", 0));
         assert_eq!(pauses[0].channel, Some(Channel::Sms));

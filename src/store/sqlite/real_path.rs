@@ -1,4 +1,4 @@
-//! Where a database really is, and whether SQLite can keep it whole there.
+//! Where a database really is, and whether SQLite can use it there without damage.
 //!
 //! SQLite finds `-wal` and `-shm` by the database's path, and the dispatcher's lock is next to
 //! them. A file with two paths would have two logs, which damage it, and two locks, which protect

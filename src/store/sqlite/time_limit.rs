@@ -82,7 +82,7 @@ mod tests {
         let mut store = SqliteStore::open_to_read(&path).await.unwrap();
         assert_eq!(store.pauses(1).await.unwrap(), []);
         store.limit(Duration::from_millis(20));
-        assert!(store.plain_sql(ENDLESS).await.unwrap_err().is_interrupted());
+        assert!(store.execute_sql(ENDLESS).await.unwrap_err().is_interrupted());
         store.limit(Duration::from_secs(60));
         assert_eq!(store.pauses(1).await.unwrap(), []);
     }
@@ -105,7 +105,7 @@ mod tests {
         let mut store = SqliteStore::open_to_read(&path).await.unwrap();
         let limit = store.limit.clone().unwrap();
         store.limit(Duration::from_secs(3600));
-        let query = store.plain_sql(ENDLESS);
+        let query = store.execute_sql(ENDLESS);
         assert!(timeout(Duration::from_millis(50), query).await.is_err());
         store.limit(Duration::ZERO);
         drop(store);
