@@ -158,9 +158,9 @@ async fn admit(config: &Config) -> Result<(), StoreError> {
     match (config.purpose(), contents) {
         // Somebody's file, although without an outbox: `init --sandbox` can add one.
         (Purpose::Sandbox, Contents::NoOutbox) => {
-            Err(StoreError::NotForSandbox(config.database.clone()))
+            Err(crate::store::SqliteError::NotForSandbox(config.database.clone()).into())
         }
-        (purpose, contents) => contents.require(purpose, &config.database),
+        (purpose, contents) => Ok(contents.require(purpose, &config.database)?),
     }
 }
 

@@ -152,7 +152,7 @@ impl Dispatcher {
                     "the rules of the outbox were changed: they have been restored"
                 );
             }
-            Err(e @ StoreError::Flawed { .. }) => {
+            Err(e @ StoreError::Unusable(_)) => {
                 error!(error = %e, "the schema was changed");
                 self.aside.has_rules = false;
             }
@@ -269,7 +269,7 @@ impl Dispatcher {
         e: &StoreError,
     ) -> Result<bool, StoreError> {
         if passed == 0 && refused.len() >= NOT_ONE {
-            return Err(StoreError::Refused(e.to_string()));
+            return Err(StoreError::Other(format!("the database refuses every change: {e}")));
         }
         for (id, reason) in &refused {
             self.store.set_aside(*id, reason).await?;

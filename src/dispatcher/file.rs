@@ -32,7 +32,7 @@ impl FileWatch {
     }
 
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        self.files.check()
+        Ok(self.files.check()?)
     }
 
     /// These are now on disk.

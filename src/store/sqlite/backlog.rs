@@ -1,6 +1,6 @@
 //! The counts of the status line.
 
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::overview::Backlog;
 use sqlx::Row;
 
@@ -11,9 +11,9 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'ready' LIMIT ?1
   + (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'backoff' LIMIT ?1 + 0))
   + (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'scheduled' LIMIT ?1 + 0))";
 
-impl Store {
+impl SqliteStore {
     /// What waits, each kind counted up to [`Backlog::LIMIT`].
-    pub async fn backlog(&mut self) -> Result<Backlog, StoreError> {
+    pub async fn backlog(&mut self) -> Result<Backlog, SqliteError> {
         let row =
             sqlx::query(BACKLOG).bind(Backlog::LIMIT as i64).fetch_one(&mut self.conn).await?;
         Ok(Backlog {

@@ -1,6 +1,6 @@
 //! The claim: what there is room for becomes `sending`, in the order in which it is to be sent.
 
-use super::StoreError;
+use super::SqliteError;
 use super::reading::{is_count, is_time};
 use crate::queue::claim::Room;
 use crate::queue::job::{Channel, Job, Millis};
@@ -73,7 +73,7 @@ pub(super) const PAYLOAD: &str = "\
 SELECT CASE WHEN octet_length(payload) <= 67108864 THEN payload ELSE zeroblob(67108865) END FROM outbox WHERE id = ?1";
 
 /// The claimed jobs; those without a payload yet are told by their ids.
-pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), StoreError> {
+pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), SqliteError> {
     let rows: Vec<ClaimedRow> =
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     if !rows.iter().all(ClaimedRow::is_sound) {

@@ -13,7 +13,7 @@ use super::reading;
 use super::reading::JOB_COLUMNS;
 use super::record;
 use super::upkeep::{AGENDA, SENDING_BEFORE};
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::claim::Agenda;
 use crate::queue::claim::Cycle;
 use crate::queue::claim::CycleResult;
@@ -24,7 +24,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
 
-/// The procedures that a connection needs for [`Store::cycle`].
+/// The procedures that a connection needs for [`SqliteStore::cycle`].
 #[doc(hidden)]
 pub const PROCEDURES: &str = include_str!("cycle.sql");
 
@@ -83,10 +83,10 @@ struct Run {
     now: Millis,
 }
 
-impl Store {
+impl SqliteStore {
     /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
-    /// all of it without an answer: [`Store::sending_before`] tells which.
-    pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
+    /// all of it without an answer: [`SqliteStore::sending_before`] tells which.
+    pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, SqliteError> {
         if let Some(limit) = work.patience {
             self.patience.set(limit, Pace::Awake);
         }
@@ -99,7 +99,7 @@ impl Store {
         let agenda = Agenda::from_row(&row);
         match row.whole(5) {
             Some(epoch) if epoch == work.epoch => {}
-            Some(_) => return Err(StoreError::Superseded),
+            Some(_) => return Err(SqliteError::Superseded),
             None => self.restore_epoch(work.epoch).await?,
         }
         let (claimed, unreadable) = self.claimed(&row, work).await?;
@@ -112,7 +112,7 @@ impl Store {
         Ok(CycleResult { recorded, claimed, unreadable, cut, expired, seen, agenda })
     }
 
-    async fn run(&mut self, run: Run, epoch: i64) -> Result<SqliteRow, StoreError> {
+    async fn run(&mut self, run: Run, epoch: i64) -> Result<SqliteRow, SqliteError> {
         let due = run.due;
         let done = sqlx::query(AssertSqlSafe(CYCLE.as_str()))
             .bind(run.sent)
@@ -123,7 +123,7 @@ impl Store {
             .bind(epoch)
             .fetch_one(&mut self.conn)
             .await;
-        match done.map_err(StoreError::from) {
+        match done.map_err(SqliteError::from) {
             // Only the reading statement failed: the INSERT before it is on disk.
             Err(e) if e.refusal().is_some_and(|said| said.contains("JSON cannot hold BLOB")) => {
                 let yields = sqlx::query(AssertSqlSafe(YIELDS_ALONE.as_str())).bind(due);
@@ -139,7 +139,7 @@ impl Store {
         others: String,
         now: Millis,
         epoch: i64,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<i64>, SqliteError> {
         let run = Run { sent: String::new(), others, claims: "[]".to_owned(), due: false, now };
         let row = self.run(run, epoch).await?;
         Ok(elements(&row, 8).iter().filter_map(Value::as_i64).collect())
@@ -150,7 +150,7 @@ impl Store {
         &mut self,
         row: &SqliteRow,
         work: &Cycle<'_>,
-    ) -> Result<(Vec<Job>, Vec<Unreadable>), StoreError> {
+    ) -> Result<(Vec<Job>, Vec<Unreadable>), SqliteError> {
         if let Ok(Some(json)) = row.try_get::<Option<&[u8]>, _>(7)
             && let Ok(jobs) = self.jobs(json, work.epoch).await
         {
@@ -164,7 +164,7 @@ impl Store {
 
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and
     /// the dispatcher finds and withdraws them.
-    async fn jobs(&mut self, json: &[u8], epoch: i64) -> Result<Vec<Job>, StoreError> {
+    async fn jobs(&mut self, json: &[u8], epoch: i64) -> Result<Vec<Job>, SqliteError> {
         let (mut jobs, without) = claim::jobs(json, epoch)?;
         for id in without {
             let payload: Vec<u8> =

@@ -1,7 +1,7 @@
 //! A cycle's work, row by row: for when the database refuses one of them.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError, sweep};
+use super::{SqliteError, SqliteStore, sweep};
 use crate::queue::ended::Ended;
 use crate::queue::ended::Recorded;
 use crate::queue::job::{Channel, Millis};
@@ -45,14 +45,14 @@ SELECT id FROM outbox WHERE wait = 'ready' AND account = ?1 AND channel = ?2 AND
 const STILL_CLAIMED: &str = "\
 SELECT 1 FROM outbox WHERE id = ?1 AND status = 'sending' AND claimed_by IS ?2 AND attempts = ?3";
 
-impl Store {
+impl SqliteStore {
     /// Records what has ended: all together or, where the database refuses one, each by itself; the
     /// outcome of a refused one is kept.
     pub async fn record_or_keep(
         &mut self,
         ended: &[Ended],
         epoch: i64,
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<Recorded, SqliteError> {
         match self.record(ended, epoch).await {
             Ok(ids) => return Ok(Recorded { ids, aside: Vec::new() }),
             Err(e) if !e.is_of_a_row() => return Err(e),
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// Whether the row is as this attempt's claim left it.
-    pub async fn is_still_claimed(&mut self, ended: &Ended) -> Result<bool, StoreError> {
+    pub async fn is_still_claimed(&mut self, ended: &Ended) -> Result<bool, SqliteError> {
         let t = &ended.transition;
         let query =
             sqlx::query(STILL_CLAIMED).bind(t.id).bind(t.fence_claim).bind(t.fence_attempts);
@@ -82,13 +82,13 @@ impl Store {
     }
 
     /// Moves what has fallen due, each by itself.
-    pub async fn move_due_each(&mut self, at: Millis) -> Result<DueEach, StoreError> {
+    pub async fn move_due_each(&mut self, at: Millis) -> Result<DueEach, SqliteError> {
         let mut due = DueEach::default();
         for (find, update) in [(EXPIRED, EXPIRE), (RETRIES, RETRY), (SCHEDULED, START)] {
             for row in sqlx::query(find).bind(at).fetch_all(&mut self.conn).await? {
                 let id = row.whole(0).unwrap_or_default();
                 let moved = sqlx::query(update).bind(id).bind(at).execute(&mut self.conn).await;
-                match moved.map_err(StoreError::from) {
+                match moved.map_err(SqliteError::from) {
                     Ok(_) => {
                         due.moved += 1;
                         if update == EXPIRE {
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// The first rows that a claim would choose of each route.
-    pub async fn claimable(&mut self, at: Millis) -> Result<Vec<i64>, StoreError> {
+    pub async fn claimable(&mut self, at: Millis) -> Result<Vec<i64>, SqliteError> {
         let mut ids = Vec::new();
         for route in sqlx::query(sweep::ROUTES).fetch_all(&mut self.conn).await? {
             let query = sqlx::query(CLAIMABLE).bind(route.words(1)).bind(route.words(2));
@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Whether a pending row that is set aside can now be moved: then it is no longer set aside.
-    pub async fn try_move(&mut self, id: i64, epoch: i64) -> Result<(), StoreError> {
+    pub async fn try_move(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
         let at = now();
         for update in [EXPIRE, RETRY, START] {
             sqlx::query(update).bind(id).bind(at).execute(&mut self.conn).await?;

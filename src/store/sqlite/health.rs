@@ -3,7 +3,7 @@
 
 use super::lenient::Lenient;
 use super::patience::Pace;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Row};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,27 +26,27 @@ impl Files {
     /// Those that are there now, with `database` open and written to.
     ///
     /// # Errors
-    /// [`StoreError::Deleted`] for one that has gone already.
-    pub fn of(database: &Path) -> Result<Files, StoreError> {
+    /// [`SqliteError::Deleted`] for one that has gone already.
+    pub fn of(database: &Path) -> Result<Files, SqliteError> {
         let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let beside = ["-wal", "-shm"].map(|ending| beside(&real, ending));
         let paths = std::iter::once(database.to_owned()).chain(beside);
         let known = |path: PathBuf| match inode(&path) {
             Ok(inode) => Ok((path, inode)),
-            Err(_) => Err(StoreError::Deleted(path)),
+            Err(_) => Err(SqliteError::Deleted(path)),
         };
         Ok(Files(paths.map(known).collect::<Result<_, _>>()?))
     }
 
     /// # Errors
-    /// [`StoreError::Deleted`] or [`StoreError::Replaced`], with the file that it is about.
-    pub fn check(&self) -> Result<(), StoreError> {
+    /// [`SqliteError::Deleted`] or [`SqliteError::Replaced`], with the file that it is about.
+    pub fn check(&self) -> Result<(), SqliteError> {
         for (path, known) in &self.0 {
             match inode(path) {
                 Ok(now) if now == *known => {}
-                Ok(_) => return Err(StoreError::Replaced(path.clone())),
+                Ok(_) => return Err(SqliteError::Replaced(path.clone())),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(StoreError::Deleted(path.clone()));
+                    return Err(SqliteError::Deleted(path.clone()));
                 }
                 // Not to be told just now; the database itself will say what is wrong.
                 Err(_) => {}
@@ -70,11 +70,11 @@ pub(super) const IS_OF_EPOCH: &str =
     "SELECT epoch = ?1 AND pid = ?2 AND started_at = ?3 FROM outbox_dispatcher";
 pub(super) const EPOCH_STARTED_AT: &str = "SELECT ifnull(started_at, 0) FROM outbox_dispatcher";
 
-impl StoreError {
+impl SqliteError {
     /// The file is not what it was: writing on would lose or damage data, waiting mends nothing.
     pub fn is_final(&self) -> bool {
         match self {
-            StoreError::Superseded | StoreError::Deleted(_) | StoreError::Replaced(_) => true,
+            SqliteError::Superseded | SqliteError::Deleted(_) | SqliteError::Replaced(_) => true,
             _ => self.is_damage(),
         }
     }
@@ -85,10 +85,10 @@ impl StoreError {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Empties the log where it has grown long and nobody reads from it any more. True: it is
     /// still long, and another try later is worth it.
-    pub async fn shorten_log(&mut self) -> Result<bool, StoreError> {
+    pub async fn shorten_log(&mut self) -> Result<bool, SqliteError> {
         let log = beside(&self.path().canonicalize().unwrap_or_default(), "-wal");
         if std::fs::metadata(log).map_or(0, |log| log.len()) <= LOG_BYTES {
             return Ok(false);
@@ -107,8 +107,8 @@ impl Store {
     /// Takes the write lock and lets go of it, waiting no longer than this; it writes nothing.
     ///
     /// # Errors
-    /// What a write would meet; [`StoreError::is_busy`] where another program has the lock.
-    pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), StoreError> {
+    /// What a write would meet; [`SqliteError::is_busy`] where another program has the lock.
+    pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), SqliteError> {
         let reads_only: bool =
             sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
         self.patience.set(wait, Pace::Polite);
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// How many frames of the log are in the database by now, and how many there are.
-    pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), StoreError> {
+    pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), SqliteError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn).await?;
         Ok((row.try_get(2)?, row.try_get(1)?))
@@ -131,7 +131,7 @@ impl Store {
 
     /// Whether the file says that this process, under this epoch, is its dispatcher: a copy of
     /// the one that it has claimed from does, any other does not.
-    pub async fn is_of_epoch(&mut self, epoch: i64, started_at: i64) -> Result<bool, StoreError> {
+    pub async fn is_of_epoch(&mut self, epoch: i64, started_at: i64) -> Result<bool, SqliteError> {
         let row = sqlx::query(IS_OF_EPOCH)
             .bind(epoch)
             .bind(i64::from(std::process::id()))
@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// When the epoch that runs on this file began.
-    pub async fn epoch_started_at(&mut self) -> Result<i64, StoreError> {
+    pub async fn epoch_started_at(&mut self) -> Result<i64, SqliteError> {
         let row = sqlx::query(EPOCH_STARTED_AT).fetch_optional(&mut self.conn).await?;
         Ok(row.and_then(|row| row.whole(0)).unwrap_or_default())
     }

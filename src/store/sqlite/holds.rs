@@ -1,7 +1,7 @@
 //! What holds jobs back from outside, on disk so that `status` and `show` can say it.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::block::Block;
 use crate::queue::block::BlockKind;
 use sqlx::Connection;
@@ -18,9 +18,9 @@ WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel, kin
 const INSERT: &str = "\
 INSERT INTO outbox_holds (account, channel, kind, reason, since, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-impl Store {
+impl SqliteStore {
     /// Makes `holds` all there are.
-    pub async fn publish_blocks(&mut self, holds: &[Block]) -> Result<(), StoreError> {
+    pub async fn publish_blocks(&mut self, holds: &[Block]) -> Result<(), SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM outbox_holds").execute(&mut *tx).await?;
         for hold in holds {
@@ -38,13 +38,13 @@ impl Store {
     }
 
     /// All holds.
-    pub async fn blocks(&mut self) -> Result<Vec<Block>, StoreError> {
+    pub async fn blocks(&mut self) -> Result<Vec<Block>, SqliteError> {
         let rows = sqlx::query(HOLDS).fetch_all(&mut self.conn).await?;
         Ok(rows.iter().filter_map(block_from).collect())
     }
 
     /// The first of them.
-    pub async fn blocks_up_to(&mut self, limit: u32) -> Result<Vec<Block>, StoreError> {
+    pub async fn blocks_up_to(&mut self, limit: u32) -> Result<Vec<Block>, SqliteError> {
         let sql = sqlx::AssertSqlSafe(format!("{HOLDS} LIMIT ?1"));
         let rows = sqlx::query(sql).bind(limit).fetch_all(&mut self.conn).await?;
         Ok(rows.iter().filter_map(block_from).collect())

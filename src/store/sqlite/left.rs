@@ -1,7 +1,7 @@
 //! Which jobs are still to be sent, and which are left when none of them is due.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::overview::Left;
 
@@ -27,14 +27,14 @@ SELECT (SELECT count(*) FROM outbox WHERE wait = 'scheduled') AS scheduled,
         + (SELECT count(*) FROM outbox WHERE wait = 'parked') AS paused,
     (SELECT count(*) FROM outbox_set_aside) AS set_aside";
 
-impl Store {
+impl SqliteStore {
     /// Whether any job is being sent, or will be without a person or a time later than `now`.
-    pub async fn is_any_left_to_send(&mut self, now: Millis) -> Result<bool, StoreError> {
+    pub async fn is_any_left_to_send(&mut self, now: Millis) -> Result<bool, SqliteError> {
         Ok(sqlx::query_scalar(LEFT_TO_SEND).bind(now).fetch_one(&mut self.conn).await?)
     }
 
     /// Counts the jobs that are left when nothing is left to send.
-    pub async fn left(&mut self) -> Result<Left, StoreError> {
+    pub async fn left(&mut self) -> Result<Left, SqliteError> {
         let row = sqlx::query(LEFT).fetch_one(&mut self.conn).await?;
         let count = |column: &str| row.whole(column).unwrap_or_default();
         Ok(Left {

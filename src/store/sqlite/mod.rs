@@ -1,7 +1,7 @@
 //! The database: everything that is SQL, and nothing that is HTTP.
 //!
-//! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record and claim),
-//! [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands read and edit
+//! The dispatcher uses it narrowly: [`SqliteStore::open`], [`SqliteStore::cycle`] (record and claim),
+//! [`SqliteStore::look`] (has anything changed, what falls due) and the upkeep. Commands read and edit
 //! through [`query`] and [`edit`], files go in and out through [`transfer`]. What is shown to
 //! people is read by `lenient`: no value in any column makes a reading fail.
 
@@ -27,6 +27,7 @@ mod holds;
 mod left;
 pub mod lock;
 mod lenient;
+mod neutral;
 mod open;
 mod overview;
 pub mod owner;
@@ -59,7 +60,8 @@ pub use cycle::{PROCEDURES, statements};
 pub use each::DueEach;
 pub use erase::Erased;
 pub use health::Files;
-pub use open::{Store, StoreError};
+pub use neutral::neutral;
+pub use open::{SqliteError, SqliteStore};
 pub use progress::{NoteFile, Progress};
 pub use purpose::Contents;
 pub use real_path::{PathError, RealPath};

@@ -6,7 +6,7 @@
 //! ahead of it.
 
 use super::lenient::Lenient;
-use super::{RealPath, Store, StoreError, owner};
+use super::{RealPath, SqliteError, SqliteStore, owner};
 use crate::queue::job::Millis;
 use crate::queue::pause::RESTORED;
 use crate::queue::when::now;
@@ -101,14 +101,14 @@ INSERT INTO outbox_pauses (account, channel, reason) VALUES ('', '', ?1)
 ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason, since = excluded.since
 WHERE since <= ?2";
 
-impl Store {
+impl SqliteStore {
     /// Which outbox this is.
-    pub async fn identity(&mut self) -> Result<String, StoreError> {
+    pub async fn identity(&mut self) -> Result<String, SqliteError> {
         Ok(sqlx::query_scalar(IDENTITY).fetch_one(&mut self.conn).await?)
     }
 
     /// Whether this is an older state of the outbox than what was noted of it.
-    pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, StoreError> {
+    pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, SqliteError> {
         if self.identity().await? != noted.outbox {
             return Ok(false);
         }
@@ -126,7 +126,7 @@ impl Store {
     /// Pauses everything: jobs that wait in a restored file may have been sent since. If a person
     /// has paused everything after the note, that pause serves as well and stays. Gives the number
     /// of jobs.
-    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, StoreError> {
+    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, SqliteError> {
         let waiting = "SELECT count(*) FROM outbox WHERE status IN ('pending', 'sending')";
         let jobs: i64 = sqlx::query_scalar(waiting).fetch_one(&mut self.conn).await?;
         if jobs > 0 {
@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// What there is to note at the start of an epoch.
-    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, StoreError> {
+    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, SqliteError> {
         Ok(Progress { outbox: self.identity().await?, epoch, job: 0, attempt: 0, at: now() })
     }
 }

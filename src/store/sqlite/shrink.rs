@@ -1,6 +1,6 @@
 //! The file shrinks again: pages that nothing uses any more go back to the file system.
 
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Row};
 
 /// Free pages that are kept for what comes next: so many, or this part of the file.
@@ -36,9 +36,9 @@ impl Space {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Gives back some free pages, where there are many and the file is one that can.
-    pub async fn shrink(&mut self) -> Result<Shrunk, StoreError> {
+    pub async fn shrink(&mut self) -> Result<Shrunk, SqliteError> {
         let before = self.space().await?;
         if !before.is_worth_it() {
             return Ok(Shrunk::default());
@@ -54,7 +54,7 @@ impl Store {
         Ok(Shrunk { pages: u64::try_from(before.all - after.all).unwrap_or(0), more })
     }
 
-    async fn space(&mut self) -> Result<Space, StoreError> {
+    async fn space(&mut self) -> Result<Space, SqliteError> {
         let row = sqlx::query(SPACE).fetch_one(&mut self.conn).await?;
         Ok(Space { gives_back: row.try_get(0)?, free: row.try_get(1)?, all: row.try_get(2)? })
     }
@@ -72,8 +72,8 @@ mod tests {
             SELECT 'chat', json_object('caseId', i, 'message', hex(randomblob(2000))) FROM n;
         UPDATE outbox SET status = 'cancelled';";
 
-    async fn emptied(path: &Path) -> Store {
-        let mut store = Store::open(path).await.unwrap();
+    async fn emptied(path: &Path) -> SqliteStore {
+        let mut store = SqliteStore::open(path).await.unwrap();
         store.plain_sql(FILL_AND_EMPTY).await.unwrap();
         while store.prune(crate::queue::job::Status::Cancelled, now() + 1).await.unwrap().more {}
         store
@@ -112,7 +112,7 @@ mod tests {
             let options = options.create_if_missing(true);
             let mut own = sqlx::ConnectOptions::connect(&options).await.unwrap();
             sqlx::raw_sql(sqlx::AssertSqlSafe(made)).execute(&mut own).await.unwrap();
-            let mut store = Store::open(&path).await.unwrap();
+            let mut store = SqliteStore::open(&path).await.unwrap();
             let is: i64 =
                 sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut store.conn).await.unwrap();
             assert_eq!(is, mode, "{name}");

@@ -3,14 +3,14 @@
 //! The statements need no statistics. Those of a day when there were three jobs say that reading
 //! the whole table is the quickest way to any of them, and are believed when there are a million.
 
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 
 const THERE: &str = "\
 SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4') AND type = 'table'";
 
-impl Store {
+impl SqliteStore {
     /// Deletes the statistics of the outbox's tables, if there are any; no other table's. True: it did.
-    pub async fn forget_statistics(&mut self) -> Result<bool, StoreError> {
+    pub async fn forget_statistics(&mut self) -> Result<bool, SqliteError> {
         let tables: Vec<String> = sqlx::query_scalar(THERE).fetch_all(&mut self.conn).await?;
         let mut any = false;
         for table in tables {
@@ -45,7 +45,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, Row};
 
     /// Whether the move of the retries reads the whole table.
-    async fn scans(store: &mut Store) -> bool {
+    async fn scans(store: &mut SqliteStore) -> bool {
         let is_it = |(name, _): &(String, String)| name == "move_retries";
         let sql = statements().into_iter().find(is_it).unwrap().1;
         let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
@@ -57,10 +57,10 @@ mod tests {
     async fn a_table_that_was_analyzed_when_it_was_small_is_not_scanned_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        let mut store = Store::open(&path).await.unwrap();
+        let mut store = SqliteStore::open(&path).await.unwrap();
         assert!(!store.forget_statistics().await.unwrap());
 
-        let mut other = Store::open_existing(&path).await.unwrap();
+        let mut other = SqliteStore::open_existing(&path).await.unwrap();
         let small = "CREATE TABLE own (x); CREATE INDEX own_x ON own (x); INSERT INTO own VALUES (1);
             INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}');
             ANALYZE";
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(left, ["own"]);
 
         other.plain_sql("ANALYZE").await.unwrap();
-        let mut next = Store::open(&path).await.unwrap();
+        let mut next = SqliteStore::open(&path).await.unwrap();
         assert!(!scans(&mut next).await);
     }
 }

@@ -4,7 +4,7 @@
 use super::lenient::Lenient;
 use super::reading;
 use super::reading::LAST_TIME;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::claim::Unreadable;
 use crate::queue::overview::Untouched;
 use sqlx::sqlite::SqliteRow;
@@ -136,15 +136,15 @@ pub(super) fn statements() -> [(&'static str, String); 5] {
     ]
 }
 
-impl Store {
+impl SqliteStore {
     /// Whether any row waits for an invalid time, or has no place in the queue.
-    pub async fn is_any_stray(&mut self) -> Result<bool, StoreError> {
+    pub async fn is_any_stray(&mut self) -> Result<bool, SqliteError> {
         let query = sqlx::query(AssertSqlSafe(ANY_STRAY.as_str()));
         Ok(query.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
     /// Rows that wait for a time that never comes.
-    pub async fn lost_in_time(&mut self) -> Result<Vec<Unreadable>, StoreError> {
+    pub async fn lost_in_time(&mut self) -> Result<Vec<Unreadable>, SqliteError> {
         let query = sqlx::query(AssertSqlSafe(LOST_IN_TIME.as_str())).bind(STRAYS);
         let rows = query.fetch_all(&mut self.conn).await?;
         // Each part names its own column, and the first part's name applies to all.
@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Ready rows whose account or channel no route can have.
-    pub async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, StoreError> {
+    pub async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, SqliteError> {
         let mut found = Vec::new();
         let routes = sqlx::query(ROUTES).fetch_all(&mut self.conn).await?;
         for route in routes.iter().filter(|row| reading::odd_route(row).is_some()) {
@@ -167,7 +167,7 @@ impl Store {
 
     /// Rows that the last cycle has chosen and could not claim. Those that have ended without the
     /// triggers leave the queue; the others, whose claim a trigger ignores, are returned.
-    pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), StoreError> {
+    pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), SqliteError> {
         let (mut left, mut ignored) = (0, Vec::new());
         for row in sqlx::query(UNCLAIMED).fetch_all(&mut self.conn).await? {
             let id = row.whole(0).unwrap_or_default();
@@ -187,7 +187,7 @@ impl Store {
 
     /// Queues rows that were written without the triggers, as an INSERT would have: checked, and
     /// with times in milliseconds. Up to [`STRAYS`] of them, in one transaction.
-    pub async fn take_in(&mut self) -> Result<TakenIn, StoreError> {
+    pub async fn take_in(&mut self) -> Result<TakenIn, SqliteError> {
         let rows = sqlx::query(UNTOUCHED).bind(STRAYS).fetch_all(&mut self.conn).await?;
         let mut taken = TakenIn::default();
         if rows.is_empty() {
@@ -202,7 +202,7 @@ impl Store {
     }
 
     /// Rows that were written without the triggers, counted up to [`Untouched::COUNTED`].
-    pub async fn untouched(&mut self) -> Result<Untouched, StoreError> {
+    pub async fn untouched(&mut self) -> Result<Untouched, SqliteError> {
         let count = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM ({UNTOUCHED})")));
         let row = count.bind(Untouched::COUNTED).fetch_one(&mut self.conn).await?;
         let first = sqlx::query(UNTOUCHED).bind(Untouched::NAMED).fetch_all(&mut self.conn).await?;
@@ -217,10 +217,10 @@ async fn take_in_one(
     conn: &mut SqliteConnection,
     id: i64,
     taken: &mut TakenIn,
-) -> Result<(), StoreError> {
+) -> Result<(), SqliteError> {
     let mut refused = None;
     for step in [CHECK, TIMES, FRESH, ENQUEUE] {
-        let done = sqlx::query(step).bind(id).execute(&mut *conn).await.map_err(StoreError::from);
+        let done = sqlx::query(step).bind(id).execute(&mut *conn).await.map_err(SqliteError::from);
         match done {
             Ok(_) => {}
             Err(e) if e.is_of_a_row() => {
@@ -238,7 +238,7 @@ async fn take_in_one(
     };
     let refuse = if by_rule { REFUSE } else { LEAVE_ALONE };
     let failed = sqlx::query(refuse).bind(id).bind(&sentence).execute(&mut *conn).await;
-    match failed.map_err(StoreError::from) {
+    match failed.map_err(SqliteError::from) {
         Ok(_) if by_rule => taken.failed.push((id, sentence)),
         Ok(_) => taken.aside.push((id, sentence)),
         Err(e) if e.is_of_a_row() => {

@@ -3,7 +3,7 @@
 use super::lenient::Lenient;
 use super::reading;
 use super::reading::{JOB_COLUMNS, LAST_COUNT};
-use super::{Store, StoreError, aside, backlog, clock, erase, health, holds, shrink};
+use super::{SqliteError, SqliteStore, aside, backlog, clock, erase, health, holds, shrink};
 use crate::queue::claim::Agenda;
 use crate::queue::claim::Cycle;
 use crate::queue::claim::Unreadable;
@@ -124,9 +124,9 @@ impl Agenda {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Takes the file over: a new epoch, which every claim carries. Call it with the lock held.
-    pub async fn begin_epoch(&mut self) -> Result<i64, StoreError> {
+    pub async fn begin_epoch(&mut self) -> Result<i64, SqliteError> {
         Ok(sqlx::query_scalar(BEGIN_EPOCH)
             .bind(i64::from(std::process::id()))
             .bind(now())
@@ -135,12 +135,12 @@ impl Store {
     }
 
     /// Reads what comes next, without a write lock.
-    pub async fn look(&mut self) -> Result<Agenda, StoreError> {
+    pub async fn look(&mut self) -> Result<Agenda, SqliteError> {
         Ok(Agenda::from_row(&sqlx::query(AGENDA).fetch_one(&mut self.conn).await?))
     }
 
     /// Puts this epoch back where the file has none.
-    pub(super) async fn restore_epoch(&mut self, epoch: i64) -> Result<(), StoreError> {
+    pub(super) async fn restore_epoch(&mut self, epoch: i64) -> Result<(), SqliteError> {
         let restore = sqlx::query(RESTORE_EPOCH).bind(epoch).bind(i64::from(std::process::id()));
         restore.bind(now()).execute(&mut self.conn).await?;
         Ok(())
@@ -152,13 +152,13 @@ impl Store {
         &mut self,
         epoch: i64,
         limit: i64,
-    ) -> Result<(Vec<(Job, Millis)>, Vec<Unreadable>), StoreError> {
+    ) -> Result<(Vec<(Job, Millis)>, Vec<Unreadable>), SqliteError> {
         let rows = sqlx::query(AssertSqlSafe(SENDING_BEFORE.as_str())).bind(epoch).bind(limit);
         Ok(reading::jobs_from(&rows.fetch_all(&mut self.conn).await?, now()))
     }
 
     /// Records decided attempts without claiming; what recovery uses.
-    pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, StoreError> {
+    pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, SqliteError> {
         let (claim, patience) = (None, None);
         let work = Cycle { record: ended, claim, due: false, now: now(), epoch, patience };
         Ok(self.cycle(&work).await?.recorded)
@@ -169,12 +169,12 @@ impl Store {
         &mut self,
         account: &str,
         sentence: &str,
-    ) -> Result<Vec<Channel>, StoreError> {
+    ) -> Result<Vec<Channel>, SqliteError> {
         let mut failed = Vec::new();
         // One at a time where the database refuses one of them: it does not say which.
         for limit in [500, 1] {
             let update = sqlx::query(FAIL_UNKNOWN_ACCOUNT).bind(account).bind(sentence).bind(limit);
-            match update.fetch_all(&mut self.conn).await.map_err(StoreError::from) {
+            match update.fetch_all(&mut self.conn).await.map_err(SqliteError::from) {
                 Err(e) if e.is_of_a_row() && limit > 1 => {}
                 Err(e) if e.is_of_a_row() => {
                     self.set_aside_ready(account, &e.refusal().unwrap_or_else(|| e.to_string()))
@@ -189,7 +189,7 @@ impl Store {
         Ok(failed.iter().filter_map(|row| row.words(0).parse().ok()).collect())
     }
 
-    async fn set_aside_ready(&mut self, account: &str, reason: &str) -> Result<(), StoreError> {
+    async fn set_aside_ready(&mut self, account: &str, reason: &str) -> Result<(), SqliteError> {
         let next = sqlx::query(NEXT_OF_ACCOUNT).bind(account).bind(now()).bind(reason);
         next.execute(&mut self.conn).await?;
         Ok(())
@@ -197,7 +197,7 @@ impl Store {
 
     /// Whether no job is `pending` or `sending`, except those that are set aside and those that
     /// wait behind them.
-    pub async fn is_empty(&mut self) -> Result<bool, StoreError> {
+    pub async fn is_empty(&mut self) -> Result<bool, SqliteError> {
         let left: i64 = sqlx::query_scalar(ANY_LEFT).fetch_one(&mut self.conn).await?;
         Ok(left == 0)
     }

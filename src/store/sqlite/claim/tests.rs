@@ -4,7 +4,7 @@ use crate::queue::claim::Claim;
 use crate::queue::claim::Cycle;
 use crate::queue::claim::Room;
 use crate::queue::when::now;
-use crate::store::sqlite::Store;
+use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::fixture::outbox;
 use libsqlite3_sys::{SQLITE_STMTSTATUS_VM_STEP, sqlite3_next_stmt, sqlite3_stmt_status};
 
@@ -30,7 +30,7 @@ fn room(routes: &[(&str, u32)], places: u32, small: u64, large: u64) -> Room {
 }
 
 /// What the claim takes, by id, and whether it left something for lack of places or bytes.
-async fn claim(store: &mut Store, room: &Room) -> (Vec<i64>, bool) {
+async fn claim(store: &mut SqliteStore, room: &Room) -> (Vec<i64>, bool) {
     let epoch = 1;
     let work =
         Cycle { record: &[], claim: Some(room), due: false, now: now(), epoch, patience: None };
@@ -40,7 +40,7 @@ async fn claim(store: &mut Store, room: &Room) -> (Vec<i64>, bool) {
     (ids, done.cut)
 }
 
-async fn with(rows: &[String]) -> (tempfile::TempDir, Store) {
+async fn with(rows: &[String]) -> (tempfile::TempDir, SqliteStore) {
     let (folder, mut store) = outbox(&rows.concat()).await;
     store.begin_epoch().await.unwrap();
     (folder, store)
@@ -144,7 +144,7 @@ async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules()
 }
 
 /// Steps of SQLite's machine that the cycle's statements have taken so far.
-async fn steps(store: &mut Store) -> i64 {
+async fn steps(store: &mut SqliteStore) -> i64 {
     let mut handle = store.conn.lock_handle().await.unwrap();
     let db = handle.as_raw_handle().as_ptr();
     let (mut sum, mut statement) = (0, std::ptr::null_mut());
