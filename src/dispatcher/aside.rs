@@ -74,9 +74,9 @@ impl Dispatcher {
             );
         }
         let channels: Vec<Channel> = rows.iter().filter_map(|row| row.channel).collect();
-        self.wire.failed(&channels, Failure::Invalid);
+        self.sender.failed(&channels, Failure::Invalid);
         // Each may have held back another job.
-        self.wire.routes.stir();
+        self.sender.routes.expect_jobs();
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl Dispatcher {
             );
         }
         if left + ignored.len() > 0 {
-            self.wire.routes.stir();
+            self.sender.routes.expect_jobs();
             self.aside.next_routes = Instant::now();
         }
         Ok(())
@@ -204,7 +204,7 @@ impl Dispatcher {
                 "this row can be neither queued nor failed: it is set aside"
             );
         }
-        self.wire.routes.stir();
+        self.sender.routes.expect_jobs();
         if all as i64 == STRAYS {
             self.aside.next_look = Instant::now();
         }
@@ -225,17 +225,17 @@ impl Dispatcher {
         let kept = match self.store.record_or_keep(&record, self.epoch).await {
             Ok(kept) => kept,
             Err(e) => {
-                self.wire.keep(record);
+                self.sender.jobs.not_recorded(record);
                 return Err(e);
             }
         };
-        self.wire.recorded(&record, &kept.settled());
+        self.sender.recorded(&record, &kept.settled());
         self.tell_kept(&kept.aside);
         self.file.recorded(&record);
         let mut found = !record.is_empty();
         if due {
             let moved = self.store.move_due_each(now()).await?;
-            self.wire.failed(&moved.expired, Failure::Expired);
+            self.sender.failed(&moved.expired, Failure::Expired);
             found |= self.put_aside(moved.moved, moved.refused, &e).await?;
         }
         let jobs = self.store.claimable(now()).await?;
@@ -254,7 +254,7 @@ impl Dispatcher {
         if !found {
             return Err(e);
         }
-        self.wire.routes.stir();
+        self.sender.routes.expect_jobs();
         let agenda = self.store.look().await?;
         self.saw(agenda);
         Ok(Cycled::Wrote)
@@ -313,8 +313,8 @@ impl Dispatcher {
                 },
             }
         }
-        self.wire.keep(again);
-        self.wire.recorded(&settled, &recorded);
+        self.sender.jobs.not_recorded(again);
+        self.sender.recorded(&settled, &recorded);
     }
 
     /// Jobs whose outcome can now be recorded, or that can now be claimed, are no longer set aside.
@@ -334,7 +334,7 @@ impl Dispatcher {
                 Err(e) => return Err(e),
             }
         }
-        self.wire.routes.stir();
+        self.sender.routes.expect_jobs();
         Ok(())
     }
 }

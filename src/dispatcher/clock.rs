@@ -61,7 +61,7 @@ impl Dispatcher {
                 "the wall clock was set: retries keep their pauses"
             );
             let decided_before = |updated_at: Millis| updated_at < since.0 || updated_at > since.1;
-            for ended in &mut self.wire.unrecorded {
+            for ended in self.sender.jobs.to_record_mut() {
                 let t = &mut ended.transition;
                 if decided_before(t.updated_at) {
                     t.next_attempt_at = t.next_attempt_at.map(|at| at + by);

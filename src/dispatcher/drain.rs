@@ -1,7 +1,7 @@
 //! The orderly end, and what goes back to the queue unsent.
 
 use super::Dispatcher;
-use super::trouble::ERROR_PAUSE;
+use super::outage::ERROR_PAUSE;
 use crate::dispatcher::attempt::Stop;
 use crate::metrics::State;
 use crate::store::StoreError;
@@ -9,70 +9,71 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
 
-/// How long the last results may take to be recorded, once nothing is on the wire any more.
+/// How long the last results may take to be recorded, once no request is in flight.
 pub(super) const LAST_RECORDS: Duration = Duration::from_secs(10);
 
 impl Dispatcher {
-    /// After an error a COMMIT may have taken place all the same: what it claimed was never sent.
+    /// Gives back the jobs whose claim was committed without an answer: after an error a COMMIT may
+    /// have taken place all the same.
+    ///
+    /// A job is in [`Jobs`](super::jobs::Jobs) from the answer to its claim until its outcome is known
+    /// to be on disk. So a row that is `sending` under our own claim and is not there belongs to a
+    /// claim whose answer never arrived, and its request was never made.
     pub(super) async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
-        let known = |id: &i64| {
-            self.wire.in_flight.contains_key(id)
-                || self.wire.unrecorded.iter().any(|e| e.transition.id == *id)
-        };
         let (sending, mut unreadable) = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
-        let strays: Vec<_> = sending.into_iter().filter(|(job, _)| !known(&job.id)).collect();
-        unreadable.retain(|row| !known(&row.id));
-        for (job, claimed_at) in strays {
-            self.wire.withdraw(&job, claimed_at);
+        for (job, claimed_at) in sending {
+            if !self.sender.jobs.holds(job.id) {
+                self.sender.give_back(None, &job, claimed_at);
+            }
         }
+        unreadable.retain(|row| !self.sender.jobs.holds(row.id));
         self.fail_unreadable(&unreadable, true).await
     }
 
-    /// The orderly end: nothing new, what has not been written goes back, what is on the wire is
-    /// waited for and recorded; at the deadline it is given up as of unknown outcome.
+    /// The orderly end: nothing new is sent, what has not been written to its connection goes back,
+    /// requests in flight are waited for and recorded; at the deadline they are given up as of
+    /// unknown outcome.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
-        let limit = self.wire.config.shutdown_timeout;
-        self.wire.metrics.enter(State::Stopping);
+        let limit = self.sender.config.shutdown_timeout;
+        self.sender.metrics.enter(State::Stopping);
         info!(
-            in_flight = self.wire.in_flight.len(),
+            in_flight = self.sender.jobs.in_flight(),
             seconds = limit.as_secs(),
-            "stopping: finishing what is on the wire"
+            "stopping: finishing the requests in flight"
         );
         self.service.stopping(limit + 3 * LAST_RECORDS);
-        self.service.status(&format!("stopping: {} in flight", self.wire.in_flight.len()));
-        self.wire.stop();
-        // What goes back does not wait for what is on the wire. An error is tried again below.
+        self.service.status(&format!("stopping: {} in flight", self.sender.jobs.in_flight()));
+        self.sender.stop();
+        // What goes back does not wait for the requests in flight. An error is tried again below.
         let _ = self.record().await;
         let mut deadline = Instant::now() + limit;
-        while !self.wire.in_flight.is_empty() {
-            self.turned();
+        while self.sender.jobs.in_flight() > 0 {
+            self.note_step();
             let until = self.service.next_ping().map_or(deadline, |ping| ping.min(deadline));
-            match timeout_at(until, self.wire.results.recv()).await {
-                Ok(Some(result)) => self.wire.ended(result),
+            match timeout_at(until, self.sender.results.recv()).await {
+                Ok(Some(result)) => self.sender.ended(result),
                 Ok(None) => break,
                 Err(_) if until < deadline => continue,
-                Err(_) if *self.wire.stop.borrow() == Stop::Drain => {
+                Err(_) if *self.sender.stop.borrow() == Stop::Drain => {
                     warn!(
-                        in_flight = self.wire.in_flight.len(),
-                        "the deadline has passed: giving up what is on the wire"
+                        in_flight = self.sender.jobs.in_flight(),
+                        "the deadline has passed: giving up the requests in flight"
                     );
-                    self.wire.stop.send_replace(Stop::Abort);
+                    self.sender.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
                 }
                 Err(_) => break,
             }
-            while let Ok(result) = self.wire.results.try_recv() {
-                self.wire.ended(result);
-            }
-            // An error here is not the last word: the end tries again.
+            self.sender.take_results();
+            // An error is tried again at the end.
             let _ = self.record().await;
         }
         let deadline = Instant::now() + LAST_RECORDS;
         while let Err(e) = self.last_record().await {
-            self.turned();
+            self.note_step();
             if Instant::now() >= deadline {
-                error!(error = %e, unrecorded = self.wire.unrecorded.len(), "the last results could not be recorded");
-                self.wire.tell_unrecorded();
+                error!(error = %e, unrecorded = self.sender.jobs.unrecorded(), "the last results could not be recorded");
+                self.sender.log_unrecorded();
                 return Err(e);
             }
             sleep(ERROR_PAUSE.0).await;
@@ -81,22 +82,30 @@ impl Dispatcher {
         self.store.close().await
     }
 
-    /// What a COMMIT of unknown end may have claimed goes back, too.
+    /// What a COMMIT without an answer may have claimed goes back, too.
     pub(super) async fn last_record(&mut self) -> Result<(), StoreError> {
-        if self.trouble.is_some() {
+        if self.outage.is_some() {
             self.withdraw_strays().await?;
         }
         self.record().await
     }
 
+    /// Records all that has ended.
     pub(super) async fn record(&mut self) -> Result<(), StoreError> {
-        if !self.wire.unrecorded.is_empty() {
-            let recorded = self.store.record_or_keep(&self.wire.unrecorded, self.epoch).await?;
-            let ended = std::mem::take(&mut self.wire.unrecorded);
-            self.tell_kept(&recorded.aside);
-            self.wire.recorded(&ended, &recorded.settled());
-            self.file.recorded(&ended);
+        let outcomes = self.sender.jobs.begin_recording();
+        if outcomes.is_empty() {
+            return Ok(());
         }
+        let recorded = match self.store.record_or_keep(&outcomes, self.epoch).await {
+            Ok(recorded) => recorded,
+            Err(e) => {
+                self.sender.jobs.not_recorded(outcomes);
+                return Err(e);
+            }
+        };
+        self.tell_kept(&recorded.aside);
+        self.sender.recorded(&outcomes, &recorded.settled());
+        self.file.recorded(&outcomes);
         Ok(())
     }
 }

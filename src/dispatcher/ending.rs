@@ -11,10 +11,8 @@ use tracing::info;
 impl Dispatcher {
     /// Whether nothing is due, being sent or in backoff.
     pub(super) async fn nothing_left(&mut self) -> bool {
-        self.wire.in_flight.is_empty()
-            && self.wire.routes.in_line() == 0
-            && self.wire.unrecorded.is_empty()
-            && self.trouble.is_none()
+        self.sender.jobs.is_empty()
+            && self.outage.is_none()
             && !self.store.is_any_left_to_send(now()).await.unwrap_or(true)
     }
 
@@ -37,7 +35,7 @@ impl Dispatcher {
                 "jobs that are set aside are left: see `acquire-outbox status`"
             );
         }
-        info!(sent = self.wire.sent, "nothing is due: ending");
+        info!(sent = self.sender.sent, "nothing is due: ending");
         Ok(())
     }
 }

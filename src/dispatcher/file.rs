@@ -66,17 +66,17 @@ impl Dispatcher {
     /// still to come are waited for, and go where they can: into a copy of the file that has
     /// taken its place, and else into the log.
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
-        error!(error = %e, in_flight = self.wire.in_flight.len(),
+        error!(error = %e, in_flight = self.sender.jobs.in_flight(),
             "ending: waiting for the answers on the wire, sending nothing more");
-        self.wire.metrics.enter(State::Stopping);
-        self.wire.stop();
-        let mut deadline = Instant::now() + self.wire.config.shutdown_timeout;
-        while !self.wire.in_flight.is_empty() {
-            match timeout_at(deadline, self.wire.results.recv()).await {
-                Ok(Some(result)) => self.wire.ended(result),
-                _ if *self.wire.stop.borrow() == Stop::Abort => break,
+        self.sender.metrics.enter(State::Stopping);
+        self.sender.stop();
+        let mut deadline = Instant::now() + self.sender.config.shutdown_timeout;
+        while self.sender.jobs.in_flight() > 0 {
+            match timeout_at(deadline, self.sender.results.recv()).await {
+                Ok(Some(result)) => self.sender.ended(result),
+                _ if *self.sender.stop.borrow() == Stop::Abort => break,
                 _ => {
-                    self.wire.stop.send_replace(Stop::Abort);
+                    self.sender.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
                 }
             }
@@ -84,14 +84,14 @@ impl Dispatcher {
         if let Err(why) = self.record_elsewhere(&e).await {
             info!(error = %why, "the results cannot be recorded in the file that is there now");
         }
-        self.wire.tell_unrecorded();
+        self.sender.log_unrecorded();
         // Where only the log's name has gone, this saves what is in it into the database.
         let _ = self.store.close().await;
         e
     }
 
     async fn record_elsewhere(&mut self, e: &StoreError) -> Result<(), StoreError> {
-        if self.wire.unrecorded.is_empty() {
+        if self.sender.jobs.unrecorded() == 0 {
             return Ok(());
         }
         if e.is_damage() {
@@ -101,9 +101,14 @@ impl Dispatcher {
         if !there.is_of_epoch(self.epoch, self.file.started_at).await? {
             return Err(StoreError::Superseded);
         }
-        let recorded = there.record(&self.wire.unrecorded, self.epoch).await?;
-        let ended = std::mem::take(&mut self.wire.unrecorded);
-        self.wire.recorded(&ended, &recorded);
+        let outcomes = self.sender.jobs.begin_recording();
+        match there.record(&outcomes, self.epoch).await {
+            Ok(recorded) => self.sender.recorded(&outcomes, &recorded),
+            Err(e) => {
+                self.sender.jobs.not_recorded(outcomes);
+                return Err(e);
+            }
+        }
         there.close().await
     }
 }

@@ -1,31 +1,25 @@
-//! What the loop tells the metrics.
+//! What the loop counts for the metrics.
 
-use super::Dispatcher;
-use super::wire::Wire;
+use super::sender::Sender;
+use crate::dispatcher::routes::{Route, RouteId};
 use crate::metrics::RouteMeter;
 use crate::queue::job::{Channel, Failure};
 use crate::queue::when::now;
-use tokio::time::Instant;
+use std::sync::Arc;
 
-impl Wire {
-    /// A meter for each route, so that what has not happened yet is told as 0.
+impl Sender {
+    /// A meter for each route, so that what has not happened yet is shown as 0. Requests in flight
+    /// keep theirs, which count the same.
     pub(super) fn meter_routes(&mut self) {
-        let accounts: Vec<_> = self.routes.accounts().into_iter().map(str::to_owned).collect();
-        for account in &accounts {
-            for channel in Channel::ALL {
-                self.meter(account, channel);
-            }
-        }
+        let meter = |route: &Route| Arc::new(self.metrics.route(&route.account, route.channel));
+        self.meters = self.routes.all().map(meter).collect();
+        let accounts = self.routes.accounts().into_iter().map(str::to_owned).collect();
         self.metrics.configured(accounts);
     }
 
-    /// The route's meter; what was on the wire when its account went is still counted.
-    pub(super) fn meter(&mut self, account: &str, channel: Channel) -> &RouteMeter {
-        if !self.meters.contains_key(account) {
-            self.meters.insert(account.to_owned(), Default::default());
-        }
-        let own = self.meters.get_mut(account).expect("it is there by now");
-        own[channel as usize].get_or_insert_with(|| self.metrics.route(account, channel))
+    /// The route's meter.
+    pub(super) fn meter(&self, route: RouteId) -> Arc<RouteMeter> {
+        Arc::clone(&self.meters[route.index()])
     }
 
     /// One job of each channel failed without a request.
@@ -33,13 +27,5 @@ impl Wire {
         for channel in channels {
             self.metrics.failed(*channel, failure, now());
         }
-    }
-}
-
-impl Dispatcher {
-    /// A turn has been made: the watchdog and the health checks hear of it.
-    pub(super) fn turned(&mut self) {
-        self.wire.metrics.turned(Instant::now().into_std());
-        self.service.turned();
     }
 }

@@ -10,21 +10,26 @@ mod clock;
 mod drain;
 mod ending;
 mod file;
-mod gates;
-mod measure;
+mod jobs;
+mod meters;
 mod note_keeper;
+mod outage;
 mod pauses;
+mod reason;
+mod reconfigure;
 pub mod routes;
-mod service;
-mod trouble;
+mod sender;
+mod shown_blocks;
+mod signals;
+mod status_line;
 mod upkeep;
-mod wire;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
 use crate::metrics::{Metrics, State};
 use crate::queue::block::Block;
-use crate::queue::claim::{Agenda, Cycle};
+use crate::queue::claim::{Agenda, Cycle, CycleResult, Room};
+use crate::queue::ended::Ended;
 use crate::queue::job::Failure;
 use crate::queue::when::now;
 use crate::reload::Reload;
@@ -35,34 +40,33 @@ use aside::AsideWatch;
 use clock::WallClock;
 use file::FileWatch;
 pub use note_keeper::ProgressNote;
+use outage::Outage;
 use pauses::PauseWatch;
-use std::future::Future;
+use reason::{Commit, Reason, Rest};
+use sender::Sender;
+pub(crate) use sender::decide;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::trace;
-use trouble::Trouble;
-use wire::Wire;
-pub(crate) use wire::decide;
 
-/// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
+/// The slow poll behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a claim for what somebody is just writing waits for that commit. One that takes longer
-/// is a long transaction's, or a slow disk's: it tells again, or the slow look is followed by a claim.
-const WRITTEN: Duration = Duration::from_millis(50);
-/// The longest rest after a cycle: see [`Dispatcher::rests`].
-const REST: Duration = Duration::from_millis(5);
+/// How long a claim for [`Reason::Commit`] waits for the lock.
+const FOR_A_COMMIT: Duration = Duration::from_millis(50);
 
-/// What came of a turn's cycle.
+/// What a step's cycle has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cycled {
+    /// There was no reason for one, or no lock.
     No,
-    /// Nothing was there to claim.
-    InVain,
+    /// It found nothing to claim, or must be tried again at once.
+    FoundNothing,
     Wrote,
 }
 
-/// When [`Dispatcher::run`] comes back by itself.
+/// When [`Dispatcher::run`] returns by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// Only when it is told to stop.
@@ -72,31 +76,28 @@ pub enum Until {
     Empty,
 }
 
+/// Why the loop has ended in good order.
+enum End {
+    Stopped,
+    Empty,
+}
+
 /// Everything the loop works with. Exactly one runs on a database file.
 pub struct Dispatcher {
     store: Store,
     epoch: i64,
-    wire: Wire,
+    sender: Sender,
     agenda: Agenda,
-    /// The holds as the database has them.
+    commit: Commit,
+    rest: Rest,
+    outage: Option<Outage>,
+    /// The blocks as the database has them.
     shown_blocks: Vec<Block>,
     paused: PauseWatch,
     aside: AsideWatch,
-    /// The log was written to since the last cycle: worth a claim, which gets the write lock when
-    /// that commit is there.
-    written: bool,
-    /// That claim did not get the lock: the next look is followed by another.
-    missed: bool,
-    trouble: Option<Trouble>,
     file: FileWatch,
     clock: WallClock,
-    /// Found by a look: the loop ends with it.
-    ends: Option<StoreError>,
     next_upkeep: Instant,
-    /// The end of the rest after the last cycle.
-    rest_until: Instant,
-    /// How long the last cycle took, [`REST`] at most.
-    took: Duration,
     service: Service,
 }
 
@@ -104,7 +105,7 @@ impl Dispatcher {
     /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
     ///
     /// # Errors
-    /// [`StoreError::Deleted`] when a file of the database has gone since.
+    /// [`StoreError::Gone`] when a file of the database has gone since.
     pub fn new(
         store: Store,
         epoch: i64,
@@ -117,20 +118,17 @@ impl Dispatcher {
         Ok(Dispatcher {
             store,
             epoch,
-            wire: Wire::new(config, routes, metrics),
+            sender: Sender::new(config, routes, metrics),
             agenda: Agenda::default(),
+            commit: Commit::None,
+            rest: Rest::none(),
+            outage: None,
             shown_blocks: Vec::new(),
             paused: PauseWatch::new(),
             aside: AsideWatch::new(),
-            written: false,
-            missed: false,
-            trouble: None,
             file,
             clock: WallClock::new(),
-            ends: None,
             next_upkeep: Instant::now(),
-            rest_until: Instant::now(),
-            took: Duration::ZERO,
             service,
         })
     }
@@ -148,59 +146,70 @@ impl Dispatcher {
         reload: &mut Reload,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
-        tokio::pin!(shutdown);
-        self.wire.meter_routes();
-        self.wire.metrics.enter(State::Dispatching);
-        self.resume_blocks().await?;
+        self.sender.metrics.enter(State::Dispatching);
+        self.restore_blocks().await?;
         self.start_clock().await?;
         self.file.started_at = self.store.epoch_started_at().await?;
+        match self.dispatch(until, wake, reload, shutdown).await {
+            Ok(End::Stopped) => self.drain().await,
+            Ok(End::Empty) => self.store.close().await,
+            Err(StoreError::Superseded) => Err(StoreError::Superseded),
+            Err(e) => Err(self.leave(e).await),
+        }
+    }
+
+    /// # Errors
+    /// Those after which nothing more may be written.
+    async fn dispatch(
+        &mut self,
+        until: Until,
+        wake: &mut Wake,
+        reload: &mut Reload,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<End, StoreError> {
+        tokio::pin!(shutdown);
         loop {
-            let more = match self.turn(wake).await {
-                Ok(more) => more,
-                Err(StoreError::Superseded) => return Err(StoreError::Superseded),
-                Err(e) if e.is_final() => return Err(self.leave(e).await),
-                Err(e) => self.note_trouble(&e),
-            };
-            self.turned();
-            self.say_status().await;
+            let stepped = self.step(wake).await;
+            let more = self.unless_outage(stepped)?.unwrap_or(false);
+            self.note_step();
+            self.show_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
                 // A failure to count is no reason to fail now: all is done.
                 let _ = self.tell_left().await;
-                return self.store.close().await;
+                return Ok(End::Empty);
             }
-            let (rests, idle_until) = (self.rests(), self.idle_until());
+            let resting = self.rests_until().is_some();
+            let idle_until = self.idle_until();
             tokio::select! {
                 biased;
-                () = &mut shutdown => break,
+                () = &mut shutdown => return Ok(End::Stopped),
                 step = reload.next() => self.reload(step),
-                Some(result) = self.wire.results.recv() => self.wire.ended(result),
-                () = std::future::ready(()), if more => {}
-                () = wake.changed() => self.written = true,
-                () = sleep_until(idle_until) => if !rests { self.look().await },
+                Some(result) = self.sender.results.recv() => self.sender.ended(result),
+                () = ready(()), if more => {}
+                () = wake.changed() => self.commit = Commit::UnderWay,
+                () = sleep_until(idle_until) => if !resting {
+                    let polled = self.poll().await;
+                    self.unless_outage(polled)?;
+                },
             }
-            while let Ok(result) = self.wire.results.try_recv() {
-                self.wire.ended(result);
-            }
+            self.sender.take_results();
         }
-        self.drain().await
     }
 
-    /// At most one cycle, and what belongs beside it. True: there is more to do at once.
-    async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
-        self.ends.take().map_or(Ok(()), Err)?;
-        if self.rests() {
+    /// At most one cycle, and what comes before and after it. True: there is more to do at once.
+    async fn step(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
+        if self.rests_until().is_some() {
             return Ok(false);
         }
         self.file.check()?;
-        if let Some(trouble) = &self.trouble {
-            if trouble.until > Instant::now() {
-                return Ok(false);
-            }
+        if self.waits_in_outage() {
+            return Ok(false);
+        }
+        if self.outage.is_some() {
             self.withdraw_strays().await?;
         }
         self.follow_clock().await?;
-        self.wire.routes.release(Instant::now());
-        self.wire.give_back();
+        self.sender.routes.unblock(Instant::now());
         self.follow_pauses().await?;
         self.follow_strays().await?;
         // Before the rows that they explain.
@@ -210,143 +219,162 @@ impl Dispatcher {
             self.service.changed();
             // Another's event may be among our own: as if it had come just now.
             wake.clear();
-            self.written = true;
+            self.commit = Commit::UnderWay;
         }
         let failed = self.fail_unknown_accounts().await?;
         self.keep_log_short().await?;
         self.upkeep().await?;
-        self.end_trouble();
+        self.end_outage();
         Ok(cycled != Cycled::No || failed)
     }
 
-    /// Records, moves what is due, claims and sends, if there is anything of it to do.
+    /// Records, moves what is due and claims in one transaction, if there is a reason to.
     async fn cycle(&mut self) -> Result<Cycled, StoreError> {
-        let written = std::mem::take(&mut self.written);
-        if written {
-            self.wire.routes.stir();
+        let commit = self.commit.take();
+        if commit {
+            self.sender.routes.expect_jobs();
         }
-        let room = self.wire.routes.room(Instant::now(), self.took);
-        let due = self.agenda.next_due.is_some_and(|at| at <= now());
-        if !due && self.wire.unrecorded.is_empty() && !self.wire.routes.worth_claiming(&room) {
-            return Ok(Cycled::No);
-        }
-        let (record, epoch) = (std::mem::take(&mut self.wire.unrecorded), self.epoch);
-        let recorded_some = !record.is_empty();
-        let hopes = written && !due && record.is_empty() && self.trouble.is_none();
-        let patience = hopes.then_some(WRITTEN);
-        let work = Cycle { record: &record, claim: Some(&room), due, now: now(), epoch, patience };
-        let begun = Instant::now();
-        let done = match self.wire.beside(self.store.cycle(&work)).await {
-            Err(e) if hopes && e.is_busy() => {
-                self.wire.routes.missed();
-                self.missed = true;
-                // What has ended meanwhile is not waited for a second time.
-                let none = self.wire.unrecorded.is_empty();
-                return Ok(if none { Cycled::No } else { Cycled::InVain });
+        let outcomes = self.sender.jobs.begin_recording();
+        let room = self.sender.room();
+        let Some(reason) = self.reason(commit, &outcomes, &room) else { return Ok(Cycled::No) };
+        match self.transact(reason, &outcomes, &room).await {
+            Ok(done) => self.follow_cycle(reason, outcomes, done).await,
+            Err(e) if reason == Reason::Commit && e.is_busy() => {
+                self.sender.routes.expect_none();
+                self.commit = Commit::Missed;
+                // What has ended meanwhile does not wait for the next poll.
+                let none = self.sender.jobs.unrecorded() == 0;
+                Ok(if none { Cycled::No } else { Cycled::FoundNothing })
             }
-            done => done,
-        };
-        let took = begun.elapsed();
-        // A claim in a file that has gone is no claim: its request must not leave.
-        let done = match done.and_then(|done| self.file.check().map(|()| done)) {
-            Ok(done) => done,
-            Err(e) if e.is_of_a_row() => {
-                return self.one_by_one(e, record, due).await;
-            }
+            Err(e) if e.is_of_a_row() => self.one_by_one(e, outcomes, reason == Reason::Due).await,
             Err(e) => {
-                self.wire.keep(record);
-                return Err(e);
+                self.sender.jobs.not_recorded(outcomes);
+                Err(e)
             }
+        }
+    }
+
+    /// `None`: a cycle would do nothing, and there is nothing to record.
+    fn reason(&self, commit: bool, outcomes: &[Ended], room: &Room) -> Option<Reason> {
+        if self.agenda.next_due.is_some_and(|at| at <= now()) {
+            Some(Reason::Due)
+        } else if !outcomes.is_empty() {
+            Some(Reason::Record)
+        } else if !self.sender.routes.worth_claiming(room) {
+            None
+        } else if commit && self.outage.is_none() {
+            Some(Reason::Commit)
+        } else {
+            Some(Reason::Claim)
+        }
+    }
+
+    /// The cycle's transaction, while requests are sent and results taken.
+    async fn transact(
+        &mut self,
+        reason: Reason,
+        outcomes: &[Ended],
+        room: &Room,
+    ) -> Result<CycleResult, StoreError> {
+        let work = Cycle {
+            record: outcomes,
+            claim: Some(room),
+            due: reason == Reason::Due,
+            now: now(),
+            epoch: self.epoch,
+            patience: (reason == Reason::Commit).then_some(FOR_A_COMMIT),
         };
-        self.took = took.min(REST);
-        self.rest_until = Instant::now() + self.took;
-        self.wire.metrics.cycle(took);
+        let begun = Instant::now();
+        let done = self.sender.while_sending(self.store.cycle(&work)).await?;
+        // A claim in a file that has gone is no claim: its request must not leave.
+        self.file.check()?;
+        let took = begun.elapsed();
+        self.rest = Rest::after(took);
+        self.sender.metrics.cycle(took);
         trace!(
+            ?reason,
             recorded = done.recorded.len(),
             claimed = done.claimed.len(),
-            on_the_wire = self.wire.in_flight.len(),
+            in_flight = self.sender.jobs.in_flight(),
             micros = took.as_micros(),
             "cycle"
         );
-        self.wire.failed(&done.expired, Failure::Expired);
-        self.file.recorded(&record);
-        match done.recorded.len() == record.len() {
-            true => self.wire.recorded(&record, &done.recorded),
-            false => self.keep_ignored(record, done.recorded).await,
-        }
-        // What was recorded or moved may have made jobs ready on any route; a claim alone makes
-        // none, and two routes that stirred each other would never rest.
-        let others_wrote = self.agenda.data_version != done.seen;
-        if due || recorded_some || others_wrote {
-            self.wire.routes.stir();
-        }
-        if others_wrote {
-            self.paused.may_have_changed();
-            self.aside.may_have_changed();
-        }
-        let wrote = due || recorded_some || !done.claimed.is_empty();
-        let mut claimed: Vec<_> =
-            done.claimed.iter().map(|job| (job.account.clone(), job.channel)).collect();
-        claimed.dedup();
-        self.wire.routes.claimed(done.claimed, Instant::now(), done.cut);
-        for (account, channel) in claimed {
-            self.wire.advance(&account, channel);
-        }
-        // The agenda is read after the claim: a commit between the two is one that the claim missed.
-        self.agenda.data_version = done.seen;
-        self.saw(done.agenda);
-        self.fail_unreadable(&done.unreadable, true).await?;
-        Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
+        Ok(done)
     }
 
-    /// A transaction costs the same for one job as for ten, and holds up every writer meanwhile. So
-    /// after each the loop rests as long as it took, until a third of what is out has ended: that is
-    /// recorded together, while the rest is on the wire. A loop with nothing out never rests.
-    fn rests(&self) -> bool {
-        let wire = &self.wire;
-        wire.in_flight.len() > 2 * wire.unrecorded.len() && Instant::now() < self.rest_until
+    /// Takes over what a cycle has done.
+    async fn follow_cycle(
+        &mut self,
+        reason: Reason,
+        outcomes: Vec<Ended>,
+        done: CycleResult,
+    ) -> Result<Cycled, StoreError> {
+        let moved = reason == Reason::Due || !outcomes.is_empty();
+        let wrote = moved || !done.claimed.is_empty();
+        self.sender.failed(&done.expired, Failure::Expired);
+        self.file.recorded(&outcomes);
+        match done.recorded.len() == outcomes.len() {
+            true => self.sender.recorded(&outcomes, &done.recorded),
+            false => self.keep_ignored(outcomes, done.recorded).await,
+        }
+        // What was recorded or moved may have made jobs ready on any route; a claim alone makes
+        // none, and two routes that expected jobs of each other would never rest.
+        if moved {
+            self.sender.routes.expect_jobs();
+        }
+        self.saw_commits(done.seen);
+        self.sender.claimed(done.claimed, done.cut);
+        // The agenda is read after the claim: a commit between the two is one that the claim missed.
+        self.saw(done.agenda);
+        self.fail_unreadable(&done.unreadable, true).await?;
+        Ok(if wrote { Cycled::Wrote } else { Cycled::FoundNothing })
     }
 
     /// Looks at what is due and whether another process has committed.
-    async fn look(&mut self) {
-        self.written |= std::mem::take(&mut self.missed);
-        match self.store.look().await {
-            Ok(agenda) => self.saw(agenda),
-            Err(e) if e.is_final() => self.ends = Some(e),
-            Err(e) => {
-                self.note_trouble(&e);
-            }
-        }
+    async fn poll(&mut self) -> Result<(), StoreError> {
+        self.commit.retry_missed();
+        let agenda = self.store.look().await?;
+        self.saw(agenda);
+        Ok(())
     }
 
     fn saw(&mut self, agenda: Agenda) {
-        if agenda.data_version != self.agenda.data_version {
-            self.paused.may_have_changed();
-            self.aside.may_have_changed();
-            self.wire.routes.stir();
-            self.service.changed();
-        }
-        self.wire.routes.contend(&agenda.ready_accounts);
+        self.saw_commits(agenda.data_version);
+        self.sender.routes.contend(&agenda.ready_accounts);
         self.agenda = agenda;
     }
 
+    /// The database as of this version has been read.
+    fn saw_commits(&mut self, data_version: i64) {
+        if data_version != self.agenda.data_version {
+            self.agenda.data_version = data_version;
+            self.paused.may_have_changed();
+            self.aside.may_have_changed();
+            self.sender.routes.expect_jobs();
+            self.service.changed();
+        }
+    }
+
+    fn rests_until(&self) -> Option<Instant> {
+        self.rest.lasts_until(&self.sender.jobs)
+    }
+
+    /// When the next step is due if nothing happens before.
     fn idle_until(&self) -> Instant {
         let at = Instant::now();
         let ping = self.service.next_ping();
-        if self.rests() {
-            return ping.map_or(self.rest_until, |at| at.min(self.rest_until));
-        }
-        if let Some(trouble) = &self.trouble {
-            return ping.map_or(trouble.until, |at| at.min(trouble.until));
-        }
-        let due = self.agenda.next_due.map(|due| {
-            at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
-        });
-        [Some(at + POLL), due, self.wire.routes.next_opening(at), Some(self.next_upkeep), ping]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(at)
+        let first = if let Some(rested) = self.rests_until() {
+            [Some(rested), ping, None, None, None]
+        } else if let Some(outage) = &self.outage {
+            [Some(outage.until), ping, None, None, None]
+        } else {
+            let due = self.agenda.next_due.map(|due| {
+                at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
+            });
+            let opening = self.sender.routes.next_opening(self.sender.jobs.load(), at);
+            [Some(at + POLL), ping, due, opening, Some(self.next_upkeep)]
+        };
+        first.into_iter().flatten().min().unwrap_or(at)
     }
 }
 

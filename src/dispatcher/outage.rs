@@ -1,4 +1,4 @@
-//! The database cannot be used just now: nothing is claimed, results wait in memory.
+//! The database cannot be used at present: nothing is claimed, results wait in memory.
 
 use super::Dispatcher;
 use crate::metrics::State;
@@ -11,36 +11,54 @@ use tracing::{error, info};
 pub(super) const ERROR_PAUSE: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Since the first error, until a turn has gone well.
-pub(super) struct Trouble {
+/// From the first error until a step has succeeded.
+pub(super) struct Outage {
     pause: Duration,
     pub(super) until: Instant,
     pub(super) error: String,
 }
 
 impl Dispatcher {
-    /// Once per change, not per try.
-    pub(super) fn note_trouble(&mut self, e: &StoreError) -> bool {
-        let pause = match &self.trouble {
+    /// `None` where an error begins or prolongs an outage.
+    ///
+    /// # Errors
+    /// Those after which nothing more may be written.
+    pub(super) fn unless_outage<T>(
+        &mut self,
+        done: Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(e) if e.is_final() => Err(e),
+            Err(e) => {
+                self.note_outage(&e);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Logged once per outage, not per try.
+    fn note_outage(&mut self, e: &StoreError) {
+        let pause = match &self.outage {
             None => {
-                error!(error = %e, results_waiting = self.wire.unrecorded.len(),
+                error!(error = %e, results_waiting = self.sender.jobs.unrecorded(),
                     "the database cannot be used: nothing is claimed, results wait in memory");
                 ERROR_PAUSE.0
             }
-            Some(trouble) => (trouble.pause * 2).min(ERROR_PAUSE.1),
+            Some(outage) => (outage.pause * 2).min(ERROR_PAUSE.1),
         };
-        // What could not be recorded is not added to.
-        self.wire.routes.shut_all();
-        self.wire.give_back();
-        self.wire.metrics.enter(State::Trouble);
-        self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
+        self.sender.metrics.enter(State::Trouble);
+        self.outage = Some(Outage { pause, until: Instant::now() + pause, error: e.to_string() });
         self.service.changed();
-        false
     }
 
-    pub(super) fn end_trouble(&mut self) {
-        if self.trouble.take().is_some() {
-            self.wire.metrics.enter(State::Dispatching);
+    pub(super) fn waits_in_outage(&self) -> bool {
+        self.outage.as_ref().is_some_and(|outage| outage.until > Instant::now())
+    }
+
+    pub(super) fn end_outage(&mut self) {
+        if self.outage.take().is_some() {
+            self.sender.metrics.enter(State::Dispatching);
             self.service.changed();
             info!("the database can be used again");
         }

@@ -47,7 +47,7 @@ impl Dispatcher {
         self.paused.stale = false;
         self.paused.next_look = Instant::now() + LOOK_EVERY;
         let restored = self.paused.shown.iter().any(Pause::is_of_restored);
-        self.wire.metrics.hold_restored(restored);
+        self.sender.metrics.hold_restored(restored);
         let among = |pauses: &[Pause], pause: &Pause| {
             pauses.iter().any(|p| (&p.account, p.channel) == (&pause.account, pause.channel))
         };

@@ -1,62 +1,61 @@
-//! What an answer says about more than its own job: the account, the channel. The routes react at
-//! once; what `status` shows of it is kept in the database.
+//! What an answer says about more than its own job: the account, the channel, this machine. The
+//! routes react at once, before the outcome is on disk, and the log says what has changed.
 
-use super::Dispatcher;
-use super::wire::Wire;
-use crate::acquire::RETRY_AFTER_MAX;
-use crate::dispatcher::routes::Moment;
-use crate::queue::block::BlockKind;
-use crate::queue::job::{Channel, Job};
+use crate::dispatcher::routes::{Moment, RouteId, Routes};
+use crate::queue::job::Job;
 use crate::queue::outcome::{Fault, PageVerdict};
 use crate::queue::transition::Signal;
-use crate::queue::when::now;
-use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-impl Wire {
-    /// The gates react at once, before the outcome is on disk.
-    pub(super) fn heed(&mut self, job: &Job, signal: &Signal) {
-        let now = Moment { at: Instant::now(), wall: now() };
+impl Routes {
+    /// A request of `job` over this route has ended with this signal.
+    pub(super) fn react(&mut self, job: &Job, route: RouteId, signal: &Signal, now: Moment) {
         let (account, channel) = (job.account.as_str(), job.channel);
         let in_ms = |next: Option<Instant>| next.map(|next| (next - now.at).as_millis());
-        if !matches!(signal, Signal::Shortage { .. }) && self.routes.has_enough(now.at) {
+        if !matches!(signal, Signal::Shortage { .. }) && self.has_enough(now.at) {
             info!("this machine can open new connections again");
         }
         match signal {
             Signal::None => {}
             Signal::Shortage { fault, scarce } => {
-                if self.routes.run_short(account, channel, *scarce, &fault.message, now) {
+                if self.run_short(route, *scarce, &fault.message, now) {
                     warn!(account, %channel, code = fault.code, reason = fault.message,
                         "this machine is short of a resource: jobs wait, and no attempt is spent");
                 }
             }
             Signal::Works => {
-                self.routes.answered(job.id, account, channel, now.at);
-                self.works(account, channel);
+                self.answered(job.id, route, now.at);
+                let news = self.works(route);
+                if news.accepted {
+                    info!(account, "Acquire accepts the account again");
+                }
+                if news.closed {
+                    info!(account, %channel, "an answer arrived: the breaker closes");
+                }
             }
             Signal::Trouble { fault } => {
-                let next = self.routes.trouble(account, channel, &fault.message, now);
+                let next = self.failed(route, &fault.message, now);
                 if next.is_some() {
                     warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
                         "failures in a row: the breaker opens, jobs wait while single probes go out");
                 }
             }
             Signal::AccountRefused { fault } => {
-                let (next, news) = self.routes.refuse(account, channel, &fault.message, now);
+                let (next, news) = self.refuse(route, &fault.message, now);
                 if news {
                     warn!(
                         account,
                         code = fault.code,
                         next_probe_ms = in_ms(next),
-                        "Acquire refuses the \
-                        account: its jobs wait while single probes go out; check its key and address"
+                        "Acquire refuses the account: its jobs wait while single probes go out; \
+                        check its key and address"
                     );
                 }
             }
             Signal::HoldChannel { pause, fault } => {
-                if self.routes.hold(account, channel, *pause, &fault.message, now) {
+                if self.retry_after(route, *pause, &fault.message, now) {
                     let seconds = pause.as_secs();
                     warn!(account, %channel, code = fault.code, seconds,
                         "Acquire asked for a pause: the channel waits");
@@ -65,22 +64,18 @@ impl Wire {
         }
     }
 
-    /// A job got a page that Acquire did not write, `took` after its request was begun; `current`:
-    /// the request used the account's current settings.
-    pub(super) fn met_page(
+    /// A job got a page that Acquire did not write, `took` after its request was begun.
+    pub(super) fn judge_page(
         &mut self,
         job: &Job,
+        route: RouteId,
         fault: &mut Fault,
         took: Duration,
-        current: bool,
     ) -> PageVerdict {
-        if !current {
-            return PageVerdict::Again { pause: self.config.retry.initial };
-        }
-        let now = Moment { at: Instant::now(), wall: now() };
+        let now = Moment::now();
         let (id, account, channel) = (job.id, job.account.as_str(), job.channel);
         let began = now.at.checked_sub(took).unwrap_or(now.at);
-        let (verdict, news) = self.routes.page(id, (account, channel), &fault.message, began, now);
+        let (verdict, news) = self.page(id, route, &fault.message, began, now);
         if news {
             warn!(job = id, account, %channel, code = fault.code,
                 "an answer did not come from Acquire: the account's jobs wait while single probes \
@@ -92,46 +87,5 @@ impl Wire {
             fault.message += " (Acquire answered other messages meanwhile)";
         }
         verdict
-    }
-
-    pub(super) fn works(&mut self, account: &str, channel: Channel) {
-        let news = self.routes.works(account, channel);
-        if news.accepted {
-            info!(account, "Acquire accepts the account again");
-        }
-        if news.closed {
-            info!(account, %channel, "an answer came: the breaker closes");
-        }
-    }
-}
-
-impl Dispatcher {
-    /// A refusal is found out anew by the first request; a Retry-After still runs.
-    pub(super) async fn resume_blocks(&mut self) -> Result<(), StoreError> {
-        self.shown_blocks = self.store.blocks().await?;
-        let now = Moment { at: Instant::now(), wall: now() };
-        for hold in self.shown_blocks.iter().filter(|h| h.kind == BlockKind::RetryAfter) {
-            let until = hold.until.unwrap_or(0);
-            // No longer than it was: the clock may have been set back since.
-            let left = until.saturating_sub(now.wall).min(until.saturating_sub(hold.since));
-            let left = u64::try_from(left).unwrap_or(0);
-            if let (Ok(channel), 1..) = (hold.channel.parse(), left) {
-                // A clock that was wrong then makes it no longer than it can have been.
-                let pause = Duration::from_millis(left).min(RETRY_AFTER_MAX);
-                self.wire.routes.hold(&hold.account, channel, pause, &hold.reason, now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the holds in the database those of the routes, for `status` and `show`.
-    pub(super) async fn show_blocks(&mut self) -> Result<(), StoreError> {
-        let holds = self.wire.routes.blocks();
-        if !holds.iter().copied().eq(&self.shown_blocks) {
-            let holds: Vec<_> = holds.into_iter().cloned().collect();
-            self.store.publish_blocks(&holds).await?;
-            self.shown_blocks = holds;
-        }
-        Ok(())
     }
 }

@@ -23,16 +23,16 @@ impl Dispatcher {
     pub(super) async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
         let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
         accounts
-            .retain(|name| !self.wire.routes.has_account(name) && !self.paused.has_account(name));
+            .retain(|name| !self.sender.routes.has_account(name) && !self.paused.has_account(name));
         let mut more = false;
         for account in &accounts {
-            let known = self.wire.routes.accounts().join(", ");
+            let known = self.sender.routes.accounts().join(", ");
             let sentence = format!("account: `{account}` is not configured; configured: {known}");
             let failed = self.store.fail_unknown_account(account, &sentence).await?;
             if failed.is_empty() {
                 continue;
             }
-            self.wire.failed(&failed, Failure::Invalid);
+            self.sender.failed(&failed, Failure::Invalid);
             warn!(
                 account,
                 failed = failed.len(),
@@ -40,7 +40,7 @@ impl Dispatcher {
             );
             more = true;
             // Each may have held back a job of another account.
-            self.wire.routes.stir();
+            self.sender.routes.expect_jobs();
             let agenda = self.store.look().await?;
             self.saw(agenda);
         }
@@ -95,7 +95,7 @@ impl Dispatcher {
 
     /// A batch of each kind; true: there are more.
     async fn prune(&mut self) -> Result<bool, StoreError> {
-        let kept = &self.wire.config.retention;
+        let kept = &self.sender.config.retention;
         let limits = [
             (Status::Sent, kept.sent),
             (Status::Failed, kept.failed),
@@ -118,7 +118,7 @@ impl Dispatcher {
         let ages: Vec<_> = self.scrub_ages().collect();
         let mut more = false;
         for (channel, age) in ages {
-            let until = self.wire.all_recorded_until(before(now(), age.max(SCRUB_BEHIND)));
+            let until = self.sender.jobs.all_recorded_until(before(now(), age.max(SCRUB_BEHIND)));
             let scrubbed = self.store.scrub(channel, until).await?;
             if scrubbed.rows > 0 {
                 debug!(%channel, scrubbed = scrubbed.rows, "the words of sent messages removed");
@@ -129,7 +129,7 @@ impl Dispatcher {
     }
 
     fn scrub_ages(&self) -> impl Iterator<Item = (Channel, Duration)> {
-        let channels = self.wire.config.channels.iter();
+        let channels = self.sender.config.channels.iter();
         channels.filter_map(|(channel, policy)| policy.scrub.map(|age| (*channel, age)))
     }
 }

@@ -1,9 +1,8 @@
-//! This machine has run out of something. No attempt is spent on it: everything that would need
-//! a new connection waits for a moment, then goes out one at a time, then more and more.
+//! This machine has run out of something. No attempt is spent on it: all routes wait for a moment,
+//! then send one job at a time, then more and more.
 
-use super::{Moment, Routes};
+use super::{Moment, RouteId, Routes};
 use crate::queue::block::{Block, BlockKind};
-use crate::queue::job::Channel;
 use crate::queue::outcome::Scarce;
 use tokio::time::{Duration, Instant};
 
@@ -15,17 +14,17 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 const PORTS_PAUSE: Duration = Duration::from_secs(1);
 
 /// A shortage that concerns every route.
-pub(super) struct Shortage {
-    /// The hold that people see; `None` once a request has gone out again.
-    hold: Option<Block>,
+pub(super) struct Scarcity {
+    /// As people see it; `None` once a request has gone out again.
+    block: Option<Block>,
     pause: Duration,
     until: Instant,
-    /// How many jobs may be out at once, after the pause.
+    /// How many jobs may be claimed at once, after the pause.
     most: u32,
 }
 
-impl Shortage {
-    /// How many jobs may be out at once at `now`.
+impl Scarcity {
+    /// How many jobs may be claimed at once at `now`.
     pub fn most(&self, now: Instant) -> u32 {
         if self.until > now { 0 } else { self.most }
     }
@@ -33,28 +32,20 @@ impl Shortage {
 
 impl Routes {
     /// A request could not be begun because this machine is short of something. If that concerns
-    /// only one address, `channel` of `account` waits, otherwise everything. True when this is
-    /// news.
-    pub fn run_short(
-        &mut self,
-        account: &str,
-        channel: Channel,
-        scarce: Scarce,
-        reason: &str,
-        now: Moment,
-    ) -> bool {
+    /// only one address, its route waits, otherwise everything. True when this is news.
+    pub fn run_short(&mut self, id: RouteId, scarce: Scarce, reason: &str, now: Moment) -> bool {
         if scarce == Scarce::Ports {
-            return self.pause_for(account, channel, PORTS_PAUSE, BlockKind::Shortage, reason, now);
+            return self.block_for(id, PORTS_PAUSE, BlockKind::Shortage, reason, now);
         }
-        let known = self.shortage.as_mut().and_then(|shortage| {
-            let hold = shortage.hold.take()?;
+        let known = self.scarcity.as_mut().and_then(|scarcity| {
+            let block = scarcity.block.take()?;
             // Failures of requests that were begun before the pause count as one.
-            let again = shortage.until <= now.at;
-            Some((hold, if again { (shortage.pause * 2).min(PAUSE.1) } else { shortage.pause }))
+            let again = scarcity.until <= now.at;
+            Some((block, if again { (scarcity.pause * 2).min(PAUSE.1) } else { scarcity.pause }))
         });
         let news = known.is_none();
-        let (mut hold, pause) = known.unwrap_or_else(|| {
-            let hold = Block {
+        let (mut block, pause) = known.unwrap_or_else(|| {
+            let block = Block {
                 account: String::new(),
                 channel: String::new(),
                 kind: BlockKind::Shortage,
@@ -62,35 +53,35 @@ impl Routes {
                 since: now.wall,
                 until: None,
             };
-            (hold, PAUSE.0)
+            (block, PAUSE.0)
         });
         let until = now.at + pause;
-        hold.reason = reason.to_owned();
-        hold.until = Some(now.wall_at(until));
-        self.shortage = Some(Shortage { hold: Some(hold), pause, until, most: 1 });
+        block.reason = reason.to_owned();
+        block.until = Some(now.wall_at(until));
+        self.scarcity = Some(Scarcity { block: Some(block), pause, until, most: 1 });
         self.shut_all();
         news
     }
 
     /// A request has gone out, so nothing is missing now. True when something was.
     pub fn has_enough(&mut self, now: Instant) -> bool {
-        let Some(shortage) = self.shortage.as_mut().filter(|shortage| shortage.until <= now) else {
+        let Some(scarcity) = self.scarcity.as_mut().filter(|scarcity| scarcity.until <= now) else {
             return false;
         };
-        shortage.most = shortage.most.saturating_add(1);
-        let news = shortage.hold.take().is_some();
-        if shortage.most >= self.budget.places {
-            self.shortage = None;
+        scarcity.most = scarcity.most.saturating_add(1);
+        let news = scarcity.block.take().is_some();
+        if scarcity.most >= self.capacity.jobs {
+            self.scarcity = None;
         }
         news
     }
 
-    pub(super) fn shortage_hold(&self) -> Option<&Block> {
-        self.shortage.as_ref().and_then(|shortage| shortage.hold.as_ref())
+    pub(super) fn scarcity_block(&self) -> Option<&Block> {
+        self.scarcity.as_ref().and_then(|scarcity| scarcity.block.as_ref())
     }
 
     /// When the pause of a shortage is over.
-    pub(super) fn enough_at(&self, now: Instant) -> Option<Instant> {
-        self.shortage.as_ref().map(|shortage| shortage.until).filter(|until| *until > now)
+    pub(super) fn scarcity_ends(&self, now: Instant) -> Option<Instant> {
+        self.scarcity.as_ref().map(|scarcity| scarcity.until).filter(|until| *until > now)
     }
 }
