@@ -3,7 +3,6 @@
 use acquire_outbox::config::ConfigError;
 use acquire_outbox::daemon::DaemonError;
 use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::sqlite::lock::LockError;
 use acquire_outbox::store::{RealPath, StoreError};
 use anyhow::{Error, Result, bail};
 use std::path::Path;
@@ -19,7 +18,6 @@ pub fn told(error: &Error) -> String {
         told.push_str(&cause.to_string());
         let whole = cause.is::<ConfigError>()
             || cause.is::<DaemonError>()
-            || cause.is::<LockError>()
             || cause.is::<SandboxError>()
             || cause.is::<StoreError>();
         if whole {
@@ -38,12 +36,7 @@ fn of_store(error: &Error) -> Option<&StoreError> {
 
 /// The file must not be used under this name or for this purpose: trying again does not help.
 pub fn is_of_the_file(error: &Error) -> bool {
-    let of_lock = error.downcast_ref().or_else(|| match error.downcast_ref() {
-        Some(DaemonError::Lock(lock)) => Some(lock),
-        _ => None,
-    });
-    matches!(of_lock, Some(LockError::Path(_)))
-        || matches!(of_store(error), Some(StoreError::Unusable(_)))
+    matches!(of_store(error), Some(StoreError::Unusable(_)))
 }
 
 /// For commands that create the file: the errors of SQLite and of the lock say less.

@@ -20,14 +20,11 @@ impl Dispatcher {
     /// to be on disk. So a row that is `sending` under our own claim and is not there belongs to a
     /// claim whose answer never arrived, and its request was never made.
     pub(super) async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
-        let (sending, mut unreadable) = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
-        for (job, claimed_at) in sending {
-            if !self.sender.jobs.holds(job.id) {
-                self.sender.give_back(None, &job, claimed_at);
-            }
+        let jobs = &self.sender.jobs;
+        for (job, claimed_at) in self.tenure.claims(|id| jobs.holds(id)).await? {
+            self.sender.give_back(None, &job, claimed_at);
         }
-        unreadable.retain(|row| !self.sender.jobs.holds(row.id));
-        self.fail_unreadable(&unreadable, true).await
+        Ok(())
     }
 
     /// The orderly end: nothing new is sent, what has not been written to its connection goes back,
@@ -79,7 +76,7 @@ impl Dispatcher {
             sleep(ERROR_PAUSE.0).await;
         }
         info!("stopped");
-        self.store.close().await
+        self.tenure.close().await
     }
 
     /// What a COMMIT without an answer may have claimed goes back, too.
@@ -96,16 +93,16 @@ impl Dispatcher {
         if outcomes.is_empty() {
             return Ok(());
         }
-        let recorded = match self.store.record_or_keep(&outcomes, self.epoch).await {
-            Ok(recorded) => recorded,
+        match self.tenure.record(&outcomes).await {
+            Ok(done) => {
+                self.sender.recorded(outcomes, &done);
+                self.sender.take_report(done.report);
+                Ok(())
+            }
             Err(e) => {
                 self.sender.jobs.not_recorded(outcomes);
-                return Err(e);
+                Err(e)
             }
-        };
-        self.tell_kept(&recorded.aside);
-        self.sender.recorded(&outcomes, &recorded.settled());
-        self.file.recorded(&outcomes);
-        Ok(())
+        }
     }
 }

@@ -3,8 +3,6 @@
 use super::sender::Sender;
 use crate::dispatcher::routes::{Route, RouteId};
 use crate::metrics::RouteMeter;
-use crate::queue::job::{Channel, Failure};
-use crate::queue::when::now;
 use std::sync::Arc;
 
 impl Sender {
@@ -20,12 +18,5 @@ impl Sender {
     /// The route's meter.
     pub(super) fn meter(&self, route: RouteId) -> Arc<RouteMeter> {
         Arc::clone(&self.meters[route.index()])
-    }
-
-    /// One job of each channel failed without a request.
-    pub(super) fn failed(&self, channels: &[Channel], failure: Failure) {
-        for channel in channels {
-            self.metrics.failed(*channel, failure, now());
-        }
     }
 }

@@ -7,7 +7,7 @@ use crate::dispatcher::attempt::{self, Stop};
 use crate::dispatcher::routes::{Moment, RouteId, Routes};
 use crate::metrics::{Metrics, RouteMeter};
 use crate::queue::claim::Room;
-use crate::queue::ended::Ended;
+use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Job, Millis, Status};
 use crate::queue::outcome::{Attempt, Outcome, PageVerdict};
 use crate::queue::transition;
@@ -185,20 +185,30 @@ impl Sender {
         self.jobs.end(ended);
     }
 
-    /// `outcomes` need no more recording, and those with an id in `recorded` are on disk. The others
-    /// no longer belonged to this claim: their rows were changed by other means, and only the history
-    /// has the attempt.
-    pub(super) fn recorded(&mut self, outcomes: &[Ended], recorded: &[i64]) {
-        let all = outcomes.len() == recorded.len();
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            outcomes.iter().partition(|e| all || recorded.contains(&e.transition.id));
-        self.metrics.recorded(kept.iter().copied());
-        self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
-        for lost in lost {
+    /// What became of outcomes that were to be recorded. One that is neither on disk nor lost is
+    /// recorded with the next.
+    pub(super) fn recorded(&mut self, outcomes: Vec<Ended>, done: &Recorded) {
+        if done.ids.len() == outcomes.len() {
+            return self.on_disk(&outcomes);
+        }
+        let (on_disk, others): (Vec<_>, Vec<_>) =
+            outcomes.into_iter().partition(|e| done.ids.contains(&e.transition.id));
+        self.on_disk(&on_disk);
+        let (lost, again): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|e| done.lost.contains(&e.transition.id));
+        for lost in &lost {
             let t = &lost.transition;
             error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
                 "the row no longer belonged to this claim; only outbox_attempts has the outcome");
         }
+        self.jobs.recorded(&lost);
+        self.jobs.not_recorded(again);
+    }
+
+    fn on_disk(&mut self, outcomes: &[Ended]) {
+        self.metrics.recorded(outcomes);
+        let sent = outcomes.iter().filter(|e| e.transition.status == Status::Sent).count();
+        self.sent += sent as u64;
         self.jobs.recorded(outcomes);
     }
 

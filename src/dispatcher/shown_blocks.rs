@@ -10,7 +10,7 @@ use std::time::Duration;
 impl Dispatcher {
     /// A refusal is found out again by the first request; a Retry-After still runs.
     pub(super) async fn restore_blocks(&mut self) -> Result<(), StoreError> {
-        self.shown_blocks = self.store.blocks().await?;
+        self.shown_blocks = self.tenure.blocks().await?;
         let now = Moment::now();
         for block in self.shown_blocks.iter().filter(|b| b.kind == BlockKind::RetryAfter) {
             let until = block.until.unwrap_or(0);
@@ -33,7 +33,7 @@ impl Dispatcher {
         let blocks = self.sender.routes.blocks();
         if !blocks.iter().copied().eq(&self.shown_blocks) {
             let blocks: Vec<_> = blocks.into_iter().cloned().collect();
-            self.store.publish_blocks(&blocks).await?;
+            self.tenure.publish_blocks(&blocks).await?;
             self.shown_blocks = blocks;
         }
         Ok(())

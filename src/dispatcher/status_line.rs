@@ -30,7 +30,7 @@ impl Dispatcher {
             return self.service.status(&line);
         }
         // The next step finds the same error, and reports it.
-        let Ok(backlog) = self.store.backlog().await else { return };
+        let Ok(backlog) = self.tenure.backlog().await else { return };
         let name = |block: &Block| match block.account.is_empty() {
             true => "everything".to_owned(),
             false => format!("{} {}", block.account, block.channel).trim_end().to_owned(),

@@ -2,7 +2,9 @@ use super::*;
 use crate::dispatcher::routes::tests::{id, routes, routes_to};
 use crate::dispatcher::routes::{Load, Moment};
 use crate::queue::claim::{Claim, Room};
-use crate::queue::job::Channel;
+use crate::queue::job::{Channel, Job};
+use crate::queue::purpose::Purpose;
+use crate::store::Store;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -15,14 +17,32 @@ async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
     let path = folder.join("outbox.db");
     let mut store = Store::open(&path).await.unwrap();
     store.plain_sql(rows).await.unwrap();
-    let epoch = store.begin_epoch().await.unwrap();
+    store.close().await.unwrap();
+    let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
+    let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {}).await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
-    let silent = Service::silent();
     let metrics = Arc::new(Metrics::new(Instant::now().into_std(), 0));
-    let dispatcher = Dispatcher::new(store, epoch, config, routes, silent, metrics);
-    let mut dispatcher = dispatcher.unwrap();
+    let mut dispatcher = Dispatcher::new(tenure, config, routes, Service::silent(), metrics);
     dispatcher.poll().await.unwrap();
     dispatcher
+}
+
+fn done(result: Result<CycleResult, StoreError>) -> CycleDone {
+    match result.unwrap() {
+        CycleResult::Done(done) => done,
+        CycleResult::Locked => panic!("nobody else writes"),
+    }
+}
+
+/// A second connection to its outbox.
+async fn another(folder: &Path) -> Store {
+    Store::open_existing(&folder.join("outbox.db")).await.unwrap()
+}
+
+/// The status and the attempts of a job.
+async fn state(folder: &Path, id: i64) -> (String, i64) {
+    let row = another(folder).await.delivery(id).await.unwrap().unwrap();
+    (row.status.as_str().to_owned(), row.attempts)
 }
 
 /// The base URL of a server that accepts connections and never answers.
@@ -36,10 +56,9 @@ fn silent_server() -> (std::net::TcpListener, String) {
 async fn claim_unanswered(dispatcher: &mut Dispatcher, limit: u32) {
     let claim = Claim { account: "default".to_owned(), channel: Channel::Chat, limit };
     let claim = Room::unlimited(vec![claim]);
-    let (record, epoch) = (&[], dispatcher.epoch);
-    let work = Cycle { record, claim: Some(&claim), due: false, now: now(), epoch, patience: None };
-    let claimed = dispatcher.store.cycle(&work).await.unwrap().claimed;
-    assert_eq!(claimed.len(), limit as usize);
+    let room = Some(&claim);
+    let work = Cycle { record: &[], room, due: false, now: now(), expecting: false };
+    assert_eq!(done(dispatcher.tenure.cycle(&work).await).claimed.len(), limit as usize);
 }
 
 /// Steps until there is nothing more to do; a loop without a pause would never get there.
@@ -47,7 +66,7 @@ async fn assert_rests(routes: Routes, rows: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut dispatcher = dispatcher(folder.path(), routes, rows).await;
     let mut steps = 0;
-    while dispatcher.step(&mut Wake::never()).await.unwrap() {
+    while dispatcher.step().await.unwrap() {
         steps += 1;
         assert!(steps < 20, "there is always more to do");
     }
@@ -59,16 +78,15 @@ async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, "").await;
-    let mut wake = Wake::never();
-    assert!(dispatcher.step(&mut wake).await.unwrap(), "a claim that finds nothing");
-    assert!(!dispatcher.step(&mut wake).await.unwrap());
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    assert!(dispatcher.step().await.unwrap(), "a claim that finds nothing");
+    assert!(!dispatcher.step().await.unwrap());
+    let mut other = another(folder.path()).await;
     other.plain_sql("CREATE TABLE own (x)").await.unwrap();
-    let agenda = dispatcher.store.look().await.unwrap();
-    assert_ne!(agenda.data_version, dispatcher.agenda.data_version, "as of the claim");
+    let agenda = dispatcher.tenure.look().await.unwrap();
+    assert!(agenda.others_committed, "since the claim");
     dispatcher.saw(agenda);
-    assert!(dispatcher.step(&mut wake).await.unwrap(), "a claim after it");
-    assert!(!dispatcher.step(&mut wake).await.unwrap(), "which has seen it");
+    assert!(dispatcher.step().await.unwrap(), "a claim after it");
+    assert!(!dispatcher.step().await.unwrap(), "which has seen it");
 }
 
 /// Somebody writes, and holds the lock for longer: the loop continues, reports no outage, and claims
@@ -78,16 +96,15 @@ async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transac
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    let mut wake = Wake::never();
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    let mut other = another(folder.path()).await;
     other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     dispatcher.commit = Commit::UnderWay;
-    assert!(!dispatcher.step(&mut wake).await.unwrap());
+    assert!(!dispatcher.step().await.unwrap());
     assert!(dispatcher.outage.is_none());
-    assert!(!dispatcher.step(&mut wake).await.unwrap(), "until the next poll");
+    assert!(!dispatcher.step().await.unwrap(), "until the next poll");
     other.plain_sql("ROLLBACK").await.unwrap();
     dispatcher.poll().await.unwrap();
-    assert!(dispatcher.step(&mut wake).await.unwrap());
+    assert!(dispatcher.step().await.unwrap());
     assert_eq!(dispatcher.sender.jobs.in_flight(), 1);
 }
 
@@ -97,16 +114,15 @@ async fn what_ends_while_a_claim_waits_for_nothing_is_recorded_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    let mut wake = Wake::never();
-    assert!(dispatcher.step(&mut wake).await.unwrap());
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    assert!(dispatcher.step().await.unwrap());
+    let mut other = another(folder.path()).await;
     other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     dispatcher.rest = Rest::none();
     dispatcher.commit = Commit::UnderWay;
-    assert!(dispatcher.step(&mut wake).await.unwrap(), "the request has failed meanwhile");
+    assert!(dispatcher.step().await.unwrap(), "the request has failed meanwhile");
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 1);
     other.plain_sql("ROLLBACK").await.unwrap();
-    dispatcher.step(&mut wake).await.unwrap();
+    dispatcher.step().await.unwrap();
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 0);
 }
 
@@ -118,21 +134,17 @@ async fn a_claim_whose_commit_was_not_answered_goes_back_and_no_other() {
     let routes = routes_to(&base_url, &[(Channel::Chat, None)]);
     let rows = format!("{READY}; {}", READY.replace('1', "2"));
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    dispatcher.step(&mut Wake::never()).await.unwrap();
+    dispatcher.step().await.unwrap();
     assert!(dispatcher.sender.jobs.holds(1));
-    dispatcher.store.plain_sql(&rows).await.unwrap();
+    another(folder.path()).await.plain_sql(&rows).await.unwrap();
     claim_unanswered(&mut dispatcher, 1).await;
     dispatcher.withdraw_strays().await.unwrap();
     dispatcher.withdraw_strays().await.unwrap();
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 1, "known from now on, so found once");
     dispatcher.record().await.unwrap();
-    let mut states = Vec::new();
-    for id in 1..=3 {
-        let row = dispatcher.store.delivery(id).await.unwrap().unwrap();
-        states.push((row.status.as_str().to_owned(), row.attempts));
-    }
-    let pending = ("pending".to_owned(), 0);
-    assert_eq!(states, [("sending".to_owned(), 1), pending.clone(), pending]);
+    assert_eq!(state(folder.path(), 1).await, ("sending".to_owned(), 1));
+    assert_eq!(state(folder.path(), 2).await, ("pending".to_owned(), 0));
+    assert_eq!(state(folder.path(), 3).await, ("pending".to_owned(), 0));
 }
 
 /// Neither the cycle that could not record it nor the search for unanswered claims loses it.
@@ -141,8 +153,7 @@ async fn an_outcome_that_a_cycle_could_not_record_is_recorded_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    let mut wake = Wake::never();
-    dispatcher.step(&mut wake).await.unwrap();
+    dispatcher.step().await.unwrap();
     let result = dispatcher.sender.results.recv().await.unwrap();
     dispatcher.sender.ended(result);
     let outcomes = dispatcher.sender.jobs.begin_recording();
@@ -151,10 +162,10 @@ async fn an_outcome_that_a_cycle_could_not_record_is_recorded_by_the_next() {
     dispatcher.sender.jobs.not_recorded(outcomes);
     dispatcher.withdraw_strays().await.unwrap();
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 1, "nor while it waits for the next cycle");
-    dispatcher.step(&mut wake).await.unwrap();
+    dispatcher.step().await.unwrap();
     assert!(dispatcher.sender.jobs.is_empty());
-    let row = dispatcher.store.delivery(1).await.unwrap().unwrap();
-    assert_eq!((row.status.as_str(), row.attempts), ("pending", 1), "connecting has failed");
+    let failed = ("pending".to_owned(), 1);
+    assert_eq!(state(folder.path(), 1).await, failed, "connecting has failed");
 }
 
 #[tokio::test]
@@ -166,13 +177,12 @@ async fn what_was_claimed_and_shut_meanwhile_goes_back_unspent() {
     let room = dispatcher.sender.room();
     let pause = Duration::from_secs(60);
     dispatcher.sender.routes.retry_after(chat, pause, "429", Moment::now());
-    let done = dispatcher.transact(Reason::Claim, &[], &room).await.unwrap();
-    dispatcher.follow_cycle(Reason::Claim, Vec::new(), done).await.unwrap();
+    let done = done(dispatcher.transact(Reason::Claim, &[], &room).await);
+    dispatcher.follow_cycle(Reason::Claim, Vec::new(), done);
     let jobs = &dispatcher.sender.jobs;
     assert_eq!((jobs.in_flight(), jobs.unrecorded()), (0, 1));
     dispatcher.record().await.unwrap();
-    let row = dispatcher.store.delivery(1).await.unwrap().unwrap();
-    assert_eq!((row.status.as_str(), row.attempts), ("pending", 0));
+    assert_eq!(state(folder.path(), 1).await, ("pending".to_owned(), 0));
 }
 
 #[tokio::test]
@@ -209,7 +219,7 @@ async fn nothing_is_scrubbed_past_what_waits_to_be_recorded() {
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     assert_eq!(dispatcher.sender.jobs.all_recorded_until(7), 7);
-    dispatcher.step(&mut Wake::never()).await.unwrap();
+    dispatcher.step().await.unwrap();
     let result = dispatcher.sender.results.recv().await.unwrap();
     dispatcher.sender.ended(result);
     let ended_at = dispatcher.sender.jobs.to_record().next().unwrap().transition.updated_at;

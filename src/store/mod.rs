@@ -3,20 +3,18 @@
 
 mod error;
 pub mod sqlite;
+pub mod tenure;
 
 pub use error::StoreError;
 pub use sqlite::*;
+pub use tenure::Tenure;
 
 use crate::queue::block::Block;
 use crate::queue::change::{Change, Refused};
-use crate::queue::claim::{Agenda, Cycle, CycleResult, Unreadable};
-use crate::queue::ended::{Ended, Recorded};
 use crate::queue::filter::{Filter, Page};
-use crate::queue::job::{Channel, Job, Millis, Status};
+use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
-use crate::queue::overview::{
-    AsideSummary, Backlog, Census, FailureGroup, Left, Overview, Pulse, Untouched,
-};
+use crate::queue::overview::{AsideSummary, Census, FailureGroup, Overview, Pulse, Untouched};
 use crate::queue::pause::Pause;
 use crate::queue::purpose::Purpose;
 use crate::queue::story::{Delivery, Extent, Position, Story};
@@ -87,92 +85,10 @@ impl Store {
         }
     }
 
-    /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a
-    /// claim that has counted an attempt. A row for which even this is refused is noted all the
-    /// same.
-    pub async fn fail_unreadable(
-        &mut self,
-        rows: &[Unreadable],
-        claimed: bool,
-    ) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.fail_unreadable(rows, claimed).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Ends rows that cannot be read and may have been sent: `uncertain`.
-    pub async fn doubt_unreadable(&mut self, rows: &[Unreadable]) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.doubt_unreadable(rows).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Notes a row that cannot be moved as it should; it is left alone until
-    /// [`Store::forget_aside`].
-    pub async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.set_aside(id, reason).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Notes an outcome that cannot be recorded, durably, so that no restart sends its job again.
-    pub async fn keep_outcome(&mut self, ended: &Ended, reason: &str) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.keep_outcome(ended, reason).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    pub async fn forget_aside(&mut self, id: i64) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.forget_aside(id).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Forgets the rows that have ended in another way, and gives those that may now be able to go
-    /// on.
-    pub async fn tryable(&mut self) -> Result<Vec<Tryable>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.tryable().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Whether anything is set aside.
-    pub async fn is_any_aside(&mut self) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.is_any_aside().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Records an outcome that was kept. False: the row no longer belonged to this claim.
-    pub async fn record_kept(
-        &mut self,
-        id: i64,
-        kept: &str,
-        epoch: i64,
-    ) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.record_kept(id, kept, epoch).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Whether the claim of this one job would go through now; claims nothing.
-    pub async fn would_claim(&mut self, id: i64, epoch: i64) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.would_claim(id, epoch).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
     /// How many rows are set aside, and the first `limit` of them.
     pub async fn asides(&mut self, limit: u32) -> Result<AsideSummary, StoreError> {
         match self {
             Store::Sqlite(s) => s.asides(limit).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// What waits, each kind counted up to [`Backlog::LIMIT`].
-    pub async fn backlog(&mut self) -> Result<Backlog, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.backlog().await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -186,77 +102,6 @@ impl Store {
     pub async fn pulse(&mut self, now: Millis) -> Result<Pulse, StoreError> {
         match self {
             Store::Sqlite(s) => s.pulse(now).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// The jobs in backoff, but for those last written between `from` and `to`.
-    pub async fn in_backoff(&mut self, from: Millis, to: Millis) -> Result<Vec<i64>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.in_backoff(from, to).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Moves the times of the first of these retries by so many milliseconds, and takes their ids
-    /// away; until the list is empty there are more.
-    pub async fn move_retries(&mut self, ids: &mut Vec<i64>, by: Millis) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.move_retries(ids, by).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Lets the pauses that began after `now` begin now: the clock was set back while no
-    /// dispatcher ran. Returns how many.
-    pub async fn pull_in_retries(&mut self, now: Millis) -> Result<usize, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.pull_in_retries(now).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
-    /// all of it without an answer: [`Store::sending_before`] tells which.
-    pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.cycle(work).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Records what has ended: all together or, where the database refuses one, each by itself; the
-    /// outcome of a refused one is kept.
-    pub async fn record_or_keep(
-        &mut self,
-        ended: &[Ended],
-        epoch: i64,
-    ) -> Result<Recorded, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.record_or_keep(ended, epoch).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Whether the row is as this attempt's claim left it.
-    pub async fn is_still_claimed(&mut self, ended: &Ended) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.is_still_claimed(ended).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Moves what has fallen due, each by itself.
-    pub async fn move_due_each(&mut self, at: Millis) -> Result<DueEach, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.move_due_each(at).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// The first rows that a claim would choose of each route.
-    pub async fn claimable(&mut self, at: Millis) -> Result<Vec<i64>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.claimable(at).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Whether a pending row that is set aside can now be moved: then it is no longer set aside.
-    pub async fn try_move(&mut self, id: i64, epoch: i64) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.try_move(id, epoch).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -317,43 +162,10 @@ impl Store {
         }
     }
 
-    /// Deletes the first jobs that ended in `status` before `before`, with their history.
-    pub async fn prune(&mut self, status: Status, before: Millis) -> Result<Erased, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.prune(status, before).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Takes the words out of the next sent messages of a channel that ended by `until`. The ids of
-    /// the case and of the people stay (view `outbox_scrubbed`), and so does everything else of
-    /// the row.
-    ///
-    /// It goes on where it stood, so `until` must lie before all that is still to be recorded.
-    pub async fn scrub(&mut self, channel: Channel, until: Millis) -> Result<Erased, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.scrub(channel, until).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Deletes up to 500 notes that ignored INSERTs have left. True: there were some.
-    pub async fn forget_taken_keys(&mut self) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.forget_taken_keys().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
     /// The errors that most jobs have, of the latest [`LOOKED_AT`] of each kind.
     pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Empties the log where it has grown long and nobody reads from it any more. True: it is
-    /// still long, and another try later is worth it.
-    pub async fn shorten_log(&mut self) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.shorten_log().await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -367,53 +179,10 @@ impl Store {
         }
     }
 
-    /// Whether the file says that this process, under this epoch, is its dispatcher: a copy of
-    /// the one that it has claimed from does, any other does not.
-    pub async fn is_of_epoch(&mut self, epoch: i64, started_at: i64) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.is_of_epoch(epoch, started_at).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// When the epoch that runs on this file began.
-    pub async fn epoch_started_at(&mut self) -> Result<i64, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.epoch_started_at().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Makes `holds` all there are.
-    pub async fn publish_blocks(&mut self, holds: &[Block]) -> Result<(), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.publish_blocks(holds).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// All holds.
-    pub async fn blocks(&mut self) -> Result<Vec<Block>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.blocks().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
     /// The first of them.
     pub async fn blocks_up_to(&mut self, limit: u32) -> Result<Vec<Block>, StoreError> {
         match self {
             Store::Sqlite(s) => s.blocks_up_to(limit).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Whether any job is being sent, or will be without a person or a time later than `now`.
-    pub async fn is_any_left_to_send(&mut self, now: Millis) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.is_any_left_to_send(now).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Counts the jobs that are left when nothing is left to send.
-    pub async fn left(&mut self) -> Result<Left, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.left().await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -476,33 +245,10 @@ impl Store {
         }
     }
 
-    /// Which outbox this is.
-    pub async fn identity(&mut self) -> Result<String, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.identity().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
     /// Whether this is an older state of the outbox than what was noted of it.
     pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.is_behind(noted).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Pauses everything: jobs that wait in a restored file may have been sent since. If a person
-    /// has paused everything after the note, that pause serves as well and stays. Gives the number
-    /// of jobs.
-    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.hold_restored(noted).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// What there is to note at the start of an epoch.
-    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.progress(epoch).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -595,16 +341,6 @@ impl Store {
         }
     }
 
-    /// Repairs what it may, and gives what was wrong. One transaction: all or nothing.
-    ///
-    /// # Errors [`StoreError::Flawed`] for what it may not repair, [`StoreError::Unrepaired`] for
-    /// what it cannot.
-    pub async fn repair(&mut self, mend: Mend) -> Result<Vec<Flaw>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.repair(mend).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
     /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
     /// none is left. Everything must be paused.
     pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
@@ -620,61 +356,10 @@ impl Store {
         }
     }
 
-    /// Changes whenever anything of the schema does.
-    pub async fn schema_cookie(&mut self) -> Result<i64, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.schema_cookie().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Gives back some free pages, where there are many and the file is one that can.
-    pub async fn shrink(&mut self) -> Result<Shrunk, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.shrink().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
     /// Deletes the statistics of the outbox's tables, if there are any; no other table's. True: it did.
     pub async fn forget_statistics(&mut self) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.forget_statistics().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Whether any row waits for an invalid time, or has no place in the queue.
-    pub async fn is_any_stray(&mut self) -> Result<bool, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.is_any_stray().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Rows that wait for a time that never comes.
-    pub async fn lost_in_time(&mut self) -> Result<Vec<Unreadable>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.lost_in_time().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Ready rows whose account or channel no route can have.
-    pub async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.without_a_route().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Rows that the last cycle has chosen and could not claim. Those that have ended without the
-    /// triggers leave the queue; the others, whose claim a trigger ignores, are returned.
-    pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.unclaimed().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Queues rows that were written without the triggers, as an INSERT would have: checked, and
-    /// with times in milliseconds. Up to [`STRAYS`] of them, in one transaction.
-    pub async fn take_in(&mut self) -> Result<TakenIn, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.take_in().await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -728,52 +413,6 @@ impl Store {
         match self {
             Store::Sqlite(s) => {
                 s.outcomes(export, after, last, limit).await.map_err(|e| s.neutral(e))
-            }
-        }
-    }
-
-    /// Takes the file over: a new epoch, which every claim carries. Call it with the lock held.
-    pub async fn begin_epoch(&mut self) -> Result<i64, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.begin_epoch().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Reads what comes next, without a write lock.
-    pub async fn look(&mut self) -> Result<Agenda, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.look().await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// At most `limit` jobs that are `sending` under a claim before `epoch`, without their
-    /// payloads, with when each was claimed; and those of them that cannot be read.
-    pub async fn sending_before(
-        &mut self,
-        epoch: i64,
-        limit: i64,
-    ) -> Result<(Vec<(Job, Millis)>, Vec<Unreadable>), StoreError> {
-        match self {
-            Store::Sqlite(s) => s.sending_before(epoch, limit).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Records decided attempts without claiming; what recovery uses.
-    pub async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, StoreError> {
-        match self {
-            Store::Sqlite(s) => s.record(ended, epoch).await.map_err(|e| s.neutral(e)),
-        }
-    }
-
-    /// Fails up to 500 ready jobs of an account that is not configured; gives the channel of each.
-    pub async fn fail_unknown_account(
-        &mut self,
-        account: &str,
-        sentence: &str,
-    ) -> Result<Vec<Channel>, StoreError> {
-        match self {
-            Store::Sqlite(s) => {
-                s.fail_unknown_account(account, sentence).await.map_err(|e| s.neutral(e))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Translates what SQLite and the file system say into the store's error.
 
+use super::lock::LockError;
 use super::{PathError, RealPath, SqliteError, SqliteStore, owner};
 use crate::store::StoreError;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub fn neutral(e: SqliteError, path: Option<&Path>) -> StoreError {
         SqliteError::ForSandbox(_)
         | SqliteError::NotForSandbox(_)
         | SqliteError::Path(_)
+        | SqliteError::Lock(LockError::Path(_))
         | SqliteError::Flawed { .. }
         | SqliteError::Unfinished(_) => StoreError::Unusable(sentence),
         SqliteError::Missing(_)
@@ -45,9 +47,10 @@ pub fn neutral(e: SqliteError, path: Option<&Path>) -> StoreError {
         | SqliteError::Foreign(_)
         | SqliteError::Unrepaired { .. }
         | SqliteError::Migrate { .. } => StoreError::WrongVersion(sentence),
-        SqliteError::Open { .. } | SqliteError::Sql(_) | SqliteError::Refused(_) => {
-            StoreError::Other(sentence)
-        }
+        SqliteError::Open { .. }
+        | SqliteError::Lock(_)
+        | SqliteError::Sql(_)
+        | SqliteError::Refused(_) => StoreError::Other(sentence),
     }
 }
 
@@ -114,5 +117,11 @@ impl From<SqliteError> for StoreError {
 impl From<PathError> for StoreError {
     fn from(e: PathError) -> StoreError {
         neutral(SqliteError::Path(e), None)
+    }
+}
+
+impl From<LockError> for StoreError {
+    fn from(e: LockError) -> StoreError {
+        neutral(SqliteError::Lock(e), None)
     }
 }

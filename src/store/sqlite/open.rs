@@ -1,10 +1,10 @@
 //! Opening the database file: pragmas, migration, versions.
 
+use super::busy_handler::BusyHandler;
 use super::closing::OpenConnection;
-use super::cycle::PROCEDURES;
 use super::lenient::unless_missing;
+use super::lock::LockError;
 use super::owner;
-use super::patience::Patience;
 use super::purpose;
 use super::purpose::Contents;
 use super::real_path::{PathError, RealPath};
@@ -23,7 +23,7 @@ pub(super) const MIGRATIONS_TABLE: &str = "outbox_migrations";
 /// One connection to the file that holds the outbox.
 pub struct SqliteStore {
     pub(super) conn: SqliteConnection,
-    pub(super) patience: Patience,
+    pub(super) busy_handler: BusyHandler,
     pub(super) sandbox: bool,
     path: PathBuf,
 }
@@ -55,6 +55,8 @@ pub enum SqliteError {
     NotForSandbox(PathBuf),
     #[error(transparent)]
     Path(#[from] PathError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error(
         "{0} has the tables of an outbox but no record of its version, like a copy of the schema \
          alone; complete it with `acquire-outbox init`"
@@ -217,9 +219,8 @@ impl SqliteStore {
         }
         let open = |source| SqliteError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
-        let patience = Patience::of(&mut conn).await.map_err(open)?;
-        sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;
-        Ok(SqliteStore { conn, patience, sandbox: false, path: path.to_owned() })
+        let busy_handler = BusyHandler::of(&mut conn).await.map_err(open)?;
+        Ok(SqliteStore { conn, busy_handler, sandbox: false, path: path.to_owned() })
     }
 
     /// One transaction, begun with the write lock: two programs may start at once.

@@ -3,10 +3,10 @@
 pub use crate::queue::overview::{Count, Overview, Throughput};
 pub use crate::queue::story::{AttemptRow, Delivery, Detail};
 
-use super::aside;
-use super::holds::{HOLDS_OF, block_from};
+use super::blocks::{HOLDS_OF, block_from};
 use super::lenient::{Lenient, unless_missing};
 use super::pauses::PAUSES_OF;
+use super::set_aside;
 use super::shown::DELIVERY;
 use super::{SqliteError, SqliteStore};
 use crate::queue::filter::{Filter, Page};
@@ -132,7 +132,7 @@ impl SqliteStore {
         let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(SqliteError::from))?;
         let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
         let holds = unless_missing(holds.map_err(SqliteError::from))?;
-        let aside = unless_missing(aside::one(&mut tx, id).await)?;
+        let aside = unless_missing(set_aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
         Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))

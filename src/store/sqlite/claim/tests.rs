@@ -2,7 +2,6 @@ use super::*;
 use crate::queue::claim::BytesLeft;
 use crate::queue::claim::Claim;
 use crate::queue::claim::Cycle;
-use crate::queue::claim::Room;
 use crate::queue::when::now;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::fixture::outbox;
@@ -31,10 +30,8 @@ fn room(routes: &[(&str, u32)], places: u32, small: u64, large: u64) -> Room {
 
 /// What the claim takes, by id, and whether it left something for lack of places or bytes.
 async fn claim(store: &mut SqliteStore, room: &Room) -> (Vec<i64>, bool) {
-    let epoch = 1;
-    let work =
-        Cycle { record: &[], claim: Some(room), due: false, now: now(), epoch, patience: None };
-    let done = store.cycle(&work).await.unwrap();
+    let work = Cycle { record: &[], room: Some(room), due: false, now: now(), expecting: false };
+    let done = store.cycle(&work, 1).await.unwrap();
     let mut ids: Vec<_> = done.claimed.iter().map(|job| job.id).collect();
     ids.sort_unstable();
     (ids, done.cut)
@@ -42,6 +39,7 @@ async fn claim(store: &mut SqliteStore, room: &Room) -> (Vec<i64>, bool) {
 
 async fn with(rows: &[String]) -> (tempfile::TempDir, SqliteStore) {
     let (folder, mut store) = outbox(&rows.concat()).await;
+    store.create_procedures().await.unwrap();
     store.begin_epoch().await.unwrap();
     (folder, store)
 }
@@ -131,13 +129,12 @@ async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules()
     store.plain_sql("UPDATE outbox SET payload = CAST(zeroblob(67109000) AS TEXT)").await.unwrap();
     let work = Cycle {
         record: &[],
-        claim: Some(&room(&[("a", 10)], 100, 500 * KB, 500 * KB)),
+        room: Some(&room(&[("a", 10)], 100, 500 * KB, 500 * KB)),
         due: false,
         now: now(),
-        epoch: 1,
-        patience: None,
+        expecting: false,
     };
-    let claimed = store.cycle(&work).await.unwrap().claimed;
+    let claimed = store.cycle(&work, 1).await.unwrap().claimed;
     assert_eq!(claimed[0].payload.len(), crate::queue::payload::MAX_BYTES + 1);
     let error = crate::queue::payload::parse_bytes(Channel::Mail, &claimed[0].payload).unwrap_err();
     assert!(error.to_string().contains("at most 64 MiB"), "{error}");

@@ -5,10 +5,9 @@
 //! to be recorded later; until then its job is not decided a second time.
 
 use super::lenient::Lenient;
-use super::reading::{LAST_COUNT, LAST_TIME};
+use super::reading::{LAST_COUNT, LAST_TIME, Unreadable};
 use super::record;
 use super::{SqliteError, SqliteStore};
-use crate::queue::claim::Unreadable;
 use crate::queue::ended::Ended;
 use crate::queue::overview::AsideSummary;
 use crate::queue::overview::SetAside;
@@ -18,7 +17,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// A row that may now be able to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tryable {
+pub(super) struct Tryable {
     pub id: i64,
     /// Its outcome, if that could not be recorded.
     pub record: Option<String>,
@@ -97,7 +96,7 @@ impl SqliteStore {
     /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a
     /// claim that has counted an attempt. A row for which even this is refused is noted all the
     /// same.
-    pub async fn fail_unreadable(
+    pub(super) async fn fail_unreadable(
         &mut self,
         rows: &[Unreadable],
         claimed: bool,
@@ -106,7 +105,10 @@ impl SqliteStore {
     }
 
     /// Ends rows that cannot be read and may have been sent: `uncertain`.
-    pub async fn doubt_unreadable(&mut self, rows: &[Unreadable]) -> Result<(), SqliteError> {
+    pub(super) async fn doubt_unreadable(
+        &mut self,
+        rows: &[Unreadable],
+    ) -> Result<(), SqliteError> {
         self.end_unreadable(rows, End::Uncertain, false).await
     }
 
@@ -140,25 +142,30 @@ impl SqliteStore {
     }
 
     /// Notes a row that cannot be moved as it should; it is left alone until
-    /// [`SqliteStore::forget_aside`].
-    pub async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), SqliteError> {
+    /// [`SqliteStore::not_aside`].
+    pub(super) async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), SqliteError> {
         note(&mut self.conn, id, reason, None).await
     }
 
     /// Notes an outcome that cannot be recorded, durably, so that no restart sends its job again.
-    pub async fn keep_outcome(&mut self, ended: &Ended, reason: &str) -> Result<(), SqliteError> {
-        let record = record::kept(ended);
+    pub(super) async fn keep_outcome(
+        &mut self,
+        ended: &Ended,
+        reason: &str,
+    ) -> Result<(), SqliteError> {
+        let record = record::to_keep(ended);
         note(&mut self.conn, ended.transition.id, reason, Some(&record)).await
     }
 
-    pub async fn forget_aside(&mut self, id: i64) -> Result<(), SqliteError> {
+    /// It is no longer set aside.
+    pub(super) async fn not_aside(&mut self, id: i64) -> Result<(), SqliteError> {
         sqlx::query(FORGET).bind(id).execute(&mut self.conn).await?;
         Ok(())
     }
 
     /// Forgets the rows that have ended in another way, and gives those that may now be able to go
     /// on.
-    pub async fn tryable(&mut self) -> Result<Vec<Tryable>, SqliteError> {
+    pub(super) async fn tryable(&mut self) -> Result<Vec<Tryable>, SqliteError> {
         sqlx::query(OVER).execute(&mut self.conn).await?;
         let rows = sqlx::query(TRYABLE).fetch_all(&mut self.conn).await?;
         let tryable =
@@ -167,29 +174,29 @@ impl SqliteStore {
     }
 
     /// Whether anything is set aside.
-    pub async fn is_any_aside(&mut self) -> Result<bool, SqliteError> {
+    pub(super) async fn is_any_aside(&mut self) -> Result<bool, SqliteError> {
         let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM outbox_set_aside)");
         Ok(row.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
     /// Records an outcome that was kept. False: the row no longer belonged to this claim.
-    pub async fn record_kept(
+    pub(super) async fn record_kept(
         &mut self,
         id: i64,
         kept: &str,
         epoch: i64,
     ) -> Result<bool, SqliteError> {
-        let Some(ended) = record::unkept(kept) else { return Ok(false) };
+        let Some(ended) = record::from_kept(kept) else { return Ok(false) };
         let lost = self.record_json(ended, now(), epoch).await?;
         let done = !lost.contains(&id);
         if done {
-            self.forget_aside(id).await?;
+            self.not_aside(id).await?;
         }
         Ok(done)
     }
 
     /// Whether the claim of this one job would go through now; claims nothing.
-    pub async fn would_claim(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
+    pub(super) async fn would_claim(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let claim = sqlx::query(CLAIM).bind(id).bind(epoch).bind(now());
         let claimed = claim.execute(&mut *tx).await;

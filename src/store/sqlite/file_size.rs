@@ -1,7 +1,16 @@
-//! The file shrinks again: pages that nothing uses any more go back to the file system.
+//! The size of the files: unused pages go back to the file system, and a long write-ahead log is
+//! emptied. Also what ANALYZE has left of the outbox's tables is deleted, by whichever program.
 
+use super::busy_handler::Pace;
+use super::files::beside;
 use super::{SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Row};
+use std::time::Duration;
+
+/// A log longer than this is emptied; SQLite alone never shortens one that a reader let grow.
+const LOG_BYTES: u64 = 16 * 1024 * 1024;
+/// How long emptying the log may wait for readers. It holds the write lock: producers wait as long.
+const LOG_WAIT: Duration = Duration::from_millis(100);
 
 /// Free pages that are kept for what comes next: so many, or this part of the file.
 const KEPT_PAGES: i64 = 1_000;
@@ -36,7 +45,65 @@ impl Space {
     }
 }
 
+// The statements need no statistics. Those of a day when there were three jobs say that reading the
+// whole table is the quickest way to any of them, and are believed when there are a million.
+const THERE: &str = "\
+SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4') AND type = 'table'";
+
 impl SqliteStore {
+    /// Empties the log where it has grown long and nobody reads from it any more. True: it is
+    /// still long, and another try later is worth it.
+    pub async fn shorten_log(&mut self) -> Result<bool, SqliteError> {
+        let log = beside(&self.path().canonicalize().unwrap_or_default(), "-wal");
+        if std::fs::metadata(log).map_or(0, |log| log.len()) <= LOG_BYTES {
+            return Ok(false);
+        }
+        // Most of the work first, without the write lock.
+        let (copied, all) = self.checkpoint("PASSIVE").await?;
+        if copied < all {
+            return Ok(true);
+        }
+        self.busy_handler.set(LOG_WAIT, Pace::Sleeping);
+        let done = self.checkpoint("TRUNCATE").await;
+        self.busy_handler.set_usual();
+        done.map(|(_, left)| left > 0)
+    }
+
+    /// How many frames of the log are in the database by now, and how many there are.
+    pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), SqliteError> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn).await?;
+        Ok((row.try_get(2)?, row.try_get(1)?))
+    }
+
+    /// Deletes the statistics of the outbox's tables, if there are any; no other table's. True: it did.
+    pub async fn forget_statistics(&mut self) -> Result<bool, SqliteError> {
+        let tables: Vec<String> = sqlx::query_scalar(THERE).fetch_all(&mut self.conn).await?;
+        let mut any = false;
+        for table in tables {
+            // No write lock where there is nothing to delete.
+            let (found, delete) = match table.as_str() {
+                "sqlite_stat1" => (
+                    "SELECT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl GLOB 'outbox*')",
+                    "DELETE FROM sqlite_stat1 WHERE tbl GLOB 'outbox*'",
+                ),
+                _ => (
+                    "SELECT EXISTS (SELECT 1 FROM sqlite_stat4 WHERE tbl GLOB 'outbox*')",
+                    "DELETE FROM sqlite_stat4 WHERE tbl GLOB 'outbox*'",
+                ),
+            };
+            if sqlx::query_scalar(found).fetch_one(&mut self.conn).await? {
+                sqlx::query(delete).execute(&mut self.conn).await?;
+                any = true;
+            }
+        }
+        if any {
+            // Analyzes nothing: it reads anew what there is.
+            sqlx::query("ANALYZE sqlite_schema").execute(&mut self.conn).await?;
+        }
+        Ok(any)
+    }
+
     /// Gives back some free pages, where there are many and the file is one that can.
     pub async fn shrink(&mut self) -> Result<Shrunk, SqliteError> {
         let before = self.space().await?;
@@ -64,6 +131,7 @@ impl SqliteStore {
 mod tests {
     use super::*;
     use crate::queue::when::now;
+    use crate::store::sqlite::statements;
     use std::path::Path;
 
     /// 2,000 rows of 4 KB, and then none of them.
@@ -130,5 +198,43 @@ mod tests {
         let mut store = emptied(&path).await;
         assert_eq!(store.shrink().await.unwrap(), Shrunk::default());
         assert!(store.space().await.unwrap().free > 2_000);
+    }
+
+    /// Whether the move of the retries reads the whole table.
+    async fn scans(store: &mut SqliteStore) -> bool {
+        let is_it = |(name, _): &(String, String)| name == "move_retries";
+        let sql = statements().into_iter().find(is_it).unwrap().1;
+        let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let plan = plan.fetch_all(&mut store.conn).await.unwrap();
+        plan.iter().any(|row| row.get::<&str, _>("detail") == "SCAN outbox")
+    }
+
+    #[tokio::test]
+    async fn a_table_that_was_analyzed_when_it_was_small_is_not_scanned_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let mut store = SqliteStore::open(&path).await.unwrap();
+        assert!(!store.forget_statistics().await.unwrap());
+
+        let mut other = SqliteStore::open_existing(&path).await.unwrap();
+        let small = "CREATE TABLE own (x); CREATE INDEX own_x ON own (x); INSERT INTO own VALUES (1);
+            INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}');
+            ANALYZE";
+        other.plain_sql(small).await.unwrap();
+        store.look().await.unwrap();
+        assert!(scans(&mut store).await, "what this is about");
+
+        assert!(store.forget_statistics().await.unwrap());
+        assert!(!scans(&mut store).await);
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT tbl FROM sqlite_stat1 WHERE tbl GLOB 'o*'")
+                .fetch_all(&mut store.conn)
+                .await
+                .unwrap();
+        assert_eq!(left, ["own"]);
+
+        other.plain_sql("ANALYZE").await.unwrap();
+        let mut next = SqliteStore::open(&path).await.unwrap();
+        assert!(!scans(&mut next).await);
     }
 }
