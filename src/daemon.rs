@@ -3,7 +3,7 @@
 use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::descriptors;
-use crate::dispatcher::{Dispatcher, Until, decide, log};
+use crate::dispatcher::{Dispatcher, Until, decide, log_notice};
 use crate::memory;
 use crate::metrics::{Metrics, State};
 use crate::queue::job::{Job, Millis};
@@ -108,7 +108,7 @@ async fn take_over(
             }
             metrics.recorded(ended);
         }
-        TakeOver::Noticed(notice) => log(&notice),
+        TakeOver::Noticed(notice) => log_notice(&notice),
     };
     let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
     Tenure::take_over(&config.database, config.purpose(), decide, on_event).await

@@ -5,12 +5,10 @@
 //! ends, another process commits, or something falls due.
 
 mod attempt;
-mod drain;
 mod ending;
 mod jobs;
-mod meters;
 mod outage;
-mod pauses;
+mod pause_watch;
 mod reason;
 mod reconfigure;
 pub mod routes;
@@ -23,24 +21,24 @@ mod upkeep;
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
 use crate::metrics::{Metrics, State};
-use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle, CycleDone, CycleResult, Room};
 use crate::queue::ended::Ended;
 use crate::queue::when::now;
-use crate::reload::Reload;
+use crate::reload::{Reload, Step};
 use crate::service::Service;
 use crate::store::{StoreError, Tenure};
 use outage::Outage;
-use pauses::PauseWatch;
+use pause_watch::PauseWatch;
 use reason::{Commit, Reason, Rest};
 use sender::Sender;
 pub(crate) use sender::decide;
+use shown_blocks::ShownBlocks;
 use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-use tracing::trace;
-pub(crate) use upkeep::log;
+use tracing::{info, trace};
+pub(crate) use upkeep::log_notice;
 
 /// The slow poll behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -79,8 +77,7 @@ pub struct Dispatcher {
     commit: Commit,
     rest: Rest,
     outage: Option<Outage>,
-    /// The blocks as the database has them.
-    shown_blocks: Vec<Block>,
+    shown_blocks: ShownBlocks,
     paused: PauseWatch,
     next_upkeep: Instant,
     service: Service,
@@ -102,11 +99,16 @@ impl Dispatcher {
             commit: Commit::None,
             rest: Rest::none(),
             outage: None,
-            shown_blocks: Vec::new(),
+            shown_blocks: ShownBlocks::default(),
             paused: PauseWatch::new(),
             next_upkeep: Instant::now(),
             service,
         }
+    }
+
+    /// Tells the service manager that it dispatches from now on.
+    pub fn ready(&mut self) {
+        self.service.ready();
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -122,7 +124,8 @@ impl Dispatcher {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
         self.sender.metrics.enter(State::Dispatching);
-        self.restore_blocks().await?;
+        let restored = ShownBlocks::restore(&mut self.tenure, &mut self.sender.routes).await?;
+        self.shown_blocks = restored;
         match self.dispatch(until, reload, shutdown).await {
             Ok(End::Stopped) => self.drain().await,
             Ok(End::Empty) => self.tenure.close().await,
@@ -172,17 +175,17 @@ impl Dispatcher {
             return Ok(false);
         }
         self.tenure.check()?;
-        if self.waits_in_outage() {
-            return Ok(false);
-        }
-        if self.outage.is_some() {
+        if let Some(outage) = &self.outage {
+            if outage.pauses() {
+                return Ok(false);
+            }
             self.withdraw_strays().await?;
         }
         self.follow_clock().await?;
         self.sender.routes.unblock(Instant::now());
         self.follow_pauses().await?;
         // Before the rows that they explain.
-        self.show_blocks().await?;
+        self.shown_blocks.follow(&mut self.tenure, &self.sender.routes).await?;
         let cycled = self.cycle().await?;
         if cycled == Cycled::Wrote {
             self.service.changed();
@@ -279,6 +282,58 @@ impl Dispatcher {
         self.sender.claimed(done.claimed, done.cut);
         self.saw(done.agenda);
         if wrote { Cycled::Wrote } else { Cycled::FoundNothing }
+    }
+
+    async fn follow_pauses(&mut self) -> Result<(), StoreError> {
+        if self.paused.follow(&mut self.tenure).await? {
+            self.sender.metrics.hold_restored(self.paused.has_restored());
+            self.service.changed();
+        }
+        Ok(())
+    }
+
+    /// A step of a reload of the configuration.
+    fn reload(&mut self, step: Step) {
+        match step {
+            Step::Asked => self.service.reloading(),
+            Step::Read(fresh) => {
+                let notice = self.sender.reconfigure(*fresh).err();
+                self.next_upkeep = Instant::now();
+                self.service.reloaded(notice);
+            }
+        }
+    }
+
+    /// `None` where an error begins or prolongs an outage.
+    ///
+    /// # Errors
+    /// Those after which nothing more may be written.
+    fn unless_outage<T>(&mut self, done: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(e) if e.is_final() => Err(e),
+            Err(e) => {
+                let unrecorded = self.sender.jobs.unrecorded();
+                self.outage = Some(Outage::after(self.outage.take(), &e, unrecorded));
+                self.sender.metrics.enter(State::Trouble);
+                self.service.changed();
+                Ok(None)
+            }
+        }
+    }
+
+    fn end_outage(&mut self) {
+        if self.outage.take().is_some() {
+            self.sender.metrics.enter(State::Dispatching);
+            self.service.changed();
+            info!("the database can be used again");
+        }
+    }
+
+    /// The loop has made a step: the watchdog and the health checks are told.
+    fn note_step(&mut self) {
+        self.sender.metrics.turned(Instant::now().into_std());
+        self.service.turned();
     }
 
     /// Looks at what is due and whether another process has committed.

@@ -1,11 +1,9 @@
 //! The database cannot be used at present: nothing is claimed, results wait in memory.
 
-use super::Dispatcher;
-use crate::metrics::State;
 use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::error;
 
 /// The pause after a failed transaction, doubled from the first to the second.
 pub(super) const ERROR_PAUSE: (Duration, Duration) =
@@ -18,49 +16,22 @@ pub(super) struct Outage {
     pub(super) error: String,
 }
 
-impl Dispatcher {
-    /// `None` where an error begins or prolongs an outage.
-    ///
-    /// # Errors
-    /// Those after which nothing more may be written.
-    pub(super) fn unless_outage<T>(
-        &mut self,
-        done: Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        match done {
-            Ok(done) => Ok(Some(done)),
-            Err(e) if e.is_final() => Err(e),
-            Err(e) => {
-                self.note_outage(&e);
-                Ok(None)
-            }
-        }
-    }
-
-    /// Logged once per outage, not per try.
-    fn note_outage(&mut self, e: &StoreError) {
-        let pause = match &self.outage {
+impl Outage {
+    /// The outage, begun or prolonged by another error. Logged once per outage, not per try.
+    pub(super) fn after(before: Option<Outage>, e: &StoreError, results_waiting: usize) -> Outage {
+        let pause = match before {
             None => {
-                error!(error = %e, results_waiting = self.sender.jobs.unrecorded(),
+                error!(error = %e, results_waiting,
                     "the database cannot be used: nothing is claimed, results wait in memory");
                 ERROR_PAUSE.0
             }
             Some(outage) => (outage.pause * 2).min(ERROR_PAUSE.1),
         };
-        self.sender.metrics.enter(State::Trouble);
-        self.outage = Some(Outage { pause, until: Instant::now() + pause, error: e.to_string() });
-        self.service.changed();
+        Outage { pause, until: Instant::now() + pause, error: e.to_string() }
     }
 
-    pub(super) fn waits_in_outage(&self) -> bool {
-        self.outage.as_ref().is_some_and(|outage| outage.until > Instant::now())
-    }
-
-    pub(super) fn end_outage(&mut self) {
-        if self.outage.take().is_some() {
-            self.sender.metrics.enter(State::Dispatching);
-            self.service.changed();
-            info!("the database can be used again");
-        }
+    /// Whether it is too early for another try.
+    pub(super) fn pauses(&self) -> bool {
+        self.until > Instant::now()
     }
 }

@@ -1,39 +1,29 @@
 //! A new configuration for the running loop.
 
-use super::Dispatcher;
+use super::sender::Sender;
 use crate::config::Config;
 use crate::dispatcher::routes::Moment;
-use crate::reload::{self, Fresh, ReloadError, Step};
+use crate::reload::{self, Fresh, ReloadError};
 use tracing::{error, info, warn};
 
-impl Dispatcher {
-    /// What is in flight ends over its own endpoint; everything else is as the new configuration
-    /// says, which is taken over whole or not at all.
-    pub(super) fn reload(&mut self, step: Step) {
-        let fresh = match step {
-            Step::Asked => return self.service.reloading(),
-            Step::Read(fresh) => *fresh,
-        };
-        let notice = self.reconfigure(fresh).err();
-        self.service.reloaded(notice);
-    }
-
-    /// An error is a sentence on what was not taken over.
-    fn reconfigure(&mut self, fresh: Result<Fresh, ReloadError>) -> Result<(), String> {
+impl Sender {
+    /// Takes it over whole or not at all. Requests in flight end over their own endpoints; everything
+    /// else is as the new configuration says.
+    ///
+    /// # Errors
+    /// A sentence on what was not taken over.
+    pub(super) fn reconfigure(&mut self, fresh: Result<Fresh, ReloadError>) -> Result<(), String> {
         let Fresh { config, routes } = fresh.map_err(|e| {
             error!(error = %e, "the new configuration cannot be used: the old one stays");
             format!("not reloaded, the old configuration stays: {e}")
         })?;
-        let sender = &mut self.sender;
-        let renewed = reload::renewed(&sender.config, &config);
-        let now = Moment::now();
-        let former = sender.routes.replace(routes, &renewed, now);
-        sender.jobs.reroute(|route| former.now(route));
-        let old = std::mem::replace(&mut sender.config, config);
-        let notices = keep_until_restart(old, &mut sender.config);
-        sender.meter_routes();
-        self.next_upkeep = now.at;
-        let accounts = self.sender.routes.accounts().join(",");
+        let renewed = reload::renewed(&self.config, &config);
+        let former = self.routes.replace(routes, &renewed, Moment::now());
+        self.jobs.reroute(|route| former.now(route));
+        let old = std::mem::replace(&mut self.config, config);
+        let notices = keep_until_restart(old, &mut self.config);
+        self.meter_routes();
+        let accounts = self.routes.accounts().join(",");
         info!(accounts, "the configuration has been reloaded");
         if notices.is_empty() { Ok(()) } else { Err(notices.join("; ")) }
     }

@@ -2,14 +2,16 @@
 //! it works while a cycle runs.
 
 use super::jobs::{InFlight, Jobs};
+use super::upkeep::log_notice;
 use crate::config::Config;
 use crate::dispatcher::attempt::{self, Stop};
-use crate::dispatcher::routes::{Moment, RouteId, Routes};
+use crate::dispatcher::routes::{Moment, Route, RouteId, Routes};
 use crate::metrics::{Metrics, RouteMeter};
 use crate::queue::claim::Room;
 use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Job, Millis, Status};
 use crate::queue::outcome::{Attempt, Outcome, PageVerdict};
+use crate::queue::report::Report;
 use crate::queue::transition;
 use crate::queue::transition::Signal;
 use crate::queue::when::now;
@@ -36,7 +38,7 @@ pub(super) struct Sender {
     pub(super) sent: u64,
     pub(super) metrics: Arc<Metrics>,
     /// In the order of the routes' ids.
-    pub(super) meters: Vec<Arc<RouteMeter>>,
+    meters: Vec<Arc<RouteMeter>>,
 }
 
 impl Sender {
@@ -55,6 +57,15 @@ impl Sender {
         };
         sender.meter_routes();
         sender
+    }
+
+    /// A meter for each route, so that what has not happened yet is shown as 0. Requests in flight
+    /// keep theirs, which count the same.
+    pub(super) fn meter_routes(&mut self) {
+        let meter = |route: &Route| Arc::new(self.metrics.route(&route.account, route.channel));
+        self.meters = self.routes.all().map(meter).collect();
+        let accounts = self.routes.accounts().into_iter().map(str::to_owned).collect();
+        self.metrics.configured(accounts);
     }
 
     /// The room for a cycle that begins now.
@@ -88,7 +99,7 @@ impl Sender {
         let payload = std::mem::take(&mut job.payload);
         let (id, channel) = (job.id, job.channel);
         let endpoint = Arc::clone(&self.routes.of(route).endpoint);
-        let meter = self.meter(route);
+        let meter = Arc::clone(&self.meters[route.index()]);
         meter.begun();
         self.jobs.send(InFlight {
             job,
@@ -210,6 +221,19 @@ impl Sender {
         let sent = outcomes.iter().filter(|e| e.transition.status == Status::Sent).count();
         self.sent += sent as u64;
         self.jobs.recorded(outcomes);
+    }
+
+    /// Logs and counts what the store has done by itself, and lets the routes claim.
+    pub(super) fn take_report(&mut self, report: Report) {
+        for notice in &report.notices {
+            log_notice(notice);
+        }
+        for (channel, failure) in report.failures {
+            self.metrics.failed(channel, failure, now());
+        }
+        if report.may_be_ready {
+            self.routes.expect_jobs();
+        }
     }
 
     /// A person needs them: after a restart their jobs are of unknown outcome.

@@ -2,9 +2,8 @@
 //! and the log.
 
 use super::Dispatcher;
-use super::sender::Sender;
 use crate::queue::job::{Millis, Status};
-use crate::queue::report::{Notice, Report};
+use crate::queue::report::Notice;
 use crate::queue::when::now;
 use crate::store::StoreError;
 use crate::store::tenure::Plan;
@@ -78,23 +77,8 @@ impl Dispatcher {
     }
 }
 
-impl Sender {
-    /// Logs and counts what the store has done by itself, and lets the routes claim.
-    pub(super) fn take_report(&mut self, report: Report) {
-        for notice in &report.notices {
-            log(notice);
-        }
-        for (channel, failure) in report.failures {
-            self.metrics.failed(channel, failure, now());
-        }
-        if report.may_be_ready {
-            self.routes.expect_jobs();
-        }
-    }
-}
-
 /// In the log of this program.
-pub(crate) fn log(notice: &Notice) {
+pub(crate) fn log_notice(notice: &Notice) {
     let Notice { level, sentence, job, rows, reason } = notice;
     match *level {
         Level::ERROR => error!(job, rows, error = reason, "{sentence}"),

@@ -3,7 +3,7 @@
 //!
 //! Arithmetic alone: it holds no job, does no I/O, and times are parameters.
 
-mod blocks;
+mod blocking;
 mod capacity;
 mod pace;
 mod probing;
@@ -17,8 +17,8 @@ use crate::config::ChannelPolicy;
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::retry::RetryPolicy;
-pub use blocks::News;
-use blocks::Refusal;
+pub use blocking::News;
+use blocking::Refusal;
 use capacity::Capacity;
 pub use capacity::Load;
 use pace::Pace;

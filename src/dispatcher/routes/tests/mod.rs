@@ -1,9 +1,9 @@
 //! What the tests of several themes share.
 
 mod accounts;
-mod blocking;
+mod in_flight;
+mod probes;
 mod rates;
-mod room;
 
 use super::*;
 use crate::acquire::Connection;

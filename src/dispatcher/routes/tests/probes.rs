@@ -1,5 +1,5 @@
 use super::*;
-use crate::dispatcher::routes::blocks::BREAKER_AFTER;
+use crate::dispatcher::routes::blocking::BREAKER_AFTER;
 
 /// A key that may not write mail, say, is refused there and works elsewhere.
 #[test]
