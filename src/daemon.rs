@@ -2,7 +2,7 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::dispatcher::{Dispatcher, Until, decide, log};
+use crate::dispatcher::{Dispatcher, Until, decide, log_notice};
 use crate::limits;
 use crate::metrics::{DaemonState, Metrics};
 use crate::queue::job::{Job, Millis};
@@ -106,7 +106,7 @@ async fn take_over(
             }
             metrics.recorded(ended);
         }
-        TakeOver::Noticed(notice) => log(&notice),
+        TakeOver::Noticed(notice) => log_notice(&notice),
     };
     let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
     Tenure::take_over(&config.database, config.purpose(), decide, on_event).await

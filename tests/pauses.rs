@@ -38,7 +38,7 @@ fn a_pause_outlives_the_daemon() {
     assert_eq!(outbox.status(waits), "pending");
     outbox.run(&["resume", "chat"]).expect(0);
     outbox.settled(waits);
-    second.wait_for_log("resumed: its jobs go on");
+    second.wait_for_log("resumed: its jobs are sent again");
 }
 
 #[test]
