@@ -15,13 +15,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds what `later` says.
-    pub fn append(&mut self, mut later: Report) {
-        self.notices.append(&mut later.notices);
-        self.failures.append(&mut later.failures);
-        self.may_be_ready |= later.may_be_ready;
-    }
-
     pub fn notice(&mut self, notice: Notice) {
         self.notices.push(notice);
     }
