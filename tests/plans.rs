@@ -1,7 +1,7 @@
 //! How SQLite goes about each statement of the dispatcher and of the triggers: by an index, with
 //! no scan and no sort over a backlog, whatever the table holds and whenever ANALYZE has run.
 
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::store::Store;
 use acquire_outbox::store::sqlite::{PROCEDURES, statements};
 use sqlx::sqlite::SqliteConnectOptions;

@@ -222,7 +222,7 @@ fn values(job: ExportedJob) -> io::Result<Object> {
         _ => Object::new(),
     };
     // JSON that is stored as text becomes JSON again, with its digits; other text stays text.
-    let json = |text: String| Json::parse(&text).unwrap_or(Json::Text(text));
+    let json = |text: String| Json::parse(&text).unwrap_or(Json::String(text));
     values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
     values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
     Ok(values)
@@ -232,7 +232,7 @@ fn values(job: ExportedJob) -> io::Result<Object> {
 fn cell(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
-        Json::Text(text) => inert(text).into_owned(),
+        Json::String(text) => inert(text).into_owned(),
         other => escaped(other.to_string()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Settings, output};
 use acquire_outbox::config;
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;

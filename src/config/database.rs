@@ -1,6 +1,6 @@
 //! The setting `database`: where the outbox is. Only this file and the store know what that means.
 
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,8 @@ impl<P: Into<PathBuf>> From<P> for Database {
     }
 }
 
-/// How an address of a database begins, for SQLite or for another program.
-const ADDRESSES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
+/// How a URI of a database begins.
+const URI_PREFIXES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
 
 impl Database {
     /// A relative path starts at `folder`.
@@ -44,12 +44,13 @@ impl Database {
         let problem = if text.is_empty() {
             "must not be empty; give the path of a file, such as outbox.db"
         } else if lower.starts_with(":memory:") {
-            "no other program can insert into a database that is in this one's memory; give the path of a \
-             file, such as outbox.db"
-        } else if ADDRESSES.iter().any(|scheme| lower.starts_with(scheme)) || lower.contains("://")
+            "other programs cannot insert into a database in memory; give the path of a file, such as \
+             outbox.db"
+        } else if URI_PREFIXES.iter().any(|scheme| lower.starts_with(scheme))
+            || lower.contains("://")
         {
-            "a URI is not supported; give only the path of the file, such as outbox.db (with ./ in front \
-             if the file's name looks like a URI)"
+            "a URI is not supported; give the path of the file, such as outbox.db (with ./ in front if \
+             its name looks like a URI)"
         } else {
             return Ok(Database::File(folder.join(given)));
         };
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_has_a_path() {
+    fn only_the_path_of_a_file_is_accepted() {
         let read =
             |text: &str| Database::read(text.into(), Path::new(""), &Place::Flag("--database"));
         for path in ["outbox.db", "/var/lib/shop/shop.db", "./file:x.db", "memory", "a:b.db"] {

@@ -17,7 +17,7 @@ use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
 use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
 use crate::queue::pause::Pause;
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
 use sqlite::{Flaw, SqliteStore, neutral};

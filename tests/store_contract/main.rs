@@ -12,7 +12,7 @@ use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Job, Millis};
 use acquire_outbox::queue::new_job::NewJob;
 use acquire_outbox::queue::outcome::{Fault, Outcome, Receipt};
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::decide;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, StoreError, Tenure};

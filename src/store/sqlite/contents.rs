@@ -3,7 +3,7 @@
 
 use super::versions::is_of_earlier_build;
 use super::{RealPath, SqliteError, SqliteStore};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::SqliteConnection;
 use std::path::Path;
 

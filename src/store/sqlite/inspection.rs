@@ -4,7 +4,7 @@
 use super::lenient::Lenient;
 use super::{Contents, Progress, RealPath, SqliteError, SqliteStore, disk};
 use crate::queue::examination::{Depth, Examination, Healthy, Storage};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::Connection;
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use super::lenient::unless_missing;
 use super::owner;
 use super::real_path::RealPath;
 use super::time_limit::TimeLimit;
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };

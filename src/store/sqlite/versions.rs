@@ -4,7 +4,7 @@
 use super::contents;
 use super::lenient::Lenient;
 use super::{Contents, Flaw, Mend, RealPath, SqliteError, SqliteStore};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 use std::cmp::Ordering;
