@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 /// How long a page may wait for its turn, and how long its queries may take together.
-const TURN: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(5);
 const QUERIES: Duration = Duration::from_secs(5);
 
 /// Why a page could not be read.
@@ -29,30 +29,30 @@ impl From<StoreError> for ReadError {
     }
 }
 
-pub struct Reader {
+pub struct PageReader {
     database: Database,
     /// For the queries of a page together.
     limit: Duration,
     open: Mutex<Option<Store>>,
 }
 
-impl Reader {
-    pub fn of(database: &Database) -> Reader {
-        Reader::within(QUERIES, database)
+impl PageReader {
+    pub fn of(database: &Database) -> PageReader {
+        PageReader::within(QUERIES, database)
     }
 
     /// With another time limit than a page has.
-    pub fn within(limit: Duration, database: &Database) -> Reader {
-        Reader { database: database.clone(), limit, open: Mutex::new(None) }
+    pub fn within(limit: Duration, database: &Database) -> PageReader {
+        PageReader { database: database.clone(), limit, open: Mutex::new(None) }
     }
 
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// The connection, for one page; [`Reading::done`] gives it back.
-    pub async fn read(&self) -> Result<Reading<'_>, ReadError> {
-        let mut open = timeout(TURN, self.open.lock()).await.map_err(|_| ReadError::Busy)?;
+    /// The connection, for one page; [`ReadGuard::done`] gives it back.
+    pub async fn read(&self) -> Result<ReadGuard<'_>, ReadError> {
+        let mut open = timeout(WAIT, self.open.lock()).await.map_err(|_| ReadError::Busy)?;
         if !open.as_ref().is_some_and(Store::is_current) {
             *open = None;
             *open = Some(Store::open_to_read(&self.database).await?);
@@ -60,12 +60,12 @@ impl Reader {
         if let Some(store) = open.as_ref() {
             store.limit(self.limit);
         }
-        Ok(Reading { open, done: false })
+        Ok(ReadGuard { open, done: false })
     }
 
     /// The last connection that closes puts the log into the database file.
     pub async fn close(&self) {
-        if let Ok(mut open) = timeout(TURN, self.open.lock()).await
+        if let Ok(mut open) = timeout(WAIT, self.open.lock()).await
             && let Some(store) = open.take()
         {
             let _ = store.close().await;
@@ -73,20 +73,20 @@ impl Reader {
     }
 }
 
-/// The connection while a page reads. Dropped without [`Reading::done`], on an error or when the
+/// The connection while a page reads. Dropped without [`ReadGuard::done`], on an error or when the
 /// client has gone, it is closed, and what it was reading ends: the next page opens another.
-pub struct Reading<'a> {
+pub struct ReadGuard<'a> {
     open: MutexGuard<'a, Option<Store>>,
     done: bool,
 }
 
-impl Reading<'_> {
+impl ReadGuard<'_> {
     pub fn done(mut self) {
         self.done = true;
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
         if !self.done
             && let Some(store) = self.open.take()
@@ -97,7 +97,7 @@ impl Drop for Reading<'_> {
     }
 }
 
-impl Deref for Reading<'_> {
+impl Deref for ReadGuard<'_> {
     type Target = Store;
 
     fn deref(&self) -> &Store {
@@ -105,7 +105,7 @@ impl Deref for Reading<'_> {
     }
 }
 
-impl DerefMut for Reading<'_> {
+impl DerefMut for ReadGuard<'_> {
     fn deref_mut(&mut self) -> &mut Store {
         self.open.as_mut().expect("open from the start to the drop")
     }
