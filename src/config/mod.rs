@@ -184,7 +184,7 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.open(env)
 }
 
-/// The path of the database, for commands that need nothing else. Missing accounts and missing or
+/// Where the outbox is, for commands that need nothing else. Missing accounts and missing or
 /// unreadable keys are not errors here.
 ///
 /// # Errors
