@@ -198,7 +198,7 @@ fn standard_input() -> Result<String> {
 
 /// A trigger's sentence by itself, with the time that it means.
 fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
-    let Some(sentence) = error.trigger_sentence() else { return error.into() };
+    let Some(sentence) = error.rule().map(str::to_owned) else { return error.into() };
     let times = [("outbox.send_at: ", &job.send_at), ("outbox.expires_at: ", &job.expires_at)];
     for (column, time) in times {
         if let (true, Some(time)) = (sentence.starts_with(column), time) {
