@@ -3,7 +3,6 @@
 use super::block::Block;
 use super::job::{Channel, Millis, Status};
 use super::pause::Pause;
-use crate::store::sqlite::Flaw;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -42,8 +41,8 @@ pub struct Overview {
     /// How many rows are set aside, and the first of them.
     pub aside: AsideSummary,
     pub untouched: Untouched,
-    /// In what the schema is not as it should be.
-    pub flaws: Vec<Flaw>,
+    /// What is wrong with the schema, each as a sentence.
+    pub flaws: Vec<String>,
 }
 
 /// How many jobs of a channel are in a state; of pending ones, for each reason why they wait.

@@ -2,8 +2,7 @@
 
 use super::job::{Channel, Failure};
 use tracing::Level;
-
-/// Comes with each answer of a [`Tenure`](crate::store::Tenure), also about what happened before an
+/// Returned with each answer of the tenure of a store, also about what happened before an error.
 /// error.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {

@@ -8,7 +8,7 @@ use acquire_outbox::queue::job::{Channel, Millis, Status};
 use acquire_outbox::queue::overview::{AsideSummary, SetAside};
 use acquire_outbox::queue::overview::{Count, Throughput};
 use acquire_outbox::queue::pause::Pause;
-use acquire_outbox::store::{Flaw, listed};
+use acquire_outbox::store::listed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -110,7 +110,7 @@ pub fn json(seen: &Seen) -> Json<'_> {
         set_aside_jobs: overview.aside.first.iter().map(JsonAside::from).collect(),
         untouched: overview.untouched.count,
         untouched_jobs: &overview.untouched.first,
-        schema: overview.flaws.iter().map(Flaw::to_string).collect(),
+        schema: overview.flaws.clone(),
     }
 }
 

@@ -78,7 +78,7 @@ impl SqliteStore {
             pauses,
             aside,
             untouched,
-            flaws,
+            flaws: flaws.iter().map(ToString::to_string).collect(),
         })
     }
 }

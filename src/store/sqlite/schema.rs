@@ -49,9 +49,9 @@ impl fmt::Display for Flaw {
 }
 
 /// All of them in one sentence, the first ones by name.
-pub fn listed(flaws: &[Flaw]) -> String {
+pub fn listed(flaws: &[impl fmt::Display]) -> String {
     const NAMED: usize = 8;
-    let named: Vec<_> = flaws.iter().take(NAMED).map(Flaw::to_string).collect();
+    let named: Vec<_> = flaws.iter().take(NAMED).map(ToString::to_string).collect();
     match flaws.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         others => format!("{} and {others} more", named.join(", ")),
