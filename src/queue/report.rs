@@ -2,8 +2,8 @@
 
 use super::job::{Channel, Failure};
 use tracing::Level;
-/// Returned with each answer of the tenure of a store, also about what happened before an error.
-/// error.
+
+/// Returned with each answer of the store's tenure, also about what happened before an error.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
     pub notices: Vec<Notice>,
