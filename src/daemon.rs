@@ -2,9 +2,8 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::descriptors;
 use crate::dispatcher::{Dispatcher, Until, decide, log};
-use crate::memory;
+use crate::limits;
 use crate::metrics::{DaemonState, Metrics};
 use crate::queue::job::{Job, Millis};
 use crate::queue::outcome::{AttemptResult, Fault, Outcome};
@@ -48,8 +47,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    descriptors::raise_limit();
-    memory::give_back();
+    limits::set();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last, so that the dashboard also shows the shutdown.

@@ -63,9 +63,9 @@ impl DaemonState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InFlightLabels {
-    account: String,
-    channel: &'static str,
+pub(crate) struct RouteLabels {
+    pub account: String,
+    pub channel: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,11 +84,11 @@ struct FinishedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DurationLabels {
-    channel: &'static str,
+pub(crate) struct ChannelLabel {
+    pub channel: &'static str,
 }
 
-type Histograms = Family<DurationLabels, Histogram, fn() -> Histogram>;
+type Histograms = Family<ChannelLabel, Histogram, fn() -> Histogram>;
 
 /// Shared by the dispatcher and the pages.
 pub struct Metrics {
@@ -96,7 +96,7 @@ pub struct Metrics {
     started_at: Millis,
     registry: Registry,
     attempts: Family<AttemptLabels, Counter>,
-    in_flight: Family<InFlightLabels, Gauge>,
+    in_flight: Family<RouteLabels, Gauge>,
     channels: [ChannelMeter; 3],
     cycle: Histogram,
     state: AtomicU8,
@@ -224,7 +224,7 @@ impl Metrics {
                 AttemptLabels { account: account.to_owned(), channel: channel.as_str(), outcome };
             self.attempts.get_or_create_owned(&labels)
         };
-        let labels = InFlightLabels { account: account.to_owned(), channel: channel.as_str() };
+        let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
         RouteMeter {
             in_flight: self.in_flight.get_or_create_owned(&labels),
             attempts: KINDS.map(counter),
@@ -343,8 +343,8 @@ impl ChannelMeter {
             sent: counter(Status::Sent, ""),
             uncertain: counter(Status::Uncertain, ""),
             failed: Failure::ALL.map(|failure| counter(Status::Failed, failure.as_str())),
-            request: request.get_or_create_owned(&DurationLabels { channel }),
-            due_to_sent: due_to_sent.get_or_create_owned(&DurationLabels { channel }),
+            request: request.get_or_create_owned(&ChannelLabel { channel }),
+            due_to_sent: due_to_sent.get_or_create_owned(&ChannelLabel { channel }),
         }
     }
 }

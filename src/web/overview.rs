@@ -2,9 +2,9 @@
 
 mod sections;
 
-use super::cached::Counted;
+use super::cache::Counted;
+use super::error_page::Problem;
 use super::layout::{Frame, Tab};
-use super::problem::Problem;
 use super::reader::ReadError;
 use super::{Shared, chart};
 use crate::metrics::{DaemonState, Minute};

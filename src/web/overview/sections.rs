@@ -6,7 +6,7 @@ use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::{FailureGroup, LOOKED_AT};
 use crate::queue::pause::Pause;
-use crate::web::cached::Counted;
+use crate::web::cache::Counted;
 use crate::web::layout::Frame;
 use crate::web::query::Query;
 use crate::web::words::{jobs, length, number, short, status, time};

@@ -1,41 +1,41 @@
-//! What the service manager is told: ready, stopping, reloading, a line of status, and that the
-//! loop turns. It never waits for the manager; without `NOTIFY_SOCKET` nothing is said or computed.
+//! Notifications to the service manager: ready, stopping, reloading, a status line, and pings for
+//! its watchdog. It never waits for the manager. Without `NOTIFY_SOCKET` it does nothing.
 
 mod notify;
 
 use crate::queue::overview::Backlog;
+use libsystemd::daemon::{NotifyState, watchdog_enabled};
 use notify::NotifySocket;
-use sd_notify::NotifyState;
+use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::debug;
 
-/// The least time between two status lines of counts.
+/// The shortest time between two status lines with counts.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// Pings per watchdog interval: a turn of the loop may wait for several locks of the database,
-/// some seconds each, and still be in time.
+/// Pings per watchdog interval: a turn of the loop may wait for several database locks, a few
+/// seconds each, and still be in time.
 const PINGS: u32 = 4;
-/// How soon to try the manager again after it had no room.
-const AGAIN: Duration = Duration::from_millis(50);
+/// How soon to try again after the manager had no room for a notification.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// The way to the service manager, if there is one.
+/// The connection to the service manager, if there is one.
 pub struct Service {
     socket: Option<NotifySocket>,
     ping_every: Option<Duration>,
     next_ping: Instant,
-    /// When to send again what the manager had no room for.
-    again: Option<Instant>,
-    said: String,
+    /// When to try again to send what the manager had no room for.
+    retry_at: Option<Instant>,
+    last_status: String,
     next_status: Instant,
-    /// Something that counts has changed since the last status line.
+    /// Something in the counts has changed since the last status line.
     stale: bool,
-    /// What people must see before the counts, until it is mended.
+    /// What people must see before the counts, until the next reload.
     notice: Option<String>,
 }
 
-/// What a status line counts.
+/// The counts in a status line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     pub in_flight: usize,
@@ -69,37 +69,37 @@ impl fmt::Display for Counts {
 }
 
 impl Service {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// By `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_environment() -> Service {
         let socket = NotifySocket::from_environment();
-        let watchdog = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
+        let watchdog = watchdog_enabled(false).filter(|limit| !limit.is_zero());
         let ping_every = watchdog.filter(|_| socket.is_some()).map(|limit| limit / PINGS);
         Service { socket, ping_every, ..Service::silent() }
     }
 
-    /// There is no service manager.
+    /// Without a service manager.
     pub fn silent() -> Service {
         Service {
             socket: None,
             ping_every: None,
             next_ping: Instant::now(),
-            again: None,
-            said: String::new(),
+            retry_at: None,
+            last_status: String::new(),
             next_status: Instant::now(),
             stale: true,
             notice: None,
         }
     }
 
-    /// Waits for the lock: not ready, and not to be given up either.
+    /// Waits for the lock: not ready yet.
     pub fn standing_by(&mut self, database: &Path) {
         let database = database.display();
-        self.say(&format!("standing by: another dispatcher works on {database}"));
+        self.send_status(&format!("standing by: another dispatcher works on {database}"));
     }
 
-    /// Has the lock, and decides what a dead dispatcher left.
+    /// Has the lock, and decides the jobs that a dead dispatcher left.
     pub fn recovering(&mut self) {
-        self.say("recovering");
+        self.send_status("recovering");
     }
 
     /// Dispatches from now on.
@@ -109,82 +109,80 @@ impl Service {
 
     /// A reload has begun; [`Service::reloaded`] must follow.
     pub fn reloading(&mut self) {
-        if self.socket.is_none() {
-            return;
-        }
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.notify(&[NotifyState::Reloading, now]),
-            Err(e) => debug!(error = %e, "no monotonic clock: the reload is not announced"),
-        }
+        let now = clock_gettime(ClockId::Monotonic);
+        let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+        let begun = NotifyState::Other(format!("MONOTONIC_USEC={microseconds}"));
+        self.notify(&[NotifyState::Reloading, begun]);
     }
 
-    /// The reload has ended; `notice` says what is wrong with it, until the next one.
+    /// The reload has ended; `notice` says what went wrong, and is shown until the next reload.
     pub fn reloaded(&mut self, notice: Option<String>) {
         self.notice = notice;
         self.changed();
         self.notify(&[NotifyState::Ready]);
     }
 
-    /// Stops; `limit`: the longest that it may take from now on.
+    /// Stops; this may take up to `limit` from now on.
     pub fn stopping(&mut self, limit: Duration) {
         let limit = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
-        self.notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(limit)]);
+        let extended = NotifyState::Other(format!("EXTEND_TIMEOUT_USEC={limit}"));
+        self.notify(&[NotifyState::Stopping, extended]);
     }
 
-    /// The loop has made a turn: the watchdog hears of it, as often as it needs to.
+    /// The loop has turned: pings the watchdog if that is due.
     pub fn turned(&mut self) {
         let Some(socket) = &mut self.socket else { return };
         let now = Instant::now();
-        if self.again.is_some_and(|at| at <= now) {
+        if self.retry_at.is_some_and(|at| at <= now) {
             socket.send_unsent();
-            self.again = socket.is_behind().then(|| now + AGAIN);
+            self.retry_at = socket.is_behind().then(|| now + RETRY_PAUSE);
         }
         if let Some(every) = self.ping_every
             && self.next_ping <= now
         {
-            self.next_ping = now + if socket.ping() { every } else { every.min(AGAIN) };
+            self.next_ping = now + if socket.ping() { every } else { every.min(RETRY_PAUSE) };
         }
     }
 
-    /// When the loop must turn again: for a ping, or to try the manager once more.
+    /// When the loop must turn again, for a ping or to retry a notification.
     pub fn next_ping(&self) -> Option<Instant> {
-        [self.ping_every.map(|_| self.next_ping), self.again].into_iter().flatten().min()
+        [self.ping_every.map(|_| self.next_ping), self.retry_at].into_iter().flatten().min()
     }
 
-    /// The counts may be others than those that were said.
+    /// The counts may have changed since the last status line.
     pub fn changed(&mut self) {
         self.stale = true;
     }
 
-    /// Whether a new status line is due: then it is worth counting for it.
+    /// Whether a new status line is due, so that it is worth counting for it.
     pub fn wants_status(&self) -> bool {
         self.socket.is_some() && self.stale && self.next_status <= Instant::now()
     }
 
-    /// Says how things are, if that is news; no more for a second.
+    /// Sends a status line, if it is a new one. The next is not due for a second.
     pub fn status(&mut self, line: &str) {
         self.stale = false;
         self.next_status = Instant::now() + STATUS_EVERY;
         match &self.notice {
-            Some(notice) => self.say(&format!("{notice}; {line}")),
-            None => self.say(line),
+            Some(notice) => self.send_status(&format!("{notice}; {line}")),
+            None => self.send_status(line),
         }
     }
 
-    fn say(&mut self, line: &str) {
+    fn send_status(&mut self, line: &str) {
         // A line break would begin another assignment.
         let line = line.replace(char::is_control, " ");
-        if self.socket.is_some() && line != self.said {
-            self.notify(&[NotifyState::Status(&line)]);
-            self.said = line;
+        if self.socket.is_some() && line != self.last_status {
+            self.notify(&[NotifyState::Status(line.clone())]);
+            self.last_status = line;
         }
     }
 
-    /// A failed notification is no reason to stop: the manager has its own time limits.
+    /// A failed notification does not stop the dispatcher: the manager has its own time limits.
     fn notify(&mut self, state: &[NotifyState]) {
         if let Some(socket) = &mut self.socket {
             socket.send(state);
-            self.again = socket.is_behind().then(|| Instant::now() + AGAIN);
+            self.retry_at = socket.is_behind().then(|| Instant::now() + RETRY_PAUSE);
         }
     }
 }
@@ -194,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_line_counts_up_to_its_limit_and_names_what_is_held_or_paused() {
+    fn a_status_line_counts_up_to_its_limit_and_names_blocks_and_pauses() {
         let backlog = Backlog { due: Backlog::LIMIT, waiting: 9_999 };
         let mut counts =
             Counts { in_flight: 2, sent: 7, backlog, held: Vec::new(), paused: Vec::new() };

@@ -1,10 +1,9 @@
-//! The program's log: for people on a terminal, with fields for the journal under
-//! systemd, one JSON object a line for everything else.
+//! The program's log: text on a terminal, entries with fields in the journal under systemd, and
+//! otherwise one JSON object per line.
 //!
-//! `ACQUIRE_OUTBOX_LOG` says how much, `ACQUIRE_OUTBOX_LOG_FORMAT` how.
+//! `ACQUIRE_OUTBOX_LOG` sets the level, `ACQUIRE_OUTBOX_LOG_FORMAT` the format.
 //!
-//! A service never waits for its log: the thread of a [`Spool`] writes all that goes to stderr or
-//! to the journal.
+//! A service never waits for its log: the thread of a [`Spool`] writes to stderr or the journal.
 
 mod journal;
 
@@ -26,39 +25,39 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
-/// How long the process waits for the last lines at its end.
-const LAST_LINES: Duration = Duration::from_secs(2);
+/// How long the process waits for the last lines when it ends.
+const FLUSH_TIME: Duration = Duration::from_secs(2);
 
 /// Only in a process that runs as a service.
 static SPOOL: OnceLock<Spool<Logged>> = OnceLock::new();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+enum LogFormat {
     Pretty,
     Journald,
     Json,
 }
 
-/// Something to log.
+/// A line of the log.
 enum Logged {
     /// With its line end.
     Text(Vec<u8>),
     Entry(Entry),
 }
 
-/// Waits for a limited time until the last lines are written.
+/// When dropped, waits for a limited time until the last lines are written.
 #[must_use = "the last lines are lost without it"]
 pub struct LastLines(());
 
 impl Drop for LastLines {
     fn drop(&mut self) {
-        flush(LAST_LINES);
+        flush(FLUSH_TIME);
     }
 }
 
-/// Sets it up for the whole process; `service`: the reader of its log must not hold up this
-/// process. A value of the two variables that cannot be understood is reported, and the default is
-/// used: a typing error must not keep a service from its work.
+/// Sets up the log of the whole process. With `service`, a slow reader of the log does not block the
+/// process. An invalid value of either variable is reported and the default is used: a typing error
+/// must not stop a service.
 pub fn set_up(service: bool) -> LastLines {
     if service
         && let Ok(stderr) = spool::unlocked(&stderr())
@@ -71,18 +70,18 @@ pub fn set_up(service: bool) -> LastLines {
         .with_writer(LogWriter)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
-        // They would be printed to stderr directly, which panics when its reader has gone.
+        // They would be printed to stderr directly, which panics if its reader has gone.
         .log_internal_errors(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format() {
-        Format::Pretty => lines.boxed(),
-        Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
-        Format::Journald => Journal.boxed(),
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        LogFormat::Journald => Journal.boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter())).init();
     LastLines(())
 }
 
-/// A line in order with the log's lines. If nobody reads it, it is lost.
+/// Writes a line of plain text, in order with the other lines. If nobody reads it, it is lost.
 pub fn note(text: impl AsRef<str>) {
     put(Logged::Text(format!("{}\n", text.as_ref()).into_bytes()));
 }
@@ -94,7 +93,7 @@ pub fn flush(limit: Duration) {
     }
 }
 
-/// The lines that were lost.
+/// How many lines were lost.
 pub fn lost() -> Counter {
     SPOOL.get().map(Spool::lost).unwrap_or_default()
 }
@@ -102,7 +101,7 @@ pub fn lost() -> Counter {
 fn put(line: Logged) {
     match (SPOOL.get(), line) {
         (Some(spool), line) => spool.put(line),
-        // A command waits for whoever reads it, as every command does.
+        // Commands wait for their reader.
         (None, Logged::Text(text)) => drop(stderr().lock().write_all(&text)),
         (None, Logged::Entry(entry)) => entry.send().unwrap_or_else(|_| note(entry.message())),
     }
@@ -111,7 +110,7 @@ fn put(line: Logged) {
 struct Stderr(File);
 
 impl Outlet for Stderr {
-    type Line = Logged;
+    type Item = Logged;
 
     fn write(&mut self, line: Logged) -> io::Result<()> {
         match line {
@@ -128,7 +127,7 @@ impl Outlet for Stderr {
     }
 }
 
-/// Receives each event as one line.
+/// Is given each event as one line.
 struct LogWriter;
 
 impl<'a> MakeWriter<'a> for LogWriter {
@@ -150,8 +149,8 @@ impl Write for LogWriter {
     }
 }
 
-/// Replaces the standard hook, which writes to stderr itself and shows any value that a panic
-/// quotes.
+/// Replaces the standard hook, which writes to stderr directly and shows values quoted in the panic's
+/// message.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = Backtrace::capture();
@@ -163,29 +162,29 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Only text from the source code: text that was formatted at run time may quote a message.
+/// Only text from the source code: text formatted at run time may quote a message.
 fn reason(payload: &(dyn Any + Send)) -> &'static str {
-    payload.downcast_ref().copied().unwrap_or("its text is left out: it may quote a message")
+    payload.downcast_ref().copied().unwrap_or("omitted: its text may quote a message")
 }
 
-fn format() -> Format {
+fn format() -> LogFormat {
     let text = std::env::var("ACQUIRE_OUTBOX_LOG_FORMAT").unwrap_or_default();
     match text.trim() {
-        "pretty" => return Format::Pretty,
-        "journald" => return Format::Journald,
-        "json" => return Format::Json,
+        "pretty" => return LogFormat::Pretty,
+        "journald" => return LogFormat::Journald,
+        "json" => return LogFormat::Json,
         "" | "auto" => {}
         _ => note(
-            "acquire-outbox: ACQUIRE_OUTBOX_LOG_FORMAT is none of pretty, journald, json and auto; \
-             it is taken for auto",
+            "acquire-outbox: ACQUIRE_OUTBOX_LOG_FORMAT must be pretty, journald, json or auto; \
+             using auto",
         ),
     }
     if connected_to_journal() {
-        Format::Journald
+        LogFormat::Journald
     } else if stderr().is_terminal() {
-        Format::Pretty
+        LogFormat::Pretty
     } else {
-        Format::Json
+        LogFormat::Json
     }
 }
 
@@ -193,15 +192,15 @@ fn format() -> Format {
 fn filter() -> EnvFilter {
     let text = std::env::var("ACQUIRE_OUTBOX_LOG").unwrap_or_default();
     let text = if text.trim().is_empty() { "info" } else { text.trim() };
-    // A single word that is not a level would be read as a module's name, and the log would be
+    // A single word that is not a level would be taken for a module's name, and the log would be
     // empty.
     let no_level = !text.contains([',', '=', ':', '[']) && text.parse::<LevelFilter>().is_err();
     match EnvFilter::try_new(text) {
         Ok(filter) if !no_level => filter,
         _ => {
             note(
-                "acquire-outbox: ACQUIRE_OUTBOX_LOG is no level (error, warn, info, debug, trace \
-                 or off); it is taken for info",
+                "acquire-outbox: ACQUIRE_OUTBOX_LOG is not a level (error, warn, info, debug, trace \
+                 or off); using info",
             );
             EnvFilter::new("info")
         }

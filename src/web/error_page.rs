@@ -1,4 +1,4 @@
-//! A page that could not be made, or an action that could not be done: one sentence on it.
+//! The page for a failed request: one sentence about what went wrong.
 
 use super::layout;
 use super::reader::ReadError;
@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
-/// The sentence is for people and never has their messages' words.
+/// The sentence never contains message text.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
@@ -19,7 +19,7 @@ impl Problem {
         Problem { status, sentence: sentence.into() }
     }
 
-    /// What was asked for is not as it must be.
+    /// The request is not valid.
     pub fn bad(sentence: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, sentence)
     }
@@ -37,7 +37,7 @@ impl From<ReadError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Problem {
-        let busy = "the database is busy just now: others are writing; nothing was changed";
+        let busy = "the database is busy: another program is writing. Nothing was changed";
         let sentence = if e.is_busy() { busy.to_owned() } else { ReadError::from(e).to_string() };
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
     }
@@ -45,19 +45,19 @@ impl From<StoreError> for Problem {
 
 impl From<getrandom::Error> for Problem {
     fn from(e: getrandom::Error) -> Problem {
-        let sentence = format!("the system gives no random numbers: {e}");
+        let sentence = format!("the operating system provides no random numbers: {e}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, sentence)
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or("This did not work");
+        let title = self.status.canonical_reason().unwrap_or("Error");
         let page = layout::bare(
             title,
             &html! {
                 h1 { (title) }
-                p .sentence { (upper(&self.sentence)) }
+                p .sentence { (sentence_case(&self.sentence)) }
                 p { a href="/" { "To the overview" } }
             },
         );
@@ -65,8 +65,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// With a capital letter and a full stop, as a sentence that stands alone.
-fn upper(sentence: &str) -> String {
+/// Adds a capital letter and a full stop.
+fn sentence_case(sentence: &str) -> String {
     let mut chars = sentence.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let end = if sentence.ends_with(['.', '?', '!']) { "" } else { "." };

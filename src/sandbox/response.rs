@@ -1,27 +1,29 @@
-//! Answers in the vendor's documented shape: its example answers, with this message's values.
+//! Answers in the shape that the vendor documents: its example answers with this message's values.
 
-use super::log::iso_text;
 use super::message::{AGENT, Sender, Sending};
+use super::request_log::iso_text;
 use crate::queue::job::{Channel, Millis};
-use axum::http::StatusCode;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// An answer before it is HTTP.
+/// An answer in JSON.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Value,
 }
 
-impl Answer {
+impl Reply {
     pub(super) fn ok(body: Value) -> Self {
-        Answer { status: StatusCode::OK, retry_after: None, body }
+        Reply { status: StatusCode::OK, retry_after: None, body }
     }
 
-    /// An error in the vendor's types, where it has one for the status.
+    /// An error of the vendor's type for the status.
     pub(super) fn error(status: StatusCode, message: impl Into<String>) -> Self {
         let kind = match status.as_u16() {
             401 => "ERROR_UNAUTHORIZED",
@@ -32,25 +34,36 @@ impl Answer {
             _ => "ERROR_SERVER_ERROR",
         };
         let body = json!({"error": {"type": kind, "message": message.into()}});
-        Answer { status, retry_after: None, body }
+        Reply { status, retry_after: None, body }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Answer::error(StatusCode::BAD_REQUEST, message)
+        Reply::error(StatusCode::BAD_REQUEST, message)
     }
 }
 
-/// The vendor's ids of a message: `id` in its answer, and the case message's, which reads it back.
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// The ids of a message: `id` in the answer, and that of the case message, which reads it back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ids {
     pub(super) id: i64,
     pub(super) case_message: i64,
 }
 
-/// What an SMS provider says inside a 200.
+/// The SMS provider's result inside a 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Provider {
-    Takes,
+    Accepts,
     /// The recipient has opted out: Twilio's 21610.
     Refuses,
 }
@@ -136,8 +149,8 @@ fn mail(sending: &Sending, ids: Ids) -> Value {
 }
 
 fn sms(sending: &Sending, ids: Ids, provider: Provider) -> Value {
-    let (status, provider_status, code, words) = match provider {
-        Provider::Takes => ("sent", "queued", Value::Null, Value::Null),
+    let (status, provider_status, code, text) = match provider {
+        Provider::Accepts => ("sent", "queued", Value::Null, Value::Null),
         Provider::Refuses => (
             "failed",
             "failed",
@@ -153,13 +166,13 @@ fn sms(sending: &Sending, ids: Ids, provider: Provider) -> Value {
         "phone": to.as_str().unwrap_or_default().trim_start_matches('+'),
         "timelineId": sending.field("timelineId"), "summary": "SMS by Sandbox Agent",
         "status": status, "providerStatus": provider_status,
-        "errorCode": code, "errorMessage": words,
+        "errorCode": code, "errorMessage": text,
         "callSid": sid, "uri": format!("{uri}.json"), "mediaUri": format!("{uri}/Media.json"),
     })
 }
 
-/// The template with each text `$name` replaced by that value. What was put in is not looked at
-/// again: a message may say `$now`.
+/// Replaces each text `$name` of the template by that value. Inserted values are not replaced
+/// again: a message may contain `$now`.
 fn fill(template: &Value, values: &Map<String, Value>) -> Value {
     match template {
         Value::String(text) => {

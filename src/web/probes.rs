@@ -1,9 +1,9 @@
-//! `/healthz`: whether the program should be started anew. `/readyz`: whether it dispatches.
+//! `/healthz`: whether the program should be restarted. `/readyz`: whether it dispatches.
 //!
-//! Anybody may ask, so the answers are fixed sentences: no path, no error's own words.
+//! Anybody may ask, so the answers are fixed sentences, without paths or the text of errors.
 
 use super::Shared;
-use super::reader::{ReadError, Reader};
+use super::reader::{PageReader, ReadError};
 use crate::metrics::{DaemonState, Metrics};
 use crate::store::disk;
 use axum::Json;
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::debug;
 
-/// A loop that has not turned for so long is stuck: a turn may wait for some locks of the database,
-/// some seconds each.
+/// A loop that has not turned for this long is stuck. A turn may wait for several database locks,
+/// a few seconds each.
 const STUCK: Duration = Duration::from_secs(60);
-/// How long the answer to whether a write could be made serves: who asks often takes no lock.
-const SERVES: Duration = Duration::from_secs(1);
-/// How long another program may hold the write lock before that counts.
+/// How long the result of the write probe is reused: frequent requests take no lock.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long another program may hold the write lock before the database counts as not writable.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Alive {
 struct Ready {
     ready: bool,
     state: DaemonState,
-    /// A stand-in answers instead of Acquire.
+    /// The sandbox answers instead of Acquire.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
     reasons: Vec<String>,
@@ -52,10 +52,10 @@ pub async fn alive(extract::State(shared): extract::State<Arc<Shared>>) -> Respo
 pub async fn ready(extract::State(shared): extract::State<Arc<Shared>>) -> Response {
     let mut reasons: Vec<String> = not_dispatching(shared.metrics.state()).into_iter().collect();
     reasons.extend(stuck(&shared.metrics, Instant::now()));
-    reasons.extend(shared.health.writable(Instant::now()).await);
+    reasons.extend(shared.write_probe.failure(Instant::now()).await);
     reasons.extend(disk::shortage(shared.counter.path()));
     if shared.metrics.holds_restored() {
-        let sentence = "a backup was restored: waiting jobs may have been sent already, and a person \
+        let sentence = "a backup was restored: waiting jobs may have been sent already, so a person \
                         must decide";
         reasons.push(sentence.to_owned());
     }
@@ -69,7 +69,7 @@ fn answer(well: bool, body: impl Serialize) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// A loop that starts, stands by or stops has its own limits, and need not turn.
+/// While the loop starts, stands by or stops, it need not turn and has other limits.
 fn stuck(metrics: &Metrics, now: Instant) -> Option<String> {
     if !matches!(metrics.state(), DaemonState::Dispatching | DaemonState::Trouble) {
         return None;
@@ -83,28 +83,29 @@ fn not_dispatching(state: DaemonState) -> Option<String> {
         DaemonState::Dispatching => return None,
         DaemonState::Starting => "it is starting",
         DaemonState::Standby => "it stands by: another dispatcher has the lock",
-        DaemonState::Trouble => "the database cannot be used just now; results wait in memory",
+        DaemonState::Trouble => "the database cannot be used at the moment; results wait in memory",
         DaemonState::Stopping => "it is stopping",
     };
     Some(sentence.to_owned())
 }
 
-/// Whether a write could be made, by a connection of its own: a page that reads long is not in its way.
-pub struct Probe {
-    reader: Reader,
+/// Whether the database can be written to. It has its own connection, so that slow pages do not
+/// delay it.
+pub struct WriteProbe {
+    reader: PageReader,
     last: Mutex<Option<(Instant, Option<String>)>>,
 }
 
-impl Probe {
-    pub fn of(database: &Path) -> Probe {
-        Probe { reader: Reader::of(database), last: Mutex::new(None) }
+impl WriteProbe {
+    pub fn of(database: &Path) -> WriteProbe {
+        WriteProbe { reader: PageReader::of(database), last: Mutex::new(None) }
     }
 
-    /// The sentence that says why not.
-    async fn writable(&self, at: Instant) -> Option<String> {
+    /// Why the database cannot be written to.
+    async fn failure(&self, at: Instant) -> Option<String> {
         let mut last = self.last.lock().await;
         if let Some((asked, answer)) = &*last
-            && at.saturating_duration_since(*asked) < SERVES
+            && at.saturating_duration_since(*asked) < FRESH
         {
             return answer.clone();
         }
@@ -126,11 +127,11 @@ impl Probe {
 }
 
 fn sentence(e: &ReadError) -> String {
-    debug!(error = %e, "a write could not be made");
+    debug!(error = %e, "the write probe failed");
     let sentence = match e {
         ReadError::Busy | ReadError::TooLong => "the database does not answer in time",
         ReadError::Store(e) if e.is_busy() => {
-            "another program holds the database's write lock for long"
+            "another program has been holding the database's write lock"
         }
         ReadError::Store(_) => "the database cannot be opened or written; the log says why",
     };
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_that_does_not_turn_is_stuck_while_it_should_dispatch() {
+    fn a_loop_that_should_dispatch_and_does_not_turn_is_stuck() {
         let begun = Instant::now();
         let metrics = Metrics::new(begun, 0);
         let after = |seconds| stuck(&metrics, begun + Duration::from_secs(seconds));
@@ -153,14 +154,14 @@ mod tests {
         assert_eq!(after(66).as_deref(), Some("the dispatch loop has not turned for 61 s"));
         metrics.enter(DaemonState::Trouble);
         assert!(after(66).is_some());
-        for calm in [DaemonState::Starting, DaemonState::Standby, DaemonState::Stopping] {
-            metrics.enter(calm);
-            assert_eq!(after(3600), None, "{calm:?}");
+        for state in [DaemonState::Starting, DaemonState::Standby, DaemonState::Stopping] {
+            metrics.enter(state);
+            assert_eq!(after(3600), None, "{state:?}");
         }
     }
 
     #[test]
-    fn only_a_dispatching_one_is_ready() {
+    fn only_a_dispatching_daemon_is_ready() {
         assert_eq!(not_dispatching(DaemonState::Dispatching), None);
         for state in [
             DaemonState::Starting,

@@ -1,37 +1,39 @@
-//! What the sandbox was sent, the last of it.
+//! The requests that the sandbox has received: the last ones are kept, and each can be reported on
+//! stdout.
 
 use super::message::CaseMessage;
 use crate::queue::job::{Channel, Millis};
+use crate::spool::{self, Spool, TextOutlet};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Requests remembered, at most.
+/// The most requests that are kept.
 const KEPT: usize = 10_000;
-/// Bytes of request bodies remembered, at most: mails with attachments are large.
+/// The most bytes of request bodies that are kept: mails with attachments are large.
 const KEPT_BYTES: usize = 256 << 20;
 
-/// One request to a sending endpoint, and what became of it.
+/// A request to a sending endpoint, and how it was answered.
 #[derive(Debug, Clone, Serialize)]
-pub struct Message {
-    /// 1 for the first since the start, then growing.
+pub struct ReceivedRequest {
+    /// Counts up from 1.
     pub n: u64,
-    /// When its body had been read; ISO 8601 in JSON.
+    /// When its body was complete; ISO 8601 in JSON.
     #[serde(serialize_with = "iso")]
     pub received_at: Millis,
-    /// Whose endpoint it came to.
+    /// The endpoint's channel.
     pub channel: Channel,
-    /// The message's id, as its answer has it; `None` where the request was refused.
+    /// The message's id in the answer; `None` if the request was refused.
     pub id: Option<i64>,
-    /// Whether a customer would have got it: an id, and no provider's error.
+    /// Whether a customer would have received it: it has an id and no provider's error.
     pub accepted: bool,
-    /// The status answered; `None`: silence, or a dropped connection.
+    /// The answer's status; `None`: no answer, or a dropped connection.
     pub status: Option<u16>,
     /// The URL's parameters, decoded.
     pub query: BTreeMap<String, String>,
-    /// The request's JSON; a body that is none, as text.
+    /// The request's JSON; a body that is not JSON, as text.
     pub body: Value,
     /// As the read-back calls show it.
     #[serde(skip)]
@@ -51,13 +53,13 @@ pub(super) fn iso_text(time: Millis) -> String {
         .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A handle on what the sandbox was sent. Clones share it.
+/// The requests that the sandbox has received. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Mutex<Entries>>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    messages: VecDeque<Arc<Message>>,
+    messages: VecDeque<Arc<ReceivedRequest>>,
     bytes: usize,
     seen: u64,
     accepted: u64,
@@ -65,23 +67,23 @@ struct Entries {
 
 impl Log {
     /// The last 10,000 requests, oldest first.
-    pub fn messages(&self) -> Vec<Arc<Message>> {
+    pub fn messages(&self) -> Vec<Arc<ReceivedRequest>> {
         self.entries().messages.iter().cloned().collect()
     }
 
-    /// Messages accepted since the start, also those no longer remembered.
+    /// Messages accepted since the start, including those no longer kept.
     pub fn accepted(&self) -> u64 {
         self.entries().accepted
     }
 
-    /// Remembers `message` under the next `n`, and forgets the oldest beyond the limits.
-    pub(super) fn push(&self, mut message: Message) {
+    /// Keeps the request under the next `n`, and drops the oldest ones beyond the limits.
+    pub(super) fn push(&self, mut request: ReceivedRequest) {
         let mut entries = self.entries();
         entries.seen += 1;
-        entries.accepted += u64::from(message.accepted);
-        message.n = entries.seen;
-        entries.bytes += message.bytes;
-        entries.messages.push_back(Arc::new(message));
+        entries.accepted += u64::from(request.accepted);
+        request.n = entries.seen;
+        entries.bytes += request.bytes;
+        entries.messages.push_back(Arc::new(request));
         while entries.messages.len() > KEPT || entries.bytes > KEPT_BYTES {
             let Some(oldest) = entries.messages.pop_front() else { break };
             entries.bytes -= oldest.bytes;
@@ -93,13 +95,13 @@ impl Log {
     }
 }
 
-/// How often each (channel, body) came to a case that refuses the first ones. As bounded as the
-/// log.
+/// How often each (channel, body) was sent to a case that refuses the first requests. Limited like
+/// the log.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(Mutex<(HashMap<u64, u32>, VecDeque<u64>)>);
 
 impl Repeats {
-    /// Counts one more request with this `fingerprint`; gives how many came before it.
+    /// Counts a request with this `fingerprint`, and returns how many came before it.
     pub(super) fn count(&self, fingerprint: u64) -> u32 {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (counts, order) = &mut *guard;
@@ -118,12 +120,37 @@ impl Repeats {
     }
 }
 
+/// Prints lines to stdout. If too many wait for a slow reader, further ones are dropped: it must not
+/// stop the sandbox.
+pub(super) type Report = Spool<String>;
+
+pub(super) fn start_report() -> std::io::Result<Report> {
+    Spool::start("sandbox-report", TextOutlet(spool::unlocked(&std::io::stdout())?))
+}
+
+/// `chat #8289 case 2069 -> 200`: ids and the answer, never the message text.
+pub(super) fn report_line(
+    channel: Channel,
+    id: Option<i64>,
+    case: Option<i64>,
+    answered: impl std::fmt::Display,
+) -> String {
+    let mut line = channel.to_string();
+    if let Some(id) = id {
+        line += &format!(" #{id}");
+    }
+    if let Some(case) = case {
+        line += &format!(" case {case}");
+    }
+    format!("{line} -> {answered}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(bytes: usize, accepted: bool) -> Message {
-        Message {
+    fn request(bytes: usize, accepted: bool) -> ReceivedRequest {
+        ReceivedRequest {
             n: 0,
             received_at: 1_600_000_000_123,
             channel: Channel::Chat,
@@ -141,7 +168,7 @@ mod tests {
     fn the_log_keeps_the_last_ten_thousand_and_counts_them_all() {
         let log = Log::default();
         for n in 0..KEPT + 5 {
-            log.push(message(1, n % 2 == 0));
+            log.push(request(1, n % 2 == 0));
         }
         let kept = log.messages();
         assert_eq!(kept.len(), KEPT);
@@ -150,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn the_log_forgets_large_mails_before_they_fill_the_memory() {
+    fn the_log_drops_large_mails_before_they_fill_the_memory() {
         let log = Log::default();
         for _ in 0..5 {
-            log.push(message(KEPT_BYTES / 3, true));
+            log.push(request(KEPT_BYTES / 3, true));
         }
         assert_eq!(log.messages().len(), 3);
         assert_eq!(log.accepted(), 5);
     }
 
     #[test]
-    fn repeats_are_counted_per_fingerprint_and_forgotten_in_the_end() {
+    fn repeats_are_counted_per_fingerprint_and_eventually_forgotten() {
         let repeats = Repeats::default();
         assert_eq!((repeats.count(1), repeats.count(1), repeats.count(2)), (0, 1, 0));
         for other in 10..10 + KEPT as u64 {
@@ -172,5 +199,13 @@ mod tests {
     #[test]
     fn times_are_shown_with_milliseconds() {
         assert_eq!(iso_text(1_600_000_000_123), "2020-09-13T12:26:40.123Z");
+    }
+
+    #[test]
+    fn a_report_line_has_ids_and_the_answer() {
+        let line = report_line(Channel::Chat, Some(8289), Some(2069), 200);
+        assert_eq!(line, "chat #8289 case 2069 -> 200");
+        assert_eq!(report_line(Channel::Sms, None, Some(9), 503), "sms case 9 -> 503");
+        assert_eq!(report_line(Channel::Mail, None, None, "dropped"), "mail -> dropped");
     }
 }
