@@ -41,7 +41,7 @@ pub struct Overview {
     /// How many rows are set aside, and the first of them.
     pub aside: AsideSummary,
     pub untouched: Untouched,
-    /// What is wrong with the schema, each as a sentence.
+    /// How the schema differs from what this program needs, a sentence each.
     pub flaws: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl Census {
     }
 }
 
-/// Who works on the file, and what waits longest.
+/// Which dispatcher works on the outbox, what waits longest, and what keeps jobs from being sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// When the job became due that waits longest of those that could go out now.
@@ -80,6 +80,9 @@ pub struct Pulse {
     /// The process that took the file over last; it may have ended.
     pub pid: Option<i64>,
     pub since: Option<Millis>,
+    pub blocks: Vec<Block>,
+    pub pauses: Vec<Pause>,
+    pub aside: AsideSummary,
 }
 
 /// Jobs that ended, or wait, with one and the same error.
