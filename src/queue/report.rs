@@ -3,8 +3,7 @@
 use super::job::{Channel, Failure};
 use tracing::Level;
 
-/// Comes with each answer of a [`Tenure`](crate::store::Tenure), also about what happened before an
-/// error.
+/// Returned with each answer of the store's tenure, also about what happened before an error.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
     pub notices: Vec<Notice>,
