@@ -6,7 +6,7 @@
 use super::Shared;
 use super::cache::Counted;
 use super::reader::ReadError;
-use crate::metrics::{ChannelLabel, Metrics, RouteLabels, State};
+use crate::metrics::{ChannelLabel, DaemonState, Metrics, RouteLabels};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::Overview;
@@ -159,9 +159,9 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     registry.register("build_info", "The program's version; always 1", version);
     let help =
         "1 while it dispatches; 0 while it starts, stands by, stops or cannot use the database";
-    flag(registry, "dispatching", help, metrics.state() == State::Dispatching);
+    flag(registry, "dispatching", help, metrics.state() == DaemonState::Dispatching);
     let help = "1 while another dispatcher has the lock";
-    flag(registry, "standby", help, metrics.state() == State::Standby);
+    flag(registry, "standby", help, metrics.state() == DaemonState::Standby);
     let help = "1 while a restored backup is paused until a person decides";
     flag(registry, "restored_backup", help, metrics.holds_restored());
     if let Some(age) = metrics.last_turn(now) {

@@ -1,26 +1,26 @@
-//! The database's path: a file's path, not something that SQLite or another program reads
-//! differently.
+//! The path of the database: a file's path, not a URI or anything else that SQLite treats specially.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
 
-/// How an address of a database begins, for SQLite or for another program.
-const ADDRESSES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
+/// How a URI of a database begins.
+const URI_PREFIXES: [&str; 3] = ["file:", "sqlite:", "sqlite3:"];
 
-/// # Errors A sentence if it is not a file's path: `:memory:`, a URI, or nothing at all.
-pub(super) fn path(given: OsString, place: &Place) -> Result<PathBuf, ConfigError> {
+/// # Errors
+/// If it is not a file's path: `:memory:`, a URI, or empty.
+pub(super) fn check(given: OsString, place: &Place) -> Result<PathBuf, ConfigError> {
     let text = given.to_string_lossy();
     let lower = text.to_ascii_lowercase();
     let problem = if text.is_empty() {
         "must not be empty; give the path of a file, such as outbox.db"
     } else if lower.starts_with(":memory:") {
-        "no other program can insert into a database that is in this one's memory; give the path of a \
-         file, such as outbox.db"
-    } else if ADDRESSES.iter().any(|scheme| lower.starts_with(scheme)) || lower.contains("://") {
-        "a URI is not supported; give only the path of the file, such as outbox.db (with ./ in front \
-         if the file's name looks like a URI)"
+        "other programs cannot insert into a database in memory; give the path of a file, such as \
+         outbox.db"
+    } else if URI_PREFIXES.iter().any(|scheme| lower.starts_with(scheme)) || lower.contains("://") {
+        "a URI is not supported; give the path of the file, such as outbox.db (with ./ in front if \
+         its name looks like a URI)"
     } else {
         return Ok(given.into());
     };
@@ -32,8 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_has_a_path() {
-        let read = |text: &str| path(text.into(), &Place::Flag("--database"));
+    fn only_the_path_of_a_file_is_accepted() {
+        let read = |text: &str| check(text.into(), &Place::Flag("--database"));
         for path in ["outbox.db", "/var/lib/shop/shop.db", "./file:x.db", "memory", "a:b.db"] {
             assert_eq!(read(path).unwrap(), PathBuf::from(path));
         }

@@ -1,17 +1,17 @@
-//! How long a server asks to wait: `Retry-After`, and the headers that rate limiters use.
+//! How long a server asks clients to wait: `Retry-After`, and the headers of rate limiters.
 
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The longest that a hint can hold a channel.
+/// The longest time that a server can block a channel.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// How long a 429 holds the channel when its hint cannot be read.
-pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
+/// How long a 429 blocks the channel if its headers cannot be parsed.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
-/// A rate limiter's own headers, the more exact ones first; all in seconds, or a time.
-const RESETS: [&str; 6] = [
+/// Headers of rate limiters, the more precise ones first; each in seconds, or a time.
+const RESET_HEADERS: [&str; 6] = [
     "x-ratelimit-reset-after",
     "x-rate-limit-reset-after",
     "ratelimit-reset",
@@ -20,42 +20,42 @@ const RESETS: [&str; 6] = [
     "x-ratelimit-reset-requests",
 ];
 
-/// The delay that an answer with this status asks for; `None`: it asks for none, or the time is
-/// over already. At most [`RETRY_AFTER_MAX`]. Times are compared with the answer's own `Date`, or
-/// without one with `now`.
-pub(super) fn pause(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let date = text(headers, DATE.as_str()).and_then(|d| httpdate::parse_http_date(d).ok());
-    let now = date.unwrap_or(now);
-    let mut given = false;
-    let mut hint = |name: &str, read: &dyn Fn(&str) -> Option<Duration>| {
+/// The delay that an answer asks for, at most [`RETRY_AFTER_MAX`]. `None`: it asks for none, or the
+/// time has passed already. Times are compared with the answer's own `Date`, or with `now` if there
+/// is none.
+pub(super) fn requested_delay(
+    status: u16,
+    headers: &HeaderMap,
+    now: SystemTime,
+) -> Option<Duration> {
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let now = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    let mut present = false;
+    let mut header = |name: &str, parse: &dyn Fn(&str) -> Option<Duration>| {
         let value = headers.get(name)?;
-        given = true;
-        read(value.to_str().ok()?.trim().trim_matches('"'))
+        present = true;
+        parse(value.to_str().ok()?.trim().trim_matches('"'))
     };
-    let mut found = hint(RETRY_AFTER.as_str(), &|words| delay(words, now));
-    // With another status they say how much is left, not that nothing is left.
+    let mut delay = header(RETRY_AFTER.as_str(), &|text| parse_delay(text, now));
+    // Other answers have these headers as well, while there is still quota left.
     if status == 429 {
-        let millis = |words: &str| words.parse().ok().map(Duration::from_millis);
-        found = found.or_else(|| hint("retry-after-ms", &millis));
-        for name in RESETS {
-            found = found.or_else(|| hint(name, &|words| delay(words, now)));
+        let millis = |text: &str| text.parse().ok().map(Duration::from_millis);
+        delay = delay.or_else(|| header("retry-after-ms", &millis));
+        for name in RESET_HEADERS {
+            delay = delay.or_else(|| header(name, &|text| parse_delay(text, now)));
         }
-        found = found.or_else(|| hint("ratelimit", &|words| in_list(words, now)));
-        found = found.or(given.then_some(RETRY_AFTER_DEFAULT));
+        delay = delay.or_else(|| header("ratelimit", &|text| parse_ratelimit(text, now)));
+        delay = delay.or(present.then_some(RETRY_AFTER_DEFAULT));
     }
-    found.map(|pause| pause.min(RETRY_AFTER_MAX)).filter(|pause| !pause.is_zero())
+    delay.map(|delay| delay.min(RETRY_AFTER_MAX)).filter(|delay| !delay.is_zero())
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Seconds, also fractions; a time, as in HTTP or ISO 8601 or as a number since 1970; a duration
-/// such as `6m0s`. A time in the past is zero.
-fn delay(words: &str, now: SystemTime) -> Option<Duration> {
-    if let Some(number) = number(words) {
-        // A number of half a century or more in seconds is a time, and so is one in milli-, micro-
-        // or nanoseconds.
+/// Reads seconds, also with a fraction; a time, as in HTTP or ISO 8601 or as a number since 1970; or
+/// a duration such as `6m0s`. A time in the past is zero.
+fn parse_delay(text: &str, now: SystemTime) -> Option<Duration> {
+    if let Some(number) = parse_decimal(text) {
+        // Small numbers are a delay. 47 years' worth of seconds is a time, and larger numbers are
+        // times in milli-, micro- or nanoseconds.
         let since_1970 = match number {
             ..1.5e9 => return Some(Duration::from_secs_f64(number)),
             ..1.5e12 => number,
@@ -64,34 +64,34 @@ fn delay(words: &str, now: SystemTime) -> Option<Duration> {
             ..1.5e20 => number / 1e9,
             _ => return Some(RETRY_AFTER_MAX),
         };
-        return Some(left(UNIX_EPOCH + Duration::from_secs_f64(since_1970), now));
+        return Some(time_left(UNIX_EPOCH + Duration::from_secs_f64(since_1970), now));
     }
-    if let Ok(time) = httpdate::parse_http_date(words) {
-        return Some(left(time, now));
+    if let Ok(time) = httpdate::parse_http_date(text) {
+        return Some(time_left(time, now));
     }
-    if let Ok(time) = DateTime::parse_from_rfc3339(words) {
-        return Some(left(time.into(), now));
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time_left(time.into(), now));
     }
-    humantime::parse_duration(words).ok()
+    humantime::parse_duration(text).ok()
 }
 
-fn left(until: SystemTime, now: SystemTime) -> Duration {
+fn time_left(until: SystemTime, now: SystemTime) -> Duration {
     until.duration_since(now).unwrap_or_default()
 }
 
 /// Digits with at most one point: no sign, no exponent, no `inf`.
-fn number(words: &str) -> Option<f64> {
-    let whole = words.starts_with(|c: char| c.is_ascii_digit());
-    let plain = words.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    (whole && plain).then(|| words.parse().ok())?
+fn parse_decimal(text: &str) -> Option<f64> {
+    let starts_with_digit = text.starts_with(|c: char| c.is_ascii_digit());
+    let is_decimal = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    (starts_with_digit && is_decimal).then(|| text.parse().ok())?
 }
 
 /// `RateLimit` as in the IETF's drafts: `limit=10, remaining=0, reset=30`, and later
 /// `"default";r=0;t=30`.
-fn in_list(words: &str, now: SystemTime) -> Option<Duration> {
-    let mut parts = words.split([',', ';']).filter_map(|part| part.split_once('='));
+fn parse_ratelimit(text: &str, now: SystemTime) -> Option<Duration> {
+    let mut parts = text.split([',', ';']).filter_map(|part| part.split_once('='));
     let (_, value) = parts.find(|(name, _)| matches!(name.trim(), "reset" | "t"))?;
-    delay(value.trim(), now)
+    parse_delay(value.trim(), now)
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
             let name: HeaderName = name.parse().unwrap();
             (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
         });
-        pause(status, &headers.collect(), now()).map(|pause| pause.as_secs_f64())
+        requested_delay(status, &headers.collect(), now()).map(|delay| delay.as_secs_f64())
     }
 
     #[test]
@@ -154,20 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn a_429_whose_hint_cannot_be_read_still_holds_a_while() {
+    fn a_429_whose_headers_cannot_be_parsed_blocks_for_the_default_time() {
         for words in ["soon", "", "-5", "inf", "1e3"] {
             assert_eq!(asked(429, &[("retry-after", words)]), Some(5.0), "{words}");
         }
         assert_eq!(asked(429, &[("x-ratelimit-reset", "later")]), Some(5.0));
         assert_eq!(asked(429, &[("retry-after", "soon"), ("ratelimit-reset", "9")]), Some(9.0));
-        // It can be read, and is over already.
+        // Parsed, but already over.
         assert_eq!(asked(429, &[("retry-after", "0")]), None);
         assert_eq!(asked(429, &[("retry-after", "Sun, 06 Nov 1994 08:49:29 GMT")]), None);
         assert_eq!(asked(429, &[]), None);
     }
 
     #[test]
-    fn times_go_by_the_clock_of_the_server_that_wrote_them() {
+    fn times_are_compared_with_the_clock_of_the_server() {
         let five_minutes_ahead = ("date", "Sun, 06 Nov 1994 08:54:30 GMT");
         let until = ("retry-after", "Sun, 06 Nov 1994 08:54:40 GMT");
         assert_eq!(asked(503, &[five_minutes_ahead, until]), Some(10.0));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limiter_says_when_it_starts_again() {
+    fn headers_of_rate_limiters_count_for_a_429() {
         let date = ("date", "Thu, 26 Nov 2026 06:00:00 GMT");
         for (name, value, seconds) in [
             ("x-ratelimit-reset", "30", Some(30.0)),

@@ -1,24 +1,24 @@
 //! `POST /mail/add-message`.
 
 use super::request::Extra;
-use crate::queue::payload::{Mail, Object};
+use crate::queue::payload::{MailPayload, Object};
 use serde::Serialize;
 
 pub(super) const PATH: &str = "/mail/add-message";
 
-/// The ids of the answer stand where a chat's do.
-pub(super) use super::chat::step;
+/// The ids are where a chat's are.
+pub(super) use super::chat_request::field_action;
 
 #[derive(Serialize)]
-pub(super) struct Body<'a> {
-    data: Data<'a>,
+pub(super) struct MailBody<'a> {
+    data: MailData<'a>,
     #[serde(flatten)]
     extra: Extra<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Data<'a> {
+struct MailData<'a> {
     case_id: i64,
     contact_id: i64,
     from: &'a str,
@@ -36,10 +36,10 @@ struct Data<'a> {
     extra: Extra<'a>,
 }
 
-impl<'a> Body<'a> {
-    pub(super) fn of(mail: &'a Mail) -> Self {
-        Body {
-            data: Data {
+impl<'a> MailBody<'a> {
+    pub(super) fn of(mail: &'a MailPayload) -> Self {
+        MailBody {
+            data: MailData {
                 case_id: mail.case_id,
                 contact_id: mail.contact_id,
                 from: &mail.from,

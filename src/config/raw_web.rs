@@ -1,4 +1,4 @@
-//! Where the dashboard listens, who may use it, and by which names it is reached.
+//! The dashboard's settings: where it listens, its token, and its host names.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,24 +6,24 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::account::the_one_key;
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
+use super::raw_account::only_key;
 use super::secret::{KeyKind, KeySource, Secret};
-use super::section::{Given, Section};
+use super::section::{Located, Section};
 use super::{Env, Flags, Web, variable};
 
 /// A token shorter than this can be guessed.
 const MIN_TOKEN_LENGTH: usize = 16;
 
-/// A proxy before it makes an address of this machine one that others reach.
-const HOSTS_WITHOUT_TOKEN: &str = "other machines reach the dashboard by these names, through a proxy, so it needs a token; set \
-     `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or remove `hosts`";
+/// Behind a proxy even a loopback address can be reached from other machines.
+const HOSTS_WITHOUT_TOKEN: &str = "with these names the dashboard can be reached from other machines, through a proxy, so it needs a \
+     token; set `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or remove `hosts`";
 
 const LISTEN: &str = "ACQUIRE_OUTBOX_LISTEN";
 const TOKEN: &str = "ACQUIRE_OUTBOX_WEB_TOKEN";
 const TOKEN_FILE: &str = "ACQUIRE_OUTBOX_WEB_TOKEN_FILE";
 
-/// An address to listen on, as a person writes it: no name, which could mean several.
+/// An address to listen on. Not a host name, which could have several addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenAddress(pub SocketAddr);
 
@@ -32,22 +32,22 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(ListenAddress).map_err(|_| {
-            "an IP address and a port are needed, such as 127.0.0.1:9464 or [::1]:9464 (no name: \
-             for localhost write 127.0.0.1)"
+            "must be an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464 (instead of \
+             localhost write 127.0.0.1)"
         })
     }
 }
 
-/// `[web]` as the file, the environment and the flags give it; the token not yet read.
+/// `[web]` as the file, the environment and the flags configure it; the token not yet read.
 #[derive(Default)]
 pub(super) struct RawWeb {
-    listen: Option<Given<ListenAddress>>,
+    listen: Option<Located<ListenAddress>>,
     token: Option<KeySource>,
-    hosts: Option<Given<Vec<String>>>,
+    hosts: Option<Located<Vec<String>>>,
 }
 
 impl RawWeb {
-    /// `folder`: where a relative `token_file` starts.
+    /// A relative `token_file` is relative to `folder`.
     pub fn read(section: &Section<'_>, folder: &Path) -> Result<Self, ConfigError> {
         section.allow(&["listen", "token_file", "token_env", "token_credential", "hosts"])?;
         let file = section.text("token_file")?;
@@ -58,39 +58,39 @@ impl RawWeb {
                 .text("token_credential")?
                 .map(|name| (name.place, KeyKind::Credential(name.value))),
         ];
-        let twice = "the token is given twice; keep one of `token_file`, `token_env` and \
+        let twice = "the token is set twice; keep one of `token_file`, `token_env` and \
                      `token_credential`";
         Ok(RawWeb {
             listen: section.parsed("listen")?,
-            token: the_one_key(Secret::WebToken, tokens, twice)?,
+            token: only_key(Secret::WebToken, tokens, twice)?,
             hosts: hosts(section)?,
         })
     }
 
-    /// The environment over the file, the flag over both.
+    /// Overrides the file with the environment, and both with the flags.
     pub fn overlay(mut self, flags: &Flags, env: Env<'_>) -> Result<Self, ConfigError> {
         if let Some(listen) = flags.listen {
-            self.listen = Some(Given { value: listen, place: Place::Flag("--listen") });
+            self.listen = Some(Located { value: listen, place: Place::Flag("--listen") });
         } else if let Some(text) = variable(env, LISTEN) {
             let place = Place::Variable(LISTEN);
-            let parsed = text.to_str().ok_or("UTF-8 text is needed").and_then(str::parse);
+            let parsed = text.to_str().ok_or("must be UTF-8").and_then(str::parse);
             let value = parsed.map_err(|problem| ConfigError::invalid(&place, problem))?;
-            self.listen = Some(Given { value, place });
+            self.listen = Some(Located { value, place });
         }
         let file = variable(env, TOKEN_FILE)
             .map(|path| (Place::Variable(TOKEN_FILE), KeyKind::File(path.into())));
         let itself =
             variable(env, TOKEN).map(|token| (Place::Variable(TOKEN), KeyKind::Itself(token)));
         let twice = "unset one of ACQUIRE_OUTBOX_WEB_TOKEN_FILE and ACQUIRE_OUTBOX_WEB_TOKEN";
-        let token = the_one_key(Secret::WebToken, [file, itself], twice)?;
+        let token = only_key(Secret::WebToken, [file, itself], twice)?;
         self.token = token.or(self.token.take());
         Ok(self)
     }
 
-    /// With its token read; `None` where no address is given.
+    /// Reads its token; `None` if no address is set.
     pub fn open(self, env: Env<'_>) -> Result<Option<Web>, ConfigError> {
         let token = self.token.map(|token| read_token(&token, env)).transpose()?;
-        let Some(Given { value: ListenAddress(listen), place }) = self.listen else {
+        let Some(Located { value: ListenAddress(listen), place }) = self.listen else {
             return Ok(None);
         };
         if token.is_none() && !listen.ip().to_canonical().is_loopback() {
@@ -116,30 +116,30 @@ fn read_token(source: &KeySource, env: Env<'_>) -> Result<SecretString, ConfigEr
     let token = source.read(env)?;
     if token.expose_secret().len() < MIN_TOKEN_LENGTH {
         let problem = format!(
-            "the token is too short: at least {MIN_TOKEN_LENGTH} characters are needed, as \
-             `openssl rand -hex 32` makes them"
+            "the token is too short; it needs at least {MIN_TOKEN_LENGTH} characters, such as those \
+             that `openssl rand -hex 32` prints"
         );
         return Err(ConfigError::invalid(&source.place, problem));
     }
     Ok(token)
 }
 
-/// Names in lower case, each with or without a port.
-fn hosts(section: &Section<'_>) -> Result<Option<Given<Vec<String>>>, ConfigError> {
+/// Host names in lower case, each with or without a port.
+fn hosts(section: &Section<'_>) -> Result<Option<Located<Vec<String>>>, ConfigError> {
     let Some(names) = section.texts("hosts")? else { return Ok(None) };
-    let fits = |name: &String| {
-        let known = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        (1..=255).contains(&name.len()) && name.chars().all(known)
+    let is_valid = |name: &String| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        (1..=255).contains(&name.len()) && name.chars().all(is_allowed)
     };
-    match names.value.iter().all(fits) {
+    match names.value.iter().all(is_valid) {
         true => {
             let value = names.value.iter().map(|name| name.to_ascii_lowercase()).collect();
-            Ok(Some(Given { value, place: names.place }))
+            Ok(Some(Located { value, place: names.place }))
         }
         false => Err(ConfigError::invalid(
             &names.place,
-            "host names are needed as a browser's address line has them, such as \
-             [\"outbox.example.com\"]: no scheme, no path",
+            "must be host names as in a browser's address bar, such as \
+             [\"outbox.example.com\"], without a scheme or path",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Networks that swallow, servers that speak something else, and proxies.
+//! Networks that drop packets, servers that speak another protocol, and proxies.
 
 mod support;
 
@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Hands each connection to a thread of its own; returns the port.
+/// Serves each connection in its own thread; returns the port.
 fn serve(each: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -27,7 +27,7 @@ fn serve(each: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     port
 }
 
-/// A port that takes no connection and refuses none: its queue is full.
+/// A port that neither accepts nor refuses connections, as its queue is full.
 fn black_hole() -> (TcpListener, Vec<TcpStream>, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // SAFETY: an open socket's own descriptor, and no memory.
@@ -38,7 +38,7 @@ fn black_hole() -> (TcpListener, Vec<TcpStream>, u16) {
     (listener, waiting, address.port())
 }
 
-/// Each attempt ends like this, and each is repeated.
+/// Each attempt ends like this, and another one follows.
 #[track_caller]
 fn assert_repeated(outbox: &Outbox, outcome: &str, codes: &[&str]) {
     let id = outbox.chat(1, "hi");
@@ -52,7 +52,7 @@ fn assert_repeated(outbox: &Outbox, outcome: &str, codes: &[&str]) {
 }
 
 #[test]
-fn a_connection_that_is_never_taken_is_no_attempt_that_may_have_arrived() {
+fn a_connection_that_is_never_accepted_is_not_uncertain() {
     let (_listener, _waiting, port) = black_hole();
     let outbox = Setup::sending_to(&format!("http://127.0.0.1:{port}/api/v1"))
         .more("[channels.chat]\nconnect_timeout = \"100ms\"\non_uncertain = \"hold\"")
@@ -61,7 +61,7 @@ fn a_connection_that_is_never_taken_is_no_attempt_that_may_have_arrived() {
 }
 
 #[test]
-fn a_server_that_speaks_http_2_alone_gets_no_request_over_tls() {
+fn a_server_that_speaks_only_http_2_gets_no_request_over_tls() {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
@@ -88,7 +88,7 @@ fn a_server_that_speaks_http_2_alone_gets_no_request_over_tls() {
 }
 
 #[test]
-fn frames_of_http_2_in_answer_to_a_request_leave_its_outcome_unknown() {
+fn http_2_frames_as_an_answer_leave_the_outcome_unknown() {
     let port = serve(|mut stream| {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request);
@@ -100,7 +100,7 @@ fn frames_of_http_2_in_answer_to_a_request_leave_its_outcome_unknown() {
 }
 
 #[test]
-fn https_goes_through_the_proxy_of_the_environment_which_sees_no_key() {
+fn https_uses_the_proxy_in_the_environment_which_sees_no_key() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let record = asked.clone();
     let proxy = serve(move |stream| {
@@ -136,7 +136,7 @@ fn plain_http_to_this_machine_uses_no_proxy() {
     assert_eq!(outbox.status(id), "sent");
 }
 
-/// A proxy that answers a CONNECT with this, and an outbox that is to use it.
+/// A proxy that answers CONNECT with this, and an outbox for it.
 fn proxied(says: &'static str) -> (Outbox, String) {
     let port = serve(move |mut stream| {
         let mut head = [0; 4096];
@@ -147,10 +147,13 @@ fn proxied(says: &'static str) -> (Outbox, String) {
 }
 
 #[test]
-fn a_proxys_fault_is_said_to_be_the_proxys() {
+fn an_error_of_the_proxy_names_the_proxy() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (says, words) in [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "valid user and password (407)"),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "valid user name and password (407)",
+        ),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "refuses to connect to Acquire"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "refuses to connect to Acquire"),
         ("", "closed the connection"),
@@ -195,13 +198,13 @@ fn a_proxy_variable_that_cannot_be_used_is_an_error_that_names_it() {
             assert!(refused.contains(&format!("variable {name}")), "{refused}");
             assert!(!refused.contains("never"), "{refused}");
         }
-        // None of this concerns commands that send nothing.
+        // Commands that send nothing do not use the variable.
         outbox.program().env(name, value).run(&["status"]).expect(0);
     }
 }
 
 #[test]
-fn an_address_of_no_proxy_is_reached_without_one() {
+fn a_host_in_no_proxy_is_reached_directly() {
     let outbox = Setup::sending_to("https://localhost:9/api/v1").ready();
     let program = outbox.program().env("HTTPS_PROXY", "http://127.0.0.1:9");
     let checked = program.env("no_proxy", "localhost").run(&["check"]).expect(1).output();

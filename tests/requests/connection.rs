@@ -1,10 +1,10 @@
-//! Connections that fail, end or stay: what was written, and what is known about it.
+//! Connections that fail, are closed or are reused: what was written, and what is known about it.
 
 use crate::server::{Reply, json, serve};
 use crate::{
-    ACCEPTED, accepted, answered, chat, endpoint, endpoint_within, ends, fault, payload_of,
+    ACCEPTED, accepted, answered, assert_ended, chat, endpoint, endpoint_within, fault, payload_of,
 };
-use acquire_outbox::acquire::{Gate, Probe};
+use acquire_outbox::acquire::{AccountCheck, WriteGate};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::outcome::Outcome;
 use std::io::{Read, Write};
@@ -16,24 +16,24 @@ use url::Url;
 #[tokio::test]
 async fn a_connection_dropped_after_the_request_leaves_the_outcome_unknown() {
     let (attempt, gate) = answered(Reply::Close).await;
-    ends(&attempt, "unknown", "connection_lost");
+    assert_ended(&attempt, "unknown", "connection_lost");
     assert!(gate.passed());
     assert_eq!(attempt.http_status, None);
 }
 
 #[tokio::test]
-async fn a_connection_dropped_at_once_is_judged_by_the_gate() {
+async fn a_connection_dropped_at_once_is_classified_by_the_gate() {
     for _ in 0..20 {
         let (attempt, gate) = answered(Reply::Refuse).await;
         match gate.passed() {
-            true => ends(&attempt, "unknown", "connection_lost"),
-            false => ends(&attempt, "not written", "connect"),
+            true => assert_ended(&attempt, "unknown", "connection_lost"),
+            false => assert_ended(&attempt, "not written", "connect"),
         }
     }
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_first_is_judged_by_the_gate() {
+async fn a_server_that_speaks_first_is_classified_by_the_gate() {
     for _ in 0..20 {
         let (base, seen) = serve(vec![Reply::Blurt("220 mail.example.com ESMTP\r\n")]).await;
         let (attempt, gate) = chat(&endpoint(Channel::Chat, &base)).await;
@@ -48,13 +48,13 @@ async fn a_server_that_speaks_first_is_judged_by_the_gate() {
 }
 
 #[tokio::test]
-async fn time_ends_a_drip_and_a_silence() {
+async fn a_slow_and_a_missing_answer_both_time_out() {
     let limit = Duration::from_millis(300);
     let drip = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{\"data\":{\"id\":1}";
     for (reply, status) in [(Reply::Drip(drip.into()), Some(200)), (Reply::Silence, None)] {
         let (base, _) = serve(vec![reply]).await;
         let (attempt, gate) = chat(&endpoint_within(Channel::Chat, &base, limit)).await;
-        ends(&attempt, "unknown", "timeout");
+        assert_ended(&attempt, "unknown", "timeout");
         assert!(gate.passed());
         assert_eq!(attempt.http_status, status);
         assert!(attempt.duration >= limit && attempt.duration < Duration::from_secs(10));
@@ -67,16 +67,18 @@ async fn a_refused_connection_has_written_nothing() {
     let base = Url::parse(&format!("http://127.0.0.1:{port}/api/v1")).unwrap();
     let endpoint = endpoint(Channel::Chat, &base);
     let (attempt, gate) = chat(&endpoint).await;
-    ends(&attempt, "not written", "connect");
+    assert_ended(&attempt, "not written", "connect");
     assert!(!gate.passed() && gate.shut());
-    assert!(matches!(endpoint.probe().await, Probe::Unreachable(fault) if fault.code == "connect"));
+    assert!(
+        matches!(endpoint.check_account().await, AccountCheck::Unreachable(fault) if fault.code == "connect")
+    );
 }
 
 #[tokio::test]
 async fn a_name_without_an_address_has_written_nothing() {
     let base = Url::parse("https://nobody.invalid/api/v1").unwrap();
     let (attempt, gate) = chat(&endpoint(Channel::Chat, &base)).await;
-    ends(&attempt, "not written", "dns");
+    assert_ended(&attempt, "not written", "dns");
     assert!(!gate.passed());
 }
 
@@ -88,19 +90,19 @@ async fn a_port_without_tls_fails_the_handshake() {
         let (base, _) = serve(vec![reply]).await;
         let base = Url::parse(&base.as_str().replace("http:", "https:")).unwrap();
         let (attempt, gate) = chat(&endpoint(Channel::Chat, &base)).await;
-        ends(&attempt, "not written", "tls");
+        assert_ended(&attempt, "not written", "tls");
         assert!(!gate.passed());
     }
     let (base, _) = serve(vec![Reply::Silence]).await;
     let base = Url::parse(&base.as_str().replace("http:", "https:")).unwrap();
     let limit = Duration::from_millis(300);
     let (attempt, gate) = chat(&endpoint_within(Channel::Chat, &base, limit)).await;
-    ends(&attempt, "not written", "timeout");
+    assert_ended(&attempt, "not written", "timeout");
     assert!(!gate.passed());
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_trusts_gets_no_byte() {
+async fn an_untrusted_server_gets_no_byte() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -121,13 +123,13 @@ async fn a_certificate_that_nobody_trusts_gets_no_byte() {
     });
     let base = Url::parse(&format!("https://localhost:{port}/api/v1")).unwrap();
     let (attempt, gate) = chat(&endpoint(Channel::Chat, &base)).await;
-    ends(&attempt, "not written", "tls");
+    assert_ended(&attempt, "not written", "tls");
     assert!(!gate.passed());
     assert_eq!(server.join().unwrap(), (Vec::new(), true));
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
+async fn redirects_are_not_followed_and_the_key_is_not_sent_elsewhere() {
     let (elsewhere, seen_there) = serve(vec![accepted()]).await;
     for status in ["301", "302", "303", "307", "308"] {
         let answer = format!(
@@ -135,16 +137,16 @@ async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
         );
         let (base, seen) = serve(vec![Reply::Answer(answer)]).await;
         let (attempt, _) = chat(&endpoint(Channel::Chat, &base)).await;
-        ends(&attempt, "account", &format!("http_{status}"));
+        assert_ended(&attempt, "account", &format!("http_{status}"));
         assert_eq!((seen.requests().len(), seen_there.connections()), (1, 0));
     }
 }
 
 #[tokio::test]
-async fn a_shut_gate_lets_no_byte_pass() {
+async fn nothing_is_written_once_the_gate_is_shut() {
     let (base, seen) = serve(vec![accepted()]).await;
     let endpoint = endpoint(Channel::Chat, &base);
-    let gate = Gate::new();
+    let gate = WriteGate::new();
     assert!(gate.shut());
     let attempt = endpoint.send(&payload_of(Channel::Chat), &gate, 1).await;
     assert_eq!(attempt.outcome, Outcome::Withdrawn);
@@ -152,7 +154,7 @@ async fn a_shut_gate_lets_no_byte_pass() {
     seen.until(|seen| seen.closed() == 1).await;
     assert_eq!(seen.bytes(), 0);
 
-    // Nor on a connection that has served before.
+    // Nor on a connection that has been used before.
     let (attempt, _) = chat(&endpoint).await;
     assert!(matches!(attempt.outcome, Outcome::Accepted { .. }));
     let before = seen.bytes();
@@ -163,10 +165,10 @@ async fn a_shut_gate_lets_no_byte_pass() {
 }
 
 #[tokio::test]
-async fn a_send_that_is_dropped_tells_by_its_gate_whether_it_was_written() {
+async fn the_gate_of_a_dropped_send_says_whether_it_was_written() {
     let (base, seen) = serve(vec![Reply::Silence]).await;
     let endpoint = Arc::new(endpoint(Channel::Chat, &base));
-    let gate = Gate::new();
+    let gate = WriteGate::new();
     let task = tokio::spawn({
         let (endpoint, gate) = (endpoint.clone(), gate.clone());
         async move { endpoint.send(&payload_of(Channel::Chat), &gate, 1).await }
@@ -178,7 +180,7 @@ async fn a_send_that_is_dropped_tells_by_its_gate_whether_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_and_a_closed_one_is_not() {
+async fn an_open_connection_is_reused_and_a_closed_one_is_not() {
     let (base, seen) = serve(vec![accepted()]).await;
     let first = endpoint(Channel::Chat, &base);
     for _ in 0..3 {
@@ -190,7 +192,7 @@ async fn a_connection_is_used_again_and_a_closed_one_is_not() {
     let second = endpoint(Channel::Chat, &base);
     for sent in 1..=3 {
         let (attempt, gate) = chat(&second).await;
-        // The close may still be under way: unknown then, but only if bytes may have left.
+        // The close may not have been noticed yet: unknown then, but only if bytes may have left.
         match attempt.outcome {
             Outcome::Accepted { .. } => {}
             Outcome::Unknown { .. } => assert!(gate.passed()),
@@ -201,20 +203,20 @@ async fn a_connection_is_used_again_and_a_closed_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sends_dropped_at_any_moment_never_wrote_what_their_gate_denies() {
+async fn a_send_dropped_at_any_moment_wrote_nothing_if_its_gate_says_so() {
     let (base, seen) = serve(vec![accepted()]).await;
     let endpoint = endpoint(Channel::Chat, &base);
     let mut passed = 0;
-    for turn in 0..400u64 {
-        let (gate, payload) = (Gate::new(), payload_of(Channel::Chat));
-        let limit = Duration::from_micros(turn * 7 % 1500);
+    for round in 0..400u64 {
+        let (gate, payload) = (WriteGate::new(), payload_of(Channel::Chat));
+        let limit = Duration::from_micros(round * 7 % 1500);
         let _ = tokio::time::timeout(limit, endpoint.send(&payload, &gate, 1)).await;
         passed += usize::from(!gate.shut());
-        // Each one fully arrived or ended before the next, so that none hides another.
+        // Each has arrived or ended before the next, so that none hides another.
         if gate.passed() {
             seen.until(|seen| seen.requests().len() + seen.closed() >= passed).await;
         }
-        assert!(seen.requests().len() <= passed, "turn {turn}");
+        assert!(seen.requests().len() <= passed, "round {round}");
     }
     assert!(passed > 0);
 }

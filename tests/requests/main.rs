@@ -1,11 +1,11 @@
-//! The client against a TCP server that can misbehave in every way a wire can.
+//! The HTTP client against a TCP server that can misbehave in every way.
 
 mod connection;
 mod server;
 
-use acquire_outbox::acquire::{Connection, Endpoint, EndpointError, Gate, Probe};
+use acquire_outbox::acquire::{AccountCheck, Connection, Endpoint, EndpointError, WriteGate};
 use acquire_outbox::queue::job::Channel;
-use acquire_outbox::queue::outcome::{Attempt, Fault, Outcome};
+use acquire_outbox::queue::outcome::{AttemptResult, Fault, Outcome};
 use acquire_outbox::queue::payload;
 use acquire_outbox::queue::payload::Payload;
 use secrecy::SecretString;
@@ -49,14 +49,14 @@ fn payload_of(channel: Channel) -> Payload {
     payload::parse(channel, text).unwrap()
 }
 
-async fn chat(endpoint: &Endpoint) -> (Attempt, Gate) {
-    let gate = Gate::new();
+async fn chat(endpoint: &Endpoint) -> (AttemptResult, WriteGate) {
+    let gate = WriteGate::new();
     let attempt = endpoint.send(&payload_of(Channel::Chat), &gate, 1).await;
     (attempt, gate)
 }
 
-/// One chat message, answered so.
-async fn answered(reply: Reply) -> (Attempt, Gate) {
+/// Sends one chat message to a server that gives this reply.
+async fn answered(reply: Reply) -> (AttemptResult, WriteGate) {
     let (base, _) = serve(vec![reply]).await;
     chat(&endpoint(Channel::Chat, &base)).await
 }
@@ -75,7 +75,7 @@ fn fault(outcome: &Outcome) -> (&'static str, &Fault) {
     }
 }
 
-fn ends(attempt: &Attempt, kind: &str, code: &str) {
+fn assert_ended(attempt: &AttemptResult, kind: &str, code: &str) {
     let (was, fault) = fault(&attempt.outcome);
     assert_eq!((was, fault.code.as_str()), (kind, code), "{attempt:?}");
     assert!(!fault.message.contains(KEY) && !fault.message.contains("/api/v1"), "{fault:?}");
@@ -108,7 +108,7 @@ async fn each_channel_sends_exactly_its_documented_request() {
     ];
     for (channel, line, body) in cases {
         let (base, seen) = serve(vec![accepted()]).await;
-        let gate = Gate::new();
+        let gate = WriteGate::new();
         let attempt = endpoint(channel, &base).send(&payload_of(channel), &gate, 77).await;
         assert!(matches!(attempt.outcome, Outcome::Accepted { .. }), "{attempt:?}");
         assert_eq!((attempt.http_status, attempt.started_at, gate.passed()), (Some(200), 77, true));
@@ -133,7 +133,7 @@ async fn each_channel_sends_exactly_its_documented_request() {
 }
 
 #[tokio::test]
-async fn a_contact_sends_under_the_accounts_own_parameter() {
+async fn a_contact_is_named_in_the_accounts_own_query_parameter() {
     let (base, seen) = serve(vec![accepted()]).await;
     let connection = Connection {
         base_url: &base.join("/api/v1/").unwrap(),
@@ -153,7 +153,7 @@ async fn a_contact_sends_under_the_accounts_own_parameter() {
         r#"{"caseId":2069,"message":"Hello","userType":"contact","contactId":597759}"#,
     )
     .unwrap();
-    endpoint.send(&payload, &Gate::new(), 1).await;
+    endpoint.send(&payload, &WriteGate::new(), 1).await;
     assert!(seen.requests()[0].starts_with(
         "POST /api/v1/crm/messenger/chat/add-message?-x-user-type=contact&contactId=597759 HTTP/1.1\r\n"
     ));
@@ -200,7 +200,8 @@ async fn the_vendors_published_answers_are_read() {
         ),
     ] {
         let (base, _) = serve(vec![Reply::Answer(json("200 OK", answer))]).await;
-        let attempt = endpoint(channel, &base).send(&payload_of(channel), &Gate::new(), 1).await;
+        let attempt =
+            endpoint(channel, &base).send(&payload_of(channel), &WriteGate::new(), 1).await;
         let Outcome::Accepted { receipt, note: None } = attempt.outcome else {
             panic!("{attempt:?}")
         };
@@ -210,7 +211,7 @@ async fn the_vendors_published_answers_are_read() {
 }
 
 #[tokio::test]
-async fn every_row_of_the_outcome_table() {
+async fn each_status_has_its_outcome_in_the_table() {
     let vendor = r#"{"error":{"type":"ERROR_INVALID_INPUT","message":"No such case"}}"#;
     for (status, body, kind, code) in [
         ("200 OK", r#"{"data":{}}"#, "accepted", "no_message_id"),
@@ -241,16 +242,16 @@ async fn every_row_of_the_outcome_table() {
         ("999 Denied", "", "unknown", "response_unreadable"),
     ] {
         let (attempt, gate) = answered(Reply::Answer(json(status, body))).await;
-        ends(&attempt, kind, code);
+        assert_ended(&attempt, kind, code);
         assert_eq!(attempt.http_status, Some(status[..3].parse().unwrap()));
         assert!(gate.passed() && !gate.shut());
     }
     let (attempt, _) = answered(Reply::Answer("HTTP/1.1 204 No Content\r\n\r\n".into())).await;
-    ends(&attempt, "unknown", "response_unreadable");
+    assert_ended(&attempt, "unknown", "response_unreadable");
 }
 
 #[tokio::test]
-async fn retry_after_is_heard() {
+async fn retry_after_is_read() {
     let answer = "HTTP/1.1 429 Slow Down\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
     let (attempt, _) = answered(Reply::Answer(answer.into())).await;
     let Outcome::Unavailable { retry_after, .. } = attempt.outcome else { panic!("{attempt:?}") };
@@ -258,24 +259,24 @@ async fn retry_after_is_heard() {
 }
 
 #[tokio::test]
-async fn half_an_answer_to_a_2xx_is_none_and_its_beginning_is_kept() {
+async fn half_of_a_2xx_is_unknown_and_its_beginning_is_quoted() {
     let half = r#"{"data":{"id":1}"#;
     for head in ["content-length: 900\r\n\r\n", "transfer-encoding: chunked\r\n\r\n10\r\n"] {
         let answer = format!("HTTP/1.1 200 OK\r\n{head}{half}");
         let (attempt, _) = answered(Reply::AnswerAndClose(answer)).await;
-        ends(&attempt, "unknown", "connection_lost");
+        assert_ended(&attempt, "unknown", "connection_lost");
         assert!(fault(&attempt.outcome).1.message.ends_with(half), "{attempt:?}");
         assert_eq!(attempt.http_status, Some(200));
     }
     let (attempt, _) = answered(Reply::AnswerAndClose("HTTP/1.1 200 OK\r\ncontent-".into())).await;
-    ends(&attempt, "unknown", "connection_lost");
+    assert_ended(&attempt, "unknown", "connection_lost");
     let until_closed = format!("HTTP/1.1 200 OK\r\n\r\n{ACCEPTED}");
     let (attempt, _) = answered(Reply::AnswerAndClose(until_closed)).await;
     assert!(matches!(attempt.outcome, Outcome::Accepted { note: None, .. }), "{attempt:?}");
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_takes_nothing_from_a_status() {
+async fn a_truncated_body_does_not_change_what_a_status_means() {
     for (status, kind) in [
         ("400 Bad", "rejected"),
         ("401 No", "account"),
@@ -287,7 +288,7 @@ async fn a_body_that_breaks_off_takes_nothing_from_a_status() {
         for body in ["", "{", r#"{"message":"no"#] {
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 900\r\n\r\n{body}");
             let (attempt, _) = answered(Reply::AnswerAndClose(answer)).await;
-            ends(&attempt, kind, &format!("http_{}", &status[..3]));
+            assert_ended(&attempt, kind, &format!("http_{}", &status[..3]));
         }
     }
 }
@@ -300,12 +301,12 @@ async fn what_is_not_http_is_unreadable() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzebra\r\n",
     ] {
         let (attempt, _) = answered(Reply::AnswerAndClose(garbage.into())).await;
-        ends(&attempt, "unknown", "response_unreadable");
+        assert_ended(&attempt, "unknown", "response_unreadable");
     }
 }
 
 #[tokio::test]
-async fn an_answer_of_three_megabytes_is_read_for_its_first() {
+async fn the_first_megabyte_of_a_longer_answer_is_read() {
     let body = format!(r#"{{"data":{{"id":8289,"x":"{}","caseId":1}}}}"#, "x".repeat(3 << 20));
     let (attempt, _) = answered(Reply::Answer(json("200 OK", &body))).await;
     let Outcome::Accepted { receipt, note: Some(note) } = attempt.outcome else {
@@ -316,14 +317,14 @@ async fn an_answer_of_three_megabytes_is_read_for_its_first() {
     assert_eq!(Value::Object(receipt.fields), json!({"id": 8289}));
 
     let (attempt, _) = answered(Reply::Answer(json("200 OK", &"x".repeat(3 << 20)))).await;
-    ends(&attempt, "unknown", "response_unreadable");
+    assert_ended(&attempt, "unknown", "response_unreadable");
     let (attempt, _) = answered(Reply::Answer(json("400 Bad", &"x".repeat(3 << 20)))).await;
-    ends(&attempt, "page", "http_400");
+    assert_ended(&attempt, "page", "http_400");
     assert!(fault(&attempt.outcome).1.message.len() <= 1024);
 }
 
 #[tokio::test]
-async fn an_answer_of_exactly_one_megabyte_is_whole() {
+async fn an_answer_of_exactly_one_megabyte_is_complete() {
     let filler = (1 << 20) - r#"{"data":{"id":8289,"x":""}}"#.len();
     let body = format!(r#"{{"data":{{"id":8289,"x":"{}"}}}}"#, "x".repeat(filler));
     assert_eq!(body.len(), 1 << 20);
@@ -332,7 +333,7 @@ async fn an_answer_of_exactly_one_megabyte_is_whole() {
 }
 
 #[tokio::test]
-async fn what_a_server_quotes_is_not_repeated() {
+async fn key_and_message_text_in_an_answer_are_redacted() {
     let quoted = format!(
         r#"{{"message":"Bearer {KEY}: 'Dear Anne, your parcel is late' is no message","type":"ERROR_{KEY}"}}"#
     );
@@ -345,7 +346,7 @@ async fn what_a_server_quotes_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_probe_asks_and_sends_nothing() {
+async fn checking_an_account_sends_no_message() {
     for (reply, expected) in [
         (json("200 OK", r#"{"data":{"data":[]}}"#), "ok"),
         (json("401 No", ""), "refused"),
@@ -356,11 +357,11 @@ async fn a_probe_asks_and_sends_nothing() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_owned(), "unreachable"),
     ] {
         let (base, seen) = serve(vec![Reply::AnswerAndClose(reply)]).await;
-        let was = match endpoint(Channel::Mail, &base).probe().await {
-            Probe::Ok => "ok",
-            Probe::AccountRefused(_) => "refused",
-            Probe::Unreachable(_) => "unreachable",
-            Probe::Unexpected(_) => "unexpected",
+        let was = match endpoint(Channel::Mail, &base).check_account().await {
+            AccountCheck::Accepted => "ok",
+            AccountCheck::AccountRefused(_) => "refused",
+            AccountCheck::Unreachable(_) => "unreachable",
+            AccountCheck::Unexpected(_) => "unexpected",
         };
         assert_eq!(was, expected);
         let request = &seen.requests()[0];
@@ -370,7 +371,7 @@ async fn a_probe_asks_and_sends_nothing() {
 }
 
 #[test]
-fn an_endpoint_needs_an_address_without_a_password_and_a_key_for_a_header() {
+fn an_endpoint_needs_a_url_without_a_password_and_a_key_that_fits_a_header() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let of = |base: &str, key: &str| {
         let connection = Connection {

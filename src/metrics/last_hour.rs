@@ -1,4 +1,5 @@
-//! What was sent, failed and tried again in each of the last sixty minutes, in a ring.
+//! How many jobs were sent, failed or will be tried again in each of the last sixty minutes; a ring
+//! buffer.
 
 use crate::queue::job::Millis;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 const MINUTE_MS: Millis = 60_000;
 const MINUTES: Millis = 60;
 
-/// Upper bounds, in milliseconds; what took longer than the last stands in a bucket of its own.
+/// Upper bounds of the buckets, in milliseconds; another bucket has everything above the last.
 const LATENCY_MS: [u32; 15] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 600_000, 3_600_000];
 
@@ -19,14 +20,14 @@ pub struct Minute {
     pub sent: u32,
     /// Jobs that ended `failed`.
     pub failed: u32,
-    /// Attempts that another one follows.
+    /// Attempts that will be followed by another one.
     pub retried: u32,
     latency: [u32; LATENCY_MS.len() + 1],
 }
 
 impl Minute {
-    /// How long after it fell due the job at this quantile (0 to 1) was sent, from buckets; `None`
-    /// where nothing was sent. Beyond an hour it says an hour.
+    /// The time from due to sent at this quantile (0 to 1), interpolated within its bucket and at most an
+    /// hour; `None` if nothing was sent.
     pub fn latency(&self, quantile: f64) -> Option<Duration> {
         let wanted = quantile * f64::from(self.sent);
         let (mut before, mut lower) = (0.0, 0.0);
@@ -42,7 +43,7 @@ impl Minute {
         (self.sent > 0).then(|| Duration::from_secs_f64(lower / 1000.0))
     }
 
-    /// Both together, for a longer time than a minute.
+    /// The sum of both, for a period longer than a minute.
     pub fn with(mut self, other: &Minute) -> Minute {
         self.sent = self.sent.saturating_add(other.sent);
         self.failed = self.failed.saturating_add(other.failed);
@@ -68,16 +69,17 @@ impl Minute {
     }
 }
 
-/// A slot is overwritten by the first event of a minute that falls on it, whichever way the clock went.
-pub(super) struct Hour([Minute; MINUTES as usize]);
+/// The first event of a minute overwrites the minute that used its slot before, even if the clock was
+/// set back.
+pub(super) struct LastHour([Minute; MINUTES as usize]);
 
-impl Default for Hour {
+impl Default for LastHour {
     fn default() -> Self {
-        Hour([Minute::default(); MINUTES as usize])
+        LastHour([Minute::default(); MINUTES as usize])
     }
 }
 
-impl Hour {
+impl LastHour {
     pub(super) fn at(&mut self, now: Millis) -> &mut Minute {
         let begins_at = begin_of(now);
         let slot = &mut self.0[slot_of(begins_at)];
@@ -110,12 +112,12 @@ fn slot_of(begins_at: Millis) -> usize {
 mod tests {
     use super::*;
 
-    /// Some minute's begin.
+    /// The beginning of some minute.
     const T: Millis = 1_700_000_040_000;
 
     #[test]
-    fn an_hour_is_sixty_minutes_that_end_with_the_present_one() {
-        let mut hour = Hour::default();
+    fn an_hour_is_sixty_minutes_that_end_with_the_current_one() {
+        let mut hour = LastHour::default();
         hour.at(T + 59_999).failed();
         hour.at(T + 60_000).retried();
         let seen = hour.until(T + 61_000);
@@ -127,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_an_hour_is_forgotten() {
-        let mut hour = Hour::default();
+    fn events_older_than_an_hour_are_forgotten() {
+        let mut hour = LastHour::default();
         hour.at(T).failed();
         assert_eq!(hour.until(T + 59 * MINUTE_MS)[0].failed, 1);
         assert!(hour.until(T + 60 * MINUTE_MS).iter().all(|minute| minute.failed == 0));
@@ -137,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_shows_the_minutes_as_they_are_then() {
-        let mut hour = Hour::default();
+    fn a_clock_that_was_set_back_shows_only_minutes_before_it() {
+        let mut hour = LastHour::default();
         hour.at(T).failed();
         hour.at(T - 60 * MINUTE_MS).failed();
         let seen = hour.until(T - 60 * MINUTE_MS);
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_lie_in_the_bucket_of_their_job() {
+    fn a_quantile_lies_in_the_bucket_of_its_job() {
         let mut minute = Minute::default();
         assert_eq!(minute.latency(0.5), None);
         (0..95).for_each(|_| minute.sent(Duration::from_millis(8)));
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_longer_than_every_bucket_counts_as_the_longest() {
+    fn times_above_the_last_bound_count_as_that_bound() {
         let mut minute = Minute::default();
         minute.sent(Duration::from_secs(100_000));
         assert_eq!(minute.latency(0.5), Some(Duration::from_secs(3600)));

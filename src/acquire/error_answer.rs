@@ -1,17 +1,17 @@
-//! The vendor's type and words in an error answer, wherever they stand.
+//! The error type and message in an answer from Acquire, wherever they are.
 //!
-//! The shape is not documented, so a type is a word that looks like one, and a message is the
-//! text under a usual name, nearest to the top.
+//! The vendor does not document the shape. So a type is any word that looks like one, and the message
+//! is the text under a common field name, the one nearest to the top.
 
-use super::odd_json;
+use super::body_text::BodyText;
+use super::lenient_json;
 use super::redact::{REDACTED, Redactor};
-use super::wrapping::{self, Unwrapped};
 use crate::queue::outcome::Fault;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// The most that a sentence keeps of what a server said.
+/// The longest error sentence that is stored; a server's text is cut to fit.
 pub(super) const SENTENCE_BYTES: usize = 1024;
 
 const TYPE_NAMES: [&str; 8] =
@@ -30,60 +30,62 @@ const MESSAGE_NAMES: [&str; 10] = [
     "title",
 ];
 
-/// What an answer says, as text and, where it is JSON, also as JSON.
-pub(super) struct Said {
-    pub text: String,
+/// An answer as text and, if it is JSON, also as JSON.
+pub(super) struct AnswerText {
+    pub raw: String,
     pub json: Option<Value>,
-    /// Its end is missing.
+    /// The end is missing.
     pub cut: bool,
 }
 
-impl Said {
-    /// What a non-2xx answer says.
+impl AnswerText {
+    /// Of an answer that is not a 2xx.
     pub fn of(body: &[u8], headers: &HeaderMap, cut: bool) -> Self {
-        let Unwrapped { text, cut, .. } = wrapping::unwrap(body, headers, cut);
-        let tells = |json: &Value| find_type(json).or_else(|| find_message(json)).is_some();
-        Said { json: odd_json::value(&text, cut, tells), text, cut }
+        let BodyText { text, cut, .. } = BodyText::decode(body, headers, cut);
+        let describes_error =
+            |json: &Value| find_type(json).or_else(|| find_message(json)).is_some();
+        let json = lenient_json::parse(&text, cut, describes_error);
+        AnswerText { json, raw: text, cut }
     }
 
-    /// Whether this can be an answer from Acquire, as far as it was read.
+    /// Whether the text, as far as it was read, can be Acquire's.
     pub fn begins_an_object(&self) -> bool {
-        self.text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
+        self.raw.trim_start_matches('\u{feff}').trim_start().starts_with('{')
     }
 
-    /// Its beginning, to be quoted in a sentence.
-    pub fn line(&self, redactor: &Redactor) -> String {
-        if self.cut { redactor.cut_line(&self.text) } else { redactor.line(&self.text) }
+    /// The text on one line, redacted, to be quoted in an error.
+    pub fn quote(&self, redactor: &Redactor) -> String {
+        if self.cut { redactor.truncated_line(&self.raw) } else { redactor.line(&self.raw) }
     }
 
-    /// The server's error type, or `http_STATUS`; and its message, or the beginning of the body as
-    /// text. `who` is who answered.
+    /// The server's error type, or `http_STATUS`; and its message, or else the beginning of the body.
+    /// `who` names the server in the sentence.
     pub fn fault(&self, who: &str, status: u16, redactor: &Redactor) -> Fault {
         let json = self.json.as_ref();
         let code = json
             .and_then(|json| find_type(json).or_else(|| find_code(json, status)))
-            .map(|code| code_of(&code, redactor))
+            .map(|code| redacted_code(&code, redactor))
             .unwrap_or_else(|| format!("http_{status}"));
-        let words = match json.and_then(find_message) {
-            Some(words) if self.cut => redactor.cut_line(&words),
-            Some(words) => redactor.line(&words),
-            None => self.line(redactor),
+        let message = match json.and_then(find_message) {
+            Some(message) if self.cut => redactor.truncated_line(&message),
+            Some(message) => redactor.line(&message),
+            None => self.quote(redactor),
         };
-        let sentence = if words.is_empty() {
-            format!("{who} answered {status} and said nothing more")
+        let sentence = if message.is_empty() {
+            format!("{who} answered {status} without an explanation")
         } else {
-            format!("{who} answered {status}: {words}")
+            format!("{who} answered {status}: {message}")
         };
         Fault::new(code, cap(sentence))
     }
 }
 
-/// A server's code, unless it repeats the payload.
-pub(super) fn code_of(code: &str, redactor: &Redactor) -> String {
+/// A server's error code, unless it repeats a part of the payload.
+pub(super) fn redacted_code(code: &str, redactor: &Redactor) -> String {
     if redactor.line(code) == code { code.to_owned() } else { REDACTED.to_owned() }
 }
 
-/// Cuts at a character's end.
+/// Cuts a sentence to `SENTENCE_BYTES`, at a character boundary.
 pub(super) fn cap(mut sentence: String) -> String {
     if sentence.len() > SENTENCE_BYTES {
         sentence.truncate(sentence.floor_char_boundary(SENTENCE_BYTES - '…'.len_utf8()));
@@ -92,8 +94,8 @@ pub(super) fn cap(mut sentence: String) -> String {
     sentence
 }
 
-/// Objects of a tree, those nearest to its top first.
-fn objects(root: &Value) -> impl Iterator<Item = &serde_json::Map<String, Value>> {
+/// All objects in the tree, breadth first.
+fn nested_objects(root: &Value) -> impl Iterator<Item = &serde_json::Map<String, Value>> {
     let mut queue = VecDeque::from([root]);
     std::iter::from_fn(move || {
         loop {
@@ -110,39 +112,40 @@ fn objects(root: &Value) -> impl Iterator<Item = &serde_json::Map<String, Value>
 }
 
 fn find_type(json: &Value) -> Option<String> {
-    let texts = || {
-        objects(json)
+    let candidates = || {
+        nested_objects(json)
             .flat_map(|fields| TYPE_NAMES.iter().filter_map(|name| fields.get(*name)?.as_str()))
     };
-    let found = texts()
-        .find(|text| is_vendors(text))
+    let found = candidates()
+        .find(|text| is_vendor_type(text))
         .or_else(|| {
-            let all = objects(json).flat_map(|fields| fields.values());
-            all.filter_map(Value::as_str).find(|text| is_vendors(text))
+            let all = nested_objects(json).flat_map(|fields| fields.values());
+            all.filter_map(Value::as_str).find(|text| is_vendor_type(text))
         })
-        .or_else(|| texts().find(|text| text.contains('_') && is_type(text)));
+        .or_else(|| candidates().find(|text| text.contains('_') && is_identifier(text)));
     found.map(str::to_owned)
 }
 
-/// One of the vendor's types.
-pub(super) fn is_vendors(text: &str) -> bool {
-    text.starts_with("ERROR_") && is_type(text)
+/// One of the vendor's error types, such as `ERROR_INVALID_INPUT`.
+pub(super) fn is_vendor_type(text: &str) -> bool {
+    text.starts_with("ERROR_") && is_identifier(text)
 }
 
 /// Any code, a word or a number, in an object that describes the error.
 fn find_code(json: &Value, status: u16) -> Option<String> {
-    let errors = objects(json).flat_map(|fields| [fields.get("error"), fields.get("errors")]);
+    let errors =
+        nested_objects(json).flat_map(|fields| [fields.get("error"), fields.get("errors")]);
     let errors = errors.flatten().filter_map(|error| error.get(0).unwrap_or(error).as_object());
     let mut codes = errors.flat_map(|error| CODE_NAMES.iter().filter_map(|name| error.get(*name)));
     codes.find_map(|code| match code {
-        Value::String(text) => (is_type(text) && text != "error").then(|| text.clone()),
+        Value::String(text) => (is_identifier(text) && text != "error").then(|| text.clone()),
         Value::Number(number) => Some(number.to_string()).filter(|n| *n != status.to_string()),
         _ => None,
     })
 }
 
-/// A word of letters, digits, `_`, `.`, `-`.
-fn is_type(text: &str) -> bool {
+/// A short word of letters, digits, `_`, `.` and `-`.
+fn is_identifier(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().any(|b| b.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
@@ -152,18 +155,18 @@ pub(super) fn find_message(json: &Value) -> Option<String> {
     if let Value::String(text) = json {
         return Some(text.clone());
     }
-    let named = objects(json)
-        .find_map(|fields| MESSAGE_NAMES.iter().find_map(|name| words(fields.get(*name)?)));
+    let named = nested_objects(json)
+        .find_map(|fields| MESSAGE_NAMES.iter().find_map(|name| message_in(fields.get(*name)?)));
     let bare = || {
-        objects(json).find_map(|fields| {
-            ["error", "errors"].iter().find_map(|name| words(fields.get(*name)?))
+        nested_objects(json).find_map(|fields| {
+            ["error", "errors"].iter().find_map(|name| message_in(fields.get(*name)?))
         })
     };
-    named.or_else(bare).or_else(|| words(json))
+    named.or_else(bare).or_else(|| message_in(json))
 }
 
-/// A text, or the texts of an array.
-fn words(value: &Value) -> Option<String> {
+/// A string that is not blank, or the strings of an array.
+fn message_in(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
         Value::Array(items) => {
@@ -181,13 +184,13 @@ mod tests {
 
     fn of(body: &str) -> (String, String) {
         let redactor = Redactor::new("the-api-key", &["hi", "Dear Anne, hello"]);
-        let said = Said::of(body.as_bytes(), &HeaderMap::new(), false);
-        let fault = said.fault("Acquire", 400, &redactor);
+        let text = AnswerText::of(body.as_bytes(), &HeaderMap::new(), false);
+        let fault = text.fault("Acquire", 400, &redactor);
         (fault.code, fault.message)
     }
 
     #[test]
-    fn the_vendors_type_and_words_are_found_in_any_shape() {
+    fn the_vendors_error_type_and_message_are_found_in_any_shape() {
         for (body, code, words) in [
             (
                 r#"{"error":{"type":"ERROR_INVALID_INPUT","message":"No case"}}"#,
@@ -239,11 +242,11 @@ mod tests {
                 "{body}"
             );
         }
-        assert_eq!(of("").1, "Acquire answered 400 and said nothing more");
+        assert_eq!(of("").1, "Acquire answered 400 without an explanation");
     }
 
     #[test]
-    fn neither_the_key_nor_the_payloads_words_are_repeated() {
+    fn neither_the_key_nor_the_message_text_is_repeated() {
         for (body, words) in [
             (r#"{"message":"Bearer the-api-key is wrong"}"#, "Bearer [...] is wrong"),
             (r#"{"message":"'hi' is nothing; Dear Anne, hello"}"#, "'[...]' is nothing; [...]"),
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_across_the_cap_is_taken_out_before_the_cut() {
+    fn text_that_crosses_the_size_limit_is_redacted_before_it_is_cut() {
         let body = format!("{} Dear Anne, hello and more", "x".repeat(SENTENCE_BYTES - 40));
         let (_, sentence) = of(&body);
         assert!(!sentence.contains("Dear") && sentence.contains("[...]"), "{sentence}");
@@ -265,9 +268,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_make_a_short_clean_sentence(body in prop::collection::vec(any::<u8>(), 0..2000)) {
-            let said = Said::of(&body, &HeaderMap::new(), false);
-            let fault = said.fault("Acquire", 500, &Redactor::new("k", &["a"]));
+        fn any_bytes_give_a_short_sentence_without_control_characters(body in prop::collection::vec(any::<u8>(), 0..2000)) {
+            let text = AnswerText::of(&body, &HeaderMap::new(), false);
+            let fault = text.fault("Acquire", 500, &Redactor::new("k", &["a"]));
             prop_assert!(fault.message.len() <= SENTENCE_BYTES && !fault.message.contains(char::is_control));
         }
     }

@@ -1,4 +1,4 @@
-//! An account as the file and the environment give it: checked, its key not yet read.
+//! An account as the file and the environment configure it: validated, but its key not yet read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::address::{AccountId, BaseUrl};
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
 use super::proxy::Proxies;
 use super::secret::{KeyKind, KeySource, Secret};
-use super::section::{Given, Section};
+use super::section::{Located, Section};
 use super::{Account, DEFAULT_ACCOUNT, Env, variable};
 
-/// The published spelling of the query parameter; some accounts know `-x-user-type`.
+/// As the vendor documents the query parameter; some accounts use `-x-user-type`.
 pub(super) const USER_TYPE_PARAMETER: &str = "x-user-type";
 
 #[derive(Default)]
@@ -21,19 +21,19 @@ pub(super) struct RawAccount {
     pub address: Option<BaseUrl>,
     pub key: Option<KeySource>,
     pub user_type_parameter: Option<String>,
-    pub ca_file: Option<Given<PathBuf>>,
+    pub ca_file: Option<Located<PathBuf>>,
 }
 
 impl RawAccount {
-    /// `folder`: where a relative `api_key_file` or `ca_file` starts.
+    /// Relative paths are relative to `folder`.
     pub fn read(
-        name: &Given<&str>,
+        name: &Located<&str>,
         section: &Section<'_>,
         folder: &Path,
     ) -> Result<Self, ConfigError> {
-        // As the trigger outbox_check_row has it for the rows' `account`.
+        // The same rule as for the column `account`, in the trigger outbox_check_row.
         if name.value.is_empty() || !name.value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            let problem = "an account needs a name of printable ASCII characters";
+            let problem = "an account name must be one or more printable ASCII characters";
             return Err(ConfigError::invalid(&name.place, problem));
         }
         section.allow(&[
@@ -60,32 +60,33 @@ impl RawAccount {
         if let Some(parameter) = &parameter
             && !parameter.value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         {
-            let problem = "a query parameter's name is needed: letters, digits, `-`, `_` and `.`";
+            let problem =
+                "must be the name of a query parameter: letters, digits, `-`, `_` and `.`";
             return Err(ConfigError::invalid(&parameter.place, problem));
         }
         Ok(RawAccount {
             address: address(id.map(|id| id.value), url.map(|url| url.value)),
-            key: the_one_key(
+            key: only_key(
                 Secret::ApiKey,
                 keys,
-                "the account's key is given twice; keep one of `api_key_file`, `api_key_env` and \
+                "the account's key is set twice; keep one of `api_key_file`, `api_key_env` and \
                  `api_key_credential`",
             )?,
             user_type_parameter: parameter.map(|parameter| parameter.value),
             ca_file: section
                 .text("ca_file")?
-                .map(|path| Given { place: path.place, value: folder.join(path.value) }),
+                .map(|path| Located { place: path.place, value: folder.join(path.value) }),
         })
     }
 
-    /// With its key read.
+    /// Reads its key and certificates.
     pub fn open(self, name: &str, env: Env<'_>, proxies: &Proxies) -> Result<Account, ConfigError> {
         let account = || name.to_owned();
         let address = self.address.ok_or_else(|| ConfigError::NoAddress { account: account() })?;
         let key = self.key.ok_or_else(|| ConfigError::NoKey { account: account() })?;
         Ok(Account {
             name: account(),
-            proxy: proxies.on_the_way_to(&address.0),
+            proxy: proxies.proxy_for(&address.0),
             base_url: address.0,
             api_key: key.read(env)?,
             user_type_parameter: parameter_or_default(self.user_type_parameter),
@@ -95,7 +96,7 @@ impl RawAccount {
 }
 
 /// The certificates of a PEM file; at least one.
-fn certificates(file: &Given<PathBuf>) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+fn certificates(file: &Located<PathBuf>) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let invalid = |problem: String| ConfigError::invalid(&file.place, problem);
     let pem = std::fs::read(&file.value).map_err(|error| {
         invalid(format!("cannot read the certificates in {}: {error}", file.value.display()))
@@ -103,7 +104,7 @@ fn certificates(file: &Given<PathBuf>) -> Result<Vec<CertificateDer<'static>>, C
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(invalid(format!("{} holds no PEM certificates", file.value.display()))),
+        _ => Err(invalid(format!("{} contains no PEM certificates", file.value.display()))),
     }
 }
 
@@ -111,8 +112,8 @@ pub(super) fn parameter_or_default(given: Option<String>) -> String {
     given.unwrap_or_else(|| USER_TYPE_PARAMETER.to_owned())
 }
 
-/// Lays the environment's account over the file's `default`. An address of the environment, by
-/// id or by URL, replaces the file's address whichever way that is given; so does a key.
+/// Overrides the file's account `default` with the environment's. Its address, as an id or a URL,
+/// replaces the file's address in either form, and likewise its key.
 pub(super) fn overlay_environment(
     accounts: &mut BTreeMap<String, RawAccount>,
     env: Env<'_>,
@@ -126,11 +127,12 @@ pub(super) fn overlay_environment(
     let itself = variable(env, "ACQUIRE_API_KEY")
         .map(|key| (Place::Variable("ACQUIRE_API_KEY"), KeyKind::Itself(key)));
     let twice = "unset one of ACQUIRE_API_KEY_FILE and ACQUIRE_API_KEY";
-    let key = the_one_key(Secret::ApiKey, [file, itself], twice)?;
+    let key = only_key(Secret::ApiKey, [file, itself], twice)?;
 
-    // A key alone makes no `default` beside other accounts: `api_key_env` may name that variable.
-    let wanted = address.is_some() || (key.is_some() && accounts.is_empty());
-    if wanted || accounts.contains_key(DEFAULT_ACCOUNT) {
+    // If there are other accounts, a key alone does not make a `default`: one of them may name the
+    // variable in `api_key_env`.
+    let has_default = address.is_some() || (key.is_some() && accounts.is_empty());
+    if has_default || accounts.contains_key(DEFAULT_ACCOUNT) {
         let account = accounts.entry(DEFAULT_ACCOUNT.to_owned()).or_default();
         account.address = address.or(account.address.take());
         account.key = key.or(account.key.take());
@@ -138,12 +140,12 @@ pub(super) fn overlay_environment(
     Ok(())
 }
 
-/// The URL where both are given: it says more.
+/// The URL if both are set, as it is more specific.
 fn address(id: Option<AccountId>, url: Option<BaseUrl>) -> Option<BaseUrl> {
     url.or_else(|| id.map(|id| id.base_url()))
 }
 
-pub(super) fn the_one_key<const N: usize>(
+pub(super) fn only_key<const N: usize>(
     of: Secret,
     given: [Option<(Place, KeyKind)>; N],
     twice: &str,
@@ -161,6 +163,6 @@ where
     T: std::str::FromStr<Err = &'static str>,
 {
     let Some(text) = variable(env, name) else { return Ok(None) };
-    let parsed = text.to_str().ok_or("UTF-8 text is needed").and_then(str::parse);
+    let parsed = text.to_str().ok_or("must be UTF-8").and_then(str::parse);
     parsed.map(Some).map_err(|problem| ConfigError::invalid(&Place::Variable(name), problem))
 }

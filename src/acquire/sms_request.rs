@@ -1,8 +1,8 @@
 //! `POST /voip/send-sms`.
 
-use super::receipt::{Place, Step, kept};
+use super::receipt::{AnswerObject, FieldAction, kept};
 use super::request::Extra;
-use crate::queue::payload::Sms;
+use crate::queue::payload::SmsPayload;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ pub(super) const PATH: &str = "/voip/send-sms";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Body<'a> {
+pub(super) struct SmsBody<'a> {
     #[serde(rename = "Body")]
     body: &'a str,
     #[serde(rename = "From")]
@@ -33,9 +33,9 @@ pub(super) struct Body<'a> {
     extra: Extra<'a>,
 }
 
-impl<'a> Body<'a> {
-    pub(super) fn of(sms: &'a Sms) -> Self {
-        Body {
+impl<'a> SmsBody<'a> {
+    pub(super) fn of(sms: &'a SmsPayload) -> Self {
+        SmsBody {
             body: &sms.body,
             from: &sms.from,
             to: &sms.to,
@@ -66,19 +66,19 @@ pub(super) fn escape_html(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
-/// The message nests once more, in `data.data`; a provider's refusal stands in its `meta`.
-pub(super) fn step(place: Place, name: &[u8]) -> Step {
-    match (place, name) {
-        (Place::Data, b"data") => Step::Into(Place::Message),
-        (Place::Data, b"threadId") => Step::Keep("threadId"),
-        (Place::Data, b"timeline") => Step::Into(Place::Timeline),
-        (Place::Timeline, b"id") => Step::Keep("timelineId"),
-        (Place::Message, b"call_sid") => Step::Keep("callSid"),
-        (Place::Message, b"meta") => Step::Into(Place::Meta),
-        (Place::Message, b"threadId") => Step::Skip,
-        (Place::Message, name) => kept(name),
-        (Place::Meta, b"errorCode") => Step::ProviderCode,
-        (Place::Meta, b"errorMessage") => Step::ProviderWords,
-        _ => Step::Skip,
+/// The message is in `data.data`, and the provider's error, if any, in its `meta`.
+pub(super) fn field_action(object: AnswerObject, name: &[u8]) -> FieldAction {
+    match (object, name) {
+        (AnswerObject::Data, b"data") => FieldAction::Enter(AnswerObject::InnerData),
+        (AnswerObject::Data, b"threadId") => FieldAction::Keep("threadId"),
+        (AnswerObject::Data, b"timeline") => FieldAction::Enter(AnswerObject::Timeline),
+        (AnswerObject::Timeline, b"id") => FieldAction::Keep("timelineId"),
+        (AnswerObject::InnerData, b"call_sid") => FieldAction::Keep("callSid"),
+        (AnswerObject::InnerData, b"meta") => FieldAction::Enter(AnswerObject::Meta),
+        (AnswerObject::InnerData, b"threadId") => FieldAction::Skip,
+        (AnswerObject::InnerData, name) => kept(name),
+        (AnswerObject::Meta, b"errorCode") => FieldAction::ProviderCode,
+        (AnswerObject::Meta, b"errorMessage") => FieldAction::ProviderMessage,
+        _ => FieldAction::Skip,
     }
 }

@@ -1,4 +1,4 @@
-//! A raw TCP server that answers what a test tells it to, byte by byte.
+//! A TCP server that gives the replies of a test, byte by byte.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,15 +12,15 @@ pub enum Reply {
     Answer(String),
     /// Answers and closes.
     AnswerAndClose(String),
-    /// A head, then one byte of the body at a time, for ever.
+    /// Sends the headers, then the body slowly and without end.
     Drip(String),
     /// Reads the request and closes.
     Close,
     /// Closes without reading.
     Refuse,
-    /// Says this at once, without reading.
+    /// Sends this at once, without reading.
     Blurt(&'static str),
-    /// Reads, and never answers.
+    /// Reads the request and never answers.
     Silence,
 }
 
@@ -45,12 +45,12 @@ impl Seen {
         self.0.lock().unwrap().requests.clone()
     }
 
-    /// Bytes read, of requests that never came whole too.
+    /// The bytes read, including those of incomplete requests.
     pub fn bytes(&self) -> usize {
         self.0.lock().unwrap().bytes
     }
 
-    /// Connections that the client closed before a whole request.
+    /// The connections that the client closed before a complete request.
     pub fn closed(&self) -> usize {
         self.0.lock().unwrap().closed
     }
@@ -72,7 +72,7 @@ pub fn json(status: &str, body: &str) -> String {
     )
 }
 
-/// Serves on a free port; the n-th request of all gets `replies[n]`, the last one repeats.
+/// Serves on a free port. The n-th request gets `replies[n]`; the last reply is repeated.
 pub async fn serve(replies: Vec<Reply>) -> (Url, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -89,8 +89,8 @@ pub async fn serve(replies: Vec<Reply>) -> (Url, Seen) {
 
 async fn converse(mut stream: TcpStream, seen: Seen, replies: Vec<Reply>) {
     loop {
-        let turn = seen.requests().len().min(replies.len() - 1);
-        match &replies[turn] {
+        let next = seen.requests().len().min(replies.len() - 1);
+        match &replies[next] {
             Reply::Refuse => return,
             Reply::Blurt(bytes) => {
                 let _ = stream.write_all(bytes.as_bytes()).await;
@@ -99,7 +99,7 @@ async fn converse(mut stream: TcpStream, seen: Seen, replies: Vec<Reply>) {
         }
         let Some(request) = read_request(&mut stream, &seen).await else { return };
         seen.0.lock().unwrap().requests.push(request);
-        match &replies[turn] {
+        match &replies[next] {
             Reply::Answer(answer) => {
                 if stream.write_all(answer.as_bytes()).await.is_err() {
                     return;
@@ -125,7 +125,7 @@ async fn converse(mut stream: TcpStream, seen: Seen, replies: Vec<Reply>) {
     }
 }
 
-/// Head and body of one request; `None` when the client closes before.
+/// Headers and body of one request; `None` if the client closes the connection first.
 async fn read_request(stream: &mut TcpStream, seen: &Seen) -> Option<String> {
     let mut bytes = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! The three requests, byte for byte, as the daemon puts them on the wire.
+//! The requests of the three channels, byte for byte, as the daemon sends them.
 
 mod support;
 
@@ -149,13 +149,13 @@ fn the_html_form_of_an_sms_is_escaped() {
 }
 
 #[test]
-fn words_of_every_script_arrive_as_they_were_written() {
+fn text_in_every_script_arrives_unchanged() {
     let words = "Grüße, 你好, שלום, 👩‍👩‍👧, \"quoted\", back\\slash,\ttab,\nnew line, \u{7f}";
     assert_eq!(request_of(Job::chat(1, words)).words(), words);
 }
 
 #[test]
-fn extra_reaches_into_the_request_body_beside_the_known_fields() {
+fn extra_is_merged_into_the_request_body() {
     let extra = json!({"message": {"silent": true}, "tag": "x"});
     assert_eq!(
         request_of(Job::chat(9, "hi").field("extra", extra)).json(),
@@ -199,7 +199,7 @@ fn each_account_sends_with_its_own_key_and_address() {
 }
 
 #[test]
-fn the_key_is_in_the_header_alone() {
+fn the_key_is_only_in_the_header() {
     for job in [Job::chat(1, "a"), Job::mail(1, "b"), Job::sms(1, "c")] {
         let request = request_of(job);
         assert!(!request.target.contains(KEY));

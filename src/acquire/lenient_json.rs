@@ -1,60 +1,64 @@
-//! JSON with something around it, or without its end, which the usual parser does not accept.
+//! JSON with something around it, or without its end, which a strict parser does not accept.
 
-use super::receipt::{self, Reading, Steps, balanced};
+use super::receipt::{self, AnswerFields, FieldMap, container_len};
 use serde_json::Value;
 
-/// How many brackets in a text are tried as the beginning of an object.
-const TRIES: usize = 256;
+/// How many opening brackets are tried as the beginning of an object.
+const MAX_TRIES: usize = 256;
 
-/// As deep as serde_json reads.
-const DEPTH: usize = 127;
+/// serde_json's limit.
+const MAX_DEPTH: usize = 127;
 
-/// Reads a 2xx whose text has an object with ids somewhere. `cut` is as in [`receipt::read`].
-pub(super) fn ids(steps: Steps, text: &str, cut: bool) -> Option<Reading> {
+/// Reads a 2xx that has an object with ids somewhere in its text. `cut` is as in [`receipt::read`].
+pub(super) fn read_fields(map: FieldMap, text: &str, cut: bool) -> Option<AnswerFields> {
     let text = trimmed(text);
-    // A JSON text that holds the JSON, which was encoded twice.
+    // JSON in a JSON string: it was encoded twice.
     if text.starts_with('"')
         && let Ok(inner) = serde_json::from_str::<String>(text)
     {
-        return receipt::read(steps, trimmed(&inner).as_bytes(), false);
+        return receipt::read(map, trimmed(&inner).as_bytes(), false);
     }
-    if let Some(reading) = receipt::read(steps, text.as_bytes(), cut) {
-        return Some(reading);
+    if let Some(fields) = receipt::read(map, text.as_bytes(), cut) {
+        return Some(fields);
     }
-    objects(text).find_map(|(at, object)| {
-        let reading = receipt::read(steps, object.as_bytes(), false)?;
-        // After other text, an object counts only with a message id.
-        (reading.has_id() || at == 0 && reading.has_data).then_some(reading)
+    embedded_objects(text).find_map(|(at, object)| {
+        let fields = receipt::read(map, object.as_bytes(), false)?;
+        // An object that follows other text counts only if it has a message id.
+        (fields.has_message_id() || at == 0 && fields.has_data).then_some(fields)
     })
 }
 
-/// The JSON of an error answer; `cut`: of its beginning. JSON with something around it must have
-/// something that, by `tells`, describes an error.
-pub(super) fn value(text: &str, cut: bool, tells: impl Fn(&Value) -> bool) -> Option<Value> {
+/// The JSON of an error answer; with `cut`, of its beginning. An object inside other text counts only
+/// if `describes_error`.
+pub(super) fn parse(
+    text: &str,
+    cut: bool,
+    describes_error: impl Fn(&Value) -> bool,
+) -> Option<Value> {
     let text = trimmed(text);
     match serde_json::from_str(text) {
         Ok(Value::String(inner)) => {
             Some(serde_json::from_str(&inner).unwrap_or(Value::String(inner)))
         }
-        // `404` is a number, not an answer.
+        // A body of `404` is valid JSON, but it is not Acquire's.
         Ok(value @ (Value::Object(_) | Value::Array(_))) => Some(value),
         Ok(_) => None,
-        Err(_) if cut && text.starts_with(['{', '[']) => mended(text),
-        Err(_) => {
-            objects(text).filter_map(|(_, object)| serde_json::from_str(object).ok()).find(tells)
-        }
+        Err(_) if cut && text.starts_with(['{', '[']) => complete_truncated(text),
+        Err(_) => embedded_objects(text)
+            .filter_map(|(_, object)| serde_json::from_str(object).ok())
+            .find(describes_error),
     }
 }
 
-/// The text without white space, NULs and byte order marks at its ends.
+/// The text without white space, NULs and byte order marks at either end.
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\0' | '\u{feff}'))
 }
 
-/// The outermost objects in a text, each with its place. An HTML page is somebody else's text with
-/// any objects in its scripts, so it has none that count.
-fn objects(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut from = if is_page(text) { text.len() } else { 0 };
+/// The outermost objects in a text, each with its position. None in an HTML page: any objects in its
+/// scripts are not Acquire's answer.
+fn embedded_objects(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut from = if is_html(text) { text.len() } else { 0 };
     let mut tries = 0;
     std::iter::from_fn(move || {
         loop {
@@ -64,10 +68,10 @@ fn objects(text: &str) -> impl Iterator<Item = (usize, &str)> {
                 continue;
             }
             tries += 1;
-            if tries > TRIES {
+            if tries > MAX_TRIES {
                 return None;
             }
-            if let Some(length) = balanced(&text.as_bytes()[at..]) {
+            if let Some(length) = container_len(&text.as_bytes()[at..]) {
                 let object = &text[at..at + length];
                 if serde_json::from_str::<serde::de::IgnoredAny>(object).is_ok() {
                     from = at + length;
@@ -78,44 +82,44 @@ fn objects(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-fn is_page(text: &str) -> bool {
+fn is_html(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["<html", "<!doctype", "<script", "<body"].iter().any(|tag| text.contains(tag))
 }
 
-/// The beginning of a JSON text, completed with what it lacks: with the string that it was cut in,
-/// or without the last field.
-pub(super) fn mended(text: &str) -> Option<Value> {
+/// Completes the beginning of a JSON text: closes what is open, and drops the last field if that does
+/// not suffice.
+fn complete_truncated(text: &str) -> Option<Value> {
     let mut open = Vec::new();
-    let (mut in_text, mut escaped) = (false, false);
-    // Where the last complete field ended, and what was open there.
-    let mut whole = None;
+    let (mut in_string, mut escaped) = (false, false);
+    // Where the last complete field ended, and the brackets that were open there.
+    let mut last_field = None;
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
-            b'{' if open.len() < DEPTH => open.push('}'),
-            b'[' if open.len() < DEPTH => open.push(']'),
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' if open.len() < MAX_DEPTH => open.push('}'),
+            b'[' if open.len() < MAX_DEPTH => open.push(']'),
             b'{' | b'[' => return None,
             b'}' | b']' => drop(open.pop()),
-            b',' => whole = Some((at, open.clone())),
+            b',' => last_field = Some((at, open.clone())),
             _ => {}
         }
     }
-    let end = |text: &str, quote: &str, open: &[char]| {
+    let close = |text: &str, quote: &str, open: &[char]| {
         let brackets: String = open.iter().rev().collect();
         serde_json::from_str(&format!("{text}{quote}{brackets}")).ok()
     };
-    let quote = if in_text { "\"" } else { "" };
-    end(text, quote, &open)
+    let quote = if in_string { "\"" } else { "" };
+    close(text, quote, &open)
         .or_else(|| {
-            // Half an escape: `\`, `\u00`.
-            let backslash = text.rfind('\\').filter(|at| in_text && text.len() - at <= 6)?;
-            end(&text[..backslash], quote, &open)
+            // Cut inside an escape: `\`, `\u00`.
+            let backslash = text.rfind('\\').filter(|at| in_string && text.len() - at <= 6)?;
+            close(&text[..backslash], quote, &open)
         })
-        .or_else(|| whole.and_then(|(at, open)| end(&text[..at], "", &open)))
+        .or_else(|| last_field.and_then(|(at, open)| close(&text[..at], "", &open)))
         .or_else(|| text.starts_with('{').then(|| Value::Object(Default::default())))
         .or_else(|| text.starts_with('[').then(|| Value::Array(Default::default())))
 }
@@ -123,12 +127,12 @@ pub(super) fn mended(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acquire::{chat, sms};
+    use crate::acquire::{chat_request, sms_request};
     use proptest::prelude::*;
     use serde_json::json;
 
     fn id(text: &str) -> Option<String> {
-        ids(chat::step, text, false)?.into_receipt().message_id
+        read_fields(chat_request::field_action, text, false)?.into_receipt().message_id
     }
 
     const ACCEPTED: &str = r#"{"data":{"id":8289,"message":"a } b"}}"#;
@@ -158,11 +162,18 @@ mod tests {
         }
         assert_eq!(id(&Value::from(ACCEPTED).to_string()).as_deref(), Some("8289"));
         let sms = r#"x{"data":{"threadId":1,"data":{"id":339}}}"#;
-        assert_eq!(ids(sms::step, sms, false).unwrap().into_receipt().message_id.unwrap(), "339");
+        assert_eq!(
+            read_fields(sms_request::field_action, sms, false)
+                .unwrap()
+                .into_receipt()
+                .message_id
+                .unwrap(),
+            "339"
+        );
     }
 
     #[test]
-    fn what_is_not_acquires_is_not_searched_for_ids() {
+    fn a_page_that_is_not_acquires_is_not_searched_for_ids() {
         for text in [
             format!("<html><body>{ACCEPTED}</body></html>"),
             format!("<!DOCTYPE html><script>state = {ACCEPTED}</script>"),
@@ -177,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_broke_off_is_mended() {
-        for (cut, mended_to) in [
+    fn a_truncated_answer_is_completed() {
+        for (cut, completed) in [
             (r#"{"a":1,"b":{"c":"wor"#, json!({"a": 1, "b": {"c": "wor"}})),
             (r#"{"a":1,"b":{"c":"wor\"#, json!({"a": 1, "b": {"c": "wor"}})),
             (r#"{"a":1,"b":{"c":"wor\u00"#, json!({"a": 1, "b": {"c": "wor"}})),
@@ -190,15 +201,15 @@ mod tests {
             ("{", json!({})),
             ("[", json!([])),
         ] {
-            assert_eq!(mended(cut), Some(mended_to), "{cut}");
+            assert_eq!(complete_truncated(cut), Some(completed), "{cut}");
         }
-        assert_eq!(mended(&"[".repeat(1000)), None);
+        assert_eq!(complete_truncated(&"[".repeat(1000)), None);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_looked_through(text in "[{}\\[\\]\",:a\\\\ é\u{feff}]{0,200}", cut in any::<bool>()) {
-            let _ = (ids(sms::step, &text, cut), mended(&text), value(&text, cut, |_| true));
+        fn any_text_is_read_without_a_panic(text in "[{}\\[\\]\",:a\\\\ é\u{feff}]{0,200}", cut in any::<bool>()) {
+            let _ = (read_fields(sms_request::field_action, &text, cut), complete_truncated(&text), parse(&text, cut, |_| true));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The moment a request's first byte may leave, and the body type that marks it.
+//! Whether a request may have left this process: the gate before its first byte.
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,35 +11,35 @@ const OPEN: u8 = 0;
 const PASSED: u8 = 1;
 const SHUT: u8 = 2;
 
-/// What one request must pass before its first byte leaves: it passes, or the gate is shut
-/// before, never both. One per attempt; clones are the same gate.
+/// Either a request passes the gate before its first byte is written, or the gate is shut first;
+/// never both. One per attempt; clones share it.
 ///
-/// Checked in hyper 1.12 (`proto/h1/dispatch.rs`, `poll_write`): a head is only buffered until
-/// the body was polled in the same turn, and a body that fails ends the connection unflushed.
-/// hyper-util 0.1 sends again only what it gets back from the queue, before that turn.
+/// Relies on hyper 1.12 (`proto/h1/dispatch.rs`, `poll_write`): the head is only buffered until the
+/// body has been polled in the same call, and a body that fails closes the connection without a
+/// flush. hyper-util 0.1 retries only requests that were still queued, before that call.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<AtomicU8>);
+pub struct WriteGate(Arc<AtomicU8>);
 
-impl Gate {
+impl WriteGate {
     pub fn new() -> Self {
-        Gate::default()
+        WriteGate::default()
     }
 
-    /// Whether the request may have left, in part at least.
+    /// Whether the request may have left, at least in part.
     pub fn passed(&self) -> bool {
         self.0.load(Ordering::SeqCst) == PASSED
     }
 
-    /// Shuts the gate. True: no byte left and none will; false: too late.
+    /// Shuts the gate. True: nothing was written and nothing will be; false: it is too late.
     pub fn shut(&self) -> bool {
-        self.close() != Before::Passed
+        self.close() != GateBefore::Passed
     }
 
-    pub(super) fn close(&self) -> Before {
+    pub(super) fn close(&self) -> GateBefore {
         match self.0.compare_exchange(OPEN, SHUT, Ordering::SeqCst, Ordering::SeqCst) {
-            Err(PASSED) => Before::Passed,
-            Err(_) => Before::Shut,
-            Ok(_) => Before::Open,
+            Err(PASSED) => GateBefore::Passed,
+            Err(_) => GateBefore::Shut,
+            Ok(_) => GateBefore::Open,
         }
     }
 
@@ -51,22 +51,22 @@ impl Gate {
         self.0.compare_exchange(OPEN, PASSED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// A request body of a known length that passes the gate when it is first polled.
+    /// A request body that passes the gate when it is first polled.
     pub(super) fn body(&self, bytes: Bytes) -> GatedBody {
         GatedBody { gate: self.clone(), bytes: Some(bytes) }
     }
 }
 
-/// How a gate was found by the one who closes it.
+/// The state of a gate before it was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Before {
+pub(super) enum GateBefore {
     Open,
     Passed,
     Shut,
 }
 
-/// hyper drops an abandoned request only when it next looks: until then it could still pass.
-pub(super) struct ShutOnDrop<'a>(&'a Gate);
+/// hyper drops an abandoned request only when it is next polled; until then it could still be written.
+pub(super) struct ShutOnDrop<'a>(&'a WriteGate);
 
 impl Drop for ShutOnDrop<'_> {
     fn drop(&mut self) {
@@ -75,12 +75,12 @@ impl Drop for ShutOnDrop<'_> {
 }
 
 pub(super) struct GatedBody {
-    gate: Gate,
+    gate: WriteGate,
     bytes: Option<Bytes>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("withdrawn before its first byte left")]
+#[error("withdrawn before the request was written")]
 pub(super) struct Withdrawn;
 
 impl Body for GatedBody {

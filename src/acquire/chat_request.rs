@@ -1,17 +1,17 @@
 //! `POST /crm/messenger/chat/add-message`.
 
-use super::receipt::{Place, Step, kept};
+use super::receipt::{AnswerObject, FieldAction, kept};
 use super::request::Extra;
-use crate::queue::payload::Chat;
+use crate::queue::payload::ChatPayload;
 use serde::Serialize;
 
 pub(super) const PATH: &str = "/crm/messenger/chat/add-message";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Body<'a> {
+pub(super) struct ChatBody<'a> {
     channel: &'static str,
-    message: Message<'a>,
+    message: ChatMessage<'a>,
     case_id: i64,
     #[serde(flatten)]
     extra: Extra<'a>,
@@ -19,7 +19,7 @@ pub(super) struct Body<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Message<'a> {
+struct ChatMessage<'a> {
     r#type: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,11 +28,11 @@ struct Message<'a> {
     extra: Extra<'a>,
 }
 
-impl<'a> Body<'a> {
-    pub(super) fn of(chat: &'a Chat) -> Self {
-        Body {
+impl<'a> ChatBody<'a> {
+    pub(super) fn of(chat: &'a ChatPayload) -> Self {
+        ChatBody {
             channel: "chat",
-            message: Message {
+            message: ChatMessage {
                 r#type: chat.kind,
                 message: &chat.message,
                 translate_lang_key: chat.translate_lang_key.as_deref(),
@@ -44,10 +44,10 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The ids stand in `data` itself.
-pub(super) fn step(place: Place, name: &[u8]) -> Step {
-    match place {
-        Place::Data => kept(name),
-        _ => Step::Skip,
+/// The ids are in `data` itself.
+pub(super) fn field_action(object: AnswerObject, name: &[u8]) -> FieldAction {
+    match object {
+        AnswerObject::Data => kept(name),
+        _ => FieldAction::Skip,
     }
 }

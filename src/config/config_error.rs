@@ -1,7 +1,7 @@
-//! What can be wrong with a configuration, each as a sentence that says what to do.
+//! What can be wrong with a configuration, and what to do about it.
 //!
-//! No error carries a text value of the file or the environment, but for durations, rates and
-//! paths: a misplaced API key may stand in any of the others.
+//! Errors quote no values except durations, rates, sizes and paths: any other value could be a
+//! misplaced API key.
 
 use std::fmt;
 use std::io;
@@ -10,11 +10,11 @@ use std::path::PathBuf;
 /// Where a value was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A key of the configuration file, by its full name and its line (from 1).
+    /// A key in the configuration file, with its full name and its line (from 1).
     File { file: PathBuf, line: usize, key: String },
     /// An environment variable.
     Variable(&'static str),
-    /// A flag of the command line.
+    /// A command-line flag.
     Flag(&'static str),
 }
 
@@ -33,53 +33,53 @@ impl fmt::Display for Place {
 /// Why there is no usable configuration; the program exits with status 78.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file that was named and is missing, or one that is there and cannot be read as UTF-8.
+    /// A named file that is missing, or one that cannot be read as UTF-8.
     #[error(
-        "cannot read the configuration file {}: {source}; make it readable, or name another with \
+        "cannot read the configuration file {}: {source}; make it readable, or name another one with \
          --config or ACQUIRE_OUTBOX_CONFIG", .file.display()
     )]
     Unreadable { file: PathBuf, source: io::Error },
 
-    /// `line` counts from 1; `problem` is the parser's.
+    /// `line` counts from 1; `problem` is the parser's message.
     #[error("{}, line {line}: not valid TOML: {problem}", .file.display())]
     Syntax { file: PathBuf, line: usize, problem: String },
 
-    /// `section` reads `in [channels.sms]` or `at the top level`; `hint` names the known keys.
+    /// `section` is `in [channels.sms]` or `at the top level`; `hint` lists the known keys.
     #[error("{}, line {line}: unknown key `{key}` {section}; {hint}", .file.display())]
     UnknownKey { file: PathBuf, line: usize, key: String, section: String, hint: String },
 
-    /// A key `api_key` in the file; its value is not repeated.
+    /// `api_key` in the file.
     #[error(
-        "{place}: an API key does not belong in this file; put it into a file of its own that only \
-         the service can read and name that as `api_key_file`, or use `api_key_env` or \
+        "{place}: an API key does not belong in this file; put it into a separate file that only the \
+         service can read and set `api_key_file` to its path, or use `api_key_env` or \
          `api_key_credential`"
     )]
     KeyInFile { place: Place },
 
-    /// A key `token` in `[web]`; its value is not repeated.
+    /// `token` in `[web]`.
     #[error(
-        "{place}: a token does not belong in this file; put it into a file of its own that only \
-         the service can read and name that as `token_file`, or use `token_env` or \
+        "{place}: a token does not belong in this file; put it into a separate file that only the \
+         service can read and set `token_file` to its path, or use `token_env` or \
          `token_credential`"
     )]
     TokenInFile { place: Place },
 
-    /// A value that cannot be used; `problem` says what is allowed, or what to do.
+    /// An invalid value; `problem` says what is allowed, or what to do.
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },
 
-    /// The sandbox would work on the database that the machine's own configuration names.
+    /// The sandbox would use the database of the system's configuration file.
     #[error(
-        "{} names {}, which is this machine's own database, and the sandbox never works on that; name \
-         another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .file.display(),
-        .database.display()
+        "the database {} comes from this machine's own configuration, {}, and the sandbox does not \
+         use that one; name another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .database.display(),
+        .file.display()
     )]
     SystemDatabase { file: PathBuf, database: PathBuf },
 
-    /// Neither the file nor the environment names one.
+    /// Neither the file nor the environment configures an account.
     #[error(
-        "no Acquire account is configured; set ACQUIRE_ACCOUNT_ID and ACQUIRE_API_KEY, or write a \
-         section [accounts.default] into acquire-outbox.toml"
+        "no Acquire account is configured; set ACQUIRE_ACCOUNT_ID and ACQUIRE_API_KEY, or add \
+         a section [accounts.default] to acquire-outbox.toml"
     )]
     NoAccount,
 
@@ -90,7 +90,7 @@ pub enum ConfigError {
     )]
     NoAddress { account: String },
 
-    /// An account that says nowhere where its key is.
+    /// An account with no key setting.
     #[error(
         "account `{account}` has no API key; give it `api_key_file`, `api_key_env` or \
          `api_key_credential`{}",
@@ -105,7 +105,7 @@ impl ConfigError {
     }
 }
 
-/// The variables speak of the account `default` alone.
+/// The environment variables configure only the account `default`.
 fn or_variables(account: &str, variables: &str) -> String {
     if account == super::DEFAULT_ACCOUNT { format!(", or set {variables}") } else { String::new() }
 }
