@@ -71,7 +71,7 @@ impl Dispatcher {
         );
         let mut notices = Vec::new();
         if database != self.wire.config.database {
-            let (old, new) = (self.wire.config.database.display(), database.display());
+            let (old, new) = (&self.wire.config.database, database);
             warn!(%old, %new, "another database needs a restart: going on with the old one");
             notices.push(format!("the database {new} needs a restart, {old} goes on"));
         }

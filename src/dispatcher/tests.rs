@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Database;
 use crate::dispatcher::routes::Moment;
 use crate::dispatcher::routes::tests::{routes, routes_to};
 use crate::queue::claim::{Claim, Room};
@@ -13,9 +14,9 @@ const READY: &str =
 
 /// On an outbox with these rows, which it has looked at.
 async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
-    let path = folder.join("outbox.db");
-    let mut store = Store::open(&path).await.unwrap();
-    store.plain_sql(rows).await.unwrap();
+    let path = Database::from(folder.join("outbox.db"));
+    let mut store = Store::init(Purpose::Delivery, &path).await.unwrap().0;
+    store.execute_sql(rows).await.unwrap();
     store.close().await.unwrap();
     let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
     let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {}).await.unwrap();
@@ -45,8 +46,8 @@ async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
     let mut dispatcher = dispatcher(folder.path(), routes, "").await;
     assert!(dispatcher.turn().await.unwrap(), "a claim, in vain");
     assert!(!dispatcher.turn().await.unwrap());
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
-    other.plain_sql("CREATE TABLE own (x)").await.unwrap();
+    let mut other = Store::open(&folder.path().join("outbox.db").into()).await.unwrap();
+    other.execute_sql("CREATE TABLE own (x)").await.unwrap();
     let agenda = dispatcher.tenure.look().await.unwrap();
     assert!(agenda.others_committed, "since the claim");
     dispatcher.saw(agenda);
@@ -61,13 +62,13 @@ async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transac
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
-    other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
+    let mut other = Store::open(&folder.path().join("outbox.db").into()).await.unwrap();
+    other.execute_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     dispatcher.written = true;
     assert!(!dispatcher.turn().await.unwrap());
     assert!(dispatcher.trouble.is_none());
     assert!(!dispatcher.turn().await.unwrap(), "until the next look");
-    other.plain_sql("ROLLBACK").await.unwrap();
+    other.execute_sql("ROLLBACK").await.unwrap();
     dispatcher.look().await;
     assert!(dispatcher.turn().await.unwrap());
     assert_eq!(dispatcher.wire.in_flight.len(), 1);
@@ -80,13 +81,13 @@ async fn what_ends_while_a_claim_waits_in_vain_is_recorded_at_once() {
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     assert!(dispatcher.turn().await.unwrap());
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
-    other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
+    let mut other = Store::open(&folder.path().join("outbox.db").into()).await.unwrap();
+    other.execute_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     sleep_until(dispatcher.rest_until).await;
     dispatcher.written = true;
     assert!(dispatcher.turn().await.unwrap(), "the request has failed meanwhile");
     assert_eq!(dispatcher.wire.unrecorded.len(), 1);
-    other.plain_sql("ROLLBACK").await.unwrap();
+    other.execute_sql("ROLLBACK").await.unwrap();
     dispatcher.turn().await.unwrap();
     assert_eq!(dispatcher.wire.unrecorded.len(), 0);
 }
@@ -111,7 +112,7 @@ async fn a_stop_takes_back_at_once_what_waits_for_a_place() {
     dispatcher.wire.routes.claimed(done.claimed, Instant::now(), false);
     dispatcher.wire.advance("default", Channel::Chat);
     assert_eq!((dispatcher.wire.in_flight.len(), dispatcher.wire.routes.in_line()), (1, 1));
-    let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
+    let mut other = Store::open(&folder.path().join("outbox.db").into()).await.unwrap();
     let went_back = async {
         while other.delivery(2).await.unwrap().unwrap().status != "pending" {
             tokio::task::yield_now().await;
