@@ -1,6 +1,6 @@
-//! `demo`: all of it in one go, in a temporary folder, with nothing to set up.
+//! `demo`: everything at once, in a temporary folder, with nothing to set up.
 
-use super::{last_words, list, output};
+use super::{flush_log, list, output};
 use crate::log;
 use acquire_outbox::config::Config;
 use acquire_outbox::daemon;
@@ -21,14 +21,14 @@ use tokio::sync::oneshot;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-It takes some seconds, needs no account, and sends nothing to anybody: a stand-in for Acquire runs
-inside. The database stays in a temporary folder, for you to look at.
+It takes a few seconds, needs no account and delivers nothing: a stand-in for Acquire runs inside.
+The database stays in a temporary folder, where you can look at it.
 
 Example:
   acquire-outbox demo")]
-pub struct Args {}
+pub struct DemoArgs {}
 
-/// What the demo's producers execute: plain SQL, as any program would.
+/// What the demo's producers execute: plain SQL, like any program.
 const INSERTS: [(&str, &str); 7] = [
     (
         "a chat message",
@@ -36,18 +36,18 @@ const INSERTS: [(&str, &str); 7] = [
 VALUES ('chat', '{"caseId": 2069, "message": "Your order has left our house."}', 'orders');"#,
     ),
     (
-        "a second one of the same conversation: it goes after the first",
+        "a second one in the same conversation: it is sent after the first",
         r#"INSERT INTO outbox (channel, payload, source)
 VALUES ('chat', '{"caseId": 2069, "message": "It arrives tomorrow."}', 'orders');"#,
     ),
     (
-        "a mail, once: the same idempotency_key twice is one message",
+        "a mail: an idempotency_key makes sure that it is sent once",
         r#"INSERT OR IGNORE INTO outbox (channel, payload, source, idempotency_key)
 VALUES ('mail', '{"caseId": 1128, "contactId": 9156860, "from": "billing@example.com",
         "to": ["ada@example.com"], "subject": "Invoice 7", "textBody": "Thank you."}', 'billing', 'invoice-7');"#,
     ),
     (
-        "a text message, before all others that wait",
+        "a text message that is sent before all waiting ones",
         r#"INSERT INTO outbox (channel, payload, source, priority)
 VALUES ('sms', '{"From": "+12513188609", "To": "+12515550100", "Body": "Disk full on db1",
         "contactId": 751069, "threadId": 2219, "timelineId": 2108}', 'monitoring', 9);"#,
@@ -69,9 +69,9 @@ VALUES ('chat', '{"caseId": 2070, "message": "How was it?"}', 'orders', datetime
     ),
 ];
 
-pub async fn run(_: Args) -> Result<ExitCode> {
+pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     output::spool()?;
-    let stop = daemon::stop_signal(last_words)?;
+    let stop = daemon::stop_signal(flush_log)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
     let database = folder.join("outbox.db");
     let stand_in = Sandbox::bind(Settings::default()).await?;
@@ -96,7 +96,7 @@ pub async fn run(_: Args) -> Result<ExitCode> {
         let _ = ended.await;
     }));
     let metrics = Metrics::of_this_process(log::lost());
-    // Waits for the scheduled job, too.
+    // After the scheduled job, too.
     let (all_done, is_all_done) = oneshot::channel::<()>();
     let mut all_done = Some(all_done);
     let stop = async {
@@ -111,22 +111,22 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     let done = loop {
         tokio::select! {
             done = &mut dispatching => break done,
-            () = tokio::time::sleep(Duration::from_millis(100)) => tell_news(&mut store, &mut seen).await?,
+            () = tokio::time::sleep(Duration::from_millis(100)) => print_news(&mut store, &mut seen).await?,
         }
         if store.is_empty().await? {
             drop(all_done.take());
         }
     };
     done?;
-    tell_news(&mut store, &mut seen).await?;
+    print_news(&mut store, &mut seen).await?;
     drop(end);
     serving.await.context("the sandbox")?;
     report(&mut store, &database).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each job whose state has changed since the last look.
-async fn tell_news(store: &mut Store, seen: &mut BTreeMap<i64, (String, i64)>) -> Result<()> {
+/// Prints a line for each job whose state has changed since the last call.
+async fn print_news(store: &mut Store, seen: &mut BTreeMap<i64, (String, i64)>) -> Result<()> {
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     for job in jobs {
@@ -149,14 +149,14 @@ fn sentence(job: &Delivery) -> String {
         ("failed", ..) => {
             format!("failed ({}): {}", job.failure.as_deref().unwrap_or("?"), error())
         }
-        ("pending", Some(at), _) => format!("again at {at}: {}", error()),
+        ("pending", Some(at), _) => format!("next attempt at {at}: {}", error()),
         ("pending", None, Some(at)) => format!("scheduled for {at}"),
         (status, ..) => status.to_owned(),
     }
 }
 
 async fn report(store: &mut Store, database: &Path) -> Result<()> {
-    output::line("\nThe delivery report (anyone may query the view delivery_status):\n")?;
+    output::line("\nThe delivery report (any program can query the view delivery_status):\n")?;
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     list::print(&jobs)?;

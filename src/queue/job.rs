@@ -1,5 +1,6 @@
 //! The nouns of the queue: what a job is, without any I/O.
 
+use super::filter::SortBy;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,17 +9,7 @@ pub type Millis = i64;
 
 /// Where a message goes out; the `channel` column.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    clap::ValueEnum,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
@@ -46,21 +37,11 @@ impl Channel {
 
 /// Where a job stands; the `status` column. The database's triggers keep the machine.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    clap::ValueEnum,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back.
+    /// Waits to be sent. Producers insert it; a failed attempt or a retry brings it back.
     Pending,
     /// A claim: its request may be on the wire. Only the claim that put it here moves it out.
     Sending,
@@ -99,9 +80,7 @@ impl Status {
 }
 
 /// Why a job ended `failed`; the `failure` column, apart from the state.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Failure {
     /// Acquire refused the message.
@@ -130,7 +109,7 @@ impl Failure {
     }
 }
 
-/// A word that is none of a column's values.
+/// A word that is none of the allowed values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is none of {allowed}")]
 pub struct UnknownWord {
@@ -138,7 +117,7 @@ pub struct UnknownWord {
     allowed: String,
 }
 
-macro_rules! column_words {
+macro_rules! known_words {
     ($($kind:ident),*) => {$(
         impl fmt::Display for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +137,7 @@ macro_rules! column_words {
         }
     )*};
 }
-column_words!(Channel, Status, Failure);
+known_words!(Channel, Status, Failure, SortBy);
 
 /// A claimed job: what the dispatcher needs to send it and to decide what comes next.
 ///
@@ -177,7 +156,7 @@ pub struct Job {
     pub attempts: i64,
     /// The dispatcher's epoch that claimed it.
     pub claim: i64,
-    /// Attempts that do not count against the budget: before a re-drive, or on a refused account.
+    /// Attempts that do not count against the budget: before a retry, or on a refused account.
     pub unspent: i64,
     /// Attempts of this budget whose outcome is unknown.
     pub uncertain_attempts: i64,

@@ -3,7 +3,7 @@
 //! The picture stretches with the page and has no text in it; the scales stand beside it in HTML,
 //! and the figures below it as a table.
 
-use super::words::{length, number};
+use super::display::{length, number};
 use crate::metrics::Minute;
 use crate::queue::when::iso;
 use maud::{Markup, html};

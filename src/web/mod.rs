@@ -11,29 +11,29 @@
 
 mod actions;
 mod assets;
-mod bulk;
+mod background_change;
 mod cached;
 mod chart;
 mod guard;
 mod headers;
 mod health;
 mod host;
-mod job;
-mod jobs;
+mod job_list;
+mod job_page;
 mod layout;
 mod levels;
 mod login;
 mod metrics;
-mod overview;
-mod pauses;
+mod front_page;
+mod pause_page;
 mod places;
 mod posted;
 mod problem;
-mod query;
+mod parameters;
 mod reader;
 mod server;
 mod session;
-mod words;
+mod display;
 
 pub use reader::{ReadError, Reader, Reading};
 pub use server::{Running, WebError};
@@ -45,7 +45,7 @@ use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Router, http::Uri};
-use bulk::Bulk;
+use background_change::BackgroundChange;
 use cached::{Cached, Counted};
 use problem::Problem;
 use session::{Guesses, Sessions};
@@ -68,7 +68,7 @@ pub struct Shared {
     failures: Cached<Vec<FailureGroup>>,
     sessions: Sessions,
     guesses: Guesses,
-    bulk: Bulk,
+    bulk: BackgroundChange,
 }
 
 impl Shared {
@@ -86,7 +86,7 @@ impl Shared {
             failures: Cached::default(),
             sessions: Sessions::default(),
             guesses: Guesses::default(),
-            bulk: Bulk::default(),
+            bulk: BackgroundChange::default(),
         }
     }
 
@@ -151,16 +151,16 @@ fn open() -> Router<Arc<Shared>> {
 /// What needs the token, where there is one.
 fn guarded() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/", get(overview::show))
-        .route("/jobs", get(jobs::show))
-        .route("/jobs/{id}", get(job::show))
-        .route("/jobs/{id}/text", post(job::show_text))
+        .route("/", get(front_page::show))
+        .route("/jobs", get(job_list::show))
+        .route("/jobs/{id}", get(job_page::show))
+        .route("/jobs/{id}/text", post(job_page::show_text))
         .route("/jobs/confirm", post(actions::ask))
         .route("/jobs/change", post(actions::change))
-        .route("/search", get(jobs::search))
-        .route("/pauses", get(pauses::show))
-        .route("/pauses/pause", post(pauses::pause))
-        .route("/pauses/resume", post(pauses::resume))
+        .route("/search", get(job_list::search))
+        .route("/pauses", get(pause_page::show))
+        .route("/pauses/pause", post(pause_page::pause))
+        .route("/pauses/resume", post(pause_page::resume))
         .route("/metrics", get(metrics::page))
         .route("/logout", post(login::logout))
 }

@@ -4,16 +4,16 @@ use super::lenient::Lenient;
 use super::{Store, StoreError};
 use crate::queue::job::Millis;
 use crate::queue::overview::Census;
+use crate::queue::overview::CensusRow;
 use crate::queue::overview::Pulse;
-use crate::queue::overview::Share;
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 
-impl FromRow<'_, SqliteRow> for Share {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Share> {
+impl FromRow<'_, SqliteRow> for CensusRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<CensusRow> {
         let count = row.whole("count").unwrap_or_default();
         let (channel, status) = (row.words("channel"), row.words("status"));
-        Ok(Share { channel, status, wait: row.words("wait"), count })
+        Ok(CensusRow { channel, status, wait: row.words("wait"), count })
     }
 }
 

@@ -1,5 +1,4 @@
-//! What the commands write: a new job, a re-drive, a cancellation, a person's decision. The database's triggers say
-//! which changes are allowed; their sentences go to whoever asked.
+//! What the commands write: a new job, a retry, a cancellation, a resolution. The triggers say which changes are allowed; their sentences go to whoever asked.
 
 use super::lenient::Lenient;
 use super::{Store, StoreError};
@@ -170,6 +169,7 @@ impl StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::change::Resolution;
     use crate::queue::job::{Channel, Status};
     use sqlx::Row;
 
@@ -235,11 +235,11 @@ mod tests {
         let refused = store.would_refuse(Change::Prune, &[1, 9]).await.unwrap();
         assert_eq!(
             refused[0].sentence,
-            "is pending; what is sent, failed or cancelled alone is pruned"
+            "is pending; only sent, failed and cancelled jobs can be pruned"
         );
         assert_eq!(refused[1].sentence, "there is no such job");
-        let refused = store.would_refuse(Change::ResolveSent, &[1]).await.unwrap();
-        assert_eq!(refused[0].sentence, "is pending; an uncertain job alone is resolved");
+        let refused = store.would_refuse(Change::Resolve(Resolution::Sent), &[1]).await.unwrap();
+        assert_eq!(refused[0].sentence, "is pending; only uncertain jobs can be resolved");
         assert_eq!(store.ids(&Filter::default()).await.unwrap(), [1, 2]);
     }
 

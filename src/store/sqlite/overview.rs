@@ -74,7 +74,7 @@ impl Store {
             throughput,
             dispatcher_pid,
             dispatcher_since,
-            holds,
+            blocks: holds,
             pauses,
             aside,
             untouched,

@@ -135,7 +135,7 @@ impl Store {
         let aside = unless_missing(aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
-        Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
+        Ok(Some(Story { job, history, attempts, ahead, blocks: holds, pauses, aside }))
     }
 
     /// The version of the schema that the file has.
@@ -187,7 +187,7 @@ fn ahead_from(row: &SqliteRow) -> Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::filter::Sort;
+    use crate::queue::filter::SortBy;
     use crate::queue::job::{Channel, Status};
     use crate::queue::when::now;
     use crate::store::sqlite::fixture::{chat, outbox};
@@ -289,7 +289,7 @@ mod tests {
             (Filter { finished_before: Some(now() + 1000), ..all() }, vec![2, 3, 4]),
         ];
         for (filter, expected) in cases {
-            let page = Page { sort: Sort::Id, ascending: true, limit: 100, offset: 0 };
+            let page = Page { sort: SortBy::Id, ascending: true, limit: 100, offset: 0 };
             let listed = store.deliveries(&filter, &page).await.unwrap();
             let listed: Vec<_> = listed.iter().map(|job| job.id).collect();
             assert_eq!(listed, expected, "{filter:?}");

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn lines(text: &[u8]) -> Vec<(u64, Result<Value, String>)> {
-    let mut table = Table::new(text).unwrap();
+    let mut table = CsvTable::new(text).unwrap();
     let mut all = Vec::new();
     while let Some(line) = table.next().unwrap() {
         all.push((line.number, line.row.map(Value::Object)));
@@ -11,7 +11,7 @@ fn lines(text: &[u8]) -> Vec<(u64, Result<Value, String>)> {
 }
 
 fn refused(header: &str) -> String {
-    Table::new(header.as_bytes()).err().map(|e| format!("{e:#}")).unwrap_or_default()
+    CsvTable::new(header.as_bytes()).err().map(|e| format!("{e:#}")).unwrap_or_default()
 }
 
 #[test]
