@@ -5,7 +5,7 @@ use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::reload::connection;
-use acquire_outbox::store::{Progress, RealPath, Store, StoreError, disk};
+use acquire_outbox::store::{Progress, RealPath, SqliteError, Store, StoreError, disk};
 use anyhow::Result;
 use futures_util::future::join_all;
 use std::process::ExitCode;
@@ -46,9 +46,7 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     report(&findings[0])?;
 
     let found = database(&config, args.deep).await.map_err(|e| match &e {
-        CheckError::Store(store) | CheckError::Write(store) => {
-            problem::of_sqlite(store).unwrap_or_else(|| e.to_string())
-        }
+        CheckError::Store(store) | CheckError::Write(store) => store.to_string(),
         _ => e.to_string(),
     });
     let path = config.database.display();
@@ -81,7 +79,6 @@ const CHANGES_NOTHING: &str = "DELETE FROM outbox WHERE 0";
 
 /// Opens it as it is, and asks for the write lock; nothing is written.
 async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
-    problem::works_on(&config.database);
     let path = &config.database;
     let real = RealPath::of(path).map_err(StoreError::from)?;
     real.require_only_one().map_err(StoreError::from)?;
@@ -90,7 +87,7 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     }
     let mut store = Store::open_existing(path).await?;
     if store.is_sandbox() {
-        return Err(StoreError::ForSandbox(path.clone()).into());
+        return Err(StoreError::from(SqliteError::ForSandbox(path.clone())).into());
     }
     if let Some(noted) = Progress::noted(&real)
         && store.is_behind(&noted).await?
@@ -100,7 +97,9 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     let version = store.schema_version().await?;
     let flaws = store.flaws().await?;
     if !flaws.is_empty() {
-        return Err(CheckError::Store(StoreError::Flawed { path: config.database.clone(), flaws }));
+        return Err(CheckError::Store(
+            SqliteError::Flawed { path: config.database.clone(), flaws }.into(),
+        ));
     }
     let untouched = store.untouched().await?;
     if let Some(first) = untouched.first.first() {

@@ -30,7 +30,6 @@ pub async fn run(settings: &GlobalFlags, args: InitArgs) -> Result<ExitCode> {
     } else {
         (config::load_database(&flags, &env)?, Purpose::Delivery)
     };
-    problem::works_on(&path);
     problem::require_folder(&path)?;
     let (store, repaired) = Store::init(purpose, &path).await?;
     store.close().await?;

@@ -199,7 +199,7 @@ fn standard_input() -> Result<String> {
 
 /// Only the trigger's sentence, and the time that it is about.
 fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
-    let Some(sentence) = error.trigger_sentence() else { return error.into() };
+    let Some(sentence) = error.rule().map(str::to_owned) else { return error.into() };
     let times = [("outbox.send_at: ", &job.send_at), ("outbox.expires_at: ", &job.expires_at)];
     for (column, time) in times {
         if let (true, Some(time)) = (sentence.starts_with(column), time) {

@@ -108,7 +108,7 @@ impl Wire {
 impl Dispatcher {
     /// A refusal is found out anew by the first request; a Retry-After still runs.
     pub(super) async fn resume_blocks(&mut self) -> Result<(), StoreError> {
-        self.shown_blocks = self.store.blocks().await?;
+        self.shown_blocks = self.tenure.blocks().await?;
         let now = Moment { at: Instant::now(), wall: now() };
         for hold in self.shown_blocks.iter().filter(|h| h.kind == BlockKind::RetryAfter) {
             let until = hold.until.unwrap_or(0);
@@ -129,7 +129,7 @@ impl Dispatcher {
         let holds = self.wire.routes.blocks();
         if !holds.iter().copied().eq(&self.shown_blocks) {
             let holds: Vec<_> = holds.into_iter().cloned().collect();
-            self.store.publish_blocks(&holds).await?;
+            self.tenure.publish_blocks(&holds).await?;
             self.shown_blocks = holds;
         }
         Ok(())

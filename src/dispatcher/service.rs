@@ -28,7 +28,7 @@ impl Dispatcher {
             return self.service.status(&line);
         }
         // An error here is the next turn's to find and to tell.
-        let Ok(backlog) = self.store.backlog().await else { return };
+        let Ok(backlog) = self.tenure.backlog().await else { return };
         let name = |h: &Block| match h.account.is_empty() {
             true => "everything".to_owned(),
             false => format!("{} {}", h.account, h.channel).trim_end().to_owned(),

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::dispatcher::attempt::{self, Stop};
 use crate::dispatcher::routes::{Moment, Routes};
 use crate::metrics::{Metrics, RouteMeter};
-use crate::queue::ended::Ended;
+use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
 use crate::queue::outcome::{Attempt, Outcome};
 use crate::queue::transition;
@@ -168,19 +168,27 @@ impl Wire {
         self.unrecorded = ended;
     }
 
-    /// `recorded` of what has `ended` is on disk. What was not recorded was this claim's no more: its
-    /// row was changed by other means, and its history alone tells of the attempt.
-    pub(super) fn recorded(&mut self, ended: &[Ended], recorded: &[i64]) {
-        let all = ended.len() == recorded.len();
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
-        self.metrics.recorded(kept.iter().copied());
-        self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
+    /// What became of what had `ended`. What is neither on disk nor lost is recorded with the next.
+    pub(super) fn recorded(&mut self, ended: Vec<Ended>, done: &Recorded) {
+        if done.ids.len() == ended.len() {
+            return self.on_disk(&ended);
+        }
+        let (on_disk, others): (Vec<_>, Vec<_>) =
+            ended.into_iter().partition(|e| done.ids.contains(&e.transition.id));
+        self.on_disk(&on_disk);
+        let (lost, again): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|e| done.lost.contains(&e.transition.id));
         for lost in lost {
             let t = &lost.transition;
             error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
-                "the row was no longer this claim's; the outcome stands in outbox_attempts alone");
+                "the row no longer belonged to this claim; outbox_attempts alone has the outcome");
         }
+        self.keep(again);
+    }
+
+    fn on_disk(&mut self, ended: &[Ended]) {
+        self.metrics.recorded(ended);
+        self.sent += ended.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
     }
 
     /// `limit`, or a time before which nothing will end any more: what waits in memory is not on

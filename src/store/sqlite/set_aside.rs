@@ -5,10 +5,9 @@
 //! to be recorded later; until then its job is not decided a second time.
 
 use super::lenient::Lenient;
-use super::reading::{LAST_COUNT, LAST_TIME};
+use super::reading::{LAST_COUNT, LAST_TIME, Unreadable};
 use super::record;
-use super::{Store, StoreError};
-use crate::queue::claim::Unreadable;
+use super::{SqliteError, SqliteStore};
 use crate::queue::ended::Ended;
 use crate::queue::overview::AsideSummary;
 use crate::queue::overview::SetAside;
@@ -18,7 +17,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// A row that may now be able to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tryable {
+pub(super) struct Tryable {
     pub id: i64,
     /// Its outcome, if that could not be recorded.
     pub record: Option<String>,
@@ -93,20 +92,23 @@ const HISTORY: &str = "\
 INSERT OR IGNORE INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, error_code, error)
 SELECT id, max(attempts, 1), ?2, 0, 'uncertain', error_code, error FROM outbox WHERE id = ?1";
 
-impl Store {
+impl SqliteStore {
     /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a
     /// claim that has counted an attempt. A row for which even this is refused is noted all the
     /// same.
-    pub async fn fail_unreadable(
+    pub(super) async fn fail_unreadable(
         &mut self,
         rows: &[Unreadable],
         claimed: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), SqliteError> {
         self.end_unreadable(rows, End::Failed, claimed).await
     }
 
     /// Ends rows that cannot be read and may have been sent: `uncertain`.
-    pub async fn doubt_unreadable(&mut self, rows: &[Unreadable]) -> Result<(), StoreError> {
+    pub(super) async fn doubt_unreadable(
+        &mut self,
+        rows: &[Unreadable],
+    ) -> Result<(), SqliteError> {
         self.end_unreadable(rows, End::Uncertain, false).await
     }
 
@@ -115,14 +117,14 @@ impl Store {
         rows: &[Unreadable],
         end: End,
         claimed: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), SqliteError> {
         let now = now();
         let statement = end_statement(end);
         for row in rows {
             let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
             let update = sqlx::query(AssertSqlSafe(statement.as_str())).bind(row.id);
             let update = update.bind(&row.sentence).bind(now).bind(i64::from(claimed));
-            let done = update.execute(&mut *tx).await.map_err(StoreError::from);
+            let done = update.execute(&mut *tx).await.map_err(SqliteError::from);
             let reason = match &done {
                 Ok(_) => row.sentence.clone(),
                 Err(e) if e.is_of_a_row() => {
@@ -140,25 +142,30 @@ impl Store {
     }
 
     /// Notes a row that cannot be moved as it should; it is left alone until
-    /// [`Store::forget_aside`].
-    pub async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), StoreError> {
+    /// [`SqliteStore::not_aside`].
+    pub(super) async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), SqliteError> {
         note(&mut self.conn, id, reason, None).await
     }
 
     /// Notes an outcome that cannot be recorded, durably, so that no restart sends its job again.
-    pub async fn keep_outcome(&mut self, ended: &Ended, reason: &str) -> Result<(), StoreError> {
-        let record = record::kept(ended);
+    pub(super) async fn keep_outcome(
+        &mut self,
+        ended: &Ended,
+        reason: &str,
+    ) -> Result<(), SqliteError> {
+        let record = record::to_keep(ended);
         note(&mut self.conn, ended.transition.id, reason, Some(&record)).await
     }
 
-    pub async fn forget_aside(&mut self, id: i64) -> Result<(), StoreError> {
+    /// It is no longer set aside.
+    pub(super) async fn not_aside(&mut self, id: i64) -> Result<(), SqliteError> {
         sqlx::query(FORGET).bind(id).execute(&mut self.conn).await?;
         Ok(())
     }
 
     /// Forgets the rows that have ended in another way, and gives those that may now be able to go
     /// on.
-    pub async fn tryable(&mut self) -> Result<Vec<Tryable>, StoreError> {
+    pub(super) async fn tryable(&mut self) -> Result<Vec<Tryable>, SqliteError> {
         sqlx::query(OVER).execute(&mut self.conn).await?;
         let rows = sqlx::query(TRYABLE).fetch_all(&mut self.conn).await?;
         let tryable =
@@ -167,29 +174,29 @@ impl Store {
     }
 
     /// Whether anything is set aside.
-    pub async fn is_any_aside(&mut self) -> Result<bool, StoreError> {
+    pub(super) async fn is_any_aside(&mut self) -> Result<bool, SqliteError> {
         let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM outbox_set_aside)");
         Ok(row.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
     /// Records an outcome that was kept. False: the row no longer belonged to this claim.
-    pub async fn record_kept(
+    pub(super) async fn record_kept(
         &mut self,
         id: i64,
         kept: &str,
         epoch: i64,
-    ) -> Result<bool, StoreError> {
-        let Some(ended) = record::unkept(kept) else { return Ok(false) };
+    ) -> Result<bool, SqliteError> {
+        let Some(ended) = record::from_kept(kept) else { return Ok(false) };
         let lost = self.record_json(ended, now(), epoch).await?;
         let done = !lost.contains(&id);
         if done {
-            self.forget_aside(id).await?;
+            self.not_aside(id).await?;
         }
         Ok(done)
     }
 
     /// Whether the claim of this one job would go through now; claims nothing.
-    pub async fn would_claim(&mut self, id: i64, epoch: i64) -> Result<(), StoreError> {
+    pub(super) async fn would_claim(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let claim = sqlx::query(CLAIM).bind(id).bind(epoch).bind(now());
         let claimed = claim.execute(&mut *tx).await;
@@ -200,12 +207,12 @@ impl Store {
     }
 
     /// How many rows are set aside, and the first `limit` of them.
-    pub async fn asides(&mut self, limit: u32) -> Result<AsideSummary, StoreError> {
+    pub async fn asides(&mut self, limit: u32) -> Result<AsideSummary, SqliteError> {
         summary(&mut self.conn, limit).await
     }
 }
 
-async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<AsideSummary, StoreError> {
+async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<AsideSummary, SqliteError> {
     let rows = sqlx::query(LIST).bind(limit).fetch_all(&mut *conn).await?;
     let first = rows.iter().map(set_aside_from).collect();
     let count = sqlx::query(COUNT).fetch_one(conn).await?.whole(0).unwrap_or_default();
@@ -216,7 +223,7 @@ async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<AsideSummary
 pub(super) async fn one(
     conn: &mut SqliteConnection,
     id: i64,
-) -> Result<Option<SetAside>, StoreError> {
+) -> Result<Option<SetAside>, SqliteError> {
     let row = sqlx::query(ONE).bind(id).fetch_optional(conn).await?;
     Ok(row.as_ref().map(set_aside_from))
 }
@@ -235,19 +242,19 @@ async fn note(
     id: i64,
     reason: &str,
     record: Option<&str>,
-) -> Result<(), StoreError> {
+) -> Result<(), SqliteError> {
     let note = sqlx::query(NOTE).bind(id).bind(now()).bind(reason).bind(record);
     note.execute(conn).await?;
     Ok(())
 }
 
-impl StoreError {
+impl SqliteError {
     /// Whether the error is about the statement's rows, not about the file: a constraint or a
     /// trigger that refuses one, or a value that cannot be read. Other rows may go through.
     pub fn is_of_a_row(&self) -> bool {
         // Primary result codes: 1 ERROR, 18 TOOBIG, 19 CONSTRAINT, 20 MISMATCH.
         match self {
-            StoreError::Sql(
+            SqliteError::Sql(
                 sqlx::Error::ColumnDecode { .. }
                 | sqlx::Error::Decode(_)
                 | sqlx::Error::RowNotFound,

@@ -3,20 +3,25 @@
 
 use super::lenient::Lenient;
 use super::reading;
-use super::reading::LAST_TIME;
-use super::{Store, StoreError};
-use crate::queue::claim::Unreadable;
+use super::reading::{LAST_TIME, Unreadable};
+use super::row_by_row::IGNORED;
+use super::set_aside::Tryable;
+use super::tenure::SqliteTenure;
+use super::{Mend, SqliteError, SqliteStore, listed};
 use crate::queue::overview::Untouched;
+use crate::queue::report::Notice;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::sync::LazyLock;
+use tokio::time::Instant;
+use tracing::Level;
 
 /// The most of a kind that one search gives; the next search gives more.
-pub const STRAYS: i64 = 100;
+const STRAYS: i64 = 100;
 
 /// What became of rows that were written without the triggers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct TakenIn {
+struct TakenIn {
     /// They have their place in the queue.
     pub queued: Vec<i64>,
     /// They break a rule, and have failed with its sentence.
@@ -136,15 +141,15 @@ pub(super) fn statements() -> [(&'static str, String); 5] {
     ]
 }
 
-impl Store {
+impl SqliteStore {
     /// Whether any row waits for an invalid time, or has no place in the queue.
-    pub async fn is_any_stray(&mut self) -> Result<bool, StoreError> {
+    async fn is_any_stray(&mut self) -> Result<bool, SqliteError> {
         let query = sqlx::query(AssertSqlSafe(ANY_STRAY.as_str()));
         Ok(query.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
     /// Rows that wait for a time that never comes.
-    pub async fn lost_in_time(&mut self) -> Result<Vec<Unreadable>, StoreError> {
+    async fn lost_in_time(&mut self) -> Result<Vec<Unreadable>, SqliteError> {
         let query = sqlx::query(AssertSqlSafe(LOST_IN_TIME.as_str())).bind(STRAYS);
         let rows = query.fetch_all(&mut self.conn).await?;
         // Each part names its own column, and the first part's name applies to all.
@@ -153,7 +158,7 @@ impl Store {
     }
 
     /// Ready rows whose account or channel no route can have.
-    pub async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, StoreError> {
+    async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, SqliteError> {
         let mut found = Vec::new();
         let routes = sqlx::query(ROUTES).fetch_all(&mut self.conn).await?;
         for route in routes.iter().filter(|row| reading::odd_route(row).is_some()) {
@@ -167,7 +172,7 @@ impl Store {
 
     /// Rows that the last cycle has chosen and could not claim. Those that have ended without the
     /// triggers leave the queue; the others, whose claim a trigger ignores, are returned.
-    pub async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), StoreError> {
+    async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), SqliteError> {
         let (mut left, mut ignored) = (0, Vec::new());
         for row in sqlx::query(UNCLAIMED).fetch_all(&mut self.conn).await? {
             let id = row.whole(0).unwrap_or_default();
@@ -187,7 +192,7 @@ impl Store {
 
     /// Queues rows that were written without the triggers, as an INSERT would have: checked, and
     /// with times in milliseconds. Up to [`STRAYS`] of them, in one transaction.
-    pub async fn take_in(&mut self) -> Result<TakenIn, StoreError> {
+    async fn take_in(&mut self) -> Result<TakenIn, SqliteError> {
         let rows = sqlx::query(UNTOUCHED).bind(STRAYS).fetch_all(&mut self.conn).await?;
         let mut taken = TakenIn::default();
         if rows.is_empty() {
@@ -202,7 +207,7 @@ impl Store {
     }
 
     /// Rows that were written without the triggers, counted up to [`Untouched::COUNTED`].
-    pub async fn untouched(&mut self) -> Result<Untouched, StoreError> {
+    pub async fn untouched(&mut self) -> Result<Untouched, SqliteError> {
         let count = sqlx::query(AssertSqlSafe(format!("SELECT count(*) FROM ({UNTOUCHED})")));
         let row = count.bind(Untouched::COUNTED).fetch_one(&mut self.conn).await?;
         let first = sqlx::query(UNTOUCHED).bind(Untouched::NAMED).fetch_all(&mut self.conn).await?;
@@ -217,10 +222,10 @@ async fn take_in_one(
     conn: &mut SqliteConnection,
     id: i64,
     taken: &mut TakenIn,
-) -> Result<(), StoreError> {
+) -> Result<(), SqliteError> {
     let mut refused = None;
     for step in [CHECK, TIMES, FRESH, ENQUEUE] {
-        let done = sqlx::query(step).bind(id).execute(&mut *conn).await.map_err(StoreError::from);
+        let done = sqlx::query(step).bind(id).execute(&mut *conn).await.map_err(SqliteError::from);
         match done {
             Ok(_) => {}
             Err(e) if e.is_of_a_row() => {
@@ -238,7 +243,7 @@ async fn take_in_one(
     };
     let refuse = if by_rule { REFUSE } else { LEAVE_ALONE };
     let failed = sqlx::query(refuse).bind(id).bind(&sentence).execute(&mut *conn).await;
-    match failed.map_err(StoreError::from) {
+    match failed.map_err(SqliteError::from) {
         Ok(_) if by_rule => taken.failed.push((id, sentence)),
         Ok(_) => taken.aside.push((id, sentence)),
         Err(e) if e.is_of_a_row() => {
@@ -248,4 +253,141 @@ async fn take_in_one(
         Err(e) => return Err(e),
     }
     Ok(())
+}
+
+impl SqliteTenure {
+    /// Looks for stray rows if another connection has written since, and tries again what is set
+    /// aside. A refusal of the database does not stop the rest.
+    pub(super) async fn look_for_strays(&mut self) -> Result<(), SqliteError> {
+        match self.follow_rows().await {
+            Err(e) if e.is_of_a_row() => {
+                let sentence = "the database refuses to repair odd rows; this is tried again, and messages go out";
+                self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    async fn follow_rows(&mut self) -> Result<(), SqliteError> {
+        let at = Instant::now();
+        if self.timers.is_time_to_try(at) {
+            self.try_what_is_aside().await?;
+        }
+        if self.timers.is_time_for_routes(at) {
+            let odd = self.store.without_a_route().await?;
+            self.fail_unreadable(&odd, false).await?;
+            self.free_places().await?;
+        }
+        // The rules judge rows, so the rules must be there.
+        if self.timers.is_time_for_strays(at)
+            && self.follow_schema().await?
+            && self.store.is_any_stray().await?
+        {
+            let odd = self.store.lost_in_time().await?;
+            self.fail_unreadable(&odd, false).await?;
+            let full = self.take_in().await?;
+            // There may be more than one search finds.
+            self.timers.strays_again(full);
+        }
+        Ok(())
+    }
+
+    /// Rows that are chosen and cannot be claimed would take the places of others, cycle after
+    /// cycle.
+    async fn free_places(&mut self) -> Result<(), SqliteError> {
+        let (left, ignored) = self.store.unclaimed().await?;
+        for id in &ignored {
+            self.store.set_aside(*id, IGNORED).await?;
+            let sentence = "the claim of this row is ignored: it is set aside";
+            self.report.notice(Notice::new(Level::ERROR, sentence).job(*id).reason(IGNORED));
+        }
+        if left > 0 {
+            let sentence =
+                "rows that were ended without the triggers have been taken out of the queue";
+            self.report.notice(Notice::new(Level::WARN, sentence).rows(left));
+        }
+        if left + ignored.len() > 0 {
+            self.report.may_be_ready = true;
+            self.timers.routes_soon();
+        }
+        Ok(())
+    }
+
+    /// Whether the rules are as they should be. Where somebody has changed the schema, what was
+    /// removed is restored, if that is safe.
+    async fn follow_schema(&mut self) -> Result<bool, SqliteError> {
+        let cookie = self.store.schema_cookie().await?;
+        if let Some((known, has_rules)) = self.timers.schema
+            && known == cookie
+        {
+            return Ok(has_rules);
+        }
+        let mut has_rules = true;
+        match self.store.repair(Mend::Rules).await {
+            Ok(flaws) if flaws.is_empty() => {}
+            Ok(flaws) => {
+                let sentence = "the rules of the outbox were changed: they have been restored";
+                let notice = Notice::new(Level::WARN, sentence);
+                self.report.notice(notice.reason(listed(&flaws)));
+            }
+            Err(e @ SqliteError::Flawed { .. }) => {
+                let notice = Notice::new(Level::ERROR, "the schema was changed");
+                self.report.notice(notice.reason(e.to_string()));
+                has_rules = false;
+            }
+            Err(e) => return Err(e),
+        }
+        // As it was before: a change since then is another one.
+        self.timers.schema = Some((cookie, has_rules));
+        Ok(has_rules)
+    }
+
+    /// Rows that were written while the triggers were missing or turned off. True: there may be more.
+    async fn take_in(&mut self) -> Result<bool, SqliteError> {
+        let taken = self.store.take_in().await?;
+        let rows = taken.queued.len() + taken.failed.len() + taken.aside.len();
+        if rows == 0 {
+            return Ok(false);
+        }
+        let first = taken.queued.iter().chain(taken.failed.iter().map(|(id, _)| id)).min();
+        let sentence = "rows were written while the triggers of the table outbox were missing or turned \
+            off: they are checked and queued now; the first is this job";
+        let notice = Notice { job: first.copied(), ..Notice::new(Level::WARN, sentence) };
+        self.report.notice(notice.rows(rows));
+        for (id, sentence) in &taken.failed {
+            let notice = Notice::new(Level::WARN, "this row breaks a rule: it has failed");
+            self.report.notice(notice.job(*id).reason(sentence));
+        }
+        for (id, sentence) in &taken.aside {
+            let notice = "this row can be neither queued nor failed: it is set aside";
+            self.report.notice(Notice::new(Level::ERROR, notice).job(*id).reason(sentence));
+        }
+        self.report.may_be_ready = true;
+        Ok(rows as i64 == STRAYS)
+    }
+
+    /// Jobs whose outcome can now be recorded, or that can now be claimed, are no longer set aside.
+    async fn try_what_is_aside(&mut self) -> Result<(), SqliteError> {
+        if !self.store.is_any_aside().await? {
+            return Ok(());
+        }
+        for Tryable { id, record } in self.store.tryable().await? {
+            let done = match &record {
+                Some(record) => self.store.record_kept(id, record, self.epoch).await,
+                None => self.store.try_move(id, self.epoch).await.map(|()| true),
+            };
+            match done {
+                Ok(true) => {
+                    let notice = Notice::new(Level::INFO, "this row is no longer set aside");
+                    self.report.notice(notice.job(id));
+                }
+                Ok(false) => {}
+                Err(e) if e.is_of_a_row() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.report.may_be_ready = true;
+        Ok(())
+    }
 }

@@ -1,7 +1,7 @@
-//! What holds jobs back from outside, on disk so that `status` and `show` can say it.
+//! What keeps routes shut, on disk so that `status` and `show` can say it.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::block::Block;
 use crate::queue::block::BlockKind;
 use sqlx::Connection;
@@ -18,33 +18,33 @@ WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel, kin
 const INSERT: &str = "\
 INSERT INTO outbox_holds (account, channel, kind, reason, since, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-impl Store {
-    /// Makes `holds` all there are.
-    pub async fn publish_blocks(&mut self, holds: &[Block]) -> Result<(), StoreError> {
+impl SqliteStore {
+    /// Makes these all there are: one dispatcher works on a file, so no others are another's.
+    pub async fn publish_blocks(&mut self, blocks: &[Block]) -> Result<(), SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM outbox_holds").execute(&mut *tx).await?;
-        for hold in holds {
+        for block in blocks {
             sqlx::query(INSERT)
-                .bind(&hold.account)
-                .bind(&hold.channel)
-                .bind(hold.kind.as_str())
-                .bind(&hold.reason)
-                .bind(hold.since)
-                .bind(hold.until)
+                .bind(&block.account)
+                .bind(&block.channel)
+                .bind(block.kind.as_str())
+                .bind(&block.reason)
+                .bind(block.since)
+                .bind(block.until)
                 .execute(&mut *tx)
                 .await?;
         }
         Ok(tx.commit().await?)
     }
 
-    /// All holds.
-    pub async fn blocks(&mut self) -> Result<Vec<Block>, StoreError> {
+    /// All blocks.
+    pub async fn blocks(&mut self) -> Result<Vec<Block>, SqliteError> {
         let rows = sqlx::query(HOLDS).fetch_all(&mut self.conn).await?;
         Ok(rows.iter().filter_map(block_from).collect())
     }
 
     /// The first of them.
-    pub async fn blocks_up_to(&mut self, limit: u32) -> Result<Vec<Block>, StoreError> {
+    pub async fn blocks_up_to(&mut self, limit: u32) -> Result<Vec<Block>, SqliteError> {
         let sql = sqlx::AssertSqlSafe(format!("{HOLDS} LIMIT ?1"));
         let rows = sqlx::query(sql).bind(limit).fetch_all(&mut self.conn).await?;
         Ok(rows.iter().filter_map(block_from).collect())
