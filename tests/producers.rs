@@ -172,14 +172,14 @@ fn one_idempotency_key_is_one_message() {
 }
 
 #[test]
-fn a_redrive_by_plain_sql_has_a_fresh_budget() {
+fn a_retry_by_plain_sql_has_a_fresh_budget() {
     let server = Server::answering(|_| Reply::status(500));
     let outbox = Outbox::setup(&server).retry_also("max_attempts = 2").ready();
     let id = outbox.chat(1, "hi");
     outbox.run_until_empty();
     assert_eq!(outbox.row(id)["failure"], "exhausted");
-    let redrive = format!("UPDATE outbox SET status = 'pending' WHERE id = {id}");
-    outbox.execute(&redrive);
+    let retry = format!("UPDATE outbox SET status = 'pending' WHERE id = {id}");
+    outbox.execute(&retry);
     let row = outbox.row(id);
     assert!(row.is_null("failure") && row.is_null("finished_at"), "{row:?}");
     outbox.run_until_empty();
@@ -189,7 +189,7 @@ fn a_redrive_by_plain_sql_has_a_fresh_budget() {
     assert_eq!(server.count(), 4);
 
     server.answer_with(Reply::accepted);
-    outbox.execute(&redrive);
+    outbox.execute(&retry);
     outbox.run_until_empty();
     let row = outbox.row(id);
     assert_eq!((row.text("status"), row.int("attempts")), ("sent", 5));
@@ -197,7 +197,7 @@ fn a_redrive_by_plain_sql_has_a_fresh_budget() {
 }
 
 #[test]
-fn a_redrive_has_a_fresh_budget_of_time() {
+fn a_retry_has_a_fresh_budget_of_time() {
     let server = Server::answering(|_| Reply::status(500));
     let outbox = Outbox::setup(&server).retry_also("give_up_after = \"250ms\"").ready();
     let id = outbox.chat(1, "hi");

@@ -4,9 +4,9 @@ mod progress_bar;
 
 use super::filter_flags::FilterFlags;
 use super::{GlobalFlags, WrongUsage, output, whole};
-use acquire_outbox::desk::changes::{Batches, Mode, Selection, Tally};
+use acquire_outbox::desk::changes::{Batches, Selection, Tally};
 use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::change::{Change, Refused};
+use acquire_outbox::queue::change::{Change, Mode, Refused};
 use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::store::Store;
 use anyhow::{Context, Result};
@@ -90,7 +90,7 @@ impl ChangeArgs {
     }
 
     async fn by_ids(&self, store: &mut Store, change: Change, ids: Vec<i64>) -> Result<ExitCode> {
-        let mode = if self.dry_run { Mode::DryRun } else { Mode::Apply };
+        let mode = if self.dry_run { Mode::Rehearse } else { Mode::Apply };
         let mut batches = Batches::of_ids(store, change, &ids, mode);
         run_with_bar(&mut batches, ids.len()).await?;
         let Tally { changed, refused, .. } = batches.into_tally();
@@ -148,7 +148,7 @@ impl ChangeArgs {
         if self.json {
             return output::json(&ChangedJson { changed, refused });
         }
-        let done = vocabulary::of_change(change).done;
+        let done = vocabulary::change_labels(change).done;
         output::line(format!("{} {done}", output::jobs(changed)))
     }
 
@@ -157,7 +157,7 @@ impl ChangeArgs {
         if self.json {
             return output::json(&DryRunJson { dry_run: true, would_change, ids, refused });
         }
-        let done = vocabulary::of_change(change).done;
+        let done = vocabulary::change_labels(change).done;
         output::line(format!("{} would be {done}", output::jobs(would_change as u64)))
     }
 }

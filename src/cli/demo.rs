@@ -1,5 +1,6 @@
 //! `demo`: everything at once, in a temporary folder, with nothing to set up.
 
+use super::stand_in::StandIn;
 use super::{flush_log, list, output};
 use crate::log;
 use acquire_outbox::config::Config;
@@ -10,9 +11,8 @@ use acquire_outbox::queue::filter::{Filter, Page};
 use acquire_outbox::queue::purpose::Purpose;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::reload::Reload;
-use acquire_outbox::sandbox::{Sandbox, Settings};
 use acquire_outbox::store::Store;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -74,29 +74,39 @@ pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     let stop = daemon::stop_signal(flush_log)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
     let database = folder.join("outbox.db");
-    let stand_in = Sandbox::bind(Settings::default()).await?;
-    let address = stand_in.base_url().parse().context("the sandbox's own address")?;
-    let mut config = Config::for_sandbox(database.clone(), &address);
+    let stand_in = StandIn::bind().await?;
+    let mut config = Config::for_sandbox(database.clone(), &stand_in.address);
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
     let mut store = Store::open_for(Purpose::Sandbox, &database).await?;
-    let place = database.display();
     output::line(format!(
-        "An outbox for the sandbox in {place}, and a stand-in for Acquire at {address}.\n"
+        "An outbox for the sandbox in {}, and a stand-in for Acquire at {}.\n",
+        database.display(),
+        stand_in.address
     ))?;
+    insert(&mut store).await?;
+    let serving = stand_in.serve();
+    dispatch(&mut store, config, stop).await?;
+    serving.end().await?;
+    report(&mut store, &database).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn insert(store: &mut Store) -> Result<()> {
     output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
         output::line(format!("-- {what}\n{sql}\n"))?;
         store.plain_sql(sql).await?;
     }
+    Ok(())
+}
+
+/// Runs the daemon until every job has ended, and prints what happens.
+async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     output::line("The dispatcher starts; what happens:\n")?;
-    let (end, ended) = oneshot::channel::<()>();
-    let serving = tokio::spawn(stand_in.serve(async {
-        let _ = ended.await;
-    }));
     let metrics = Metrics::of_this_process(log::lost());
-    // After the scheduled job, too.
+    // `Until::Empty` would not wait for the scheduled job.
     let (all_done, is_all_done) = oneshot::channel::<()>();
     let mut all_done = Some(all_done);
     let stop = async {
@@ -111,18 +121,14 @@ pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     let done = loop {
         tokio::select! {
             done = &mut dispatching => break done,
-            () = tokio::time::sleep(Duration::from_millis(100)) => print_news(&mut store, &mut seen).await?,
+            () = tokio::time::sleep(Duration::from_millis(100)) => print_news(store, &mut seen).await?,
         }
         if store.is_empty().await? {
             drop(all_done.take());
         }
     };
     done?;
-    print_news(&mut store, &mut seen).await?;
-    drop(end);
-    serving.await.context("the sandbox")?;
-    report(&mut store, &database).await?;
-    Ok(ExitCode::SUCCESS)
+    print_news(store, &mut seen).await
 }
 
 /// Prints a line for each job whose state has changed since the last call.

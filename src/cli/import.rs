@@ -97,7 +97,7 @@ pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
         output::line(format!("{} can be imported; nothing was inserted", lines(found.all)))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let mut done = Inserted::default();
+    let mut done = ImportTally::default();
     let reader = LineReader::new(input.lines(format, "inserting")?, &defaults);
     let inserted = insert(&mut store, reader, &mut done).await;
     inserted.map_err(|e| {
@@ -193,16 +193,16 @@ impl<'a> LineReader<'a> {
 }
 
 #[derive(Default)]
-struct Checked {
+struct CheckedLines {
     all: u64,
     wrong: u64,
 }
 
 /// Reports every wrong line.
-async fn check(mut reader: LineReader<'_>) -> Result<Checked> {
+async fn check(mut reader: LineReader<'_>) -> Result<CheckedLines> {
     // For the rules of the triggers, without a lock on the real file.
     let mut rehearsal = Store::in_memory().await?;
-    let mut found = Checked::default();
+    let mut found = CheckedLines::default();
     loop {
         let mut batch = reader.batch()?;
         if batch.len() == 0 {
@@ -237,7 +237,7 @@ fn report(wrong: &mut [(u64, String)]) {
 }
 
 #[derive(Default)]
-struct Inserted {
+struct ImportTally {
     inserted: u64,
     /// Jobs that existed already.
     existing: u64,
@@ -245,7 +245,11 @@ struct Inserted {
 
 /// One transaction per batch, then a rest half as long, so that other writers are not held up. The
 /// next batch is read during the rest.
-async fn insert(store: &mut Store, mut reader: LineReader<'_>, done: &mut Inserted) -> Result<()> {
+async fn insert(
+    store: &mut Store,
+    mut reader: LineReader<'_>,
+    done: &mut ImportTally,
+) -> Result<()> {
     store.keep_more_pages().await?;
     let mut next_at = Instant::now();
     loop {

@@ -20,6 +20,7 @@ mod sandbox;
 mod send;
 mod show;
 mod spreadsheet;
+mod stand_in;
 mod status;
 mod usage;
 

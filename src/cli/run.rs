@@ -1,5 +1,6 @@
 //! `run`: the daemon.
 
+use super::stand_in::StandIn;
 use super::{GlobalFlags, flush_log, problem};
 use crate::log;
 use acquire_outbox::config::{self, Flags, ListenAddress};
@@ -7,10 +8,8 @@ use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
-use acquire_outbox::sandbox::{self, Sandbox};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::process::ExitCode;
-use tokio::sync::oneshot;
 use tracing::warn;
 
 #[derive(clap::Args)]
@@ -55,23 +54,18 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
         daemon::run(config, metrics, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let stand_in = Sandbox::bind(sandbox::Settings::default()).await?;
-    let address = stand_in.base_url().parse().context("the sandbox's own address")?;
+    let stand_in = StandIn::bind().await?;
+    let address = stand_in.address.clone();
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
     problem::require_folder(&config.database)?;
     warn!(
-        address = stand_in.base_url(),
+        address = %stand_in.address,
         "SANDBOX: nothing is delivered; a stand-in accepts the jobs that become `sent`"
     );
-    // The stand-in ends last: it still answers while the dispatcher drains.
-    let (end, ended) = oneshot::channel::<()>();
-    let serving = tokio::spawn(stand_in.serve(async {
-        let _ = ended.await;
-    }));
+    let serving = stand_in.serve();
     let done = daemon::run(config, metrics, until, Reload::on_hangup(load)?, stop).await;
-    drop(end);
-    serving.await.context("the sandbox")?;
+    serving.end().await?;
     warn!("SANDBOX: nothing was delivered");
     done?;
     Ok(ExitCode::SUCCESS)

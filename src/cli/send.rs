@@ -256,17 +256,17 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
     }
 }
 
-/// `sent 8289`, `failed rejected ERROR_INVALID_INPUT: sentence`.
+/// `sent 8289`, `failed rejected ERROR_INVALID_INPUT: a sentence`.
 fn outcome(job: &Delivery) -> String {
-    let why = if job.status == "sent" { &job.message_id } else { &job.failure };
-    let mut words = vec![job.status.as_str()];
-    words.extend(why.as_deref());
-    if job.status != "sent" {
-        words.extend(job.error_code.as_deref());
-    }
-    let words = words.join(" ");
+    let is_sent = job.status == "sent";
+    let details = match is_sent {
+        true => [&job.message_id, &None],
+        false => [&job.failure, &job.error_code],
+    };
+    let details = details.into_iter().flatten().map(String::as_str);
+    let text = [job.status.as_str()].into_iter().chain(details).collect::<Vec<_>>().join(" ");
     match &job.error {
-        Some(error) if job.status != "sent" => output::plain(&format!("{words}: {error}")),
-        _ => output::plain(&words),
+        Some(error) if !is_sent => output::plain(&format!("{text}: {error}")),
+        _ => output::plain(&text),
     }
 }

@@ -1,7 +1,7 @@
 //! Changes of many jobs, in short transactions with rests in between, so that no producer and no
 //! dispatcher waits long.
 
-use crate::queue::change::{Change, Refused};
+use crate::queue::change::{Change, Mode, Refused};
 use crate::queue::filter::Filter;
 
 use crate::store::sqlite::edit::BATCH;
@@ -45,14 +45,6 @@ impl Selection {
     }
 }
 
-/// Whether a change is made, or only tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Apply,
-    /// Everything is undone: it finds out what would be refused.
-    DryRun,
-}
-
 /// The jobs that are left.
 enum Remaining<'a> {
     /// Each job by itself, with a sentence for each one that is refused.
@@ -61,6 +53,16 @@ enum Remaining<'a> {
     Listed { ids: &'a [i64], filter: &'a Filter },
     /// Whatever passes the filter, above an id.
     Paged { filter: &'a Filter, after: i64 },
+}
+
+impl Remaining<'_> {
+    /// Whether it is known that none are left.
+    fn is_empty(&self) -> bool {
+        match self {
+            Remaining::Each { ids, .. } | Remaining::Listed { ids, .. } => ids.is_empty(),
+            Remaining::Paged { .. } => false,
+        }
+    }
 }
 
 /// What happened in [`Batches::next`].
@@ -131,7 +133,8 @@ impl<'a> Batches<'a> {
         match self.batch().await {
             Ok(more) => {
                 self.busy = 0;
-                self.rest = begun.elapsed().min(LONGEST_REST);
+                let rest = begun.elapsed().min(LONGEST_REST);
+                self.rest = if self.remaining.is_empty() { Duration::ZERO } else { rest };
                 Ok(more.then_some(BatchStep::Done))
             }
             Err(e) if e.is_busy() && self.busy + 1 < TRIES => {
@@ -143,7 +146,8 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Waits as long as the last batch took: a writer that waits for the lock gets it.
+    /// Waits as long as the last batch took, so that a writer that waits for the lock gets it. After
+    /// the last batch there is no rest.
     pub async fn rest(&self) {
         sleep(self.rest).await;
     }
@@ -166,7 +170,7 @@ impl<'a> Batches<'a> {
                 }
                 let refused = match mode {
                     Mode::Apply => self.store.change(self.change, batch).await?,
-                    Mode::DryRun => self.store.would_refuse(self.change, batch).await?,
+                    Mode::Rehearse => self.store.would_refuse(self.change, batch).await?,
                 };
                 *ids = rest;
                 self.tally.changed += (batch.len() - refused.len()) as u64;
@@ -185,9 +189,13 @@ impl<'a> Batches<'a> {
             Remaining::Paged { filter, after } => {
                 let batch = self.store.ids_after(filter, *after).await?;
                 let Some(&last) = batch.last() else { return Ok(false) };
+                let (is_last, filter) = (batch.len() < BATCH, *filter);
                 self.tally.changed += self.store.change_where(self.change, filter, &batch).await?;
                 self.tally.handled += batch.len() as u64;
                 *after = last;
+                if is_last {
+                    self.remaining = Remaining::Listed { ids: &[], filter };
+                }
             }
         }
         Ok(true)

@@ -17,9 +17,9 @@ pub const WAITS: [(&str, &str); 4] = [
     ("parked", "behind others"),
 ];
 
-/// What a change is called.
+/// The names of a change, and what it means.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ChangeWords {
+pub struct ChangeLabels {
     pub change: Change,
     /// In a form and in the log.
     pub name: &'static str,
@@ -31,7 +31,7 @@ pub struct ChangeWords {
     pub meaning: &'static str,
 }
 
-static RETRY: ChangeWords = ChangeWords {
+static RETRY: ChangeLabels = ChangeLabels {
     change: Change::Retry,
     name: "retry",
     label: "Retry",
@@ -39,7 +39,7 @@ static RETRY: ChangeWords = ChangeWords {
     meaning: "They become pending again, with a fresh budget of attempts and time.",
 };
 
-static CANCEL: ChangeWords = ChangeWords {
+static CANCEL: ChangeLabels = ChangeLabels {
     change: Change::Cancel,
     name: "cancel",
     label: "Cancel",
@@ -48,7 +48,7 @@ static CANCEL: ChangeWords = ChangeWords {
               stopped.",
 };
 
-static RESOLVE_SENT: ChangeWords = ChangeWords {
+static RESOLVE_SENT: ChangeLabels = ChangeLabels {
     change: Change::Resolve(Resolution::Sent),
     name: "resolve_sent",
     label: "Resolve as sent",
@@ -57,7 +57,7 @@ static RESOLVE_SENT: ChangeWords = ChangeWords {
               sent stays sent.",
 };
 
-static RESOLVE_FAILED: ChangeWords = ChangeWords {
+static RESOLVE_FAILED: ChangeLabels = ChangeLabels {
     change: Change::Resolve(Resolution::Failed),
     name: "resolve_failed",
     label: "Resolve as failed",
@@ -66,7 +66,7 @@ static RESOLVE_FAILED: ChangeWords = ChangeWords {
               not sent, unless somebody retries them.",
 };
 
-static PRUNE: ChangeWords = ChangeWords {
+static PRUNE: ChangeLabels = ChangeLabels {
     change: Change::Prune,
     name: "prune",
     label: "Prune",
@@ -74,8 +74,8 @@ static PRUNE: ChangeWords = ChangeWords {
     meaning: "They are deleted, with their history.",
 };
 
-/// The words for a change.
-pub fn of_change(change: Change) -> &'static ChangeWords {
+/// What a change is called.
+pub fn change_labels(change: Change) -> &'static ChangeLabels {
     match change {
         Change::Retry => &RETRY,
         Change::Cancel => &CANCEL,
@@ -97,7 +97,7 @@ pub fn question(change: Change, jobs: &str) -> String {
 }
 
 /// Why jobs are blocked.
-pub fn of_block(kind: BlockKind) -> &'static str {
+pub fn block_reason(kind: BlockKind) -> &'static str {
     match kind {
         BlockKind::Refused => "the account is refused",
         BlockKind::RetryAfter => "Acquire asked to wait",

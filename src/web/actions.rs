@@ -9,9 +9,9 @@ use super::guard::Caller;
 use super::parameters::JobQuery;
 use super::posted::{FormFields, Posted};
 use super::problem::Problem;
-use crate::desk::changes::{BatchStep, Batches, Mode, Selection, Tally};
-use crate::desk::vocabulary::{ChangeWords, of_change};
-use crate::queue::change::{Change, Resolution};
+use crate::desk::changes::{BatchStep, Batches, Selection, Tally};
+use crate::desk::vocabulary::{ChangeLabels, change_labels};
+use crate::queue::change::{Change, Mode, Resolution};
 use crate::queue::filter::Filter;
 use crate::store::Store;
 use axum::extract::State;
@@ -40,9 +40,9 @@ struct ChangeRequest {
 impl ChangeRequest {
     fn read(fields: &FormFields) -> Result<ChangeRequest, Problem> {
         let name = fields.get("change").unwrap_or_default();
-        let change = OFFERED.into_iter().find(|change| of_change(*change).name == name);
+        let change = OFFERED.into_iter().find(|change| change_labels(*change).name == name);
         let change = change.ok_or_else(|| {
-            let known = OFFERED.map(|change| of_change(change).name).join(", ");
+            let known = OFFERED.map(|change| change_labels(change).name).join(", ");
             Problem::bad(format!("change: must be one of {known}"))
         })?;
         let query = JobQuery::read(fields)?;
@@ -106,19 +106,19 @@ async fn by_ids(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, 
     }
     let tally = batches.into_tally();
     store.close().await?;
-    let words = of_change(change);
+    let labels = change_labels(change);
     info!(
-        change = words.name,
+        change = labels.name,
         asked = ids.len(),
         refused = tally.refused.len(),
         "changed jobs from the dashboard"
     );
-    Ok(report(words, &tally))
+    Ok(report(labels, &tally))
 }
 
 /// `2 jobs retried; job 7 was not: is sent already.`
-fn report(words: &ChangeWords, tally: &Tally) -> String {
-    let mut text = format!("{} {}", jobs(tally.changed), words.done);
+fn report(labels: &ChangeLabels, tally: &Tally) -> String {
+    let mut text = format!("{} {}", jobs(tally.changed), labels.done);
     if let Some(first) = tally.refused.first() {
         text += &format!("; job {} was not: {}", first.id, first.sentence);
     }
@@ -137,10 +137,10 @@ mod tests {
     fn a_report_names_the_first_refused_job_and_its_reason() {
         let refused = |id| Refused { id, sentence: "is sent already".to_owned() };
         let one = Tally { changed: 1, ..Tally::default() };
-        assert_eq!(report(of_change(Change::Cancel), &one), "1 job cancelled.");
+        assert_eq!(report(change_labels(Change::Cancel), &one), "1 job cancelled.");
         let some = Tally { refused: vec![refused(7), refused(8)], ..one };
         assert_eq!(
-            report(of_change(Change::Retry), &some),
+            report(change_labels(Change::Retry), &some),
             "1 job retried; job 7 was not: is sent already (and 1 more)."
         );
     }

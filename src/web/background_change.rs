@@ -5,7 +5,7 @@ use super::display::jobs;
 use super::problem::Problem;
 use super::session::Key;
 use crate::desk::changes::Batches;
-use crate::desk::vocabulary::of_change;
+use crate::desk::vocabulary::change_labels;
 use crate::queue::change::Change;
 use crate::queue::filter::Filter;
 use crate::store::{Store, StoreError};
@@ -37,7 +37,7 @@ impl BackgroundChange {
     pub fn says(&self) -> Option<String> {
         let running = *self.running.borrow();
         running.map(|RunningChange { change, changed }| {
-            format!("In progress: {} {} so far.", jobs(changed), of_change(change).done)
+            format!("In progress: {} {} so far.", jobs(changed), change_labels(change).done)
         })
     }
 
@@ -122,9 +122,9 @@ impl Drop for Slot {
 
 /// The result, for the log and for the next page.
 fn report(change: Change, changed: u64, done: Result<Completion, StoreError>) -> String {
-    let words = of_change(change);
-    info!(change = words.name, changed, "changed jobs by a filter, from the dashboard");
-    let changed_jobs = format!("{} {}", jobs(changed), words.done);
+    let labels = change_labels(change);
+    info!(change = labels.name, changed, "changed jobs by a filter, from the dashboard");
+    let changed_jobs = format!("{} {}", jobs(changed), labels.done);
     let cause = match done {
         Ok(Completion::All) => return format!("{changed_jobs}."),
         Ok(Completion::Interrupted) => "the program is stopping".to_owned(),

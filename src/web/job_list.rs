@@ -9,7 +9,7 @@ use super::layout::{Frame, Tab};
 use super::parameters::{JobQuery, ROWS};
 use super::posted::FormFields;
 use super::problem::Problem;
-use crate::desk::vocabulary::of_change;
+use crate::desk::vocabulary::change_labels;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
 use crate::queue::story::Delivery;
@@ -106,8 +106,8 @@ fn change_buttons() -> Markup {
             label { input type="radio" name="which" value="checked" checked; " the checked jobs" }
             label { input type="radio" name="which" value="all"; " all jobs that pass the filter" }
             div .buttons {
-                @for words in OFFERED.map(of_change) {
-                    button type="submit" name="change" value=(words.name) { (words.label) }
+                @for labels in OFFERED.map(change_labels) {
+                    button type="submit" name="change" value=(labels.name) { (labels.label) }
                 }
             }
             p .hint { "You are asked before anything is changed." }
@@ -182,24 +182,24 @@ pub async fn search(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
-    let Some(words) = fields.get("q") else { return Ok(Redirect::to("/jobs").into_response()) };
+    let Some(text) = fields.get("q") else { return Ok(Redirect::to("/jobs").into_response()) };
     let mut reading = shared.reader.read().await?;
-    let id = words.trim_start_matches('#').parse::<i64>().ok();
+    let id = text.trim_start_matches('#').parse::<i64>().ok();
     let by_id = match id {
         Some(id) => reading.delivery(id).await?.map(|job| job.id),
         None => None,
     };
-    let of_key = Filter { idempotency_key: Some(words.to_owned()), ..Filter::default() };
+    let of_key = Filter { idempotency_key: Some(text.to_owned()), ..Filter::default() };
     let by_key = reading.deliveries(&of_key, &Page::newest(1)).await?.pop().map(|job| job.id);
     reading.done();
     let path = match (by_key.or(by_id), id) {
         (Some(job), _) => format!("/jobs/{job}"),
         (None, Some(_)) => {
-            let case = Some(words.trim_start_matches('#').to_owned());
+            let case = Some(text.trim_start_matches('#').to_owned());
             JobQuery::of_filter(Filter { case, ..Filter::default() }).path()
         }
         (None, None) => {
-            let error = Some(words.to_owned());
+            let error = Some(text.to_owned());
             JobQuery::of_filter(Filter { error, ..Filter::default() }).path()
         }
     };

@@ -6,7 +6,7 @@ use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use super::problem::Problem;
 use crate::desk::inspect::{Inspection, Scope, inspect};
-use crate::desk::vocabulary::of_change;
+use crate::desk::vocabulary::change_labels;
 use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
 use crate::queue::payload::Json;
@@ -120,8 +120,8 @@ fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
             (frame.csrf())
             input type="hidden" name="id" value=(id);
             input type="hidden" name="back" value={ "/jobs/" (id) };
-            @for words in changes.iter().map(|change| of_change(*change)) {
-                button #{ "do-" (words.name) } type="submit" name="change" value=(words.name) { (words.label) }
+            @for labels in changes.iter().map(|change| change_labels(*change)) {
+                button #{ "do-" (labels.name) } type="submit" name="change" value=(labels.name) { (labels.label) }
             }
         }
     }

@@ -133,7 +133,7 @@ fn a_request_on_its_way_is_shown() {
     let (outbox, _daemon, client) = for_reading(&server);
     let id = outbox.chat(1, "hi");
     server.wait_for(1);
-    client.get(&format!("/jobs/{id}")).expect(200).shows("Attempt 1 is on its way");
+    client.get(&format!("/jobs/{id}")).expect(200).shows("Attempt 1 has been in flight");
     gate.open();
     outbox.settled(id);
     client.get(&format!("/jobs/{id}")).expect(200).shows("Receipt");
@@ -234,5 +234,5 @@ fn what_holds_jobs_back_is_on_the_overview() {
     });
     page.shows("the provider moves");
     page.shows("❚❚ paused");
-    page.shows("▲ held");
+    page.shows("▲ blocked");
 }

@@ -286,7 +286,7 @@ fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
 fn blocks(blocks: &[Block], now: Millis) -> output::Table {
     let mut table = output::Table::new(["account", "channel", "blocked because", "since", "until"]);
     for block in blocks {
-        let why = vocabulary::of_block(block.kind);
+        let why = vocabulary::block_reason(block.kind);
         let named = |name: &str| if name.is_empty() { "all".to_owned() } else { name.to_owned() };
         let until = block.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default();
         table.row([

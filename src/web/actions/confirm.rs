@@ -2,7 +2,7 @@
 
 use super::ChangeRequest;
 use crate::desk::changes::Selection;
-use crate::desk::vocabulary::{of_change, question};
+use crate::desk::vocabulary::{change_labels, question};
 use crate::queue::change::Change;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Status;
@@ -28,7 +28,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
     let (count, some) = find(&shared, &mut request.selection).await?;
     let frame = Frame::of(posted.caller);
     let ChangeRequest { change, selection, back } = request;
-    let words = of_change(change);
+    let labels = change_labels(change);
     let title = question(change, &jobs(count));
     let content = html! {
         @if count == 0 {
@@ -37,18 +37,18 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
             p { a .button href=(back) { "Back" } }
         } @else {
             h1 { (title) }
-            p { (words.meaning) }
+            p { (labels.meaning) }
             @if matches!(selection, Selection::Filter(_)) { p .hint { "Jobs that are inserted from now on are not changed." } }
             @if change == Change::Retry && may_be_uncertain(&selection, &some) {
                 p .notice.bad { "An uncertain message may have been delivered. If it is sent again, it may arrive a second time." }
             }
             form .confirm method="post" action="/jobs/change" {
                 (frame.csrf())
-                input type="hidden" name="change" value=(words.name);
+                input type="hidden" name="change" value=(labels.name);
                 input type="hidden" name="back" value=(back);
                 (hidden(&selection))
                 div .buttons {
-                    button .primary type="submit" autofocus { (words.label) }
+                    button .primary type="submit" autofocus { (labels.label) }
                     a .button href=(back) { "Back" }
                 }
             }

@@ -1,7 +1,7 @@
 //! The sections of the front page.
 
 use super::{FrontPage, LISTED};
-use crate::desk::vocabulary::{WAITS, of_block};
+use crate::desk::vocabulary::{WAITS, block_reason};
 use crate::metrics::{Minute, State as Daemon};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
@@ -75,8 +75,8 @@ pub fn tiles(page: &FrontPage<'_>) -> Markup {
                         a href=(JobQuery::of_status(state).path()) { (known(count)) }
                         @if state == Status::Pending {
                             small {
-                                @for (at, (wait, words)) in WAITS.into_iter().enumerate() {
-                                    @if at > 0 { ", " } (known(waiting(wait))) " " (words)
+                                @for (at, (wait, label)) in WAITS.into_iter().enumerate() {
+                                    @if at > 0 { ", " } (known(waiting(wait))) " " (label)
                                 }
                             }
                         }
@@ -142,7 +142,7 @@ pub fn queue(page: &FrontPage<'_>) -> Markup {
             table .cards {
                 thead { tr {
                     th scope="col" { "channel" }
-                    @for (_, words) in WAITS { th scope="col" .num { (words) } }
+                    @for (_, label) in WAITS { th scope="col" .num { (label) } }
                     @for state in Status::ALL.into_iter().skip(1) { th scope="col" .num { (state) } }
                     th scope="col" { "is" }
                 } }
@@ -180,14 +180,14 @@ fn openness(page: &FrontPage<'_>, channel: Channel) -> Markup {
     let concerns = |block: &&Block| block.channel.is_empty() || block.channel == channel.as_str();
     let blocked: BTreeSet<&str> =
         page.blocks.iter().filter(concerns).map(|block| block.account.as_str()).collect();
-    let (class, words) = match (pauses.as_slice(), blocked.len()) {
+    let (class, label) = match (pauses.as_slice(), blocked.len()) {
         (pauses, _) if pauses.iter().any(|pause| pause.account.is_none()) => ("busy", "❚❚ paused"),
         ([], 0) => ("good", "open"),
         ([], blocked) if blocked >= page.accounts => ("bad", "▲ blocked"),
         ([], _) => ("bad", "▲ partly blocked"),
         _ => ("busy", "❚❚ partly paused"),
     };
-    html! { span .mark.(class) { (words) } }
+    html! { span .mark.(class) { (label) } }
 }
 
 fn figure(label: &str, count: Option<u64>, link: Option<JobQuery>) -> Markup {
@@ -243,7 +243,7 @@ fn pause_row(pause: &Pause, page: &FrontPage<'_>) -> Markup {
 }
 
 fn block_row(block: &Block, page: &FrontPage<'_>) -> Markup {
-    let why = of_block(block.kind);
+    let why = block_reason(block.kind);
     html! {
         tr {
             td data-label="account" { (if block.account.is_empty() { "all" } else { &block.account }) }
