@@ -119,7 +119,9 @@ fn a_jobs_story_says_why_it_waits_and_what_was_tried() {
     outbox.when(id, "tried", |row| row.text("status") == "pending" && row.int("attempts") == 1);
     let behind = outbox.chat(1, "and then");
     let page = client.get(&format!("/jobs/{id}")).expect(200);
-    for words in ["Retry at ", "<code>http_503</code>", ">retry</span>", "shop", "Next attempt"] {
+    for words in
+        ["Next attempt at ", "<code>http_503</code>", ">retry</span>", "shop", "Next attempt"]
+    {
         page.shows(words);
     }
     client.get(&format!("/jobs/{behind}")).expect(200).shows(&format!("Behind job {id}"));

@@ -213,7 +213,7 @@ mod tests {
     fn what_is_no_column_is_refused_by_its_name_and_no_value_is_repeated() {
         for (text, words) in [
             (r#"{"chanel": "secret"}"#, "chanel: unknown column, did you mean `channel`?"),
-            (r#"{"zz": "secret"}"#, "zz: unknown column, known are channel, payload,"),
+            (r#"{"zz": "secret"}"#, "zz: unknown column; the known ones are channel, payload,"),
             (r#"{"status": "secret"}"#, "status: is written by the dispatcher"),
             (r#"{"source": "a", "source": "secret"}"#, "source: appears twice"),
             (r#"{"source": ["secret"]}"#, "source: must be text or a number"),
