@@ -24,7 +24,7 @@ pub fn status() -> impl TypedValueParser<Value = Status> {
             Status::Pending => "Waits to be sent, for the first time or again",
             Status::Sending => "Claimed: its request may be in flight",
             Status::Sent => "Acquire accepted it",
-            Status::Failed => "It will not be sent; `failure` says why",
+            Status::Failed => "It was not delivered; `failure` says why",
             Status::Cancelled => "Withdrawn before it was sent",
             Status::Uncertain => {
                 "Its request may have reached Acquire, and no answer was read; a person decides"

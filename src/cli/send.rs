@@ -221,7 +221,9 @@ fn given_time(text: &str) -> Result<GivenTime, String> {
         return Ok(GivenTime::Millis(millis));
     }
     // As text: the triggers refuse the milliseconds of an early year as seconds.
-    when::read(text).map(|at| GivenTime::Text(when::iso(at))).map_err(|fault| fault.to_string())
+    when::parse_time(text)
+        .map(|at| GivenTime::Text(when::iso(at)))
+        .map_err(|fault| fault.to_string())
 }
 
 /// Reads the row until the job has ended.

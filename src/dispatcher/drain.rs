@@ -3,7 +3,7 @@
 use super::Dispatcher;
 use super::trouble::ERROR_PAUSE;
 use crate::dispatcher::attempt::Stop;
-use crate::metrics::State;
+use crate::metrics::DaemonState;
 use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -30,7 +30,7 @@ impl Dispatcher {
     /// waited for and recorded; at the deadline it is given up as of unknown outcome.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
         let limit = self.wire.config.shutdown_timeout;
-        self.wire.metrics.enter(State::Stopping);
+        self.wire.metrics.enter(DaemonState::Stopping);
         info!(
             in_flight = self.wire.in_flight.len(),
             seconds = limit.as_secs(),

@@ -3,7 +3,7 @@
 use super::Dispatcher;
 use super::drain::LAST_RECORDS;
 use crate::dispatcher::attempt::Stop;
-use crate::metrics::State;
+use crate::metrics::DaemonState;
 use crate::queue::overview::Left;
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
@@ -55,7 +55,7 @@ impl Dispatcher {
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
         error!(error = %e, in_flight = self.wire.in_flight.len(),
             "ending: waiting for the answers to requests in flight, sending nothing more");
-        self.wire.metrics.enter(State::Stopping);
+        self.wire.metrics.enter(DaemonState::Stopping);
         self.wire.stop();
         let mut deadline = Instant::now() + self.wire.config.shutdown_timeout;
         while !self.wire.in_flight.is_empty() {

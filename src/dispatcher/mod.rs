@@ -18,7 +18,7 @@ mod wire;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
-use crate::metrics::{Metrics, State};
+use crate::metrics::{DaemonState, Metrics};
 use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle, CycleResult};
 use crate::queue::when::now;
@@ -124,7 +124,7 @@ impl Dispatcher {
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
         self.wire.meter_routes();
-        self.wire.metrics.enter(State::Dispatching);
+        self.wire.metrics.enter(DaemonState::Dispatching);
         self.resume_blocks().await?;
         loop {
             let more = match self.turn().await {

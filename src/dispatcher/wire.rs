@@ -8,7 +8,7 @@ use crate::dispatcher::routes::{Moment, Routes};
 use crate::metrics::{Metrics, RouteMeter};
 use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
-use crate::queue::outcome::{Attempt, Outcome};
+use crate::queue::outcome::{AttemptResult, Outcome};
 use crate::queue::transition;
 use crate::queue::transition::Signal;
 use crate::queue::when::now;
@@ -28,8 +28,8 @@ pub(super) struct Wire {
     pub(super) in_flight: HashMap<i64, Flight>,
     /// Ended and decided, not yet on disk.
     pub(super) unrecorded: Vec<Ended>,
-    pub(super) results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
-    report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
+    pub(super) results: mpsc::UnboundedReceiver<(Arc<Job>, AttemptResult)>,
+    report: mpsc::UnboundedSender<(Arc<Job>, AttemptResult)>,
     pub(super) stop: watch::Sender<Stop>,
     /// On disk as sent, since the start.
     pub(super) sent: u64,
@@ -119,7 +119,7 @@ impl Wire {
 
     /// A claimed job that was never sent: as if it had not been claimed, at `claimed_at`.
     pub(super) fn withdraw(&mut self, job: &Job, claimed_at: Millis) {
-        let attempt = Attempt {
+        let attempt = AttemptResult {
             outcome: Outcome::Withdrawn,
             http_status: None,
             started_at: claimed_at,
@@ -129,7 +129,7 @@ impl Wire {
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
-    pub(super) fn ended(&mut self, (job, mut attempt): (Arc<Job>, Attempt)) {
+    pub(super) fn ended(&mut self, (job, mut attempt): (Arc<Job>, AttemptResult)) {
         let flown = self.in_flight.remove(&job.id);
         let route = self.routes.of(&job.account, job.channel);
         let current = flown
@@ -152,7 +152,7 @@ impl Wire {
         debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
             status = %transition.status, code, "attempt ended");
         // What was sent with settings of before a reload tells nothing of the account as it is.
-        let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
+        let tells = current || matches!(transition.signal, Signal::RetryAfter { .. });
         // Where no request was made nothing was learnt of the account: the next job is its probe.
         let short = matches!(transition.signal, Signal::Shortage { .. });
         if short || (tells && transition.history.is_some()) {
@@ -211,7 +211,7 @@ impl Wire {
 }
 
 /// Decides and measures: what the store writes of an ended attempt.
-pub(crate) fn decide(config: &Config, job: &Job, attempt: Attempt) -> Ended {
+pub(crate) fn decide(config: &Config, job: &Job, attempt: AttemptResult) -> Ended {
     let policy = &config.channels[&job.channel];
     let mut transition = transition::decide(job, attempt.outcome, policy, now());
     let receipt = &mut transition.receipt.fields;

@@ -5,10 +5,10 @@ mod confirm;
 
 use super::Shared;
 use super::display::{jobs, number};
+use super::error_page::Problem;
 use super::guard::Caller;
 use super::parameters::JobQuery;
 use super::posted::{FormFields, Posted};
-use super::problem::Problem;
 use crate::desk::changes::{BatchStep, Batches, Selection, Tally};
 use crate::desk::vocabulary::{ChangeLabels, change_labels};
 use crate::queue::change::{Change, Mode, Resolution};
@@ -86,11 +86,11 @@ pub async fn change(
     };
     let report = match selection {
         Selection::Ids(ids) => by_ids(&shared, change, &ids).await?,
-        Selection::Filter(filter) => shared.bulk.run(&shared, change, *filter, key).await?,
+        Selection::Filter(filter) => shared.background.run(&shared, change, *filter, key).await?,
     };
     shared.changed().await;
     if let Some(key) = key {
-        shared.sessions.tell(&key, report);
+        shared.sessions.set_flash(&key, report);
     }
     Ok(Redirect::to(&back))
 }

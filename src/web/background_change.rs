@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::display::jobs;
-use super::problem::Problem;
+use super::error_page::Problem;
 use super::session::Key;
 use crate::desk::changes::Batches;
 use crate::desk::vocabulary::change_labels;
@@ -64,11 +64,11 @@ impl BackgroundChange {
         let task = tokio::spawn(async move {
             let shared = Arc::clone(&slot.0);
             let done = change_all(&shared, change, filter).await;
-            let report = report(change, shared.bulk.changed(), done);
+            let report = report(change, shared.background.changed(), done);
             // Before the report: no page may show both the progress and the result.
             drop(slot);
             if let Some(caller) = caller {
-                shared.sessions.tell(&caller, report.clone());
+                shared.sessions.set_flash(&caller, report.clone());
             }
             report
         });
@@ -116,7 +116,7 @@ struct Slot(Arc<Shared>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.bulk.running.send_replace(None);
+        self.0.background.running.send_replace(None);
     }
 }
 
@@ -150,7 +150,7 @@ async fn change_all(
     if filter.up_to_id.is_none() {
         filter.up_to_id = Some(store.largest_id().await?);
     }
-    let mut ending = shared.bulk.ending.subscribe();
+    let mut ending = shared.background.ending.subscribe();
     let mut batches = Batches::of_filter(&mut store, change, &filter);
     let mut completion = Completion::Interrupted;
     while !*ending.borrow() {
@@ -158,7 +158,7 @@ async fn change_all(
             completion = Completion::All;
             break;
         }
-        shared.bulk.set_changed(batches.tally().changed);
+        shared.background.set_changed(batches.tally().changed);
         tokio::select! {
             () = batches.rest() => {}
             _ = ending.wait_for(|end| *end) => {}

@@ -2,9 +2,9 @@
 
 use super::Shared;
 use super::display::{LINE, length, number, short, spoken, status, time, time_of};
+use super::error_page::Problem;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
-use super::problem::Problem;
 use crate::desk::inspect::{Inspection, Scope, inspect};
 use crate::desk::vocabulary::change_labels;
 use crate::queue::change::{Change, Resolution};

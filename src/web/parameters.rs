@@ -1,7 +1,7 @@
 //! Which jobs a page is about: a filter, an order and a page, as parameters of an address.
 
+use super::error_page::Problem;
 use super::posted::FormFields;
-use super::problem::Problem;
 use crate::queue::filter::{Filter, Page, SortBy};
 use crate::queue::job::{Channel, Millis, Status};
 use crate::queue::overview::FailureGroup;
@@ -183,10 +183,10 @@ mod tests {
     #[test]
     fn an_invalid_value_is_an_error() {
         for (text, words) in [
-            ("status=lost", "status: `lost` is none of pending, sending"),
-            ("channel=fax", "channel: `fax` is none of chat, mail, sms"),
-            ("failure=x", "failure: `x` is none of"),
-            ("sort=size", "sort: `size` is none of id, created"),
+            ("status=lost", "status: `lost` is not one of pending, sending"),
+            ("channel=fax", "channel: `fax` is not one of chat, mail, sms"),
+            ("failure=x", "failure: `x` is not one of"),
+            ("sort=size", "sort: `size` is not one of id, created"),
             ("order=up", "order: must be"),
             ("since=yesterday", "since: must be a time"),
             ("page=-1", "page: "),

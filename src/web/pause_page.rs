@@ -2,13 +2,13 @@
 
 use super::Shared;
 use super::display::{short, time};
+use super::error_page::Problem;
 use super::front_page::LISTED;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
-use super::problem::Problem;
 use crate::desk::pausing::{PauseScope, Resumed};
-use crate::queue::job::{Channel, Millis, UnknownWord};
+use crate::queue::job::{Channel, Millis, UnknownValue};
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
 use crate::store::Store;
@@ -134,12 +134,12 @@ pub async fn resume(
 
 fn scope(posted: &Posted) -> Result<PauseScope, Problem> {
     let channel = posted.fields.get("channel").map(str::parse).transpose();
-    let channel = channel.map_err(|e: UnknownWord| Problem::bad(format!("channel: {e}")))?;
+    let channel = channel.map_err(|e: UnknownValue| Problem::bad(format!("channel: {e}")))?;
     Ok(PauseScope { account: posted.fields.get("account").map(str::to_owned), channel })
 }
 
 fn report(shared: &Shared, posted: &Posted, sentence: String) {
     if let Caller::Person { key, .. } = &posted.caller {
-        shared.sessions.tell(key, sentence);
+        shared.sessions.set_flash(key, sentence);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{FrontPage, LISTED};
 use crate::desk::vocabulary::{WAITS, block_reason};
-use crate::metrics::{Minute, State as Daemon};
+use crate::metrics::{DaemonState, Minute};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::{FailureGroup, LOOKED_AT};
 use crate::queue::pause::Pause;
-use crate::web::cached::Counted;
+use crate::web::cache::Counted;
 use crate::web::display::{jobs, length, number, short, status, time};
 use crate::web::layout::Frame;
 use crate::web::parameters::JobQuery;
@@ -21,11 +21,11 @@ const OLD: Duration = Duration::from_secs(5);
 /// Which process dispatches.
 pub fn state(page: &FrontPage<'_>) -> Markup {
     let (class, sign, word) = match page.daemon {
-        Daemon::Dispatching => ("good", "●", "Dispatching"),
-        Daemon::Starting => ("busy", "◌", "Starting"),
-        Daemon::Standby => ("busy", "◌", "Standing by"),
-        Daemon::Trouble => ("bad", "▲", "In trouble"),
-        Daemon::Stopping => ("busy", "◌", "Stopping"),
+        DaemonState::Dispatching => ("good", "●", "Dispatching"),
+        DaemonState::Starting => ("busy", "◌", "Starting"),
+        DaemonState::Standby => ("busy", "◌", "Standing by"),
+        DaemonState::Trouble => ("bad", "▲", "In trouble"),
+        DaemonState::Stopping => ("busy", "◌", "Stopping"),
     };
     html! {
         div .state {
@@ -39,18 +39,18 @@ pub fn state(page: &FrontPage<'_>) -> Markup {
 fn explained(page: &FrontPage<'_>) -> Markup {
     let holder = page.pulse.pid.filter(|_| page.held);
     let says = match (page.daemon, holder) {
-        (Daemon::Trouble, _) => {
+        (DaemonState::Trouble, _) => {
             "The database cannot be used: nothing is claimed, and results wait in memory. The log says why."
         }
-        (Daemon::Stopping, _) => "Requests in flight are finished, then the program ends.",
-        (Daemon::Starting, _) => {
+        (DaemonState::Stopping, _) => "Requests in flight are finished, then the program ends.",
+        (DaemonState::Starting, _) => {
             "It opens the database and resolves what an earlier process left in flight."
         }
-        (Daemon::Standby, Some(pid)) => {
+        (DaemonState::Standby, Some(pid)) => {
             return html! { "Process " (pid) " dispatches; this one takes over when it ends." };
         }
-        (Daemon::Standby, None) => "Another process has the lock.",
-        (Daemon::Dispatching, _) => {
+        (DaemonState::Standby, None) => "Another process has the lock.",
+        (DaemonState::Dispatching, _) => {
             return html! {
                 "Process " (std::process::id())
                 @if let Some(since) = page.pulse.since { ", since " (time(since, page.now)) }
