@@ -107,7 +107,7 @@ fn every_wrong_line_is_named_and_nothing_is_inserted() {
         "line 11: payload.caseId: appears twice",
         "line 12: must be one complete JSON object on one line; the line ends inside it, at column",
         "line 13: payload: must be one JSON object",
-        "line 15: idempotency_key: line 14 has it already",
+        "line 15: idempotency_key: line 14 has the same key",
         "line 16: payload.From: must be a phone number",
         "acquire-outbox: 14 of 16 lines are wrong; nothing was inserted",
     ];

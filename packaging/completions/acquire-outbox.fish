@@ -158,7 +158,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
-failed\t'It will not be sent; `failure` says why'
+failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
@@ -197,7 +197,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -s h
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
-failed\t'It will not be sent; `failure` says why'
+failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
@@ -225,7 +225,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
-failed\t'It will not be sent; `failure` says why'
+failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
@@ -253,7 +253,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
-failed\t'It will not be sent; `failure` says why'
+failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
@@ -291,7 +291,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
-failed\t'It will not be sent; `failure` says why'
+failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
@@ -333,7 +333,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
-failed\t'It will not be sent; `failure` says why'
+failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
