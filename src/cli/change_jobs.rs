@@ -8,7 +8,7 @@ use acquire_outbox::desk::changes::{Batches, Selection, Tally};
 use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::change::{Change, Mode, Refused};
 use acquire_outbox::queue::filter::Filter;
-use acquire_outbox::store::Store;
+use acquire_outbox::store::{ALL, Store};
 use anyhow::{Context, Result};
 use progress_bar::run_with_bar;
 use serde::Serialize;
@@ -118,7 +118,7 @@ impl ChangeArgs {
     ) -> Result<ExitCode> {
         let mut found = Vec::new();
         for filter in filters {
-            found.push((filter, store.ids(filter).await?));
+            found.push((filter, store.ids(filter, i64::MIN, ALL).await?));
         }
         let count: usize = found.iter().map(|(_, ids)| ids.len()).sum();
         let (jobs, pass) = (output::jobs(count as u64), if count == 1 { "passes" } else { "pass" });
@@ -132,8 +132,6 @@ impl ChangeArgs {
             output::note("nothing was changed");
             return Ok(ExitCode::FAILURE);
         }
-        // Statistics of a nearly empty table would make each batch read the whole table.
-        store.forget_statistics().await?;
         let mut tally = Tally::default();
         for (filter, ids) in &found {
             let mut batches = Batches::of_list(store, change, ids, filter).after(tally);

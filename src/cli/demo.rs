@@ -3,18 +3,18 @@
 use super::stand_in::StandIn;
 use super::{flush_log, list, output};
 use crate::log;
-use acquire_outbox::config::Config;
+use acquire_outbox::config::{Config, Database};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
 use acquire_outbox::queue::filter::{Filter, Page};
+use acquire_outbox::queue::job::Status;
 use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -73,16 +73,15 @@ pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     output::spool()?;
     let stop = daemon::stop_signal(flush_log)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
-    let database = folder.join("outbox.db");
+    let database = Database::from(folder.join("outbox.db"));
     let stand_in = StandIn::bind().await?;
     let mut config = Config::for_sandbox(database.clone(), &stand_in.address);
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
-    let mut store = Store::open_for(Purpose::Sandbox, &database).await?;
+    let mut store = Store::init(Purpose::Sandbox, &database).await?.0;
     output::line(format!(
-        "An outbox for the sandbox in {}, and a stand-in for Acquire at {}.\n",
-        database.display(),
+        "An outbox for the sandbox in {database}, and a stand-in for Acquire at {}.\n",
         stand_in.address
     ))?;
     insert(&mut store).await?;
@@ -97,7 +96,7 @@ async fn insert(store: &mut Store) -> Result<()> {
     output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
         output::line(format!("-- {what}\n{sql}\n"))?;
-        store.plain_sql(sql).await?;
+        store.execute_sql(sql).await?;
     }
     Ok(())
 }
@@ -123,7 +122,7 @@ async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = 
             done = &mut dispatching => break done,
             () = tokio::time::sleep(Duration::from_millis(100)) => print_news(store, &mut seen).await?,
         }
-        if store.is_empty().await? {
+        if store.count(&Filter::of_states(&[Status::Pending, Status::Sending])).await? == 0 {
             drop(all_done.take());
         }
     };
@@ -161,12 +160,11 @@ fn sentence(job: &Delivery) -> String {
     }
 }
 
-async fn report(store: &mut Store, database: &Path) -> Result<()> {
+async fn report(store: &mut Store, database: &Database) -> Result<()> {
     output::line("\nThe delivery report (any program can query the view delivery_status):\n")?;
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     list::print(&jobs)?;
-    let database = database.display();
     output::line(format!(
         "\nTry next:
   acquire-outbox --database {database} list

@@ -9,9 +9,9 @@ mod table;
 
 use super::{GlobalFlags, WrongUsage, output, problem};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
+use acquire_outbox::queue::change::Mode;
 use acquire_outbox::queue::transfer::NewRow;
-use acquire_outbox::store::sqlite::edit::BATCH;
-use acquire_outbox::store::{Store, StoreError};
+use acquire_outbox::store::{BATCH, Store, StoreError};
 use anyhow::{Result, anyhow, bail};
 pub use input::FileFormat;
 use input::{Input, Lines};
@@ -166,7 +166,7 @@ impl<'a> LineReader<'a> {
     /// The next lines; an empty batch at the end of the file.
     fn batch(&mut self) -> Result<LineBatch> {
         let (mut batch, mut bytes) = (LineBatch::default(), 0);
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        while batch.len() < BATCH as usize && bytes < BATCH_BYTES {
             let Some(ImportLine { number, row }) = self.lines.next()? else { break };
             match row.and_then(|row| self.complete(row, number)) {
                 Ok(row) => {
@@ -217,16 +217,24 @@ async fn check(mut reader: LineReader<'_>) -> Result<CheckedLines> {
 
 /// All rows together, and one by one only if any is wrong.
 async fn rehearse(store: &mut Store, batch: &mut LineBatch) -> Result<(), StoreError> {
-    if store.rehearse(&batch.rows).await?.is_none() {
+    if breach(store, &batch.rows).await?.is_none() {
         return Ok(());
     }
     for (row, number) in batch.rows.iter().zip(&batch.numbers) {
-        if let Some(sentence) = store.rehearse(std::slice::from_ref(row)).await? {
+        if let Some(sentence) = breach(store, std::slice::from_ref(row)).await? {
             let sentence = sentence.strip_prefix("outbox.").unwrap_or(&sentence).to_owned();
             batch.wrong.push((*number, sentence));
         }
     }
     Ok(())
+}
+
+/// The sentence of the rule that one of the rows breaks.
+async fn breach(store: &mut Store, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
+    match store.import(rows, Mode::Rehearse).await {
+        Ok(_) => Ok(None),
+        Err(e) => Ok(Some(e.rule().map(str::to_owned).ok_or(e)?)),
+    }
 }
 
 fn report(wrong: &mut [(u64, String)]) {
@@ -250,7 +258,6 @@ async fn insert(
     mut reader: LineReader<'_>,
     done: &mut ImportTally,
 ) -> Result<()> {
-    store.keep_more_pages().await?;
     let mut next_at = Instant::now();
     loop {
         let batch = reader.batch()?;
@@ -262,7 +269,7 @@ async fn insert(
         }
         sleep_until(next_at).await;
         let start = Instant::now();
-        let inserted = store.insert_rows(&batch.rows).await?;
+        let inserted = store.import(&batch.rows, Mode::Apply).await?;
         done.inserted += inserted;
         done.existing += batch.rows.len() as u64 - inserted;
         next_at = Instant::now() + start.elapsed() / 2;

@@ -8,6 +8,7 @@ use acquire_outbox::queue::filter::{Page, SortBy};
 use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::queue::when::now;
+use acquire_outbox::store::ALL;
 use anyhow::Result;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -74,7 +75,7 @@ pub async fn run(settings: &GlobalFlags, args: ListArgs) -> Result<ExitCode> {
     }
     print(&jobs)?;
     if output::to_people() {
-        note_pauses(&jobs, &store.pauses().await?);
+        note_pauses(&jobs, &store.pauses(ALL).await?);
         if jobs.len() == args.limit as usize {
             output::note(format!("there may be more; see --page {}", args.page + 1));
         }

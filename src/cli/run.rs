@@ -1,7 +1,7 @@
 //! `run`: the daemon.
 
 use super::stand_in::StandIn;
-use super::{GlobalFlags, flush_log, problem};
+use super::{GlobalFlags, flush_log};
 use crate::log;
 use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
@@ -49,7 +49,6 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = config::load(&flags, &env)?;
-        problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
         daemon::run(config, metrics, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
@@ -58,7 +57,6 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
     let address = stand_in.address.clone();
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
-    problem::require_folder(&config.database)?;
     warn!(
         address = %stand_in.address,
         "SANDBOX: nothing is delivered; a stand-in accepts the jobs that become `sent`"

@@ -7,8 +7,7 @@ use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::payload::Json;
 use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent};
-use acquire_outbox::store::listed;
-use acquire_outbox::store::sqlite::lock;
+use acquire_outbox::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -57,9 +56,9 @@ pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
     let id = args.id;
     let scope = Scope {
         extent: Extent::ALL,
-        with_payload: args.payload,
+        payload_characters: args.payload.then_some(ALL),
         policies: Some(&settings.outline()?.channels),
-        dispatcher: lock::is_held(store.path())?,
+        dispatcher: Store::dispatcher_is_running(&store.database())?,
     };
     let job = inspect(&mut store, id, &scope).await?;
     let job = job.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;

@@ -4,8 +4,7 @@
 use crate::queue::change::{Change, Mode, Refused};
 use crate::queue::filter::Filter;
 
-use crate::store::sqlite::edit::BATCH;
-use crate::store::{Store, StoreError};
+use crate::store::{BATCH, Store, StoreError};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -164,21 +163,18 @@ impl<'a> Batches<'a> {
     async fn batch(&mut self) -> Result<bool, StoreError> {
         match &mut self.remaining {
             Remaining::Each { ids, mode } => {
-                let (batch, rest) = ids.split_at(ids.len().min(BATCH));
+                let (batch, rest) = ids.split_at(ids.len().min(BATCH as usize));
                 if batch.is_empty() {
                     return Ok(false);
                 }
-                let refused = match mode {
-                    Mode::Apply => self.store.change(self.change, batch).await?,
-                    Mode::Rehearse => self.store.would_refuse(self.change, batch).await?,
-                };
+                let refused = self.store.change(self.change, batch, *mode).await?;
                 *ids = rest;
                 self.tally.changed += (batch.len() - refused.len()) as u64;
                 self.tally.handled += batch.len() as u64;
                 self.tally.refused.extend(refused);
             }
             Remaining::Listed { ids, filter } => {
-                let (batch, rest) = ids.split_at(ids.len().min(BATCH));
+                let (batch, rest) = ids.split_at(ids.len().min(BATCH as usize));
                 if batch.is_empty() {
                     return Ok(false);
                 }
@@ -187,9 +183,9 @@ impl<'a> Batches<'a> {
                 *ids = rest;
             }
             Remaining::Paged { filter, after } => {
-                let batch = self.store.ids_after(filter, *after).await?;
+                let batch = self.store.ids(filter, *after, BATCH).await?;
                 let Some(&last) = batch.last() else { return Ok(false) };
-                let (is_last, filter) = (batch.len() < BATCH, *filter);
+                let (is_last, filter) = (batch.len() < BATCH as usize, *filter);
                 self.tally.changed += self.store.change_where(self.change, filter, &batch).await?;
                 self.tally.handled += batch.len() as u64;
                 *after = last;

@@ -20,7 +20,8 @@ pub struct Inspection {
 /// What to read, and what else is known.
 pub struct Scope<'a> {
     pub extent: Extent,
-    pub with_payload: bool,
+    /// How much of the payload; `None` for nothing of it.
+    pub payload_characters: Option<u32>,
     /// `None` where the configuration is not at hand; then rates and limits are not explained.
     pub policies: Option<&'a BTreeMap<Channel, ChannelPolicy>>,
     pub dispatcher: bool,
@@ -32,13 +33,13 @@ pub async fn inspect(
     id: i64,
     scope: &Scope<'_>,
 ) -> Result<Option<Inspection>, StoreError> {
-    let Some(story) = store.story_within(id, scope.extent).await? else { return Ok(None) };
-    let payload = match scope.with_payload {
-        true => store.payload_start(id, scope.extent.text).await?,
-        false => None,
+    let Some(story) = store.story(id, scope.extent).await? else { return Ok(None) };
+    let payload = match scope.payload_characters {
+        Some(characters) => store.payload(id, characters).await?,
+        None => None,
     };
     let head = match &story.ahead {
-        Some(ahead) => store.story_within(ahead.holder, scope.extent).await?,
+        Some(ahead) => store.story(ahead.holder, scope.extent).await?,
         None => None,
     };
     let now = now();

@@ -3,7 +3,7 @@
 use crate::queue::filter::Filter;
 use crate::queue::job::{Channel, Status};
 use crate::queue::pause::{Pause, subject};
-use crate::store::{Store, StoreError};
+use crate::store::{ALL, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 /// What to pause or resume; a field without a value means all of its kind.
@@ -50,7 +50,7 @@ impl PauseScope {
     /// Ends exactly this pause. A wider one still holds its jobs.
     pub async fn resume(&self, store: &mut Store) -> Result<Resumed, StoreError> {
         let was_paused = store.resume(self.account.as_deref(), self.channel).await?;
-        Ok(Resumed { was_paused, others: store.pauses().await? })
+        Ok(Resumed { was_paused, others: store.pauses(ALL).await? })
     }
 
     /// Whether its account is none of those that are configured. A pause may come before its account does.
@@ -64,14 +64,14 @@ impl PauseScope {
 /// sent since the backup was made: they become uncertain. The pause ends last, so that after an
 /// error the same command continues with the rest.
 pub async fn resume_restored(store: &mut Store) -> Result<Restored, StoreError> {
-    let pauses = store.pauses().await?;
+    let pauses = store.pauses(ALL).await?;
     let Some(whole) = pauses.iter().find(|pause| pause.is_of_everything()) else {
         return Ok(Restored::NotPaused(pauses));
     };
     let mut uncertain = 0;
     loop {
         let begun = Instant::now();
-        match store.settle_restored(whole.since).await? {
+        match store.resolve_restored(whole.since).await? {
             0 => break,
             some => uncertain += some,
         }

@@ -3,7 +3,6 @@
 use super::block::Block;
 use super::job::{Channel, Millis, Status};
 use super::pause::Pause;
-use crate::store::sqlite::Flaw;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -41,8 +40,8 @@ pub struct Overview {
     pub pauses: Vec<Pause>,
     pub aside: AsideSummary,
     pub untouched: Untouched,
-    /// How the schema differs from what it should be.
-    pub flaws: Vec<Flaw>,
+    /// How the schema differs from what this program needs, a sentence each.
+    pub flaws: Vec<String>,
 }
 
 /// How many jobs of a channel are in a state; pending jobs by the reason why they wait.
@@ -72,7 +71,7 @@ impl Census {
     }
 }
 
-/// Which process dispatches, and how long the oldest ready job has been due.
+/// Which process dispatches, how long the oldest ready job has been due, and what holds jobs back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// Since when the oldest ready job has been due.
@@ -80,6 +79,9 @@ pub struct Pulse {
     /// The last process to take over the file; it may have ended.
     pub pid: Option<i64>,
     pub since: Option<Millis>,
+    pub blocks: Vec<Block>,
+    pub pauses: Vec<Pause>,
+    pub aside: AsideSummary,
 }
 
 /// Jobs that have the same error.

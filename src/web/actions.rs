@@ -97,7 +97,7 @@ pub async fn change(
 
 /// The jobs of one page: a busy database is reported at once.
 async fn by_ids(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, Problem> {
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     let mut batches = Batches::of_ids(&mut store, change, ids, Mode::Apply);
     while let Some(step) = batches.next().await? {
         if let BatchStep::Busy(e) = step {

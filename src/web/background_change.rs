@@ -145,10 +145,10 @@ async fn change_all(
     change: Change,
     mut filter: Filter,
 ) -> Result<Completion, StoreError> {
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     // Without a question before, only the jobs of this moment are meant as well.
     if filter.up_to_id.is_none() {
-        filter.up_to_id = Some(store.largest_id().await?);
+        filter.up_to_id = Some(store.last_id().await?);
     }
     let mut ending = shared.background.ending.subscribe();
     let mut batches = Batches::of_filter(&mut store, change, &filter);

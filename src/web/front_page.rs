@@ -7,18 +7,16 @@ use super::error_page::Problem;
 use super::layout::{Frame, Tab};
 use super::reader::ReadError;
 use super::{Shared, chart};
+use crate::config::Database;
 use crate::metrics::{DaemonState, Minute};
-use crate::queue::block::Block;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
-use crate::queue::overview::{AsideSummary, Census, FailureGroup, Pulse};
-use crate::queue::pause::Pause;
+use crate::queue::overview::{Census, FailureGroup, Pulse};
 use crate::queue::story::Delivery;
 use crate::queue::when::now;
-use crate::store::sqlite::lock;
+use crate::store::Store;
 use axum::extract::State;
 use maud::{Markup, html};
-use std::path::Path;
 use std::sync::Arc;
 
 /// How many groups of failures, and how many jobs, it shows.
@@ -34,16 +32,13 @@ struct FrontPage<'a> {
     now: Millis,
     daemon: DaemonState,
     started_at: Millis,
-    database: &'a Path,
+    database: &'a Database,
     /// Whether any process has the dispatcher's lock.
     held: bool,
     hour: Vec<Minute>,
     census: Counted<Census>,
     failures: Counted<Vec<FailureGroup>>,
     pulse: Pulse,
-    blocks: Vec<Block>,
-    pauses: Vec<Pause>,
-    aside: AsideSummary,
     latest: Vec<Delivery>,
     /// How many accounts are configured.
     accounts: usize,
@@ -102,15 +97,12 @@ async fn read(shared: &Shared) -> Result<FrontPage<'_>, ReadError> {
         now,
         daemon: shared.metrics.state(),
         started_at: shared.metrics.started_at(),
-        database: shared.reader.path(),
-        held: lock::is_held(shared.reader.path()).unwrap_or(false),
+        database: shared.reader.database(),
+        held: Store::dispatcher_is_running(shared.reader.database()).unwrap_or(false),
         hour,
         census,
         failures,
-        pulse: reading.pulse(now).await?,
-        blocks: reading.blocks_up_to(LISTED + 1).await?,
-        pauses: reading.pauses_up_to(LISTED + 1).await?,
-        aside: reading.asides(ASIDE).await?,
+        pulse: reading.pulse(now, LISTED + 1).await?,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
         accounts: shared.accounts.len(),
     };

@@ -11,7 +11,7 @@ use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
 use crate::queue::payload::Json;
 use crate::queue::story::{AttemptRow, Detail, Extent, Story};
-use crate::store::sqlite::lock;
+use crate::store::Store;
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -55,12 +55,13 @@ fn title(job: &Inspection) -> String {
     format!("Job {}", job.story.job.delivery.id)
 }
 
-async fn read(shared: &Shared, id: &str, with_payload: bool) -> Result<Inspection, Problem> {
+async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, Problem> {
     let id = id.parse().map_err(|_| Problem::missing("A job’s id is a whole number"))?;
     let mut reading = shared.reader.read().await?;
-    let dispatcher = lock::is_held(reading.path()).unwrap_or(false);
+    let dispatcher = Store::dispatcher_is_running(&reading.database()).unwrap_or(false);
     // The channels' policies may have been reloaded since this process started.
-    let scope = Scope { extent: READ, with_payload, policies: None, dispatcher };
+    let payload_characters = with_text.then_some(SHOWN_BYTES as u32);
+    let scope = Scope { extent: READ, payload_characters, policies: None, dispatcher };
     let job = inspect(&mut reading, id, &scope).await?;
     reading.done();
     job.ok_or_else(|| Problem::missing(format!("There is no job {id}")))

@@ -22,7 +22,7 @@ const REASON_LENGTH: usize = 500;
 
 pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
     let mut reading = shared.reader.read().await?;
-    let mut pauses = reading.pauses_up_to(LISTED + 1).await?;
+    let mut pauses = reading.pauses(LISTED + 1).await?;
     reading.done();
     let more = pauses.len() > LISTED as usize;
     pauses.truncate(LISTED as usize);
@@ -104,7 +104,7 @@ pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<
             "reason: at most {REASON_LENGTH} characters are allowed"
         )));
     }
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     scope.pause(&mut store, reason).await?;
     store.close().await?;
     let note = match scope.is_of_unknown(&shared.accounts) {
@@ -120,7 +120,7 @@ pub async fn resume(
     posted: Posted,
 ) -> Result<Redirect, Problem> {
     let scope = scope(&posted)?;
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     let Resumed { was_paused, .. } = scope.resume(&mut store).await?;
     store.close().await?;
     let subject = scope.subject();

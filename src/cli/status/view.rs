@@ -8,7 +8,7 @@ use acquire_outbox::queue::job::{Channel, Millis, Status};
 use acquire_outbox::queue::overview::{AsideSummary, SetAside};
 use acquire_outbox::queue::overview::{Count, Throughput};
 use acquire_outbox::queue::pause::Pause;
-use acquire_outbox::store::{Flaw, listed};
+use acquire_outbox::store::listed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -85,9 +85,9 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
     let overview = &report.overview;
     let age = |due: Millis| report.now.saturating_sub(due).max(0) / 1000;
     StatusJson {
-        database: report.database.to_string_lossy().into_owned(),
-        database_bytes: report.database_bytes,
-        wal_bytes: report.wal_bytes,
+        database: report.database.to_string(),
+        database_bytes: report.storage.bytes,
+        wal_bytes: report.storage.log_bytes,
         sandbox: report.sandbox,
         at: output::iso(report.now),
         dispatcher: DispatcherJson {
@@ -109,7 +109,7 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
         set_aside_jobs: overview.aside.first.iter().map(AsideJson::from).collect(),
         untouched: overview.untouched.count,
         untouched_jobs: &overview.untouched.first,
-        schema: overview.flaws.iter().map(Flaw::to_string).collect(),
+        schema: overview.flaws.clone(),
     }
 }
 
@@ -173,8 +173,8 @@ pub fn text(report: &StatusReport) -> String {
 fn fields(report: &StatusReport) -> output::Table {
     let overview = &report.overview;
     let mut fields = output::Table::of_fields();
-    let sizes = (output::bytes(report.database_bytes), output::bytes(report.wal_bytes));
-    let database = format!("{} ({}, log {})", report.database.to_string_lossy(), sizes.0, sizes.1);
+    let sizes = (output::bytes(report.storage.bytes), output::bytes(report.storage.log_bytes));
+    let database = format!("{} ({}, log {})", report.database, sizes.0, sizes.1);
     fields.row(["database", &database]);
     if report.sandbox {
         fields.row(["SANDBOX", "nothing in this outbox reaches Acquire"]);

@@ -74,7 +74,7 @@ async fn find(shared: &Shared, selection: &mut Selection) -> Result<(u64, Vec<De
             (count, some)
         }
         Selection::Filter(filter) => {
-            filter.up_to_id = Some(reading.largest_id().await?);
+            filter.up_to_id = Some(reading.last_id().await?);
             let some = reading.deliveries(filter, &Page::newest(SHOWN)).await?;
             (reading.count(filter).await?, some)
         }

@@ -31,7 +31,7 @@ pub fn state(page: &FrontPage<'_>) -> Markup {
         div .state {
             p .lamp.(class) { span aria-hidden="true" { (sign) } " " strong { (word) } }
             p { (explained(page)) }
-            p .database { (page.database.display().to_string()) }
+            p .database { (page.database.to_string()) }
         }
     }
 }
@@ -176,10 +176,10 @@ fn queue_row(page: &FrontPage<'_>, channel: Channel) -> Markup {
 /// Whether its jobs are sent: those of every account, or of some.
 fn openness(page: &FrontPage<'_>, channel: Channel) -> Markup {
     let concern = |pause: &&Pause| pause.channel.is_none_or(|own| own == channel);
-    let pauses: Vec<&Pause> = page.pauses.iter().filter(concern).collect();
+    let pauses: Vec<&Pause> = page.pulse.pauses.iter().filter(concern).collect();
     let concerns = |block: &&Block| block.channel.is_empty() || block.channel == channel.as_str();
     let blocked: BTreeSet<&str> =
-        page.blocks.iter().filter(concerns).map(|block| block.account.as_str()).collect();
+        page.pulse.blocks.iter().filter(concerns).map(|block| block.account.as_str()).collect();
     let (class, label) = match (pauses.as_slice(), blocked.len()) {
         (pauses, _) if pauses.iter().any(|pause| pause.account.is_none()) => ("busy", "❚❚ paused"),
         ([], 0) => ("good", "open"),
@@ -204,7 +204,7 @@ fn figure(label: &str, count: Option<u64>, link: Option<JobQuery>) -> Markup {
 /// Pauses, which operators make, and blocks, which Acquire and the network cause.
 pub fn blocks(page: &FrontPage<'_>, frame: &Frame) -> Markup {
     html! {
-        @if page.blocks.is_empty() && page.pauses.is_empty() {
+        @if page.pulse.blocks.is_empty() && page.pulse.pauses.is_empty() {
             p .calm { "Nothing: every account and channel is open." }
         } @else {
             div .wide {
@@ -214,13 +214,13 @@ pub fn blocks(page: &FrontPage<'_>, frame: &Frame) -> Markup {
                         th scope="col" { "because" } th scope="col" { "since" } th scope="col" { "until" }
                     } }
                     tbody {
-                        @for pause in page.pauses.iter().take(LISTED as usize) { (pause_row(pause, page)) }
-                        @for block in page.blocks.iter().take(LISTED as usize) { (block_row(block, page)) }
+                        @for pause in page.pulse.pauses.iter().take(LISTED as usize) { (pause_row(pause, page)) }
+                        @for block in page.pulse.blocks.iter().take(LISTED as usize) { (block_row(block, page)) }
                     }
                 }
             }
         }
-        @if page.pauses.len().max(page.blocks.len()) > LISTED as usize {
+        @if page.pulse.pauses.len().max(page.pulse.blocks.len()) > LISTED as usize {
             p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." }
         }
         p .more { a href="/pauses" { @if frame.may_act() { "Pause or resume" } @else { "Pauses" } } }
@@ -263,7 +263,7 @@ fn block_row(block: &Block, page: &FrontPage<'_>) -> Markup {
 
 /// Jobs that are set aside, if there are any, with links to their pages.
 pub fn aside(page: &FrontPage<'_>) -> Markup {
-    let aside = &page.aside;
+    let aside = &page.pulse.aside;
     html! {
         @if aside.count > 0 {
             section aria-labelledby="set-aside" {
@@ -276,7 +276,7 @@ pub fn aside(page: &FrontPage<'_>) -> Markup {
                             th scope="col" { "because" } th scope="col" { "since" }
                         } }
                         tbody {
-                            @for of in &aside.first {
+                            @for of in aside.first.iter().take(super::ASIDE as usize) {
                                 tr {
                                     th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
                                     td data-label="state" { (status(&of.status, None)) }
