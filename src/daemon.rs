@@ -2,12 +2,11 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::descriptors;
 use crate::dispatcher::{Dispatcher, Until, decide, log_notice};
-use crate::memory;
-use crate::metrics::{Metrics, State};
+use crate::limits;
+use crate::metrics::{DaemonState, Metrics};
 use crate::queue::job::{Job, Millis};
-use crate::queue::outcome::{Attempt, Fault, Outcome};
+use crate::queue::outcome::{AttemptResult, Fault, Outcome};
 use crate::queue::when::now;
 use crate::reload::{self, Reload};
 use crate::service::Service;
@@ -48,8 +47,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    descriptors::raise_limit();
-    memory::give_back();
+    limits::set();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.
@@ -95,11 +93,11 @@ async fn take_over(
         TakeOver::StandingBy => {
             info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
             service.standing_by(&config.database);
-            metrics.enter(State::Standby);
+            metrics.enter(DaemonState::Standby);
         }
         TakeOver::Recovering => {
             service.recovering();
-            metrics.enter(State::Starting);
+            metrics.enter(DaemonState::Starting);
         }
         TakeOver::Recovered { jobs, ended, rows } => {
             *recovered += rows;
@@ -115,9 +113,9 @@ async fn take_over(
 }
 
 /// The request of a dispatcher that has ended: it may have been sent, and no answer was read.
-fn interrupted(claimed_at: Millis) -> Attempt {
+fn interrupted(claimed_at: Millis) -> AttemptResult {
     let message = "the dispatcher ended while the request may have been on its way";
-    Attempt {
+    AttemptResult {
         outcome: Outcome::Unknown { fault: Fault::new("interrupted", message) },
         http_status: None,
         started_at: claimed_at,

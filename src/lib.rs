@@ -51,7 +51,7 @@
 //!   note is a restored backup, and is paused until a person decides.
 //! * Every write of a result is fenced by id, attempt and epoch. `lock` lets one dispatcher
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
-//! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
+//! * [`acquire::WriteGate`] knows, without a race, whether a byte of a request may have left: only
 //!   then is an attempt without an answer of unknown outcome.
 //! * One row never stops the rest. A row that cannot be read ends by itself, an outcome that the
 //!   database refuses to record is kept in `outbox_set_aside` and recorded later, and rows that
@@ -70,7 +70,7 @@
 //! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
 //! What all routes share is limited: the requests that are out, by the descriptors that this
-//! process may have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. If this machine
+//! process may have ([`limits`]), and their payloads by `max_in_flight_bytes`. If this machine
 //! runs out of something all the same, that costs no attempt (`outcome::Outcome::Shortage`).
 //!
 //! # As a service
@@ -100,12 +100,12 @@ pub mod acquire;
 pub mod store;
 pub mod spool;
 pub mod metrics;
-pub mod descriptors;
-pub mod memory;
+pub mod limits;
 pub mod service;
 pub mod reload;
 pub mod dispatcher;
 pub mod desk;
+mod http_server;
 pub mod web;
 pub mod daemon;
 pub mod sandbox;

@@ -5,7 +5,7 @@ use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Job};
 use acquire_outbox::queue::outcome::{Fault, Receipt};
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::{Signal, Transition, Wait};
 use acquire_outbox::store::Tenure;
 use proptest::prelude::*;

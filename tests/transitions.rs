@@ -6,7 +6,7 @@ use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Failure, Job, Status};
 use acquire_outbox::queue::outcome::{Fault, Outcome, PageVerdict, Receipt};
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::{AttemptKind, Signal, Transition, Wait, decide};
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, Tenure};
@@ -90,7 +90,7 @@ fn a_retry_after_holds_the_channel_and_delays_the_job_at_least_as_long() {
     let outcome = Outcome::Unavailable { fault: fault(), retry_after: Some(pause) };
     let t = after(&job(), outcome, &ChannelPolicy::default());
     assert_eq!(t.next_attempt_at, Some(NOW + 60_000));
-    assert_eq!(t.signal, Signal::HoldChannel { pause, fault: fault() });
+    assert_eq!(t.signal, Signal::RetryAfter { delay: pause, fault: fault() });
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             fault: fault(),
             verdict: PageVerdict::Again { pause: Duration::from_secs(s) }
         }),
-        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::ItAlone }),
+        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::OnlyThisMessage }),
         Just(Outcome::NotWritten { fault: fault() }),
         Just(Outcome::Unknown { fault: fault() }),
         Just(Outcome::Invalid { fault: fault() }),

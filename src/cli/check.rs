@@ -1,7 +1,7 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
 use super::{Settings, output, problem};
-use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
+use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::reload::connection;
@@ -157,16 +157,16 @@ async fn probe(config: &Config, account: &Account) -> Result<String, String> {
         None => account.base_url.to_string(),
     };
     let endpoint = endpoint(config, account).map_err(|e| e.to_string())?;
-    match endpoint.probe().await {
-        Probe::Ok => Ok(format!("{address} takes the key")),
-        Probe::AccountRefused(fault) => Err(format!(
+    match endpoint.check_account().await {
+        AccountCheck::Accepted => Ok(format!("{address} takes the key")),
+        AccountCheck::AccountRefused(fault) => Err(format!(
             "{address} refuses the account: {}: {}; check its address and its key",
             fault.code, fault.message
         )),
-        Probe::Unreachable(fault) => {
+        AccountCheck::Unreachable(fault) => {
             Err(format!("{address} cannot be reached: {}: {}", fault.code, fault.message))
         }
-        Probe::Unexpected(fault) => Err(format!(
+        AccountCheck::Unexpected(fault) => Err(format!(
             "{address} does not answer as Acquire does: {}: {}",
             fault.code, fault.message
         )),

@@ -2,7 +2,7 @@
 
 use super::{Settings, output, problem};
 use acquire_outbox::config;
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::store::{RealPath, Store, disk};
 use anyhow::Result;
 use std::process::ExitCode;

@@ -220,7 +220,9 @@ fn given_time(text: &str) -> Result<GivenTime, String> {
         return Ok(GivenTime::Millis(millis));
     }
     // The milliseconds of a year before 2000 would be taken for seconds.
-    when::read(text).map(|at| GivenTime::Text(when::iso(at))).map_err(|fault| fault.to_string())
+    when::parse_time(text)
+        .map(|at| GivenTime::Text(when::iso(at)))
+        .map_err(|fault| fault.to_string())
 }
 
 /// Looks at the row until it leaves `pending` and `sending`.

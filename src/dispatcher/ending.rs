@@ -4,7 +4,7 @@
 use super::Dispatcher;
 use super::outage::ERROR_PAUSE;
 use crate::dispatcher::attempt::Stop;
-use crate::metrics::State;
+use crate::metrics::DaemonState;
 use crate::queue::overview::Left;
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
@@ -37,7 +37,7 @@ impl Dispatcher {
     /// unknown outcome.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
         let limit = self.sender.config.shutdown_timeout;
-        self.sender.metrics.enter(State::Stopping);
+        self.sender.metrics.enter(DaemonState::Stopping);
         info!(
             in_flight = self.sender.jobs.in_flight(),
             seconds = limit.as_secs(),
@@ -149,7 +149,7 @@ impl Dispatcher {
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
         error!(error = %e, in_flight = self.sender.jobs.in_flight(),
             "ending: waiting for the answers to requests in flight, sending nothing more");
-        self.sender.metrics.enter(State::Stopping);
+        self.sender.metrics.enter(DaemonState::Stopping);
         self.sender.stop();
         let mut deadline = Instant::now() + self.sender.config.shutdown_timeout;
         while self.sender.jobs.in_flight() > 0 {

@@ -20,11 +20,11 @@ mod upkeep;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
-use crate::metrics::{Metrics, State};
+use crate::metrics::{DaemonState, Metrics};
 use crate::queue::claim::{Agenda, Cycle, CycleDone, CycleResult, Room};
 use crate::queue::ended::Ended;
 use crate::queue::when::now;
-use crate::reload::{Reload, Step};
+use crate::reload::{Reload, ReloadStep};
 use crate::service::Service;
 use crate::store::{StoreError, Tenure};
 use outage::Outage;
@@ -123,7 +123,7 @@ impl Dispatcher {
         reload: &mut Reload,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
-        self.sender.metrics.enter(State::Dispatching);
+        self.sender.metrics.enter(DaemonState::Dispatching);
         let restored = ShownBlocks::restore(&mut self.tenure, &mut self.sender.routes).await?;
         self.shown_blocks = restored;
         match self.dispatch(until, reload, shutdown).await {
@@ -293,10 +293,10 @@ impl Dispatcher {
     }
 
     /// A step of a reload of the configuration.
-    fn reload(&mut self, step: Step) {
+    fn reload(&mut self, step: ReloadStep) {
         match step {
-            Step::Asked => self.service.reloading(),
-            Step::Read(fresh) => {
+            ReloadStep::Requested => self.service.reloading(),
+            ReloadStep::Finished(fresh) => {
                 let notice = self.sender.reconfigure(*fresh).err();
                 self.next_upkeep = Instant::now();
                 self.service.reloaded(notice);
@@ -315,7 +315,7 @@ impl Dispatcher {
             Err(e) => {
                 let unrecorded = self.sender.jobs.unrecorded();
                 self.outage = Some(Outage::after(self.outage.take(), &e, unrecorded));
-                self.sender.metrics.enter(State::Trouble);
+                self.sender.metrics.enter(DaemonState::Trouble);
                 self.service.changed();
                 Ok(None)
             }
@@ -324,7 +324,7 @@ impl Dispatcher {
 
     fn end_outage(&mut self) {
         if self.outage.take().is_some() {
-            self.sender.metrics.enter(State::Dispatching);
+            self.sender.metrics.enter(DaemonState::Dispatching);
             self.service.changed();
             info!("the database can be used again");
         }

@@ -3,7 +3,7 @@
 use super::sender::Sender;
 use crate::config::Config;
 use crate::dispatcher::routes::Moment;
-use crate::reload::{self, Fresh, ReloadError};
+use crate::reload::{self, ReloadError, Reloaded};
 use tracing::{error, info, warn};
 
 impl Sender {
@@ -12,12 +12,15 @@ impl Sender {
     ///
     /// # Errors
     /// A sentence on what was not taken over.
-    pub(super) fn reconfigure(&mut self, fresh: Result<Fresh, ReloadError>) -> Result<(), String> {
-        let Fresh { config, routes } = fresh.map_err(|e| {
+    pub(super) fn reconfigure(
+        &mut self,
+        fresh: Result<Reloaded, ReloadError>,
+    ) -> Result<(), String> {
+        let Reloaded { config, routes } = fresh.map_err(|e| {
             error!(error = %e, "the new configuration cannot be used: the old one stays");
             format!("not reloaded, the old configuration stays: {e}")
         })?;
-        let renewed = reload::renewed(&self.config, &config);
+        let renewed = reload::changed_accounts(&self.config, &config);
         let former = self.routes.replace(routes, &renewed, Moment::now());
         self.jobs.reroute(|route| former.now(route));
         let old = std::mem::replace(&mut self.config, config);
@@ -39,7 +42,7 @@ fn keep_until_restart(old: Config, fresh: &mut Config) -> Vec<String> {
         notices.push(format!("the database {new} needs a restart, {old} is still used"));
     }
     let web = std::mem::replace(&mut fresh.web, old.web);
-    if !reload::same_web(fresh.web.as_ref(), web.as_ref()) {
+    if !reload::has_same_web(fresh.web.as_ref(), web.as_ref()) {
         warn!("changes to the dashboard need a restart: it stays as it was");
         notices.push("changes in [web] need a restart".to_owned());
     }

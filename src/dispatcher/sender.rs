@@ -10,7 +10,7 @@ use crate::metrics::{Metrics, RouteMeter};
 use crate::queue::claim::Room;
 use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Job, Millis, Status};
-use crate::queue::outcome::{Attempt, Outcome, PageVerdict};
+use crate::queue::outcome::{AttemptResult, Outcome, PageVerdict};
 use crate::queue::report::Report;
 use crate::queue::transition;
 use crate::queue::transition::Signal;
@@ -23,16 +23,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-/// A job's id, and how its attempt ended.
-type AttemptResult = (i64, Attempt);
-
 /// The half of the loop that needs no database.
 pub(super) struct Sender {
     pub(super) config: Config,
     pub(super) routes: Routes,
     pub(super) jobs: Jobs,
-    pub(super) results: mpsc::UnboundedReceiver<AttemptResult>,
-    report: mpsc::UnboundedSender<AttemptResult>,
+    pub(super) results: mpsc::UnboundedReceiver<(i64, AttemptResult)>,
+    report: mpsc::UnboundedSender<(i64, AttemptResult)>,
     pub(super) stop: watch::Sender<Stop>,
     /// On disk as sent, since the start.
     pub(super) sent: u64,
@@ -118,7 +115,7 @@ impl Sender {
 
     /// A claimed job that is not sent: as if it had not been claimed, at `claimed_at`.
     pub(super) fn give_back(&mut self, route: Option<RouteId>, job: &Job, claimed_at: Millis) {
-        let attempt = Attempt {
+        let attempt = AttemptResult {
             outcome: Outcome::Withdrawn,
             http_status: None,
             started_at: claimed_at,
@@ -158,7 +155,7 @@ impl Sender {
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
-    pub(super) fn ended(&mut self, (id, mut attempt): AttemptResult) {
+    pub(super) fn ended(&mut self, (id, mut attempt): (i64, AttemptResult)) {
         let Sender { jobs, routes, config, .. } = self;
         let Some(InFlight { job, route, endpoint, meter, .. }) = jobs.request(id) else {
             error!(job = id, "an attempt ended of a job that was not being sent; this is a bug");
@@ -186,7 +183,7 @@ impl Sender {
             // Where no request was made nothing was learnt of the account: the next job is its probe.
             let learnt = match transition.signal {
                 Signal::Shortage { .. } => true,
-                Signal::HoldChannel { .. } => request.is_some(),
+                Signal::RetryAfter { .. } => request.is_some(),
                 _ => request.is_some() && current.is_some(),
             };
             if learnt {
@@ -249,7 +246,7 @@ impl Sender {
 }
 
 /// Decides and measures: what the store writes of an ended attempt.
-pub(crate) fn decide(config: &Config, job: &Job, attempt: Attempt) -> Ended {
+pub(crate) fn decide(config: &Config, job: &Job, attempt: AttemptResult) -> Ended {
     let policy = &config.channels[&job.channel];
     let mut transition = transition::decide(job, attempt.outcome, policy, now());
     let receipt = &mut transition.receipt.fields;

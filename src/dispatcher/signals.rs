@@ -19,8 +19,8 @@ impl Routes {
         }
         match signal {
             Signal::None => {}
-            Signal::Shortage { fault, scarce } => {
-                if self.run_short(route, *scarce, &fault.message, now) {
+            Signal::Shortage { fault, resource } => {
+                if self.run_short(route, *resource, &fault.message, now) {
                     warn!(account, %channel, code = fault.code, reason = fault.message,
                         "this machine is short of a resource: jobs wait, and no attempt is spent");
                 }
@@ -35,7 +35,7 @@ impl Routes {
                     info!(account, %channel, "an answer arrived: the breaker closes");
                 }
             }
-            Signal::Trouble { fault } => {
+            Signal::NoUsableAnswer { fault } => {
                 let next = self.failed(route, &fault.message, now);
                 if next.is_some() {
                     warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
@@ -54,9 +54,9 @@ impl Routes {
                     );
                 }
             }
-            Signal::HoldChannel { pause, fault } => {
-                if self.retry_after(route, *pause, &fault.message, now) {
-                    let seconds = pause.as_secs();
+            Signal::RetryAfter { delay, fault } => {
+                if self.retry_after(route, *delay, &fault.message, now) {
+                    let seconds = delay.as_secs();
                     warn!(account, %channel, code = fault.code, seconds,
                         "Acquire asked for a pause: the channel waits");
                 }
@@ -81,7 +81,7 @@ impl Routes {
                 "an answer did not come from Acquire: the account's jobs wait while single probes \
                 go out with other jobs; check what is between this machine and Acquire");
         }
-        if verdict == PageVerdict::ItAlone {
+        if verdict == PageVerdict::OnlyThisMessage {
             warn!(job = id, account, %channel, code = fault.code,
                 "only this message gets answers that are not from Acquire: it ends as failed");
             fault.message += " (Acquire answered other messages meanwhile)";

@@ -3,7 +3,7 @@ use crate::dispatcher::routes::tests::{id, routes, routes_to};
 use crate::dispatcher::routes::{Load, Moment};
 use crate::queue::claim::{Claim, Room};
 use crate::queue::job::{Channel, Job};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use crate::store::Store;
 use std::collections::HashMap;
 use std::path::Path;

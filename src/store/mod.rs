@@ -16,9 +16,9 @@ use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
 use crate::queue::overview::{AsideSummary, Census, FailureGroup, Overview, Pulse, Untouched};
 use crate::queue::pause::Pause;
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use crate::queue::story::{Delivery, Extent, Position, Story};
-use crate::queue::transfer::{Export, NewRow, Outcome};
+use crate::queue::transfer::{Export, ExportedJob, NewRow};
 use std::path::Path;
 use std::time::Duration;
 
@@ -409,7 +409,7 @@ impl Store {
         after: i64,
         last: i64,
         limit: u32,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<Vec<ExportedJob>, StoreError> {
         match self {
             Store::Sqlite(s) => {
                 s.outcomes(export, after, last, limit).await.map_err(|e| s.neutral(e))

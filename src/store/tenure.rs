@@ -16,7 +16,7 @@ use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
 use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use crate::queue::report::{Notice, Report};
 use std::path::Path;
 use std::time::Duration;

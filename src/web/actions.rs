@@ -4,9 +4,9 @@
 mod confirm;
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::Caller;
 use super::posted::{Fields, Posted};
-use super::problem::Problem;
 use super::query::Query;
 use super::words::{jobs, number};
 use crate::queue::change::{Change, Refused};
@@ -158,7 +158,7 @@ pub async fn change(
     };
     shared.changed().await;
     if let Some(key) = key {
-        shared.sessions.tell(&key, told);
+        shared.sessions.set_flash(&key, told);
     }
     Ok(Redirect::to(&back))
 }

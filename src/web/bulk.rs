@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::actions::Verb;
-use super::problem::Problem;
+use super::error_page::Problem;
 use super::session::Key;
 use super::words::jobs;
 use crate::queue::change::Change;
@@ -67,7 +67,7 @@ impl Bulk {
             // First, so that no page says both that it goes on and how it went.
             drop(under_way);
             if let Some(who) = who {
-                shared.sessions.tell(&who, told.clone());
+                shared.sessions.set_flash(&who, told.clone());
             }
             told
         });

@@ -2,9 +2,9 @@
 
 use super::Shared;
 use super::actions::{ARRIVED, CANCEL, LOST, RETRY, Verb};
+use super::error_page::Problem;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
-use super::problem::Problem;
 use super::words::{LINE, length, number, short, spoken, status, time, time_of};
 use crate::desk::explain;
 use crate::desk::explain::Known;

@@ -1,11 +1,11 @@
 //! `/pauses`: what is paused, and pausing and resuming.
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
 use super::overview::LISTED;
 use super::posted::Posted;
-use super::problem::Problem;
 use super::words::{short, time};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::pause::Pause;
@@ -131,13 +131,13 @@ pub async fn resume(
 fn what(posted: &Posted) -> Result<(Option<&str>, Option<Channel>), Problem> {
     let channel = posted.fields.get("channel").map(str::parse).transpose();
     let channel = channel
-        .map_err(|e: crate::queue::job::UnknownWord| Problem::bad(format!("channel: {e}")))?;
+        .map_err(|e: crate::queue::job::UnknownValue| Problem::bad(format!("channel: {e}")))?;
     Ok((posted.fields.get("account"), channel))
 }
 
 fn tell(shared: &Shared, posted: &Posted, words: String) {
     if let Caller::Person { key, .. } = &posted.caller {
-        shared.sessions.tell(key, words);
+        shared.sessions.set_flash(key, words);
     }
 }
 

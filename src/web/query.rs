@@ -1,7 +1,7 @@
 //! Which jobs a page is about: a filter, an order and a page, as they stand in an address.
 
+use super::error_page::Problem;
 use super::posted::Fields;
-use super::problem::Problem;
 use crate::queue::filter::{Filter, Page, Sort};
 use crate::queue::job::{Channel, Millis, Status};
 use crate::queue::overview::FailureGroup;
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_told() {
         for (text, words) in [
-            ("status=lost", "status: `lost` is none of pending, sending"),
-            ("channel=fax", "channel: `fax` is none of chat, mail, sms"),
-            ("failure=x", "failure: `x` is none of"),
+            ("status=lost", "status: `lost` is not one of pending, sending"),
+            ("channel=fax", "channel: `fax` is not one of chat, mail, sms"),
+            ("failure=x", "failure: `x` is not one of"),
             ("sort=size", "sort: must be one of id, created"),
             ("order=up", "order: must be"),
             ("since=yesterday", "since: must be a time"),

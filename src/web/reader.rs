@@ -1,5 +1,5 @@
-//! The dashboard's own connection: one reader at a time, opened when it is first needed and
-//! anew after every error.
+//! A connection to read with: for one page at a time, opened when it is first needed and reopened
+//! after every error.
 
 use crate::store::{Store, StoreError, TimeLimit};
 use std::ops::{Deref, DerefMut};
@@ -9,16 +9,17 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-/// How long a page may wait for its turn, and how long its queries may take together.
-const TURN: Duration = Duration::from_secs(5);
+/// How long a page may wait for the connection.
+const WAIT: Duration = Duration::from_secs(5);
+/// How long all queries of a page may take together.
 const QUERIES: Duration = Duration::from_secs(5);
 
 /// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("others are reading just now; try again in a moment")]
+    #[error("other pages are being read; try again in a moment")]
     Busy,
-    #[error("this took too long and was given up; narrow the filter")]
+    #[error("this took too long; narrow the filter")]
     TooLong,
     #[error("the database cannot be read: {0}")]
     Store(StoreError),
@@ -30,9 +31,9 @@ impl From<StoreError> for ReadError {
     }
 }
 
-pub struct Reader {
+pub struct PageReader {
     path: PathBuf,
-    /// For the queries of a page together.
+    /// For all queries of a page together.
     limit: Duration,
     open: Mutex<Option<Open>>,
 }
@@ -43,23 +44,23 @@ struct Open {
     file: (u64, u64),
 }
 
-impl Reader {
-    pub fn of(database: &Path) -> Reader {
-        Reader::within(QUERIES, database)
+impl PageReader {
+    pub fn of(database: &Path) -> PageReader {
+        PageReader::within(QUERIES, database)
     }
 
-    /// With another time limit than a page has.
-    pub fn within(limit: Duration, database: &Path) -> Reader {
-        Reader { path: database.to_owned(), limit, open: Mutex::new(None) }
+    /// With its own time limit instead of a page's.
+    pub fn within(limit: Duration, database: &Path) -> PageReader {
+        PageReader { path: database.to_owned(), limit, open: Mutex::new(None) }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The connection, for one page; [`Reading::done`] gives it back.
-    pub async fn read(&self) -> Result<Reading<'_>, ReadError> {
-        let mut open = timeout(TURN, self.open.lock()).await.map_err(|_| ReadError::Busy)?;
+    /// The connection, for one page, until [`ReadGuard::done`].
+    pub async fn read(&self) -> Result<ReadGuard<'_>, ReadError> {
+        let mut open = timeout(WAIT, self.open.lock()).await.map_err(|_| ReadError::Busy)?;
         let file = inode(&self.path);
         let fits = open.as_ref().is_some_and(|open| Some(open.file) == file);
         if !fits {
@@ -71,12 +72,12 @@ impl Reader {
         if let Some(open) = open.as_ref() {
             open.limit.set(self.limit);
         }
-        Ok(Reading { open, done: false })
+        Ok(ReadGuard { open, done: false })
     }
 
-    /// The last connection that closes puts the log into the database file.
+    /// Closes the connection. The last one that closes checkpoints the write-ahead log.
     pub async fn close(&self) {
-        if let Ok(mut open) = timeout(TURN, self.open.lock()).await
+        if let Ok(mut open) = timeout(WAIT, self.open.lock()).await
             && let Some(open) = open.take()
         {
             let _ = open.store.close().await;
@@ -88,41 +89,41 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// The connection while a page reads. Dropped without [`Reading::done`], on an error or when the
-/// client has gone, it is closed, and what it was reading ends: the next page opens another.
-pub struct Reading<'a> {
+/// The connection while a page reads. If this is dropped without [`ReadGuard::done`], after an error
+/// or because the client has gone, the query is interrupted and the next page opens a new connection.
+pub struct ReadGuard<'a> {
     open: MutexGuard<'a, Option<Open>>,
     done: bool,
 }
 
-impl Reading<'_> {
+impl ReadGuard<'_> {
     pub fn done(mut self) {
         self.done = true;
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
         if !self.done
             && let Some(open) = self.open.take()
         {
-            // Its thread would go on with the query, beside those of the pages that come next.
+            // Otherwise its thread would continue the query while other pages are read.
             open.limit.set(Duration::ZERO);
         }
     }
 }
 
-impl Deref for Reading<'_> {
+impl Deref for ReadGuard<'_> {
     type Target = Store;
 
     fn deref(&self) -> &Store {
-        &self.open.as_ref().expect("open from the start to the drop").store
+        &self.open.as_ref().expect("it is open until it is dropped").store
     }
 }
 
-impl DerefMut for Reading<'_> {
+impl DerefMut for ReadGuard<'_> {
     fn deref_mut(&mut self) -> &mut Store {
-        &mut self.open.as_mut().expect("open from the start to the drop").store
+        &mut self.open.as_mut().expect("it is open until it is dropped").store
     }
 }
 
@@ -131,11 +132,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_query_that_nobody_waits_for_any_more_ends() {
+    async fn a_query_that_nobody_waits_for_is_interrupted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
         Store::open(&path).await.unwrap();
-        let reader = Reader::within(Duration::from_secs(3600), &path);
+        let reader = PageReader::within(Duration::from_secs(3600), &path);
         let mut reading = reader.read().await.unwrap();
         let limit = reading.open.as_ref().unwrap().limit.clone();
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)

@@ -4,7 +4,7 @@ use crate::dispatcher::routes::tests::{chat, id, routes};
 use crate::dispatcher::sender::decide;
 use crate::metrics::Metrics;
 use crate::queue::job::Channel;
-use crate::queue::outcome::{Attempt, Outcome};
+use crate::queue::outcome::{AttemptResult, Outcome};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ impl Test {
     }
 
     fn ended(&self, id: i64) -> Ended {
-        let attempt = Attempt {
+        let attempt = AttemptResult {
             outcome: Outcome::Withdrawn,
             http_status: None,
             started_at: 0,

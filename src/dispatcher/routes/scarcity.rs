@@ -3,7 +3,7 @@
 
 use super::{Moment, RouteId, Routes};
 use crate::queue::block::{Block, BlockKind};
-use crate::queue::outcome::Scarce;
+use crate::queue::outcome::LocalResource;
 use tokio::time::{Duration, Instant};
 
 /// How long everything waits, doubled from the first to the second while it lasts.
@@ -33,8 +33,14 @@ impl Scarcity {
 impl Routes {
     /// A request could not be begun because this machine is short of something. If that concerns
     /// only one address, its route waits, otherwise everything. True when this is news.
-    pub fn run_short(&mut self, id: RouteId, scarce: Scarce, reason: &str, now: Moment) -> bool {
-        if scarce == Scarce::Ports {
+    pub fn run_short(
+        &mut self,
+        id: RouteId,
+        resource: LocalResource,
+        reason: &str,
+        now: Moment,
+    ) -> bool {
+        if resource == LocalResource::Ports {
             return self.block_for(id, PORTS_PAUSE, BlockKind::Shortage, reason, now);
         }
         let known = self.scarcity.as_mut().and_then(|scarcity| {

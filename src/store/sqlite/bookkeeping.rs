@@ -4,7 +4,7 @@
 use super::lenient::Lenient;
 use super::open::{MIGRATIONS_TABLE, migrator};
 use super::{Contents, Flaw, Mend, RealPath, SqliteError, SqliteStore};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError};
 use std::path::Path;

@@ -9,7 +9,7 @@ use super::purpose;
 use super::purpose::Contents;
 use super::real_path::{PathError, RealPath};
 use super::schema::{Flaw, listed};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,

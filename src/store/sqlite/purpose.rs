@@ -2,7 +2,7 @@
 //! on any other database.
 
 use super::{SqliteError, SqliteStore};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::SqliteConnection;
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use super::wake::Wake;
 use super::{Contents, Mend, RealPath, SqliteError, SqliteStore, disk, listed};
 use crate::queue::ended::Ended;
 use crate::queue::job::{Job, Millis};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use crate::queue::report::{Notice, Report};
 use crate::queue::when::now;
 use crate::store::tenure::TakeOver;

@@ -5,8 +5,8 @@ use super::shown::DELIVERY;
 use super::{SqliteError, SqliteStore};
 use crate::queue::story::Delivery;
 use crate::queue::transfer::Export;
+use crate::queue::transfer::ExportedJob;
 use crate::queue::transfer::NewRow;
-use crate::queue::transfer::Outcome;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
@@ -35,10 +35,10 @@ SELECT r.value ->> '$.channel', r.value ->> '$.payload', ifnull(r.value ->> '$.a
        (SELECT now FROM outbox_clock)
 FROM json_each(?1) AS r";
 
-impl FromRow<'_, SqliteRow> for Outcome {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Outcome> {
+impl FromRow<'_, SqliteRow> for ExportedJob {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<ExportedJob> {
         let delivery = Delivery::from_row(row)?;
-        Ok(Outcome { delivery, receipt: row.text("receipt"), payload: row.text("payload") })
+        Ok(ExportedJob { delivery, receipt: row.text("receipt"), payload: row.text("payload") })
     }
 }
 
@@ -85,7 +85,7 @@ impl SqliteStore {
         after: i64,
         last: i64,
         limit: u32,
-    ) -> Result<Vec<Outcome>, SqliteError> {
+    ) -> Result<Vec<ExportedJob>, SqliteError> {
         let mut query = outcomes_query("", export, after, last, limit);
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
     }

@@ -10,7 +10,7 @@ use crate::acquire::Connection;
 use crate::config::{OnUncertain, Rate};
 use crate::queue::claim::{Claim, Room};
 use crate::queue::job::Job;
-use crate::queue::outcome::Scarce;
+use crate::queue::outcome::LocalResource;
 use tokio::time::Duration;
 
 pub(crate) fn routes(rates: &[(Channel, Option<Rate>)]) -> Routes {

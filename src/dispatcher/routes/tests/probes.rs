@@ -46,7 +46,7 @@ fn what_is_being_claimed_does_not_go_out_over_a_route_that_is_shut_meanwhile() {
             }
         }),
         ("shortage", |routes, id, at| {
-            routes.run_short(id, Scarce::Memory, "none", at);
+            routes.run_short(id, LocalResource::Memory, "none", at);
         }),
     ];
     for (way, shut) in ways {
@@ -86,8 +86,8 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
     let [a0, a1] = ["a0", "a1"].map(|account| routes.id(account, Channel::Chat).unwrap());
     let none = Load::default();
     let jobs = |routes: &mut Routes, now: Moment| routes.room(&none, now.at).places;
-    assert!(routes.run_short(a0, Scarce::Descriptors, "none", at(0)));
-    assert!(!routes.run_short(a1, Scarce::Descriptors, "none", at(0)), "once");
+    assert!(routes.run_short(a0, LocalResource::Descriptors, "none", at(0)));
+    assert!(!routes.run_short(a1, LocalResource::Descriptors, "none", at(0)), "once");
     assert_eq!(jobs(&mut routes, at(1)), 0);
     assert!(!routes.has_enough(at(1).at), "what was out before shows nothing");
     assert_eq!(routes.next_opening(&none, at(1).at), Some(at(250).at));
@@ -96,7 +96,7 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
     let room = routes.room(&none, at(250).at);
     assert!(routes.worth_claiming(&room));
     assert_eq!(jobs(&mut routes, at(250)), 1);
-    assert!(!routes.run_short(a1, Scarce::Descriptors, "none", at(250)));
+    assert!(!routes.run_short(a1, LocalResource::Descriptors, "none", at(250)));
     assert_eq!((jobs(&mut routes, at(700)), jobs(&mut routes, at(750))), (0, 1));
     assert_eq!(routes.blocks().len(), 1);
     assert!(routes.has_enough(at(760).at));
@@ -111,7 +111,7 @@ fn for_want_of_a_port_its_own_route_alone_waits() {
     let now = Moment { at: Instant::now(), wall: 0 };
     let mut routes = of_accounts(2);
     let a0 = routes.id("a0", Channel::Chat).unwrap();
-    assert!(routes.run_short(a0, Scarce::Ports, "none", now));
+    assert!(routes.run_short(a0, LocalResource::Ports, "none", now));
     let free = room_of(&mut routes, &Load::default(), now.at);
     assert_eq!(free.len(), 5);
     assert_eq!(routes.blocks()[0].kind, BlockKind::Shortage);
