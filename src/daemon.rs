@@ -75,7 +75,7 @@ async fn dispatch(
             return Ok(());
         }
     };
-    let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
+    let (database, accounts) = (config.database.to_string(), routes.accounts().join(","));
     let mut dispatcher = Dispatcher::new(tenure, config, routes, service, metrics);
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
@@ -91,7 +91,7 @@ async fn take_over(
 ) -> Result<Tenure, StoreError> {
     let on_event = |event: TakeOver<'_>| match event {
         TakeOver::StandingBy => {
-            info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
+            info!(database = %config.database, "another dispatcher works on this database: standing by");
             service.standing_by(&config.database);
             metrics.enter(DaemonState::Standby);
         }

@@ -96,6 +96,7 @@
 
 pub mod queue;
 pub mod config;
+pub mod links;
 pub mod acquire;
 pub mod store;
 pub mod spool;

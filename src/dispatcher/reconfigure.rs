@@ -37,7 +37,7 @@ fn keep_until_restart(old: Config, fresh: &mut Config) -> Vec<String> {
     let mut notices = Vec::new();
     let database = std::mem::replace(&mut fresh.database, old.database);
     if database != fresh.database {
-        let (old, new) = (fresh.database.display(), database.display());
+        let (old, new) = (&fresh.database, &database);
         warn!(%old, %new, "another database needs a restart: the old one is still used");
         notices.push(format!("the database {new} needs a restart, {old} is still used"));
     }

@@ -23,13 +23,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+/// A job's id, and how its attempt ended.
+type Finished = (i64, AttemptResult);
+
 /// The half of the loop that needs no database.
 pub(super) struct Sender {
     pub(super) config: Config,
     pub(super) routes: Routes,
     pub(super) jobs: Jobs,
-    pub(super) results: mpsc::UnboundedReceiver<(i64, AttemptResult)>,
-    report: mpsc::UnboundedSender<(i64, AttemptResult)>,
+    pub(super) results: mpsc::UnboundedReceiver<Finished>,
+    report: mpsc::UnboundedSender<Finished>,
     pub(super) stop: watch::Sender<Stop>,
     /// On disk as sent, since the start.
     pub(super) sent: u64,
@@ -155,7 +158,7 @@ impl Sender {
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
-    pub(super) fn ended(&mut self, (id, mut attempt): (i64, AttemptResult)) {
+    pub(super) fn ended(&mut self, (id, mut attempt): Finished) {
         let Sender { jobs, routes, config, .. } = self;
         let Some(InFlight { job, route, endpoint, meter, .. }) = jobs.request(id) else {
             error!(job = id, "an attempt ended of a job that was not being sent; this is a bug");

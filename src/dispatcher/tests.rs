@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Database;
 use crate::dispatcher::routes::tests::{id, routes, routes_to};
 use crate::dispatcher::routes::{Load, Moment};
 use crate::queue::claim::{Claim, Room};
@@ -14,9 +15,9 @@ const READY: &str =
 
 /// On an outbox with these rows, which it has polled.
 async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
-    let path = folder.join("outbox.db");
-    let mut store = Store::open(&path).await.unwrap();
-    store.plain_sql(rows).await.unwrap();
+    let path = Database::from(folder.join("outbox.db"));
+    let mut store = Store::init(Purpose::Delivery, &path).await.unwrap().0;
+    store.execute_sql(rows).await.unwrap();
     store.close().await.unwrap();
     let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
     let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {}).await.unwrap();
@@ -36,7 +37,7 @@ fn done(result: Result<CycleResult, StoreError>) -> CycleDone {
 
 /// A second connection to its outbox.
 async fn another(folder: &Path) -> Store {
-    Store::open_existing(&folder.join("outbox.db")).await.unwrap()
+    Store::open(&folder.join("outbox.db").into()).await.unwrap()
 }
 
 /// The status and the attempts of a job.
@@ -81,7 +82,7 @@ async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
     assert!(dispatcher.step().await.unwrap(), "a claim that finds nothing");
     assert!(!dispatcher.step().await.unwrap());
     let mut other = another(folder.path()).await;
-    other.plain_sql("CREATE TABLE own (x)").await.unwrap();
+    other.execute_sql("CREATE TABLE own (x)").await.unwrap();
     let agenda = dispatcher.tenure.look().await.unwrap();
     assert!(agenda.others_committed, "since the claim");
     dispatcher.saw(agenda);
@@ -97,12 +98,12 @@ async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transac
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     let mut other = another(folder.path()).await;
-    other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
+    other.execute_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     dispatcher.commit = Commit::UnderWay;
     assert!(!dispatcher.step().await.unwrap());
     assert!(dispatcher.outage.is_none());
     assert!(!dispatcher.step().await.unwrap(), "until the next poll");
-    other.plain_sql("ROLLBACK").await.unwrap();
+    other.execute_sql("ROLLBACK").await.unwrap();
     dispatcher.poll().await.unwrap();
     assert!(dispatcher.step().await.unwrap());
     assert_eq!(dispatcher.sender.jobs.in_flight(), 1);
@@ -116,12 +117,12 @@ async fn what_ends_while_a_claim_waits_for_nothing_is_recorded_at_once() {
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     assert!(dispatcher.step().await.unwrap());
     let mut other = another(folder.path()).await;
-    other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
+    other.execute_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     dispatcher.rest = Rest::none();
     dispatcher.commit = Commit::UnderWay;
     assert!(dispatcher.step().await.unwrap(), "the request has failed meanwhile");
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 1);
-    other.plain_sql("ROLLBACK").await.unwrap();
+    other.execute_sql("ROLLBACK").await.unwrap();
     dispatcher.step().await.unwrap();
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 0);
 }
@@ -136,7 +137,7 @@ async fn a_claim_whose_commit_was_not_answered_goes_back_and_no_other() {
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     dispatcher.step().await.unwrap();
     assert!(dispatcher.sender.jobs.holds(1));
-    another(folder.path()).await.plain_sql(&rows).await.unwrap();
+    another(folder.path()).await.execute_sql(&rows).await.unwrap();
     claim_unanswered(&mut dispatcher, 1).await;
     dispatcher.withdraw_strays().await.unwrap();
     dispatcher.withdraw_strays().await.unwrap();

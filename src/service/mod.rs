@@ -3,12 +3,12 @@
 
 mod notify;
 
+use crate::config::Database;
 use crate::queue::overview::Backlog;
 use libsystemd::daemon::{NotifyState, watchdog_enabled};
 use notify::NotifySocket;
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -92,8 +92,7 @@ impl Service {
     }
 
     /// Waits for the lock: not ready yet.
-    pub fn standing_by(&mut self, database: &Path) {
-        let database = database.display();
+    pub fn standing_by(&mut self, database: &Database) {
         self.send_status(&format!("standing by: another dispatcher works on {database}"));
     }
 

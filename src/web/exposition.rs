@@ -8,9 +8,11 @@ use super::cache::Counted;
 use super::reader::ReadError;
 use crate::metrics::{ChannelLabel, DaemonState, Metrics, RouteLabels};
 use crate::queue::block::{Block, BlockKind};
+use crate::queue::examination::Storage;
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::Overview;
 use crate::queue::when::now;
+use crate::store::Store;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,7 +22,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ pub async fn page(
     process(&mut registry, &shared.metrics, Instant::now());
     let help = "1 if the sandbox answers instead of Acquire: nothing is delivered";
     flag(&mut registry, "sandbox", help, shared.sandbox);
-    files(&mut registry, shared.counter.path(), readable);
+    files(&mut registry, &Store::storage(shared.counter.database()), readable);
     if let Some(overview) = counted.value {
         queue(&mut registry, &overview, counted.age);
         stopped(&mut registry, &overview, &shared.metrics);
@@ -170,15 +171,12 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     }
 }
 
-fn files(registry: &mut Registry, database: &Path, readable: bool) {
-    let mut wal = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
-    wal.push("-wal");
-    for (name, help, path) in [
-        ("database", "The size of the database file", database),
-        ("wal", "The size of the database's write-ahead log", Path::new(&wal)),
+fn files(registry: &mut Registry, storage: &Storage, readable: bool) {
+    for (name, help, length) in [
+        ("database", "The size of the database file", storage.bytes),
+        ("wal", "The size of the database's write-ahead log", storage.log_bytes),
     ] {
-        let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-        registry.register_with_unit(name, help, Unit::Bytes, gauge(bytes));
+        registry.register_with_unit(name, help, Unit::Bytes, gauge(length));
     }
     let help = "1 if the counts of jobs can be read; if 0, they are outdated or missing";
     flag(registry, "database_readable", help, readable);

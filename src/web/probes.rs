@@ -4,14 +4,14 @@
 
 use super::Shared;
 use super::reader::{PageReader, ReadError};
+use crate::config::Database;
 use crate::metrics::{DaemonState, Metrics};
-use crate::store::disk;
+use crate::store::Store;
 use axum::Json;
 use axum::extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -53,7 +53,7 @@ pub async fn ready(extract::State(shared): extract::State<Arc<Shared>>) -> Respo
     let mut reasons: Vec<String> = not_dispatching(shared.metrics.state()).into_iter().collect();
     reasons.extend(stuck(&shared.metrics, Instant::now()));
     reasons.extend(shared.write_probe.failure(Instant::now()).await);
-    reasons.extend(disk::shortage(shared.counter.path()));
+    reasons.extend(Store::storage(shared.counter.database()).shortage);
     if shared.metrics.holds_restored() {
         let sentence = "a backup was restored: waiting jobs may have been sent already, so a person \
                         must decide";
@@ -97,7 +97,7 @@ pub struct WriteProbe {
 }
 
 impl WriteProbe {
-    pub fn of(database: &Path) -> WriteProbe {
+    pub fn of(database: &Database) -> WriteProbe {
         WriteProbe { reader: PageReader::of(database), last: Mutex::new(None) }
     }
 
@@ -116,7 +116,7 @@ impl WriteProbe {
 
     async fn try_write(&self) -> Result<(), ReadError> {
         let mut store = self.reader.read().await?;
-        store.try_write_lock(LOCK_WAIT).await?;
+        store.probe_write(LOCK_WAIT).await?;
         store.done();
         Ok(())
     }

@@ -71,7 +71,7 @@ async fn found(shared: &Shared, which: &mut Which) -> Result<(u64, Vec<Delivery>
             (count, some)
         }
         Which::All(filter) => {
-            filter.up_to_id = Some(reading.largest_id().await?);
+            filter.up_to_id = Some(reading.last_id().await?);
             let some = reading.deliveries(filter, &Page::newest(SHOWN)).await?;
             (reading.count(filter).await?, some)
         }

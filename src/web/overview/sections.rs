@@ -30,7 +30,7 @@ pub fn state(seen: &Seen<'_>) -> Markup {
         div .state {
             p .lamp.(class) { span aria-hidden="true" { (sign) } " " strong { (word) } }
             p { (explained(seen)) }
-            p .database { (seen.database.display().to_string()) }
+            p .database { (seen.database.to_string()) }
         }
     }
 }
@@ -278,7 +278,7 @@ pub fn aside(seen: &Seen<'_>) -> Markup {
                             th scope="col" { "because" } th scope="col" { "since" }
                         } }
                         tbody {
-                            @for of in &aside.first {
+                            @for of in aside.first.iter().take(super::ASIDE as usize) {
                                 tr {
                                     th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
                                     td data-label="state" { (status(&of.status, None)) }

@@ -1,20 +1,16 @@
-//! What the commands read: jobs by filter, and one job's story.
-
-pub use crate::queue::overview::{Count, Overview, Throughput};
-pub use crate::queue::story::{AttemptRow, Delivery, Detail};
+//! Jobs as operators read them: by filter, and one with its story.
 
 use super::blocks::{HOLDS_OF, block_from};
-use super::lenient::{Lenient, unless_missing};
-use super::pauses::PAUSES_OF;
+use super::lenient::{DELIVERY, Lenient, unless_missing};
+use super::paused_routes::PAUSES_OF;
 use super::set_aside;
-use super::shown::DELIVERY;
 use super::{SqliteError, SqliteStore};
 use crate::queue::filter::{Filter, Page};
-use crate::queue::story::Ahead;
-use crate::queue::story::Extent;
-use crate::queue::story::Story;
+use crate::queue::job::Millis;
+use crate::queue::story::{Ahead, AttemptRow, Delivery, Detail, Extent, Position, Story};
+use crate::store::ALL;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, QueryBuilder, Sqlite};
+use sqlx::{Connection, QueryBuilder, Row, Sqlite};
 
 /// After [`DELIVERY`].
 const DETAIL: &str = "\
@@ -39,8 +35,20 @@ SELECT h.id, h.status, h.next_attempt_at,
 FROM outbox me JOIN outbox h ON h.lane = me.lane AND h.holds = 1
 WHERE me.id = ?1 AND me.wait = 'parked'";
 
+// The order of the claim: the index of what is ready, up to the job itself.
+const POSITION: &str = "\
+SELECT
+    (SELECT count(*) FROM (SELECT 1 FROM outbox AS w WHERE w.wait = 'ready' AND w.account = me.account
+        AND w.channel = me.channel AND w.priority > me.priority LIMIT ?2 + 0))
+  + (SELECT count(*) FROM (SELECT 1 FROM outbox AS w WHERE w.wait = 'ready' AND w.account = me.account
+        AND w.channel = me.channel AND w.priority = me.priority AND (w.due_at, w.id) < (me.due_at, me.id) LIMIT ?2 + 0)),
+    (SELECT count(*) FROM outbox AS c WHERE c.claimed_by IS NOT NULL AND c.account = me.account AND c.channel = me.channel),
+    (SELECT count(*) FROM outbox AS f WHERE f.status IN ('sent', 'failed') AND f.channel = me.channel
+        AND f.finished_at >= ?3 AND f.finished_at IS NOT NULL)
+FROM outbox AS me WHERE me.id = ?1 AND me.wait = 'ready'";
+
 impl SqliteStore {
-    /// The jobs of a page of those that pass.
+    /// A page of the jobs that pass.
     pub async fn deliveries(
         &mut self,
         filter: &Filter,
@@ -57,19 +65,31 @@ impl SqliteStore {
         Ok(count.unsigned_abs())
     }
 
-    /// Of the job that was inserted last; 0 where there is none.
-    pub async fn largest_id(&mut self) -> Result<i64, SqliteError> {
-        Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
-            .fetch_one(&mut self.conn)
-            .await?)
+    /// The id of the job that was inserted last; 0 where there is none.
+    pub async fn last_id(&mut self) -> Result<i64, SqliteError> {
+        let last = "SELECT ifnull(max(id), 0) FROM outbox";
+        Ok(sqlx::query_scalar(last).fetch_one(&mut self.conn).await?)
     }
 
-    /// The ids of all jobs that pass as of now, ascending.
-    pub async fn ids(&mut self, filter: &Filter) -> Result<Vec<i64>, SqliteError> {
-        // As one text: a row by itself costs more than all else of a job that only passes.
+    /// The first `limit` ids above `after` that pass, ascending: all of them through the indexes of
+    /// their states, a batch along the table.
+    pub async fn ids(
+        &mut self,
+        filter: &Filter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<i64>, SqliteError> {
+        if limit < ALL {
+            let mut query = QueryBuilder::new("SELECT o.id FROM outbox AS o WHERE o.id > ");
+            query.push_bind(after);
+            filter.push_onto(&mut query);
+            query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
+            return Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?);
+        }
+        // As one text: fetching rows one by one costs more than everything else that is done here.
         let mut query = QueryBuilder::new("SELECT json_group_array(id) FROM (");
         filter.push_all("o.id AS id", &mut query);
-        query.push(")");
+        query.push(") WHERE id > ").push_bind(after);
         let ids: String = query.build_query_scalar().fetch_one(&mut self.conn).await?;
         let mut ids: Vec<i64> =
             serde_json::from_str(&ids).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
@@ -77,41 +97,32 @@ impl SqliteStore {
         Ok(ids)
     }
 
-    /// One job's row of `delivery_status`; `None` for an id that is not there.
+    /// One job's row of `delivery_status`; `None` for an id that does not exist.
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, SqliteError> {
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {DELIVERY} FROM outbox AS o WHERE o.id = ?1"));
         Ok(sqlx::query_as(sql).bind(id).fetch_optional(&mut self.conn).await?)
     }
 
-    /// The text of a job's payload: people's words, for who asks for them by name.
-    pub async fn payload(&mut self, id: i64) -> Result<Option<String>, SqliteError> {
-        let query = sqlx::query("SELECT payload FROM outbox WHERE id = ?1").bind(id);
-        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
-    }
-
-    /// The first characters of a job's payload.
-    pub async fn payload_start(
+    /// The first `characters` of a job's payload: message text.
+    pub async fn payload(
         &mut self,
         id: i64,
-        characters: i64,
+        characters: u32,
     ) -> Result<Option<String>, SqliteError> {
-        let sql = "SELECT substr(payload, 1, ?2) FROM outbox WHERE id = ?1";
-        let query = sqlx::query(sql).bind(id).bind(characters);
-        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
+        let query = match characters {
+            // Not by substr(), which stops at a NUL.
+            ALL => sqlx::query("SELECT payload FROM outbox WHERE id = ?1").bind(id),
+            some => {
+                let sql = "SELECT substr(payload, 1, ?2) FROM outbox WHERE id = ?1";
+                sqlx::query(sql).bind(id).bind(some)
+            }
+        };
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.text_or_empty(0)))
     }
 
-    /// One job with its history and what stands before it; `None` for an id that is not there.
-    pub async fn story(&mut self, id: i64) -> Result<Option<Story>, SqliteError> {
-        self.story_within(id, Extent::ALL).await
-    }
-
-    /// As [`SqliteStore::story`], of a job of any size.
-    pub async fn story_within(
-        &mut self,
-        id: i64,
-        extent: Extent,
-    ) -> Result<Option<Story>, SqliteError> {
+    /// One job with its history and what goes before it; `None` for an id that does not exist.
+    pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, SqliteError> {
         let Extent { attempts, fields, line, text } = extent;
         // One read transaction: all of it as of one moment.
         let mut tx = self.conn.begin().await?;
@@ -138,19 +149,21 @@ impl SqliteStore {
         Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
     }
 
-    /// The version of the schema that the file has.
-    pub async fn schema_version(&mut self) -> Result<i64, SqliteError> {
-        Ok(sqlx::query_scalar(
-            "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success",
-        )
-        .fetch_one(&mut self.conn)
-        .await?)
-    }
-
-    /// What SQLite finds wrong with the file, at most ten sentences; reads all of it.
-    pub async fn damage(&mut self) -> Result<Vec<String>, SqliteError> {
-        let rows = sqlx::query("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
-        Ok(rows.iter().map(|row| row.words(0)).filter(|line| line != "ok").collect())
+    /// What goes before this job; `None` for one that is not ready.
+    pub async fn position(
+        &mut self,
+        id: i64,
+        now: Millis,
+    ) -> Result<Option<Position>, SqliteError> {
+        let row = sqlx::query(POSITION)
+            .bind(id)
+            .bind(Position::LIMIT as i64)
+            .bind(now - 60_000)
+            .fetch_optional(&mut self.conn)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let count = |at: usize| Ok::<_, SqliteError>(row.try_get::<i64, _>(at)?.unsigned_abs());
+        Ok(Some(Position { ahead: count(0)?, in_flight: count(1)?, last_minute: count(2)? }))
     }
 }
 
@@ -178,7 +191,7 @@ fn count_query(before: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
 fn ahead_from(row: &SqliteRow) -> Ahead {
     Ahead {
         holder: row.whole(0).unwrap_or_default(),
-        holder_status: row.words(1),
+        holder_status: row.text_or_empty(1),
         holder_retry: row.whole(2),
         jobs: row.whole(3).unwrap_or_default(),
     }
@@ -191,18 +204,18 @@ mod tests {
     use crate::queue::job::{Channel, Status};
     use crate::queue::when::now;
     use crate::store::sqlite::fixture::{chat, outbox};
-    use sqlx::Row;
+    use sqlx::AssertSqlSafe;
 
     #[tokio::test]
-    async fn the_story_of_a_parked_job_names_who_goes_before_it() {
+    async fn the_story_of_a_parked_job_names_its_head() {
         let three = chat(1, "NULL").repeat(3);
         let (_folder, mut store) = outbox(&three).await;
-        let story = store.story(3).await.unwrap().unwrap();
+        let story = store.story(3, Extent::ALL).await.unwrap().unwrap();
         let ahead = story.ahead.unwrap();
         assert_eq!((ahead.holder, ahead.holder_status.as_str(), ahead.jobs), (1, "pending", 2));
         assert_eq!(story.job.payload_fields, r#"["caseId","message"]"#);
-        assert_eq!(store.story(1).await.unwrap().unwrap().ahead, None);
-        assert_eq!(store.story(4).await.unwrap(), None);
+        assert_eq!(store.story(1, Extent::ALL).await.unwrap().unwrap().ahead, None);
+        assert_eq!(store.story(4, Extent::ALL).await.unwrap(), None);
     }
 
     async fn plan(store: &mut SqliteStore, mut query: QueryBuilder<Sqlite>) -> Vec<String> {
@@ -210,7 +223,7 @@ mod tests {
         rows.iter().map(|row| row.get::<String, _>("detail")).collect()
     }
 
-    /// The newest fifty are found without a sort, and without a look at the finished millions.
+    /// The newest fifty are found without a sort, and without reading millions of finished jobs.
     #[tokio::test]
     async fn a_page_of_what_is_rare_comes_from_its_index_and_any_other_from_the_tables_end() {
         let (_folder, mut store) = outbox("").await;
@@ -253,7 +266,7 @@ mod tests {
         let jobs = (1..=6).map(|case| chat(case, "NULL")).collect::<String>();
         let (_folder, mut store) = outbox(&jobs).await;
         store
-            .plain_sql(
+            .execute_sql(
                 "UPDATE outbox SET status = 'cancelled' WHERE id = 2;
                  UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'x',
                         error = 'No such Thing' WHERE id IN (3, 4);
@@ -293,8 +306,42 @@ mod tests {
             let listed = store.deliveries(&filter, &page).await.unwrap();
             let listed: Vec<_> = listed.iter().map(|job| job.id).collect();
             assert_eq!(listed, expected, "{filter:?}");
-            assert_eq!(store.ids(&filter).await.unwrap(), expected, "{filter:?}");
+            assert_eq!(store.ids(&filter, i64::MIN, ALL).await.unwrap(), expected, "{filter:?}");
             assert_eq!(store.count(&filter).await.unwrap(), expected.len() as u64, "{filter:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_goes_before_a_job_is_counted_in_the_order_of_the_claim() {
+        let (_folder, mut store) = outbox("").await;
+        let chat = |priority: i64, account: &str| {
+            format!(
+                "INSERT INTO outbox (channel, payload, priority, account, ordering_key)
+                 VALUES ('chat', '{{\"caseId\": 1, \"message\": \"hi\"}}', {priority}, '{account}', '');"
+            )
+        };
+        let jobs = [(0, "default"), (5, "default"), (0, "default"), (9, "shop"), (0, "default")];
+        let jobs = jobs.map(|(priority, account)| chat(priority, account)).concat();
+        store.execute_sql(&jobs).await.unwrap();
+        let mut ahead = Vec::new();
+        for id in 1..=5 {
+            ahead.push(store.position(id, now()).await.unwrap().unwrap().ahead);
+        }
+        assert_eq!(ahead, [1, 0, 2, 0, 3]);
+        store.execute_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
+        assert_eq!(store.position(5, now()).await.unwrap(), None);
+
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {POSITION}")))
+            .fetch_all(&mut store.conn)
+            .await
+            .unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let up_to_it = "SEARCH w USING COVERING INDEX outbox_ready \
+                        (account=? AND channel=? AND priority=? AND due_at<?)";
+        assert!(plan.contains(&up_to_it.to_owned()), "{plan:#?}");
+        assert!(
+            !plan.iter().any(|line| line.starts_with("SCAN f") || line == "SCAN c"),
+            "{plan:#?}"
+        );
     }
 }

@@ -1,7 +1,10 @@
 -- The outbox: one row per message, written by any program, delivered by acquire-outbox.
 --
+-- Once it is released, this file is never edited: a change is a migration of its own that only adds.
+-- tests/schema checks its checksum, by which a file's version is recognised.
+--
 -- What a producer executes here runs in any SQLite from 3.26 on with JSON1, whatever the database's
--- encoding. Every object is named outbox... or delivery_status, because it lives beside an
+-- encoding. Every object is named outbox... or delivery_status, because it lives next to an
 -- application's own tables. Checks are triggers that RAISE(ABORT), not constraints: INSERT OR IGNORE
 -- (how a producer makes its insert idempotent) silently skips a row that fails a constraint.
 --

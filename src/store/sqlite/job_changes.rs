@@ -1,18 +1,12 @@
-//! What the commands write: a new job, a re-drive, a cancellation, a person's decision. The database's triggers say
-//! which changes are allowed; their sentences go to whoever asked.
+//! Jobs as producers insert them and operators change them. The database's triggers decide which
+//! changes are allowed; the caller gets their sentences.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
-use crate::queue::change::Change;
-use crate::queue::change::Refused;
+use crate::queue::change::{Change, Mode, Refused};
 use crate::queue::filter::Filter;
-use crate::queue::new_job::GivenTime;
-use crate::queue::new_job::Inserted;
-use crate::queue::new_job::NewJob;
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
-
-/// The most jobs that one transaction changes: short, so that no producer waits long.
-pub const BATCH: usize = 500;
+use crate::queue::new_job::{GivenTime, Inserted, NewJob};
+use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 impl SqliteStore {
     /// Inserts one job; a taken idempotency key gives the job that has it.
@@ -50,54 +44,40 @@ impl SqliteStore {
         &mut self,
         change: Change,
         ids: &[i64],
+        mode: Mode,
     ) -> Result<Vec<Refused>, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let refused = each(&mut tx, change, ids).await?;
-        tx.commit().await?;
+        let mut refused = Vec::new();
+        for &id in ids {
+            if let Some(sentence) = one(&mut tx, change, id).await? {
+                refused.push(Refused { id, sentence });
+            }
+        }
+        match mode {
+            Mode::Apply => tx.commit().await?,
+            Mode::Rehearse => tx.rollback().await?,
+        }
         Ok(refused)
     }
 
-    /// What [`SqliteStore::change`] would refuse, as the database itself says it; changes nothing.
-    pub async fn would_refuse(
-        &mut self,
-        change: Change,
-        ids: &[i64],
-    ) -> Result<Vec<Refused>, SqliteError> {
-        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let refused = each(&mut tx, change, ids).await?;
-        tx.rollback().await?;
-        Ok(refused)
-    }
-
-    /// Up to [`BATCH`] ids above `after` that pass `filter`, ascending: each job comes once, even
-    /// one that falls back into the filter's states meanwhile.
-    pub async fn ids_after(
-        &mut self,
-        filter: &Filter,
-        after: i64,
-    ) -> Result<Vec<i64>, SqliteError> {
-        let mut query = QueryBuilder::new("SELECT o.id FROM outbox AS o WHERE o.id > ");
-        query.push_bind(after);
-        filter.push_onto(&mut query);
-        query.push(" ORDER BY o.id LIMIT ").push_bind(BATCH as i64);
-        Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?)
-    }
-
-    /// Changes those of `ids` that still pass `filter` and can go this way, in one statement; gives
-    /// their number.
+    /// Changes those of `ids` that still pass `filter` and can be changed this way, in one statement;
+    /// gives their number.
     pub async fn change_where(
         &mut self,
         change: Change,
         filter: &Filter,
         ids: &[i64],
     ) -> Result<u64, SqliteError> {
+        // With statistics from when there were three jobs, each batch would read the whole table.
+        self.forget_statistics().await?;
         let mut query = change_query("", change, filter, ids);
         Ok(query.build().execute(&mut self.conn).await?.rows_affected())
     }
 
-    /// Takes and gives back the write lock, and writes nothing.
-    pub async fn probe_write(&mut self) -> Result<(), SqliteError> {
-        Ok(self.conn.begin_with("BEGIN IMMEDIATE").await?.rollback().await?)
+    /// Executes `sql` as it is; several statements are several transactions.
+    pub async fn execute_sql(&mut self, sql: &str) -> Result<(), SqliteError> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await?;
+        Ok(())
     }
 }
 
@@ -114,29 +94,14 @@ fn change_query(
         None => query.push("DELETE FROM outbox AS o"),
     };
     query.push(" WHERE o.id IN (SELECT value FROM json_each(").push_bind(ids).push("))");
-    // Whatever the filter lets pass.
+    // Also where the filter names no state.
     let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
     from.push_onto(&mut query);
     filter.push_onto(&mut query);
     query
 }
 
-/// Each by itself; those that could not be changed.
-async fn each(
-    tx: &mut SqliteConnection,
-    change: Change,
-    ids: &[i64],
-) -> Result<Vec<Refused>, SqliteError> {
-    let mut refused = Vec::new();
-    for &id in ids {
-        if let Some(sentence) = one(tx, change, id).await? {
-            refused.push(Refused { id, sentence });
-        }
-    }
-    Ok(refused)
-}
-
-/// Gives the sentence that says why it was not changed.
+/// Changes one job, or gives the sentence that says why not.
 async fn one(
     tx: &mut SqliteConnection,
     change: Change,
@@ -145,7 +110,9 @@ async fn one(
     let row = sqlx::query("SELECT status FROM outbox WHERE id = ?1").bind(id);
     let row = row.fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(Some("there is no such job".to_owned())) };
-    if let Some(sentence) = row.words(0).parse().ok().and_then(|status| change.refuses(status)) {
+    if let Some(sentence) =
+        row.text_or_empty(0).parse().ok().and_then(|status| change.refuses(status))
+    {
         return Ok(Some(sentence));
     }
     let done = match change.to() {
@@ -157,17 +124,8 @@ async fn one(
     };
     match done.map_err(SqliteError::from) {
         Ok(_) => Ok(None),
-        // A trigger undid this statement alone; anything else ends the transaction.
+        // A trigger undid only this statement; anything else ends the transaction.
         Err(e) => Ok(Some(e.trigger_sentence().ok_or(e)?)),
-    }
-}
-
-impl SqliteError {
-    /// The sentence of a trigger that refused a statement: `None` for every other error.
-    pub fn trigger_sentence(&self) -> Option<String> {
-        const SQLITE_CONSTRAINT_TRIGGER: &str = "1811";
-        let SqliteError::Sql(sqlx::Error::Database(e)) = self else { return None };
-        (e.code().as_deref() == Some(SQLITE_CONSTRAINT_TRIGGER)).then(|| e.message().to_owned())
     }
 }
 
@@ -175,6 +133,7 @@ impl SqliteError {
 mod tests {
     use super::*;
     use crate::queue::job::{Channel, Status};
+    use crate::store::ALL;
     use sqlx::Row;
 
     fn chat(case: i64) -> NewJob {
@@ -221,39 +180,39 @@ mod tests {
         for case in 1..=3 {
             store.insert(&chat(case)).await.unwrap();
         }
-        let refused = store.change(Change::Cancel, &[1, 7, 3]).await.unwrap();
+        let refused = store.change(Change::Cancel, &[1, 7, 3], Mode::Apply).await.unwrap();
         assert_eq!(refused.iter().map(|job| job.id).collect::<Vec<_>>(), [7]);
-        let again = store.change(Change::Cancel, &[1]).await.unwrap();
+        let again = store.change(Change::Cancel, &[1], Mode::Apply).await.unwrap();
         assert_eq!(again[0].sentence, "is cancelled already");
         let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
-        assert_eq!(store.ids_after(&pending, 0).await.unwrap(), [2]);
+        assert_eq!(store.ids(&pending, 0, 500).await.unwrap(), [2]);
     }
 
     #[tokio::test]
-    async fn what_would_be_refused_is_told_and_nothing_is_changed() {
+    async fn a_rehearsal_names_what_would_be_refused_and_changes_nothing() {
         let (_folder, mut store) = store().await;
         for case in 1..=2 {
             store.insert(&chat(case)).await.unwrap();
         }
-        assert!(store.would_refuse(Change::Cancel, &[1, 2]).await.unwrap().is_empty());
-        let refused = store.would_refuse(Change::Prune, &[1, 9]).await.unwrap();
+        assert!(store.change(Change::Cancel, &[1, 2], Mode::Rehearse).await.unwrap().is_empty());
+        let refused = store.change(Change::Prune, &[1, 9], Mode::Rehearse).await.unwrap();
         assert_eq!(
             refused[0].sentence,
             "is pending; what is sent, failed or cancelled alone is pruned"
         );
         assert_eq!(refused[1].sentence, "there is no such job");
-        let refused = store.would_refuse(Change::ResolveSent, &[1]).await.unwrap();
+        let refused = store.change(Change::ResolveSent, &[1], Mode::Rehearse).await.unwrap();
         assert_eq!(refused[0].sentence, "is pending; an uncertain job alone is resolved");
-        assert_eq!(store.ids(&Filter::default()).await.unwrap(), [1, 2]);
+        assert_eq!(store.ids(&Filter::default(), i64::MIN, ALL).await.unwrap(), [1, 2]);
     }
 
     #[tokio::test]
-    async fn a_batch_goes_by_its_ids_once_what_was_analyzed_is_forgotten() {
+    async fn a_batch_is_found_by_its_ids_once_the_statistics_are_gone() {
         let (_folder, mut store) = store().await;
         for case in 1..=3 {
             store.insert(&chat(case)).await.unwrap();
         }
-        store.plain_sql("ANALYZE").await.unwrap();
+        store.execute_sql("ANALYZE").await.unwrap();
         assert!(store.forget_statistics().await.unwrap());
         let filter = Filter { statuses: vec![Status::Failed], ..Filter::default() };
         for change in [Change::Retry, Change::Cancel, Change::Prune] {
@@ -270,23 +229,23 @@ mod tests {
         for case in 1..=3 {
             store.insert(&chat(case)).await.unwrap();
         }
-        store.change(Change::Cancel, &[2]).await.unwrap();
+        store.change(Change::Cancel, &[2], Mode::Apply).await.unwrap();
         let all = Filter::default();
         assert_eq!(store.change_where(Change::Prune, &all, &[1, 2, 3]).await.unwrap(), 1);
-        assert_eq!(store.ids(&all).await.unwrap(), [1, 3]);
+        assert_eq!(store.ids(&all, i64::MIN, ALL).await.unwrap(), [1, 3]);
     }
 
     #[tokio::test]
-    async fn a_filter_counts_the_jobs_alone_that_still_pass() {
+    async fn a_filter_counts_only_the_jobs_that_still_pass() {
         let (_folder, mut store) = store().await;
         // One lane: each cancellation makes its trigger move the next one up.
         for _ in 0..4 {
             store.insert(&chat(1)).await.unwrap();
         }
         let pending = Filter { statuses: vec![Status::Pending], ..Filter::default() };
-        let ids = store.ids_after(&pending, i64::MIN).await.unwrap();
-        store.change(Change::Cancel, &[2]).await.unwrap();
+        let ids = store.ids(&pending, i64::MIN, 500).await.unwrap();
+        store.change(Change::Cancel, &[2], Mode::Apply).await.unwrap();
         assert_eq!(store.change_where(Change::Cancel, &pending, &ids).await.unwrap(), 3);
-        assert!(store.ids_after(&pending, i64::MIN).await.unwrap().is_empty());
+        assert!(store.ids(&pending, i64::MIN, 500).await.unwrap().is_empty());
     }
 }

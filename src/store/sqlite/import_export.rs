@@ -1,20 +1,18 @@
-//! What goes in and out as files: rows inserted by the batch, rehearsed before, outcomes by the page.
+//! Jobs from and for files: rows inserted in batches, jobs exported in pages.
 
-use super::lenient::Lenient;
-use super::shown::DELIVERY;
+use super::lenient::{DELIVERY, Lenient};
 use super::{SqliteError, SqliteStore};
+use crate::queue::change::Mode;
 use crate::queue::story::Delivery;
-use crate::queue::transfer::Export;
-use crate::queue::transfer::ExportedJob;
-use crate::queue::transfer::NewRow;
+use crate::queue::transfer::{Export, ExportedJob, NewRow};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-/// KiB of pages that an import keeps in memory: with 2 MiB, SQLite's default, it took half as long
-/// again.
-const IMPORT_CACHE_KIB: u32 = 64 << 10;
+/// Keys are spread over their index, so most rows of an import need a different page. 64 MiB; with
+/// SQLite's default of 2 MiB it took half as long again.
+const KEEP_MORE_PAGES: &str = "PRAGMA cache_size = -65536";
 
-// A taken key is passed over before the INSERT, which would keep a note of each: see outbox_taken_keys.
+// A taken key is skipped before the INSERT, which would keep a note of each: see outbox_taken_keys.
 const INSERT_ROWS: &str = "\
 INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
                     max_attempts, source)
@@ -43,56 +41,39 @@ impl FromRow<'_, SqliteRow> for ExportedJob {
 }
 
 impl SqliteStore {
-    /// For an import: its keys are spread over their index, so most rows need a different page.
-    pub async fn keep_more_pages(&mut self) -> Result<(), SqliteError> {
-        let pragma = format!("PRAGMA cache_size = -{IMPORT_CACHE_KIB}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(&mut self.conn).await?;
-        Ok(())
-    }
-
     /// Inserts the rows in their order by one statement, all of them or none, and gives the number
-    /// of those that are new: one whose idempotency key is taken is passed over.
-    pub async fn insert_rows(&mut self, rows: &[NewRow]) -> Result<u64, SqliteError> {
-        let done = sqlx::query(INSERT_ROWS).bind(json(rows)).execute(&mut self.conn).await?;
+    /// of those that are new: one whose idempotency key is taken is skipped.
+    ///
+    /// # Errors
+    /// [`SqliteError::trigger_sentence`]: the rule that one of the rows breaks.
+    pub async fn import(&mut self, rows: &[NewRow], mode: Mode) -> Result<u64, SqliteError> {
+        let json = serde_json::to_string(rows).expect("JSON values are always JSON");
+        if mode == Mode::Rehearse {
+            sqlx::query(CHECK_ROWS).bind(json).execute(&mut self.conn).await?;
+            return Ok(0);
+        }
+        sqlx::query(KEEP_MORE_PAGES).execute(&mut self.conn).await?;
+        let done = sqlx::query(INSERT_ROWS).bind(json).execute(&mut self.conn).await?;
         Ok(done.rows_affected())
     }
 
-    /// What [`SqliteStore::insert_rows`] would refuse, without writing: `None`, or the sentence of the
-    /// rule that one of the rows breaks.
-    pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, SqliteError> {
-        match sqlx::query(CHECK_ROWS).bind(json(rows)).execute(&mut self.conn).await {
-            Ok(_) => Ok(None),
-            Err(e) => {
-                let e = SqliteError::from(e);
-                Ok(Some(e.trigger_sentence().ok_or(e)?))
-            }
-        }
-    }
-
-    /// The largest id there is; 0 where there is none.
-    pub async fn last_id(&mut self) -> Result<i64, SqliteError> {
-        Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
-            .fetch_one(&mut self.conn)
-            .await?)
-    }
-
-    /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
-    /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than
-    /// 16 KiB is left out: [`SqliteStore::payload`] reads it.
-    pub async fn outcomes(
+    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a read of its
+    /// own, so that an export never keeps the write-ahead log from being emptied. A payload of more
+    /// than 16 KiB is left out: [`SqliteStore::payload`] reads it.
+    pub async fn export_page(
         &mut self,
         export: &Export,
         after: i64,
         last: i64,
         limit: u32,
     ) -> Result<Vec<ExportedJob>, SqliteError> {
-        let mut query = outcomes_query("", export, after, last, limit);
+        let mut query = page_query("", export, after, last, limit);
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
     }
 }
 
-/// By the ids alone: through another index each page would sort all that is left.
-fn outcomes_query(
+/// Along the ids: through another index each page would sort all that is left.
+fn page_query(
     before: &str,
     export: &Export,
     after: i64,
@@ -116,10 +97,6 @@ fn outcomes_query(
     query
 }
 
-fn json(rows: &[NewRow]) -> String {
-    serde_json::to_string(rows).expect("JSON values are always JSON")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,18 +113,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_go_in_in_their_order_and_a_taken_key_is_passed_over() {
+    async fn rows_are_inserted_in_their_order_and_a_taken_key_is_skipped() {
         let mut store = SqliteStore::in_memory().await.unwrap();
         let rows = [
             row(json!({"idempotency_key": "a", "source": "first"})),
             row(json!({"idempotency_key": "a", "source": "second"})),
             row(json!({"idempotency_key": "b", "priority": 3, "account": "other"})),
         ];
-        assert_eq!(store.insert_rows(&rows).await.unwrap(), 2);
-        assert_eq!(store.insert_rows(&rows).await.unwrap(), 0);
+        assert_eq!(store.import(&rows, Mode::Apply).await.unwrap(), 2);
+        assert_eq!(store.import(&rows, Mode::Apply).await.unwrap(), 0);
         let export = Export { with_payload: true, ..Export::default() };
         let last = store.last_id().await.unwrap();
-        let jobs = store.outcomes(&export, 0, last, 10).await.unwrap();
+        let jobs = store.export_page(&export, 0, last, 10).await.unwrap();
         let seen: Vec<_> = jobs
             .iter()
             .map(|job| (job.delivery.idempotency_key.as_deref(), job.delivery.source.as_deref()))
@@ -157,7 +134,7 @@ mod tests {
         assert_eq!(jobs[0].payload.as_deref(), Some(r#"{"caseId": 7, "message": "hi"}"#));
         let ignored = r#"INSERT OR IGNORE INTO outbox (channel, payload, idempotency_key)
             VALUES ('chat', '{"caseId": 7, "message": "hi"}', 'a')"#;
-        store.plain_sql(ignored).await.unwrap();
+        store.execute_sql(ignored).await.unwrap();
         assert!(store.forget_taken_keys().await.unwrap(), "an ignored insert has left a note");
         assert!(!store.forget_taken_keys().await.unwrap());
     }
@@ -176,20 +153,21 @@ mod tests {
             (json!({"max_attempts": 1.5}), "outbox.max_attempts: must be a whole number"),
         ] {
             let rows = [row(json!({})), row(wrong)];
-            let said = store.rehearse(&rows).await.unwrap().unwrap();
+            let refused = store.import(&rows, Mode::Rehearse).await.unwrap_err();
+            let said = refused.trigger_sentence().unwrap();
             assert!(said.starts_with(sentence), "{said}");
         }
-        assert_eq!(store.rehearse(&[row(json!({}))]).await.unwrap(), None);
+        assert_eq!(store.import(&[row(json!({}))], Mode::Rehearse).await.unwrap(), 0);
         assert_eq!(store.last_id().await.unwrap(), 0);
     }
 
     #[tokio::test]
-    async fn a_page_of_an_export_goes_on_by_the_id_and_sorts_nothing() {
+    async fn a_page_of_an_export_is_found_by_the_id_and_sorts_nothing() {
         let mut store = SqliteStore::in_memory().await.unwrap();
         let filter = Filter { statuses: vec![Status::Sent], ..Filter::default() };
         for filter in [Filter::default(), filter] {
             let export = Export { filter, finished_since: Some(1), with_payload: true };
-            let mut query = outcomes_query("EXPLAIN QUERY PLAN ", &export, 1, 2, 3);
+            let mut query = page_query("EXPLAIN QUERY PLAN ", &export, 1, 2, 3);
             let plan: Vec<(i64, i64, i64, String)> =
                 query.build_query_as().fetch_all(&mut store.conn).await.unwrap();
             let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();

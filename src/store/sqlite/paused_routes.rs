@@ -1,5 +1,5 @@
-//! What a person has paused. It outlives every process; the claim itself looks (`cycle.sql`), so
-//! from its commit on nothing of it is claimed.
+//! What a person has paused. The claim itself reads it (`cycle.sql`), so nothing is claimed of it
+//! once the pause is committed.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 // An unknown channel pauses nothing, because the claim compares names. It is not shown either.
 pub(super) const PAUSES: &str = "\
 SELECT account, channel, reason, since FROM outbox_pauses
-WHERE channel IN ('', 'chat', 'mail', 'sms') ORDER BY account, channel";
+WHERE channel IN ('', 'chat', 'mail', 'sms') ORDER BY account, channel LIMIT ?1";
 
 /// Those that concern an account's jobs of a channel.
 pub(super) const PAUSES_OF: &str = "\
@@ -21,8 +21,8 @@ impl FromRow<'_, SqliteRow> for Pause {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Pause> {
         Ok(Pause {
             account: row.text("account").filter(|account| !account.is_empty()),
-            channel: row.words("channel").parse().ok(),
-            reason: row.words("reason"),
+            channel: row.text_or_empty("channel").parse().ok(),
+            reason: row.text_or_empty("reason"),
             since: row.whole("since").unwrap_or_default(),
         })
     }
@@ -35,15 +35,9 @@ ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
 const RESUME: &str = "DELETE FROM outbox_pauses WHERE account = ?1 AND channel = ?2";
 
 impl SqliteStore {
-    /// Everything that is paused.
-    pub async fn pauses(&mut self) -> Result<Vec<Pause>, SqliteError> {
-        Ok(sqlx::query_as(PAUSES).fetch_all(&mut self.conn).await?)
-    }
-
-    /// The first of them, those of every account before all others.
-    pub async fn pauses_up_to(&mut self, limit: u32) -> Result<Vec<Pause>, SqliteError> {
-        let sql = sqlx::AssertSqlSafe(format!("{PAUSES} LIMIT ?1"));
-        Ok(sqlx::query_as(sql).bind(limit).fetch_all(&mut self.conn).await?)
+    /// The first `limit` pauses, those of every account before all others.
+    pub async fn pauses(&mut self, limit: u32) -> Result<Vec<Pause>, SqliteError> {
+        Ok(sqlx::query_as(PAUSES).bind(limit).fetch_all(&mut self.conn).await?)
     }
 
     /// Pauses a channel, an account, a channel of an account, or (neither given) everything. What is
@@ -63,7 +57,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Ends exactly this pause; false: there is none. A wider one still holds its jobs.
+    /// Ends exactly this pause; false: there is none. A wider one still keeps its jobs back.
     pub async fn resume(
         &mut self,
         account: Option<&str>,
@@ -81,6 +75,7 @@ impl SqliteStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ALL;
     use crate::store::sqlite::fixture::outbox;
 
     fn chat(account: &str, ordering_key: &str, send_at: &str) -> String {
@@ -91,20 +86,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pause_is_named_by_what_it_holds_back() {
+    async fn a_pause_is_named_after_its_routes() {
         let (_folder, mut store) = outbox("").await;
         store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();
         store.pause(Some("shop"), None, "").await.unwrap();
         store.pause(None, Some(Channel::Mail), "").await.unwrap();
         store.pause(None, None, "").await.unwrap();
-        let subjects: Vec<_> = store.pauses().await.unwrap().iter().map(Pause::subject).collect();
+        let subjects: Vec<_> =
+            store.pauses(ALL).await.unwrap().iter().map(Pause::subject).collect();
         assert_eq!(subjects, ["everything", "mail", "account shop", "sms of account shop"]);
         assert!(store.resume(Some("shop"), None).await.unwrap());
         assert!(!store.resume(Some("shop"), None).await.unwrap());
-        assert_eq!(store.pauses().await.unwrap().len(), 3);
+        assert_eq!(store.pauses(ALL).await.unwrap().len(), 3);
     }
 
-    /// The account may be on its way into the configuration; the daemon's own look may be a second old.
+    /// The account may be configured in a moment; what the daemon knows of pauses may be a second old.
     #[tokio::test]
     async fn what_is_paused_does_not_fail_for_an_account_that_nobody_has_configured() {
         let jobs = [chat("gone", "", "NULL"), chat("lost", "", "NULL")].concat();
@@ -117,11 +113,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reason_that_is_no_text_and_a_time_that_is_none_are_read_all_the_same() {
+    async fn a_reason_and_a_time_of_the_wrong_type_are_read_all_the_same() {
         let (_folder, mut store) = outbox("").await;
         store.pause(None, Some(Channel::Sms), "why").await.unwrap();
-        store.plain_sql("DROP TRIGGER outbox_pauses_changed; UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
-        let pauses = store.pauses().await.unwrap();
+        store.execute_sql("DROP TRIGGER outbox_pauses_changed; UPDATE outbox_pauses SET reason = x'ff41', since = 'soon'").await.unwrap();
+        let pauses = store.pauses(ALL).await.unwrap();
         assert_eq!((pauses[0].reason.as_str(), pauses[0].since), ("\u{fffd}A", 0));
         assert_eq!(pauses[0].channel, Some(Channel::Sms));
     }

@@ -1,7 +1,8 @@
-//! The mark of a sandbox's database. Its messages never reach Acquire, and the sandbox never works
-//! on any other database.
+//! What a path leads to, and whether a dispatcher of some purpose may use it: messages in a sandbox's
+//! database never reach Acquire, and the sandbox never uses any other database.
 
-use super::{SqliteError, SqliteStore};
+use super::versions::is_of_earlier_build;
+use super::{RealPath, SqliteError, SqliteStore};
 use crate::queue::policy::Purpose;
 use sqlx::SqliteConnection;
 use std::path::Path;
@@ -16,12 +17,18 @@ pub enum Contents {
     Outbox,
     /// An outbox that was made for the sandbox.
     SandboxOutbox,
+    /// An outbox from before the first release.
+    EarlierBuild,
 }
 
 impl Contents {
-    /// Looks into the file without changing it.
+    /// Reads the file without changing it.
+    ///
+    /// # Errors
+    /// [`SqliteError::NoFolder`] where there is no file and none can be made.
     pub async fn of(path: &Path) -> Result<Contents, SqliteError> {
         if !path.exists() {
+            require_folder(path)?;
             return Ok(Contents::Nothing);
         }
         let mut store = SqliteStore::connect(path, false).await?;
@@ -31,7 +38,10 @@ impl Contents {
     }
 
     pub(super) async fn in_it(conn: &mut SqliteConnection) -> Result<Contents, SqliteError> {
-        // An outbox of an older version has no mark, and neither has one that lost its row.
+        if is_of_earlier_build(conn).await? {
+            return Ok(Contents::EarlierBuild);
+        }
+        // An outbox that lost its row of `outbox_dispatcher` has no mark.
         let outbox = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('outbox', 'outbox_migrations')";
         let tables: i64 = sqlx::query_scalar(outbox).fetch_one(&mut *conn).await?;
         if tables == 0 {
@@ -49,6 +59,7 @@ impl Contents {
     /// # Errors Why a dispatcher of this purpose does not work on it.
     pub fn require(self, purpose: Purpose, path: &Path) -> Result<(), SqliteError> {
         match (purpose, self) {
+            (_, Contents::EarlierBuild) => Err(SqliteError::EarlierBuild(path.to_owned())),
             (Purpose::Delivery, Contents::SandboxOutbox) => {
                 Err(SqliteError::ForSandbox(path.to_owned()))
             }
@@ -58,6 +69,18 @@ impl Contents {
             _ => Ok(()),
         }
     }
+}
+
+/// The errors of SQLite and of the lock say less.
+fn require_folder(path: &Path) -> Result<(), SqliteError> {
+    let real = RealPath::of(path)?;
+    let folder = real.folder();
+    if folder.is_dir() {
+        return Ok(());
+    }
+    // As it was typed, unless a link was followed.
+    let typed = path.parent().filter(|typed| !typed.as_os_str().is_empty() && !typed.is_dir());
+    Err(SqliteError::NoFolder(typed.unwrap_or(folder).to_owned()))
 }
 
 pub(super) async fn is_marked(conn: &mut SqliteConnection) -> Result<bool, SqliteError> {

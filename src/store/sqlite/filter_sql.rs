@@ -1,8 +1,6 @@
-//! Which jobs a command or a page is about.
+//! A filter and a page's order as SQL.
 
-use crate::queue::filter::Filter;
-use crate::queue::filter::Page;
-use crate::queue::filter::Sort;
+use crate::queue::filter::{Filter, Page, Sort};
 use crate::queue::job::Status;
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -31,8 +29,8 @@ impl Page {
     }
 }
 
-/// Where the jobs of a state stand: each in an index that has no others, so that a few failed ones
-/// among millions are found at once. As literals, or SQLite does not take the index.
+/// The indexes that have the jobs of a state and no others, so that a few failed ones among millions
+/// are found at once. As literals, or SQLite does not use the index.
 const PARTS: [(Status, &str); 10] = [
     (Status::Pending, "o.wait = 'ready'"),
     (Status::Pending, "o.wait = 'scheduled'"),
@@ -46,8 +44,8 @@ const PARTS: [(Status, &str); 10] = [
     (Status::Uncertain, "o.status = 'uncertain'"),
 ];
 
-// Of an SMS the thread is the case. A payload is JSON when it is written; what damage made of it is no
-// error of the filter's.
+// The case of an SMS is its thread. A payload is JSON when it is written; one that was damaged since
+// must not make the filter fail.
 const CASE: &str = "\
 CAST(coalesce(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload)
                    THEN json_extract(o.payload, CASE o.channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END) END,
@@ -68,8 +66,8 @@ impl Filter {
         self.push_rest(query);
     }
 
-    /// As [`Filter::push_onto`], for a page: what may be few among millions comes from its index;
-    /// what is sent, or anything at all, from the table itself, which ends with the page.
+    /// As [`Filter::push_onto`], for a page: states with few jobs are read through their indexes; sent
+    /// jobs, or all of them, from the table itself, where reading stops at the end of the page.
     pub(super) fn push_onto_page(&self, query: &mut QueryBuilder<Sqlite>) {
         let states = self.states();
         if states.is_empty() || states.contains(&Status::Sent) {
@@ -82,7 +80,7 @@ impl Filter {
     }
 
     /// Appends `SELECT what FROM outbox AS o WHERE ...` for everything that passes: through the
-    /// states' indexes, or of the whole table where no state is named and its rows must be read.
+    /// indexes of the states, or the whole table where no state is named and its rows must be read.
     pub(super) fn push_all(&self, what: &str, query: &mut QueryBuilder<Sqlite>) {
         let mut states = self.states();
         if states.is_empty() && self.by_state_and_channel() {
@@ -96,7 +94,7 @@ impl Filter {
         }
     }
 
-    /// The states of what can pass, where they are known.
+    /// The only states that can pass; empty where that is not known.
     fn states(&self) -> Vec<Status> {
         match self.failure {
             Some(_) if self.statuses.is_empty() => vec![Status::Failed],
@@ -104,7 +102,7 @@ impl Filter {
         }
     }
 
-    /// Whether it asks for nothing that the indexes do not have.
+    /// Whether the indexes have everything that it asks for.
     fn by_state_and_channel(&self) -> bool {
         let Filter { statuses, channel, .. } = self.clone();
         *self == Filter { statuses, channel, ..Filter::default() }
@@ -120,7 +118,7 @@ impl Filter {
             ("o.error_code =", self.error_code.clone()),
             ("o.idempotency_key =", self.idempotency_key.clone()),
             (CASE, self.case.clone()),
-            // SQLite's lower() knows the letters of ASCII alone.
+            // SQLite's lower() changes only the letters of ASCII.
             ("0 < instr(lower(o.error),", self.error.as_deref().map(str::to_ascii_lowercase)),
         ];
         for (condition, value) in texts {
@@ -135,7 +133,7 @@ impl Filter {
             ("o.created_at <", self.created_before),
             ("o.created_at >=", self.created_since),
             ("o.finished_at <", self.finished_before),
-            // By the sign it takes no index: what passes is still found by its state.
+            // The sign keeps SQLite from using the id's index instead of the state's.
             ("+o.id <=", self.up_to_id),
         ];
         for (condition, number) in numbers {
