@@ -34,7 +34,7 @@
 //!    |                  |------refused / used up-----> failed
 //!    |                  '------outcome unknown-------> uncertain   (policy `hold`, or retried enough)
 //!    |--cancelled, or expired/invalid --> cancelled / failed
-//!    '--re-drive-- failed | cancelled | uncertain
+//!    '--retry----- failed | cancelled | uncertain
 //! uncertain --resolved by a person--> sent | failed
 //! ```
 //!

@@ -38,7 +38,7 @@ fn uncertain(server: &Server) -> (Outbox, [i64; 2], i64) {
 }
 
 #[test]
-fn resolve_settles_an_uncertain_job_as_a_person_found_out() {
+fn resolve_ends_an_uncertain_job_as_sent_or_failed() {
     let server = Server::start();
     let (outbox, [arrived, lost], failed) = uncertain(&server);
     let shown = outbox.run(&["show", &arrived.to_string()]).expect(0).stdout;
@@ -60,11 +60,11 @@ fn resolve_settles_an_uncertain_job_as_a_person_found_out() {
 }
 
 #[test]
-fn resolve_takes_uncertain_jobs_alone_and_one_way_out() {
+fn resolve_takes_only_uncertain_jobs_and_one_outcome() {
     let server = Server::start();
     let (outbox, [one, two], failed) = uncertain(&server);
     let refused = outbox.run(&["resolve", &failed.to_string(), "--sent"]).expect(1);
-    let sentence = format!("job {failed}: is failed; an uncertain job alone is resolved\n");
+    let sentence = format!("job {failed}: is failed; only uncertain jobs can be resolved\n");
     assert_eq!((refused.stderr, refused.stdout.as_str()), (sentence, "0 jobs resolved as sent\n"));
     outbox.run(&["resolve", &one.to_string()]).expect(2);
     outbox.run(&["resolve", &one.to_string(), "--sent", "--failed"]).expect(2);
@@ -135,11 +135,11 @@ fn what_is_named_twice_or_not_at_all_is_wrong_usage() {
     let outbox = Outbox::new(&server);
     for command in ["retry", "cancel", "prune"] {
         let both = outbox.run(&[command, "1", "--channel", "sms"]).expect(2);
-        assert!(both.stderr.contains("ids go without filters"), "{both:?}");
+        assert!(both.stderr.contains("ids cannot be combined with filters"), "{both:?}");
     }
     for command in ["retry", "cancel"] {
         let none = outbox.run(&[command]).expect(2);
-        assert!(none.stderr.contains("Name them by id, by filters"), "{none:?}");
+        assert!(none.stderr.contains("Give ids, filters or --all"), "{none:?}");
     }
     let wrong = outbox.run(&["cancel", "--status", "sent"]).expect(2);
     assert!(wrong.stderr.contains("--status: must be pending"), "{wrong:?}");

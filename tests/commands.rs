@@ -98,7 +98,7 @@ fn wrong_usage_is_told_in_words() {
             &["send", "mail", "--case-id", "1"],
             "<--json <JSON>|--html-body <HTML>|--text-body <TEXT>>",
         ),
-        (&["sandbox", "--listen", "0.0.0.0:0"], "it listens on 127.0.0.1 or [::1] alone"),
+        (&["sandbox", "--listen", "0.0.0.0:0"], "it can only listen on 127.0.0.1 or [::1]"),
         (&["sandbox", "--listen", "here"], "like 127.0.0.1:8787"),
         (&["sandbox", "--latency", "1"], "a number and its unit are needed"),
         (&["sandbox", "--error", "500=60%", "--error", "503=60%"], "add up to more than 1"),

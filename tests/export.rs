@@ -42,7 +42,7 @@ fn json_lines_have_the_columns_of_delivery_status_and_the_receipt() {
     assert_eq!(jobs[1]["failure"], "rejected");
     assert_eq!(jobs[2]["send_at"], "2031-01-01T09:00:00.000Z");
     assert!(finished.stdout.starts_with("{\"id\":1,\"channel\":\"chat\",\"account\":\"default\""));
-    assert_eq!(finished.stderr, "3 jobs exported; --since-id 3 goes on after them\n");
+    assert_eq!(finished.stderr, "3 jobs exported; continue after them with --since-id 3\n");
     never_shows("export", &finished.output(), "xyzzy");
 }
 

@@ -36,9 +36,9 @@ fn a_csv_file_is_sent_once_however_often_it_is_imported() {
     let _daemon = outbox.daemon();
     written(&outbox, "jobs.csv", CSV);
     let first = outbox.run(&["import", "jobs.csv", "--source", "campaign"]).expect(0);
-    assert_eq!(first.stdout, "2 inserted, 0 were there already\n");
+    assert_eq!(first.stdout, "2 inserted, 0 existed already\n");
     let second = outbox.run(&["import", "jobs.csv"]).expect(0);
-    assert_eq!(second.stdout, "0 inserted, 2 were there already\n");
+    assert_eq!(second.stdout, "0 inserted, 2 existed already\n");
     eventually(SOON, "both are sent", || outbox.count("sent") == 2);
     let mut words = server.words();
     words.sort();
@@ -61,13 +61,10 @@ fn json_lines_from_the_standard_input_are_imported_and_no_copy_of_them_stays() {
                  {\"channel\": \"chat\", \"payload\": {\"caseId\": 1, \"message\": \"b\"}}";
     let program = outbox.program().env("TMPDIR", spool.path().to_str().unwrap());
     let finished = program.run_with_input(&["import", "-"], lines).expect(0);
-    assert_eq!(
-        finished.stdout, "3 inserted, 0 were there already\n",
-        "the same words twice are two"
-    );
+    assert_eq!(finished.stdout, "3 inserted, 0 existed already\n", "the same words twice are two");
     assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
     let finished = program.run_with_input(&["import", "-"], lines).expect(0);
-    assert_eq!(finished.stdout, "0 inserted, 3 were there already\n");
+    assert_eq!(finished.stdout, "0 inserted, 3 existed already\n");
     outbox.run_until_empty();
     assert_eq!(server.words(), ["a", "b", "b"]);
     assert_eq!(outbox.row(1).text("idempotency_key"), "k");
@@ -106,11 +103,11 @@ fn every_wrong_line_is_named_and_nothing_is_inserted() {
         "line 7: expires_at: must be Unix milliseconds",
         "line 8: status: is written by the dispatcher",
         "line 9: sorce: unknown column, did you mean `source`?",
-        "line 10: account: is not configured; known are default",
+        "line 10: account: is not configured; the configured accounts are default",
         "line 11: payload.caseId: appears twice",
         "line 12: must be one complete JSON object on one line; the line ends inside it, at column",
         "line 13: payload: must be one JSON object",
-        "line 15: idempotency_key: line 14 has it already",
+        "line 15: idempotency_key: line 14 has the same key",
         "line 16: payload.From: must be a phone number",
         "acquire-outbox: 14 of 16 lines are wrong; nothing was inserted",
     ];
@@ -161,8 +158,8 @@ fn a_file_of_a_spreadsheet_is_read_as_it_was_saved() {
         fs::write(outbox.folder().join(&name), bytes).unwrap();
         let finished = outbox.run(&["import", &name, "--source", source]).expect(0);
         let expected = match source {
-            "utf8" => "1 inserted, 0 were there already\n",
-            _ => "0 inserted, 1 were there already\n",
+            "utf8" => "1 inserted, 0 existed already\n",
+            _ => "0 inserted, 1 existed already\n",
         };
         assert_eq!(finished.stdout, expected, "{source}");
     }
@@ -324,7 +321,7 @@ fn an_import_that_was_killed_is_simply_run_again() {
     let before = inside();
     assert_eq!(before % 500, 0, "a batch is in whole or not at all");
     let finished = outbox.run(&["import", "jobs.jsonl"]).expect(0);
-    let expected = format!("{} inserted, {before} were there already\n", 5000 - before);
+    let expected = format!("{} inserted, {before} existed already\n", 5000 - before);
     assert_eq!(finished.stdout, expected);
     assert_eq!(inside(), 5000);
 }
@@ -340,7 +337,7 @@ fn neither_the_daemon_nor_a_producer_is_held_up_by_an_import() {
         outbox.chat(10_000 + n, "from a producer");
     }
     let finished = import.wait(SOON * 3);
-    assert_eq!(finished.stdout, "3000 inserted, 0 were there already\n", "{finished:?}");
+    assert_eq!(finished.stdout, "3000 inserted, 0 existed already\n", "{finished:?}");
     eventually(SOON * 3, "all are sent", || outbox.count("sent") == 3020);
     assert_eq!(server.count(), 3020);
 }
@@ -359,7 +356,7 @@ fn an_import_that_finds_the_file_locked_says_how_far_it_came() {
     let finished = finished.expect(1);
     assert!(finished.stderr.contains("locked by another program"), "{finished:?}");
     assert!(
-        finished.stderr.contains("0 of 3 lines are in, run it again for the rest"),
+        finished.stderr.contains("0 of 3 lines are inserted; run the import again for the rest"),
         "{finished:?}"
     );
     outbox.run(&["import", "jobs.jsonl"]).expect(0);

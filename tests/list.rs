@@ -112,7 +112,7 @@ fn on_a_terminal_a_full_page_says_how_to_get_the_next_and_what_is_paused() {
         let program = outbox.program().on_a_terminal();
         program.run(&["list", "--limit", limit]).expect(0).stdout
     };
-    assert!(list("2").contains("there may be more: the same with --page 2"), "{}", list("2"));
+    assert!(list("2").contains("there may be more; see --page 2"), "{}", list("2"));
     assert!(list("3").contains("paused: chat since ") && list("3").contains("lunch"));
     assert!(!list("3").contains("--page"));
     assert_eq!(

@@ -22,7 +22,7 @@ enum Op {
     Insert { key: &'static str, send_at: &'static str },
     Cancel(usize),
     Delete(usize),
-    Redrive(usize),
+    Retry(usize),
     Reschedule(usize, &'static str),
     MoveToKey(usize, &'static str),
     Claim(u32),
@@ -53,7 +53,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (key.clone(), send_at.clone()).prop_map(|(key, send_at)| Op::Insert { key, send_at }),
         1 => (0..20usize).prop_map(Op::Cancel),
         1 => (0..20usize).prop_map(Op::Delete),
-        1 => (0..20usize).prop_map(Op::Redrive),
+        1 => (0..20usize).prop_map(Op::Retry),
         1 => (0..20usize, send_at).prop_map(|(n, at)| Op::Reschedule(n, at)),
         1 => (0..20usize, key).prop_map(|(n, key)| Op::MoveToKey(n, key)),
         3 => (1..4u32).prop_map(Op::Claim),
@@ -96,7 +96,7 @@ impl World {
                 self.sql(format!("UPDATE outbox SET status = 'cancelled' WHERE id = {n}")).await
             }
             Op::Delete(n) => self.sql(format!("DELETE FROM outbox WHERE id = {n}")).await,
-            Op::Redrive(n) => {
+            Op::Retry(n) => {
                 self.sql(format!("UPDATE outbox SET status = 'pending' WHERE id = {n}")).await
             }
             Op::Reschedule(n, at) => {

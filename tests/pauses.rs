@@ -166,7 +166,7 @@ fn what_to_pause_must_be_said() {
     let outbox = Outbox::new(&server);
     for arguments in [&["pause"][..], &["resume"], &["pause", "--reason", "why"]] {
         let wrong = outbox.run(arguments).expect(2);
-        assert!(wrong.stderr.contains("Name a channel"), "{wrong:?}");
+        assert!(wrong.stderr.contains("name a channel"), "{wrong:?}");
     }
     outbox.run(&["pause", "--all", "sms"]).expect(2);
     outbox.run(&["pause", "fax"]).expect(2);

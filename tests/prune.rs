@@ -28,7 +28,7 @@ fn without_a_filter_it_goes_by_the_retention_settings() {
     let young = outbox.run(&["prune"]).expect(0);
     assert_eq!(young.stdout, "0 jobs pruned\n");
     assert!(
-        young.stderr.contains("sent jobs are kept for 30days, failed jobs for ever"),
+        young.stderr.contains("sent jobs are kept for 30days, failed jobs forever"),
         "{young:?}"
     );
     days_ago(&outbox, 2);
@@ -75,7 +75,7 @@ fn by_filter_and_by_id_it_takes_what_is_finished_alone() {
     let by_id = outbox.run(&["prune", &pending, &sent.to_string(), &refused.to_string()]).expect(1);
     assert_eq!(by_id.stdout, "1 job pruned\n");
     let sentence =
-        format!("job {later}: is pending; what is sent, failed or cancelled alone is pruned");
+        format!("job {later}: is pending; only sent, failed and cancelled jobs can be pruned");
     assert!(by_id.stderr.contains(&sentence), "{by_id:?}");
     assert!(by_id.stderr.contains(&format!("job {refused}: there is no such job")), "{by_id:?}");
     assert_eq!(outbox.run(&["prune", "--all"]).expect(0).stdout, "2 jobs pruned\n");

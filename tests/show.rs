@@ -118,7 +118,7 @@ fn show_tells_how_many_go_before_a_job_at_which_rate() {
     let ahead = turn["jobs_ahead"].as_i64().unwrap();
     assert!((1..=2).contains(&ahead), "{job}");
     let next = job["next"].as_str().unwrap();
-    assert!(next.contains("before it, the rate is 2/h, likely at "), "{next}");
+    assert!(next.contains("ahead of it, the rate is 2/h, likely at "), "{next}");
     assert!(next.contains(turn["likely_at"].as_str().unwrap()), "{next}");
 }
 
@@ -137,7 +137,10 @@ fn show_tells_that_all_places_on_the_wire_are_taken() {
         "kind": "turn", "jobs_ahead": 0, "rate": null, "in_flight": 1, "likely_at": null
     });
     assert_eq!(job["waits_for"], json!([turn]));
-    assert_eq!(job["next"], "ready, and waits its turn: the one place on the wire is taken");
+    assert_eq!(
+        job["next"],
+        "ready, waiting its turn: the one request that max_in_flight allows is in flight"
+    );
     gate.open();
 }
 

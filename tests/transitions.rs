@@ -114,7 +114,7 @@ fn attempts_and_time_run_out() {
     assert!(t.fault.unwrap().message.contains("20 of 20 attempts"));
     assert_eq!(last(&Job { attempts: 19, ..job() }).status, Status::Pending);
     assert_eq!(last(&Job { max_attempts: Some(1), ..job() }).status, Status::Failed);
-    // The row's own limit goes over the configured one, and a re-drive starts a fresh budget.
+    // The row's own limit goes over the configured one, and a retry starts a fresh budget.
     assert_eq!(
         last(&Job { attempts: 20, max_attempts: Some(30), ..job() }).status,
         Status::Pending

@@ -136,7 +136,7 @@ fn a_person_sends_an_uncertain_job_again() {
 }
 
 #[test]
-fn a_redriven_job_has_its_uncertain_attempts_anew() {
+fn a_retried_job_has_a_fresh_budget_of_uncertain_attempts() {
     let server = Server::answering(|_| Reply::status(502));
     let two = "[channels.chat]\nuncertain_retries = 2";
     let outbox = Outbox::setup(&server).more(two).ready();

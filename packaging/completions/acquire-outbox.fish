@@ -28,35 +28,35 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l config -d
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -s V -l version -d 'Print version'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "init" -d 'Create the database, or add the outbox to an application\'s own, or migrate it'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "run" -d 'The daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "run" -d 'Run the daemon: claim, send, record'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "send" -d 'Insert one job'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "status" -d 'Counts by channel and state, ages and rates, and what holds jobs back'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "list" -d 'Jobs, newest first'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "show" -d 'One job: its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "list" -d 'List jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "show" -d 'Show one job, its history, and why it waits'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "cancel" -d 'Withdraw jobs that wait'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "import" -d 'Insert many jobs from CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "export" -d 'What became of jobs, as CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "cancel" -d 'Withdraw pending jobs'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resolve" -d 'Resolve uncertain jobs, once you know whether they were delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "import" -d 'Insert jobs from CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "export" -d 'Write jobs and their outcomes as CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resume" -d 'End a pause'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "sandbox" -d 'A stand-in for Acquire on this machine, for trying things out'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "demo" -d 'All of it in one go, in a temporary folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "completions" -d 'The completion script of a shell'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "demo" -d 'See everything work, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "completions" -d 'Print the completion script for a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "man" -d 'Write the manual pages to a folder'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l sandbox -d 'Make it for the sandbox: messages in it are never delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l sandbox -d 'Create it for the sandbox: its messages are never delivered'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, being sent or in backoff; jobs that are scheduled for later or paused are only counted'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database made by `init --sandbox`, or makes one if there is none'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database created by `init --sandbox`, or creates one if there is none'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
@@ -77,43 +77,43 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l extra -d 'More fields for the request\'s body, a JSON object' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l account -d 'The configured account that sends it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l idempotency-key -d 'Your own id of the message: jobs with the same key are sent once' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l ordering-key -d 'Jobs with the same key are sent in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l priority -d '0 to 9, higher first' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC where no offset is given' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l expires-at -d 'Not after, written like --send-at: then it fails as expired, unsent' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l source -d 'A label of yours, for filters and metrics' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l send-at -d 'Do not send before this time: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC if it has no offset' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l expires-at -d 'Do not send after this time, written like --send-at; the job then fails as expired' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l max-attempts -d 'Attempts before it fails, in place of the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l wait -d 'Wait for the outcome; exit status 0 only when it was sent'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l case-id -d 'The case to write to' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l contact-id -d 'The contact' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l from -d 'The sender: an inbox that is connected to Acquire' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l to -d 'A receiver; may be given again' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l cc -d 'A receiver of a copy; may be given again' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l bcc -d 'A receiver of a blind copy; may be given again' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l to -d 'A receiver; may be repeated' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l cc -d 'A receiver of a copy; may be repeated' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l bcc -d 'A receiver of a blind copy; may be repeated' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l subject -d 'The subject' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l html-body -d 'The text as HTML' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l text-body -d 'The text as plain text; instead of --html-body, or beside it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l attachments -d 'Attachments as Acquire has them: a JSON array of objects' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l type -d 'message, which is the default' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l text-body -d 'The text as plain text; in place of --html-body, or in addition to it' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l attachments -d 'Attachments in Acquire\'s format: a JSON array of objects' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l type -d 'message, the default' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l extra -d 'More fields for the request\'s body, a JSON object' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l account -d 'The configured account that sends it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l idempotency-key -d 'Your own id of the message: jobs with the same key are sent once' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l ordering-key -d 'Jobs with the same key are sent in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l priority -d '0 to 9, higher first' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC where no offset is given' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l expires-at -d 'Not after, written like --send-at: then it fails as expired, unsent' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l source -d 'A label of yours, for filters and metrics' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l send-at -d 'Do not send before this time: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC if it has no offset' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l expires-at -d 'Do not send after this time, written like --send-at; the job then fails as expired' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l max-attempts -d 'Attempts before it fails, in place of the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l wait -d 'Wait for the outcome; exit status 0 only when it was sent'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l from -d 'The sender\'s number with its country code: +12513188609' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l to -d 'The receiver\'s number with its country code' -r
@@ -134,33 +134,33 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l extra -d 'More fields for the request\'s body, a JSON object' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l account -d 'The configured account that sends it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l idempotency-key -d 'Your own id of the message: the same key twice is one message' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l ordering-key -d 'Jobs with one key go out in order [default: the case]; \'\' for no order' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l idempotency-key -d 'Your own id of the message: jobs with the same key are sent once' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l ordering-key -d 'Jobs with the same key are sent in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l priority -d '0 to 9, higher first' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l send-at -d 'Not before: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC where no offset is given' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l expires-at -d 'Not after, written like --send-at: then it fails as expired, unsent' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l max-attempts -d 'Attempts before it fails, over the configured number' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l source -d 'A label of yours, for filters and metrics' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l send-at -d 'Do not send before this time: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC if it has no offset' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l expires-at -d 'Do not send after this time, written like --send-at; the job then fails as expired' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l max-attempts -d 'Attempts before it fails, in place of the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l wait -d 'Wait for the outcome; exit status 0 only when it was sent'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "chat" -d 'A chat message to a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "mail" -d 'A mail in a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "sms" -d 'A text message'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l watch -d 'Again every so many seconds, until Ctrl-C; on a terminal in place' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l watch -d 'Repeat every SECONDS until Ctrl-C; on a terminal, in place' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l json -d 'One JSON object; with --watch one on each line'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l json -d 'One JSON object; with --watch, one per line'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
-sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
-sent\t'Acquire accepted it. Final'
-failed\t'It will not be sent; `failure` says why'
-cancelled\t'Withdrawn by a person or a producer before it was sent'
-uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
+sending\t'Claimed: its request may be in flight'
+sent\t'Acquire accepted it'
+failed\t'It was not delivered; `failure` says why'
+cancelled\t'Withdrawn before it was sent'
+uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -171,18 +171,18 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l key -d 'Only the job with this idempotency key' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l sort -d 'What they are sorted by, largest first' -r -f -a "id\t''
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l sort -d 'What to sort by, largest first' -r -f -a "id\t''
 created\t'When it was inserted'
 updated\t'When it was last written'
-finished\t'When it ended; what has not ended comes last'
+finished\t'When it finished; unfinished jobs are last'
 due\t'When it is due'
 attempts\t'How many requests were begun'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l page -d 'The page: from 1 on, each of --limit jobs' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l page -d 'Which page of --limit jobs, counted from 1' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l limit -d 'At most this many' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
@@ -192,14 +192,14 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -s h
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l json -d 'One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l payload -d 'Show the payload too: people\'s words'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l payload -d 'Show the payload too, with the message\'s text'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
-sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
-sent\t'Acquire accepted it. Final'
-failed\t'It will not be sent; `failure` says why'
-cancelled\t'Withdrawn by a person or a producer before it was sent'
-uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
+sending\t'Claimed: its request may be in flight'
+sent\t'Acquire accepted it'
+failed\t'It was not delivered; `failure` says why'
+cancelled\t'Withdrawn before it was sent'
+uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -210,24 +210,24 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l key -d 'Only the job with this idempotency key' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job in a state that this command changes by default'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
-sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
-sent\t'Acquire accepted it. Final'
-failed\t'It will not be sent; `failure` says why'
-cancelled\t'Withdrawn by a person or a producer before it was sent'
-uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
+sending\t'Claimed: its request may be in flight'
+sent\t'Acquire accepted it'
+failed\t'It was not delivered; `failure` says why'
+cancelled\t'Withdrawn before it was sent'
+uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -238,24 +238,24 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l key -d 'Only the job with this idempotency key' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l all -d 'Every job in a state that this command changes by default'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
-sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
-sent\t'Acquire accepted it. Final'
-failed\t'It will not be sent; `failure` says why'
-cancelled\t'Withdrawn by a person or a producer before it was sent'
-uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
+sending\t'Claimed: its request may be in flight'
+sent\t'Acquire accepted it'
+failed\t'It was not delivered; `failure` says why'
+cancelled\t'Withdrawn before it was sent'
+uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -266,34 +266,34 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l key -d 'Only the job with this idempotency key' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l sent -d 'The message has arrived'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failed -d 'It has not, and is not sent again'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l sent -d 'The message was delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failed -d 'It was not delivered, and is not sent again'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job in a state that this command changes by default'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l format -d 'How it is written [default: by its ending, .csv, .tsv, .jsonl or .ndjson; - is jsonl]' -r -f -a "csv\t'A header with the columns\' names, then values between commas, semicolons or tabs'
-jsonl\t'JSON lines: one object a line'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l source -d 'The source label of the lines that name none' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l account -d 'The account of the lines that name none' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l format -d 'The format of the file [default: by its extension, .csv, .tsv, .jsonl or .ndjson; jsonl for -]' -r -f -a "csv\t'A header with the columns\' names, then values separated by commas, semicolons or tabs'
+jsonl\t'JSON lines: one object per line'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l source -d 'The source label for lines without one' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l account -d 'The account for lines without one' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l dry-run -d 'Check every line and insert nothing'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
-sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
-sent\t'Acquire accepted it. Final'
-failed\t'It will not be sent; `failure` says why'
-cancelled\t'Withdrawn by a person or a producer before it was sent'
-uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
+sending\t'Claimed: its request may be in flight'
+sent\t'Acquire accepted it'
+failed\t'It was not delivered; `failure` says why'
+cancelled\t'Withdrawn before it was sent'
+uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -304,38 +304,38 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l key -d 'Only the job with this idempotency key' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-since -d 'Only jobs that ended since then, like 24h' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l since-id -d 'Only jobs with a larger id: goes on where an earlier export ended' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l format -d 'How it is written [default: by the ending of --output, else jsonl]' -r -f -a "csv\t'A header with the columns\' names, then values between commas, semicolons or tabs'
-jsonl\t'JSON lines: one object a line'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s o -l output -d 'Into this file instead of the standard output' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-since -d 'Only jobs that finished within this time, like 24h' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l since-id -d 'Only jobs with a larger id, to continue after an earlier export' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l format -d 'The format of the file [default: by the extension of --output, or else jsonl]' -r -f -a "csv\t'A header with the columns\' names, then values separated by commas, semicolons or tabs'
+jsonl\t'JSON lines: one object per line'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s o -l output -d 'Write to this file instead of the standard output' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l payload -d 'The messages, too'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l payload -d 'Include the messages'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; all its channels, where none is named' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why: shown wherever somebody asks why nothing is sent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; without a channel, all its channels' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why; shown wherever somebody asks why nothing is sent' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l all -d 'Everything'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l account -d 'The account; all its channels, where none is named' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l account -d 'The account; without a channel, all its channels' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l all -d 'Everything'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l restored -d 'Everything, after a restored backup: jobs that were due when the pause began may have been sent already and become uncertain, for a person to resolve'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; several between commas' -r -f -a "pending\t'Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back'
-sending\t'A claim: its request may be on the wire. Only the claim that put it here moves it out'
-sent\t'Acquire accepted it. Final'
-failed\t'It will not be sent; `failure` says why'
-cancelled\t'Withdrawn by a person or a producer before it was sent'
-uncertain\t'A request may have reached Acquire and its answer was not read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
+sending\t'Claimed: its request may be in flight'
+sent\t'Acquire accepted it'
+failed\t'It was not delivered; `failure` says why'
+cancelled\t'Withdrawn before it was sent'
+uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -346,23 +346,23 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l case -d 'Only jobs of this case at Acquire; of an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l key -d 'Only the job with this idempotency key' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error -d 'Only jobs whose last error has these words, in upper or lower case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l older-than -d 'Only jobs inserted longer ago than this, like 2h or 30d' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l newer-than -d 'Only jobs inserted since then, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l all -d 'Every job of the states that this command takes by itself, where no filter says less'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; say how many jobs would be changed, with --json which'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s y -l yes -d 'Do not ask before a change by filter; only a terminal is asked'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l json -d 'One JSON object: how many were changed, and what was refused'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l all -d 'Every job in a state that this command changes by default'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l deep -d 'Let SQLite read the whole file and look for damage; slow where it is large'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l listen -d 'Address on this machine; port 0 takes a free one' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l listen -d 'Address on this machine; port 0 takes a free port' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l latency -d 'Answer after this long, as in 200ms' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l error -d 'Answer this share of requests with an error, as in 503=10%; may be repeated' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l retry-after -d 'Send Retry-After with each 429 and 503 of --error, as in 5s' -r
@@ -381,25 +381,25 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completion
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "init" -d 'Create the database, or add the outbox to an application\'s own, or migrate it'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "run" -d 'The daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "run" -d 'Run the daemon: claim, send, record'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "send" -d 'Insert one job'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "status" -d 'Counts by channel and state, ages and rates, and what holds jobs back'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "list" -d 'Jobs, newest first'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "show" -d 'One job: its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "list" -d 'List jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "show" -d 'Show one job, its history, and why it waits'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw jobs that wait'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resolve" -d 'Settle uncertain jobs, once a person knows what became of them'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "import" -d 'Insert many jobs from CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "export" -d 'What became of jobs, as CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "pause" -d 'Hold back a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw pending jobs'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resolve" -d 'Resolve uncertain jobs, once you know whether they were delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "import" -d 'Insert jobs from CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "export" -d 'Write jobs and their outcomes as CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resume" -d 'End a pause'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "sandbox" -d 'A stand-in for Acquire on this machine, for trying things out'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "demo" -d 'All of it in one go, in a temporary folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "completions" -d 'The completion script of a shell'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "demo" -d 'See everything work, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "completions" -d 'Print the completion script for a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages to a folder'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "chat" -d 'A chat message to a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "mail" -d 'A mail in a case'

@@ -1,6 +1,6 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
-use super::{Settings, output, problem};
+use super::{GlobalFlags, output, problem};
 use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::queue::examination::{Depth, Examination, Healthy};
@@ -21,7 +21,7 @@ Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct CheckArgs {
     /// Let SQLite read the whole file and look for damage; slow where it is large
     #[arg(long)]
     deep: bool,
@@ -33,7 +33,7 @@ struct Finding {
     found: Result<String, String>,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     let config = match settings.load() {
         Ok(config) => config,
         Err(e) => {

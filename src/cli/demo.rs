@@ -1,6 +1,7 @@
-//! `demo`: all of it in one go, in a temporary folder, with nothing to set up.
+//! `demo`: everything at once, in a temporary folder, with nothing to set up.
 
-use super::{last_words, list, output};
+use super::stand_in::StandIn;
+use super::{flush_log, list, output};
 use crate::log;
 use acquire_outbox::config::{Config, Database};
 use acquire_outbox::daemon;
@@ -11,9 +12,8 @@ use acquire_outbox::queue::job::Status;
 use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::reload::Reload;
-use acquire_outbox::sandbox::{Sandbox, Settings};
 use acquire_outbox::store::Store;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use tokio::sync::oneshot;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-It takes some seconds, needs no account, and sends nothing to anybody: a stand-in for Acquire runs
-inside. The database stays in a temporary folder, for you to look at.
+It takes a few seconds, needs no account and delivers nothing: a stand-in for Acquire runs inside.
+The database stays in a temporary folder, where you can look at it.
 
 Example:
   acquire-outbox demo")]
-pub struct Args {}
+pub struct DemoArgs {}
 
-/// What the demo's producers execute: plain SQL, as any program would.
+/// What the demo's producers execute: plain SQL, like any program.
 const INSERTS: [(&str, &str); 7] = [
     (
         "a chat message",
@@ -36,18 +36,18 @@ const INSERTS: [(&str, &str); 7] = [
 VALUES ('chat', '{"caseId": 2069, "message": "Your order has left our house."}', 'orders');"#,
     ),
     (
-        "a second one of the same conversation: it goes after the first",
+        "a second one in the same conversation: it is sent after the first",
         r#"INSERT INTO outbox (channel, payload, source)
 VALUES ('chat', '{"caseId": 2069, "message": "It arrives tomorrow."}', 'orders');"#,
     ),
     (
-        "a mail, once: the same idempotency_key twice is one message",
+        "a mail: an idempotency_key makes sure that it is sent once",
         r#"INSERT OR IGNORE INTO outbox (channel, payload, source, idempotency_key)
 VALUES ('mail', '{"caseId": 1128, "contactId": 9156860, "from": "billing@example.com",
         "to": ["ada@example.com"], "subject": "Invoice 7", "textBody": "Thank you."}', 'billing', 'invoice-7');"#,
     ),
     (
-        "a text message, before all others that wait",
+        "a text message that is sent before all waiting ones",
         r#"INSERT INTO outbox (channel, payload, source, priority)
 VALUES ('sms', '{"From": "+12513188609", "To": "+12515550100", "Body": "Disk full on db1",
         "contactId": 751069, "threadId": 2219, "timelineId": 2108}', 'monitoring', 9);"#,
@@ -69,33 +69,43 @@ VALUES ('chat', '{"caseId": 2070, "message": "How was it?"}', 'orders', datetime
     ),
 ];
 
-pub async fn run(_: Args) -> Result<ExitCode> {
+pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     output::spool()?;
-    let stop = daemon::stop_signal(last_words)?;
+    let stop = daemon::stop_signal(flush_log)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
     let database = Database::from(folder.join("outbox.db"));
-    let stand_in = Sandbox::bind(Settings::default()).await?;
-    let address = stand_in.base_url().parse().context("the sandbox's own address")?;
-    let mut config = Config::for_sandbox(database.clone(), &address);
+    let stand_in = StandIn::bind().await?;
+    let mut config = Config::for_sandbox(database.clone(), &stand_in.address);
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
     let mut store = Store::init(Purpose::Sandbox, &database).await?.0;
     output::line(format!(
-        "An outbox for the sandbox in {database}, and a stand-in for Acquire at {address}.\n"
+        "An outbox for the sandbox in {database}, and a stand-in for Acquire at {}.\n",
+        stand_in.address
     ))?;
+    insert(&mut store).await?;
+    let serving = stand_in.serve();
+    dispatch(&mut store, config, stop).await?;
+    serving.end().await?;
+    report(&mut store, &database).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn insert(store: &mut Store) -> Result<()> {
     output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
         output::line(format!("-- {what}\n{sql}\n"))?;
         store.execute_sql(sql).await?;
     }
+    Ok(())
+}
+
+/// Runs the daemon until every job has ended, and prints what happens.
+async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     output::line("The dispatcher starts; what happens:\n")?;
-    let (end, ended) = oneshot::channel::<()>();
-    let serving = tokio::spawn(stand_in.serve(async {
-        let _ = ended.await;
-    }));
     let metrics = Metrics::of_this_process(log::lost());
-    // Waits for the scheduled job, too.
+    // `Until::Empty` would not wait for the scheduled job.
     let (all_done, is_all_done) = oneshot::channel::<()>();
     let mut all_done = Some(all_done);
     let stop = async {
@@ -110,28 +120,18 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     let done = loop {
         tokio::select! {
             done = &mut dispatching => break done,
-            () = tokio::time::sleep(Duration::from_millis(100)) => tell_news(&mut store, &mut seen).await?,
+            () = tokio::time::sleep(Duration::from_millis(100)) => print_news(store, &mut seen).await?,
         }
-        if none_waits(&mut store).await? {
+        if store.count(&Filter::of_states(&[Status::Pending, Status::Sending])).await? == 0 {
             drop(all_done.take());
         }
     };
     done?;
-    tell_news(&mut store, &mut seen).await?;
-    drop(end);
-    serving.await.context("the sandbox")?;
-    report(&mut store, &database).await?;
-    Ok(ExitCode::SUCCESS)
+    print_news(store, &mut seen).await
 }
 
-/// Whether every job has ended.
-async fn none_waits(store: &mut Store) -> Result<bool> {
-    let statuses = vec![Status::Pending, Status::Sending];
-    Ok(store.count(&Filter { statuses, ..Filter::default() }).await? == 0)
-}
-
-/// A line for each job whose state has changed since the last look.
-async fn tell_news(store: &mut Store, seen: &mut BTreeMap<i64, (String, i64)>) -> Result<()> {
+/// Prints a line for each job whose state has changed since the last call.
+async fn print_news(store: &mut Store, seen: &mut BTreeMap<i64, (String, i64)>) -> Result<()> {
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     for job in jobs {
@@ -154,14 +154,14 @@ fn sentence(job: &Delivery) -> String {
         ("failed", ..) => {
             format!("failed ({}): {}", job.failure.as_deref().unwrap_or("?"), error())
         }
-        ("pending", Some(at), _) => format!("again at {at}: {}", error()),
+        ("pending", Some(at), _) => format!("next attempt at {at}: {}", error()),
         ("pending", None, Some(at)) => format!("scheduled for {at}"),
         (status, ..) => status.to_owned(),
     }
 }
 
 async fn report(store: &mut Store, database: &Database) -> Result<()> {
-    output::line("\nThe delivery report (anyone may query the view delivery_status):\n")?;
+    output::line("\nThe delivery report (any program can query the view delivery_status):\n")?;
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     list::print(&jobs)?;

@@ -1,14 +1,12 @@
-//! `export`: what became of jobs, as a file for other programs.
+//! `export`: jobs and their outcomes, as a file for other programs.
 
-use super::filter::FilterArgs;
-use super::import::Format;
+use super::filter_flags::{FilterFlags, ago};
+use super::import::FileFormat;
 use super::spreadsheet::inert;
-use super::{Settings, duration, output, whole};
+use super::{GlobalFlags, duration, output, whole};
 use acquire_outbox::links;
-use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::payload::{Json, Object};
 use acquire_outbox::queue::transfer::{Export, ExportedJob};
-use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{ALL, BATCH, Store};
 use anyhow::{Context, Result, anyhow};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -21,10 +19,10 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox export --source reminders --format csv -o reminders.csv
   acquire-outbox export --status failed,uncertain
-  acquire-outbox export --since-id 1200                what was inserted after job 1200
+  acquire-outbox export --since-id 1200                jobs that were inserted after job 1200
   acquire-outbox export --finished-since 24h -o yesterday.jsonl
 
-It has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
+The export has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
 message itself is included only with --payload. A file is either complete or not written; it
 replaces an older one, and only its owner may read it.
 
@@ -34,30 +32,30 @@ JSON lines keep every value unchanged.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ExportArgs {
     #[command(flatten)]
-    filters: FilterArgs,
-    /// Only jobs that ended since then, like 24h
+    filters: FilterFlags,
+    /// Only jobs that finished within this time, like 24h
     #[arg(long, help_heading = "Filters", value_name = "TIME", value_parser = duration)]
     finished_since: Option<Duration>,
-    /// Only jobs with a larger id: goes on where an earlier export ended
+    /// Only jobs with a larger id, to continue after an earlier export
     #[arg(long, help_heading = "Filters", value_name = "ID", default_value_t = 0)]
     #[arg(hide_default_value = true, value_parser = whole, allow_negative_numbers = true)]
     since_id: i64,
-    /// How it is written [default: by the ending of --output, else jsonl]
+    /// The format of the file [default: by the extension of --output, or else jsonl]
     #[arg(long, value_enum)]
-    format: Option<Format>,
-    /// The messages, too
+    format: Option<FileFormat>,
+    /// Include the messages
     #[arg(long)]
     payload: bool,
-    /// Into this file instead of the standard output
+    /// Write to this file instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
-    let by_ending = args.output.as_deref().and_then(Format::of);
-    let format = args.format.or(by_ending).unwrap_or(Format::Jsonl);
+pub async fn run(settings: &GlobalFlags, args: ExportArgs) -> Result<ExitCode> {
+    let by_ending = args.output.as_deref().and_then(FileFormat::of);
+    let format = args.format.or(by_ending).unwrap_or(FileFormat::Jsonl);
     let export = Export {
         filter: args.filters.filter(),
         finished_since: args.finished_since.map(ago),
@@ -76,24 +74,20 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     }
     output::note(match last {
         Some(last) => {
-            format!("{} exported; --since-id {last} goes on after them", output::jobs(count))
+            format!("{} exported; continue after them with --since-id {last}", output::jobs(count))
         }
         None => "no such jobs".to_owned(),
     });
     Ok(ExitCode::SUCCESS)
 }
 
-fn ago(age: Duration) -> Millis {
-    now().saturating_sub(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX))
-}
-
-/// Into a temporary file beside it, which takes its name when it is complete and on disk.
+/// Into a temporary file in the same folder, which is renamed once it is complete and on disk.
 async fn into_file(
     store: &mut Store,
     export: &Export,
     after: i64,
     path: &Path,
-    format: Format,
+    format: FileFormat,
 ) -> Result<Written> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = links::followed(folder.unwrap_or(Path::new(".")))?;
@@ -110,11 +104,11 @@ struct Written {
     count: u64,
     /// The last job's id.
     last: Option<i64>,
-    /// The reader went away before the end (`| head`), which is no error.
+    /// The reader ended before the export did (`| head`), which is no error.
     cut_off: bool,
 }
 
-/// Writes the jobs that there are now; those that are inserted meanwhile are not among them.
+/// Writes the jobs that exist now, without those that are inserted in the meantime.
 async fn write<W: Write>(
     store: &mut Store,
     export: &Export,
@@ -173,11 +167,11 @@ enum Rows<W: Write> {
 }
 
 impl<W: Write> Rows<W> {
-    fn new(out: W, format: Format, with_payload: bool) -> Self {
+    fn new(out: W, format: FileFormat, with_payload: bool) -> Self {
         let columns = COLUMNS.into_iter().chain(with_payload.then_some("payload")).collect();
         match format {
-            Format::Csv => Rows::Csv(Box::new(csv::Writer::from_writer(out)), columns),
-            Format::Jsonl => Rows::Jsonl(out, columns),
+            FileFormat::Csv => Rows::Csv(Box::new(csv::Writer::from_writer(out)), columns),
+            FileFormat::Jsonl => Rows::Jsonl(out, columns),
         }
     }
 
@@ -196,7 +190,7 @@ impl<W: Write> Rows<W> {
                 Ok(out.write_record(cells.map(cell))?)
             }
             Rows::Jsonl(out, columns) => {
-                // In the columns' order, which a map does not keep.
+                // A map would not keep the order of the columns.
                 for (n, column) in columns.iter().enumerate() {
                     let value = values.get(*column).unwrap_or(&Json::Null);
                     write!(out, "{}\"{column}\":{value}", if n == 0 { "{" } else { "," })?;
@@ -221,7 +215,7 @@ fn values(job: ExportedJob) -> io::Result<Object> {
         Json::Object(values) => values,
         _ => Object::new(),
     };
-    // JSON that is stored as text becomes JSON again, with its digits; other text stays text.
+    // JSON that is stored as text becomes JSON again, with all digits; other text stays text.
     let json = |text: String| Json::parse(&text).unwrap_or(Json::String(text));
     values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
     values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
@@ -237,7 +231,7 @@ fn cell(value: &Json) -> String {
     }
 }
 
-/// JSON without control characters: those that it allows in a string are escaped as JSON does.
+/// JSON whose control characters are escaped, including those that it allows in a string.
 fn escaped(json: String) -> String {
     if !json.contains(char::is_control) {
         return json;

@@ -1,5 +1,5 @@
-//! `completions` and `man`: what the shell and `man` know of the commands, from the commands'
-//! own definitions. The package brings both (`packaging/completions`, `packaging/man`).
+//! `completions` and `man`: generated from the definitions of the commands. The package contains
+//! both (`packaging/completions`, `packaging/man`).
 
 use super::{Cli, output};
 use acquire_outbox::links;
@@ -18,9 +18,9 @@ Examples:
   acquire-outbox completions fish > ~/.config/fish/completions/acquire-outbox.fish
   acquire-outbox completions zsh > ~/.zfunc/_acquire-outbox     (a folder of $fpath)
 
-The Debian package has installed them for bash, fish and zsh.")]
+The Debian package installs them for bash, fish and zsh.")]
 pub struct CompletionsArgs {
-    /// For which shell
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -31,9 +31,9 @@ Examples:
   acquire-outbox man ~/.local/share/man/man1
   man acquire-outbox-list
 
-The Debian package has installed them.")]
+The Debian package installs them.")]
 pub struct ManArgs {
-    /// The folder that the pages are written into: acquire-outbox.1, acquire-outbox-list.1, ...
+    /// The folder to write to: acquire-outbox.1, acquire-outbox-list.1, ...
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }
@@ -42,7 +42,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command(), NAME, &mut script);
     let script = String::from_utf8(script).context("a script of the names in Cli is text")?;
-    // clap_complete 4.6 looks for one name and writes another where the program's has a hyphen.
+    // clap_complete 4.6 writes one name and looks for another if the program's name has a hyphen.
     let script = script.replace("acquire__subcmd__outbox__", "acquire__outbox__");
     output::line(script.trim_end())?;
     Ok(ExitCode::SUCCESS)
@@ -79,7 +79,7 @@ fn page(command: &Command, name: &str, folder: &Path) -> Result<()> {
     let page = clap_mangen::Man::new(command.clone()).title(name).source(source).manual(NAME);
     page.render(&mut text).context("a page in memory")?;
     let text = String::from_utf8(text).context("a page of the help is text")?;
-    // What stands behind the options is examples, above all.
+    // The text after the options is mostly examples.
     let text = text.replace(".SH EXTRA", ".SH EXAMPLES");
     links::followed(&path)?;
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))

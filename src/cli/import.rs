@@ -1,4 +1,4 @@
-//! `import`: many jobs from a file. Every line is checked before the first is inserted.
+//! `import`: inserts jobs from a file. Every line is checked before the first job is inserted.
 
 mod coding;
 mod input;
@@ -7,16 +7,16 @@ mod keys;
 mod row;
 mod table;
 
-use super::{Settings, WrongUsage, output, problem};
+use super::{GlobalFlags, WrongUsage, output, problem};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::queue::change::Mode;
 use acquire_outbox::queue::transfer::NewRow;
 use acquire_outbox::store::{BATCH, Store, StoreError};
 use anyhow::{Result, anyhow, bail};
-pub use input::Format;
+pub use input::FileFormat;
 use input::{Input, Lines};
 use keys::Keys;
-use row::Line;
+use row::ImportLine;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ const TOO_LONG: &str = "is longer than 16 MiB";
 const NOT_UTF8: &str = "is not UTF-8 text (it may be Windows-1252 or Latin-1); save the file in UTF-8, or \
                         convert it with iconv";
 const NUL: &str = "must not contain a NUL character";
-/// A batch ends at so many bytes, too: its transaction is short.
+/// The size of a batch is limited, too, to keep its transaction short.
 const BATCH_BYTES: usize = 1 << 20;
 
 const EXAMPLES: &str = "\
@@ -39,11 +39,11 @@ Examples:
   acquire-outbox import reminders.csv --source reminders
   produce-messages | acquire-outbox import -
 
-JSON lines have the columns of the table outbox, the payload as an object:
+A JSON line has the columns of the table outbox, with the payload as an object:
   {\"channel\": \"chat\", \"payload\": {\"caseId\": 2069, \"message\": \"Hello\"}, \"priority\": 5}
 
-CSV names the columns in its first line; the payload's fields may have their own columns, an empty
-cell is a value that is left out, several addresses are separated by semicolons:
+A CSV file names the columns in its first line. The payload's fields may have their own columns; an
+empty cell means no value; several addresses are separated by semicolons:
   channel,payload.caseId,payload.message,send_at
   chat,2069,Hello,2026-11-22T09:00:00+02:00
 The separator may also be a semicolon or a tab; the first line may be sep=; as Excel writes it.
@@ -52,27 +52,27 @@ apostrophe that `export` put before =, +, - or @ is removed again.
 
 Text is UTF-8 or UTF-16, lines end in LF, CR or both. A time without an offset is UTC.
 
-Every line is checked first, by the rules of an INSERT and by the daemon's: where one is wrong, all
-wrong ones are named and nothing is inserted.
+All lines are checked first, by the rules for an INSERT and by the daemon's. If any are wrong, each
+of them is reported and nothing is inserted.
 
-Running it a second time sends nothing twice. A line without an idempotency_key gets one
-made from its content (import:, a hash of all but its source, and :2, :3 for the second and
-third line with the same content), so an import that was interrupted is simply run again. What has
-been deleted since (sent jobs after [retention] sent, 30 days) is not known any more.";
+Importing a file twice sends nothing twice. A line without an idempotency_key gets one that is made
+from its content (import:, a hash of everything but its source, and :2, :3 for the second and third
+line with the same content), so an interrupted import can simply be run again. Jobs that have been
+deleted since then (sent jobs after [retention] sent, 30 days) are sent again.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ImportArgs {
     /// The file, or - for the standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How it is written [default: by its ending, .csv, .tsv, .jsonl or .ndjson; - is jsonl]
+    /// The format of the file [default: by its extension, .csv, .tsv, .jsonl or .ndjson; jsonl for -]
     #[arg(long, value_enum)]
-    format: Option<Format>,
-    /// The source label of the lines that name none
+    format: Option<FileFormat>,
+    /// The source label for lines without one
     #[arg(long, value_name = "LABEL")]
     source: Option<String>,
-    /// The account of the lines that name none
+    /// The account for lines without one
     #[arg(long, value_name = "NAME", default_value = DEFAULT_ACCOUNT)]
     account: String,
     /// Check every line and insert nothing
@@ -80,16 +80,16 @@ pub struct Args {
     dry_run: bool,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
-    // Where there is a configuration with accounts: a producer's machine may have none.
+pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
+    // Only where the configuration can be loaded: a producer's machine may have none.
     let accounts = settings.load().ok().map(|config| config.accounts.into_keys().collect());
     let (format, file) = (args.format(), args.file);
     let defaults = Defaults { source: args.source, account: args.account, accounts };
-    // Before the long work, so that a wrong --database is told at once.
+    // Before the long work, so that a wrong --database fails at once.
     let store = if args.dry_run { None } else { Some(settings.open().await?) };
     let mut input = Input::open(&file)?;
     let format = format?;
-    let found = check(Reader::new(input.lines(format, "checking")?, &defaults)).await?;
+    let found = check(LineReader::new(input.lines(format, "checking")?, &defaults)).await?;
     if found.wrong > 0 {
         bail!("{} of {} are wrong; nothing was inserted", found.wrong, lines(found.all));
     }
@@ -97,74 +97,77 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         output::line(format!("{} can be imported; nothing was inserted", lines(found.all)))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let mut done = Done::default();
-    let reader = Reader::new(input.lines(format, "inserting")?, &defaults);
+    let mut done = ImportTally::default();
+    let reader = LineReader::new(input.lines(format, "inserting")?, &defaults);
     let inserted = insert(&mut store, reader, &mut done).await;
     inserted.map_err(|e| {
-        let so_far = done.inserted + done.there;
+        let so_far = done.inserted + done.existing;
         anyhow!(
-            "{}; {so_far} of {} are in, run it again for the rest",
+            "{}; {so_far} of {} are inserted; run the import again for the rest",
             problem::told(&e),
             lines(found.all)
         )
     })?;
-    output::line(format!("{} inserted, {} were there already", done.inserted, done.there))?;
+    output::line(format!("{} inserted, {} existed already", done.inserted, done.existing))?;
     Ok(ExitCode::SUCCESS)
 }
 
-impl Args {
-    fn format(&self) -> Result<Format, WrongUsage> {
-        // Only to read: what is written as CSV has commas.
+impl ImportArgs {
+    fn format(&self) -> Result<FileFormat, WrongUsage> {
+        // Only for reading: exported CSV has commas.
         let tabs = self.file.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
-        let told = self.format.or_else(|| Format::of(&self.file)).or(tabs.then_some(Format::Csv));
+        let format =
+            self.format.or_else(|| FileFormat::of(&self.file)).or(tabs.then_some(FileFormat::Csv));
         if self.file.as_os_str() == "-" {
-            return Ok(told.unwrap_or(Format::Jsonl));
+            return Ok(format.unwrap_or(FileFormat::Jsonl));
         }
-        told.ok_or_else(|| {
-            WrongUsage("the file's ending does not say how it is written; name --format".to_owned())
+        format.ok_or_else(|| {
+            WrongUsage(
+                "the file's extension does not tell its format; name it with --format".to_owned(),
+            )
         })
     }
 }
 
-/// What a line has that does not say it.
+/// The values for lines that name none.
 struct Defaults {
     source: Option<String>,
     account: String,
-    /// The configured ones, where that is known.
+    /// The configured accounts, if they are known.
     accounts: Option<Vec<String>>,
 }
 
-/// Up to [`BATCH`] lines, those that are wrong apart.
+/// Up to [`BATCH`] lines, with the wrong ones kept apart.
 #[derive(Default)]
-struct Batch {
+struct LineBatch {
     rows: Vec<NewRow>,
-    /// Of each row.
+    /// The line of each row.
     numbers: Vec<u64>,
     wrong: Vec<(u64, String)>,
 }
 
-impl Batch {
+impl LineBatch {
     fn len(&self) -> usize {
         self.rows.len() + self.wrong.len()
     }
 }
 
-struct Reader<'a> {
+struct LineReader<'a> {
     lines: Lines,
     keys: Keys,
     defaults: &'a Defaults,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> LineReader<'a> {
     fn new(lines: Lines, defaults: &'a Defaults) -> Self {
-        Reader { lines, keys: Keys::default(), defaults }
+        LineReader { lines, keys: Keys::default(), defaults }
     }
 
-    /// The next lines; none at the end of the file.
-    fn batch(&mut self) -> Result<Batch> {
-        let (mut batch, mut bytes) = (Batch::default(), 0);
+    /// The next lines; an empty batch at the end of the file.
+    fn batch(&mut self) -> Result<LineBatch> {
+        let (mut batch, mut bytes) = (LineBatch::default(), 0);
         while batch.len() < BATCH as usize && bytes < BATCH_BYTES {
-            let Some(Line { number, row }) = self.lines.next()? else { break };
+            let Some(ImportLine { number, row }) = self.lines.next()? else { break };
             match row.and_then(|row| self.complete(row, number)) {
                 Ok(row) => {
                     bytes += row.values().filter_map(Value::as_str).map(str::len).sum::<usize>();
@@ -190,16 +193,16 @@ impl<'a> Reader<'a> {
 }
 
 #[derive(Default)]
-struct Found {
+struct CheckedLines {
     all: u64,
     wrong: u64,
 }
 
-/// Names every line that is wrong.
-async fn check(mut reader: Reader<'_>) -> Result<Found> {
-    // The triggers' part of the rules, without a lock on the real file.
+/// Reports every wrong line.
+async fn check(mut reader: LineReader<'_>) -> Result<CheckedLines> {
+    // For the rules of the triggers, without a lock on the real file.
     let mut rehearsal = Store::in_memory().await?;
-    let mut found = Found::default();
+    let mut found = CheckedLines::default();
     loop {
         let mut batch = reader.batch()?;
         if batch.len() == 0 {
@@ -208,12 +211,12 @@ async fn check(mut reader: Reader<'_>) -> Result<Found> {
         found.all += batch.len() as u64;
         rehearse(&mut rehearsal, &mut batch).await?;
         found.wrong += batch.wrong.len() as u64;
-        reader.lines.bar.suspend(|| tell(&mut batch.wrong));
+        reader.lines.bar.suspend(|| report(&mut batch.wrong));
     }
 }
 
-/// All rows at once; one by one only where one of them is wrong.
-async fn rehearse(store: &mut Store, batch: &mut Batch) -> Result<(), StoreError> {
+/// All rows together, and one by one only if any is wrong.
+async fn rehearse(store: &mut Store, batch: &mut LineBatch) -> Result<(), StoreError> {
     if breach(store, &batch.rows).await?.is_none() {
         return Ok(());
     }
@@ -234,7 +237,7 @@ async fn breach(store: &mut Store, rows: &[NewRow]) -> Result<Option<String>, St
     }
 }
 
-fn tell(wrong: &mut [(u64, String)]) {
+fn report(wrong: &mut [(u64, String)]) {
     wrong.sort_by_key(|(number, _)| *number);
     for (number, sentence) in wrong {
         output::note(format!("line {number}: {}", output::plain(sentence)));
@@ -242,14 +245,19 @@ fn tell(wrong: &mut [(u64, String)]) {
 }
 
 #[derive(Default)]
-struct Done {
+struct ImportTally {
     inserted: u64,
-    there: u64,
+    /// Jobs that existed already.
+    existing: u64,
 }
 
-/// One transaction per batch, and then a wait half as long, during which the next one is read, so
-/// that nobody else is held up.
-async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> Result<()> {
+/// One transaction per batch, then a rest half as long, so that other writers are not held up. The
+/// next batch is read during the rest.
+async fn insert(
+    store: &mut Store,
+    mut reader: LineReader<'_>,
+    done: &mut ImportTally,
+) -> Result<()> {
     let mut next_at = Instant::now();
     loop {
         let batch = reader.batch()?;
@@ -257,13 +265,13 @@ async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> R
             return Ok(());
         }
         if let Some((number, sentence)) = batch.wrong.first() {
-            bail!("the file was changed while it was imported: line {number}: {sentence}");
+            bail!("the file changed during the import: line {number}: {sentence}");
         }
         sleep_until(next_at).await;
         let start = Instant::now();
         let inserted = store.import(&batch.rows, Mode::Apply).await?;
         done.inserted += inserted;
-        done.there += batch.rows.len() as u64 - inserted;
+        done.existing += batch.rows.len() as u64 - inserted;
         next_at = Instant::now() + start.elapsed() / 2;
     }
 }

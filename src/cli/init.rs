@@ -1,6 +1,6 @@
 //! `init`: creates the database, or brings its outbox up to date.
 
-use super::{Settings, output};
+use super::{GlobalFlags, output};
 use acquire_outbox::config;
 use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::store::Store;
@@ -15,14 +15,15 @@ Examples:
   acquire-outbox init --sandbox --database sandbox.db      for `run --sandbox`: nothing is delivered
 
 In an existing outbox it restores triggers, views, indexes, columns and constraints that were removed.
-An outbox for the sandbox stays one: `run` refuses it, and `run --sandbox` refuses any other.")]
-pub struct Args {
-    /// Make it for the sandbox: messages in it are never delivered
+An outbox for the sandbox cannot be used for anything else: `run` refuses it, and `run --sandbox`
+refuses any other.")]
+pub struct InitArgs {
+    /// Create it for the sandbox: its messages are never delivered
     #[arg(long)]
     sandbox: bool,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+pub async fn run(settings: &GlobalFlags, args: InitArgs) -> Result<ExitCode> {
     let (flags, env) = (settings.flags(), |name: &str| std::env::var_os(name));
     let (database, purpose) = if args.sandbox {
         (config::load_sandbox_database(&flags, &env)?, Purpose::Sandbox)

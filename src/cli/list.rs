@@ -1,13 +1,14 @@
 //! `list`: jobs by filter, in pages, newest first.
 
-use super::filter::FilterArgs;
-use super::{Settings, output, pause};
+use super::filter_flags::FilterFlags;
+use super::{GlobalFlags, output, possible_values};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::queue::filter::{Page, Sort};
+use acquire_outbox::desk::vocabulary;
+use acquire_outbox::queue::filter::{Page, SortBy};
 use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store;
+use acquire_outbox::store::ALL;
 use anyhow::Result;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -20,25 +21,25 @@ Examples:
   acquire-outbox list --case 2069 --sort attempts
   acquire-outbox list --status failed --json --page 2
 
-Quick on a table of any size: a state other than sent (--failure names one, too), --key, and the
-newest jobs. Without such a state the other filters, and --sort by anything but id, may read the
+These are fast on a table of any size: a state other than sent (--failure implies one), --key, and
+the newest jobs. Without such a state, the other filters and --sort by anything but id may read the
 whole table.
 
-In a pipe it prints tab-separated lines under a header line. More than this is plain SQL:
+In a pipe it prints tab-separated lines under a header line. For anything else use SQL:
 SELECT * FROM delivery_status WHERE ...";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ListArgs {
     #[command(flatten)]
-    filters: FilterArgs,
-    /// What they are sorted by, largest first
-    #[arg(long, value_enum, default_value = "id")]
-    sort: Sort,
+    filters: FilterFlags,
+    /// What to sort by, largest first
+    #[arg(long, default_value = "id", value_parser = possible_values::sort_by())]
+    sort: SortBy,
     /// Smallest first
     #[arg(long)]
     ascending: bool,
-    /// The page: from 1 on, each of --limit jobs
+    /// Which page of --limit jobs, counted from 1
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     page: u32,
@@ -51,17 +52,16 @@ pub struct Args {
     json: bool,
 }
 
-/// A job as JSON.
 #[derive(Serialize)]
-struct Listed<'a> {
+struct ListedJson<'a> {
     #[serde(flatten)]
     delivery: &'a Delivery,
-    /// The outbox is for the sandbox: nothing in it is real.
+    /// The outbox is for the sandbox: nothing in it was delivered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+pub async fn run(settings: &GlobalFlags, args: ListArgs) -> Result<ExitCode> {
     let filter = args.filters.filter();
     let offset = u64::from(args.page - 1) * u64::from(args.limit);
     let page = Page { sort: args.sort, ascending: args.ascending, limit: args.limit, offset };
@@ -69,26 +69,27 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let jobs = store.deliveries(&filter, &page).await?;
     if args.json {
         let sandbox = store.is_sandbox();
-        let marked = |delivery| Listed { delivery, sandbox };
+        let marked = |delivery| ListedJson { delivery, sandbox };
         output::json(&jobs.iter().map(marked).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     print(&jobs)?;
     if output::to_people() {
-        tell_pauses(&jobs, &store.pauses(store::ALL).await?);
+        note_pauses(&jobs, &store.pauses(ALL).await?);
         if jobs.len() == args.limit as usize {
-            output::note(format!("there may be more: the same with --page {}", args.page + 1));
+            output::note(format!("there may be more; see --page {}", args.page + 1));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why those that are pending may stay so.
-fn tell_pauses(jobs: &[Delivery], pauses: &[Pause]) {
+/// The pauses that hold back a listed job.
+fn note_pauses(jobs: &[Delivery], pauses: &[Pause]) {
     let pending = || jobs.iter().filter(|job| job.status == "pending");
     for pause in pauses {
         if pending().any(|job| pause.concerns(&job.account, &job.channel)) {
-            output::note(format!("paused: {}", pause::one(pause, now())));
+            let pause = vocabulary::pause(pause, now());
+            output::note(output::plain(&format!("paused: {pause}")));
         }
     }
 }
@@ -101,7 +102,7 @@ pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
     if output::to_people() { for_people(jobs) } else { every_column(jobs) }.print()
 }
 
-/// What fits beside each other on a terminal; `show` has the rest.
+/// The columns that fit on a terminal; `show` has the others.
 fn for_people(jobs: &[Delivery]) -> output::Table {
     let now = now();
     let when = |time: &str| output::roughly(output::when(time, now));
@@ -123,23 +124,14 @@ fn for_people(jobs: &[Delivery]) -> output::Table {
             job.id.to_string(),
             job.channel.clone(),
             if one_account { String::new() } else { job.account.clone() },
-            match &job.failure {
-                Some(failure) => format!("{}: {failure}", job.status),
-                None => job.status.clone(),
-            },
+            vocabulary::state(job),
             job.attempts.to_string(),
             when(&job.created_at),
-            next(job).or(job.finished_at.as_deref()).map(when).unwrap_or_default(),
+            job.due_or_finished().map(when).unwrap_or_default(),
             detail.cloned().unwrap_or_default(),
         ]);
     }
     table
-}
-
-/// When a job that waits is due.
-fn next(job: &Delivery) -> Option<&str> {
-    let waits = job.status == "pending";
-    job.next_attempt_at.as_deref().or(job.send_at.as_deref()).filter(|_| waits)
 }
 
 fn every_column(jobs: &[Delivery]) -> output::Table {
@@ -167,7 +159,7 @@ fn every_column(jobs: &[Delivery]) -> output::Table {
             text(&job.failure),
             job.attempts.to_string(),
             job.created_at.clone(),
-            next(job).unwrap_or_default().to_owned(),
+            job.due().unwrap_or_default().to_owned(),
             text(&job.finished_at),
             text(&job.message_id),
             text(&job.error_code),

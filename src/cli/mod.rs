@@ -1,24 +1,26 @@
 //! The command line: one small file per command.
 
-mod bulk;
+mod change_jobs;
 mod check;
 mod demo;
-mod edit;
 mod export;
-mod filter;
+mod filter_flags;
 mod generate;
 mod import;
 mod init;
 mod list;
 mod output;
-mod pause;
+mod pause_resume;
+mod possible_values;
 mod problem;
 mod prune;
+mod retry_cancel;
 mod run;
 mod sandbox;
 mod send;
 mod show;
 mod spreadsheet;
+mod stand_in;
 mod status;
 mod usage;
 
@@ -40,27 +42,27 @@ use std::time::Duration;
 #[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
-    settings: Settings,
+    settings: GlobalFlags,
     #[command(subcommand)]
     command: Command,
 }
 
 const AFTER_HELP: &str = "\
 First steps:
-  acquire-outbox demo                         see all of it work, in a temporary folder
-  acquire-outbox init --sandbox               create outbox.db, for trying things out
+  acquire-outbox demo                         see everything work, in a temporary folder
+  acquire-outbox init --sandbox               create outbox.db, to try things out
   acquire-outbox run --sandbox                deliver to a stand-in for Acquire
   acquire-outbox send chat --case-id 2069 --message Hello --wait
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
 Log: ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
 
-/// The longest that the last lines may take.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long the last log lines may take to be written.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Where the settings come from: a file, then the environment, then these.
+/// Settings that every command takes; they override the environment, which overrides the file.
 #[derive(clap::Args)]
-pub struct Settings {
+pub struct GlobalFlags {
     /// Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then
     /// /etc/acquire-outbox/config.toml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
@@ -72,56 +74,56 @@ pub struct Settings {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Create the database, or add the outbox to an application's own, or migrate it
-    Init(init::Args),
-    /// The daemon: claim, send, record
-    Run(run::Args),
+    /// Create the database, add the outbox to an application's database, or migrate it
+    Init(init::InitArgs),
+    /// Run the daemon: claim, send, record
+    Run(run::RunArgs),
     /// Insert one job
-    Send(Box<send::Args>),
-    /// Counts by channel and state, ages and rates, and what holds jobs back
-    Status(status::Args),
-    /// Jobs, newest first
-    List(list::Args),
-    /// One job: its history, and why it waits
-    Show(show::Args),
+    Send(Box<send::SendArgs>),
+    /// Show counts by channel and state, ages, rates, and what holds jobs back
+    Status(status::StatusArgs),
+    /// List jobs, newest first
+    List(list::ListArgs),
+    /// Show one job, its history, and why it waits
+    Show(show::ShowArgs),
     /// Send failed, cancelled or uncertain jobs again, with a fresh budget
-    Retry(edit::RetryArgs),
-    /// Withdraw jobs that wait
-    Cancel(edit::CancelArgs),
-    /// Settle uncertain jobs, once a person knows what became of them
-    Resolve(edit::ResolveArgs),
-    /// Insert many jobs from CSV or JSON lines
-    Import(import::Args),
-    /// What became of jobs, as CSV or JSON lines
-    Export(Box<export::Args>),
-    /// Hold back a channel, an account or everything, until it is resumed
-    Pause(pause::PauseArgs),
+    Retry(retry_cancel::RetryArgs),
+    /// Withdraw pending jobs
+    Cancel(retry_cancel::CancelArgs),
+    /// Resolve uncertain jobs, once you know whether they were delivered
+    Resolve(retry_cancel::ResolveArgs),
+    /// Insert jobs from CSV or JSON lines
+    Import(import::ImportArgs),
+    /// Write jobs and their outcomes as CSV or JSON lines
+    Export(Box<export::ExportArgs>),
+    /// Pause a channel, an account or everything, until it is resumed
+    Pause(pause_resume::PauseArgs),
     /// End a pause
-    Resume(pause::ResumeArgs),
+    Resume(pause_resume::ResumeArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
-    Prune(prune::Args),
+    Prune(prune::PruneArgs),
     /// Check the configuration, the database and the accounts, without sending
-    Check(check::Args),
-    /// A stand-in for Acquire on this machine, for trying things out
-    Sandbox(sandbox::Args),
-    /// All of it in one go, in a temporary folder
-    Demo(demo::Args),
-    /// The completion script of a shell
+    Check(check::CheckArgs),
+    /// Run a stand-in for Acquire on this machine, to try things out
+    Sandbox(sandbox::SandboxArgs),
+    /// See everything work, in a temporary folder
+    Demo(demo::DemoArgs),
+    /// Print the completion script for a shell
     Completions(generate::CompletionsArgs),
-    /// Write the manual pages into a folder
+    /// Write the manual pages to a folder
     Man(generate::ManArgs),
 }
 
 impl Cli {
-    /// Whether it is a service: no reader of its output may hold it up.
+    /// Whether it runs as a service, which no reader of its output may hold up.
     pub fn is_service(&self) -> bool {
         matches!(self.command, Command::Run(_) | Command::Sandbox(_) | Command::Demo(_))
     }
 }
 
 /// Writes the last log lines of a process that ends at once.
-fn last_words() {
-    log::flush(LAST_WORDS);
+fn flush_log() {
+    log::flush(LAST_LINES);
 }
 
 /// Runs the command; its results go to stdout.
@@ -134,13 +136,13 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(&settings, args).await,
         Command::List(args) => list::run(&settings, args).await,
         Command::Show(args) => show::run(&settings, args).await,
-        Command::Retry(args) => edit::retry(&settings, args).await,
-        Command::Cancel(args) => edit::cancel(&settings, args).await,
-        Command::Resolve(args) => edit::resolve(&settings, args).await,
+        Command::Retry(args) => retry_cancel::retry(&settings, args).await,
+        Command::Cancel(args) => retry_cancel::cancel(&settings, args).await,
+        Command::Resolve(args) => retry_cancel::resolve(&settings, args).await,
         Command::Import(args) => import::run(&settings, args).await,
         Command::Export(args) => export::run(&settings, *args).await,
-        Command::Pause(args) => pause::pause(&settings, args).await,
-        Command::Resume(args) => pause::resume(&settings, args).await,
+        Command::Pause(args) => pause_resume::pause(&settings, args).await,
+        Command::Resume(args) => pause_resume::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
@@ -164,13 +166,13 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Wrong usage that clap cannot see.
+/// Wrong usage that clap cannot detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUsage(String);
 
-/// 78 (EX_CONFIG) for a wrong configuration, on which no service manager should restart; 2 for
-/// wrong usage; else 1.
+/// 78 (EX_CONFIG) for a wrong configuration, after which a service manager should not restart; 2
+/// for wrong usage; otherwise 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let shares = matches!(error.downcast_ref(), Some(SandboxError::Share(_)));
     if error.is::<ConfigError>() || problem::is_of_the_file(error) {
@@ -182,7 +184,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// A whole number, refused in words that a person understands.
+/// A whole number, with an error that needs no knowledge of Rust.
 fn whole(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "a whole number is needed".to_owned())
 }
@@ -193,12 +195,12 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "a number and its unit are needed, like 200ms, 30s or 10m".to_owned())
 }
 
-impl Settings {
+impl GlobalFlags {
     fn flags(&self) -> Flags {
         Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() }
     }
 
-    /// These flags stand at every command; where they would be passed over, that is told.
+    /// clap accepts these flags for every command; a command that would ignore them refuses them.
     fn unused_by(&self, command: &str) -> Result<(), WrongUsage> {
         match (&self.config, &self.database) {
             (None, None) => Ok(()),
@@ -208,12 +210,12 @@ impl Settings {
         }
     }
 
-    /// The whole configuration, keys included.
+    /// The whole configuration, including the keys.
     fn load(&self) -> Result<Config> {
         Ok(config::load(&self.flags(), &|name| std::env::var_os(name))?)
     }
 
-    /// What of the configuration needs no key.
+    /// The part of the configuration that needs no key.
     fn outline(&self) -> Result<Outline> {
         Ok(config::load_outline(&self.flags(), &|name| std::env::var_os(name))?)
     }

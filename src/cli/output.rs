@@ -1,4 +1,4 @@
-//! How results look: a table on a terminal, tab-separated lines in a pipe, or JSON.
+//! How results are printed: as a table on a terminal, as tab-separated lines in a pipe, or as JSON.
 
 pub use crate::log::note;
 use acquire_outbox::queue::job::Millis;
@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// How long a command that spools its results waits for their reader at its end.
+/// How long a command that spools its results waits at its end for them to be read.
 const LAST_RESULTS: Duration = Duration::from_secs(1);
 
 /// Rows under a header.
@@ -27,7 +27,7 @@ impl Table {
         Table { header: header.into_iter().map(|name| name.to_string()).collect(), rows: vec![] }
     }
 
-    /// Names and values below each other.
+    /// Names and values, one pair per line, without a header.
     pub fn of_fields() -> Self {
         Table { header: vec![], rows: vec![] }
     }
@@ -36,27 +36,27 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| plain(&cell.into())).collect());
     }
 
-    /// A field that is left out where it has no value.
+    /// A field; left out if it has no value.
     pub fn field(&mut self, name: &str, value: Option<impl Into<String>>) {
         if let Some(value) = value {
             self.row([name.to_owned(), value.into()]);
         }
     }
 
-    /// On a terminal aligned and as wide as that; else a line per row, its cells between tabs.
+    /// On a terminal, aligned to its width; elsewhere, a line per row with tabs between the cells.
     pub fn print(&self) -> Result<()> {
         line(self.text())
     }
 
-    /// What [`Table::print`] prints.
+    /// The text that [`Table::print`] prints.
     pub fn text(&self) -> String {
         if to_people() { self.aligned(comfy_table::Table::new()) } else { self.separated() }
     }
 
-    /// Where the width is too small, the widest column alone breaks its lines: words, not the
-    /// numbers and times beside it.
+    /// On a narrow terminal only the widest column is wrapped: it has text, the others numbers and
+    /// times.
     fn aligned(&self, mut table: comfy_table::Table) -> String {
-        // A terminal that does not know its size says zero.
+        // A terminal that does not know its size reports zero.
         let arrangement = match table.width() {
             None | Some(0) => ContentArrangement::Disabled,
             Some(_) => ContentArrangement::Dynamic,
@@ -81,7 +81,7 @@ impl Table {
         table.trim_fmt()
     }
 
-    /// The columns in which some row has something; a terminal has no room for the others.
+    /// The columns that are not empty; a terminal has no room for the others.
     fn filled(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(self.header.len());
         let has_text =
@@ -105,22 +105,22 @@ pub fn to_people() -> bool {
 /// For a command that keeps running while it prints.
 static SPOOL: OnceLock<Spool<String>> = OnceLock::new();
 
-/// From now on the reader of the results cannot hold up the command; lines that it does not read in
-/// time are left out.
+/// From now on a slow reader of the results cannot hold up the command; lines that it does not read
+/// in time are dropped.
 pub fn spool() -> Result<()> {
     let spool = unlocked(&io::stdout()).and_then(|out| Spool::start("results", TextOutlet(out)));
     let _ = SPOOL.set(spool.context("cannot write to the standard output")?);
     Ok(())
 }
 
-/// Waits until the results are read, for at most a second.
+/// Waits until the results are read, at most a second.
 pub fn flush() {
     if let Some(spool) = SPOOL.get() {
         spool.flush(LAST_RESULTS);
     }
 }
 
-/// One result line, out at once. A reader that has gone (`| head`) is no error.
+/// Prints a line of results at once. A reader that has ended (`| head`) is no error.
 pub fn line(text: impl AsRef<str>) -> Result<()> {
     if let Some(spool) = SPOOL.get() {
         spool.put(text.as_ref().to_owned());
@@ -138,7 +138,7 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// Text from outside on one line: line ends, tabs and a terminal's commands are spelled out.
+/// Text from outside on one line: line ends, tabs and terminal escapes are made visible.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -151,7 +151,7 @@ pub fn plain(text: &str) -> String {
     plain
 }
 
-/// A time in a table: how long ago or ahead for people, else as it is.
+/// A time in a table: relative on a terminal, elsewhere unchanged.
 pub fn when(iso: &str, now: Millis) -> String {
     match DateTime::parse_from_rfc3339(iso) {
         Ok(time) if to_people() => relative(time.timestamp_millis(), now),
@@ -159,7 +159,7 @@ pub fn when(iso: &str, now: Millis) -> String {
     }
 }
 
-/// The first unit of a time in a narrow column: `3m ago`.
+/// Only the first unit of a relative time, for a narrow column: `3m ago`.
 pub fn roughly(when: String) -> String {
     match when.split(' ').collect::<Vec<_>>().as_slice() {
         ["in", first, _] => format!("in {first}"),
@@ -168,7 +168,7 @@ pub fn roughly(when: String) -> String {
     }
 }
 
-/// A size for people: `812 B`, `1.4 MiB`.
+/// `812 B`, `1.4 MiB`.
 pub fn bytes(count: u64) -> String {
     let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| count >= *unit) {
@@ -187,12 +187,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_spelled_out() {
+    fn terminal_escapes_are_made_visible() {
         assert_eq!(plain("a\tb\n\u{1b}[2Jé\u{9b}"), "a\\tb\\n\\u{1b}[2Jé\\u{9b}");
     }
 
     #[test]
-    fn where_a_terminal_is_narrow_the_widest_column_breaks_between_words() {
+    fn on_a_narrow_terminal_the_widest_column_is_wrapped_between_words() {
         let mut table = Table::new(["id", "status", "error"]);
         table.row(["17", "failed: exhausted", "Acquire answered 503: down for maintenance"]);
         let mut narrow = comfy_table::Table::new();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_told_in_its_largest_unit() {
+    fn a_size_has_its_largest_unit() {
         assert_eq!([0, 1023, 1536, 5 << 20].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 MiB"]);
     }
 

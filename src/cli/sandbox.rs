@@ -1,6 +1,6 @@
-//! `sandbox`: the stand-in for Acquire, with switches for bad days.
+//! `sandbox`: the stand-in for Acquire, with switches for faults.
 
-use super::{duration, last_words, output};
+use super::{duration, flush_log, output};
 use acquire_outbox::daemon;
 use acquire_outbox::sandbox::{
     ErrorShare, Faults, ODD, OddShare, Sandbox, Settings, ShareError, parse_share,
@@ -21,18 +21,18 @@ Examples:
   acquire-outbox sandbox --odd page-404=5% --odd gzip=10% --odd short-body=10%
   ACQUIRE_BASE_URL=http://127.0.0.1:8787/api/v1 ACQUIRE_API_KEY=any acquire-outbox run
 
-What it was sent: curl http://127.0.0.1:8787/sandbox/messages
+The messages that it received: curl http://127.0.0.1:8787/sandbox/messages
 
-Cases (sms: threadId) that always end the same way:
+Cases (sms: threadId) with a fixed outcome:
   900400 400 ERROR_INVALID_INPUT            900404 404 ERROR_RECORD_NOT_FOUND
   900403 403, a firewall's page
   900429 429 with Retry-After, once         900503 503, twice
   900000 accepted, then silent              900001 accepted, connection dropped
   900021 sms: 200 with a provider's error inside
 
-With ACQUIRE_API_KEY set, only that key is accepted; else any is.")]
-pub struct Args {
-    /// Address on this machine; port 0 takes a free one
+If ACQUIRE_API_KEY is set, only that key is accepted; otherwise any is.")]
+pub struct SandboxArgs {
+    /// Address on this machine; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
     /// Answer after this long, as in 200ms
@@ -51,18 +51,18 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     drop: f64,
     /// Answer in an odd way, like bom or bom=10%; may be repeated; `--odd list` prints the kinds
-    #[arg(long, value_name = "KIND[=SHARE]", value_parser = kind)]
-    odd: Vec<Kind>,
+    #[arg(long, value_name = "KIND[=SHARE]", value_parser = odd_flag)]
+    odd: Vec<OddFlag>,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum OddFlag {
     List,
     Odd(OddShare),
 }
 
-fn kind(text: &str) -> Result<Kind, ShareError> {
-    if text == "list" { Ok(Kind::List) } else { text.parse().map(Kind::Odd) }
+fn odd_flag(text: &str) -> Result<OddFlag, ShareError> {
+    if text == "list" { Ok(OddFlag::List) } else { text.parse().map(OddFlag::Odd) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -72,7 +72,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     match address.ip().to_canonical().is_loopback() {
         true => Ok(address),
         false => {
-            Err("anyone may write to a sandbox: it listens on 127.0.0.1 or [::1] alone".into())
+            Err("anyone may write to a sandbox, so it can only listen on 127.0.0.1 or [::1]".into())
         }
     }
 }
@@ -85,13 +85,13 @@ fn list() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn run(args: Args) -> Result<ExitCode> {
-    let odd = args.odd.iter().map(|kind| match kind {
-        Kind::List => None,
-        Kind::Odd(share) => Some(*share),
+pub async fn run(args: SandboxArgs) -> Result<ExitCode> {
+    let odd = args.odd.iter().map(|flag| match flag {
+        OddFlag::List => None,
+        OddFlag::Odd(share) => Some(*share),
     });
     let Some(odd) = odd.collect() else { return list() };
-    let stop = daemon::stop_signal(last_words)?;
+    let stop = daemon::stop_signal(flush_log)?;
     let faults = Faults {
         latency: args.latency,
         errors: args.error,

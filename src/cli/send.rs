@@ -1,9 +1,10 @@
-//! `send`: inserts one job, as any producer does, and may wait for what becomes of it.
+//! `send`: inserts one job, as any producer does, and can wait for its outcome.
 
-mod fields;
+mod payload_flags;
 
-use super::{Settings, duration, output};
+use super::{GlobalFlags, duration, output};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
+use acquire_outbox::desk::vocabulary::NO_DISPATCHER;
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::new_job::{GivenTime, Inserted, NewJob};
 use acquire_outbox::queue::story::Delivery;
@@ -17,10 +18,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often `--wait` looks at the row.
+/// How often `--wait` reads the row.
 const POLL: Duration = Duration::from_millis(50);
-/// How long a dispatcher may have been missing before `--wait` says so: one that starts up, or
-/// takes over, is not missing.
+/// How long `--wait` waits for a dispatcher before it says that none is running: one may be starting
+/// or taking over.
 const MISSING: Duration = Duration::from_millis(500);
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,7 @@ Examples:
   acquire-outbox send mail --json - < mail.json
   acquire-outbox send sms --help
 
-It prints the new job's id. `acquire-outbox show ID` tells what became of it.";
+It prints the new job's id; `acquire-outbox show ID` shows its outcome.";
 
 const CHAT_EXAMPLES: &str = "\
 Examples:
@@ -37,7 +38,7 @@ Examples:
   acquire-outbox send chat --case-id 2069 --message 'See you' --send-at +10m
   acquire-outbox send chat --json '{\"caseId\": 2069, \"message\": \"Hello\"}'
 
-The fields' names in Acquire's own spelling work too: --caseId.";
+Acquire's own spelling of the names works too: --caseId.";
 
 const MAIL_EXAMPLES: &str = "\
 Examples:
@@ -45,7 +46,7 @@ Examples:
       --to ann@example.com --to bob@example.com --subject Invoice --text-body 'Here it is.'
   acquire-outbox send mail --json - < mail.json
 
-The fields' names in Acquire's own spelling work too: --caseId, --htmlBody.";
+Acquire's own spelling of the names works too: --caseId, --htmlBody.";
 
 const SMS_EXAMPLES: &str = "\
 Examples:
@@ -53,78 +54,78 @@ Examples:
       --contact-id 751069 --thread-id 2219 --timeline-id 2108 --expires-at +1h
   acquire-outbox send sms --json - < sms.json
 
-The fields' names in Acquire's own spelling work too: --From, --threadId.";
+Acquire's own spelling of the names works too: --From, --threadId.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct SendArgs {
     #[command(subcommand)]
-    message: Message,
+    message: MessageFlags,
 }
 
 #[derive(Subcommand)]
 #[command(subcommand_value_name = "CHANNEL", subcommand_help_heading = "Channels")]
-enum Message {
+enum MessageFlags {
     /// A chat message to a case
     #[command(after_help = CHAT_EXAMPLES)]
     Chat {
         #[command(flatten)]
-        fields: fields::Chat,
+        fields: payload_flags::ChatFlags,
         #[command(flatten)]
-        common: Common,
+        common: JobFlags,
     },
     /// A mail in a case
     #[command(after_help = MAIL_EXAMPLES)]
     #[command(group = clap::ArgGroup::new("text").arg("json").required(true).multiple(true))]
     Mail {
         #[command(flatten)]
-        fields: fields::Mail,
+        fields: payload_flags::MailFlags,
         #[command(flatten)]
-        common: Common,
+        common: JobFlags,
     },
     /// A text message
     #[command(after_help = SMS_EXAMPLES)]
     Sms {
         #[command(flatten)]
-        fields: fields::Sms,
+        fields: payload_flags::SmsFlags,
         #[command(flatten)]
-        common: Common,
+        common: JobFlags,
     },
 }
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Job")]
-struct Common {
+struct JobFlags {
     /// The whole payload as one JSON object, or - to read it from the standard input
     #[arg(long, value_name = "JSON", help_heading = "Message")]
     json: Option<String>,
     /// The configured account that sends it
     #[arg(long, value_name = "NAME", default_value = DEFAULT_ACCOUNT)]
     account: String,
-    /// Your own id of the message: the same key twice is one message
+    /// Your own id of the message: jobs with the same key are sent once
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Jobs with one key go out in order [default: the case]; '' for no order
+    /// Jobs with the same key are sent in order [default: the case]; '' for no order
     #[arg(long, value_name = "KEY")]
     ordering_key: Option<String>,
     /// 0 to 9, higher first
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(0..=9))]
     priority: i64,
-    /// Not before: +10m, or '2026-11-22T09:00:00+02:00'; UTC where no offset is given
+    /// Do not send before this time: +10m, or '2026-11-22T09:00:00+02:00'; UTC if it has no offset
     #[arg(long, value_name = "TIME", value_parser = given_time)]
     send_at: Option<GivenTime>,
-    /// Not after, written like --send-at: then it fails as expired, unsent
+    /// Do not send after this time, written like --send-at; the job then fails as expired
     #[arg(long, value_name = "TIME", value_parser = given_time)]
     expires_at: Option<GivenTime>,
-    /// Attempts before it fails, over the configured number
+    /// Attempts before it fails, in place of the configured number
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     max_attempts: Option<i64>,
-    /// A label of yours, for filters and metrics
+    /// Your own label, for filters and metrics
     #[arg(long, value_name = "LABEL")]
     source: Option<String>,
-    /// Wait for the outcome; exit status 0 only when it was sent
+    /// Wait for the outcome; exit status 0 only if it was sent
     #[arg(long)]
     wait: bool,
     /// How long to wait
@@ -133,18 +134,18 @@ struct Common {
     timeout: Duration,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+pub async fn run(settings: &GlobalFlags, args: SendArgs) -> Result<ExitCode> {
     let (channel, from_flags, common) = match args.message {
-        Message::Chat { fields, common } => (Channel::Chat, fields.payload(), common),
-        Message::Mail { fields, common } => (Channel::Mail, fields.payload(), common),
-        Message::Sms { fields, common } => (Channel::Sms, fields.payload(), common),
+        MessageFlags::Chat { fields, common } => (Channel::Chat, fields.payload(), common),
+        MessageFlags::Mail { fields, common } => (Channel::Mail, fields.payload(), common),
+        MessageFlags::Sms { fields, common } => (Channel::Sms, fields.payload(), common),
     };
     let payload = match common.json.as_deref() {
         None => from_flags?,
         Some("-") => standard_input()?,
         Some(text) => text.to_owned(),
     };
-    // The daemon would refuse it later; here its producer is still there to read why.
+    // The daemon would refuse it later, when nobody is there to read why.
     payload::parse(channel, &payload)?;
     require_account(settings, &common.account)?;
 
@@ -159,7 +160,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     if wait { wait_for(&mut store, inserted.id(), timeout).await } else { Ok(ExitCode::SUCCESS) }
 }
 
-impl Common {
+impl JobFlags {
     fn job(self, channel: Channel, payload: String) -> NewJob {
         NewJob {
             channel,
@@ -176,8 +177,8 @@ impl Common {
     }
 }
 
-/// Where there is a configuration with accounts: a producer's machine may have none, nor the key.
-fn require_account(settings: &Settings, account: &str) -> Result<()> {
+/// Only where the configuration can be loaded: a producer's machine may have none, or not the keys.
+fn require_account(settings: &GlobalFlags, account: &str) -> Result<()> {
     let Ok(config) = settings.load() else { return Ok(()) };
     if config.accounts.contains_key(account) {
         return Ok(());
@@ -195,7 +196,7 @@ fn standard_input() -> Result<String> {
     Ok(text)
 }
 
-/// A trigger's sentence by itself, with the time that it means.
+/// Only the trigger's sentence, and the time that it is about.
 fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
     let Some(sentence) = error.rule().map(str::to_owned) else { return error.into() };
     let times = [("outbox.send_at: ", &job.send_at), ("outbox.expires_at: ", &job.expires_at)];
@@ -218,19 +219,19 @@ fn given_time(text: &str) -> Result<GivenTime, String> {
     if let Ok(millis) = text.parse() {
         return Ok(GivenTime::Millis(millis));
     }
-    // The milliseconds of a year before 2000 would be taken for seconds.
+    // As text: the triggers refuse the milliseconds of an early year as seconds.
     when::parse_time(text)
         .map(|at| GivenTime::Text(when::iso(at)))
         .map_err(|fault| fault.to_string())
 }
 
-/// Looks at the row until it leaves `pending` and `sending`.
+/// Reads the row until the job has ended.
 async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitCode> {
     let start = Instant::now();
     let mut asked = false;
     loop {
         let job = store.delivery(id).await?;
-        let job = job.with_context(|| format!("job {id} was deleted meanwhile"))?;
+        let job = job.with_context(|| format!("job {id} was deleted while waiting for it"))?;
         if !matches!(job.status.as_str(), "pending" | "sending") {
             output::line(outcome(&job))?;
             let sent = job.status == "sent";
@@ -238,15 +239,15 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
         }
         if !asked && start.elapsed() >= MISSING.min(timeout) {
             asked = true;
-            // Who may not read the lock file is not told.
+            // Without permission to read the lock file, this is unknown.
             if matches!(Store::dispatcher_is_running(&store.database()), Ok(false)) {
-                output::note("no dispatcher is running; start one with `acquire-outbox run`");
+                output::note(NO_DISPATCHER);
             }
         }
         if start.elapsed() >= timeout {
             output::note(format!(
-                "job {id} is still {} after {}; it goes on, and `acquire-outbox show {id}` says why \
-                 it waits",
+                "job {id} is still {} after {}; it stays in the queue, and `acquire-outbox show {id}` \
+                 says why it waits",
                 job.status,
                 humantime::format_duration(timeout)
             ));
@@ -256,17 +257,17 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
     }
 }
 
-/// `sent 8289`, `failed rejected ERROR_INVALID_INPUT: sentence`.
+/// `sent 8289`, `failed rejected ERROR_INVALID_INPUT: a sentence`.
 fn outcome(job: &Delivery) -> String {
-    let why = if job.status == "sent" { &job.message_id } else { &job.failure };
-    let mut words = vec![job.status.as_str()];
-    words.extend(why.as_deref());
-    if job.status != "sent" {
-        words.extend(job.error_code.as_deref());
-    }
-    let words = words.join(" ");
+    let is_sent = job.status == "sent";
+    let details = match is_sent {
+        true => [&job.message_id, &None],
+        false => [&job.failure, &job.error_code],
+    };
+    let details = details.into_iter().flatten().map(String::as_str);
+    let text = [job.status.as_str()].into_iter().chain(details).collect::<Vec<_>>().join(" ");
     match &job.error {
-        Some(error) if job.status != "sent" => output::plain(&format!("{words}: {error}")),
-        _ => output::plain(&words),
+        Some(error) if !is_sent => output::plain(&format!("{text}: {error}")),
+        _ => output::plain(&text),
     }
 }

@@ -1,12 +1,12 @@
 //! `show`: one job, its history, and why it waits.
 
-use super::{Settings, output, whole};
-use acquire_outbox::desk::explain;
-use acquire_outbox::desk::explain::{Cause, Known, Next};
-use acquire_outbox::queue::job::{Channel, Millis};
+use super::{GlobalFlags, output, whole};
+use acquire_outbox::desk::explain::WaitReason;
+use acquire_outbox::desk::inspect::{Inspection, Scope, inspect};
+use acquire_outbox::desk::vocabulary;
+use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::payload::Json;
-use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent, Story};
-use acquire_outbox::queue::when::now;
+use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent};
 use acquire_outbox::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -17,47 +17,51 @@ Examples:
   acquire-outbox show 17
   acquire-outbox show 17 --json | jq .history
 
-The message's text is shown with --payload only.";
+The message's text is shown only with --payload.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub struct ShowArgs {
     /// The job's id
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     id: i64,
     /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history
     #[arg(long)]
     json: bool,
-    /// Show the payload too: people's words
+    /// Show the payload too, with the message's text
     #[arg(long)]
     payload: bool,
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct JobJson<'a> {
     #[serde(flatten)]
     delivery: &'a Delivery,
     payload_bytes: i64,
-    /// The outbox is for the sandbox: nothing in it is real.
+    /// The outbox is for the sandbox: nothing in it was delivered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
     receipt: Option<Json>,
     /// Why it waits; null where it waits for nothing.
-    next: Option<String>,
+    next: Option<&'a str>,
     /// The same for programs; empty where it waits for nothing.
-    waits_for: Vec<Cause>,
+    waits_for: &'a [WaitReason],
     history: &'a [AttemptRow],
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Json>,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     let id = args.id;
-    let story = store.story(id, Extent::ALL).await?;
-    let story =
-        story.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;
-    let payload = if args.payload { store.payload(id, ALL).await? } else { None };
+    let scope = Scope {
+        extent: Extent::ALL,
+        payload_characters: args.payload.then_some(ALL),
+        policies: Some(&settings.outline()?.channels),
+        dispatcher: Store::dispatcher_is_running(&store.database())?,
+    };
+    let job = inspect(&mut store, id, &scope).await?;
+    let job = job.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;
     let flaws = store.flaws().await?;
     if !flaws.is_empty() {
         output::note(format!(
@@ -65,49 +69,28 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
             listed(&flaws)
         ));
     }
-    let now = now();
-    let next = next(settings, &mut store, &story, now).await?;
-    let waits_for = next.as_ref().map(|next| next.waits_for.clone()).unwrap_or_default();
-    let next = next.map(|next| next.sentence);
     if args.json {
-        output::json(&Shown {
-            delivery: &story.job.delivery,
-            payload_bytes: story.job.payload_bytes,
-            sandbox: store.is_sandbox(),
-            receipt: story.job.receipt.as_deref().map(value),
-            next,
-            waits_for,
-            history: &story.history,
-            payload: payload.as_deref().map(value),
-        })?;
+        output::json(&JobJson::of(&job, store.is_sandbox()))?;
     } else {
-        print(&story, next, payload, now)?;
+        print(job)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why it waits, with what stands before it.
-async fn next(
-    settings: &Settings,
-    store: &mut Store,
-    story: &Story,
-    now: Millis,
-) -> Result<Option<Next>> {
-    let holder = match &story.ahead {
-        Some(ahead) => store.story(ahead.holder, Extent::ALL).await?,
-        None => None,
-    };
-    let position = store.position(story.job.delivery.id, now).await?;
-    let outline = settings.outline()?;
-    let channel: Option<Channel> = story.job.delivery.channel.parse().ok();
-    Ok(explain::next(&Known {
-        story,
-        holder: holder.as_ref(),
-        position,
-        policy: channel.and_then(|channel| outline.channels.get(&channel)),
-        dispatcher: Store::dispatcher_is_running(&store.database())?,
-        now,
-    }))
+impl<'a> JobJson<'a> {
+    fn of(job: &'a Inspection, sandbox: bool) -> Self {
+        let Inspection { story, next, payload, .. } = job;
+        JobJson {
+            delivery: &story.job.delivery,
+            payload_bytes: story.job.payload_bytes,
+            sandbox,
+            receipt: story.job.receipt.as_deref().map(value),
+            next: next.as_ref().map(|next| next.sentence.as_str()),
+            waits_for: next.as_ref().map(|next| next.waits_for.as_slice()).unwrap_or_default(),
+            history: &story.history,
+            payload: payload.as_deref().map(value),
+        }
+    }
 }
 
 /// JSON as JSON, with its digits; other text as text.
@@ -115,8 +98,9 @@ fn value(text: &str) -> Json {
     Json::parse(text).unwrap_or_else(|_| Json::from(text))
 }
 
-fn print(story: &Story, next: Option<String>, payload: Option<String>, now: Millis) -> Result<()> {
-    fields(&story.job, next, payload, now).print()?;
+fn print(job: Inspection) -> Result<()> {
+    let Inspection { story, next, payload, now } = job;
+    fields(&story.job, next.map(|next| next.sentence), payload, now).print()?;
     if !story.history.is_empty() {
         output::line("")?;
         history(&story.history).print()?;
@@ -134,9 +118,9 @@ fn fields(
     let row = &job.delivery;
     let mut table = output::Table::of_fields();
     table.field("job", Some(format!("{} ({}, account {})", row.id, row.channel, row.account)));
-    table.field("status", Some(status(row)));
+    table.field("status", Some(vocabulary::state(row)));
     table.field("next", next);
-    table.field("error", error(row));
+    table.field("error", vocabulary::last_error(row));
     table.field("message id", row.message_id.clone());
     table.field("attempts", Some(attempts(job)));
     table.field("created", Some(with_age(&row.created_at, now)));
@@ -153,19 +137,6 @@ fn fields(
     table
 }
 
-fn status(row: &Delivery) -> String {
-    match &row.failure {
-        Some(failure) => format!("{}: {failure}", row.status),
-        None => row.status.clone(),
-    }
-}
-
-fn error(row: &Delivery) -> Option<String> {
-    let parts = [&row.error_code, &row.error].into_iter().flatten().cloned();
-    let text = parts.collect::<Vec<_>>().join(": ");
-    (!text.is_empty()).then_some(text)
-}
-
 fn attempts(job: &Detail) -> String {
     match job.max_attempts {
         Some(max) => format!("{} (at most {max})", job.delivery.attempts),
@@ -173,13 +144,13 @@ fn attempts(job: &Detail) -> String {
     }
 }
 
-/// Its size and its fields' names, none of its words.
+/// Its size and the names of its fields, without their values.
 fn payload_outline(job: &Detail) -> String {
     let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();
     format!("{} bytes: {}", job.payload_bytes, names.join(", "))
 }
 
-/// The time, and for people how far away it is.
+/// The time and, on a terminal, how far away it is.
 fn with_age(iso: &str, now: Millis) -> String {
     let age = output::when(iso, now);
     if age == iso { age } else { format!("{iso} ({age})") }
@@ -189,7 +160,7 @@ fn history(history: &[AttemptRow]) -> output::Table {
     if output::to_people() { for_people(history) } else { every_column(history) }
 }
 
-/// What fits beside each other on a terminal.
+/// The columns that fit on a terminal.
 fn for_people(history: &[AttemptRow]) -> output::Table {
     let mut table = output::Table::new(["attempt", "started", "took", "outcome", "http", "error"]);
     for row in history {

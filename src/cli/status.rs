@@ -1,9 +1,9 @@
-//! `status`: counts, ages, rates, and what holds jobs back; once, or again and again.
+//! `status`: counts, ages, rates, and what holds jobs back; once or repeatedly.
 
 mod view;
 mod watch;
 
-use super::{Settings, output};
+use super::{GlobalFlags, output};
 use acquire_outbox::config::Database;
 use acquire_outbox::queue::examination::Storage;
 use acquire_outbox::queue::job::Millis;
@@ -21,22 +21,22 @@ Examples:
   acquire-outbox status --json | jq .oldest_due_seconds
   acquire-outbox status --json --watch 60 >> status.jsonl
 
-The rates are those of the last 1, 5 and 15 minutes.";
+Rates are averages over the last 1, 5 and 15 minutes.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
-    /// Again every so many seconds, until Ctrl-C; on a terminal in place
+pub struct StatusArgs {
+    /// Repeat every SECONDS until Ctrl-C; on a terminal, in place
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
     #[arg(value_parser = seconds)]
     watch: Option<Duration>,
-    /// One JSON object; with --watch one on each line
+    /// One JSON object; with --watch, one per line
     #[arg(long)]
     json: bool,
 }
 
 /// Everything that is shown, as of one moment.
-struct Seen {
+struct StatusReport {
     database: Database,
     now: Millis,
     overview: Overview,
@@ -46,26 +46,26 @@ struct Seen {
     sandbox: bool,
 }
 
-pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     if let Some(every) = args.watch {
         return watch::run(settings, store, every, args.json).await;
     }
-    let seen = Seen::read(&mut store).await?;
+    let report = StatusReport::read(&mut store).await?;
     if args.json {
-        output::json(&view::json(&seen))?;
+        output::json(&view::json(&report))?;
     } else {
-        output::line(view::text(&seen))?;
+        output::line(view::text(&report))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-impl Seen {
-    async fn read(store: &mut Store) -> Result<Seen> {
+impl StatusReport {
+    async fn read(store: &mut Store) -> Result<StatusReport> {
         let now = now();
         let overview = store.overview(now).await?;
         let database = store.database();
-        Ok(Seen {
+        Ok(StatusReport {
             running: Store::dispatcher_is_running(&database)?,
             storage: Store::storage(&database),
             sandbox: store.is_sandbox(),

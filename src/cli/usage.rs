@@ -1,4 +1,4 @@
-//! Wrong usage: clap's sentences, but for a message's text that stands where a flag should.
+//! Wrong usage: clap's errors, without repeating a message's text that is not where it belongs.
 
 use super::Cli;
 use clap::Parser;
@@ -8,16 +8,16 @@ use std::ffi::OsString;
 /// Parses the command line.
 ///
 /// # Errors
-/// clap's, for help and for wrong usage. A word that is no flag may be a message whose flag was
-/// forgotten or whose quotes were: it is not repeated.
+/// clap's, for help and for wrong usage. An argument that is not a flag may be a message whose flag
+/// or quotes were forgotten, so it is not repeated.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(arguments).map_err(|mut error| {
         if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
             && !word.starts_with(['-', '<', '['])
         {
-            let hidden = ContextValue::String("[a word that belongs to no flag]".to_owned());
+            let hidden = ContextValue::String("[an argument that belongs to no flag]".to_owned());
             error.insert(ContextKind::InvalidArg, hidden);
-            // clap would have the reader put the word behind `--`.
+            // clap would suggest to put it after `--`.
             error.remove(ContextKind::Suggested);
         }
         error
@@ -62,7 +62,7 @@ mod tests {
             ),
         ) {
             let words: Vec<_> = words.iter().map(String::as_str).collect();
-            // The value of a flag that takes a number is told with it; a message is none of them.
+            // The error about a number quotes it; a message is not a number.
             let as_number = words.windows(2).any(|w| {
                 ["--case-id", "--limit"].contains(&w[0]) && w[1] == "xyzzy plugh"
             });

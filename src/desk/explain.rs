@@ -1,285 +1,273 @@
 //! Why a job has not been sent yet, and when it will be tried. Pure.
 
-mod position;
+mod ready;
 
+use super::vocabulary::{NO_DISPATCHER, last_error, pause, resume_command, time};
 use crate::config::ChannelPolicy;
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::Millis;
 use crate::queue::overview::SetAside;
 use crate::queue::pause::Pause;
-use crate::queue::story::Position;
-use crate::queue::story::{Ahead, Story};
-use crate::queue::when::{iso, relative};
+use crate::queue::story::{Ahead, Position, Story};
+use crate::queue::when::iso;
 use serde::Serialize;
 
-const NO_DISPATCHER: &str = "no dispatcher is running: start one with `acquire-outbox run`";
-
 const UNTOUCHED: &str = "not in the queue yet: it was written while the triggers of the table outbox were missing \
-                         or turned off; the dispatcher checks and queues it";
+                         or disabled; the dispatcher checks and queues it";
 
-/// What is known of a job and of what stands before it, as of one moment.
+/// What is known about a job and what is ahead of it, as of one moment.
 pub struct Known<'a> {
     pub story: &'a Story,
-    /// Where it is parked: the job that holds its ordering key.
-    pub holder: Option<&'a Story>,
-    /// Where it is ready.
+    /// For a parked job: the head of its ordering key.
+    pub head: Option<&'a Story>,
+    /// For a ready job.
     pub position: Option<Position>,
-    /// Its channel's, where the configuration can be read.
+    /// Its channel's, where the configuration is at hand.
     pub policy: Option<&'a ChannelPolicy>,
     pub dispatcher: bool,
     pub now: Millis,
 }
 
-/// Everything that a job waits for; all of it must pass before it goes.
+/// Everything that a job waits for, all of which must end before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Next {
     /// For people.
     #[serde(skip)]
     pub sentence: String,
-    pub waits_for: Vec<Cause>,
+    pub waits_for: Vec<WaitReason>,
 }
 
-/// One thing that a job waits for. Times are ISO 8601; what is null is not known, or is all of it.
+/// One thing that a job waits for. Times are ISO 8601; null is unknown, or all of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Cause {
+pub enum WaitReason {
     /// Its `send_at`.
     Time { at: Option<String> },
-    /// The end of the pause after a failed attempt.
-    Retry { at: Option<String> },
+    /// The end of the backoff after a failed attempt.
+    #[serde(rename = "retry")]
+    Backoff { at: Option<String> },
     /// An earlier job of its ordering key.
-    Job { id: Option<i64>, status: Option<String>, jobs_ahead: Option<i64>, waits_for: Vec<Cause> },
-    /// A person's pause.
+    Job {
+        id: Option<i64>,
+        status: Option<String>,
+        jobs_ahead: Option<i64>,
+        waits_for: Vec<WaitReason>,
+    },
+    /// An operator's pause.
     Pause { account: Option<String>, channel: Option<String>, reason: String, since: String },
-    /// A refused account, a Retry-After or an open breaker.
-    Hold { hold: BlockKind, reason: String, since: String, until: Option<String> },
-    /// Jobs of its account and channel that are claimed before it, the rate, or room on the wire.
-    Turn { jobs_ahead: u64, rate: Option<String>, in_flight: u64, likely_at: Option<String> },
-    /// The database refused to move its row: it waits until that works.
+    /// A refused account, a Retry-After, an open breaker or a shortage.
+    #[serde(rename = "hold")]
+    Block {
+        #[serde(rename = "hold")]
+        block: BlockKind,
+        reason: String,
+        since: String,
+        until: Option<String>,
+    },
+    /// Jobs of its account and channel that are claimed before it, the rate, or `max_in_flight`.
+    #[serde(rename = "turn")]
+    Queue { jobs_ahead: u64, rate: Option<String>, in_flight: u64, likely_at: Option<String> },
+    /// The database refused to change its row.
     SetAside { reason: String, since: String },
-    /// It was written without the triggers: it waits until it is checked and queued.
+    /// It was written without the triggers, and must be checked and queued first.
     Rules,
     /// The answer to its request.
     Answer { since: Option<String> },
-    /// Somebody who runs the dispatcher.
+    /// A running dispatcher.
     Dispatcher,
-    /// Somebody who decides what became of it.
+    /// An operator, who resolves or retries it.
     Person,
 }
 
-/// A cause and its words.
-type Told = (Cause, String);
-
-/// What is paused, since when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
-pub fn pause(pause: &Pause, now: Millis) -> String {
-    let reason =
-        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
-    format!("{} since {}{reason}", pause.subject(), at(pause.since, now))
-}
-
-/// What ends a pause.
-pub fn resume_command(pause: &Pause) -> String {
-    if pause.is_of_restored() {
-        return "acquire-outbox resume --restored".to_owned();
-    }
-    let words = match (&pause.account, pause.channel) {
-        (None, None) => "--all".to_owned(),
-        (None, Some(channel)) => channel.to_string(),
-        (Some(account), None) => format!("--account {account}"),
-        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
-    };
-    format!("acquire-outbox resume {words}")
-}
+/// A reason, and the words for it.
+type Explained = (WaitReason, String);
 
 /// `None` for a job that waits for nothing: it is sent, failed or cancelled.
 pub fn next(known: &Known<'_>) -> Option<Next> {
-    let told = match (known.story.job.delivery.status.as_str(), &known.story.aside) {
-        ("pending" | "sending", Some(of)) => vec![aside(of, known.now)],
+    let explained = match (known.story.job.delivery.status.as_str(), &known.story.aside) {
+        ("pending" | "sending", Some(aside)) => vec![set_aside(aside, known.now)],
         ("pending", None) => pending(known),
         ("sending", None) => vec![sending(known)],
-        ("uncertain", _) => vec![(Cause::Person, uncertain(known.story.job.delivery.id))],
+        ("uncertain", _) => vec![(WaitReason::Person, uncertain(known.story.job.delivery.id))],
         _ => return None,
     };
-    let (waits_for, words): (Vec<_>, Vec<_>) = told.into_iter().unzip();
-    Some(Next { sentence: words.join("; "), waits_for })
+    let (waits_for, sentences): (Vec<_>, Vec<_>) = explained.into_iter().unzip();
+    Some(Next { sentence: sentences.join("; "), waits_for })
 }
 
-/// The dispatcher tries it again each minute.
-fn aside(of: &SetAside, now: Millis) -> Told {
-    let cause = Cause::SetAside { reason: of.reason.clone(), since: iso(of.since) };
-    let words = format!(
-        "set aside since {}: {}; the dispatcher tries it again each minute",
-        at(of.since, now),
-        of.reason
+fn set_aside(aside: &SetAside, now: Millis) -> Explained {
+    let SetAside { since, reason, .. } = aside;
+    let sentence = format!(
+        "set aside since {}: {reason}; the dispatcher tries it again every minute",
+        time(*since, now)
     );
-    (cause, words)
+    (WaitReason::SetAside { reason: reason.clone(), since: iso(*since) }, sentence)
 }
 
-fn pending(known: &Known<'_>) -> Vec<Told> {
-    let mut told = causes(known);
-    if told.is_empty() && known.dispatcher {
-        told.push(position::position(known));
+fn pending(known: &Known<'_>) -> Vec<Explained> {
+    let mut explained = held_back_by(known);
+    if explained.is_empty() && known.dispatcher {
+        explained.push(ready::explain(known));
     }
     if !known.dispatcher {
-        let ready = if told.is_empty() { "ready; " } else { "" };
-        told.push((Cause::Dispatcher, format!("{ready}{NO_DISPATCHER}")));
+        let ready = if explained.is_empty() { "ready; " } else { "" };
+        explained.push((WaitReason::Dispatcher, format!("{ready}{NO_DISPATCHER}")));
     }
-    told
+    explained
 }
 
-/// What keeps it from being claimed, but for its turn.
-fn causes(known: &Known<'_>) -> Vec<Told> {
+/// What keeps it from being ready to claim.
+fn held_back_by(known: &Known<'_>) -> Vec<Explained> {
     let Known { story, dispatcher, now, .. } = known;
-    let mut told = Vec::new();
+    let mut explained = Vec::new();
     match story.job.wait.as_deref() {
-        Some("scheduled") => told.push(scheduled(story.job.due, *now)),
-        Some("backoff") => told.push(backoff(story, *now)),
-        Some("parked") => told.push(parked(known)),
+        Some("scheduled") => explained.push(scheduled(story.job.due, *now)),
+        Some("backoff") => explained.push(backoff(story, *now)),
+        Some("parked") => explained.push(parked(known)),
         Some("ready") => {}
-        _ => told.push((Cause::Rules, UNTOUCHED.to_owned())),
+        _ => explained.push((WaitReason::Rules, UNTOUCHED.to_owned())),
     }
-    told.extend(story.pauses.iter().map(|of| paused(of, *now)));
-    // The holds are the last dispatcher's: they say nothing once it has ended.
-    let holds = story.holds.iter().filter(|hold| *dispatcher && outlasts(hold, story));
-    told.extend(holds.map(|hold| held(hold, *now)));
-    told
+    explained.extend(story.pauses.iter().map(|pause| paused(pause, *now)));
+    // Blocks are those of the last dispatcher, and mean nothing once it has ended.
+    let blocks = story.blocks.iter().filter(|block| *dispatcher && outlasts(block, story));
+    explained.extend(blocks.map(|block| blocked(block, *now)));
+    explained
 }
 
-/// Whether a hold still matters when the job's own time has come.
-fn outlasts(hold: &Block, story: &Story) -> bool {
+/// Whether the block still matters when the job itself is due.
+fn outlasts(block: &Block, story: &Story) -> bool {
     match story.job.wait.as_deref() {
-        Some("backoff") => hold.until.is_none_or(|until| Some(until) > story.job.retry),
+        Some("backoff") => block.until.is_none_or(|until| Some(until) > story.job.retry),
         Some("scheduled" | "parked") => false,
         _ => true,
     }
 }
 
-fn scheduled(due: Option<Millis>, now: Millis) -> Told {
-    let words = match due {
-        Some(due) if due > now => format!("scheduled for {}", at(due, now)),
-        Some(due) => format!("due since {}", at(due, now)),
+fn scheduled(due: Option<Millis>, now: Millis) -> Explained {
+    let sentence = match due {
+        Some(due) if due > now => format!("scheduled for {}", time(due, now)),
+        Some(due) => format!("due since {}", time(due, now)),
         None => "scheduled".to_owned(),
     };
-    (Cause::Time { at: due.map(iso) }, words)
+    (WaitReason::Time { at: due.map(iso) }, sentence)
 }
 
-fn backoff(story: &Story, now: Millis) -> Told {
-    let row = &story.job.delivery;
-    let retry = match story.job.retry {
-        Some(retry) if retry > now => format!("retry at {}", at(retry, now)),
-        _ => "due for a retry".to_owned(),
+fn backoff(story: &Story, now: Millis) -> Explained {
+    let next = match story.job.retry {
+        Some(at) if at > now => format!("next attempt at {}", time(at, now)),
+        _ => "due for its next attempt".to_owned(),
     };
-    let words = match (&row.error_code, &row.error) {
-        (Some(code), Some(error)) => format!("{retry}, after {code}: {error}"),
-        (Some(text), None) | (None, Some(text)) => format!("{retry}, after {text}"),
-        (None, None) => retry,
+    let sentence = match last_error(&story.job.delivery) {
+        Some(error) => format!("{next}, after {error}"),
+        None => next,
     };
-    (Cause::Retry { at: story.job.retry.map(iso) }, words)
+    (WaitReason::Backoff { at: story.job.retry.map(iso) }, sentence)
 }
 
-fn parked(known: &Known<'_>) -> Told {
+fn parked(known: &Known<'_>) -> Explained {
     let Some(ahead) = &known.story.ahead else {
-        let cause = Cause::Job { id: None, status: None, jobs_ahead: None, waits_for: vec![] };
-        return (cause, "behind an earlier job of its ordering key".to_owned());
+        let reason =
+            WaitReason::Job { id: None, status: None, jobs_ahead: None, waits_for: vec![] };
+        return (reason, "behind an earlier job of its ordering key".to_owned());
     };
-    let (waits_for, why) = known.holder.map_or((vec![], String::new()), |holder| {
-        let of_holder = Known { story: holder, holder: None, position: None, ..*known };
-        let (waits_for, words): (Vec<_>, Vec<_>) = causes(&of_holder).into_iter().unzip();
-        (waits_for, words.join("; "))
+    let (waits_for, why) = known.head.map_or((vec![], String::new()), |head| {
+        let of_head = Known { story: head, head: None, position: None, ..*known };
+        let (reasons, sentences): (Vec<_>, Vec<_>) = held_back_by(&of_head).into_iter().unzip();
+        (reasons, sentences.join("; "))
     });
-    let cause = Cause::Job {
+    let reason = WaitReason::Job {
         id: Some(ahead.holder),
         status: Some(ahead.holder_status.clone()),
         jobs_ahead: Some(ahead.jobs),
         waits_for,
     };
-    (cause, behind(ahead, &why))
+    (reason, behind(ahead, &why))
 }
 
-/// `why` says what the job before it waits for, if anything.
+/// `why` is what the head itself waits for, if anything.
 fn behind(ahead: &Ahead, why: &str) -> String {
-    let holder = ahead.holder;
+    let head = ahead.holder;
     let count = match ahead.jobs {
         1 => String::new(),
-        jobs => format!(", {jobs} jobs ahead in all"),
+        jobs => format!(" ({jobs} jobs are ahead of it)"),
     };
     match (ahead.holder_status.as_str(), why) {
         ("pending", "") => {
-            format!("behind job {holder} of its ordering key, which waits its turn{count}")
+            format!("behind job {head} of its ordering key, which is waiting its turn{count}")
         }
-        ("pending", why) => format!(
-            "behind job {holder} of its ordering key{count}; job {holder} itself waits: {why}"
-        ),
-        (status, _) => {
-            format!("behind job {holder} of its ordering key, which is {status}{count}")
+        ("pending", why) => {
+            format!("behind job {head} of its ordering key{count}; job {head} itself waits: {why}")
         }
+        (status, _) => format!("behind job {head} of its ordering key, which is {status}{count}"),
     }
 }
 
-fn paused(of: &Pause, now: Millis) -> Told {
-    let cause = Cause::Pause {
+fn paused(of: &Pause, now: Millis) -> Explained {
+    let reason = WaitReason::Pause {
         account: of.account.clone(),
         channel: of.channel.map(|channel| channel.to_string()),
         reason: of.reason.clone(),
         since: iso(of.since),
     };
-    let words = format!("paused: {}; resume it with `{}`", pause(of, now), resume_command(of));
-    (cause, words)
+    let sentence = format!("paused: {}; resume it with `{}`", pause(of, now), resume_command(of));
+    (reason, sentence)
 }
 
-fn held(hold: &Block, now: Millis) -> Told {
-    let (reason, until) = (&hold.reason, hold.until.map(|until| at(until, now)));
-    let words = match (hold.kind, until) {
+fn blocked(block: &Block, now: Millis) -> Explained {
+    let (reason, until) = (&block.reason, block.until.map(|until| time(until, now)));
+    let at_or_soon = |until: Option<String>| match until {
+        Some(until) => format!("at {until}"),
+        None => "soon".to_owned(),
+    };
+    let sentence = match (block.kind, until) {
         (BlockKind::Refused, until) => {
-            let again = until.map(|until| format!("; it is tried again at {until}"));
-            let again = again.unwrap_or_default();
+            let again = until.map(|until| format!("; the next probe goes out at {until}"));
             format!(
-                "held: the account {} is refused or misconfigured: {reason}{again}",
-                hold.account
+                "blocked: the account {} is refused or misconfigured: {reason}{}",
+                block.account,
+                again.unwrap_or_default()
             )
         }
         (BlockKind::RetryAfter, Some(until)) => {
-            format!("held: Acquire asked for a pause until {until}: {reason}")
+            format!("blocked: Acquire asked to wait until {until}: {reason}")
         }
-        (BlockKind::RetryAfter, None) => format!("held: Acquire asked for a pause: {reason}"),
+        (BlockKind::RetryAfter, None) => format!("blocked: Acquire asked to wait: {reason}"),
         (BlockKind::Breaker, until) => format!(
-            "held: the breaker is open after failures in a row: {reason}; the next probe goes out {}",
-            until.map_or("soon".to_owned(), |until| format!("at {until}"))
+            "blocked: the breaker is open after repeated failures: {reason}; the next probe goes out {}",
+            at_or_soon(until)
         ),
         (BlockKind::Shortage, until) => format!(
-            "held: {reason}; it is tried again {}, and no attempt is spent",
-            until.map_or("soon".to_owned(), |until| format!("at {until}"))
+            "blocked: {reason}; it is tried again {}, and no attempt is spent",
+            at_or_soon(until)
         ),
     };
-    let (since, until) = (iso(hold.since), hold.until.map(iso));
-    (Cause::Hold { hold: hold.kind, reason: reason.clone(), since, until }, words)
+    let (since, until) = (iso(block.since), block.until.map(iso));
+    (WaitReason::Block { block: block.kind, reason: reason.clone(), since, until }, sentence)
 }
 
-fn sending(known: &Known<'_>) -> Told {
+fn sending(known: &Known<'_>) -> Explained {
     let job = &known.story.job;
-    let attempt = job.delivery.attempts;
-    let since = job.updated.map(|claimed| format!(" since {}", at(claimed, known.now)));
-    let since = since.unwrap_or_default();
+    let (attempt, since) = (job.delivery.attempts, job.updated.map(|at| time(at, known.now)));
     if known.dispatcher {
-        let cause = Cause::Answer { since: job.updated.map(iso) };
-        return (cause, format!("attempt {attempt} is on its way{since}"));
+        let sentence = match since {
+            Some(since) => format!("attempt {attempt} has been in flight since {since}"),
+            None => format!("attempt {attempt} is in flight"),
+        };
+        return (WaitReason::Answer { since: job.updated.map(iso) }, sentence);
     }
-    let words = format!(
-        "attempt {attempt} was on its way{since} when its dispatcher ended; the next \
+    let begun = since.map(|since| format!(", begun at {since},")).unwrap_or_default();
+    let sentence = format!(
+        "attempt {attempt}{begun} was in flight when its dispatcher ended; the next \
          `acquire-outbox run` decides by the channel's on_uncertain"
     );
-    (Cause::Dispatcher, words)
+    (WaitReason::Dispatcher, sentence)
 }
 
 fn uncertain(id: i64) -> String {
     format!(
-        "a person decides: it may have arrived; look into its case at Acquire, then settle it with \
+        "it may have been delivered: check its case at Acquire, then resolve it with \
          `acquire-outbox resolve {id} --sent|--failed`, or send it again with `acquire-outbox retry {id}`"
     )
-}
-
-fn at(time: Millis, now: Millis) -> String {
-    format!("{} ({})", iso(time), relative(time, now))
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
-//! What operators do: look at a job, retry, cancel and resolve, pause and resume. The commands and
-//! the pages present it.
+//! What operators do: look at a job, retry, cancel, resolve, prune, pause and resume. The commands
+//! and the pages read input and present results; what happens, and in which words, is decided here.
 
+pub mod changes;
 pub mod explain;
+pub mod inspect;
+pub mod pausing;
+pub mod retention;
+pub mod vocabulary;

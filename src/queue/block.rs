@@ -1,36 +1,26 @@
-//! What keeps a route shut without a person: a refused account, a Retry-After, an open breaker, a shortage.
+//! What keeps a route shut without an operator: a refused account, a Retry-After, an open breaker,
+//! a shortage.
 
 use super::job::Millis;
 
-/// Why jobs are held.
+/// Why a route is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockKind {
-    /// Acquire refuses the account (401, or a redirect), or something else answers instead: single
-    /// probes go out.
+    /// Acquire refuses the account (401, or a redirect), or something else answers in its place.
+    /// Single probes go out.
     Refused,
-    /// Acquire asked for a pause.
+    /// Acquire sent Retry-After.
     RetryAfter,
-    /// Request after request found no usable answer: single probes go out.
+    /// Several requests in a row got no usable answer. Single probes go out.
     Breaker,
     /// This machine has no descriptors, memory, threads or ports for another connection.
     Shortage,
 }
 
 impl BlockKind {
-    /// Every kind.
     pub const ALL: [BlockKind; 4] =
         [BlockKind::Refused, BlockKind::RetryAfter, BlockKind::Breaker, BlockKind::Shortage];
-
-    /// For people: why the jobs wait.
-    pub fn because(self) -> &'static str {
-        match self {
-            BlockKind::Refused => "the account is refused",
-            BlockKind::RetryAfter => "Acquire asked for a pause",
-            BlockKind::Breaker => "the breaker is open",
-            BlockKind::Shortage => "this machine is short of a resource",
-        }
-    }
 
     /// The column's text.
     pub fn as_str(self) -> &'static str {
@@ -42,7 +32,7 @@ impl BlockKind {
         }
     }
 
-    /// The kind that this word of the column names.
+    /// The kind with this text in the column.
     pub fn of(word: &str) -> Option<BlockKind> {
         BlockKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
@@ -51,9 +41,9 @@ impl BlockKind {
 /// A row of `outbox_holds`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Block {
-    /// Empty: every account.
+    /// Empty means every account.
     pub account: String,
-    /// Empty: every channel of the account.
+    /// Empty means every channel of the account.
     pub channel: String,
     pub kind: BlockKind,
     pub reason: String,

@@ -1,44 +1,61 @@
-//! What a person may do to a job: retry, cancel, resolve or delete it.
+//! What an operator may do to a job: retry, cancel, resolve or prune it.
 
 use super::job::Status;
 
-/// Where a person may move a job.
+/// A change that an operator makes to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// Back to `pending`, with a fresh budget.
     Retry,
+    /// A pending job is not sent.
     Cancel,
-    /// An uncertain one has arrived, as a person found out.
-    ResolveSent,
-    /// An uncertain one has not arrived, and shall not be sent again.
-    ResolveFailed,
-    /// A finished one, with its history, is deleted.
+    /// The outcome of an uncertain job is now known.
+    Resolve(Resolution),
+    /// A finished job is deleted, with its history.
     Prune,
 }
 
+/// What became of an uncertain job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It was delivered.
+    Sent,
+    /// It was not delivered, and is not sent again.
+    Failed,
+}
+
 impl Change {
-    /// Where it leads; `None`: out of the database.
+    /// The new state; `None` for a job that is deleted.
     pub fn to(self) -> Option<Status> {
         match self {
             Change::Retry => Some(Status::Pending),
             Change::Cancel => Some(Status::Cancelled),
-            Change::ResolveSent => Some(Status::Sent),
-            Change::ResolveFailed => Some(Status::Failed),
+            Change::Resolve(Resolution::Sent) => Some(Status::Sent),
+            Change::Resolve(Resolution::Failed) => Some(Status::Failed),
             Change::Prune => None,
         }
     }
 
-    /// The states from which it leads; what a filter is narrowed to.
+    /// The states in which a job can be changed like this.
     pub fn from(self) -> &'static [Status] {
         match self {
             Change::Retry => &[Status::Failed, Status::Cancelled, Status::Uncertain],
             Change::Cancel => &[Status::Pending],
-            Change::ResolveSent | Change::ResolveFailed => &[Status::Uncertain],
+            Change::Resolve(_) => &[Status::Uncertain],
             Change::Prune => &[Status::Sent, Status::Failed, Status::Cancelled],
         }
     }
 
-    /// Why a job of this state does not go this way, where no trigger would say it.
+    /// The states that a filter means when it names none. A retry of everything must not repeat
+    /// what somebody cancelled, or what may have been delivered.
+    pub fn from_by_default(self) -> &'static [Status] {
+        match self {
+            Change::Retry => &[Status::Failed],
+            other => other.from(),
+        }
+    }
+
+    /// Why a job in this state cannot be changed like this, unless a trigger says it.
     pub fn refuses(self, status: Status) -> Option<String> {
         if self.from().contains(&status) {
             return None;
@@ -48,11 +65,9 @@ impl Change {
         }
         match self {
             Change::Retry | Change::Cancel => None,
-            Change::ResolveSent | Change::ResolveFailed => {
-                Some(format!("is {status}; an uncertain job alone is resolved"))
-            }
+            Change::Resolve(_) => Some(format!("is {status}; only uncertain jobs can be resolved")),
             Change::Prune => {
-                Some(format!("is {status}; what is sent, failed or cancelled alone is pruned"))
+                Some(format!("is {status}; only sent, failed and cancelled jobs can be pruned"))
             }
         }
     }

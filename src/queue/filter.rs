@@ -1,8 +1,8 @@
-//! Which jobs a command or a page is about.
+//! Which jobs a command or a page is about, and in which order they are listed.
 
 use super::job::{Channel, Failure, Millis, Status};
 
-/// Which jobs; what is left empty excludes none.
+/// Which jobs. A field without a value excludes none.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Filter {
     pub statuses: Vec<Status>,
@@ -11,65 +11,86 @@ pub struct Filter {
     pub source: Option<String>,
     pub failure: Option<Failure>,
     pub error_code: Option<String>,
-    /// The case at Acquire: the payload's, or the one that the answer named.
+    /// The case at Acquire: the one in the payload, or else the one that the answer named.
     pub case: Option<String>,
     pub idempotency_key: Option<String>,
-    /// Words of the last error, in upper or lower case.
+    /// Part of the last error; upper and lower case are the same.
     pub error: Option<String>,
     /// Inserted before this time.
     pub created_before: Option<Millis>,
     /// Inserted at this time or later.
     pub created_since: Option<Millis>,
-    /// Ended before this time.
+    /// Finished before this time.
     pub finished_before: Option<Millis>,
-    /// No job that was inserted after this one.
+    /// Only jobs that were inserted no later than the job with this id.
     pub up_to_id: Option<i64>,
 }
 
-/// What jobs are listed by.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Sort {
+/// What a list is sorted by.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
     #[default]
     Id,
-    /// When it was inserted
+    /// When the job was inserted.
     Created,
-    /// When it was last written
+    /// When the row was last written.
     Updated,
-    /// When it ended; what has not ended comes last
+    /// When the job finished; unfinished jobs are last.
     Finished,
-    /// When it is due
+    /// When the job is due.
     Due,
-    /// How many requests were begun
+    /// How many attempts were made.
     Attempts,
 }
 
-/// Which part of what passes, in which order.
+/// One page of the jobs that pass a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    pub sort: Sort,
-    /// Smallest first; else largest.
+    pub sort: SortBy,
+    /// Smallest first; otherwise largest first.
     pub ascending: bool,
     pub limit: u32,
-    /// So many are left out before.
+    /// How many jobs come before the page.
     pub offset: u64,
 }
 
 impl Filter {
-    /// Whether it lets every job pass.
+    /// Whether every job passes.
     pub fn is_empty(&self) -> bool {
         *self == Filter::default()
     }
+
+    pub fn of_states(statuses: &[Status]) -> Filter {
+        Filter { statuses: statuses.to_vec(), ..Filter::default() }
+    }
 }
 
-impl Sort {
-    /// Every order, as a person chooses from them.
-    pub const ALL: [Sort; 6] =
-        [Sort::Id, Sort::Created, Sort::Updated, Sort::Finished, Sort::Due, Sort::Attempts];
+impl SortBy {
+    pub const ALL: [SortBy; 6] = [
+        SortBy::Id,
+        SortBy::Created,
+        SortBy::Updated,
+        SortBy::Finished,
+        SortBy::Due,
+        SortBy::Attempts,
+    ];
+
+    /// The word that chooses it, in the command and in an address.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SortBy::Id => "id",
+            SortBy::Created => "created",
+            SortBy::Updated => "updated",
+            SortBy::Finished => "finished",
+            SortBy::Due => "due",
+            SortBy::Attempts => "attempts",
+        }
+    }
 }
 
 impl Page {
     /// The newest jobs, newest first.
     pub fn newest(limit: u32) -> Page {
-        Page { sort: Sort::Id, ascending: false, limit, offset: 0 }
+        Page { sort: SortBy::Id, ascending: false, limit, offset: 0 }
     }
 }

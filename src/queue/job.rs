@@ -1,5 +1,6 @@
 //! What a job is: its channel, its state, and the row as the dispatcher claims it.
 
+use super::filter::SortBy;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,17 +9,7 @@ pub type Millis = i64;
 
 /// How a message is sent; the column `channel`.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    clap::ValueEnum,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
@@ -46,17 +37,7 @@ impl Channel {
 
 /// The state of a job; the column `status`. The database's triggers enforce the transitions.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    clap::ValueEnum,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -99,9 +80,7 @@ impl Status {
 }
 
 /// Why a job is `failed`; the column `failure`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Failure {
     /// Acquire refused the message.
@@ -130,7 +109,7 @@ impl Failure {
     }
 }
 
-/// Text that is not a value of the column.
+/// Text that is none of the known values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not one of {allowed}")]
 pub struct UnknownValue {
@@ -138,7 +117,7 @@ pub struct UnknownValue {
     allowed: String,
 }
 
-macro_rules! column_text {
+macro_rules! known_values {
     ($($kind:ident),*) => {$(
         impl fmt::Display for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +137,7 @@ macro_rules! column_text {
         }
     )*};
 }
-column_text!(Channel, Status, Failure);
+known_values!(Channel, Status, Failure, SortBy);
 
 /// A claimed job: what the dispatcher needs to send it and to decide what happens next.
 ///

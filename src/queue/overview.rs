@@ -1,4 +1,4 @@
-//! The state of the whole outbox, as people see it.
+//! The state of the whole outbox.
 
 use super::block::Block;
 use super::job::{Channel, Millis, Status};
@@ -22,46 +22,45 @@ pub struct Throughput {
     pub failed: i64,
 }
 
-/// What `status` shows of the database.
+/// What `status` and the metrics read from the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
     pub counts: Vec<Count>,
-    /// When the job became due that waits longest of those that could go out now.
+    /// Since when the oldest ready job has been due.
     pub oldest_due: Option<Millis>,
-    /// The same of each channel that has one.
+    /// The same by channel.
     pub oldest_due_of: BTreeMap<String, Millis>,
     /// Over the last 1, 5 and 15 minutes.
     pub throughput: [Throughput; 3],
-    /// The process that took the file over last; it may have ended.
+    /// The last process to take over the file; it may have ended.
     pub dispatcher_pid: Option<i64>,
-    /// When it did.
+    /// When it took over.
     pub dispatcher_since: Option<Millis>,
-    pub holds: Vec<Block>,
+    pub blocks: Vec<Block>,
     pub pauses: Vec<Pause>,
-    /// How many rows are set aside, and the first of them.
     pub aside: AsideSummary,
     pub untouched: Untouched,
     /// How the schema differs from what this program needs, a sentence each.
     pub flaws: Vec<String>,
 }
 
-/// How many jobs of a channel are in a state; of pending ones, for each reason why they wait.
+/// How many jobs of a channel are in a state; pending jobs by the reason why they wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct CensusRow {
     pub channel: String,
     pub status: String,
-    /// `ready`, `scheduled`, `backoff` or `parked`; empty for a job that is not pending, or not in
-    /// the queue yet.
+    /// `ready`, `scheduled`, `backoff` or `parked`; empty for a job that is not pending or not yet
+    /// in the queue.
     pub wait: String,
     pub count: i64,
 }
 
-/// All jobs, counted.
+/// The number of jobs by channel, state and reason to wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census(pub Vec<Share>);
+pub struct Census(pub Vec<CensusRow>);
 
 impl Census {
-    /// How many there are; `None` stands for every channel, state or reason.
+    /// How many jobs there are; `None` means every channel, state or reason.
     pub fn of(&self, channel: Option<Channel>, status: Option<Status>, wait: Option<&str>) -> u64 {
         let shares = self.0.iter().filter(|share| {
             channel.is_none_or(|wanted| share.channel == wanted.as_str())
@@ -72,12 +71,12 @@ impl Census {
     }
 }
 
-/// Which dispatcher works on the outbox, what waits longest, and what keeps jobs from being sent.
+/// Which process dispatches, how long the oldest ready job has been due, and what holds jobs back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulse {
-    /// When the job became due that waits longest of those that could go out now.
+    /// Since when the oldest ready job has been due.
     pub oldest_due: Option<Millis>,
-    /// The process that took the file over last; it may have ended.
+    /// The last process to take over the file; it may have ended.
     pub pid: Option<i64>,
     pub since: Option<Millis>,
     pub blocks: Vec<Block>,
@@ -85,12 +84,12 @@ pub struct Pulse {
     pub aside: AsideSummary,
 }
 
-/// Jobs that ended, or wait, with one and the same error.
+/// Jobs that have the same error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureGroup {
-    /// `failed`, `uncertain`, or `pending` for what is tried again.
+    /// `failed`, `uncertain`, or `pending` for jobs with another attempt to come.
     pub status: String,
-    /// Their channels, between commas.
+    /// Their channels, separated by commas.
     pub channels: String,
     pub error_code: Option<String>,
     pub error: Option<String>,
@@ -99,24 +98,24 @@ pub struct FailureGroup {
     pub last: Millis,
 }
 
-/// Of each kind and channel so many jobs are looked at, the latest of those that have ended.
+/// How many jobs of each state and channel the groups of failures are made from, newest first.
 pub const LOOKED_AT: i64 = 500;
 
-/// Jobs that wait, each number counted up to [`Backlog::LIMIT`] only.
+/// Waiting jobs; each number is counted up to [`Backlog::LIMIT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// To be claimed as soon as there is room.
+    /// Claimed as soon as there is room.
     pub due: u64,
-    /// For their time, a retry, or an earlier job of their ordering key.
+    /// Not due yet, or behind an earlier job of their ordering key.
     pub waiting: u64,
 }
 
 impl Backlog {
-    /// A line of status is not worth counting a million rows.
+    /// Counting further would cost more than a line of status is worth.
     pub const LIMIT: u64 = 10_000;
 }
 
-/// The jobs that are pending when nothing is left to send.
+/// The pending jobs that remain when nothing is left to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// Scheduled for a later time.
@@ -125,11 +124,11 @@ pub struct Left {
     pub next_due: Option<Millis>,
     /// Paused, or behind a paused job.
     pub paused: i64,
-    /// They cannot be read, or their outcome cannot be recorded.
+    /// Jobs that cannot be read, or whose outcome cannot be recorded.
     pub set_aside: i64,
 }
 
-/// Rows that were written without the triggers: how many, and the first of them.
+/// Rows that were written without the triggers: how many, and the first ones.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Untouched {
     pub count: u64,
@@ -137,9 +136,9 @@ pub struct Untouched {
 }
 
 impl Untouched {
-    /// The most that are counted.
+    /// How many are counted at most.
     pub const COUNTED: i64 = 10_000;
-    /// The most that are named.
+    /// How many are named at most.
     pub const NAMED: i64 = 10;
 }
 
@@ -153,7 +152,7 @@ pub struct SetAside {
     pub reason: String,
 }
 
-/// How many rows are set aside, and the first of them.
+/// How many rows are set aside, and the first ones.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct AsideSummary {
     pub count: u64,

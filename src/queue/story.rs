@@ -1,4 +1,4 @@
-//! One job, with what a person wants to know about it.
+//! One job, with what an operator wants to know about it.
 
 use super::block::Block;
 use super::job::Millis;
@@ -6,7 +6,7 @@ use super::overview::SetAside;
 use super::pause::Pause;
 use serde::Serialize;
 
-/// A row of `delivery_status`: what anyone may see of a job, without the payload.
+/// A row of `delivery_status`: a job without its payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     pub id: i64,
@@ -20,11 +20,24 @@ pub struct Delivery {
     pub failure: Option<String>,
     pub error_code: Option<String>,
     pub error: Option<String>,
-    /// Times are ISO 8601, UTC, with milliseconds; an odd value is shown as it is.
+    /// Times are ISO 8601, UTC, with milliseconds. A value that is not a time is passed on unchanged.
     pub created_at: String,
     pub send_at: Option<String>,
     pub next_attempt_at: Option<String>,
     pub finished_at: Option<String>,
+}
+
+impl Delivery {
+    /// When a pending job is due.
+    pub fn due(&self) -> Option<&str> {
+        let due = self.next_attempt_at.as_deref().or(self.send_at.as_deref());
+        due.filter(|_| self.status == "pending")
+    }
+
+    /// When a pending job is due, or when a finished one finished.
+    pub fn due_or_finished(&self) -> Option<&str> {
+        self.due().or(self.finished_at.as_deref())
+    }
 }
 
 /// A row of `outbox_attempts`.
@@ -40,7 +53,7 @@ pub struct AttemptRow {
     pub error: Option<String>,
 }
 
-/// One job with what a person wants to know about it.
+/// One job, with the columns that `delivery_status` leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
     pub delivery: Delivery,
@@ -54,14 +67,14 @@ pub struct Detail {
     pub ordering_key: Option<String>,
     pub max_attempts: Option<i64>,
     pub expires: Option<Millis>,
-    /// Why it is pending: ready, scheduled, backoff, parked.
+    /// Why a pending job waits: ready, scheduled, backoff or parked.
     pub wait: Option<String>,
     pub due: Option<Millis>,
     pub retry: Option<Millis>,
     pub updated: Option<Millis>,
 }
 
-/// What goes before a parked job: the one that holds its lane, and how many in all.
+/// What a parked job waits for: the head of its ordering key, and how many jobs there are before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ahead {
     pub holder: i64,
@@ -70,25 +83,25 @@ pub struct Ahead {
     pub jobs: i64,
 }
 
-/// A job's whole story, as of one moment.
+/// A job, its history and what holds it back, as of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
     pub job: Detail,
-    /// The newest of its attempts, oldest first.
+    /// Its newest attempts, oldest first.
     pub history: Vec<AttemptRow>,
-    /// How many attempts there are.
+    /// How many attempts there are in all.
     pub attempts: i64,
-    /// Only where the job is parked.
+    /// For a parked job.
     pub ahead: Option<Ahead>,
-    /// Those of its account and channel.
-    pub holds: Vec<Block>,
-    /// Those that concern it.
+    /// The blocks of its account and channel.
+    pub blocks: Vec<Block>,
+    /// The pauses of its account and channel.
     pub pauses: Vec<Pause>,
-    /// If it is set aside.
+    /// Why it is set aside, if it is.
     pub aside: Option<SetAside>,
 }
 
-/// How much is read of what has no end of its own; -1 rows are all.
+/// How much of a job is read. -1 rows means all of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
     pub attempts: i64,
@@ -104,18 +117,18 @@ impl Extent {
         Extent { attempts: -1, fields: -1, line: i32::MAX as i64, text: i32::MAX as i64 };
 }
 
-/// What goes before a ready job of its account and channel.
+/// Where a ready job is in the queue of its account and channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Ready jobs that are claimed before it; counted up to twice [`Position::LIMIT`].
     pub ahead: u64,
-    /// On the wire.
+    /// Jobs of its account and channel that are being sent.
     pub in_flight: u64,
-    /// What the channel, over all accounts, has sent or failed in the last minute.
+    /// Jobs of the channel, over all accounts, that were sent or failed in the last minute.
     pub last_minute: u64,
 }
 
 impl Position {
-    /// A sentence is not worth counting a million rows.
+    /// Counting further would cost more than the sentence is worth.
     pub const LIMIT: u64 = 10_000;
 }

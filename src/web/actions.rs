@@ -1,18 +1,19 @@
-//! What a person does to jobs: the question first, where it cannot be taken back or is of many
-//! jobs, then the change, then the page that it was asked for on.
+//! Changes of jobs: a page asks first if the change cannot be undone or is of many jobs; then the
+//! change is made, and the next page reports it.
 
 mod confirm;
 
 use super::Shared;
+use super::display::{jobs, number};
 use super::error_page::Problem;
 use super::guard::Caller;
-use super::posted::{Fields, Posted};
-use super::query::Query;
-use super::words::{jobs, number};
-use crate::queue::change::{Change, Mode, Refused};
+use super::parameters::JobQuery;
+use super::posted::{FormFields, Posted};
+use crate::desk::changes::{BatchStep, Batches, Selection, Tally};
+use crate::desk::vocabulary::{ChangeLabels, change_labels};
+use crate::queue::change::{Change, Mode, Resolution};
 use crate::queue::filter::Filter;
-use crate::queue::job::Status;
-use crate::store::{BATCH, Store};
+use crate::store::Store;
 use axum::extract::State;
 use axum::response::Redirect;
 use std::sync::Arc;
@@ -20,125 +21,57 @@ use tracing::info;
 
 pub use confirm::ask;
 
-/// A change, in words.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Verb {
-    pub change: Change,
-    /// In a form.
-    pub name: &'static str,
-    /// On a button.
-    pub label: &'static str,
-    /// What was done to the jobs.
-    pub done: &'static str,
-    /// What the jobs become.
-    pub explained: &'static str,
-}
+/// The changes that the pages offer, in the order of their buttons.
+pub const OFFERED: [Change; 4] = [
+    Change::Retry,
+    Change::Cancel,
+    Change::Resolve(Resolution::Sent),
+    Change::Resolve(Resolution::Failed),
+];
 
-pub static RETRY: Verb = Verb {
-    change: Change::Retry,
-    name: "retry",
-    label: "Send again",
-    done: "re-driven",
-    explained: "They are pending again, each with a fresh budget of attempts and time.",
-};
-
-pub static CANCEL: Verb = Verb {
-    change: Change::Cancel,
-    name: "cancel",
-    label: "Cancel",
-    done: "cancelled",
-    explained: "They will not be sent, unless somebody sends them again. One that is on its way \
-                just now is not stopped.",
-};
-
-pub static ARRIVED: Verb = Verb {
-    change: Change::ResolveSent,
-    name: "arrived",
-    label: "It arrived",
-    done: "settled as sent",
-    explained: "You have looked into their cases at Acquire and found them there. What is sent \
-                stays sent.",
-};
-
-pub static LOST: Verb = Verb {
-    change: Change::ResolveFailed,
-    name: "lost",
-    label: "It did not arrive",
-    done: "settled as failed",
-    explained: "You have looked into their cases at Acquire and not found them. They are not \
-                sent, unless somebody sends them again.",
-};
-
-/// As the buttons stand beside each other.
-pub static VERBS: [&Verb; 4] = [&RETRY, &CANCEL, &ARRIVED, &LOST];
-
-/// Which jobs a form is about.
-enum Which {
-    These(Vec<i64>),
-    /// All that pass, narrowed to the states from which the change leads.
-    All(Box<Filter>),
-}
-
-struct Asked {
-    verb: &'static Verb,
-    which: Which,
+/// What a form asks for.
+struct ChangeRequest {
+    change: Change,
+    selection: Selection,
     /// The page to go back to.
     back: String,
 }
 
-impl Asked {
-    fn read(fields: &Fields) -> Result<Asked, Problem> {
-        let word = fields.get("change").unwrap_or_default();
-        let verb = VERBS.into_iter().find(|verb| verb.name == word).ok_or_else(|| {
-            let known = VERBS.map(|verb| verb.name).join(", ");
+impl ChangeRequest {
+    fn read(fields: &FormFields) -> Result<ChangeRequest, Problem> {
+        let name = fields.get("change").unwrap_or_default();
+        let change = OFFERED.into_iter().find(|change| change_labels(*change).name == name);
+        let change = change.ok_or_else(|| {
+            let known = OFFERED.map(|change| change_labels(change).name).join(", ");
             Problem::bad(format!("change: must be one of {known}"))
         })?;
-        let query = Query::read(fields)?;
-        let which = match fields.get("which") {
-            None | Some("checked") => Which::These(ids(fields)?),
+        let query = JobQuery::read(fields)?;
+        let selection = match fields.get("which") {
+            None | Some("checked") => Selection::of_ids(ids(fields)?),
             Some("all") => {
                 let filter = Filter { up_to_id: until(fields)?, ..query.filter.clone() };
-                Which::All(Box::new(narrowed(filter, verb.change)))
+                Selection::of_filter(filter, change)
             }
             Some(_) => return Err(Problem::bad("which: must be checked or all")),
         };
         let back = fields.path("back").map_or_else(|| query.path(), str::to_owned);
-        Ok(Asked { verb, which, back })
+        Ok(ChangeRequest { change, selection, back })
     }
 }
 
-/// The last job that there was when the question was asked.
-fn until(fields: &Fields) -> Result<Option<i64>, Problem> {
+/// The newest job at the time of the question.
+fn until(fields: &FormFields) -> Result<Option<i64>, Problem> {
     let parsed = fields.get("until").map(str::parse).transpose();
     parsed.map_err(|_| Problem::bad("until: a whole number is needed"))
 }
 
-fn ids(fields: &Fields) -> Result<Vec<i64>, Problem> {
+fn ids(fields: &FormFields) -> Result<Vec<i64>, Problem> {
     let parsed = fields.all("id").map(str::parse::<i64>).collect::<Result<Vec<_>, _>>();
-    let mut ids = parsed.map_err(|_| Problem::bad("id: a whole number is needed"))?;
-    ids.sort_unstable();
-    ids.dedup();
+    let ids = parsed.map_err(|_| Problem::bad("id: a whole number is needed"))?;
     match ids.is_empty() {
         true => Err(Problem::bad("No job is checked; go back and check some, or choose all")),
         false => Ok(ids),
     }
-}
-
-/// As the command line: a filter that names no state means failed jobs for a retry.
-fn narrowed(mut filter: Filter, change: Change) -> Filter {
-    let from = change.from();
-    if !filter.statuses.is_empty() {
-        filter.statuses.retain(|status| from.contains(status));
-        // None of what is asked for can be changed so: let nothing pass, not everything.
-        if filter.statuses.is_empty() {
-            filter.statuses = vec![Status::Sending];
-        }
-    } else if change == Change::Retry {
-        filter.statuses = vec![Status::Failed];
-    } else {
-        filter.statuses = from.to_vec();
-    }
-    filter
 }
 
 /// `POST /jobs/change`.
@@ -146,47 +79,51 @@ pub async fn change(
     State(shared): State<Arc<Shared>>,
     posted: Posted,
 ) -> Result<Redirect, Problem> {
-    let Asked { verb, which, back } = Asked::read(&posted.fields)?;
+    let ChangeRequest { change, selection, back } = ChangeRequest::read(&posted.fields)?;
     let key = match &posted.caller {
         Caller::Person { key, .. } => Some(*key),
         _ => None,
     };
-    let told = match which {
-        Which::These(ids) => by_id(&shared, verb, &ids).await?,
-        Which::All(filter) => shared.bulk.run(&shared, verb, *filter, key).await?,
+    let report = match selection {
+        Selection::Ids(ids) => by_ids(&shared, change, &ids).await?,
+        Selection::Filter(filter) => shared.background.run(&shared, change, *filter, key).await?,
     };
     shared.changed().await;
     if let Some(key) = key {
-        shared.sessions.set_flash(&key, told);
+        shared.sessions.set_flash(&key, report);
     }
     Ok(Redirect::to(&back))
 }
 
-async fn by_id(shared: &Shared, verb: &Verb, ids: &[i64]) -> Result<String, Problem> {
+/// The jobs of one page: a busy database is reported at once.
+async fn by_ids(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, Problem> {
     let mut store = Store::open(shared.reader.database()).await?;
-    let mut refused = Vec::new();
-    for batch in ids.chunks(BATCH as usize) {
-        refused.extend(store.change(verb.change, batch, Mode::Apply).await?);
+    let mut batches = Batches::of_ids(&mut store, change, ids, Mode::Apply);
+    while let Some(step) = batches.next().await? {
+        if let BatchStep::Busy(e) = step {
+            return Err(e.into());
+        }
     }
+    let tally = batches.into_tally();
     store.close().await?;
+    let labels = change_labels(change);
     info!(
-        change = verb.name,
+        change = labels.name,
         asked = ids.len(),
-        refused = refused.len(),
-        "asked for on the dashboard"
+        refused = tally.refused.len(),
+        "changed jobs from the dashboard"
     );
-    Ok(told(verb, ids.len(), &refused))
+    Ok(report(labels, &tally))
 }
 
-/// `2 jobs re-driven; job 7 was not: is sent already`.
-fn told(verb: &Verb, asked: usize, refused: &[Refused]) -> String {
-    let changed = asked.saturating_sub(refused.len());
-    let mut text = format!("{} {}", jobs(changed as u64), verb.done);
-    if let Some(first) = refused.first() {
+/// `2 jobs retried; job 7 was not: is sent already.`
+fn report(labels: &ChangeLabels, tally: &Tally) -> String {
+    let mut text = format!("{} {}", jobs(tally.changed), labels.done);
+    if let Some(first) = tally.refused.first() {
         text += &format!("; job {} was not: {}", first.id, first.sentence);
     }
-    if refused.len() > 1 {
-        text += &format!(" (and {} more)", number(refused.len() as u64 - 1));
+    if tally.refused.len() > 1 {
+        text += &format!(" (and {} more)", number(tally.refused.len() as u64 - 1));
     }
     text + "."
 }
@@ -194,26 +131,17 @@ fn told(verb: &Verb, asked: usize, refused: &[Refused]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::change::Refused;
 
     #[test]
-    fn a_filter_is_narrowed_to_what_can_be_changed() {
-        let of = |statuses: &[Status]| Filter { statuses: statuses.to_vec(), ..Filter::default() };
-        let narrow = |statuses: &[Status], change| narrowed(of(statuses), change).statuses;
-        assert_eq!(narrow(&[], Change::Retry), [Status::Failed]);
-        let asked = [Status::Sent, Status::Uncertain];
-        assert_eq!(narrow(&asked, Change::Retry), [Status::Uncertain]);
-        assert_eq!(narrow(&[], Change::Cancel), [Status::Pending]);
-        assert_eq!(narrow(&[Status::Sent], Change::Cancel), [Status::Sending]);
-        assert_eq!(narrow(&[], Change::ResolveSent), [Status::Uncertain]);
-    }
-
-    #[test]
-    fn what_was_refused_is_told_with_its_reason() {
+    fn a_report_names_the_first_refused_job_and_its_reason() {
         let refused = |id| Refused { id, sentence: "is sent already".to_owned() };
-        assert_eq!(told(&CANCEL, 1, &[]), "1 job cancelled.");
+        let one = Tally { changed: 1, ..Tally::default() };
+        assert_eq!(report(change_labels(Change::Cancel), &one), "1 job cancelled.");
+        let some = Tally { refused: vec![refused(7), refused(8)], ..one };
         assert_eq!(
-            told(&RETRY, 3, &[refused(7), refused(8)]),
-            "1 job re-driven; job 7 was not: is sent already (and 1 more)."
+            report(change_labels(Change::Retry), &some),
+            "1 job retried; job 7 was not: is sent already (and 1 more)."
         );
     }
 }

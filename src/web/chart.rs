@@ -4,7 +4,7 @@
 //! The picture stretches with the page and contains no text. The scales are HTML next to it, and the
 //! figures are in a table below it.
 
-use super::words::{length, number};
+use super::display::{length, number};
 use crate::metrics::Minute;
 use crate::queue::when::iso;
 use maud::{Markup, html};

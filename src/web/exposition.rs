@@ -227,7 +227,7 @@ fn stopped(registry: &mut Registry, overview: &Overview, metrics: &Metrics) {
                     channel: channel.as_str(),
                     kind: kind.as_str(),
                 };
-                held.get_or_create(&labels).set(i64::from(overview.holds.iter().any(is_it)));
+                held.get_or_create(&labels).set(i64::from(overview.blocks.iter().any(is_it)));
             }
             let is_it = overview.pauses.iter().any(|p| p.concerns(&account, channel.as_str()));
             let labels = RouteLabels { account: account.clone(), channel: channel.as_str() };

@@ -52,7 +52,7 @@ impl FromRequestParts<Arc<Shared>> for Frame {
             Caller::Person { key, .. } if !live => shared.sessions.take_flash(key),
             _ => None,
         };
-        Ok(Frame { caller, flash, bulk: shared.bulk.says() })
+        Ok(Frame { caller, flash, bulk: shared.background.says() })
     }
 }
 

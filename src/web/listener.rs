@@ -119,8 +119,8 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
         if let Some(listener) = listener {
             serve(listener, &shared, ended).await;
         }
-        shared.bulk.end();
-        let _ = timeout(LAST_BATCH, shared.bulk.ended()).await;
+        shared.background.end();
+        let _ = timeout(LAST_BATCH, shared.background.ended()).await;
         shared.reader.close().await;
         shared.counter.close().await;
         shared.write_probe.close().await;
@@ -160,7 +160,7 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
     let shutdown = async { drop(ended.wait_for(|end| *end).await) };
     let mut connections = http_server::accept(listener, CONNECTIONS, serve, shutdown).await;
     // A browser may be waiting for the end of its bulk change.
-    shared.bulk.end();
+    shared.background.end();
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all_ended).await.is_err() {
         connections.shutdown().await;

@@ -5,7 +5,7 @@ use super::error_page::Problem;
 use super::guard::{Caller, is_token};
 use super::layout;
 use super::listener::Peer;
-use super::posted::{Fields, Posted, fields, require_from_here};
+use super::posted::{FormFields, Posted, fields, require_from_here};
 use super::session::LIFE;
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub async fn show(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
-    let asked = Fields::parse(query.unwrap_or_default().as_bytes());
+    let asked = FormFields::parse(query.unwrap_or_default().as_bytes());
     let next = asked.path("next").unwrap_or("/");
     if shared.settings.token.is_none() {
         return Redirect::to(next).into_response();

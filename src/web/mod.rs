@@ -11,25 +11,25 @@
 mod actions;
 mod assets;
 mod browser;
-mod bulk;
+mod background_change;
 mod cache;
 mod chart;
 mod error_page;
 mod exposition;
 mod guard;
-mod job;
-mod jobs;
+mod job_list;
+mod job_page;
 mod layout;
 mod listener;
 mod login;
-mod overview;
-mod pauses;
+mod front_page;
+mod pause_page;
 mod posted;
 mod probes;
-mod query;
+mod parameters;
 mod reader;
 mod session;
-mod words;
+mod display;
 
 pub use listener::{Running, WebError};
 pub use reader::{PageReader, ReadError, ReadGuard};
@@ -41,7 +41,7 @@ use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Router, http::Uri};
-use bulk::Bulk;
+use background_change::BackgroundChange;
 use cache::{Cache, Counted};
 use error_page::Problem;
 use session::{Guesses, Sessions};
@@ -65,7 +65,7 @@ pub struct Shared {
     failures: Cache<Vec<FailureGroup>>,
     sessions: Sessions,
     guesses: Guesses,
-    bulk: Bulk,
+    background: BackgroundChange,
 }
 
 impl Shared {
@@ -83,7 +83,7 @@ impl Shared {
             failures: Cache::default(),
             sessions: Sessions::default(),
             guesses: Guesses::default(),
-            bulk: Bulk::default(),
+            background: BackgroundChange::default(),
         }
     }
 
@@ -148,16 +148,16 @@ fn open() -> Router<Arc<Shared>> {
 /// Routes that require the token, if one is configured.
 fn guarded() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/", get(overview::show))
-        .route("/jobs", get(jobs::show))
-        .route("/jobs/{id}", get(job::show))
-        .route("/jobs/{id}/text", post(job::show_text))
+        .route("/", get(front_page::show))
+        .route("/jobs", get(job_list::show))
+        .route("/jobs/{id}", get(job_page::show))
+        .route("/jobs/{id}/text", post(job_page::show_text))
         .route("/jobs/confirm", post(actions::ask))
         .route("/jobs/change", post(actions::change))
-        .route("/search", get(jobs::search))
-        .route("/pauses", get(pauses::show))
-        .route("/pauses/pause", post(pauses::pause))
-        .route("/pauses/resume", post(pauses::resume))
+        .route("/search", get(job_list::search))
+        .route("/pauses", get(pause_page::show))
+        .route("/pauses/pause", post(pause_page::pause))
+        .route("/pauses/resume", post(pause_page::resume))
         .route("/metrics", get(exposition::page))
         .route("/logout", post(login::logout))
 }

@@ -1,4 +1,4 @@
-//! A form that was sent: by whom, from where, and its fields.
+//! A submitted form: who sent it, from where, and its fields.
 
 use super::Shared;
 use super::browser::is_from_here;
@@ -13,19 +13,19 @@ use url::form_urlencoded;
 
 /// The fields of a form, in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Fields(pub Vec<(String, String)>);
+pub struct FormFields(pub Vec<(String, String)>);
 
-impl Fields {
-    pub fn parse(encoded: &[u8]) -> Fields {
-        Fields(form_urlencoded::parse(encoded).into_owned().collect())
+impl FormFields {
+    pub fn parse(encoded: &[u8]) -> FormFields {
+        FormFields(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
-    /// The first value of a field; an empty one counts as left out.
+    /// The first value of a field; an empty value counts as none.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find_map(|(given, value)| (given == name).then(|| filled(value)).flatten())
     }
 
-    /// A path of this dashboard; anything else counts as left out.
+    /// A path of this dashboard; any other value counts as none.
     pub fn path(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|path| is_local(path))
     }
@@ -47,10 +47,11 @@ fn is_local(path: &str) -> bool {
         && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A form of somebody who may act, sent from a page of ours, or by a program with the token.
+/// A form from somebody who may act: sent from a page of this dashboard, or by a program with the
+/// token.
 pub struct Posted {
     pub caller: Caller,
-    pub fields: Fields,
+    pub fields: FormFields,
 }
 
 impl FromRequest<Arc<Shared>> for Posted {
@@ -61,8 +62,8 @@ impl FromRequest<Arc<Shared>> for Posted {
         if !caller.may_act() {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
-                "This dashboard is for reading only; to act here, set a token: `token_file` in \
-                 [web], or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, and restart",
+                "This dashboard is read-only; to make changes here, set a token with `token_file` in \
+                 [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, and restart",
             ));
         }
         let headers = request.headers().clone();
@@ -73,11 +74,11 @@ impl FromRequest<Arc<Shared>> for Posted {
                 if !fields.get("csrf").is_some_and(|given| same_secret(given, csrf)) {
                     return Err(Problem::new(
                         StatusCode::FORBIDDEN,
-                        "This form is of an earlier login; go back, reload the page and try again",
+                        "This form belongs to an earlier login; go back, reload the page and try again",
                     ));
                 }
             }
-            // No other site knows the token; a browser that sends it says where from all the same.
+            // No other site knows the token. A browser that sends it still names the page's origin.
             _ if says_where(&headers) => require_from_here(&headers, shared)?,
             _ => {}
         }
@@ -85,11 +86,11 @@ impl FromRequest<Arc<Shared>> for Posted {
     }
 }
 
-/// The form's fields, whoever sent it.
-pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<Fields, Problem> {
+/// The form's fields, without any check of the sender.
+pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<FormFields, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let form = |kind: &str| kind.starts_with("application/x-www-form-urlencoded");
-    // A program that sends no fields need not say what they are.
+    // A program that sends no fields may leave out their type.
     if kind.is_some_and(|kind| !form(kind)) {
         let sentence = "A form is needed: application/x-www-form-urlencoded";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
@@ -97,7 +98,7 @@ pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<Fields, Pr
     let body = Bytes::from_request(request, shared).await.map_err(|rejection| {
         Problem::new(rejection.status(), "the form could not be read, or is too long")
     })?;
-    Ok(Fields::parse(&body))
+    Ok(FormFields::parse(&body))
 }
 
 pub fn require_from_here(headers: &HeaderMap, shared: &Shared) -> Result<(), Problem> {
@@ -105,8 +106,8 @@ pub fn require_from_here(headers: &HeaderMap, shared: &Shared) -> Result<(), Pro
         true => Ok(()),
         false => Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "This form was not sent from a page of this dashboard. Behind a reverse proxy, let it \
-             pass the Host header on, or add the name to `hosts` in [web]",
+            "This form was not sent from a page of this dashboard. If there is a reverse proxy, \
+             make it pass on the Host header, or add the name to `hosts` in [web]",
         )),
     }
 }
@@ -120,17 +121,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_read_in_their_order_and_empty_ones_left_out() {
-        let fields = Fields::parse(b"id=1&id=2&error=a+b%26&source=+&id=");
+    fn fields_keep_their_order_and_empty_ones_are_left_out() {
+        let fields = FormFields::parse(b"id=1&id=2&error=a+b%26&source=+&id=");
         assert_eq!(fields.all("id").collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(fields.get("error"), Some("a b&"));
         assert_eq!(fields.get("source"), None);
     }
 
     #[test]
-    fn one_is_sent_on_to_pages_of_this_dashboard_alone() {
-        let path =
-            |given: &str| Fields(vec![("to".to_owned(), given.to_owned())]).path("to").is_some();
+    fn only_a_page_of_this_dashboard_is_a_path() {
+        let path = |given: &str| {
+            FormFields(vec![("to".to_owned(), given.to_owned())]).path("to").is_some()
+        };
         assert!(path("/") && path("/jobs?status=failed"));
         for elsewhere in ["//evil.example.com", "/\\evil.example.com", "https://evil", "", "/\r\nx"]
         {

@@ -94,7 +94,7 @@ fn a_person_logs_in_finds_a_failed_job_and_sends_it_again() {
     browser.wait_for_text("#text", "a secret word");
     browser.goto(&format!("/jobs/{id}"));
     browser.click("#do-retry");
-    browser.wait_for_text("#flash", "1 job re-driven.");
+    browser.wait_for_text("#flash", "1 job retried.");
     browser.wait_for_text("#now", "sent");
     browser.wait_for_text("#history", "accepted");
     assert_eq!(outbox.status(id), "sent");
@@ -120,9 +120,9 @@ fn checked_jobs_are_changed_after_a_question() {
     browser.click(&format!("#check-{}", ids[0]));
     browser.click(&format!("#check-{}", ids[1]));
     browser.click("button[value=retry]");
-    browser.wait_for_text("h1", "Send again: 2 jobs?");
+    browser.wait_for_text("h1", "Retry 2 jobs?");
     browser.click("main button.primary");
-    browser.wait_for_text("#flash", "2 jobs re-driven.");
+    browser.wait_for_text("#flash", "2 jobs retried.");
     assert_eq!(browser.path(), "/jobs?status=failed");
     assert_eq!(outbox.settled(ids[0])["status"], "sent");
     assert_eq!(outbox.settled(ids[1])["status"], "sent");
@@ -167,7 +167,7 @@ fn the_keyboard_alone_is_enough() {
         browser.keys(&tab);
     }
     browser.keys(&char::from(Key::Enter).to_string());
-    browser.wait_for_text("#flash", "1 job re-driven.");
+    browser.wait_for_text("#flash", "1 job retried.");
     assert_eq!(outbox.settled(id)["status"], "sent");
 }
 

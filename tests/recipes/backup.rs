@@ -108,7 +108,7 @@ fn a_restored_backup_sends_nothing_until_a_person_has_decided() {
         assert_eq!(sent(&server), ["one", "two"], "{restore}");
 
         let said = machine.run("acquire-outbox resume --restored");
-        assert!(said.contains("2 jobs that may have been sent are uncertain"), "{said}");
+        assert!(said.contains("2 jobs that may have been sent are now uncertain"), "{said}");
         eventually(SOON, "what is new is sent", || machine.count("sent") == 1);
         assert_eq!(sent(&server), ["one", "two", "new"], "{restore}");
         eventually(SOON, "it is ready again", || daemon.get("/readyz").status == 200);

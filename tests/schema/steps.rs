@@ -63,7 +63,7 @@ async fn with_backlog(jobs: u32) -> Vec<(&'static str, u64)> {
         ),
         ("the cancellation of the head", "UPDATE outbox SET status = 'cancelled' WHERE holds = 1"),
         (
-            "a re-drive",
+            "a retry",
             "UPDATE outbox SET status = 'pending' WHERE status = 'cancelled' AND finished_at IS NOT NULL",
         ),
         ("the deletion of the head", "DELETE FROM outbox WHERE holds = 1"),

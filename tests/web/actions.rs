@@ -1,4 +1,4 @@
-//! Retry, cancel, resolve, pause: asked for on a page, done in the database, told on the next page.
+//! Retry, cancel, resolve, pause: asked for on a page, done in the database, reported on the next page.
 
 use crate::client::{Client, dashboard, failed, setup};
 use crate::support::{Gate, Job, Outbox, Reply, Server};
@@ -26,15 +26,15 @@ fn a_failed_job_is_sent_again_at_once() {
     let id = failed(&outbox, &server, "no");
     let person = client.logged_in();
     let page = format!("/jobs/{id}");
-    person.get(&page).shows("Send again");
+    person.get(&page).shows("Retry");
     let fields = [("change", "retry"), ("id", &id.to_string()), ("back", &page)];
     let answer = person.submit("/jobs/change", &fields).expect(303);
     assert_eq!(answer.header("location"), Some(page.as_str()));
     assert_eq!(outbox.settled(id)["status"], "sent");
-    person.get(&page).expect(200).shows("1 job re-driven.");
-    daemon.wait_for_log("asked for on the dashboard");
+    person.get(&page).expect(200).shows("1 job retried.");
+    daemon.wait_for_log("from the dashboard");
     // It is told once.
-    person.get(&page).expect(200).hides("1 job re-driven.");
+    person.get(&page).expect(200).hides("1 job retried.");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_script_that_refreshes_takes_no_message_away() {
     let person = client.logged_in();
     person.submit("/pauses/pause", &[("channel", "sms"), ("reason", "night")]).expect(303);
     person.clone().with("x-live", "1").get("/pauses").expect(200).hides("Paused: sms");
-    person.get("/pauses").expect(200).shows("Paused: sms of every account.");
+    person.get("/pauses").expect(200).shows("Paused: sms.");
 }
 
 #[test]
@@ -68,22 +68,24 @@ fn a_job_that_waits_is_cancelled_after_a_question() {
     let person = client.logged_in();
     let fields = [("change", "cancel"), ("id", id.as_str())];
     let asked = person.submit("/jobs/confirm", &fields).expect(200);
-    asked.shows("Cancel: 1 job?");
+    asked.shows("Cancel 1 job?");
     assert_eq!(outbox.status(id.parse().unwrap()), "pending");
     person.submit("/jobs/change", &fields).expect(303);
     assert_eq!(outbox.status(id.parse().unwrap()), "cancelled");
 }
 
 #[test]
-fn an_uncertain_job_is_settled_by_a_person() {
+fn an_uncertain_job_is_resolved_by_a_person() {
     let server = Server::start();
     let (outbox, _daemon, client) = holding(&server);
     let person = client.logged_in();
-    for (change, status) in [("arrived", "sent"), ("lost", "failed"), ("retry", "sent")] {
+    for (change, status) in
+        [("resolve_sent", "sent"), ("resolve_failed", "failed"), ("retry", "sent")]
+    {
         let id = uncertain(&outbox, &server);
         let page = person.get(&format!("/jobs/{id}")).expect(200);
-        page.shows("It arrived");
-        page.shows("It did not arrive");
+        page.shows("Resolve as sent");
+        page.shows("Resolve as failed");
         let id_text = id.to_string();
         let fields = [("change", change), ("id", id_text.as_str())];
         let asked = person.submit("/jobs/confirm", &fields).expect(200);
@@ -112,7 +114,7 @@ fn what_cannot_be_changed_is_told_with_its_reason() {
     ];
     person.submit("/jobs/change", &fields).expect(303);
     let page = person.get("/").expect(200);
-    page.shows(&format!("1 job re-driven; job {sent} was not: "));
+    page.shows(&format!("1 job retried; job {sent} was not: "));
     page.shows("(and 1 more)");
     assert_eq!(outbox.status(sent), "sent");
     assert_eq!(outbox.settled(refused)["status"], "sent");
@@ -125,7 +127,10 @@ fn a_form_that_is_not_whole_changes_nothing() {
     let id = failed(&outbox, &server, "no").to_string();
     let person = client.logged_in();
     for (fields, words) in [
-        (vec![("id", id.as_str())], "Change: must be one of retry, cancel, arrived, lost"),
+        (
+            vec![("id", id.as_str())],
+            "Change: must be one of retry, cancel, resolve_sent, resolve_failed",
+        ),
         (vec![("change", "prune"), ("id", &id)], "Change: must be one of"),
         (vec![("change", "retry")], "No job is checked"),
         (vec![("change", "retry"), ("id", "seven")], "a whole number is needed"),
@@ -142,7 +147,7 @@ fn a_form_that_is_not_whole_changes_nothing() {
     person
         .submit("/pauses/pause", &[("channel", "fax")])
         .expect(400)
-        .shows("none of chat, mail, sms");
+        .shows("not one of chat, mail, sms");
     assert_eq!(outbox.status(id.parse().unwrap()), "failed");
 }
 
@@ -169,7 +174,7 @@ fn all_that_pass_are_changed_and_no_others() {
     let person = client.logged_in();
     let fields = [("change", "cancel"), ("which", "all"), ("source", "shop")];
     let asked = person.submit("/jobs/confirm", &fields).expect(200);
-    asked.shows("Cancel: 650 jobs?");
+    asked.shows("Cancel 650 jobs?");
     asked.shows("and 640 more");
     assert_eq!(outbox.count("cancelled"), 0);
     person.submit("/jobs/change", &fields).expect(303);
@@ -191,7 +196,7 @@ fn what_comes_after_the_question_stays_as_it_is() {
     let person = client.logged_in();
     let fields = [("change", "cancel"), ("which", "all")];
     let asked = person.submit("/jobs/confirm", &fields).expect(200);
-    asked.shows("Cancel: 2 jobs?");
+    asked.shows("Cancel 2 jobs?");
     asked.shows(&format!("name=\"until\" value=\"{second}\""));
     let later = tomorrow();
     let until = second.to_string();
@@ -219,7 +224,7 @@ fn all_means_failed_ones_for_a_retry_unless_states_are_named() {
     assert_eq!(outbox.status(cancelled), "cancelled");
     let fields = [("change", "retry"), ("which", "all"), ("status", "sent")];
     person.submit("/jobs/change", &fields).expect(303);
-    person.get("/").shows("0 jobs re-driven");
+    person.get("/").shows("0 jobs retried");
     let fields = [("change", "retry"), ("which", "all"), ("status", "cancelled")];
     person.submit("/jobs/change", &fields).expect(303);
     assert_ne!(outbox.status(cancelled), "cancelled");
@@ -233,18 +238,18 @@ fn a_pause_holds_the_channel_until_it_is_resumed() {
     let fields = [("channel", "sms"), ("account", "default"), ("reason", "the provider moves")];
     let answer = person.submit("/pauses/pause", &fields).expect(303);
     assert_eq!(answer.header("location"), Some("/pauses"));
-    person.get("/pauses").shows("Paused: sms of default.");
+    person.get("/pauses").shows("Paused: sms of account default.");
     let held = outbox.add(Job::sms(1, "held"));
     let other = outbox.chat(1, "goes");
     outbox.settled(other);
     assert_eq!(outbox.status(held), "pending");
     let page = person.get("/pauses").expect(200);
     page.shows("the provider moves");
-    page.shows("Resume sms of default");
+    page.shows("Resume sms of account default");
     person.submit("/pauses/resume", &fields[..2]).expect(303);
     assert_eq!(outbox.settled(held)["status"], "sent");
     person.submit("/pauses/resume", &fields[..2]).expect(303);
-    person.get("/pauses").shows("was not paused");
+    person.get("/pauses").shows("Not paused: ");
 }
 
 #[test]
@@ -308,16 +313,16 @@ fn a_change_that_takes_long_goes_on_by_itself_and_is_the_only_one() {
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
         person.post("/jobs/change", &fields).expect(303);
         let page = person.get("/").expect(200);
-        page.shows("There are many: it goes on");
-        page.shows("Under way: 0 jobs cancelled so far.");
-        person.post("/jobs/change", &fields).expect(409).shows("under way");
+        page.shows("There are many jobs: the change continues");
+        page.shows("In progress: 0 jobs cancelled so far.");
+        person.post("/jobs/change", &fields).expect(409).shows("in progress");
         sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
     });
     for id in ids {
         outbox.when_status(id, "cancelled");
     }
     crate::support::eventually(crate::support::SOON, "the end", || {
-        !person.clone().with("x-live", "1").get("/").body.contains("Under way")
+        !person.clone().with("x-live", "1").get("/").body.contains("In progress")
     });
     person.get("/").expect(200).shows("3 jobs cancelled.");
 }

@@ -119,7 +119,9 @@ fn a_jobs_story_says_why_it_waits_and_what_was_tried() {
     outbox.when(id, "tried", |row| row.text("status") == "pending" && row.int("attempts") == 1);
     let behind = outbox.chat(1, "and then");
     let page = client.get(&format!("/jobs/{id}")).expect(200);
-    for words in ["Retry at ", "<code>http_503</code>", ">retry</span>", "shop", "Next attempt"] {
+    for words in
+        ["Next attempt at ", "<code>http_503</code>", ">retry</span>", "shop", "Next attempt"]
+    {
         page.shows(words);
     }
     client.get(&format!("/jobs/{behind}")).expect(200).shows(&format!("Behind job {id}"));
@@ -133,7 +135,7 @@ fn a_request_on_its_way_is_shown() {
     let (outbox, _daemon, client) = for_reading(&server);
     let id = outbox.chat(1, "hi");
     server.wait_for(1);
-    client.get(&format!("/jobs/{id}")).expect(200).shows("Attempt 1 is on its way");
+    client.get(&format!("/jobs/{id}")).expect(200).shows("Attempt 1 has been in flight");
     gate.open();
     outbox.settled(id);
     client.get(&format!("/jobs/{id}")).expect(200).shows("Receipt");
@@ -234,5 +236,5 @@ fn what_holds_jobs_back_is_on_the_overview() {
     });
     page.shows("the provider moves");
     page.shows("❚❚ paused");
-    page.shows("▲ held");
+    page.shows("▲ blocked");
 }

@@ -1,13 +1,13 @@
-//! What a file is, by its first bytes: text in UTF-8 or UTF-16, or something to decompress first.
+//! The encoding of a file, by its first bytes: UTF-8, UTF-16, or something to decompress first.
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
-/// How many bytes are needed to tell.
+/// How many bytes are enough to recognise it.
 const START: u64 = 16;
 
-/// Files that are not text, by their first bytes, and what to do.
+/// Files that are not text, by their first bytes, and what to do about them.
 const PACKED: [(&[u8], &str); 7] = [
     (
         b"\x1f\x8b",
@@ -39,7 +39,8 @@ enum Order {
 
 /// The file as UTF-8, from its beginning: itself, or a temporary copy without a name.
 ///
-/// # Errors For a file that is not text, with what to do about it.
+/// # Errors
+/// For a file that is not text, with what to do about it.
 pub fn as_text(mut file: File) -> Result<File> {
     let mut start = Vec::new();
     file.rewind()?;
@@ -59,7 +60,7 @@ fn coding(start: &[u8]) -> Result<Coding> {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
             bail!("the file is text in UTF-32; save it in UTF-8")
         }
-        // By its byte order mark, or else by its ASCII characters, with which both formats begin.
+        // By its byte order mark, or else by ASCII characters, with which both file formats begin.
         [0xff, 0xfe, ..] | [1..=127, 0, 1..=127, 0, ..] => Coding::Utf16(Order::Little),
         [0xfe, 0xff, ..] | [0, 1..=127, 0, 1..=127, ..] => Coding::Utf16(Order::Big),
         _ => Coding::Utf8,
@@ -69,7 +70,7 @@ fn coding(start: &[u8]) -> Result<Coding> {
 fn from_utf16(file: File, order: Order) -> Result<File> {
     let mut fault = None;
     let units = Units { input: BufReader::new(file), order, fault: &mut fault };
-    let mut text = BufWriter::new(tempfile::tempfile().context("cannot make a temporary file")?);
+    let mut text = BufWriter::new(tempfile::tempfile().context("cannot create a temporary file")?);
     let mut buffer = [0; 4];
     for (at, character) in char::decode_utf16(units).enumerate() {
         let Ok(character) = character else {
@@ -87,7 +88,7 @@ fn from_utf16(file: File, order: Order) -> Result<File> {
     Ok(text)
 }
 
-/// The units of UTF-16 up to the end of the file or an error; half a unit at the end is left out.
+/// The code units of UTF-16, up to the end of the file or an error. Half a unit at the end is dropped.
 struct Units<'a> {
     input: BufReader<File>,
     order: Order,

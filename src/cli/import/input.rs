@@ -1,30 +1,30 @@
-//! The file that is imported: read twice, first to check every line, then to insert.
+//! The imported file. It is read twice: to check every line, then to insert.
 
 use super::coding::as_text;
 use super::json_lines::JsonLines;
-use super::row::Line;
-use super::table::Table;
+use super::row::ImportLine;
+use super::table::CsvTable;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressBarIter, ProgressStyle};
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::Path;
 
-/// How the lines are written.
+/// The format of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// A header with the columns' names, then values between commas, semicolons or tabs
+pub enum FileFormat {
+    /// A header with the columns' names, then values separated by commas, semicolons or tabs
     Csv,
-    /// JSON lines: one object a line
+    /// JSON lines: one object per line
     Jsonl,
 }
 
-impl Format {
-    /// By the file's ending; `None` for one that says nothing.
-    pub fn of(path: &Path) -> Option<Format> {
+impl FileFormat {
+    /// By the file's extension; `None` for an unknown one.
+    pub fn of(path: &Path) -> Option<FileFormat> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "csv" => Some(Format::Csv),
-            "jsonl" | "ndjson" => Some(Format::Jsonl),
+            "csv" => Some(FileFormat::Csv),
+            "jsonl" | "ndjson" => Some(FileFormat::Jsonl),
             _ => None,
         }
     }
@@ -35,10 +35,11 @@ pub struct Input {
 }
 
 impl Input {
-    /// What can be read only once (the standard input, a pipe) goes to a temporary file without a
-    /// name first, which is gone when this process is.
+    /// Opens a file. Input that can be read only once (the standard input, a pipe) is copied to an
+    /// unnamed temporary file first, which disappears with this process.
     ///
-    /// # Errors For a file that is not text, with what it is.
+    /// # Errors
+    /// For a file that is not text, with what it is.
     pub fn open(path: &Path) -> Result<Input> {
         let file = if path == Path::new("-") {
             spooled(&mut io::stdin().lock())?
@@ -50,22 +51,22 @@ impl Input {
         Ok(Input { file: as_text(file)? })
     }
 
-    /// The lines from the first one on, with a bar on a terminal that says `doing`.
-    pub fn lines(&mut self, format: Format, doing: &'static str) -> Result<Lines> {
+    /// The lines from the first one on, with a progress bar labelled `doing`.
+    pub fn lines(&mut self, format: FileFormat, doing: &'static str) -> Result<Lines> {
         self.file.rewind()?;
         let bar = bar(self.file.metadata()?.len(), doing);
         let file = bar.wrap_read(self.file.try_clone()?);
         let form = match format {
-            Format::Csv => Form::Csv(Box::new(Table::new(file)?)),
-            Format::Jsonl => Form::Jsonl(JsonLines::new(file)),
+            FileFormat::Csv => Form::Csv(Box::new(CsvTable::new(file)?)),
+            FileFormat::Jsonl => Form::Jsonl(JsonLines::new(file)),
         };
         Ok(Lines { form, bar })
     }
 }
 
 fn spooled(input: &mut impl io::Read) -> Result<File> {
-    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
-    io::copy(input, &mut file).context("cannot keep the input in a temporary file")?;
+    let mut file = tempfile::tempfile().context("cannot create a temporary file")?;
+    io::copy(input, &mut file).context("cannot copy the input to a temporary file")?;
     Ok(file)
 }
 
@@ -84,12 +85,12 @@ pub struct Lines {
 }
 
 enum Form {
-    Csv(Box<Table<ProgressBarIter<File>>>),
+    Csv(Box<CsvTable<ProgressBarIter<File>>>),
     Jsonl(JsonLines<ProgressBarIter<File>>),
 }
 
 impl Lines {
-    pub fn next(&mut self) -> Result<Option<Line>> {
+    pub fn next(&mut self) -> Result<Option<ImportLine>> {
         let line = match &mut self.form {
             Form::Csv(table) => table.next(),
             Form::Jsonl(lines) => lines.next(),

@@ -1,6 +1,6 @@
-//! JSON lines: one object a line.
+//! JSON lines: one object per line.
 
-use super::row::{self, Line};
+use super::row::{self, ImportLine};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
 use acquire_outbox::queue::payload::{ObjectEntries, replace_unpaired_surrogates};
 use acquire_outbox::queue::transfer::NewRow;
@@ -20,7 +20,7 @@ impl<R: Read> JsonLines<R> {
     }
 
     /// The next line that is not empty.
-    pub fn next(&mut self) -> io::Result<Option<Line>> {
+    pub fn next(&mut self) -> io::Result<Option<ImportLine>> {
         loop {
             let mut text = Vec::new();
             if !self.read_line(&mut text)? {
@@ -29,17 +29,17 @@ impl<R: Read> JsonLines<R> {
             self.number += 1;
             let number = self.number;
             if text.len() > LINE_BYTES as usize {
-                return Ok(Some(Line { number, row: Err(TOO_LONG.to_owned()) }));
+                return Ok(Some(ImportLine { number, row: Err(TOO_LONG.to_owned()) }));
             }
             let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
             if !text.trim_ascii().is_empty() {
-                return Ok(Some(Line { number, row: read(text) }));
+                return Ok(Some(ImportLine { number, row: read(text) }));
             }
         }
     }
 
-    /// A line without its end, which is LF, CR or both. Of a line that is too long, only a little
-    /// more than the limit is kept. False: there is no line left.
+    /// Reads a line without its end, which is LF, CR or both; false at the end of the file. Only a
+    /// little more than the limit is kept of a line that is too long.
     fn read_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         let mut some = false;
         loop {
@@ -76,7 +76,7 @@ fn read(text: &[u8]) -> Result<NewRow, String> {
             .to_owned());
     }
     let text = replace_unpaired_surrogates(text);
-    // serde's own words may quote the line.
+    // serde's own errors may quote the line.
     let pairs: ObjectEntries<Box<RawValue>> =
         serde_json::from_str(&text).map_err(|e| match e.classify() {
             Category::Data => "must be one JSON object with the outbox's columns".to_owned(),
@@ -94,12 +94,13 @@ fn read(text: &[u8]) -> Result<NewRow, String> {
             return Err(format!("{column}: appears twice"));
         }
     }
-    // null is as good as absent.
+    // null means no value.
     row.retain(|_, value| !value.is_null());
     Ok(row)
 }
 
-/// An object as it stands, so that the daemon's rules see all of it; or text that holds one.
+/// An object exactly as it is written, so that the daemon's rules see all of it, or text that
+/// contains one.
 fn payload(value: &RawValue) -> Result<Value, String> {
     let text = value.get();
     if text.starts_with('"') || text == "null" {
@@ -112,12 +113,12 @@ fn scalar(column: &str, value: &RawValue) -> Result<Value, String> {
     let refused = || format!("{column}: must be text or a number");
     let is_number = value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
     if is_number && !NUMERIC.contains(&column) {
-        // As it is written: a float would lose digits of a long key.
+        // As text: a float would lose digits of a long key.
         return Ok(value.get().into());
     }
     match serde_json::from_str(value.get()).map_err(|_| refused())? {
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(refused()),
-        // As text, SQLite would take a bare number for a Julian day.
+        // SQLite would read a number in text as a Julian day.
         Value::String(text) if column.ends_with("_at") => {
             Ok(text.parse::<i64>().map_or(Value::String(text), Value::from))
         }
@@ -212,7 +213,7 @@ mod tests {
     fn what_is_no_column_is_refused_by_its_name_and_no_value_is_repeated() {
         for (text, words) in [
             (r#"{"chanel": "secret"}"#, "chanel: unknown column, did you mean `channel`?"),
-            (r#"{"zz": "secret"}"#, "zz: unknown column, known are channel, payload,"),
+            (r#"{"zz": "secret"}"#, "zz: unknown column; the known ones are channel, payload,"),
             (r#"{"status": "secret"}"#, "status: is written by the dispatcher"),
             (r#"{"source": "a", "source": "secret"}"#, "source: appears twice"),
             (r#"{"source": ["secret"]}"#, "source: must be text or a number"),

@@ -1,4 +1,4 @@
-//! What makes an import idempotent: each line has a key, its own or one made of its content.
+//! Idempotency keys: each line has its own, or gets one that is made from its content.
 
 use acquire_outbox::queue::payload::Json;
 use acquire_outbox::queue::transfer::NewRow;
@@ -6,18 +6,18 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-/// The keys of the lines read so far, as short hashes: some 50 bytes of memory a line.
+/// The keys of the lines read so far, as short hashes: about 50 bytes of memory per line.
 #[derive(Default)]
 pub struct Keys {
-    /// Of each key a line names: its content, and the line.
+    /// For each key in the file: the content and the number of its first line.
     named: HashMap<u64, (u64, u64)>,
-    /// Of each content without a key: how many lines have it.
+    /// For each content without a key: how many lines have it.
     repeats: HashMap<u64, u32>,
 }
 
 impl Keys {
-    /// Gives a row without a key `import:<sha256 of its content>`, and from the second such row on
-    /// `:2`, `:3` behind it. An error is a sentence: the key stands at another message already.
+    /// Gives a row without a key `import:<sha256 of its content>`, followed by `:2`, `:3` from the
+    /// second such row on. The error is a sentence: another message has the key already.
     pub fn give(&mut self, row: &mut NewRow, line: u64) -> Result<(), String> {
         let content = Sha256::digest(content(row));
         let Some(key) = row.get("idempotency_key") else {
@@ -36,12 +36,12 @@ impl Keys {
         if known == short(&content) {
             return Ok(());
         }
-        Err(format!("idempotency_key: line {first} has it already, with another content"))
+        Err(format!("idempotency_key: line {first} has the same key and a different content"))
     }
 }
 
-/// What two lines have in common that are the same message: neither the label, nor the order and
-/// the spacing of the payload's fields. Numbers count as they are written.
+/// What makes two lines the same message. The label does not count, nor do the order and spacing of
+/// the payload's fields. Numbers count digit by digit.
 fn content(row: &NewRow) -> String {
     let mut content = String::new();
     for (column, value) in row {

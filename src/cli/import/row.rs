@@ -1,4 +1,4 @@
-//! One line of an import: the columns that it names, under the rules of the daemon.
+//! One line of an import: its columns, checked by the daemon's rules.
 
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::transfer::{NewRow, PRODUCER_COLUMNS};
@@ -6,8 +6,8 @@ use acquire_outbox::queue::{payload, when};
 use serde_json::Value;
 
 /// A line, and its row or the sentence that says what is wrong with it.
-pub struct Line {
-    /// From 1; of a record that spans several lines, the first.
+pub struct ImportLine {
+    /// From 1; the first line of a record that spans several.
     pub number: u64,
     pub row: Result<NewRow, String>,
 }
@@ -25,10 +25,10 @@ const DISPATCHERS: [&str; 10] = [
     "finished_at",
 ];
 
-/// Names come from the file: shown short, and without control characters.
+/// Names from the file are shown up to this length, without control characters.
 const NAME_CHARS: usize = 40;
 
-/// The column of this name, or a sentence with the nearest one.
+/// The column of this name, or a sentence with the most similar one.
 pub fn column(name: &str) -> Result<&'static str, String> {
     if let Some(known) = PRODUCER_COLUMNS.iter().find(|known| **known == name) {
         return Ok(known);
@@ -37,12 +37,12 @@ pub fn column(name: &str) -> Result<&'static str, String> {
         return Err(format!("{name}: is written by the dispatcher; leave this column out"));
     }
     if name == "id" || name == "created_at" {
-        return Err(format!("{name}: the database gives it; leave this column out"));
+        return Err(format!("{name}: is set by the database; leave this column out"));
     }
     Err(unknown(name, &PRODUCER_COLUMNS))
 }
 
-/// The sentence for a name that is none of the known ones.
+/// The sentence for an unknown name.
 pub fn unknown(name: &str, known: &[&str]) -> String {
     let likeness = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
     let nearest = known.iter().map(|known| (likeness(known), known));
@@ -51,11 +51,11 @@ pub fn unknown(name: &str, known: &[&str]) -> String {
     let shown = shown(name);
     match nearest {
         Some((_, nearest)) => format!("{shown}: unknown column, did you mean `{nearest}`?"),
-        None => format!("{shown}: unknown column, known are {}", known.join(", ")),
+        None => format!("{shown}: unknown column; the known ones are {}", known.join(", ")),
     }
 }
 
-/// A name from the file, short.
+/// A name from the file, shortened.
 pub fn shown(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NAME_CHARS).collect()
 }
@@ -71,17 +71,20 @@ pub fn read_times(row: &mut NewRow) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks what the triggers do not: the rest of the payload's rules, which else the daemon would
-/// find broken, and the account where it is known which there are.
+/// Checks what the triggers do not: the rest of the payload's rules, by which the daemon would
+/// refuse it later, and the account, if the accounts are known.
 pub fn check(row: &NewRow, accounts: Option<&[String]>) -> Result<(), String> {
     let account = row.get("account").and_then(Value::as_str);
     if let (Some(account), Some(known)) = (account, accounts)
         && !known.iter().any(|name| name == account)
     {
-        return Err(format!("account: is not configured; known are {}", known.join(", ")));
+        return Err(format!(
+            "account: is not configured; the configured accounts are {}",
+            known.join(", ")
+        ));
     }
     let text = |column: &str| row.get(column).and_then(Value::as_str);
-    // Without a channel or a payload, the trigger's sentence says more.
+    // Without a channel or a payload, the trigger's sentence is better.
     let channel: Option<Channel> = text("channel").and_then(|channel| channel.parse().ok());
     match (channel, text("payload")) {
         (Some(channel), Some(payload)) => {

@@ -1,9 +1,9 @@
-//! CSV: a header with the columns' names, then a row a record.
+//! CSV: a header with the columns' names, then a job per record.
 
 mod separator;
 mod track;
 
-use super::row::{self, Line};
+use super::row::{self, ImportLine};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
 use crate::cli::spreadsheet::as_written;
 use acquire_outbox::queue::job::Channel;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::io::{self, Read};
 use track::{Track, Tracked};
 
-pub struct Table<R> {
+pub struct CsvTable<R> {
     reader: csv::Reader<Tracked<Again<R>>>,
     columns: Vec<Column>,
     track: Track,
@@ -29,11 +29,11 @@ enum Column {
     Outbox(&'static str),
     /// A field of the payload, `payload.caseId`.
     Field(String),
-    /// Spreadsheets write such columns, with nothing in them.
+    /// Spreadsheets write empty columns like this.
     Nameless,
 }
 
-impl<R: Read> Table<R> {
+impl<R: Read> CsvTable<R> {
     /// # Errors
     /// For a header that is missing, or has a column that is unknown or appears twice.
     pub fn new(input: R) -> Result<Self> {
@@ -52,11 +52,11 @@ impl<R: Read> Table<R> {
         }
         let line = header.position().map_or(1, |position| track.line(position.byte()));
         let columns = columns(&header).with_context(|| format!("line {line}"))?;
-        Ok(Table { reader, columns, track, ended: false })
+        Ok(CsvTable { reader, columns, track, ended: false })
     }
 
     /// The next record that is not empty.
-    pub fn next(&mut self) -> io::Result<Option<Line>> {
+    pub fn next(&mut self) -> io::Result<Option<ImportLine>> {
         while !self.ended {
             self.track.allow(LINE_BYTES);
             let start = self.reader.position().byte();
@@ -66,17 +66,17 @@ impl<R: Read> Table<R> {
                 Ok(true) if self.track.ends_in_quotes(self.reader.position().byte()) => {
                     Err("a quote is opened and never closed".to_owned())
                 }
-                // How a spreadsheet writes an empty line.
+                // Spreadsheets write an empty line like this.
                 Ok(true) if record.iter().all(<[u8]>::is_empty) => continue,
                 Ok(true) => self.row(&record),
                 Err(_) if self.track.is_used_up() => {
-                    // It is not known where the next record begins: perhaps a quote is not closed.
+                    // Where the next record begins is unknown: a quote may not be closed.
                     self.ended = true;
                     Err(format!("{TOO_LONG}, or a quote is not closed; the rest was not read"))
                 }
                 Err(e) => return Err(io::Error::other(e)),
             };
-            return Ok(Some(Line { number: self.track.line(start), row }));
+            return Ok(Some(ImportLine { number: self.track.line(start), row }));
         }
         Ok(None)
     }
@@ -94,7 +94,7 @@ impl<R: Read> Table<R> {
                 _ if text.contains('\0') => return Err(NUL.to_owned()),
                 _ if text.is_empty() => {}
                 Column::Outbox(name) => {
-                    row.insert((*name).to_owned(), plain(name, as_written(text)));
+                    row.insert((*name).to_owned(), typed(name, as_written(text)));
                 }
                 Column::Field(name) => {
                     fields.insert(name.clone(), field(name, as_written(text))?);
@@ -115,7 +115,7 @@ impl<R: Read> Table<R> {
 fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
     let names: Vec<String> =
         header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-    // Before a name is told: without a header these are the words of a message.
+    // Before any name is printed: without a header, these would be message text.
     let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     if !has("channel") || !has("payload") {
         bail!("a header that names the columns is needed: channel, and payload or payload.FIELD");
@@ -143,16 +143,16 @@ fn column(name: &str) -> Result<Column> {
     named.map_err(anyhow::Error::msg)
 }
 
-/// A value of a column: a number where the column is one.
-fn plain(column: &str, text: &str) -> Value {
+/// A value of a column; numeric columns get numbers.
+fn typed(column: &str, text: &str) -> Value {
     match text.trim().parse::<i64>() {
         Ok(number) if NUMERIC.contains(&column) => number.into(),
         _ => text.into(),
     }
 }
 
-/// A value of a payload's field, of the type that the channels' rules ask for. Where the text is not
-/// of that type it stays text, which the rules refuse by the field's name.
+/// A value of a payload's field, of the type that the channels' rules require. Text that is not of
+/// that type stays text, and the rules refuse it by the field's name.
 fn field(name: &str, text: &str) -> Result<Json, String> {
     let as_it_is = || Ok(Json::from(text));
     match name {
@@ -171,7 +171,7 @@ fn field(name: &str, text: &str) -> Result<Json, String> {
     }
 }
 
-/// The addresses between semicolons; a semicolon in quotes is part of a name.
+/// Addresses separated by semicolons. A semicolon in quotes is part of a name.
 fn addresses(text: &str) -> Vec<String> {
     let mut quoted = false;
     let parts = text.split(|c| {
@@ -185,7 +185,7 @@ fn json(name: &str, text: &str) -> Result<Json, String> {
     Json::parse(text).map_err(|fault| format!("payload.{name}: must be JSON; {fault}"))
 }
 
-/// The columns `payload.FIELD` and the fields of `payload` itself.
+/// The columns `payload.FIELD` together with the fields of `payload` itself.
 fn merged(payload: Option<Value>, fields: Object) -> Result<String, String> {
     let mut object = match payload.as_ref().and_then(Value::as_str).map(Json::parse) {
         None => Object::new(),
@@ -194,7 +194,7 @@ fn merged(payload: Option<Value>, fields: Object) -> Result<String, String> {
     };
     for (name, value) in fields {
         if object.contains_key(&name) {
-            return Err(format!("payload.{name}: is in payload, too"));
+            return Err(format!("payload.{name}: is in payload as well"));
         }
         object.insert(name, value);
     }

@@ -1,8 +1,8 @@
 //! How `status` looks: a page of text, or JSON.
 
-use super::Seen;
+use super::StatusReport;
 use crate::cli::output;
-use acquire_outbox::desk::explain::resume_command;
+use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::block::{Block, BlockKind};
 use acquire_outbox::queue::job::{Channel, Millis, Status};
 use acquire_outbox::queue::overview::{AsideSummary, SetAside};
@@ -13,59 +13,58 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 #[derive(Serialize)]
-pub struct Json<'a> {
+pub struct StatusJson<'a> {
     database: String,
     database_bytes: u64,
     wal_bytes: u64,
     /// Made for the sandbox: nothing in it reaches Acquire.
     sandbox: bool,
     at: String,
-    dispatcher: Dispatcher,
+    dispatcher: DispatcherJson,
     counts: &'a [Count],
     oldest_due_seconds: Option<i64>,
     /// Of the channels that have one.
     oldest_due_seconds_of: BTreeMap<&'a str, i64>,
-    rates: Vec<JsonRate>,
-    pauses: Vec<JsonPause<'a>>,
-    holds: Vec<JsonHold<'a>>,
-    /// Rows that cannot be read, recorded or moved: how many, and the first of them.
+    rates: Vec<RateJson>,
+    pauses: Vec<PauseJson<'a>>,
+    holds: Vec<BlockJson<'a>>,
+    /// Rows that cannot be read, recorded or changed: how many, and the first ones.
     set_aside: u64,
-    set_aside_jobs: Vec<JsonAside<'a>>,
+    set_aside_jobs: Vec<AsideJson<'a>>,
     /// Rows that were written without the triggers, counted up to 10,000.
     untouched: u64,
     untouched_jobs: &'a [i64],
-    /// What in the schema is not as it should be.
+    /// How the schema differs from what it should be.
     schema: Vec<String>,
 }
 
 /// Whether a dispatcher has the lock, which process it is, and since when.
 #[derive(Serialize)]
-struct Dispatcher {
+struct DispatcherJson {
     running: bool,
     pid: Option<i64>,
     since: Option<String>,
 }
 
 #[derive(Serialize)]
-struct JsonRate {
+struct RateJson {
     minutes: u32,
     sent_per_minute: f64,
     failed_per_minute: f64,
 }
 
-/// What is null is all of its kind.
+/// Null means all of its kind.
 #[derive(Serialize)]
-struct JsonPause<'a> {
+struct PauseJson<'a> {
     account: Option<&'a str>,
     channel: Option<Channel>,
     reason: &'a str,
     since: String,
 }
 
-/// Times are ISO 8601; a hold of a whole account has no channel, and one of everything has no
-/// account.
+/// A block of a whole account has no channel, and a block of everything has no account.
 #[derive(Serialize)]
-struct JsonHold<'a> {
+struct BlockJson<'a> {
     account: Option<&'a String>,
     channel: Option<&'a String>,
     kind: BlockKind,
@@ -75,26 +74,26 @@ struct JsonHold<'a> {
 }
 
 #[derive(Serialize)]
-struct JsonAside<'a> {
+struct AsideJson<'a> {
     id: i64,
     status: &'a str,
     since: String,
     reason: &'a str,
 }
 
-pub fn json(seen: &Seen) -> Json<'_> {
-    let overview = &seen.overview;
-    let age = |due: Millis| seen.now.saturating_sub(due).max(0) / 1000;
-    Json {
-        database: seen.database.to_string(),
-        database_bytes: seen.storage.bytes,
-        wal_bytes: seen.storage.log_bytes,
-        sandbox: seen.sandbox,
-        at: output::iso(seen.now),
-        dispatcher: Dispatcher {
-            running: seen.running,
-            pid: overview.dispatcher_pid.filter(|_| seen.running),
-            since: overview.dispatcher_since.filter(|_| seen.running).map(output::iso),
+pub fn json(report: &StatusReport) -> StatusJson<'_> {
+    let overview = &report.overview;
+    let age = |due: Millis| report.now.saturating_sub(due).max(0) / 1000;
+    StatusJson {
+        database: report.database.to_string(),
+        database_bytes: report.storage.bytes,
+        wal_bytes: report.storage.log_bytes,
+        sandbox: report.sandbox,
+        at: output::iso(report.now),
+        dispatcher: DispatcherJson {
+            running: report.running,
+            pid: overview.dispatcher_pid.filter(|_| report.running),
+            since: overview.dispatcher_since.filter(|_| report.running).map(output::iso),
         },
         counts: &overview.counts,
         oldest_due_seconds: overview.oldest_due.map(age),
@@ -103,21 +102,21 @@ pub fn json(seen: &Seen) -> Json<'_> {
             .iter()
             .map(|(channel, due)| (channel.as_str(), age(*due)))
             .collect(),
-        rates: overview.throughput.iter().map(JsonRate::from).collect(),
-        pauses: overview.pauses.iter().map(JsonPause::from).collect(),
-        holds: overview.holds.iter().map(JsonHold::from).collect(),
+        rates: overview.throughput.iter().map(RateJson::from).collect(),
+        pauses: overview.pauses.iter().map(PauseJson::from).collect(),
+        holds: overview.blocks.iter().map(BlockJson::from).collect(),
         set_aside: overview.aside.count,
-        set_aside_jobs: overview.aside.first.iter().map(JsonAside::from).collect(),
+        set_aside_jobs: overview.aside.first.iter().map(AsideJson::from).collect(),
         untouched: overview.untouched.count,
         untouched_jobs: &overview.untouched.first,
         schema: overview.flaws.clone(),
     }
 }
 
-impl From<&Throughput> for JsonRate {
+impl From<&Throughput> for RateJson {
     fn from(of: &Throughput) -> Self {
         let per_minute = |count: i64| count as f64 / f64::from(of.minutes);
-        JsonRate {
+        RateJson {
             minutes: of.minutes,
             sent_per_minute: per_minute(of.sent),
             failed_per_minute: per_minute(of.failed),
@@ -125,9 +124,9 @@ impl From<&Throughput> for JsonRate {
     }
 }
 
-impl<'a> From<&'a Pause> for JsonPause<'a> {
+impl<'a> From<&'a Pause> for PauseJson<'a> {
     fn from(pause: &'a Pause) -> Self {
-        JsonPause {
+        PauseJson {
             account: pause.account.as_deref(),
             channel: pause.channel,
             reason: &pause.reason,
@@ -136,52 +135,52 @@ impl<'a> From<&'a Pause> for JsonPause<'a> {
     }
 }
 
-impl<'a> From<&'a SetAside> for JsonAside<'a> {
+impl<'a> From<&'a SetAside> for AsideJson<'a> {
     fn from(of: &'a SetAside) -> Self {
         let SetAside { id, status, since, reason } = of;
-        JsonAside { id: *id, status, since: output::iso(*since), reason }
+        AsideJson { id: *id, status, since: output::iso(*since), reason }
     }
 }
 
-impl<'a> From<&'a Block> for JsonHold<'a> {
-    fn from(hold: &'a Block) -> Self {
-        JsonHold {
-            account: (!hold.account.is_empty()).then_some(&hold.account),
-            channel: (!hold.channel.is_empty()).then_some(&hold.channel),
-            kind: hold.kind,
-            reason: &hold.reason,
-            since: output::iso(hold.since),
-            until: hold.until.map(output::iso),
+impl<'a> From<&'a Block> for BlockJson<'a> {
+    fn from(block: &'a Block) -> Self {
+        BlockJson {
+            account: (!block.account.is_empty()).then_some(&block.account),
+            channel: (!block.channel.is_empty()).then_some(&block.channel),
+            kind: block.kind,
+            reason: &block.reason,
+            since: output::iso(block.since),
+            until: block.until.map(output::iso),
         }
     }
 }
 
-pub fn text(seen: &Seen) -> String {
-    let overview = &seen.overview;
-    let mut parts = vec![fields(seen).text(), counts(seen).text(), rates(seen).text()];
+pub fn text(report: &StatusReport) -> String {
+    let overview = &report.overview;
+    let mut parts = vec![fields(report).text(), counts(report).text(), rates(report).text()];
     if !overview.pauses.is_empty() {
-        parts.push(pauses(&overview.pauses, seen.now).text());
+        parts.push(pauses(&overview.pauses, report.now).text());
     }
-    if !overview.holds.is_empty() {
-        parts.push(blocks(&overview.holds, seen.now).text());
+    if !overview.blocks.is_empty() {
+        parts.push(blocks(&overview.blocks, report.now).text());
     }
     if overview.aside.count > 0 {
-        parts.push(aside(&overview.aside, seen.now).text());
+        parts.push(aside(&overview.aside, report.now).text());
     }
     parts.join("\n\n")
 }
 
-fn fields(seen: &Seen) -> output::Table {
-    let overview = &seen.overview;
+fn fields(report: &StatusReport) -> output::Table {
+    let overview = &report.overview;
     let mut fields = output::Table::of_fields();
-    let sizes = (output::bytes(seen.storage.bytes), output::bytes(seen.storage.log_bytes));
-    let database = format!("{} ({}, log {})", seen.database, sizes.0, sizes.1);
+    let sizes = (output::bytes(report.storage.bytes), output::bytes(report.storage.log_bytes));
+    let database = format!("{} ({}, log {})", report.database, sizes.0, sizes.1);
     fields.row(["database", &database]);
-    if seen.sandbox {
+    if report.sandbox {
         fields.row(["SANDBOX", "nothing in this outbox reaches Acquire"]);
     }
-    fields.row(["dispatcher", &dispatcher(seen)]);
-    let oldest = overview.oldest_due.map(|due| age(due, seen.now) + " ago");
+    fields.row(["dispatcher", &dispatcher(report)]);
+    let oldest = overview.oldest_due.map(|due| age(due, report.now) + " ago");
     fields.row(["oldest due", &oldest.unwrap_or_else(|| "nothing is due".to_owned())]);
     if !overview.pauses.is_empty() {
         let all: Vec<_> = overview.pauses.iter().map(Pause::subject).collect();
@@ -193,12 +192,12 @@ fn fields(seen: &Seen) -> output::Table {
     }
     let untouched = &overview.untouched;
     if untouched.count > 0 {
-        let told = format!(
-            "{}; written while the triggers were missing or turned off, and in no queue: \
+        let sentence = format!(
+            "{}; written while the triggers were missing or disabled, and not in the queue: \
              `acquire-outbox run` checks and queues them",
             named(untouched.count, untouched.first.iter().copied())
         );
-        fields.row(["untouched", &told]);
+        fields.row(["untouched", &sentence]);
     }
     if overview.aside.count > 0 {
         let ids = overview.aside.first.iter().map(|of| of.id);
@@ -214,14 +213,14 @@ fn named(count: u64, first: impl Iterator<Item = i64>) -> String {
     format!("{}: {}{more}", output::jobs(count), ids.join(", "))
 }
 
-fn dispatcher(seen: &Seen) -> String {
-    let overview = &seen.overview;
-    if !seen.running {
+fn dispatcher(report: &StatusReport) -> String {
+    let overview = &report.overview;
+    if !report.running {
         return "not running; start one with `acquire-outbox run`".to_owned();
     }
     let pid = overview.dispatcher_pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
     let since = overview.dispatcher_since.map(|since| {
-        format!(" since {} ({})", output::iso(since), output::relative(since, seen.now))
+        format!(" since {} ({})", output::iso(since), output::relative(since, report.now))
     });
     format!("running{pid}{}", since.unwrap_or_default())
 }
@@ -231,8 +230,8 @@ fn age(due: Millis, now: Millis) -> String {
 }
 
 /// A row per channel, a column per state.
-fn counts(seen: &Seen) -> output::Table {
-    let overview = &seen.overview;
+fn counts(report: &StatusReport) -> output::Table {
+    let overview = &report.overview;
     let states = Status::ALL.map(Status::as_str);
     let header = ["channel"].into_iter().chain(states).chain(["oldest due"]);
     let mut table = output::Table::new(header);
@@ -242,17 +241,17 @@ fn counts(seen: &Seen) -> output::Table {
             overview.counts.iter().find(this).map_or(0, |c| c.count).to_string()
         };
         let due = overview.oldest_due_of.get(channel.as_str());
-        let oldest = due.map(|due| age(*due, seen.now)).unwrap_or_default();
+        let oldest = due.map(|due| age(*due, report.now)).unwrap_or_default();
         table.row([channel.to_string()].into_iter().chain(Status::ALL.map(of)).chain([oldest]));
     }
     table
 }
 
-fn rates(seen: &Seen) -> output::Table {
+fn rates(report: &StatusReport) -> output::Table {
     let mut table = output::Table::new(["per minute, over the last", "sent", "failed"]);
-    for rate in seen.overview.throughput.iter() {
+    for rate in report.overview.throughput.iter() {
         let span = if rate.minutes == 1 { "minute" } else { "minutes" };
-        let shown = JsonRate::from(rate);
+        let shown = RateJson::from(rate);
         table.row([
             format!("{} {span}", rate.minutes),
             format!("{:.1}", shown.sent_per_minute),
@@ -269,7 +268,7 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
             pause.subject(),
             output::when(&output::iso(pause.since), now),
             pause.reason.clone(),
-            resume_command(pause),
+            vocabulary::resume_command(pause),
         ]);
     }
     table
@@ -284,17 +283,17 @@ fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
     table
 }
 
-fn blocks(holds: &[Block], now: Millis) -> output::Table {
-    let mut table = output::Table::new(["account", "channel", "held because", "since", "until"]);
-    for hold in holds {
-        let why = hold.kind.because();
+fn blocks(blocks: &[Block], now: Millis) -> output::Table {
+    let mut table = output::Table::new(["account", "channel", "blocked because", "since", "until"]);
+    for block in blocks {
+        let why = vocabulary::block_reason(block.kind);
         let named = |name: &str| if name.is_empty() { "all".to_owned() } else { name.to_owned() };
-        let until = hold.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default();
+        let until = block.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default();
         table.row([
-            named(&hold.account),
-            named(&hold.channel),
-            format!("{why}: {}", hold.reason),
-            output::when(&output::iso(hold.since), now),
+            named(&block.account),
+            named(&block.channel),
+            format!("{why}: {}", block.reason),
+            output::when(&output::iso(block.since), now),
             until,
         ]);
     }

@@ -1,7 +1,7 @@
-//! `status --watch`: the same again and again.
+//! `status --watch`: repeats until Ctrl-C.
 
-use super::{Seen, view};
-use crate::cli::{Settings, output, told};
+use super::{StatusReport, view};
+use crate::cli::{GlobalFlags, output, told};
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use console::{Term, is_dumb};
@@ -12,9 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// Until Ctrl-C, or until nobody reads any more. What cannot be read now may be read the next time.
+/// Runs until Ctrl-C, or until nobody reads the output. An error is shown, and the next reading may
+/// work again.
 pub async fn run(
-    settings: &Settings,
+    settings: &GlobalFlags,
     store: Store,
     every: Duration,
     json: bool,
@@ -28,7 +29,7 @@ pub async fn run(
     let mut store = Some(store);
     let mut first = true;
     loop {
-        let (text, screen) = (shown(look(settings, &mut store).await, json)?, screen.clone());
+        let (text, screen) = (shown(read(settings, &mut store).await, json)?, screen.clone());
         if text.is_err() {
             store = None;
         }
@@ -50,27 +51,27 @@ pub async fn run(
     }
 }
 
-/// A connection that failed is not used again.
-async fn look(settings: &Settings, store: &mut Option<Store>) -> Result<Seen> {
+/// After an error the connection is opened again.
+async fn read(settings: &GlobalFlags, store: &mut Option<Store>) -> Result<StatusReport> {
     if store.is_none() {
         *store = Some(settings.open().await?);
     }
     match store {
-        Some(store) => Seen::read(store).await,
+        Some(store) => StatusReport::read(store).await,
         None => anyhow::bail!("the database is not open"),
     }
 }
 
-/// What is shown; the error is the sentence to show instead.
-fn shown(seen: Result<Seen>, json: bool) -> Result<Result<String, String>> {
-    Ok(match seen {
-        Ok(seen) if json => Ok(serde_json::to_string(&view::json(&seen))?),
-        Ok(seen) => Ok(view::text(&seen)),
+/// The text to show; the inner error is a sentence to show in its place.
+fn shown(report: Result<StatusReport>, json: bool) -> Result<Result<String, String>> {
+    Ok(match report {
+        Ok(report) if json => Ok(serde_json::to_string(&view::json(&report))?),
+        Ok(report) => Ok(view::text(&report)),
         Err(e) => Err(told(&e)),
     })
 }
 
-/// `apart`: a blank line separates it from the block before.
+/// `apart` puts a blank line before the text.
 fn write(screen: Option<&Term>, text: &Result<String, String>, apart: bool) -> io::Result<()> {
     match (screen, text) {
         (Some(screen), Ok(text) | Err(text)) => redraw(screen, text),
@@ -89,7 +90,7 @@ fn writeln_now(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Over what stood there, without a blank screen between; no more lines than there is room for.
+/// Overwrites the last text, without clearing the screen in between, as far as there is room.
 fn redraw(screen: &Term, text: &str) -> io::Result<()> {
     const CLEAR_TO_THE_LINES_END: &str = "\u{1b}[K";
     // A terminal that does not know its size says zero.

@@ -1,4 +1,4 @@
-//! Of the sentences, and of what they are made from.
+//! The sentences, and the reasons behind them.
 
 use super::*;
 use crate::queue::job::Channel;
@@ -44,14 +44,14 @@ pub fn story(status: &str, wait: &str) -> Story {
         history: vec![],
         attempts: 0,
         ahead: None,
-        holds: vec![],
+        blocks: vec![],
         pauses: vec![],
         aside: None,
     }
 }
 
 fn known(story: &Story) -> Known<'_> {
-    Known { story, holder: None, position: None, policy: None, dispatcher: true, now: NOW }
+    Known { story, head: None, position: None, policy: None, dispatcher: true, now: NOW }
 }
 
 fn running(story: &Story) -> String {
@@ -69,27 +69,30 @@ fn sms_is_paused() -> Pause {
 }
 
 #[test]
-fn a_time_that_is_waited_for_is_named() {
+fn the_time_of_the_next_attempt_is_named() {
     let scheduled = running(&story("pending", "scheduled"));
     assert_eq!(scheduled, "scheduled for 2025-11-24T17:00:00.000Z (in 1h)");
     let backoff = running(&story("pending", "backoff"));
-    assert_eq!(backoff, "retry at 2025-11-24T16:00:12.000Z (in 12s), after http_503: down");
+    assert_eq!(backoff, "next attempt at 2025-11-24T16:00:12.000Z (in 12s), after http_503: down");
 }
 
 #[test]
-fn a_parked_job_names_the_one_before_it() {
+fn a_parked_job_names_the_head_of_its_key() {
     let mut parked = story("pending", "parked");
     let holder_status = "sending".to_owned();
     parked.ahead = Some(Ahead { holder: 3, holder_status, holder_retry: None, jobs: 2 });
     let sentence = running(&parked);
-    assert_eq!(sentence, "behind job 3 of its ordering key, which is sending, 2 jobs ahead in all");
+    assert_eq!(
+        sentence,
+        "behind job 3 of its ordering key, which is sending (2 jobs are ahead of it)"
+    );
 }
 
 #[test]
-fn a_hold_is_told_with_its_end_while_its_dispatcher_runs() {
-    let mut held = story("pending", "ready");
-    assert_eq!(running(&held), "ready, and waits its turn");
-    held.holds = vec![Block {
+fn a_block_is_explained_with_its_end_while_its_dispatcher_runs() {
+    let mut blocked = story("pending", "ready");
+    assert_eq!(running(&blocked), "ready, waiting its turn");
+    blocked.blocks = vec![Block {
         account: "default".to_owned(),
         channel: String::new(),
         kind: BlockKind::Refused,
@@ -97,10 +100,10 @@ fn a_hold_is_told_with_its_end_while_its_dispatcher_runs() {
         since: NOW,
         until: Some(NOW + 1_000),
     }];
-    let sentence_held = running(&held);
-    assert!(sentence_held.contains("account default is refused or misconfigured: http_401: no"));
-    assert!(sentence_held.ends_with("2025-11-24T16:00:01.000Z (in 1s)"), "{sentence_held}");
-    assert_eq!(alone(&held), format!("ready; {NO_DISPATCHER}"));
+    let sentence = running(&blocked);
+    assert!(sentence.contains("account default is refused or misconfigured: http_401: no"));
+    assert!(sentence.ends_with("2025-11-24T16:00:01.000Z (in 1s)"), "{sentence}");
+    assert_eq!(alone(&blocked), format!("ready; {NO_DISPATCHER}"));
 }
 
 #[test]
@@ -115,42 +118,42 @@ fn what_has_ended_waits_for_nothing() {
 }
 
 #[test]
-fn a_pause_is_told_with_its_reason_and_with_what_ends_it() {
+fn a_pause_is_explained_with_its_reason_and_the_command_that_ends_it() {
     let mut paused = story("pending", "ready");
     paused.pauses = vec![sms_is_paused()];
-    let words = "paused: sms since 2025-11-24T15:59:00.000Z (1m ago): the provider changes; \
+    let sentence = "paused: sms since 2025-11-24T15:59:00.000Z (1m ago): the provider changes; \
                  resume it with `acquire-outbox resume sms`";
-    assert_eq!(running(&paused), words);
-    assert_eq!(alone(&paused), format!("{words}; {NO_DISPATCHER}"));
+    assert_eq!(running(&paused), sentence);
+    assert_eq!(alone(&paused), format!("{sentence}; {NO_DISPATCHER}"));
     let json = serde_json::to_value(next(&known(&paused)).unwrap()).unwrap();
-    let cause = serde_json::json!({
+    let reason = serde_json::json!({
         "kind": "pause", "account": null, "channel": "sms", "reason": "the provider changes",
         "since": "2025-11-24T15:59:00.000Z"
     });
-    assert_eq!(json, serde_json::json!({ "waits_for": [cause] }));
+    assert_eq!(json, serde_json::json!({ "waits_for": [reason] }));
 }
 
 #[test]
-fn behind_one_that_is_held_itself_the_reason_of_that_one_is_told() {
+fn what_holds_back_the_head_is_explained_too() {
     let mut parked = story("pending", "parked");
     let holder_status = "pending".to_owned();
     parked.ahead = Some(Ahead { holder: 3, holder_status, holder_retry: None, jobs: 1 });
-    assert!(running(&parked).ends_with("job 3 of its ordering key, which waits its turn"));
-    let mut holder = story("pending", "ready");
-    holder.pauses = vec![sms_is_paused()];
-    let told = next(&Known { holder: Some(&holder), ..known(&parked) }).unwrap();
+    assert!(running(&parked).ends_with("job 3 of its ordering key, which is waiting its turn"));
+    let mut head = story("pending", "ready");
+    head.pauses = vec![sms_is_paused()];
+    let explained = next(&Known { head: Some(&head), ..known(&parked) }).unwrap();
     let start = "behind job 3 of its ordering key; job 3 itself waits: paused: sms since ";
-    assert!(told.sentence.starts_with(start), "{}", told.sentence);
-    let [Cause::Job { id: Some(3), waits_for, .. }] = &told.waits_for[..] else {
-        panic!("{told:?}")
+    assert!(explained.sentence.starts_with(start), "{}", explained.sentence);
+    let [WaitReason::Job { id: Some(3), waits_for, .. }] = &explained.waits_for[..] else {
+        panic!("{explained:?}")
     };
-    assert!(matches!(waits_for[..], [Cause::Pause { .. }]), "{waits_for:?}");
+    assert!(matches!(waits_for[..], [WaitReason::Pause { .. }]), "{waits_for:?}");
 }
 
 #[test]
-fn a_hold_that_ends_before_the_retry_is_not_told() {
-    let mut held = story("pending", "backoff");
-    let hold = |until| Block {
+fn a_block_that_ends_before_the_next_attempt_is_left_out() {
+    let mut blocked = story("pending", "backoff");
+    let block = |until| Block {
         account: "default".to_owned(),
         channel: "chat".to_owned(),
         kind: BlockKind::Breaker,
@@ -158,10 +161,10 @@ fn a_hold_that_ends_before_the_retry_is_not_told() {
         since: NOW,
         until: Some(until),
     };
-    held.holds = vec![hold(NOW + 11_000)];
-    assert!(!running(&held).contains("breaker"));
-    held.holds = vec![hold(NOW + 13_000)];
+    blocked.blocks = vec![block(NOW + 11_000)];
+    assert!(!running(&blocked).contains("breaker"));
+    blocked.blocks = vec![block(NOW + 13_000)];
     assert!(
-        running(&held).ends_with("the next probe goes out at 2025-11-24T16:00:13.000Z (in 13s)")
+        running(&blocked).ends_with("the next probe goes out at 2025-11-24T16:00:13.000Z (in 13s)")
     );
 }

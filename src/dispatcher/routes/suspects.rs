@@ -251,7 +251,7 @@ mod tests {
         assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
         assert!(test.routes.blocks().is_empty(), "the others are sent");
         assert_eq!(test.page(1, 9).0, PageVerdict::OnlyThisMessage);
-        assert!(test.page(1, 9).1, "a re-drive starts from nothing");
+        assert!(test.page(1, 9).1, "a retry starts from nothing");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::lenient::{Lenient, unless_missing};
 use super::schema::Flaw;
 use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
-use crate::queue::overview::{Census, Count, Overview, Pulse, Share, Throughput};
+use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, Throughput};
 use crate::store::ALL;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, FromRow, SqliteConnection};
@@ -62,11 +62,11 @@ SELECT (SELECT min(due) FROM (
         AS oldest_due,
     (SELECT pid FROM outbox_dispatcher) AS pid, (SELECT started_at FROM outbox_dispatcher) AS since";
 
-impl FromRow<'_, SqliteRow> for Share {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Share> {
+impl FromRow<'_, SqliteRow> for CensusRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<CensusRow> {
         let count = row.whole("count").unwrap_or_default();
         let (channel, status) = (row.text_or_empty("channel"), row.text_or_empty("status"));
-        Ok(Share { channel, status, wait: row.text_or_empty("wait"), count })
+        Ok(CensusRow { channel, status, wait: row.text_or_empty("wait"), count })
     }
 }
 
@@ -119,7 +119,7 @@ impl SqliteStore {
             throughput,
             dispatcher_pid,
             dispatcher_since,
-            holds,
+            blocks: holds,
             pauses,
             aside,
             untouched,

@@ -1,18 +1,18 @@
 //! A filter and a page's order as SQL.
 
-use crate::queue::filter::{Filter, Page, Sort};
+use crate::queue::filter::{Filter, Page, SortBy};
 use crate::queue::job::Status;
 use sqlx::{QueryBuilder, Sqlite};
 
-impl Sort {
+impl SortBy {
     fn column(self) -> &'static str {
         match self {
-            Sort::Id => "o.id",
-            Sort::Created => "o.created_at",
-            Sort::Updated => "o.updated_at",
-            Sort::Finished => "o.finished_at",
-            Sort::Due => "ifnull(o.next_attempt_at, o.due_at)",
-            Sort::Attempts => "o.attempts",
+            SortBy::Id => "o.id",
+            SortBy::Created => "o.created_at",
+            SortBy::Updated => "o.updated_at",
+            SortBy::Finished => "o.finished_at",
+            SortBy::Due => "ifnull(o.next_attempt_at, o.due_at)",
+            SortBy::Attempts => "o.attempts",
         }
     }
 }
@@ -20,7 +20,7 @@ impl Sort {
 impl Page {
     pub(super) fn push_order(&self, query: &mut QueryBuilder<Sqlite>) {
         let direction = if self.ascending { "ASC" } else { "DESC" };
-        if self.sort == Sort::Id {
+        if self.sort == SortBy::Id {
             query.push(format!(" ORDER BY o.id {direction}"));
         } else {
             let column = self.sort.column();

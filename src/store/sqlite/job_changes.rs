@@ -132,6 +132,7 @@ async fn one(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::change::Resolution;
     use crate::queue::job::{Channel, Status};
     use crate::store::ALL;
     use sqlx::Row;
@@ -198,11 +199,12 @@ mod tests {
         let refused = store.change(Change::Prune, &[1, 9], Mode::Rehearse).await.unwrap();
         assert_eq!(
             refused[0].sentence,
-            "is pending; what is sent, failed or cancelled alone is pruned"
+            "is pending; only sent, failed and cancelled jobs can be pruned"
         );
         assert_eq!(refused[1].sentence, "there is no such job");
-        let refused = store.change(Change::ResolveSent, &[1], Mode::Rehearse).await.unwrap();
-        assert_eq!(refused[0].sentence, "is pending; an uncertain job alone is resolved");
+        let refused =
+            store.change(Change::Resolve(Resolution::Sent), &[1], Mode::Rehearse).await.unwrap();
+        assert_eq!(refused[0].sentence, "is pending; only uncertain jobs can be resolved");
         assert_eq!(store.ids(&Filter::default(), i64::MIN, ALL).await.unwrap(), [1, 2]);
     }
 

@@ -146,7 +146,7 @@ impl SqliteStore {
         let aside = unless_missing(set_aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
-        Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
+        Ok(Some(Story { job, history, attempts, ahead, blocks: holds, pauses, aside }))
     }
 
     /// What goes before this job; `None` for one that is not ready.
@@ -200,7 +200,7 @@ fn ahead_from(row: &SqliteRow) -> Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::filter::Sort;
+    use crate::queue::filter::SortBy;
     use crate::queue::job::{Channel, Status};
     use crate::queue::when::now;
     use crate::store::sqlite::fixture::{chat, outbox};
@@ -302,7 +302,7 @@ mod tests {
             (Filter { finished_before: Some(now() + 1000), ..all() }, vec![2, 3, 4]),
         ];
         for (filter, expected) in cases {
-            let page = Page { sort: Sort::Id, ascending: true, limit: 100, offset: 0 };
+            let page = Page { sort: SortBy::Id, ascending: true, limit: 100, offset: 0 };
             let listed = store.deliveries(&filter, &page).await.unwrap();
             let listed: Vec<_> = listed.iter().map(|job| job.id).collect();
             assert_eq!(listed, expected, "{filter:?}");

@@ -1,13 +1,12 @@
-//! The separator between cells: the one that the file names (`sep=;`), or the one that its header
-//! shows.
+//! The separator of the cells: named by the file (`sep=;`), or found in its header.
 
 use anyhow::{Context, Result};
 use std::io::{Chain, Cursor, Read};
 
-/// How much of the file is looked at: more than a header has.
+/// How much of the file is read for this: more than any header needs.
 const START: u64 = 64 << 10;
 
-/// An input from its beginning, although part of it has been read.
+/// An input from its beginning, after part of it has been read.
 pub type Again<R> = Chain<Cursor<Vec<u8>>, R>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn lines(text: &[u8]) -> Vec<(u64, Result<Value, String>)> {
-    let mut table = Table::new(text).unwrap();
+    let mut table = CsvTable::new(text).unwrap();
     let mut all = Vec::new();
     while let Some(line) = table.next().unwrap() {
         all.push((line.number, line.row.map(Value::Object)));
@@ -11,7 +11,7 @@ fn lines(text: &[u8]) -> Vec<(u64, Result<Value, String>)> {
 }
 
 fn refused(header: &str) -> String {
-    Table::new(header.as_bytes()).err().map(|e| format!("{e:#}")).unwrap_or_default()
+    CsvTable::new(header.as_bytes()).err().map(|e| format!("{e:#}")).unwrap_or_default()
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_header_is_refused_by_the_name_of_its_column() {
         ("channel,payload.caseid", "payload.caseid: unknown column, did you mean `caseId`?"),
         ("channel,payload,channel", "channel: appears twice"),
         ("channel,payload,status", "status: is written by the dispatcher"),
-        ("channel,payload,id", "id: the database gives it"),
+        ("channel,payload,id", "id: is set by the database"),
     ] {
         assert!(refused(header).contains(words), "{header}: {}", refused(header));
     }
@@ -172,7 +172,7 @@ fn an_open_quote_does_not_swallow_the_file() {
 fn a_field_may_not_stand_in_two_places() {
     let text = b"channel,payload,payload.caseId\nchat,\"{\"\"caseId\"\": 1}\",2\nchat,[],2\n";
     let rows = lines(text);
-    assert_eq!(rows[0].1.as_ref().unwrap_err(), "payload.caseId: is in payload, too");
+    assert_eq!(rows[0].1.as_ref().unwrap_err(), "payload.caseId: is in payload as well");
     assert_eq!(rows[1].1.as_ref().unwrap_err(), "payload: must be one JSON object");
 }
 

@@ -1,20 +1,20 @@
-//! The reader below the CSV reader: it knows on which line a record begins and whether the file
-//! ends inside quotes, and it ends a record that is too long.
+//! The input of the CSV reader. It knows on which line a record begins and whether the file ends
+//! inside quotes, and stops a record that is too long.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What has been read so far; shared with the CSV reader's owner.
+/// What has been read so far; shared with the owner of the CSV reader.
 #[derive(Clone)]
-pub struct Track(Arc<Mutex<Seen>>);
+pub struct Track(Arc<Mutex<TrackState>>);
 
-struct Seen {
+struct TrackState {
     separator: u8,
     /// Bytes that the current record may still take.
     left: u64,
     offset: u64,
-    /// How many line ends came before `offset`: LF, CR, or both as one.
+    /// How many lines ended before `offset`, by LF, CR or both.
     ends: u64,
     /// The last byte was a CR.
     returned: bool,
@@ -22,12 +22,12 @@ struct Seen {
     cell: Cell,
     /// The input has ended.
     ended: bool,
-    /// Where each line begins that is not empty, and its number from 1.
+    /// The offset and the number, from 1, of each line that is not empty.
     starts: VecDeque<(u64, u64)>,
 }
 
-/// Where in a cell the last byte is, as the CSV reader sees it: a quote opens only at a cell's
-/// beginning.
+/// The position of the last byte in its cell, as the CSV reader sees it: a quote opens only at the
+/// beginning of a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cell {
     Start,
@@ -39,7 +39,7 @@ enum Cell {
 
 impl Track {
     pub fn of_cells_between(separator: u8) -> Track {
-        Track(Arc::new(Mutex::new(Seen {
+        Track(Arc::new(Mutex::new(TrackState {
             separator,
             left: 0,
             offset: 0,
@@ -52,7 +52,7 @@ impl Track {
         })))
     }
 
-    /// A new record begins: it may take so many bytes.
+    /// A new record begins, of at most this many bytes.
     pub fn allow(&self, bytes: u64) {
         self.seen().left = bytes;
     }
@@ -77,12 +77,12 @@ impl Track {
         seen.ended && seen.offset == offset && seen.cell == Cell::Quoted
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, TrackState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl TrackState {
     fn note(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.note_line(byte);

@@ -1,14 +1,15 @@
-//! `/jobs`: the jobs that a filter lets pass, page by page, and what can be done to them.
+//! `/jobs`: the jobs that pass a filter, page by page, and the buttons to change them.
 
-mod form;
+mod filter_form;
 
 use super::Shared;
-use super::actions::VERBS;
+use super::actions::OFFERED;
+use super::display::{number, short, status, time_of};
 use super::error_page::Problem;
 use super::layout::{Frame, Tab};
-use super::posted::Fields;
-use super::query::{Query, ROWS};
-use super::words::{number, short, status, time_of};
+use super::parameters::{JobQuery, ROWS};
+use super::posted::FormFields;
+use crate::desk::vocabulary::change_labels;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
 use crate::queue::story::Delivery;
@@ -24,7 +25,7 @@ pub async fn show(
     frame: Frame,
     RawQuery(query): RawQuery,
 ) -> Result<Markup, Problem> {
-    let query = Query::read(&Fields::parse(query.unwrap_or_default().as_bytes()))?;
+    let query = JobQuery::read(&FormFields::parse(query.unwrap_or_default().as_bytes()))?;
     let mut reading = shared.reader.read().await?;
     let mut rows = reading.deliveries(&query.filter, &query.page()).await?;
     reading.done();
@@ -33,13 +34,13 @@ pub async fn show(
     let all = count(&shared, &query.filter).await?;
     let content = html! {
         h1 { "Jobs" }
-        (form::filter(&query, &shared.accounts))
+        (filter_form::filter(&query, &shared.accounts))
         @if frame.may_act() && !rows.is_empty() {
             form #act method="post" action="/jobs/confirm" {
                 (frame.csrf())
                 @for (name, value) in query.pairs() { input type="hidden" name=(name) value=(value); }
                 (listing(&query, &rows, all, more, true))
-                (bulk())
+                (change_buttons())
             }
         } @else {
             (listing(&query, &rows, all, more, false))
@@ -48,7 +49,7 @@ pub async fn show(
     Ok(frame.live_by_script(Tab::Jobs, "Jobs", &content))
 }
 
-/// How many pass, where that is known without counting them.
+/// How many jobs pass, if the cached census knows it.
 async fn count(shared: &Shared, filter: &Filter) -> Result<Option<u64>, Problem> {
     let plain = Filter { statuses: Vec::new(), channel: None, ..filter.clone() };
     if !plain.is_empty() {
@@ -62,7 +63,13 @@ async fn count(shared: &Shared, filter: &Filter) -> Result<Option<u64>, Problem>
     Ok(filter.statuses.iter().map(|status| of(Some(*status))).sum())
 }
 
-fn listing(query: &Query, rows: &[Delivery], all: Option<u64>, more: bool, checks: bool) -> Markup {
+fn listing(
+    query: &JobQuery,
+    rows: &[Delivery],
+    all: Option<u64>,
+    more: bool,
+    checks: bool,
+) -> Markup {
     html! {
         div #list data-live {
             @if rows.is_empty() {
@@ -75,7 +82,7 @@ fn listing(query: &Query, rows: &[Delivery], all: Option<u64>, more: bool, check
     }
 }
 
-fn pages(query: &Query, rows: usize, all: Option<u64>, more: bool) -> Markup {
+fn pages(query: &JobQuery, rows: usize, all: Option<u64>, more: bool) -> Markup {
     let first = query.page * u64::from(ROWS) + 1;
     html! {
         nav .pages aria-label="Pages of the list" {
@@ -91,27 +98,27 @@ fn pages(query: &Query, rows: usize, all: Option<u64>, more: bool) -> Markup {
     }
 }
 
-/// What is done to the checked ones, or to all that pass; a page asks before anything happens.
-fn bulk() -> Markup {
+/// Changes of the checked jobs, or of all that pass; a page asks before anything is changed.
+fn change_buttons() -> Markup {
     html! {
         fieldset .bulk {
-            legend { "Do" }
-            label { input type="radio" name="which" value="checked" checked; " to the checked jobs" }
-            label { input type="radio" name="which" value="all"; " to all that pass the filter" }
+            legend { "Change" }
+            label { input type="radio" name="which" value="checked" checked; " the checked jobs" }
+            label { input type="radio" name="which" value="all"; " all jobs that pass the filter" }
             div .buttons {
-                @for verb in VERBS {
-                    button type="submit" name="change" value=(verb.name) { (verb.label) }
+                @for labels in OFFERED.map(change_labels) {
+                    button type="submit" name="change" value=(labels.name) { (labels.label) }
                 }
             }
-            p .hint { "You are asked first." }
+            p .hint { "You are asked before anything is changed." }
         }
     }
 }
 
-/// Jobs to look at.
+/// A table without buttons.
 pub fn table(rows: &[Delivery], now: Millis) -> Markup {
     html! {
-        @if rows.is_empty() { p .calm { "There is no job yet." } } @else { (rows_of(rows, now, false)) }
+        @if rows.is_empty() { p .calm { "There are no jobs yet." } } @else { (rows_of(rows, now, false)) }
     }
 }
 
@@ -144,7 +151,7 @@ fn rows_of(rows: &[Delivery], now: Millis, checks: bool) -> Markup {
                             @if sources { td data-label="source" { (short(job.source.as_deref().unwrap_or("–"))) } }
                             td data-label="created" { (time_of(&job.created_at, now)) }
                             td data-label="due/done" {
-                                @match due_or_done(job) { Some(at) => (time_of(at, now)), None => "–" }
+                                @match job.due_or_finished() { Some(at) => (time_of(at, now)), None => "–" }
                             }
                             td .error data-label=[job.error.is_none().then_some("message")] { (detail(job)) }
                         }
@@ -153,11 +160,6 @@ fn rows_of(rows: &[Delivery], now: Millis, checks: bool) -> Markup {
             }
         }
     }
-}
-
-fn due_or_done(job: &Delivery) -> Option<&str> {
-    let next = job.next_attempt_at.as_deref().or(job.send_at.as_deref());
-    next.filter(|_| job.status == "pending").or(job.finished_at.as_deref())
 }
 
 fn detail(job: &Delivery) -> Markup {
@@ -173,32 +175,32 @@ fn detail(job: &Delivery) -> Markup {
     }
 }
 
-/// `/search`: a job's id or an idempotency key leads to the job, a case's number to its jobs, any
-/// other words to the jobs whose error has them.
+/// `/search`: a job's id or idempotency key leads to the job, a case's number to its jobs, and any
+/// other text to the jobs whose error contains it.
 pub async fn search(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let Some(words) = fields.get("q") else { return Ok(Redirect::to("/jobs").into_response()) };
+    let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
+    let Some(text) = fields.get("q") else { return Ok(Redirect::to("/jobs").into_response()) };
     let mut reading = shared.reader.read().await?;
-    let id = words.trim_start_matches('#').parse::<i64>().ok();
+    let id = text.trim_start_matches('#').parse::<i64>().ok();
     let by_id = match id {
         Some(id) => reading.delivery(id).await?.map(|job| job.id),
         None => None,
     };
-    let of_key = Filter { idempotency_key: Some(words.to_owned()), ..Filter::default() };
+    let of_key = Filter { idempotency_key: Some(text.to_owned()), ..Filter::default() };
     let by_key = reading.deliveries(&of_key, &Page::newest(1)).await?.pop().map(|job| job.id);
     reading.done();
     let path = match (by_key.or(by_id), id) {
         (Some(job), _) => format!("/jobs/{job}"),
         (None, Some(_)) => {
-            let case = Some(words.trim_start_matches('#').to_owned());
-            Query::of_filter(Filter { case, ..Filter::default() }).path()
+            let case = Some(text.trim_start_matches('#').to_owned());
+            JobQuery::of_filter(Filter { case, ..Filter::default() }).path()
         }
         (None, None) => {
-            let error = Some(words.to_owned());
-            Query::of_filter(Filter { error, ..Filter::default() }).path()
+            let error = Some(text.to_owned());
+            JobQuery::of_filter(Filter { error, ..Filter::default() }).path()
         }
     };
     Ok(Redirect::to(&path).into_response())

@@ -30,7 +30,7 @@ fn retry_sends_a_failed_job_again() {
     server.answer_with(Reply::accepted);
     let _daemon = outbox.daemon();
     let finished = outbox.run(&["retry", &chat.to_string()]).expect(0);
-    assert_eq!(finished.stdout, "1 job re-driven\n");
+    assert_eq!(finished.stdout, "1 job retried\n");
     let row = outbox.settled(chat);
     assert_eq!((row.text("status"), row.int("attempts")), ("sent", 2));
     assert!(row.is_null("failure"));
@@ -43,7 +43,7 @@ fn retry_takes_several_ids() {
     let (outbox, failed, _) = failed_ones(&server);
     let ids = failed.map(|id| id.to_string());
     let finished = outbox.run(&["retry", &ids[0], &ids[1], &ids[2]]).expect(0);
-    assert_eq!(finished.stdout, "3 jobs re-driven\n");
+    assert_eq!(finished.stdout, "3 jobs retried\n");
     assert_eq!(outbox.count("pending"), 4);
 }
 
@@ -64,7 +64,7 @@ fn retry_takes_filters() {
         let finished = outbox.run(&arguments).expect(0);
         let count = expected.iter().filter(|&&is| is).count();
         let jobs = if count == 1 { "job" } else { "jobs" };
-        assert_eq!(finished.stdout, format!("{count} {jobs} re-driven\n"), "{filters:?}");
+        assert_eq!(finished.stdout, format!("{count} {jobs} retried\n"), "{filters:?}");
         assert_eq!(failed.map(|id| outbox.status(id) == "pending"), expected, "{filters:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The payload's fields as flags, and how they become the JSON object of the row.
+//! The payload's fields as flags, and the JSON object that they become.
 
 use crate::cli::whole;
 use acquire_outbox::queue::payload::{Json, Object};
@@ -8,7 +8,7 @@ use clap::ArgAction;
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
 #[command(next_help_heading = "Message")]
-pub struct Chat {
+pub struct ChatFlags {
     /// The case to write to
     #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
@@ -37,7 +37,7 @@ pub struct Chat {
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
 #[command(next_help_heading = "Message")]
-pub struct Mail {
+pub struct MailFlags {
     /// The case to write to
     #[arg(long, alias = "caseId", value_name = "ID", required_unless_present = "json")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
@@ -49,13 +49,13 @@ pub struct Mail {
     /// The sender: an inbox that is connected to Acquire
     #[arg(long, value_name = "ADDRESS", required_unless_present = "json")]
     from: Option<String>,
-    /// A receiver; may be given again
+    /// A receiver; may be repeated
     #[arg(long, value_name = "ADDRESS", action = ArgAction::Append, required_unless_present = "json")]
     to: Vec<String>,
-    /// A receiver of a copy; may be given again
+    /// A receiver of a copy; may be repeated
     #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
     cc: Vec<String>,
-    /// A receiver of a blind copy; may be given again
+    /// A receiver of a blind copy; may be repeated
     #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
     bcc: Vec<String>,
     /// The subject
@@ -65,14 +65,14 @@ pub struct Mail {
     #[arg(long, alias = "htmlBody", value_name = "HTML", allow_hyphen_values = true)]
     #[arg(group = "text")]
     html_body: Option<String>,
-    /// The text as plain text; instead of --html-body, or beside it
+    /// The text as plain text; in place of --html-body, or in addition to it
     #[arg(long, alias = "textBody", value_name = "TEXT", allow_hyphen_values = true)]
     #[arg(group = "text")]
     text_body: Option<String>,
-    /// Attachments as Acquire has them: a JSON array of objects
+    /// Attachments in Acquire's format: a JSON array of objects
     #[arg(long, value_name = "JSON")]
     attachments: Option<String>,
-    /// message, which is the default
+    /// message, the default
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// More fields for the request's body, a JSON object
@@ -83,7 +83,7 @@ pub struct Mail {
 #[derive(clap::Args)]
 #[group(id = "fields", multiple = true, conflicts_with = "json")]
 #[command(next_help_heading = "Message")]
-pub struct Sms {
+pub struct SmsFlags {
     /// The sender's number with its country code: +12513188609
     #[arg(long, alias = "From", value_name = "NUMBER", required_unless_present = "json")]
     from: Option<String>,
@@ -133,9 +133,9 @@ pub struct Sms {
     extra: Option<String>,
 }
 
-impl Chat {
+impl ChatFlags {
     pub fn payload(self) -> Result<String> {
-        let object = Given::default()
+        let object = PayloadBuilder::default()
             .set("caseId", self.case_id)
             .set("message", self.message)
             .set("type", self.kind)
@@ -147,10 +147,10 @@ impl Chat {
     }
 }
 
-impl Mail {
+impl MailFlags {
     pub fn payload(self) -> Result<String> {
         let list = |addresses: Vec<String>| (!addresses.is_empty()).then_some(addresses);
-        let object = Given::default()
+        let object = PayloadBuilder::default()
             .set("caseId", self.case_id)
             .set("contactId", self.contact_id)
             .set("from", self.from)
@@ -167,9 +167,9 @@ impl Mail {
     }
 }
 
-impl Sms {
+impl SmsFlags {
     pub fn payload(self) -> Result<String> {
-        let object = Given::default()
+        let object = PayloadBuilder::default()
             .set("From", self.from)
             .set("To", self.to)
             .set("Body", self.body)
@@ -188,11 +188,11 @@ impl Sms {
     }
 }
 
-/// The payload as it grows; a field that is not given is left out.
+/// Leaves out the fields that have no value.
 #[derive(Default)]
-struct Given(Object);
+struct PayloadBuilder(Object);
 
-impl Given {
+impl PayloadBuilder {
     fn set(mut self, name: &str, value: Option<impl Into<Json>>) -> Self {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.into());
@@ -205,8 +205,7 @@ impl Given {
     }
 }
 
-/// A value of another shape than text or number. Not by clap: its errors quote the value, and
-/// this one is people's words.
+/// A JSON value. Not parsed by clap, whose errors quote the value: this one is message text.
 fn json(flag: &str, text: Option<String>) -> Result<Option<Json>> {
     let value = text.map(|text| Json::parse(&text)).transpose();
     value.map_err(|fault| anyhow!("{flag}: must be JSON; {fault}"))

@@ -1,47 +1,46 @@
-//! Which jobs a page is about: a filter, an order and a page, as they stand in an address.
+//! Which jobs a page is about: a filter, an order and a page, as parameters of an address.
 
 use super::error_page::Problem;
-use super::posted::Fields;
-use crate::queue::filter::{Filter, Page, Sort};
+use super::posted::FormFields;
+use crate::queue::filter::{Filter, Page, SortBy};
 use crate::queue::job::{Channel, Millis, Status};
 use crate::queue::overview::FailureGroup;
 use chrono::{DateTime, NaiveDateTime};
-use clap::ValueEnum;
 use std::str::FromStr;
 use url::form_urlencoded::Serializer;
 
 /// Rows on a page.
 pub const ROWS: u32 = 50;
-/// Far enough for anybody to turn pages; a filter goes further.
+/// Nobody turns more pages than this; a filter finds older jobs.
 const PAGES: u64 = 100_000;
 
-/// What is asked for; by default all jobs, the newest first.
+/// By default all jobs, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct JobQuery {
     pub filter: Filter,
-    pub sort: Sort,
+    pub sort: SortBy,
     pub ascending: bool,
-    /// From 0.
+    /// Counted from 0.
     pub page: u64,
 }
 
-impl Query {
-    pub fn of_status(status: Status) -> Query {
-        Query::of_filter(Filter { statuses: vec![status], ..Filter::default() })
+impl JobQuery {
+    pub fn of_status(status: Status) -> JobQuery {
+        JobQuery::of_filter(Filter { statuses: vec![status], ..Filter::default() })
     }
 
-    pub fn of_channel(channel: Channel) -> Query {
-        Query::of_filter(Filter { channel: Some(channel), ..Filter::default() })
+    pub fn of_channel(channel: Channel) -> JobQuery {
+        JobQuery::of_filter(Filter { channel: Some(channel), ..Filter::default() })
     }
 
-    pub fn of(channel: Channel, status: Status) -> Query {
+    pub fn of(channel: Channel, status: Status) -> JobQuery {
         let filter = Filter { channel: Some(channel), statuses: vec![status], ..Filter::default() };
-        Query::of_filter(filter)
+        JobQuery::of_filter(filter)
     }
 
-    /// The jobs of a group. An error that begins like another finds that one's jobs, too.
-    pub fn of_failures(group: &FailureGroup) -> Query {
-        Query::of_filter(Filter {
+    /// The jobs of a group, and those whose error contains this group's error.
+    pub fn of_failures(group: &FailureGroup) -> JobQuery {
+        JobQuery::of_filter(Filter {
             statuses: group.status.parse().into_iter().collect(),
             error_code: group.error_code.clone(),
             error: group.error.clone(),
@@ -49,17 +48,16 @@ impl Query {
         })
     }
 
-    pub fn of_filter(filter: Filter) -> Query {
-        Query { filter, ..Query::default() }
+    pub fn of_filter(filter: Filter) -> JobQuery {
+        JobQuery { filter, ..JobQuery::default() }
     }
 
-    /// A value that is not understood is told, never passed over: it would show, or change, too
-    /// many jobs.
-    pub fn read(fields: &Fields) -> Result<Query, Problem> {
+    /// An invalid value is an error: ignoring it would show, or change, too many jobs.
+    pub fn read(fields: &FormFields) -> Result<JobQuery, Problem> {
         let text = |name| fields.get(name).map(str::to_owned);
         let statuses = fields.all("status").map(|word| parsed("status", word));
         let page: u64 = fields.get("page").map_or(Ok(1), |given| parsed("page", given))?;
-        Ok(Query {
+        Ok(JobQuery {
             filter: Filter {
                 statuses: statuses.collect::<Result<_, _>>()?,
                 channel: fields.get("channel").map(|word| parsed("channel", word)).transpose()?,
@@ -75,7 +73,7 @@ impl Query {
                 finished_before: fields.get("done").map(|at| time("done", at)).transpose()?,
                 up_to_id: None,
             },
-            sort: fields.get("sort").map_or(Ok(Sort::default()), sort)?,
+            sort: fields.get("sort").map_or(Ok(SortBy::default()), |word| parsed("sort", word))?,
             ascending: match fields.get("order") {
                 None | Some("descending") => false,
                 Some("ascending") => true,
@@ -85,17 +83,17 @@ impl Query {
         })
     }
 
-    /// One row more than a page has: whether there is another.
+    /// One row more than the page shows, to find out whether there is another page.
     pub fn page(&self) -> Page {
         let offset = self.page * u64::from(ROWS);
         Page { sort: self.sort, ascending: self.ascending, limit: ROWS + 1, offset }
     }
 
-    pub fn at_page(&self, page: u64) -> Query {
-        Query { page, ..self.clone() }
+    pub fn at_page(&self, page: u64) -> JobQuery {
+        JobQuery { page, ..self.clone() }
     }
 
-    /// Its part of an address, or of a form's hidden fields.
+    /// As parameters of an address, or as hidden fields of a form.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let filter = &self.filter;
         let statuses = filter.statuses.iter().map(|s| ("status", Some(s.to_string())));
@@ -111,14 +109,14 @@ impl Query {
             ("since", filter.created_since.map(minute)),
             ("before", filter.created_before.map(minute)),
             ("done", filter.finished_before.map(minute)),
-            ("sort", (self.sort != Sort::default()).then(|| name(self.sort))),
+            ("sort", (self.sort != SortBy::default()).then(|| self.sort.to_string())),
             ("order", self.ascending.then(|| "ascending".to_owned())),
             ("page", (self.page > 0).then(|| (self.page + 1).to_string())),
         ];
         statuses.chain(others).filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    /// The address of its list.
+    /// The address of the list.
     pub fn path(&self) -> String {
         let pairs = self.pairs();
         if pairs.is_empty() {
@@ -126,17 +124,6 @@ impl Query {
         }
         format!("/jobs?{}", Serializer::new(String::new()).extend_pairs(pairs).finish())
     }
-}
-
-/// An order's word.
-pub fn name(sort: Sort) -> String {
-    sort.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-fn sort(word: &str) -> Result<Sort, Problem> {
-    let known = Sort::ALL.map(name).join(", ");
-    let found = Sort::ALL.into_iter().find(|sort| name(*sort) == word);
-    found.ok_or_else(|| wrong("sort", &format!("must be one of {known}")))
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, word: &str) -> Result<T, Problem> {
@@ -147,7 +134,7 @@ fn wrong(field: &str, problem: &str) -> Problem {
     Problem::bad(format!("{field}: {problem}"))
 }
 
-/// As a browser's field for a time gives it, taken for UTC; or with its offset.
+/// In the format of a browser's field for a time, as UTC; or with an offset.
 fn time(field: &str, text: &str) -> Result<Millis, Problem> {
     let local = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f"];
     let found = local.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
@@ -159,7 +146,7 @@ fn time(field: &str, text: &str) -> Result<Millis, Problem> {
         .ok_or_else(|| wrong(field, example))
 }
 
-/// As a browser's field for a time takes it.
+/// In the format of a browser's field for a time.
 pub fn minute(at: Millis) -> String {
     let time = DateTime::from_timestamp_millis(at).unwrap_or_default();
     let form = if at % 1000 != 0 {
@@ -176,12 +163,12 @@ pub fn minute(at: Millis) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Query, Problem> {
-        Query::read(&Fields::parse(text.as_bytes()))
+    fn read(text: &str) -> Result<JobQuery, Problem> {
+        JobQuery::read(&FormFields::parse(text.as_bytes()))
     }
 
     #[test]
-    fn what_is_asked_for_is_read_and_written_alike() {
+    fn a_query_is_read_as_it_is_written() {
         for path in [
             "/jobs",
             "/jobs?status=failed&status=uncertain&channel=sms&account=a%26b&failure=rejected",
@@ -194,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_told() {
+    fn an_invalid_value_is_an_error() {
         for (text, words) in [
             ("status=lost", "status: `lost` is not one of pending, sending"),
             ("channel=fax", "channel: `fax` is not one of chat, mail, sms"),
             ("failure=x", "failure: `x` is not one of"),
-            ("sort=size", "sort: must be one of id, created"),
+            ("sort=size", "sort: `size` is not one of id, created"),
             ("order=up", "order: must be"),
             ("since=yesterday", "since: must be a time"),
             ("page=-1", "page: "),
@@ -210,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_have_an_end() {
+    fn the_page_is_limited() {
         assert_eq!(read("page=0").unwrap().page, 0);
         assert_eq!(read("page=18446744073709551615").unwrap().page, PAGES - 1);
     }

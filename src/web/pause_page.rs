@@ -1,13 +1,14 @@
-//! `/pauses`: what is paused, and pausing and resuming.
+//! `/pauses`: what is paused, with buttons to pause and resume.
 
 use super::Shared;
+use super::display::{short, time};
 use super::error_page::Problem;
+use super::front_page::LISTED;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
-use super::overview::LISTED;
 use super::posted::Posted;
-use super::words::{short, time};
-use crate::queue::job::{Channel, Millis};
+use crate::desk::pausing::{PauseScope, Resumed};
+use crate::queue::job::{Channel, Millis, UnknownValue};
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
 use crate::store::Store;
@@ -16,7 +17,7 @@ use axum::response::Redirect;
 use maud::{Markup, html};
 use std::sync::Arc;
 
-/// A reason is a sentence, not a story.
+/// In characters.
 const REASON_LENGTH: usize = 500;
 
 pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
@@ -27,7 +28,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
     pauses.truncate(LISTED as usize);
     let content = html! {
         h1 { "Pauses" }
-        p { "Nothing of what is paused is sent; what is on the wire goes on. A pause outlives a restart." }
+        p { "Paused jobs are not sent; requests in flight are finished. A pause outlives a restart." }
         @if pauses.is_empty() { p .calm { "Nothing is paused." } } @else { (table(&pauses, now(), &frame)) }
         @if more { p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." } }
         @if frame.may_act() { (form(&shared.accounts, &frame)) }
@@ -65,7 +66,7 @@ fn resume_form(pause: &Pause, frame: &Frame) -> Markup {
             (frame.csrf())
             input type="hidden" name="account" value=(pause.account.as_deref().unwrap_or_default());
             input type="hidden" name="channel" value=(pause.channel.map_or("", Channel::as_str));
-            button type="submit" aria-label={ "Resume " (named(pause.account.as_deref(), pause.channel)) } { "Resume" }
+            button type="submit" aria-label={ "Resume " (pause.subject()) } { "Resume" }
         }
     }
 }
@@ -87,7 +88,7 @@ fn form(accounts: &[String], frame: &Frame) -> Markup {
                 }
                 datalist #accounts { @for account in accounts { option value=(account) {} } }
                 label { "Reason"
-                    input name="reason" maxlength=(REASON_LENGTH) placeholder="why, for whoever looks next";
+                    input name="reason" maxlength=(REASON_LENGTH) placeholder="why, for others who see the pause";
                 }
                 button .primary type="submit" { "Pause" }
             }
@@ -96,7 +97,7 @@ fn form(accounts: &[String], frame: &Frame) -> Markup {
 }
 
 pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Redirect, Problem> {
-    let (account, channel) = what(&posted)?;
+    let scope = scope(&posted)?;
     let reason = posted.fields.get("reason").unwrap_or_default();
     if reason.chars().count() > REASON_LENGTH {
         return Err(Problem::bad(format!(
@@ -104,12 +105,13 @@ pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<
         )));
     }
     let mut store = Store::open(shared.reader.database()).await?;
-    store.pause(account, channel, reason).await?;
+    scope.pause(&mut store, reason).await?;
     store.close().await?;
-    let unknown = account.filter(|account| !shared.accounts.iter().any(|known| known == account));
-    let note = unknown
-        .map_or("", |_| " No account of that name was configured when this program started.");
-    tell(&shared, &posted, format!("Paused: {}.{note}", named(account, channel)));
+    let note = match scope.is_of_unknown(&shared.accounts) {
+        true => " No account of that name was configured when this program started.",
+        false => "",
+    };
+    report(&shared, &posted, format!("Paused: {}.{note}", scope.subject()));
     Ok(Redirect::to("/pauses"))
 }
 
@@ -117,35 +119,27 @@ pub async fn resume(
     State(shared): State<Arc<Shared>>,
     posted: Posted,
 ) -> Result<Redirect, Problem> {
-    let (account, channel) = what(&posted)?;
+    let scope = scope(&posted)?;
     let mut store = Store::open(shared.reader.database()).await?;
-    let was_paused = store.resume(account, channel).await?;
+    let Resumed { was_paused, .. } = scope.resume(&mut store).await?;
     store.close().await?;
-    let named = named(account, channel);
-    let told =
-        if was_paused { format!("Resumed: {named}.") } else { format!("{named}: was not paused.") };
-    tell(&shared, &posted, told);
+    let subject = scope.subject();
+    let sentence = match was_paused {
+        true => format!("Resumed: {subject}."),
+        false => format!("Not paused: {subject}."),
+    };
+    report(&shared, &posted, sentence);
     Ok(Redirect::to("/pauses"))
 }
 
-fn what(posted: &Posted) -> Result<(Option<&str>, Option<Channel>), Problem> {
+fn scope(posted: &Posted) -> Result<PauseScope, Problem> {
     let channel = posted.fields.get("channel").map(str::parse).transpose();
-    let channel = channel
-        .map_err(|e: crate::queue::job::UnknownValue| Problem::bad(format!("channel: {e}")))?;
-    Ok((posted.fields.get("account"), channel))
+    let channel = channel.map_err(|e: UnknownValue| Problem::bad(format!("channel: {e}")))?;
+    Ok(PauseScope { account: posted.fields.get("account").map(str::to_owned), channel })
 }
 
-fn tell(shared: &Shared, posted: &Posted, words: String) {
+fn report(shared: &Shared, posted: &Posted, sentence: String) {
     if let Caller::Person { key, .. } = &posted.caller {
-        shared.sessions.set_flash(key, words);
-    }
-}
-
-fn named(account: Option<&str>, channel: Option<Channel>) -> String {
-    match (account, channel) {
-        (None, None) => "everything".to_owned(),
-        (None, Some(channel)) => format!("{channel} of every account"),
-        (Some(account), None) => format!("every channel of {account}"),
-        (Some(account), Some(channel)) => format!("{channel} of {account}"),
+        shared.sessions.set_flash(key, sentence);
     }
 }

@@ -1,25 +1,26 @@
-//! The parts of the overview.
+//! The sections of the front page.
 
-use super::{LISTED, Seen};
+use super::{FrontPage, LISTED};
+use crate::desk::vocabulary::{WAITS, block_reason};
 use crate::metrics::{DaemonState, Minute};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::{FailureGroup, LOOKED_AT};
 use crate::queue::pause::Pause;
 use crate::web::cache::Counted;
+use crate::web::display::{jobs, length, number, short, status, time};
 use crate::web::layout::Frame;
-use crate::web::query::Query;
-use crate::web::words::{jobs, length, number, short, status, time};
+use crate::web::parameters::JobQuery;
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A count this old is told with its age.
+/// The age of a count is shown from here on.
 const OLD: Duration = Duration::from_secs(5);
 
-/// Who works on the queue.
-pub fn state(seen: &Seen<'_>) -> Markup {
-    let (class, sign, word) = match seen.daemon {
+/// Which process dispatches.
+pub fn state(page: &FrontPage<'_>) -> Markup {
+    let (class, sign, word) = match page.daemon {
         DaemonState::Dispatching => ("good", "●", "Dispatching"),
         DaemonState::Starting => ("busy", "◌", "Starting"),
         DaemonState::Standby => ("busy", "◌", "Standing by"),
@@ -29,20 +30,22 @@ pub fn state(seen: &Seen<'_>) -> Markup {
     html! {
         div .state {
             p .lamp.(class) { span aria-hidden="true" { (sign) } " " strong { (word) } }
-            p { (explained(seen)) }
-            p .database { (seen.database.to_string()) }
+            p { (explained(page)) }
+            p .database { (page.database.to_string()) }
         }
     }
 }
 
-fn explained(seen: &Seen<'_>) -> Markup {
-    let holder = seen.pulse.pid.filter(|_| seen.held);
-    let says = match (seen.daemon, holder) {
+fn explained(page: &FrontPage<'_>) -> Markup {
+    let holder = page.pulse.pid.filter(|_| page.held);
+    let says = match (page.daemon, holder) {
         (DaemonState::Trouble, _) => {
-            "The database cannot be used: nothing is claimed, results wait in memory. The log says why."
+            "The database cannot be used: nothing is claimed, and results wait in memory. The log says why."
         }
-        (DaemonState::Stopping, _) => "What is on the wire is finished, then the program ends.",
-        (DaemonState::Starting, _) => "It opens the database and decides what was left open.",
+        (DaemonState::Stopping, _) => "Requests in flight are finished, then the program ends.",
+        (DaemonState::Starting, _) => {
+            "It opens the database and resolves what an earlier process left in flight."
+        }
         (DaemonState::Standby, Some(pid)) => {
             return html! { "Process " (pid) " dispatches; this one takes over when it ends." };
         }
@@ -50,30 +53,31 @@ fn explained(seen: &Seen<'_>) -> Markup {
         (DaemonState::Dispatching, _) => {
             return html! {
                 "Process " (std::process::id())
-                @if let Some(since) = seen.pulse.since { ", since " (time(since, seen.now)) }
+                @if let Some(since) = page.pulse.since { ", since " (time(since, page.now)) }
             };
         }
     };
     html! { (says) }
 }
 
-/// The figures that one looks for first.
-pub fn tiles(seen: &Seen<'_>) -> Markup {
-    let now = seen.now;
+/// The most important figures.
+pub fn tiles(page: &FrontPage<'_>) -> Markup {
+    let now = page.now;
     let waiting =
-        |wait| seen.census.value.as_ref().map(|c| c.of(None, Some(Status::Pending), Some(wait)));
+        |wait| page.census.value.as_ref().map(|c| c.of(None, Some(Status::Pending), Some(wait)));
     html! {
         dl .tiles {
             @for state in [Status::Pending, Status::Sending, Status::Uncertain, Status::Failed, Status::Sent, Status::Cancelled] {
-                @let count = seen.census.value.as_ref().map(|census| census.of(None, Some(state), None));
+                @let count = page.census.value.as_ref().map(|census| census.of(None, Some(state), None));
                 div .tile.(state.as_str()).none[count == Some(0)] {
                     dt { (status(state.as_str(), None)) }
                     dd {
-                        a href=(Query::of_status(state).path()) { (known(count)) }
+                        a href=(JobQuery::of_status(state).path()) { (known(count)) }
                         @if state == Status::Pending {
                             small {
-                                (known(waiting("ready"))) " ready, " (known(waiting("backoff"))) " to retry, "
-                                (known(waiting("scheduled"))) " for later, " (known(waiting("parked"))) " in line"
+                                @for (at, (wait, label)) in WAITS.into_iter().enumerate() {
+                                    @if at > 0 { ", " } (known(waiting(wait))) " " (label)
+                                }
                             }
                         }
                     }
@@ -81,16 +85,16 @@ pub fn tiles(seen: &Seen<'_>) -> Markup {
             }
         }
         dl .facts {
-            div { dt { "Sent a minute" } dd { (rate(&seen.hour)) } }
-            div { dt { "From due to sent" } dd { (lateness(&seen.hour)) } }
-            div { dt { "Oldest that is due" } dd {
-                @match seen.pulse.oldest_due {
+            div { dt { "Sent per minute" } dd { (rate(&page.hour)) } }
+            div { dt { "From due to sent" } dd { (lateness(&page.hour)) } }
+            div { dt { "Oldest due" } dd {
+                @match page.pulse.oldest_due {
                     Some(due) => (time(due, now)),
                     None => "nothing is due",
                 }
             } }
         }
-        (age(&seen.census))
+        (age(&page.census))
     }
 }
 
@@ -98,25 +102,25 @@ fn known(count: Option<u64>) -> String {
     count.map_or_else(|| "…".to_owned(), number)
 }
 
-/// A note where counting is so dear that it is done seldom.
+/// A note if counting is so expensive that it is done rarely.
 fn age<T>(counted: &Counted<T>) -> Markup {
     html! {
         @if counted.value.is_none() {
-            p .hint { "There are so many jobs that counting took too long and was given up; it is tried again later." }
+            p .hint { "There are so many jobs that counting them took too long; it is tried again later." }
         } @else if counted.age >= OLD {
-            p .hint { "Counted " (length(counted.age)) " ago: there are many, so they are counted seldom." }
+            p .hint { "Counted " (length(counted.age)) " ago: there are many jobs, so they are counted rarely." }
         }
     }
 }
 
-/// Over the last five minutes that are over; it must not fall at each new minute.
+/// Over the last five whole minutes: with the current one, it would drop at each new minute.
 fn rate(hour: &[Minute]) -> String {
     let over = hour.len().saturating_sub(1);
     let last = hour.get(over.saturating_sub(5)..over).unwrap_or_default();
     let now = hour.last().map_or(0, |minute| u64::from(minute.sent));
     let sent: u64 = last.iter().map(|minute| u64::from(minute.sent)).sum();
     match sent {
-        0 => format!("{} in this one", number(now)),
+        0 => format!("{} in this minute", number(now)),
         _ => format!("{} (5 min)", number(sent.div_ceil(5))),
     }
 }
@@ -132,67 +136,61 @@ fn lateness(hour: &[Minute]) -> String {
 }
 
 /// A row per channel.
-pub fn queue(seen: &Seen<'_>) -> Markup {
+pub fn queue(page: &FrontPage<'_>) -> Markup {
     html! {
         div .wide {
             table .cards {
                 thead { tr {
                     th scope="col" { "channel" }
-                    @for head in ["ready", "to retry", "for later", "in line"] { th scope="col" .num { (head) } }
+                    @for (_, label) in WAITS { th scope="col" .num { (label) } }
                     @for state in Status::ALL.into_iter().skip(1) { th scope="col" .num { (state) } }
                     th scope="col" { "is" }
                 } }
                 tbody {
-                    @for channel in Channel::ALL { (queue_row(seen, channel)) }
+                    @for channel in Channel::ALL { (queue_row(page, channel)) }
                 }
             }
         }
     }
 }
 
-fn queue_row(seen: &Seen<'_>, channel: Channel) -> Markup {
+fn queue_row(page: &FrontPage<'_>, channel: Channel) -> Markup {
     let count = |state, wait| {
-        seen.census.value.as_ref().map(|census| census.of(Some(channel), Some(state), wait))
+        page.census.value.as_ref().map(|census| census.of(Some(channel), Some(state), wait))
     };
-    let waits = [
-        ("ready", "ready"),
-        ("backoff", "to retry"),
-        ("scheduled", "for later"),
-        ("parked", "in line"),
-    ];
     let name = channel.as_str();
     html! {
         tr {
-            th scope="row" { a href=(Query::of_channel(channel).path()) { (name) } }
-            @for (wait, label) in waits {
+            th scope="row" { a href=(JobQuery::of_channel(channel).path()) { (name) } }
+            @for (wait, label) in WAITS {
                 (figure(label, count(Status::Pending, Some(wait)), None))
             }
             @for state in Status::ALL.into_iter().skip(1) {
-                (figure(state.as_str(), count(state, None), Some(Query::of(channel, state))))
+                (figure(state.as_str(), count(state, None), Some(JobQuery::of(channel, state))))
             }
-            td data-label="is" { (openness(seen, channel)) }
+            td data-label="is" { (openness(page, channel)) }
         }
     }
 }
 
-/// Whether its jobs go out: those of every account, or of some.
-fn openness(seen: &Seen<'_>, channel: Channel) -> Markup {
+/// Whether its jobs are sent: those of every account, or of some.
+fn openness(page: &FrontPage<'_>, channel: Channel) -> Markup {
     let concern = |pause: &&Pause| pause.channel.is_none_or(|own| own == channel);
-    let pauses: Vec<&Pause> = seen.pauses.iter().filter(concern).collect();
-    let concerns = |hold: &&Block| hold.channel.is_empty() || hold.channel == channel.as_str();
-    let held: BTreeSet<&str> =
-        seen.holds.iter().filter(concerns).map(|hold| hold.account.as_str()).collect();
-    let (class, words) = match (pauses.as_slice(), held.len()) {
+    let pauses: Vec<&Pause> = page.pulse.pauses.iter().filter(concern).collect();
+    let concerns = |block: &&Block| block.channel.is_empty() || block.channel == channel.as_str();
+    let blocked: BTreeSet<&str> =
+        page.pulse.blocks.iter().filter(concerns).map(|block| block.account.as_str()).collect();
+    let (class, label) = match (pauses.as_slice(), blocked.len()) {
         (pauses, _) if pauses.iter().any(|pause| pause.account.is_none()) => ("busy", "❚❚ paused"),
         ([], 0) => ("good", "open"),
-        ([], held) if held >= seen.accounts => ("bad", "▲ held"),
-        ([], _) => ("bad", "▲ partly held"),
+        ([], blocked) if blocked >= page.accounts => ("bad", "▲ blocked"),
+        ([], _) => ("bad", "▲ partly blocked"),
         _ => ("busy", "❚❚ partly paused"),
     };
-    html! { span .mark.(class) { (words) } }
+    html! { span .mark.(class) { (label) } }
 }
 
-fn figure(label: &str, count: Option<u64>, link: Option<Query>) -> Markup {
+fn figure(label: &str, count: Option<u64>, link: Option<JobQuery>) -> Markup {
     html! {
         td .num.zero[count == Some(0)] data-label=(label) {
             @match link.filter(|_| count.is_some_and(|count| count > 0)) {
@@ -203,10 +201,10 @@ fn figure(label: &str, count: Option<u64>, link: Option<Query>) -> Markup {
     }
 }
 
-/// Pauses, which people make, and holds, which Acquire and the network make.
-pub fn blocks(seen: &Seen<'_>, frame: &Frame) -> Markup {
+/// Pauses, which operators make, and blocks, which Acquire and the network cause.
+pub fn blocks(page: &FrontPage<'_>, frame: &Frame) -> Markup {
     html! {
-        @if seen.holds.is_empty() && seen.pauses.is_empty() {
+        @if page.pulse.blocks.is_empty() && page.pulse.pauses.is_empty() {
             p .calm { "Nothing: every account and channel is open." }
         } @else {
             div .wide {
@@ -216,20 +214,20 @@ pub fn blocks(seen: &Seen<'_>, frame: &Frame) -> Markup {
                         th scope="col" { "because" } th scope="col" { "since" } th scope="col" { "until" }
                     } }
                     tbody {
-                        @for pause in seen.pauses.iter().take(LISTED as usize) { (pause_row(pause, seen)) }
-                        @for hold in seen.holds.iter().take(LISTED as usize) { (block_row(hold, seen)) }
+                        @for pause in page.pulse.pauses.iter().take(LISTED as usize) { (pause_row(pause, page)) }
+                        @for block in page.pulse.blocks.iter().take(LISTED as usize) { (block_row(block, page)) }
                     }
                 }
             }
         }
-        @if seen.pauses.len().max(seen.holds.len()) > LISTED as usize {
+        @if page.pulse.pauses.len().max(page.pulse.blocks.len()) > LISTED as usize {
             p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." }
         }
         p .more { a href="/pauses" { @if frame.may_act() { "Pause or resume" } @else { "Pauses" } } }
     }
 }
 
-fn pause_row(pause: &Pause, seen: &Seen<'_>) -> Markup {
+fn pause_row(pause: &Pause, page: &FrontPage<'_>) -> Markup {
     html! {
         tr {
             td data-label="account" { (short(pause.account.as_deref().unwrap_or("all"))) }
@@ -238,25 +236,25 @@ fn pause_row(pause: &Pause, seen: &Seen<'_>) -> Markup {
                 span .mark.busy { "❚❚ paused" }
                 @if !pause.reason.is_empty() { " " span .said { (short(&pause.reason)) } }
             }
-            td data-label="since" { (time(pause.since, seen.now)) }
+            td data-label="since" { (time(pause.since, page.now)) }
             td data-label="until" { "resumed" }
         }
     }
 }
 
-fn block_row(hold: &Block, seen: &Seen<'_>) -> Markup {
-    let why = hold.kind.because();
+fn block_row(block: &Block, page: &FrontPage<'_>) -> Markup {
+    let why = block_reason(block.kind);
     html! {
         tr {
-            td data-label="account" { (if hold.account.is_empty() { "all" } else { &hold.account }) }
-            td data-label="channel" { (if hold.channel.is_empty() { "all" } else { &hold.channel }) }
-            td data-label="because" { span .mark.bad { "▲ " (why) } " " span .said { (short(&hold.reason)) } }
-            td data-label="since" { (time(hold.since, seen.now)) }
+            td data-label="account" { (if block.account.is_empty() { "all" } else { &block.account }) }
+            td data-label="channel" { (if block.channel.is_empty() { "all" } else { &block.channel }) }
+            td data-label="because" { span .mark.bad { "▲ " (why) } " " span .said { (short(&block.reason)) } }
+            td data-label="since" { (time(block.since, page.now)) }
             td data-label="until" {
-                @match hold.until {
-                    Some(until) if hold.kind == BlockKind::RetryAfter => (time(until, seen.now)),
-                    Some(until) => { "tried again " (time(until, seen.now)) }
-                    None => "it is answered again",
+                @match block.until {
+                    Some(until) if block.kind == BlockKind::RetryAfter => (time(until, page.now)),
+                    Some(until) => { "next probe " (time(until, page.now)) }
+                    None => "Acquire answers again",
                 }
             }
         }
@@ -264,13 +262,13 @@ fn block_row(hold: &Block, seen: &Seen<'_>) -> Markup {
 }
 
 /// Jobs that are set aside, if there are any, with links to their pages.
-pub fn aside(seen: &Seen<'_>) -> Markup {
-    let aside = &seen.aside;
+pub fn aside(page: &FrontPage<'_>) -> Markup {
+    let aside = &page.pulse.aside;
     html! {
         @if aside.count > 0 {
             section aria-labelledby="set-aside" {
                 h2 #set-aside { "Set aside" }
-                p .hint { (jobs(aside.count)) " cannot be read, recorded or moved; the others go on." }
+                p .hint { (jobs(aside.count)) " cannot be read, recorded or changed; all others are sent as usual." }
                 div .wide {
                     table .cards {
                         thead { tr {
@@ -283,7 +281,7 @@ pub fn aside(seen: &Seen<'_>) -> Markup {
                                     th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
                                     td data-label="state" { (status(&of.status, None)) }
                                     td .error data-label="because" { (short(&of.reason)) }
-                                    td data-label="since" { (time(of.since, seen.now)) }
+                                    td data-label="since" { (time(of.since, page.now)) }
                                 }
                             }
                         }
@@ -294,12 +292,12 @@ pub fn aside(seen: &Seen<'_>) -> Markup {
     }
 }
 
-/// A row per error, the ones that most jobs have first.
-pub fn failures(seen: &Seen<'_>) -> Markup {
-    let groups = seen.failures.value.as_deref().unwrap_or_default();
+/// A row per error, the most frequent ones first.
+pub fn failures(page: &FrontPage<'_>) -> Markup {
+    let groups = page.failures.value.as_deref().unwrap_or_default();
     html! {
-        @if groups.is_empty() && seen.failures.value.is_some() {
-            p .calm { "No job has failed, is uncertain or is tried again." }
+        @if groups.is_empty() && page.failures.value.is_some() {
+            p .calm { "No job has failed, is uncertain or waits for another attempt." }
         } @else if !groups.is_empty() {
             div .wide {
                 table .cards {
@@ -307,20 +305,20 @@ pub fn failures(seen: &Seen<'_>) -> Markup {
                         th scope="col" .num { "jobs" } th scope="col" { "state" } th scope="col" { "channels" }
                         th scope="col" { "error" } th scope="col" { "last" }
                     } }
-                    tbody { @for group in groups { (failure_row(group, seen)) } }
+                    tbody { @for group in groups { (failure_row(group, page)) } }
                 }
             }
-            p .hint { "Of the latest " (number(LOOKED_AT.unsigned_abs())) " of each kind and channel." }
+            p .hint { "Counted over the latest " (number(LOOKED_AT.unsigned_abs())) " jobs of each state and channel." }
         }
-        (age(&seen.failures))
+        (age(&page.failures))
     }
 }
 
-fn failure_row(group: &FailureGroup, seen: &Seen<'_>) -> Markup {
+fn failure_row(group: &FailureGroup, page: &FrontPage<'_>) -> Markup {
     html! {
         tr {
             td .num data-label="jobs" {
-                a href=(Query::of_failures(group).path()) aria-label={ (group.count) " jobs with this error" } { (number(group.count.unsigned_abs())) }
+                a href=(JobQuery::of_failures(group).path()) aria-label={ (group.count) " jobs with this error" } { (number(group.count.unsigned_abs())) }
             }
             td data-label="state" { (status(&group.status, None)) }
             td data-label="channels" { (group.channels.replace(',', ", ")) }
@@ -328,7 +326,7 @@ fn failure_row(group: &FailureGroup, seen: &Seen<'_>) -> Markup {
                 @if let Some(code) = &group.error_code { code { (short(code)) } " " }
                 (short(group.error.as_deref().unwrap_or_default()))
             }
-            td data-label="last" { (time(group.last, seen.now)) }
+            td data-label="last" { (time(group.last, page.now)) }
         }
     }
 }

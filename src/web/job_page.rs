@@ -1,31 +1,29 @@
-//! `/jobs/ID`: one job's whole story.
+//! `/jobs/ID`: one job.
 
 use super::Shared;
-use super::actions::{ARRIVED, CANCEL, LOST, RETRY, Verb};
+use super::display::{LINE, length, number, short, spoken, status, time, time_of};
 use super::error_page::Problem;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
-use super::words::{LINE, length, number, short, spoken, status, time, time_of};
-use crate::desk::explain;
-use crate::desk::explain::Known;
+use crate::desk::inspect::{Inspection, Scope, inspect};
+use crate::desk::vocabulary::change_labels;
+use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
 use crate::queue::payload::Json;
 use crate::queue::story::{AttemptRow, Detail, Extent, Story};
-use crate::queue::when::now;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 use std::sync::Arc;
 use std::time::Duration;
 
-const DECIDE: &str =
-    "A person decides: it may have arrived. Look into its case at Acquire, then choose.";
+const DECIDE: &str = "It may have been delivered. Check its case at Acquire, then choose.";
 
 /// More of a payload or a receipt than this is not shown: a mail may carry its attachments.
 const SHOWN_BYTES: usize = 64 * 1024;
-/// The most names of fields that are shown.
+/// How many names of fields are shown.
 const NAMES: usize = 50;
-/// What is read of a job, however large it is. One more than is shown tells that there are others.
+/// How much is read of a job of any size. One more than is shown tells whether there are others.
 const READ: Extent = Extent {
     attempts: 200,
     fields: NAMES as i64 + 1,
@@ -38,69 +36,44 @@ pub async fn show(
     frame: Frame,
     Path(id): Path<String>,
 ) -> Result<Markup, Problem> {
-    let seen = look(&shared, number_of(&id)?, false).await?;
-    let title = format!("Job {}", seen.story.job.delivery.id);
-    Ok(frame.live(Tab::Jobs, &title, &content(&seen, &frame)))
+    let job = read(&shared, &id, false).await?;
+    Ok(frame.live(Tab::Jobs, &title(&job), &content(&job, &frame)))
 }
 
-/// `POST /jobs/ID/text`: the same page with the message's text, for who asks for it by name.
+/// `POST /jobs/ID/text`: the same page with the message's text, for those who ask for it.
 pub async fn show_text(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     posted: Posted,
 ) -> Result<Markup, Problem> {
-    let seen = look(&shared, number_of(&id)?, true).await?;
+    let job = read(&shared, &id, true).await?;
     let frame = Frame::of(posted.caller);
-    let title = format!("Job {}", seen.story.job.delivery.id);
-    Ok(frame.still(Tab::Jobs, &title, &content(&seen, &frame)))
+    Ok(frame.still(Tab::Jobs, &title(&job), &content(&job, &frame)))
 }
 
-struct Seen {
-    story: Story,
-    /// Why it waits.
-    next: Option<String>,
-    /// Only where it was asked for.
-    text: Option<String>,
-    now: Millis,
+fn title(job: &Inspection) -> String {
+    format!("Job {}", job.story.job.delivery.id)
 }
 
-fn number_of(id: &str) -> Result<i64, Problem> {
-    id.parse().map_err(|_| Problem::missing("A job’s id is a whole number"))
-}
-
-async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem> {
+async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, Problem> {
+    let id = id.parse().map_err(|_| Problem::missing("A job’s id is a whole number"))?;
     let mut reading = shared.reader.read().await?;
-    let story = reading.story(id, READ).await?;
-    let Some(story) = story else {
-        reading.done();
-        return Err(Problem::missing(format!("There is no job {id}")));
-    };
-    let text = if with_text { reading.payload(id, SHOWN_BYTES as u32).await? } else { None };
-    let now = now();
-    let next = next(&mut reading, &story, now).await?;
+    let dispatcher = Store::dispatcher_is_running(&reading.database()).unwrap_or(false);
+    // The channels' policies may have been reloaded since this process started.
+    let payload_characters = with_text.then_some(SHOWN_BYTES as u32);
+    let scope = Scope { extent: READ, payload_characters, policies: None, dispatcher };
+    let job = inspect(&mut reading, id, &scope).await?;
     reading.done();
-    Ok(Seen { story, next, text, now })
+    job.ok_or_else(|| Problem::missing(format!("There is no job {id}")))
 }
 
-/// As `show` says it, but for the rates of the configuration, which may have changed since.
-async fn next(store: &mut Store, story: &Story, now: Millis) -> Result<Option<String>, StoreError> {
-    let holder = match &story.ahead {
-        Some(ahead) => store.story(ahead.holder, READ).await?,
-        None => None,
-    };
-    let position = store.position(story.job.delivery.id, now).await?;
-    let dispatcher = Store::dispatcher_is_running(&store.database()).unwrap_or(false);
-    let holder = holder.as_ref();
-    let known = Known { story, holder, position, policy: None, dispatcher, now };
-    Ok(explain::next(&known).map(|next| next.sentence))
-}
-
-fn content(seen: &Seen, frame: &Frame) -> Markup {
-    let job = &seen.story.job;
+fn content(shown: &Inspection, frame: &Frame) -> Markup {
+    let job = &shown.story.job;
     let row = &job.delivery;
-    // Where there are buttons, they are the way, not the command line's words.
+    // Next to the buttons, the commands that the sentence names are of no use.
     let decides = row.status == "uncertain" && frame.may_act();
-    let next = if decides { Some(DECIDE) } else { seen.next.as_deref() };
+    let sentence = shown.next.as_ref().map(|next| next.sentence.as_str());
+    let next = if decides { Some(DECIDE) } else { sentence };
     html! {
         h1 { "Job " (row.id) }
         div #now data-live {
@@ -113,11 +86,11 @@ fn content(seen: &Seen, frame: &Frame) -> Markup {
                 p .error { @if let Some(code) = &row.error_code { code { (short(code)) } " " } (short(row.error.as_deref().unwrap_or_default())) }
             }
             @if frame.may_act() { (actions(row.id, &row.status, frame)) }
-            (fields(job, seen.now))
+            (fields(job, shown.now))
         }
         section aria-labelledby="attempts" {
             h2 #attempts { "Attempts" }
-            div #history data-live { (history(&seen.story, seen.now)) }
+            div #history data-live { (history(&shown.story, shown.now)) }
         }
         @if let Some(receipt) = &job.receipt {
             section aria-labelledby="receipt" {
@@ -127,17 +100,20 @@ fn content(seen: &Seen, frame: &Frame) -> Markup {
         }
         section aria-labelledby="message" {
             h2 #message { "Message" }
-            (message(seen, frame))
+            (message(shown, frame))
         }
     }
 }
 
-/// What can be done from its state. What could do harm is asked once more.
+/// The changes that its state allows. A page asks before those that can do harm.
 fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
-    let (verbs, asks): (&[&Verb], bool) = match status {
-        "failed" | "cancelled" => (&[&RETRY], false),
-        "pending" => (&[&CANCEL], true),
-        "uncertain" => (&[&RETRY, &ARRIVED, &LOST], true),
+    let resolve = Change::Resolve;
+    let (changes, asks): (&[Change], bool) = match status {
+        "failed" | "cancelled" => (&[Change::Retry], false),
+        "pending" => (&[Change::Cancel], true),
+        "uncertain" => {
+            (&[Change::Retry, resolve(Resolution::Sent), resolve(Resolution::Failed)], true)
+        }
         _ => return html! {},
     };
     html! {
@@ -145,8 +121,8 @@ fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
             (frame.csrf())
             input type="hidden" name="id" value=(id);
             input type="hidden" name="back" value={ "/jobs/" (id) };
-            @for verb in verbs {
-                button #{ "do-" (verb.name) } type="submit" name="change" value=(verb.name) { (verb.label) }
+            @for labels in changes.iter().map(|change| change_labels(*change)) {
+                button #{ "do-" (labels.name) } type="submit" name="change" value=(labels.name) { (labels.label) }
             }
         }
     }
@@ -188,7 +164,7 @@ fn history(story: &Story, now: Millis) -> Markup {
     let history = &story.history;
     html! {
         @if history.is_empty() {
-            p .calm { "No request was made yet." }
+            p .calm { "No request has been made yet." }
         } @else {
             div .wide {
                 table .cards {
@@ -231,9 +207,9 @@ fn attempt(row: &AttemptRow, now: Millis) -> Markup {
     }
 }
 
-/// Its size and its fields' names; its words only where they were asked for.
-fn message(seen: &Seen, frame: &Frame) -> Markup {
-    let job = &seen.story.job;
+/// Its size and the names of its fields; its text only if it was asked for.
+fn message(shown: &Inspection, frame: &Frame) -> Markup {
+    let job = &shown.story.job;
     let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();
     let bytes = number(job.payload_bytes.unsigned_abs());
     html! {
@@ -242,7 +218,7 @@ fn message(seen: &Seen, frame: &Frame) -> Markup {
             @for (at, name) in names.iter().take(NAMES).enumerate() { @if at > 0 { ", " } code { (short(name)) } }
             @if names.len() > NAMES { " and others" }
         }
-        @if let Some(text) = &seen.text {
+        @if let Some(text) = &shown.payload {
             (json(Some("text"), text, job.payload_bytes))
             p { a .button href={ "/jobs/" (job.delivery.id) } { "Hide the text" } }
         } @else if frame.may_act() {
@@ -250,14 +226,14 @@ fn message(seen: &Seen, frame: &Frame) -> Markup {
                 (frame.csrf())
                 button #show-text type="submit" { "Show the text" }
             }
-            p .hint { "People’s words: shown to you alone, and kept by no cache." }
+            p .hint { "Only shown to you, and not kept in any cache." }
         } @else {
-            p .hint { "The text is shown to who has logged in; this dashboard has no token." }
+            p .hint { "The text is only shown after a login; this dashboard has no token." }
         }
     }
 }
 
-/// Laid out where all of it was read and fits so; else as it was written, as far as it fits.
+/// Indented if all of it was read and fits; otherwise as it was written, as far as it fits.
 fn json(id: Option<&str>, read: &str, bytes: i64) -> Markup {
     let whole = bytes <= SHOWN_BYTES as i64;
     let laid_out = whole.then(|| pretty(read)).filter(|text| text.len() <= SHOWN_BYTES);

@@ -1,11 +1,11 @@
-//! The form that narrows the list; it sends itself as an address that can be kept.
+//! The form that filters the list. It submits to an address that can be bookmarked.
 
-use crate::queue::filter::{Filter, Sort};
+use crate::queue::filter::{Filter, SortBy};
 use crate::queue::job::{Channel, Failure, Status};
-use crate::web::query::{Query, minute, name};
+use crate::web::parameters::{JobQuery, minute};
 use maud::{Markup, html};
 
-pub fn filter(query: &Query, accounts: &[String]) -> Markup {
+pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
     let of = &query.filter;
     html! {
         form .filter action="/jobs" {
@@ -17,11 +17,11 @@ pub fn filter(query: &Query, accounts: &[String]) -> Markup {
             }
             div .fields {
                 (choice("channel", "Channel", of.channel.map(Channel::as_str), &Channel::ALL.map(Channel::as_str)))
-                (words("source", "Source", of.source.as_deref(), ""))
-                (words("error", "Words of the error", of.error.as_deref(), ""))
+                (text("source", "Source", of.source.as_deref(), ""))
+                (text("error", "Text of the error", of.error.as_deref(), ""))
                 div .buttons {
                     button .primary type="submit" { "Show" }
-                    @if *query != Query::default() { a .button href="/jobs" { "All jobs" } }
+                    @if *query != JobQuery::default() { a .button href="/jobs" { "All jobs" } }
                 }
             }
             details open[has_more(query)] {
@@ -32,15 +32,15 @@ pub fn filter(query: &Query, accounts: &[String]) -> Markup {
                     }
                     datalist #accounts { @for account in accounts { option value=(account) {} } }
                     (choice("failure", "Failed because", of.failure.map(Failure::as_str), &Failure::ALL.map(Failure::as_str)))
-                    (words("code", "Error code", of.error_code.as_deref(), "http_503"))
-                    (words("case", "Case", of.case.as_deref(), "2069"))
-                    (words("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
+                    (text("code", "Error code", of.error_code.as_deref(), "http_503"))
+                    (text("case", "Case", of.case.as_deref(), "2069"))
+                    (text("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
                     (moment("since", "Created since (UTC)", of.created_since.map(minute)))
                     (moment("before", "Created before (UTC)", of.created_before.map(minute)))
                     (moment("done", "Finished before (UTC)", of.finished_before.map(minute)))
-                    label { "Sorted by"
+                    label { "Sort by"
                         select name="sort" {
-                            @for sort in Sort::ALL { option value=(name(sort)) selected[sort == query.sort] { (name(sort)) } }
+                            @for sort in SortBy::ALL { option value=(sort) selected[sort == query.sort] { (sort) } }
                         }
                     }
                     label { "Order"
@@ -55,8 +55,8 @@ pub fn filter(query: &Query, accounts: &[String]) -> Markup {
     }
 }
 
-/// Whether something is asked for that only the hidden part of the form has.
-fn has_more(query: &Query) -> bool {
+/// Whether the query uses fields of the folded part of the form.
+fn has_more(query: &JobQuery) -> bool {
     let shown = Filter {
         statuses: query.filter.statuses.clone(),
         channel: query.filter.channel,
@@ -64,7 +64,7 @@ fn has_more(query: &Query) -> bool {
         error: query.filter.error.clone(),
         ..Filter::default()
     };
-    query.filter != shown || query.sort != Sort::default() || query.ascending
+    query.filter != shown || query.sort != SortBy::default() || query.ascending
 }
 
 fn choice(field: &str, label: &str, chosen: Option<&str>, from: &[&str]) -> Markup {
@@ -78,7 +78,7 @@ fn choice(field: &str, label: &str, chosen: Option<&str>, from: &[&str]) -> Mark
     }
 }
 
-fn words(field: &str, label: &str, given: Option<&str>, example: &str) -> Markup {
+fn text(field: &str, label: &str, given: Option<&str>, example: &str) -> Markup {
     html! {
         label { (label)
             input name=(field) value=[given] placeholder=[(!example.is_empty()).then_some(example)]

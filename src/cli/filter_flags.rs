@@ -1,22 +1,22 @@
-//! The filters that name jobs, the same at every command that takes them.
+//! The filters that name jobs, the same for every command that takes them.
 
-use super::duration;
+use super::{duration, possible_values};
 use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::{Channel, Failure, Millis, Status};
 use acquire_outbox::queue::when::now;
 use std::time::Duration;
 
-/// Apart from a command's own options. Said at each: a heading of the struct would go on after it.
+/// Repeated at each flag: clap would apply a heading of the struct to the flags after it, too.
 const HEADING: &str = "Filters";
 
-/// Which jobs; each filter leaves fewer of them.
+/// Which jobs; a job must pass every filter.
 #[derive(Debug, Default, Clone, PartialEq, Eq, clap::Args)]
-pub struct FilterArgs {
-    /// Only jobs in this state; several between commas
-    #[arg(long, help_heading = HEADING, value_enum, value_delimiter = ',')]
+pub struct FilterFlags {
+    /// Only jobs in this state; separate several with commas
+    #[arg(long, help_heading = HEADING, value_parser = possible_values::status(), value_delimiter = ',')]
     pub status: Vec<Status>,
     /// Only jobs of this channel
-    #[arg(long, help_heading = HEADING, value_enum)]
+    #[arg(long, help_heading = HEADING, value_parser = possible_values::channel())]
     pub channel: Option<Channel>,
     /// Only jobs of this account
     #[arg(long, help_heading = HEADING, value_name = "NAME")]
@@ -25,32 +25,30 @@ pub struct FilterArgs {
     #[arg(long, help_heading = HEADING, value_name = "LABEL")]
     pub source: Option<String>,
     /// Only jobs that failed for this reason
-    #[arg(long, help_heading = HEADING, value_enum)]
+    #[arg(long, help_heading = HEADING, value_parser = possible_values::failure())]
     pub failure: Option<Failure>,
     /// Only jobs whose last error has this code, like http_503
     #[arg(long, help_heading = HEADING, value_name = "CODE")]
     pub error_code: Option<String>,
-    /// Only jobs of this case at Acquire; of an SMS, its thread
+    /// Only jobs of this case at Acquire; for an SMS, its thread
     #[arg(long, help_heading = HEADING, value_name = "ID")]
     pub case: Option<String>,
     /// Only the job with this idempotency key
     #[arg(long, help_heading = HEADING, value_name = "KEY")]
     pub key: Option<String>,
-    /// Only jobs whose last error has these words, in upper or lower case
+    /// Only jobs whose last error contains this text, in upper or lower case
     #[arg(long, help_heading = HEADING, value_name = "TEXT")]
     pub error: Option<String>,
-    /// Only jobs inserted longer ago than this, like 2h or 30d
+    /// Only jobs that were inserted longer ago than this, like 2h or 30d
     #[arg(long, help_heading = HEADING, value_name = "TIME", value_parser = duration)]
     pub older_than: Option<Duration>,
-    /// Only jobs inserted since then, like 30m
+    /// Only jobs that were inserted within this time, like 30m
     #[arg(long, help_heading = HEADING, value_name = "TIME", value_parser = duration)]
     pub newer_than: Option<Duration>,
 }
 
-impl FilterArgs {
-    /// As the store takes it; ages count from now.
+impl FilterFlags {
     pub fn filter(self) -> Filter {
-        let now = now();
         Filter {
             statuses: self.status,
             channel: self.channel,
@@ -61,15 +59,19 @@ impl FilterArgs {
             case: self.case,
             idempotency_key: self.key,
             error: self.error,
-            created_before: self.older_than.map(|age| before(now, age)),
-            created_since: self.newer_than.map(|age| before(now, age)),
+            created_before: self.older_than.map(ago),
+            created_since: self.newer_than.map(ago),
             finished_before: None,
             up_to_id: None,
         }
     }
 }
 
-/// So long before `now`; longer than there was time is the beginning of time.
+/// The time this long before now.
+pub fn ago(age: Duration) -> Millis {
+    before(now(), age)
+}
+
 fn before(now: Millis, age: Duration) -> Millis {
     now.saturating_sub(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX))
 }
@@ -82,9 +84,9 @@ mod tests {
     fn an_age_is_a_time_before_now_and_never_overflows() {
         assert_eq!(before(10_000, Duration::from_secs(3)), 7_000);
         assert!(before(10_000, Duration::MAX) < 0);
-        let args = FilterArgs { older_than: Some(Duration::from_secs(60)), ..Default::default() };
-        let age = now() - args.filter().created_before.unwrap();
+        let flags = FilterFlags { older_than: Some(Duration::from_secs(60)), ..Default::default() };
+        let age = now() - flags.filter().created_before.unwrap();
         assert!((60_000..70_000).contains(&age), "{age}");
-        assert!(FilterArgs::default().filter().is_empty());
+        assert!(FilterFlags::default().filter().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers, times and states as the pages show them.
+//! How the pages show numbers, times and states.
 
 use crate::queue::job::Millis;
 use crate::queue::when::{iso, relative, span};
@@ -7,16 +7,16 @@ use maud::{Markup, html};
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The most characters that are shown of what others wrote in a line.
+/// How many characters of other people's text are shown in a line.
 pub const LINE: usize = 1000;
 
-/// How far away, with the exact time beside it for who asks.
+/// A relative time; a tooltip has the exact one.
 pub fn time(at: Millis, now: Millis) -> Markup {
     let exact = iso(at);
     html! { time datetime=(exact) title=(spoken(&exact)) { (relative(at, now)) } }
 }
 
-/// As [`time`], of a time that the database gave as text.
+/// [`time`] for a time that the database returned as text.
 pub fn time_of(iso: &str, now: Millis) -> Markup {
     match DateTime::parse_from_rfc3339(iso) {
         Ok(at) => time(at.timestamp_millis(), now),
@@ -29,7 +29,7 @@ pub fn spoken(iso: &str) -> String {
     iso.replace('T', " ").replace('Z', " UTC")
 }
 
-/// A text of any length, cut to what a page has room for.
+/// A text of any length, shortened to what a page has room for.
 pub fn short(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(LINE) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
@@ -65,7 +65,7 @@ pub fn length(time: Duration) -> String {
     }
 }
 
-/// A state by its word, a sign and a colour.
+/// A state: its word, a sign and a colour.
 pub fn status(status: &str, failure: Option<&str>) -> Markup {
     let sign = match status {
         "pending" => "◷",
@@ -84,7 +84,7 @@ pub fn status(status: &str, failure: Option<&str>) -> Markup {
     }
 }
 
-/// A state's word as a class; a word that is none of ours names none.
+/// The CSS class of a state.
 fn class(status: &str) -> &str {
     let known = crate::queue::job::Status::ALL.iter().any(|known| known.as_str() == status);
     if known { status } else { "unknown" }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_their_thousands_apart() {
+    fn numbers_have_thousands_separators() {
         for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (12_345_678, "12,345,678")] {
             assert_eq!(number(count), text);
         }
@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_the_unit_that_suits_them() {
+    fn lengths_have_a_suitable_unit() {
         for (ms, text) in [(0, "0 ms"), (999, "999 ms"), (1350, "1.3 s"), (125_000, "2m 5s")] {
             assert_eq!(length(Duration::from_millis(ms)), text);
         }
     }
 
     #[test]
-    fn a_time_has_its_exact_form_beside_it() {
+    fn a_relative_time_has_the_exact_one_as_a_tooltip() {
         let shown = time_of("2026-11-22T09:00:00.000Z", 1_795_338_065_000).into_string();
         assert!(shown.contains("1m 5s ago"), "{shown}");
         assert!(shown.contains("title=\"2026-11-22 09:00:00.000 UTC\""), "{shown}");

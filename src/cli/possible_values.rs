@@ -1,0 +1,74 @@
+//! The values of flags that take one of several words: clap checks and completes them, `FromStr`
+//! reads them. The queue's own types know no clap.
+
+use acquire_outbox::queue::filter::SortBy;
+use acquire_outbox::queue::job::{Channel, Failure, Status};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use std::error::Error;
+use std::str::FromStr;
+
+pub fn channel() -> impl TypedValueParser<Value = Channel> {
+    parser(Channel::ALL.map(|channel| {
+        let help = match channel {
+            Channel::Chat => "A message, a note or an event in a case's conversation",
+            Channel::Mail => "A mail in a case",
+            Channel::Sms => "A text message to a contact's phone",
+        };
+        (channel.as_str(), help)
+    }))
+}
+
+pub fn status() -> impl TypedValueParser<Value = Status> {
+    parser(Status::ALL.map(|status| {
+        let help = match status {
+            Status::Pending => "Waits to be sent, for the first time or again",
+            Status::Sending => "Claimed: its request may be in flight",
+            Status::Sent => "Acquire accepted it",
+            Status::Failed => "It was not delivered; `failure` says why",
+            Status::Cancelled => "Withdrawn before it was sent",
+            Status::Uncertain => {
+                "Its request may have reached Acquire, and no answer was read; a person decides"
+            }
+        };
+        (status.as_str(), help)
+    }))
+}
+
+pub fn failure() -> impl TypedValueParser<Value = Failure> {
+    parser(Failure::ALL.map(|failure| {
+        let help = match failure {
+            Failure::Rejected => "Acquire refused the message",
+            Failure::Exhausted => "Attempts or time used up",
+            Failure::Expired => "`expires_at` passed before it was sent",
+            Failure::Invalid => "The payload breaks the channel's rules; no request was made",
+        };
+        (failure.as_str(), help)
+    }))
+}
+
+pub fn sort_by() -> impl TypedValueParser<Value = SortBy> {
+    parser(SortBy::ALL.map(|order| {
+        let help = match order {
+            SortBy::Id => "",
+            SortBy::Created => "When it was inserted",
+            SortBy::Updated => "When it was last written",
+            SortBy::Finished => "When it finished; unfinished jobs are last",
+            SortBy::Due => "When it is due",
+            SortBy::Attempts => "How many requests were begun",
+        };
+        (order.as_str(), help)
+    }))
+}
+
+fn parser<T, const N: usize>(
+    values: [(&'static str, &'static str); N],
+) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    let values = values.map(|(word, help)| match help {
+        "" => PossibleValue::new(word),
+        help => PossibleValue::new(word).help(help),
+    });
+    PossibleValuesParser::new(values).try_map(|word| word.parse::<T>())
+}

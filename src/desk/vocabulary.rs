@@ -1,0 +1,158 @@
+//! The words for states, blocks, reasons to wait and changes, the same in commands and on pages.
+
+use crate::queue::block::BlockKind;
+use crate::queue::change::{Change, Resolution};
+use crate::queue::job::Millis;
+use crate::queue::pause::Pause;
+use crate::queue::story::Delivery;
+use crate::queue::when::{iso, relative};
+
+pub const NO_DISPATCHER: &str = "no dispatcher is running; start one with `acquire-outbox run`";
+
+/// Why a pending job waits: the text in the column `wait`, and the words for it.
+pub const WAITS: [(&str, &str); 4] = [
+    ("ready", "ready"),
+    ("backoff", "to retry"),
+    ("scheduled", "for later"),
+    ("parked", "behind others"),
+];
+
+/// The names of a change, and what it means.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ChangeLabels {
+    pub change: Change,
+    /// In a form and in the log.
+    pub name: &'static str,
+    /// On a button.
+    pub label: &'static str,
+    /// What was done to the jobs.
+    pub done: &'static str,
+    /// What the change means, for the page that asks before it is made.
+    pub meaning: &'static str,
+}
+
+static RETRY: ChangeLabels = ChangeLabels {
+    change: Change::Retry,
+    name: "retry",
+    label: "Retry",
+    done: "retried",
+    meaning: "They become pending again, with a fresh budget of attempts and time.",
+};
+
+static CANCEL: ChangeLabels = ChangeLabels {
+    change: Change::Cancel,
+    name: "cancel",
+    label: "Cancel",
+    done: "cancelled",
+    meaning: "They are not sent, unless somebody retries them. A job that is being sent is not \
+              stopped.",
+};
+
+static RESOLVE_SENT: ChangeLabels = ChangeLabels {
+    change: Change::Resolve(Resolution::Sent),
+    name: "resolve_sent",
+    label: "Resolve as sent",
+    done: "resolved as sent",
+    meaning: "You have checked their cases at Acquire and found the messages there. A job that is \
+              sent stays sent.",
+};
+
+static RESOLVE_FAILED: ChangeLabels = ChangeLabels {
+    change: Change::Resolve(Resolution::Failed),
+    name: "resolve_failed",
+    label: "Resolve as failed",
+    done: "resolved as failed",
+    meaning: "You have checked their cases at Acquire and not found the messages there. They are \
+              not sent, unless somebody retries them.",
+};
+
+static PRUNE: ChangeLabels = ChangeLabels {
+    change: Change::Prune,
+    name: "prune",
+    label: "Prune",
+    done: "pruned",
+    meaning: "They are deleted, with their history.",
+};
+
+/// What a change is called.
+pub fn change_labels(change: Change) -> &'static ChangeLabels {
+    match change {
+        Change::Retry => &RETRY,
+        Change::Cancel => &CANCEL,
+        Change::Resolve(Resolution::Sent) => &RESOLVE_SENT,
+        Change::Resolve(Resolution::Failed) => &RESOLVE_FAILED,
+        Change::Prune => &PRUNE,
+    }
+}
+
+/// What to ask before a change; `jobs` is their number, like `3 jobs`.
+pub fn question(change: Change, jobs: &str) -> String {
+    match change {
+        Change::Retry => format!("Retry {jobs}?"),
+        Change::Cancel => format!("Cancel {jobs}?"),
+        Change::Resolve(Resolution::Sent) => format!("Resolve {jobs} as sent?"),
+        Change::Resolve(Resolution::Failed) => format!("Resolve {jobs} as failed?"),
+        Change::Prune => format!("Delete {jobs} with their history?"),
+    }
+}
+
+/// Why jobs are blocked.
+pub fn block_reason(kind: BlockKind) -> &'static str {
+    match kind {
+        BlockKind::Refused => "the account is refused",
+        BlockKind::RetryAfter => "Acquire asked to wait",
+        BlockKind::Breaker => "the breaker is open",
+        BlockKind::Shortage => "this machine is short of a resource",
+    }
+}
+
+/// A job's state and, if it failed, why: `failed: rejected`.
+pub fn state(job: &Delivery) -> String {
+    match &job.failure {
+        Some(failure) => format!("{}: {failure}", job.status),
+        None => job.status.clone(),
+    }
+}
+
+/// A job's last error: `http_503: a sentence`, or the one of both that there is.
+pub fn last_error(job: &Delivery) -> Option<String> {
+    match (&job.error_code, &job.error) {
+        (Some(code), Some(error)) => Some(format!("{code}: {error}")),
+        (code, error) => code.as_ref().or(error.as_ref()).cloned(),
+    }
+}
+
+/// A time, and how far away it is: `2026-11-22T08:00:00.000Z (5m ago)`.
+pub fn time(at: Millis, now: Millis) -> String {
+    format!("{} ({})", iso(at), relative(at, now))
+}
+
+/// What is paused, since when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
+pub fn pause(pause: &Pause, now: Millis) -> String {
+    let reason =
+        if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
+    format!("{} since {}{reason}", pause.subject(), time(pause.since, now))
+}
+
+/// Everything that is paused, in one sentence.
+pub fn pauses(all: &[Pause], now: Millis) -> String {
+    if all.is_empty() {
+        return "nothing is paused".to_owned();
+    }
+    let all: Vec<_> = all.iter().map(|one| pause(one, now)).collect();
+    format!("paused: {}", all.join("; "))
+}
+
+/// The command that ends a pause.
+pub fn resume_command(pause: &Pause) -> String {
+    if pause.is_of_restored() {
+        return "acquire-outbox resume --restored".to_owned();
+    }
+    let flags = match (&pause.account, pause.channel) {
+        (None, None) => "--all".to_owned(),
+        (None, Some(channel)) => channel.to_string(),
+        (Some(account), None) => format!("--account {account}"),
+        (Some(account), Some(channel)) => format!("{channel} --account {account}"),
+    };
+    format!("acquire-outbox resume {flags}")
+}

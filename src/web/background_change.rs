@@ -1,0 +1,169 @@
+//! A change of all jobs that pass a filter. It runs in the background; the pages show its progress.
+
+use super::Shared;
+use super::display::jobs;
+use super::error_page::Problem;
+use super::session::Key;
+use crate::desk::changes::Batches;
+use crate::desk::vocabulary::change_labels;
+use crate::queue::change::Change;
+use crate::queue::filter::Filter;
+use crate::store::{Store, StoreError};
+use axum::http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+/// How long a browser waits for the end before it gets a page that shows the progress.
+const ANSWER_AFTER: Duration = Duration::from_secs(3);
+
+/// At most one change runs at a time.
+#[derive(Default)]
+pub struct BackgroundChange {
+    running: watch::Sender<Option<RunningChange>>,
+    ending: watch::Sender<bool>,
+}
+
+#[derive(Clone, Copy)]
+struct RunningChange {
+    change: Change,
+    changed: u64,
+}
+
+impl BackgroundChange {
+    /// The progress, as a sentence for the pages.
+    pub fn says(&self) -> Option<String> {
+        let running = *self.running.borrow();
+        running.map(|RunningChange { change, changed }| {
+            format!("In progress: {} {} so far.", jobs(changed), change_labels(change).done)
+        })
+    }
+
+    /// The current batch becomes the last one.
+    pub fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Waits until no change is running.
+    pub async fn ended(&self) {
+        let _ = self.running.subscribe().wait_for(Option::is_none).await;
+    }
+
+    /// Starts a change, and reports its result or that it continues in the background.
+    pub async fn run(
+        &self,
+        shared: &Arc<Shared>,
+        change: Change,
+        filter: Filter,
+        caller: Option<Key>,
+    ) -> Result<String, Problem> {
+        self.begin(change)?;
+        let slot = Slot(Arc::clone(shared));
+        let task = tokio::spawn(async move {
+            let shared = Arc::clone(&slot.0);
+            let done = change_all(&shared, change, filter).await;
+            let report = report(change, shared.background.changed(), done);
+            // Before the report: no page may show both the progress and the result.
+            drop(slot);
+            if let Some(caller) = caller {
+                shared.sessions.set_flash(&caller, report.clone());
+            }
+            report
+        });
+        match timeout(ANSWER_AFTER, task).await {
+            Ok(Ok(report)) => Ok(report),
+            Ok(Err(failed)) => Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the change failed: {failed}"),
+            )),
+            Err(_) => {
+                Ok("There are many jobs: the change continues, and this page shows its progress."
+                    .to_owned())
+            }
+        }
+    }
+
+    fn begin(&self, change: Change) -> Result<(), Problem> {
+        let begun = self.running.send_if_modified(|running| {
+            let free = running.is_none();
+            running.get_or_insert(RunningChange { change, changed: 0 });
+            free
+        });
+        if begun {
+            return Ok(());
+        }
+        let sentence = "Another change of many jobs is in progress; wait until it has ended";
+        Err(Problem::new(StatusCode::CONFLICT, sentence))
+    }
+
+    fn changed(&self) -> u64 {
+        self.running.borrow().map_or(0, |running| running.changed)
+    }
+
+    fn set_changed(&self, changed: u64) {
+        self.running.send_modify(|running| {
+            if let Some(running) = running.as_mut() {
+                running.changed = changed;
+            }
+        });
+    }
+}
+
+/// Frees the slot for the next change, even after a panic.
+struct Slot(Arc<Shared>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.background.running.send_replace(None);
+    }
+}
+
+/// The result, for the log and for the next page.
+fn report(change: Change, changed: u64, done: Result<Completion, StoreError>) -> String {
+    let labels = change_labels(change);
+    info!(change = labels.name, changed, "changed jobs by a filter, from the dashboard");
+    let changed_jobs = format!("{} {}", jobs(changed), labels.done);
+    let cause = match done {
+        Ok(Completion::All) => return format!("{changed_jobs}."),
+        Ok(Completion::Interrupted) => "the program is stopping".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    warn!(cause, changed, "a change from the dashboard ended early");
+    format!("{changed_jobs}, then the change ended early: {cause}")
+}
+
+enum Completion {
+    All,
+    /// The program stops, and some jobs may not have been changed.
+    Interrupted,
+}
+
+async fn change_all(
+    shared: &Shared,
+    change: Change,
+    mut filter: Filter,
+) -> Result<Completion, StoreError> {
+    let mut store = Store::open(shared.reader.database()).await?;
+    // Without a question before, only the jobs of this moment are meant as well.
+    if filter.up_to_id.is_none() {
+        filter.up_to_id = Some(store.last_id().await?);
+    }
+    let mut ending = shared.background.ending.subscribe();
+    let mut batches = Batches::of_filter(&mut store, change, &filter);
+    let mut completion = Completion::Interrupted;
+    while !*ending.borrow() {
+        if batches.next().await?.is_none() {
+            completion = Completion::All;
+            break;
+        }
+        shared.background.set_changed(batches.tally().changed);
+        tokio::select! {
+            () = batches.rest() => {}
+            _ = ending.wait_for(|end| *end) => {}
+        }
+    }
+    store.close().await?;
+    Ok(completion)
+}
