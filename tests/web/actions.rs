@@ -142,7 +142,7 @@ fn a_form_that_is_not_whole_changes_nothing() {
     person
         .submit("/pauses/pause", &[("channel", "fax")])
         .expect(400)
-        .shows("none of chat, mail, sms");
+        .shows("not one of chat, mail, sms");
     assert_eq!(outbox.status(id.parse().unwrap()), "failed");
 }
 
