@@ -1,41 +1,33 @@
-//! The service around the loop: the lock, the start, the signals.
+//! The service around the loop: the start and the signals.
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
 use crate::descriptors;
-use crate::dispatcher::{Dispatcher, ProgressNote, Until, decide};
+use crate::dispatcher::{Dispatcher, Until, decide, log};
 use crate::memory;
-use crate::metrics::{Metrics, State};
-use crate::queue::outcome::{Attempt, Fault, Outcome};
-use crate::queue::purpose::Purpose;
+use crate::metrics::{DaemonState, Metrics};
+use crate::queue::job::{Job, Millis};
+use crate::queue::outcome::{AttemptResult, Fault, Outcome};
 use crate::queue::when::now;
 use crate::reload::{self, Reload};
 use crate::service::Service;
-use crate::store::sqlite::lock::{DispatcherLock, LockError};
-use crate::store::sqlite::wake::Wake;
-use crate::store::{Contents, Mend, Progress, RealPath, Store, StoreError, disk, listed};
+use crate::store::tenure::TakeOver;
+use crate::store::{StoreError, Tenure};
 use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-/// Most rows that one transaction of the recovery decides.
-const RECOVERY_BATCH: i64 = 500;
 /// How long a stop may take while nothing is on the wire: a statement may still wait for a lock.
 const STOP_AT_ONCE: Duration = Duration::from_secs(20);
-/// How often a start that finds the database busy tries again, and how long it waits between.
-const START_TRIES: (u32, Duration) = (10, Duration::from_secs(1));
-
 /// Why the daemon ended, or did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
     #[error("the HTTP client cannot be set up: {0}")]
     Endpoint(#[from] EndpointError),
     #[error("signals cannot be received: {0}")]
@@ -77,202 +69,59 @@ async fn dispatch(
     tokio::pin!(shutdown);
     let routes = reload::routes(&config)?;
     let mut service = Service::from_environment();
-    let started = tokio::select! {
-        started = take_over(&config, &mut service, &metrics) => started?,
+    let mut recovered = 0;
+    let tenure = tokio::select! {
+        taken = take_over(&config, &mut service, &metrics, &mut recovered) => taken?,
         () = &mut shutdown => {
             service.stopping(STOP_AT_ONCE);
             return Ok(());
         }
     };
-    let Started { lock, store, epoch, recovered, note } = started;
-    let mut wake = Wake::watch(store.path());
     let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
-    // Before anybody hears of it: what is done to the file from then on is found out.
-    let mut dispatcher = Dispatcher::new(store, epoch, config, routes, service, metrics)?;
-    dispatcher.keep_note(note);
+    let mut dispatcher = Dispatcher::new(tenure, config, routes, service, metrics);
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
-    let ended = dispatcher.run(until, &mut wake, &mut reload, shutdown).await;
-    drop(lock);
-    Ok(ended?)
+    Ok(dispatcher.run(until, &mut reload, shutdown).await?)
 }
 
-/// The file that was taken over.
-struct Started {
-    lock: DispatcherLock,
-    store: Store,
-    epoch: i64,
-    recovered: usize,
-    note: Option<ProgressNote>,
-}
-
-/// Waits for the lock, opens the file and takes it over. If a link was changed meanwhile, the lock
-/// belongs to another file: then all of this is done again.
+/// Takes the outbox over, and counts the jobs whose outcomes were decided for that.
 async fn take_over(
     config: &Config,
     service: &mut Service,
     metrics: &Metrics,
-) -> Result<Started, DaemonError> {
-    // Before the lock: a dispatcher must not even stand by for a file that it may not work on.
-    let mut tries = Tries::default();
-    while let Err(e) = admit(config).await {
-        if !tries.again(&e).await {
-            return Err(e.into());
+    recovered: &mut usize,
+) -> Result<Tenure, StoreError> {
+    let on_event = |event: TakeOver<'_>| match event {
+        TakeOver::StandingBy => {
+            info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
+            service.standing_by(&config.database);
+            metrics.enter(DaemonState::Standby);
         }
-    }
-    if let Some(caution) = disk::caution(&RealPath::of(&config.database).map_err(StoreError::from)?)
-    {
-        warn!(database = %config.database.display(), "{caution}");
-    }
-    loop {
-        let lock = match DispatcherLock::try_take(&config.database)? {
-            Some(lock) => lock,
-            None => {
-                info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
-                service.standing_by(&config.database);
-                metrics.enter(State::Standby);
-                DispatcherLock::take(&config.database).await?
+        TakeOver::Recovering => {
+            service.recovering();
+            metrics.enter(DaemonState::Starting);
+        }
+        TakeOver::Recovered { jobs, ended, rows } => {
+            *recovered += rows;
+            for (job, _) in jobs {
+                metrics.route(&job.account, job.channel).interrupted();
             }
-        };
-        service.recovering();
-        metrics.enter(State::Starting);
-        let mut tries = Tries::default();
-        loop {
-            match begin(&lock, config, metrics).await {
-                Ok(Some((store, epoch, recovered, note))) => {
-                    return Ok(Started { lock, store, epoch, recovered, note });
-                }
-                Ok(None) => break,
-                Err(e) if tries.again(&e).await => {}
-                Err(e) => return Err(e.into()),
-            }
+            metrics.recorded(ended);
         }
-        warn!(database = %config.database.display(), "the path now leads to another file: starting again");
-    }
+        TakeOver::Noticed(notice) => log(&notice),
+    };
+    let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
+    Tenure::take_over(&config.database, config.purpose(), decide, on_event).await
 }
 
-/// Whether a dispatcher of this kind may work on the file at all.
-async fn admit(config: &Config) -> Result<(), StoreError> {
-    RealPath::of(&config.database)?.require_only_one()?;
-    let contents = Contents::of(&config.database).await?;
-    match (config.purpose(), contents) {
-        // Somebody's file, although without an outbox: `init --sandbox` can add one.
-        (Purpose::Sandbox, Contents::NoOutbox) => {
-            Err(StoreError::NotForSandbox(config.database.clone()))
-        }
-        (purpose, contents) => contents.require(purpose, &config.database),
-    }
-}
-
-/// How many times a start has found the database busy.
-#[derive(Default)]
-struct Tries(u32);
-
-impl Tries {
-    /// Waits before the next try; false: it is another error, or there were enough tries.
-    async fn again(&mut self, e: &StoreError) -> bool {
-        self.0 += 1;
-        let again = e.is_busy() && self.0 < START_TRIES.0;
-        if again {
-            warn!(error = %e, "the database is busy: trying again");
-            tokio::time::sleep(START_TRIES.1).await;
-        }
-        again
-    }
-}
-
-type Begun = (Store, i64, usize, Option<ProgressNote>);
-
-/// Opens the file and takes it over; `None`: the lock is not its lock. A file that was replaced by
-/// an older state is paused before anything else is done to it, and noted only then: if the start
-/// is interrupted, the next one detects it again.
-async fn begin(
-    lock: &DispatcherLock,
-    config: &Config,
-    metrics: &Metrics,
-) -> Result<Option<Begun>, StoreError> {
-    let mut store = Store::open_for(config.purpose(), &config.database).await?;
-    if !lock.guards(&config.database) {
-        return Ok(None);
-    }
-    lock.align();
-    let repaired = store.repair(Mend::Rules).await?;
-    if !repaired.is_empty() {
-        let repaired = listed(&repaired);
-        warn!(repaired, "the rules of the outbox were missing or changed: they have been restored");
-    }
-    let database = RealPath::of(&config.database)?;
-    let mut before = Progress::noted(&database);
-    if let Some(noted) = &before
-        && store.is_behind(noted).await?
-    {
-        let (database, jobs) = (config.database.display(), store.hold_restored(noted).await?);
-        error!(
-            %database,
-            jobs,
-            "the database is older than what was sent from it, like a restored backup; everything in it \
-             is paused: `acquire-outbox status` says what to do"
-        );
-        before = None;
-    }
-    let epoch = store.begin_epoch().await?;
-    let recovered = recover(&mut store, config, epoch, metrics).await?;
-    let mut progress = store.progress(epoch).await?;
-    if let Some(before) = before.filter(|before| before.outbox == progress.outbox) {
-        (progress.job, progress.attempt) = (before.job, before.attempt);
-    }
-    Ok(Some((store, epoch, recovered, ProgressNote::begin(&database, progress))))
-}
-
-/// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
-/// read. From the disk alone, by the channel's policy.
-async fn recover(
-    store: &mut Store,
-    config: &Config,
-    epoch: i64,
-    metrics: &Metrics,
-) -> Result<usize, StoreError> {
-    let mut recovered = 0;
-    loop {
-        let (left, unreadable) = store.sending_before(epoch, RECOVERY_BATCH).await?;
-        if left.is_empty() && unreadable.is_empty() {
-            return Ok(recovered);
-        }
-        store.doubt_unreadable(&unreadable).await?;
-        for row in &unreadable {
-            error!(
-                job = row.id,
-                error = row.sentence,
-                "this row cannot be read, and may have been sent: it is uncertain and set aside"
-            );
-        }
-        let ended: Vec<_> = left
-            .iter()
-            .map(|(job, claimed_at)| {
-                let message = "the dispatcher ended while the request may have been on its way";
-                let fault = Fault::new("interrupted", message);
-                let attempt = Attempt {
-                    outcome: Outcome::Unknown { fault },
-                    http_status: None,
-                    started_at: *claimed_at,
-                    duration: Duration::from_millis(u64::try_from(now() - claimed_at).unwrap_or(0)),
-                };
-                decide(config, job, attempt)
-            })
-            .collect();
-        let done = store.record_or_keep(&ended, epoch).await?;
-        for (job, reason) in &done.aside {
-            error!(
-                job,
-                error = reason,
-                "the outcome of this job cannot be recorded: the job is set aside"
-            );
-        }
-        recovered += done.ids.len() + unreadable.len();
-        for (job, _) in &left {
-            metrics.route(&job.account, job.channel).interrupted();
-        }
-        metrics.recorded(&ended);
+/// The request of a dispatcher that has ended: it may have been sent, and no answer was read.
+fn interrupted(claimed_at: Millis) -> AttemptResult {
+    let message = "the dispatcher ended while the request may have been on its way";
+    AttemptResult {
+        outcome: Outcome::Unknown { fault: Fault::new("interrupted", message) },
+        http_status: None,
+        started_at: claimed_at,
+        duration: Duration::from_millis(u64::try_from(now() - claimed_at).unwrap_or(0)),
     }
 }
 

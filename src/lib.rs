@@ -51,7 +51,7 @@
 //!   note is a restored backup, and is paused until a person decides.
 //! * Every write of a result is fenced by id, attempt and epoch. `lock` lets one dispatcher
 //!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
-//! * [`acquire::Gate`] knows, without a race, whether a byte of a request may have left: only
+//! * [`acquire::WriteGate`] knows, without a race, whether a byte of a request may have left: only
 //!   then is an attempt without an answer of unknown outcome.
 //! * One row never stops the rest. A row that cannot be read ends by itself, an outcome that the
 //!   database refuses to record is kept in `outbox_set_aside` and recorded later, and rows that

@@ -1,17 +1,17 @@
-//! What the dispatcher counts and measures as it goes: for `/metrics`, for the health checks, and
-//! for the dashboard's last hour.
+//! What the dispatcher counts and measures, for `/metrics`, the health checks, and the dashboard's last
+//! hour.
 //!
-//! The loop writes, the pages read. Each label set is looked up once, so an attempt costs a few
-//! increments. No label comes from people's words: accounts are the configured ones, everything
-//! else is a word of ours.
+//! The dispatcher writes, the pages read. Each label set is looked up once, so an attempt costs only a
+//! few increments. Labels never contain user input: accounts are the configured ones, all others are
+//! fixed words.
 
-mod hour;
+mod last_hour;
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis, Status};
 use crate::queue::transition::AttemptKind;
-use hour::Hour;
-pub use hour::Minute;
+use last_hour::LastHour;
+pub use last_hour::Minute;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,36 +25,41 @@ use std::time::{Duration, Instant};
 /// In seconds.
 const REQUEST_BUCKETS: [f64; 13] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// In seconds: a job may be sent in an instant, or after a day without a network.
+/// In seconds: a job may be sent within milliseconds, or after a day without a network.
 const DUE_TO_SENT_BUCKETS: [f64; 16] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
     86400.0,
 ];
-/// In seconds; a disk that syncs slowly is what makes a cycle long.
+/// In seconds; mostly the time of the disk's sync.
 const CYCLE_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
-/// Before the first turn.
+/// The value before the first iteration of the loop.
 const NEVER: u64 = u64::MAX;
 
-/// How far the daemon has got.
+/// What the daemon is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
-pub enum State {
-    /// Opens and migrates the database, and decides what a dead dispatcher left.
+pub enum DaemonState {
+    /// Opens and migrates the database, and recovers what a crashed dispatcher left.
     Starting,
-    /// Another dispatcher has the lock.
+    /// Waits for the lock, which another dispatcher holds.
     Standby,
     /// Claims, sends and records.
     Dispatching,
-    /// The database cannot be used just now; results wait in memory.
+    /// The database cannot be used at the moment; results wait in memory.
     Trouble,
-    /// Finishes what is on the wire and ends.
+    /// Waits for the requests in flight, then ends.
     Stopping,
 }
 
-impl State {
-    const ALL: [State; 5] =
-        [State::Starting, State::Standby, State::Dispatching, State::Trouble, State::Stopping];
+impl DaemonState {
+    const ALL: [DaemonState; 5] = [
+        DaemonState::Starting,
+        DaemonState::Standby,
+        DaemonState::Dispatching,
+        DaemonState::Trouble,
+        DaemonState::Stopping,
+    ];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,7 +79,7 @@ struct AttemptLabels {
 struct FinishedLabels {
     channel: &'static str,
     status: &'static str,
-    /// Empty for what did not fail.
+    /// Empty for jobs that did not fail.
     failure: &'static str,
 }
 
@@ -95,15 +100,15 @@ pub struct Metrics {
     channels: [ChannelMeter; 3],
     cycle: Histogram,
     state: AtomicU8,
-    /// A restored backup is paused until a person decides.
+    /// The database is a restored backup, and is paused until a person decides.
     restored: AtomicBool,
     /// Milliseconds after `begun`.
     last_turn: AtomicU64,
-    hour: Mutex<Hour>,
+    last_hour: Mutex<LastHour>,
     accounts: Mutex<Vec<String>>,
 }
 
-/// What is counted of a channel, over all accounts.
+/// The metrics of a channel, over all accounts.
 struct ChannelMeter {
     sent: Counter,
     uncertain: Counter,
@@ -113,7 +118,7 @@ struct ChannelMeter {
     due_to_sent: Histogram,
 }
 
-/// What is counted of an account's way out; the dispatcher keeps one per route.
+/// The metrics of a route.
 pub struct RouteMeter {
     in_flight: Gauge,
     /// In the order of [`KINDS`].
@@ -129,17 +134,17 @@ const KINDS: [(AttemptKind, &str); 4] = [
 ];
 
 impl RouteMeter {
-    /// A claimed job goes to its task.
+    /// The task of a claimed job has started.
     pub fn begun(&self) {
         self.in_flight.inc();
     }
 
-    /// A request of a process that has ended since, whose outcome is unknown.
+    /// The outcome of a request is unknown because its process has ended.
     pub fn interrupted(&self) {
         self.attempts[AttemptKind::Uncertain as usize].inc();
     }
 
-    /// Its task has ended, and how long its request took, if one was made.
+    /// The task has ended. `request`: its outcome and duration, if a request was made.
     pub fn ended(&self, request: Option<(AttemptKind, Duration)>) {
         self.in_flight.dec();
         if let Some((kind, took)) = request {
@@ -150,7 +155,7 @@ impl RouteMeter {
 }
 
 impl Metrics {
-    /// For a process that begins now; `lost_lines` counts the lines that its log has lost.
+    /// For a process that begins now; `lost_lines` counts the log lines that were dropped.
     pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
         let mut metrics = Metrics::new(Instant::now(), crate::queue::when::now());
         let help = "Log lines that were lost because they could not be written in time";
@@ -158,7 +163,7 @@ impl Metrics {
         Arc::new(metrics)
     }
 
-    /// Of a process that began then, on both clocks.
+    /// For a process that began at this time, on either clock.
     pub fn new(begun: Instant, started_at: Millis) -> Metrics {
         let mut registry = Registry::with_prefix("acquire_outbox");
         let attempts = Family::default();
@@ -208,15 +213,15 @@ impl Metrics {
             in_flight,
             channels,
             cycle,
-            state: AtomicU8::new(State::Starting as u8),
+            state: AtomicU8::new(DaemonState::Starting as u8),
             restored: AtomicBool::new(false),
             last_turn: AtomicU64::new(NEVER),
-            hour: Mutex::new(Hour::default()),
+            last_hour: Mutex::new(LastHour::default()),
             accounts: Mutex::default(),
         }
     }
 
-    /// The meter of a route, with its label sets looked up.
+    /// Looks up the label sets of a route.
     pub fn route(&self, account: &str, channel: Channel) -> RouteMeter {
         let counter = |(_, outcome)| {
             let labels =
@@ -231,9 +236,9 @@ impl Metrics {
         }
     }
 
-    /// These outcomes are on disk.
+    /// These outcomes have been recorded.
     pub fn recorded<'a>(&self, ended: impl IntoIterator<Item = &'a Ended>) {
-        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hour = self.last_hour.lock().unwrap_or_else(PoisonError::into_inner);
         for e in ended {
             let t = &e.transition;
             let channel = &self.channels[e.channel as usize];
@@ -256,24 +261,24 @@ impl Metrics {
         }
     }
 
-    /// A job failed without an attempt: it has expired, or its account is not configured.
+    /// A job failed without an attempt: it expired, or its account is not configured.
     pub fn failed(&self, channel: Channel, failure: Failure, now: Millis) {
         self.channels[channel as usize].failed[failure as usize].inc();
-        self.hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed();
+        self.last_hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed();
     }
 
-    /// A cycle's transaction took so long.
+    /// The transaction of a cycle has ended.
     pub fn cycle(&self, took: Duration) {
         self.cycle.observe(took.as_secs_f64());
     }
 
-    /// The loop has made a turn.
+    /// The loop has completed an iteration.
     pub fn turned(&self, now: Instant) {
         let after = now.saturating_duration_since(self.begun).as_millis();
         self.last_turn.store(u64::try_from(after).unwrap_or(NEVER - 1), Ordering::Relaxed);
     }
 
-    /// How long ago the loop made its last turn; `None` before the first.
+    /// The time since the loop's last iteration; `None` before the first.
     pub fn last_turn(&self, now: Instant) -> Option<Duration> {
         let after = self.last_turn.load(Ordering::Relaxed);
         (after != NEVER).then(|| {
@@ -281,32 +286,32 @@ impl Metrics {
         })
     }
 
-    /// These are the configured accounts, from now on.
+    /// Sets the configured accounts.
     pub fn configured(&self, accounts: Vec<String>) {
         *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
     }
 
-    /// The configured accounts; none before the dispatcher has begun.
+    /// The configured accounts; empty until the dispatcher has started.
     pub fn accounts(&self) -> Vec<String> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How far the daemon has got, from now on.
-    pub fn enter(&self, state: State) {
+    /// Sets what the daemon is doing.
+    pub fn enter(&self, state: DaemonState) {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
-    /// How far the daemon has got.
-    pub fn state(&self) -> State {
-        State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    /// What the daemon is doing.
+    pub fn state(&self) -> DaemonState {
+        DaemonState::ALL[usize::from(self.state.load(Ordering::Relaxed))]
     }
 
-    /// Whether a restored backup is paused until a person decides.
+    /// Sets whether the database is a restored backup, paused until a person decides.
     pub fn hold_restored(&self, is: bool) {
         self.restored.store(is, Ordering::Relaxed);
     }
 
-    /// The last value of [`Metrics::hold_restored`].
+    /// As set by [`Metrics::hold_restored`].
     pub fn holds_restored(&self) -> bool {
         self.restored.load(Ordering::Relaxed)
     }
@@ -316,12 +321,12 @@ impl Metrics {
         self.started_at
     }
 
-    /// The sixty minutes up to `now`, oldest first; the last one is not over yet.
+    /// The sixty minutes up to `now`, oldest first; the last one is incomplete.
     pub fn last_hour(&self, now: Millis) -> Vec<Minute> {
-        self.hour.lock().unwrap_or_else(PoisonError::into_inner).until(now)
+        self.last_hour.lock().unwrap_or_else(PoisonError::into_inner).until(now)
     }
 
-    /// What is counted, for the encoder.
+    /// For the encoder.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }

@@ -1,7 +1,7 @@
-//! A new configuration for a running dispatcher, asked for by SIGHUP.
+//! Reloads the configuration of a running dispatcher on SIGHUP.
 //!
-//! It is read, and its clients are set up, beside the loop; the loop only takes over what is
-//! whole. What cannot be used changes nothing.
+//! A blocking task reads it and makes its HTTP clients, while the dispatcher continues; the dispatcher
+//! then switches to the complete result. An invalid configuration changes nothing.
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
 use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
@@ -14,22 +14,22 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-/// Reads the configuration as the start did: file, environment, flags.
+/// Reads the configuration as at the start: file, environment, flags.
 type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
-/// Waits for SIGHUP and reads the configuration anew.
+/// Waits for SIGHUP and reads the configuration again.
 pub struct Reload {
     source: Option<(Signal, Load)>,
-    reading: Option<JoinHandle<Result<Fresh, ReloadError>>>,
+    reading: Option<JoinHandle<Result<Reloaded, ReloadError>>>,
 }
 
-/// A configuration, and the routes that it makes.
-pub struct Fresh {
+/// A configuration that was read, and its routes.
+pub struct Reloaded {
     pub config: Config,
     pub routes: Routes,
 }
 
-/// Why a new configuration cannot be used.
+/// Why a new configuration was not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     #[error(transparent)]
@@ -40,36 +40,37 @@ pub enum ReloadError {
     Task(#[from] JoinError),
 }
 
-/// How far a reload has got.
-pub enum Step {
-    /// It is asked for, and begins.
-    Asked,
-    Read(Box<Result<Fresh, ReloadError>>),
+/// The steps of a reload.
+pub enum ReloadStep {
+    /// SIGHUP was received; reading begins.
+    Requested,
+    /// Reading has ended.
+    Finished(Box<Result<Reloaded, ReloadError>>),
 }
 
 impl Reload {
-    /// From now on SIGHUP ends the program no more. One that comes before [`Reload::next`] is
-    /// first called counts then.
+    /// From now on SIGHUP no longer ends the program. One that arrives before the first call of
+    /// [`Reload::next`] is not lost.
     ///
     /// # Errors
-    /// When the signal cannot be received.
+    /// If no handler can be installed.
     pub fn on_hangup(
         load: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
     ) -> std::io::Result<Reload> {
         Ok(Reload { source: Some((signal(SignalKind::hangup())?, Arc::new(load))), reading: None })
     }
 
-    /// SIGHUP is left alone, and nothing is ever reloaded.
+    /// Leaves SIGHUP alone, and never reloads.
     pub fn never() -> Reload {
         Reload { source: None, reading: None }
     }
 
-    /// The next step. Dropping the future loses nothing: the next call goes on.
-    pub async fn next(&mut self) -> Step {
+    /// The next step. Cancel-safe: the next call continues.
+    pub async fn next(&mut self) -> ReloadStep {
         if let Some(reading) = &mut self.reading {
             let read = reading.await;
             self.reading = None;
-            return Step::Read(Box::new(read.unwrap_or_else(|e| Err(e.into()))));
+            return ReloadStep::Finished(Box::new(read.unwrap_or_else(|e| Err(e.into()))));
         }
         let Some((hangup, load)) = &mut self.source else { return std::future::pending().await };
         if hangup.recv().await.is_none() {
@@ -78,9 +79,9 @@ impl Reload {
         let load = Arc::clone(load);
         self.reading = Some(spawn_blocking(move || {
             let config = load()?;
-            Ok(Fresh { routes: routes(&config)?, config })
+            Ok(Reloaded { routes: routes(&config)?, config })
         }));
-        Step::Asked
+        ReloadStep::Requested
     }
 }
 
@@ -93,7 +94,7 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
         for channel in Channel::ALL {
             let policy = config.channels[&channel].clone();
             let connection = Connection { idle_connections, ..connection(account, &policy) };
-            let endpoint = Arc::new(Endpoint::beside(&endpoints, channel, &connection)?);
+            let endpoint = Arc::new(Endpoint::sharing(&endpoints, channel, &connection)?);
             endpoints.push(Arc::clone(&endpoint));
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }
@@ -101,7 +102,7 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
     Ok(Routes::new(routes, config.retry.clone()).limited(requests, config.max_in_flight_bytes))
 }
 
-/// How an account is reached with a channel's time limits.
+/// How to reach an account, with the timeouts of a channel.
 pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connection<'a> {
     Connection {
         base_url: &account.base_url,
@@ -116,8 +117,8 @@ pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connectio
     }
 }
 
-/// Whether the dashboard stays as it is: it is not reloaded.
-pub fn same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
+/// Whether the dashboard's settings are unchanged. They take effect only at a restart.
+pub fn has_same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
     fn token(web: &Web) -> Option<&str> {
         web.token.as_ref().map(ExposeSecret::expose_secret)
     }
@@ -130,9 +131,8 @@ pub fn same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
     }
 }
 
-/// The accounts that `new` reaches in another way than `old`: another key, another
-/// address, other certificates to trust.
-pub fn renewed(old: &Config, new: &Config) -> BTreeSet<String> {
+/// The accounts of `new` that are not in `old`, or have another address, key, proxy or certificates there.
+pub fn changed_accounts(old: &Config, new: &Config) -> BTreeSet<String> {
     let same = |old: &Account, new: &Account| {
         old.base_url == new.base_url
             && old.user_type_parameter == new.user_type_parameter
@@ -140,6 +140,6 @@ pub fn renewed(old: &Config, new: &Config) -> BTreeSet<String> {
             && old.proxy == new.proxy
             && old.api_key.expose_secret() == new.api_key.expose_secret()
     };
-    let renewed = |new: &&Account| old.accounts.get(&new.name).is_none_or(|old| !same(old, new));
-    new.accounts.values().filter(renewed).map(|account| account.name.clone()).collect()
+    let is_changed = |new: &&Account| old.accounts.get(&new.name).is_none_or(|old| !same(old, new));
+    new.accounts.values().filter(is_changed).map(|account| account.name.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! Configuration: where it comes from, and a wrong one, which ends with 78.
+//! Where the configuration is read from, and invalid ones, which end with status 78.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use support::{Finished, KEY, Outbox, Program, Server, never_shows};
 use tempfile::TempDir;
 
-/// A folder with a key file and this configuration, and what `command` says to it.
+/// Runs `command` in a directory with a key file and this configuration.
 #[track_caller]
 fn configured(config: &str, command: &[&str]) -> Finished {
     let folder = TempDir::new().unwrap();
@@ -22,7 +22,7 @@ fn configured(config: &str, command: &[&str]) -> Finished {
 const GOOD: &str = "database = \"outbox.db\"\n[accounts.default]\naccount_id = \"acme\"\n\
                     api_key_file = \"key\"\nbase_url = \"http://127.0.0.1:9/api/v1\"\n";
 
-/// `run` and `check` end with 78 and a message with every one of the words.
+/// `run` and `check` end with 78 and a message that contains all of the words.
 #[track_caller]
 fn assert_wrong(config: &str, words: &[&str]) {
     for command in ["run", "check"] {
@@ -45,7 +45,7 @@ fn an_unknown_key_is_named_with_its_line() {
 }
 
 #[test]
-fn a_database_that_is_no_file_is_refused_wherever_its_path_is_given() {
+fn a_database_that_is_not_a_file_is_refused_wherever_it_is_set() {
     let folder = TempDir::new().unwrap();
     let program = Program::in_folder(folder.path());
     for given in [":memory:", "file:x.db", "file:x.db?mode=memory", "sqlite:x.db", "sqlite://x.db"]
@@ -69,12 +69,12 @@ fn a_database_that_is_no_file_is_refused_wherever_its_path_is_given() {
 }
 
 #[test]
-fn text_that_is_no_toml_is_named_with_its_line() {
+fn invalid_toml_is_reported_with_its_line() {
     assert_wrong(&format!("{GOOD}[retry\n"), &["outbox.toml", "line 6"]);
 }
 
 #[test]
-fn a_value_that_makes_no_sense_is_named() {
+fn an_invalid_value_is_named() {
     let in_retry = |line: &str| format!("{GOOD}[retry]\n{line}\n");
     let in_chat = |line: &str| format!("{GOOD}[channels.chat]\n{line}\n");
     assert_wrong(&in_retry("initial = \"soon\""), &["initial"]);
@@ -101,7 +101,7 @@ fn an_account_without_a_key_or_an_address_is_named() {
 }
 
 #[test]
-fn plain_http_goes_to_this_machine_alone() {
+fn plain_http_is_only_for_this_machine() {
     let remote = GOOD.replace("127.0.0.1:9", "acquire.example");
     assert_wrong(&remote, &["base_url", "https"]);
     assert_wrong(&GOOD.replace("http://127.0.0.1:9/api/v1", "nonsense"), &["base_url"]);
@@ -129,7 +129,7 @@ fn an_empty_or_broken_key_is_refused_without_showing_it() {
 }
 
 #[test]
-fn a_configuration_that_is_named_and_missing_is_an_error() {
+fn a_named_configuration_that_is_missing_is_an_error() {
     let folder = TempDir::new().unwrap();
     let program = Program::in_folder(folder.path());
     let finished = program.run(&["--config", "not-there.toml", "run"]).expect(78);
@@ -137,14 +137,14 @@ fn a_configuration_that_is_named_and_missing_is_an_error() {
 }
 
 #[test]
-fn nothing_configured_says_what_to_set() {
+fn without_a_configuration_the_error_says_what_to_set() {
     let folder = TempDir::new().unwrap();
     let finished = Program::in_folder(folder.path()).run(&["run"]).expect(78);
     assert!(finished.stderr.contains("ACQUIRE_"), "{finished:?}");
 }
 
 #[test]
-fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_mends_it() {
+fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_fixes_it() {
     let (server, folder) = (Server::start(), TempDir::new().unwrap());
     let key = folder.path().join("key");
     fs::write(&key, KEY).unwrap();
@@ -160,7 +160,7 @@ fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_mends_it()
     run(0o640).expect(0);
 }
 
-/// A key file as it should be: its owner's alone.
+/// A key file that only its owner can read.
 fn write_key(path: &Path, content: &str) {
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -203,7 +203,7 @@ fn the_environment_alone_is_enough() {
 }
 
 #[test]
-fn the_file_is_found_by_flag_by_variable_and_in_the_working_folder() {
+fn the_file_is_found_by_flag_by_variable_and_in_the_working_directory() {
     for way in ["flag", "variable", "folder"] {
         let (server, folder) = (Server::start(), TempDir::new().unwrap());
         let elsewhere = folder.path().join("elsewhere");
@@ -229,7 +229,7 @@ fn the_file_is_found_by_flag_by_variable_and_in_the_working_folder() {
 }
 
 #[test]
-fn a_flag_wins_over_the_environment_which_wins_over_the_file() {
+fn a_flag_overrides_the_environment_which_overrides_the_file() {
     let server = Server::start();
     let outbox = Outbox::setup(&server).written();
     let path = |name: &str| outbox.folder().join(name);
@@ -239,5 +239,5 @@ fn a_flag_wins_over_the_environment_which_wins_over_the_file() {
     by_env.run(&["--database", path("flag.db").to_str().unwrap(), "init"]).expect(0);
     assert!(path("flag.db").exists() && !path("outbox.db").exists());
     by_env.run(&["init", "--database", path("after.db").to_str().unwrap()]).expect(0);
-    assert!(path("after.db").exists(), "a global flag may stand after the command");
+    assert!(path("after.db").exists(), "a global flag may follow the command");
 }

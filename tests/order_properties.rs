@@ -1,12 +1,13 @@
 //! Properties of the order within a lane, over random histories of producers, people and a
 //! dispatcher, on a real file.
 
-use acquire_outbox::queue::claim::{Claim, Cycle, Room};
+use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Job};
 use acquire_outbox::queue::outcome::{Fault, Receipt};
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::{Signal, Transition, Wait};
-use acquire_outbox::store::Store;
+use acquire_outbox::store::Tenure;
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
@@ -62,9 +63,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 struct World {
-    store: Store,
+    tenure: Tenure,
     conn: SqliteConnection,
-    epoch: i64,
     in_flight: Vec<Job>,
     _dir: tempfile::TempDir,
 }
@@ -73,10 +73,10 @@ impl World {
     async fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("outbox.db");
-        let mut store = Store::open(&path).await.unwrap();
-        let epoch = store.begin_epoch().await.unwrap();
+        let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
+        let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {}).await.unwrap();
         let options = SqliteConnectOptions::new().filename(&path).disable_statement_logging();
-        World { store, conn: options.connect().await.unwrap(), epoch, in_flight: vec![], _dir: dir }
+        World { tenure, conn: options.connect().await.unwrap(), in_flight: vec![], _dir: dir }
     }
 
     /// A refusal is fine: the machine does not allow everything that an Op tries.
@@ -119,11 +119,13 @@ impl World {
         }
     }
 
-    async fn cycle(&mut self, record: &[Ended], claim: Option<&Room>, due: bool) {
+    async fn cycle(&mut self, record: &[Ended], room: Option<&Room>, due: bool) {
         let now = if due { DOOMSDAY } else { acquire_outbox::queue::when::now() };
-        let work = Cycle { record, claim, due, now, epoch: self.epoch, patience: None };
-        let done = self.store.cycle(&work).await.unwrap();
-        assert_eq!(done.recorded.len(), record.len());
+        let work = Cycle { record, room, due, now, expecting: false };
+        let CycleResult::Done(done) = self.tenure.cycle(&work).await.unwrap() else {
+            unreachable!()
+        };
+        assert_eq!(done.recorded.ids.len(), record.len());
         self.in_flight.extend(done.claimed);
     }
 

@@ -113,7 +113,7 @@ fn is_long(name: &str, line: &str) -> bool {
     }
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
     // These stop at the first entry of the index, or at their limit.
-    let stops = ["any_left", "agenda", "yields", "backlog", "routes", "outbox_cycle_run"];
+    let stops = ["any_left", "agenda", "results", "backlog", "routes", "outbox_cycle_run"];
     let stops = stops.iter().any(|known| name.starts_with(known));
     // It contains the rows that were written without the triggers, and nothing else.
     if scanned == "outbox USING INDEX outbox_untouched" {
@@ -236,7 +236,7 @@ async fn outbox(folder: &Path, columns: &str, analyzed: Analyzed) -> SqliteConne
 /// With the procedures that each connection of the dispatcher has of its own.
 async fn connect(options: &SqliteConnectOptions) -> SqliteConnection {
     let mut conn = options.connect().await.unwrap();
-    execute(&mut conn, PROCEDURES).await;
+    execute(&mut conn, &PROCEDURES).await;
     conn
 }
 

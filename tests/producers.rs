@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually};
 
-/// Runs another program on the text; None, with a message, where it is not installed.
+/// Runs another program with this input; `None`, and a message, if it is not installed.
 fn run_on(program: &str, arguments: &[&str], input: &str) -> Option<Output> {
     let piped = Command::new(program)
         .args(arguments)
@@ -17,7 +17,7 @@ fn run_on(program: &str, arguments: &[&str], input: &str) -> Option<Output> {
     let mut child = match piped {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("SKIPPED: {program} is not installed, so nothing was shown");
+            eprintln!("SKIPPED: {program} is not installed, so this was not tested");
             return None;
         }
         Err(error) => panic!("{program}: {error}"),
@@ -39,7 +39,7 @@ db = sqlite3.connect(path, timeout=5)
 db.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY)")
 db.commit()
 
-# 200 transactions of their own while the daemon works: never SQLITE_BUSY.
+# 200 transactions while the daemon works: never SQLITE_BUSY.
 for n in range(200):
     with db:
         order = db.execute("INSERT INTO orders DEFAULT VALUES").lastrowid
@@ -47,7 +47,7 @@ for n in range(200):
                    ("chat", json.dumps({"caseId": n % 50 + 1, "message": f"Grüße {order}"}),
                     f"order-{order}", "python"))
 
-# The same messages once more are no new messages.
+# The same keys again are not new messages.
 with db:
     for n in range(200):
         db.execute("INSERT OR IGNORE INTO outbox (channel, payload, idempotency_key) VALUES (?,?,?)",
@@ -88,7 +88,7 @@ fn a_python_program_sends_by_inserting() {
 }
 
 #[test]
-fn the_sqlite3_command_line_sends_cancels_and_asks() {
+fn the_sqlite3_command_line_sends_cancels_and_queries() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let path = outbox.database().path().to_str().unwrap();
@@ -116,7 +116,7 @@ fn the_sqlite3_command_line_sends_cancels_and_asks() {
 }
 
 #[test]
-fn an_insert_that_breaks_a_rule_is_refused_by_the_name_of_the_field() {
+fn an_invalid_insert_is_refused_with_the_name_of_the_field() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let without = |mut job: Job, field: &str| {
@@ -156,7 +156,7 @@ fn an_insert_that_breaks_a_rule_is_refused_by_the_name_of_the_field() {
 }
 
 #[test]
-fn one_idempotency_key_is_one_message() {
+fn an_idempotency_key_makes_one_message() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let once = Job::chat(1, "hi").column("idempotency_key", "'order 1'").sql();
@@ -172,14 +172,14 @@ fn one_idempotency_key_is_one_message() {
 }
 
 #[test]
-fn a_redrive_by_plain_sql_has_a_fresh_budget() {
+fn a_retry_in_sql_has_a_new_budget_of_attempts() {
     let server = Server::answering(|_| Reply::status(500));
     let outbox = Outbox::setup(&server).retry_also("max_attempts = 2").ready();
     let id = outbox.chat(1, "hi");
     outbox.run_until_empty();
     assert_eq!(outbox.row(id)["failure"], "exhausted");
-    let redrive = format!("UPDATE outbox SET status = 'pending' WHERE id = {id}");
-    outbox.execute(&redrive);
+    let retry = format!("UPDATE outbox SET status = 'pending' WHERE id = {id}");
+    outbox.execute(&retry);
     let row = outbox.row(id);
     assert!(row.is_null("failure") && row.is_null("finished_at"), "{row:?}");
     outbox.run_until_empty();
@@ -189,7 +189,7 @@ fn a_redrive_by_plain_sql_has_a_fresh_budget() {
     assert_eq!(server.count(), 4);
 
     server.answer_with(Reply::accepted);
-    outbox.execute(&redrive);
+    outbox.execute(&retry);
     outbox.run_until_empty();
     let row = outbox.row(id);
     assert_eq!((row.text("status"), row.int("attempts")), ("sent", 5));
@@ -197,7 +197,7 @@ fn a_redrive_by_plain_sql_has_a_fresh_budget() {
 }
 
 #[test]
-fn a_redrive_has_a_fresh_budget_of_time() {
+fn a_retry_in_sql_has_a_new_budget_of_time() {
     let server = Server::answering(|_| Reply::status(500));
     let outbox = Outbox::setup(&server).retry_also("give_up_after = \"250ms\"").ready();
     let id = outbox.chat(1, "hi");
@@ -232,7 +232,7 @@ fn a_job_that_is_sending_can_neither_be_cancelled_nor_deleted() {
 }
 
 #[test]
-fn sent_never_leaves_sent_and_goes_with_its_history() {
+fn a_sent_job_stays_sent_and_is_deleted_with_its_history() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let id = outbox.chat(1, "hi");
@@ -245,11 +245,11 @@ fn sent_never_leaves_sent_and_goes_with_its_history() {
     outbox.execute(&format!("DELETE FROM outbox WHERE id = {id}"));
     assert_eq!(outbox.history(id), []);
     let next = outbox.chat(1, "next");
-    assert!(next > id, "ids are not used again");
+    assert!(next > id, "ids are not reused");
 }
 
 #[test]
-fn a_pending_job_is_withdrawn_by_plain_sql() {
+fn a_pending_job_is_cancelled_or_deleted_in_sql() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let id = outbox.chat(1, "withdrawn");

@@ -1,5 +1,5 @@
-//! Rates and room: each route keeps its own and holds up no other, and a backlog that waits for
-//! its rate costs nothing.
+//! Rates and `max_in_flight`: no route delays another, and a backlog that waits for its rate costs
+//! nothing.
 
 mod support;
 
@@ -14,7 +14,7 @@ fn count(outbox: &Outbox, account: &str, channel: &str, status: &str) -> i64 {
     ))
 }
 
-/// So many jobs of each account and channel, in this order, none behind another of its case.
+/// Adds each job `times` times for each account, without ordering keys.
 fn add(outbox: &Outbox, accounts: &[&str], jobs: &[Job], times: i64) {
     for round in 0..times {
         for account in accounts {
@@ -27,7 +27,7 @@ fn add(outbox: &Outbox, accounts: &[&str], jobs: &[Job], times: i64) {
 }
 
 #[test]
-fn a_slow_rate_and_a_full_channel_hold_up_no_other() {
+fn a_slow_rate_and_a_full_route_delay_no_other_route() {
     let gate = Gate::closed();
     let held = gate.clone();
     let server = Server::answering(move |request| {
@@ -40,7 +40,7 @@ fn a_slow_rate_and_a_full_channel_hold_up_no_other() {
         server.base_url()
     );
     let outbox = Outbox::setup(&server).more(&more).ready();
-    // What cannot go stands first, and is the most urgent.
+    // The jobs that cannot be sent come first and have the highest priority.
     let first = |job: Job| job.column("priority", "9");
     add(&outbox, &["default"], &[first(Job::chat(1, "full"))], 40);
     add(&outbox, &["default", "other"], &[first(Job::mail(1, "slow"))], 40);
@@ -57,7 +57,7 @@ fn a_slow_rate_and_a_full_channel_hold_up_no_other() {
         );
     };
     let all = |jobs| {
-        eventually(SOON, "all that may go have gone", || {
+        eventually(SOON, "every job that can be sent is sent", || {
             let free = [("default", "sms"), ("other", "sms"), ("other", "chat")];
             free.iter().all(|(account, channel)| sent(account, channel) == jobs)
                 && sent("default", "mail") + sent("other", "mail") == 2
@@ -65,19 +65,19 @@ fn a_slow_rate_and_a_full_channel_hold_up_no_other() {
     };
     all(20);
     stuck();
-    // While it goes on, and not only at the start.
+    // Also for jobs that are added later.
     add(&outbox, &["default", "other"], &[Job::sms(1, "free")], 5);
     add(&outbox, &["other"], &[Job::chat(1, "free")], 5);
     all(25);
     stuck();
     gate.open();
-    eventually(SOON, "the channel that was full goes on", || sent("default", "chat") == 40);
+    eventually(SOON, "the route that was full continues", || sent("default", "chat") == 40);
     assert_eq!(server.requests_for("slow").len(), 2);
 }
 
-/// Locks of the database's shared memory tell the transactions: SQLite's byte 120 is the writer's.
+/// Counts transactions by the locks on the `-shm` file: SQLite's byte 120 is the write lock.
 #[test]
-fn a_backlog_that_waits_for_its_rate_wakes_the_daemon_for_its_jobs_alone() {
+fn a_backlog_that_waits_for_its_rate_wakes_the_daemon_only_for_its_jobs() {
     if !can_trace() {
         return;
     }
@@ -98,11 +98,11 @@ fn a_backlog_that_waits_for_its_rate_wakes_the_daemon_for_its_jobs_alone() {
     let begun = |line: &&str| line.contains("F_WRLCK") && line.contains("l_start=120,");
     let (writes, reads) =
         (of_log().filter(begun).count(), of_log().filter(|line| line.contains("F_RDLCK")).count());
-    println!("{jobs} jobs in {seconds} s: {writes} transactions, {reads} looks");
-    // Its claim and its record, each with one claim in vain after it: another's event may have come
-    // among its own. And what a start writes.
+    println!("{jobs} jobs in {seconds} s: {writes} transactions, {reads} reads");
+    // Per job: the claim and the record, each followed by one claim that finds nothing, as an event may
+    // be another process's. Plus what a start writes.
     assert!((jobs..=4 * jobs + 12).contains(&writes), "{writes} transactions for {jobs} jobs");
-    // These four, each with a look at what came of it, and the looks at their time.
+    // These four, each with a read of its result, and periodic reads.
     let most = 8 * jobs + 3 * seconds + 30;
-    assert!((jobs..=most).contains(&reads), "{reads} looks for {jobs} jobs in {seconds} s");
+    assert!((jobs..=most).contains(&reads), "{reads} reads for {jobs} jobs in {seconds} s");
 }

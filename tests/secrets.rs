@@ -1,4 +1,4 @@
-//! The key is shown nowhere; the words of a message stay in its payload.
+//! The key is shown nowhere, and message text only in the payload.
 
 mod support;
 
@@ -7,7 +7,7 @@ use support::{Job, KEY, Outbox, Reply, Server, never_shows};
 
 const SECRET: &str = "the-patient-is-called-Ada-Lovelace";
 
-/// What anyone can see of the outbox, by name, without the payload column.
+/// Everything that can be seen of the outbox, except the column `payload`, by name.
 fn everything_shown(outbox: &Outbox, id: i64) -> Vec<(String, String)> {
     let id_text = id.to_string();
     let commands: [&[&str]; 9] = [
@@ -34,7 +34,7 @@ fn everything_shown(outbox: &Outbox, id: i64) -> Vec<(String, String)> {
     shown
 }
 
-/// Runs one job to its end against this answer and looks everywhere.
+/// Sends one job to a server with this answer, and looks for the secrets everywhere.
 #[track_caller]
 fn assert_nothing_shown(
     job: Job,
@@ -44,7 +44,7 @@ fn assert_nothing_shown(
     let setup = Outbox::setup(&server).retry_also("max_attempts = 2");
     let outbox = setup.ready();
     let id = outbox.add(job);
-    // The loudest log that can be asked for.
+    // The most verbose log level.
     let program = outbox.program().env("RUST_LOG", "trace");
     let finished = program.run(&["run", "--until-empty"]).expect(0);
     never_shows("the log", &finished.output(), KEY);
@@ -57,20 +57,20 @@ fn assert_nothing_shown(
     never_shows("the table", &format!("{all:?}"), KEY);
 }
 
-/// The request sent back inside the answer, as a helpful server would.
+/// The request, to be repeated in the answer.
 fn echo(request: &support::Request) -> String {
     format!("{}{}", String::from_utf8_lossy(&request.head), request.body_text())
 }
 
 #[test]
-fn an_accepted_message_shows_neither_key_nor_words() {
+fn an_accepted_message_shows_neither_key_nor_text() {
     assert_nothing_shown(Job::chat(1, SECRET), |request| {
         Reply::json(200, json!({"data": {"id": 1, "message": echo(request), "status": "sent"}}))
     });
 }
 
 #[test]
-fn a_refusal_that_echoes_the_request_shows_neither_key_nor_words() {
+fn a_rejection_that_echoes_the_request_shows_neither_key_nor_text() {
     for job in [Job::chat(1, SECRET), Job::mail(1, SECRET), Job::sms(1, SECRET)] {
         assert_nothing_shown(job, |request| {
             let message = format!("cannot deliver: {}", echo(request));
@@ -80,7 +80,7 @@ fn a_refusal_that_echoes_the_request_shows_neither_key_nor_words() {
 }
 
 #[test]
-fn a_refusal_that_echoes_the_words_alone_does_not_show_them() {
+fn a_rejection_that_echoes_only_the_text_does_not_show_it() {
     assert_nothing_shown(Job::chat(1, SECRET), |request| {
         let message = format!("The text '{}' is not allowed", request.words());
         Reply::json(400, json!({"error": {"type": "ERROR_INVALID_INPUT", "message": message}}))
@@ -88,7 +88,7 @@ fn a_refusal_that_echoes_the_words_alone_does_not_show_them() {
 }
 
 #[test]
-fn an_unreadable_answer_that_echoes_the_request_shows_neither_key_nor_words() {
+fn an_unreadable_answer_that_echoes_the_request_shows_neither_key_nor_text() {
     assert_nothing_shown(Job::chat(1, SECRET), |request| Reply::text(200, &echo(request)));
     assert_nothing_shown(Job::chat(1, SECRET), |request| Reply::text(503, &echo(request)));
     assert_nothing_shown(Job::chat(1, SECRET), |request| Reply::raw(echo(request)));
@@ -103,7 +103,7 @@ fn an_error_code_that_echoes_the_key_does_not_show_it() {
 }
 
 #[test]
-fn a_provider_that_echoes_the_words_of_an_sms_does_not_show_them() {
+fn a_provider_that_echoes_the_text_of_an_sms_does_not_show_it() {
     assert_nothing_shown(Job::sms(1, SECRET), |request| {
         let meta =
             json!({"errorCode": 30007, "errorMessage": format!("filtered: {}", request.words())});

@@ -1,4 +1,4 @@
-//! HTTPS with certificates of the tests' own: what is trusted, and that nothing is sent before.
+//! HTTPS: which certificates are trusted, and that nothing is sent to a server that is not.
 
 mod support;
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Outbox, SOON, Setup, eventually};
 
-/// A certificate authority that no system knows.
+/// A certificate authority that no system trusts.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -46,7 +46,7 @@ impl Authority {
     }
 }
 
-/// Accepts every message over TLS, and counts the requests that could be read.
+/// Accepts every message over TLS, and counts the requests.
 struct TlsServer {
     port: u16,
     requests: Arc<AtomicUsize>,
@@ -76,7 +76,7 @@ impl TlsServer {
     }
 }
 
-/// Ends with the first error: a client that does not trust the certificate goes away.
+/// Ends at the first error: a client that does not trust the certificate closes the connection.
 fn serve(stream: TcpStream, config: Arc<ServerConfig>, counter: &AtomicUsize) -> Option<()> {
     let connection = ServerConnection::new(config).ok()?;
     let mut stream = BufReader::new(StreamOwned::new(connection, stream));
@@ -102,7 +102,7 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, counter: &AtomicUsize) ->
     }
 }
 
-/// An outbox that trusts `authority` (if any) beside the system's certificates.
+/// An outbox that trusts `authority`, if any, in addition to the system's certificates.
 fn outbox(server: &TlsServer, authority: Option<&Authority>) -> Outbox {
     let setup = Setup::sending_to(&server.url());
     let Some(authority) = authority else { return setup.ready() };
@@ -112,7 +112,7 @@ fn outbox(server: &TlsServer, authority: Option<&Authority>) -> Outbox {
     outbox
 }
 
-/// The job is tried again and again, never uncertain, and no request is ever read.
+/// The job is tried repeatedly, is never uncertain, and the server receives no request.
 #[track_caller]
 fn assert_not_trusted(outbox: &Outbox, server: &TlsServer) {
     let id = outbox.chat(1, "hi");
@@ -137,7 +137,7 @@ fn a_ca_file_is_trusted_and_the_message_arrives() {
         ("sent", "8289")
     );
     outbox.run(&["check"]);
-    assert_eq!(server.requests(), 2, "one message and one look at the account");
+    assert_eq!(server.requests(), 2, "one message and one check of the account");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn an_expired_certificate_is_not_trusted() {
 }
 
 #[test]
-fn a_ca_file_without_certificates_is_a_wrong_configuration() {
+fn a_ca_file_without_certificates_is_a_configuration_error() {
     let outbox =
         Setup::sending_to("https://localhost:9/api/v1").account("ca_file = \"ca.pem\"").written();
     let said = |program: &Outbox| program.run(&["run"]).expect(78).stderr;

@@ -2,13 +2,14 @@
 //! the database takes whatever is decided.
 
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
-use acquire_outbox::queue::claim::{Claim, Cycle, Room};
+use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Failure, Job, Status};
 use acquire_outbox::queue::outcome::{Fault, Outcome, PageVerdict, Receipt};
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::{AttemptKind, Signal, Transition, Wait, decide};
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::Store;
+use acquire_outbox::store::{Store, Tenure};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ fn a_retry_after_holds_the_channel_and_delays_the_job_at_least_as_long() {
     let outcome = Outcome::Unavailable { fault: fault(), retry_after: Some(pause) };
     let t = after(&job(), outcome, &ChannelPolicy::default());
     assert_eq!(t.next_attempt_at, Some(NOW + 60_000));
-    assert_eq!(t.signal, Signal::HoldChannel { pause, fault: fault() });
+    assert_eq!(t.signal, Signal::RetryAfter { delay: pause, fault: fault() });
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             fault: fault(),
             verdict: PageVerdict::Again { pause: Duration::from_secs(s) }
         }),
-        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::ItAlone }),
+        Just(Outcome::NotAcquires { fault: fault(), verdict: PageVerdict::OnlyThisMessage }),
         Just(Outcome::NotWritten { fault: fault() }),
         Just(Outcome::Unknown { fault: fault() }),
         Just(Outcome::Invalid { fault: fault() }),
@@ -203,8 +204,11 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
-            let mut store = Store::open(&dir.path().join("outbox.db")).await.unwrap();
-            let epoch = store.begin_epoch().await.unwrap();
+            let path = dir.path().join("outbox.db");
+            let mut store = Store::open(&path).await.unwrap();
+            let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
+            let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {});
+            let mut tenure = tenure.await.unwrap();
             store.plain_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
                 .await.unwrap();
             let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
@@ -213,9 +217,10 @@ proptest! {
             for outcome in outcomes {
                 // Far ahead, so that a retry is due and claimed.
                 let at = now() + 10 * 3_600_000;
-                let work = |due: bool| Cycle { record: &[], claim: (!due).then_some(&claim), due, now: at, epoch, patience: None };
-                store.cycle(&work(true)).await.unwrap();
-                let Some(job) = store.cycle(&work(false)).await.unwrap().claimed.pop() else { return };
+                let work = |due: bool| Cycle { record: &[], room: (!due).then_some(&claim), due, now: at, expecting: false };
+                tenure.cycle(&work(true)).await.unwrap();
+                let CycleResult::Done(mut done) = tenure.cycle(&work(false)).await.unwrap() else { unreachable!() };
+                let Some(job) = done.claimed.pop() else { return };
                 spent += i64::from(!matches!(
                     outcome,
                     Outcome::AccountRefused { .. }
@@ -226,7 +231,7 @@ proptest! {
                 let transition = decide(&job, outcome, &policy, now());
                 let (status, attempts) = (transition.status, transition.attempts);
                 let ended = Ended { transition, channel: job.channel, due_at: job.due_at, http_status: None, started_at: now(), duration_ms: 0 };
-                assert_eq!(store.record(&[ended], epoch).await.unwrap(), [job.id]);
+                assert_eq!(tenure.record(&[ended]).await.unwrap().ids, [job.id]);
                 let row = store.delivery(job.id).await.unwrap().unwrap();
                 assert_eq!((row.status.as_str(), row.attempts), (status.as_str(), attempts));
                 assert_eq!(row.finished_at.is_some(), matches!(status, Status::Sent | Status::Failed));

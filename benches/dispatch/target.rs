@@ -41,9 +41,9 @@ impl Answer {
     fn body(self) -> Result<Vec<u8>> {
         let published = match self {
             Answer::Chat | Answer::Unavailable => {
-                include_str!("../../tests/wire/published/chat-answer.json")
+                include_str!("../../tests/requests/published/chat-answer.json")
             }
-            Answer::Sms => include_str!("../../tests/wire/published/sms-answer.json"),
+            Answer::Sms => include_str!("../../tests/requests/published/sms-answer.json"),
         };
         // Indented by one space they have the size that the vendor's pages show.
         let mut body = Vec::new();

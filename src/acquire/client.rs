@@ -1,17 +1,16 @@
-//! One exchange with Acquire: the request, its answer, and what went wrong between them.
+//! One request to Acquire and its answer, or what went wrong.
 
-use super::answer::{self, Answer, End, LIMIT_BYTES};
-use super::causes::{cause, chain, in_tls, is_garbage, tunnel};
-use super::clients::{Clients, Recipe};
-use super::error::cap;
-use super::gate::{Before, Gate};
-use super::patience::{Exhausted, Patience};
-use super::receipt::{self, Steps};
+use super::account_client::{AccountClient, ClientSettings};
+use super::classify::{BodyEnd, LIMIT_BYTES, RawAnswer, classify};
+use super::client_error::{Destination, error_chain};
+use super::receipt::{self, FieldMap};
 use super::redact::Redactor;
-use super::{chat, mail, request, shortage, sms};
+use super::time_limit::{TimeLimit, TimedOut};
+use super::write_gate::{GateBefore, WriteGate};
+use super::{chat_request, local_shortage, mail_request, request, sms_request};
 use crate::config::Proxy;
 use crate::queue::job::{Channel, Millis};
-use crate::queue::outcome::{Attempt, Fault, Outcome, Receipt};
+use crate::queue::outcome::{AttemptResult, Fault, Outcome, Receipt};
 use crate::queue::payload::{Payload, UserType};
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -23,33 +22,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
-/// How to reach an account.
+/// How to reach an account at Acquire.
 pub struct Connection<'a> {
     /// `https://{account_id}.acquire.io/api/v1`
     pub base_url: &'a Url,
     pub api_key: &'a SecretString,
-    /// The name of the query parameter that says who sends: `x-user-type`.
+    /// The name of the query parameter for the sender's type: `x-user-type`.
     pub user_type_parameter: &'a str,
-    /// Trusted beside the system's certificates; checks cannot be turned off.
+    /// Trusted in addition to the system's certificates; verification cannot be turned off.
     pub extra_roots: &'a [CertificateDer<'static>],
-    /// From the first step to the last byte of the answer.
+    /// From the start of the connection to the last byte of the answer.
     pub request_timeout: Duration,
-    /// DNS, TCP and TLS together.
+    /// For DNS, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// On the way there.
     pub proxy: Option<&'a Proxy>,
-    /// A message of unknown outcome is not sent again, so idle connections are used with more care.
+    /// A message of unknown outcome is not sent again, so connections are reused more carefully.
     pub at_most_once: bool,
-    /// How many idle connections are kept.
+    /// The most idle connections to keep.
     pub idle_connections: usize,
 }
 
-/// Why there can be no endpoint.
+/// Why an endpoint cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    #[error("base_url must be an http or https address with a host, without user or password")]
+    #[error("base_url must be an http or https URL with a host, without a user name and password")]
     BaseUrl,
-    #[error("the API key has characters that no HTTP header can carry")]
+    #[error("the API key contains characters that are not allowed in an HTTP header")]
     Key,
     #[error("no TLS provider is installed in this process")]
     NoTlsProvider,
@@ -57,17 +55,15 @@ pub enum EndpointError {
     Client(#[source] reqwest::Error),
 }
 
-/// Where one account's messages of one channel go. It shares its account's connections.
+/// Sends one account's messages of one channel. An account's endpoints share their connections.
 pub struct Endpoint {
     channel: Channel,
     url: Url,
-    /// With the user type in its query.
+    /// With the user type in the query.
     user_urls: [(UserType, Url); 2],
-    probe_url: Url,
-    request_timeout: Duration,
-    key: SecretString,
-    proxy: Option<Proxy>,
-    clients: Arc<Clients>,
+    check_url: Url,
+    destination: Destination,
+    client: Arc<AccountClient>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -76,27 +72,27 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// What a question that sends nothing found out about the account.
+/// What [`Endpoint::check_account`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
-    /// Acquire answered and took the key.
-    Ok,
+pub enum AccountCheck {
+    /// Acquire accepted the key.
+    Accepted,
     /// 401 or a redirect.
     AccountRefused(Fault),
-    /// No whole answer came.
+    /// There was no complete answer.
     Unreachable(Fault),
-    /// Any other answer: Acquire is down, or it is not Acquire that answers.
+    /// Any other answer: Acquire is down, or the server is not Acquire.
     Unexpected(Fault),
 }
 
 impl Endpoint {
-    /// Needs a rustls provider, installed as the process's default.
+    /// Requires that the process has installed a default rustls provider.
     pub fn new(channel: Channel, connection: &Connection<'_>) -> Result<Self, EndpointError> {
-        Endpoint::beside(&[], channel, connection)
+        Endpoint::sharing(&[], channel, connection)
     }
 
-    /// Shares the connections of the first of `others` that is reached in the same way.
-    pub fn beside(
+    /// Shares the connections of the first of `others` that has the same settings.
+    pub fn sharing(
         others: &[Arc<Endpoint>],
         channel: Channel,
         connection: &Connection<'_>,
@@ -105,27 +101,28 @@ impl Endpoint {
             return Err(EndpointError::NoTlsProvider);
         }
         let base = connection.base_url;
-        let plain = base.scheme() == "http";
-        let anonymous = base.username().is_empty() && base.password().is_none();
-        if !(plain || base.scheme() == "https") || base.host().is_none() || !anonymous {
+        let plain_http = base.scheme() == "http";
+        let no_userinfo = base.username().is_empty() && base.password().is_none();
+        if !(plain_http || base.scheme() == "https") || base.host().is_none() || !no_userinfo {
             return Err(EndpointError::BaseUrl);
         }
-        let mut probe_url = join(base, "/crm/objects/case");
-        probe_url.query_pairs_mut().append_pair("where", "id|eq|0");
+        let mut check_url = join(base, "/crm/objects/case");
+        check_url.query_pairs_mut().append_pair("where", "id|eq|0");
 
-        let recipe = Recipe {
+        let settings = ClientSettings {
             headers: headers(connection.api_key)?,
             connect_timeout: connection.connect_timeout,
             roots: connection.extra_roots.to_vec(),
-            plain,
+            plain_http,
             proxy: connection.proxy.map(|proxy| proxy.url().clone()),
             at_most_once: connection.at_most_once,
             idle_connections: connection.idle_connections,
         };
-        let clients = match others.iter().find(|other| other.clients.is_by(&recipe)) {
-            Some(other) => Arc::clone(&other.clients),
+        let client = match others.iter().find(|other| other.client.has_settings(&settings)) {
+            Some(other) => Arc::clone(&other.client),
             None => Arc::new(
-                Clients::new(recipe).map_err(|error| EndpointError::Client(error.without_url()))?,
+                AccountClient::new(settings)
+                    .map_err(|error| EndpointError::Client(error.without_url()))?,
             ),
         };
         let url = join(base, request::path(channel));
@@ -138,11 +135,14 @@ impl Endpoint {
             channel,
             url,
             user_urls,
-            probe_url,
-            request_timeout: connection.request_timeout,
-            key: connection.api_key.clone(),
-            proxy: connection.proxy.cloned(),
-            clients,
+            check_url,
+            destination: Destination {
+                host: base.host_str().unwrap_or_default().to_owned(),
+                proxy: connection.proxy.cloned(),
+                key: connection.api_key.clone(),
+                request_timeout: connection.request_timeout,
+            },
+            client,
         })
     }
 
@@ -150,35 +150,43 @@ impl Endpoint {
         self.channel
     }
 
-    /// Sends one message. `gate` is this attempt's own. Shut from outside before the request's
-    /// first byte left, the message is withdrawn. Once this future ended or was dropped, what
-    /// `gate.passed()` says is final.
-    pub async fn send(&self, payload: &Payload, gate: &Gate, started_at: Millis) -> Attempt {
-        let _shut_at_the_end = gate.shut_on_drop();
+    /// Sends one message. `gate` is new for each attempt; whoever shuts it before the request is
+    /// written withdraws the message. `gate.passed()` is final once this future has ended or been
+    /// dropped.
+    pub async fn send(
+        &self,
+        payload: &Payload,
+        gate: &WriteGate,
+        started_at: Millis,
+    ) -> AttemptResult {
+        let _shut_on_drop = gate.shut_on_drop();
         let clock = Instant::now();
         let (outcome, http_status) = self.exchange(payload, gate).await;
-        Attempt { outcome, http_status, started_at, duration: clock.elapsed() }
+        AttemptResult { outcome, http_status, started_at, duration: clock.elapsed() }
     }
 
-    /// Asks for a case that is not there, with the key: sends no message.
-    pub async fn probe(&self) -> Probe {
-        let mut patience = Patience::new(self.request_timeout);
-        let asked = patience.wait(self.clients.get().get(self.probe_url.clone()).send()).await;
+    /// Asks for a case that does not exist, with the account's key; sends no message.
+    pub async fn check_account(&self) -> AccountCheck {
+        let mut limit = TimeLimit::new(self.destination.request_timeout);
+        let asked = limit.wait_for(self.client.get().get(self.check_url.clone()).send()).await;
         let mut response = match asked {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Probe::Unreachable(self.not_reached(error)),
-            Err(Exhausted) => return Probe::Unreachable(self.no_connection_in_time()),
+            Ok(Err(error)) => {
+                return AccountCheck::Unreachable(self.destination.not_connected(error));
+            }
+            Err(TimedOut) => return AccountCheck::Unreachable(self.destination.connect_timeout()),
         };
         let status = response.status().as_u16();
-        let (body, end) = self.read(&mut response, &mut patience).await;
-        let answer = Answer { status, headers: response.headers(), body: &body, end };
-        match answer::judge(chat::step, answer, || self.redactor(&[]), SystemTime::now()) {
-            Outcome::Accepted { .. } => Probe::Ok,
-            Outcome::AccountRefused { fault } => Probe::AccountRefused(fault),
+        let (body, end) = self.read(&mut response, &mut limit).await;
+        let answer = RawAnswer { status, headers: response.headers(), body: &body, end };
+        let map = chat_request::field_action;
+        match classify(map, answer, || self.redactor(&[]), SystemTime::now()) {
+            Outcome::Accepted { .. } => AccountCheck::Accepted,
+            Outcome::AccountRefused { fault } => AccountCheck::AccountRefused(fault),
             Outcome::Unknown { fault }
                 if matches!(fault.code.as_str(), "timeout" | "connection_lost") =>
             {
-                Probe::Unreachable(fault)
+                AccountCheck::Unreachable(fault)
             }
             Outcome::Rejected { fault, .. }
             | Outcome::NotAcquires { fault, .. }
@@ -186,45 +194,45 @@ impl Endpoint {
             | Outcome::Unknown { fault }
             | Outcome::NotWritten { fault }
             | Outcome::Shortage { fault, .. }
-            | Outcome::Invalid { fault } => Probe::Unexpected(fault),
-            Outcome::Withdrawn => Probe::Unexpected(Fault::new("withdrawn", "withdrawn")),
+            | Outcome::Invalid { fault } => AccountCheck::Unexpected(fault),
+            Outcome::Withdrawn => AccountCheck::Unexpected(Fault::new("withdrawn", "withdrawn")),
         }
     }
 
-    async fn exchange(&self, payload: &Payload, gate: &Gate) -> (Outcome, Option<u16>) {
+    async fn exchange(&self, payload: &Payload, gate: &WriteGate) -> (Outcome, Option<u16>) {
         if payload.channel() != self.channel {
             let sentence =
                 format!("a {} payload on the channel {}", payload.channel(), self.channel);
             return (Outcome::Invalid { fault: Fault::new("invalid_payload", sentence) }, None);
         }
-        if self.clients.at_most_once() {
-            // Connections that the server has closed are noticed before one is chosen.
+        if self.client.at_most_once() {
+            // Lets the pool notice connections that the server has closed, before one is chosen.
             tokio::task::yield_now().await;
         }
         let body = gate.body(request::body(payload));
-        let mut patience = Patience::new(self.request_timeout);
-        let request = self.clients.get().post(self.url_for(payload)).body(Body::wrap(body));
-        let mut response = match patience.wait(request.send()).await {
+        let mut limit = TimeLimit::new(self.destination.request_timeout);
+        let request = self.client.get().post(self.url_for(payload)).body(Body::wrap(body));
+        let mut response = match limit.wait_for(request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return (self.unanswered(Some(error), gate), None),
-            Err(Exhausted) => return (self.unanswered(None, gate), None),
+            Err(TimedOut) => return (self.unanswered(None, gate), None),
         };
         let status = response.status().as_u16();
-        let (body, end) = self.read(&mut response, &mut patience).await;
-        self.clients.heard(response.headers());
-        let answer = Answer { status, headers: response.headers(), body: &body, end };
+        let (body, end) = self.read(&mut response, &mut limit).await;
+        self.client.follow_keep_alive(response.headers());
+        let answer = RawAnswer { status, headers: response.headers(), body: &body, end };
         let redactor = || self.redactor(&payload.texts());
-        let mut outcome = answer::judge(steps(self.channel), answer, redactor, SystemTime::now());
+        let mut outcome = classify(field_map(self.channel), answer, redactor, SystemTime::now());
         if let Outcome::Accepted { receipt, .. } | Outcome::Rejected { receipt, .. } = &mut outcome
         {
-            self.keep_key_out(receipt);
+            self.remove_key(receipt);
         }
         (outcome, Some(status))
     }
 
-    /// A server that hands back the key as an id does not get it into the database.
-    fn keep_key_out(&self, receipt: &mut Receipt) {
-        let key = self.key.expose_secret();
+    /// A server may return the key as an id; it must not get into the database.
+    fn remove_key(&self, receipt: &mut Receipt) {
+        let key = self.destination.key.expose_secret();
         let has_key = |text: &str| text.contains(key);
         receipt.fields.retain(|_, value| !value.as_str().is_some_and(has_key));
         receipt.message_id.take_if(|id| has_key(id));
@@ -232,8 +240,8 @@ impl Endpoint {
 
     fn url_for(&self, payload: &Payload) -> Url {
         let query = request::query(payload);
-        let of = |user_type| self.user_urls.iter().find(|(known, _)| *known == user_type);
-        let mut url = query.user_type.and_then(of).map_or(&self.url, |(_, url)| url).clone();
+        let url_of = |user_type| self.user_urls.iter().find(|(known, _)| *known == user_type);
+        let mut url = query.user_type.and_then(url_of).map_or(&self.url, |(_, url)| url).clone();
         if let Some(contact_id) = query.contact_id {
             url.query_pairs_mut().append_pair("contactId", &contact_id.to_string());
         }
@@ -241,15 +249,15 @@ impl Endpoint {
     }
 
     fn redactor(&self, texts: &[&str]) -> Redactor {
-        Redactor::new(self.key.expose_secret(), texts)
+        Redactor::new(self.destination.key.expose_secret(), texts)
     }
 
-    /// Stops at the limit, which drops the connection: its rest is never read.
-    async fn read(&self, response: &mut Response, patience: &mut Patience) -> (Bytes, End) {
-        // A short answer comes in one piece, which is taken as it is.
+    /// Stops at `LIMIT_BYTES`; the connection is then dropped with the rest unread.
+    async fn read(&self, response: &mut Response, limit: &mut TimeLimit) -> (Bytes, BodyEnd) {
+        // A short answer is one chunk, which is used without a copy.
         let (mut first, mut all) = (Bytes::new(), Vec::new());
         let end = loop {
-            match patience.wait(response.chunk()).await {
+            match limit.wait_for(response.chunk()).await {
                 Ok(Ok(Some(mut chunk))) => {
                     let room = LIMIT_BYTES - first.len().max(all.len());
                     let too_long = chunk.len() > room;
@@ -263,84 +271,37 @@ impl Endpoint {
                         all.extend_from_slice(&chunk);
                     }
                     if too_long {
-                        break End::TooLong;
+                        break BodyEnd::TooLong;
                     }
                 }
-                Ok(Ok(None)) => break End::Whole,
-                Ok(Err(error)) => break End::Lost(self.lost(error)),
-                Err(Exhausted) => break End::Lost(self.no_answer_in_time()),
+                Ok(Ok(None)) => break BodyEnd::Complete,
+                Ok(Err(error)) => break BodyEnd::Lost(self.destination.lost(error)),
+                Err(TimedOut) => break BodyEnd::Lost(self.destination.answer_timeout()),
             }
         };
         (if all.is_empty() { first } else { all.into() }, end)
     }
 
-    /// No answer came, by this error or in time: the gate tells whether the request may have left.
-    fn unanswered(&self, error: Option<reqwest::Error>, gate: &Gate) -> Outcome {
+    /// No answer, because of `error` or a timeout. The gate decides whether the request may have left.
+    fn unanswered(&self, error: Option<reqwest::Error>, gate: &WriteGate) -> Outcome {
         match (gate.close(), error) {
-            (Before::Passed, Some(error)) => Outcome::Unknown { fault: self.lost(error) },
-            (Before::Passed, None) => Outcome::Unknown { fault: self.no_answer_in_time() },
-            (Before::Open, Some(error)) => {
-                match shortage::cause_of(chain(&error), error.is_dns()) {
-                    Some(scarce) => scarce.outcome(),
-                    None => Outcome::NotWritten { fault: self.not_reached(error) },
+            (GateBefore::Passed, Some(error)) => {
+                Outcome::Unknown { fault: self.destination.lost(error) }
+            }
+            (GateBefore::Passed, None) => {
+                Outcome::Unknown { fault: self.destination.answer_timeout() }
+            }
+            (GateBefore::Open, Some(error)) => {
+                match local_shortage::missing_resource(error_chain(&error), error.is_dns()) {
+                    Some(resource) => resource.outcome(),
+                    None => Outcome::NotWritten { fault: self.destination.not_connected(error) },
                 }
             }
-            (Before::Open, None) => Outcome::NotWritten { fault: self.no_connection_in_time() },
-            (Before::Shut, _) => Outcome::Withdrawn,
-        }
-    }
-
-    fn no_connection_in_time(&self) -> Fault {
-        let sentence = format!("no connection to {} within its time", self.there());
-        Fault::new("timeout", cap(self.redactor(&[]).line(&sentence)))
-    }
-
-    fn no_answer_in_time(&self) -> Fault {
-        let limit = humantime::format_duration(self.request_timeout);
-        Fault::new("timeout", format!("no whole answer came within {limit}"))
-    }
-
-    /// The host, and the proxy on the way to it.
-    fn there(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        match &self.proxy {
-            Some(proxy) => format!("{host} through the proxy {proxy}"),
-            None => host.to_owned(),
-        }
-    }
-
-    fn not_reached(&self, error: reqwest::Error) -> Fault {
-        let (cause, there) = (cause(&error), self.there());
-        let (code, sentence) = match &self.proxy {
-            Some(proxy) if let Some(fault) = tunnel(&error) => {
-                ("proxy", format!("the proxy {proxy} {fault}"))
+            (GateBefore::Open, None) => {
+                Outcome::NotWritten { fault: self.destination.connect_timeout() }
             }
-            _ if in_tls(&error) => {
-                ("tls", format!("the TLS handshake with {there} failed: {cause}"))
-            }
-            _ if error.is_dns() => ("dns", format!("no address was found for {there}: {cause}")),
-            _ if error.is_timeout() => return self.no_connection_in_time(),
-            _ => ("connect", format!("no connection to {there}: {cause}")),
-        };
-        Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
-    }
-
-    fn lost(&self, error: reqwest::Error) -> Fault {
-        if error.is_timeout() {
-            return self.no_answer_in_time();
+            (GateBefore::Shut, _) => Outcome::Withdrawn,
         }
-        let cause = cause(&error);
-        let (code, sentence) = if is_garbage(&error) {
-            ("response_unreadable", format!("the answer is not HTTP: {cause}"))
-        } else {
-            let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
-            let through = through.unwrap_or_default();
-            (
-                "connection_lost",
-                format!("the connection{through} was lost before the whole answer: {cause}"),
-            )
-        };
-        Fault::new(code, cap(self.redactor(&[]).line(&sentence)))
     }
 }
 
@@ -364,16 +325,16 @@ fn headers(key: &SecretString) -> Result<HeaderMap, EndpointError> {
     ]))
 }
 
-fn steps(channel: Channel) -> Steps {
+fn field_map(channel: Channel) -> FieldMap {
     match channel {
-        Channel::Chat => chat::step,
-        Channel::Mail => mail::step,
-        Channel::Sms => sms::step,
+        Channel::Chat => chat_request::field_action,
+        Channel::Mail => mail_request::field_action,
+        Channel::Sms => sms_request::field_action,
     }
 }
 
-/// What a whole answer means, as [`Endpoint::send`] has it, without a wire: for properties and
-/// fuzzing. `key` and `texts` are kept out of the outcome's words.
+/// What a complete answer means, without a network: for property tests and fuzzing. `key` and `texts`
+/// are redacted in the outcome's sentences.
 pub fn outcome_of(
     channel: Channel,
     status: u16,
@@ -382,15 +343,16 @@ pub fn outcome_of(
     (key, texts): (&str, &[&str]),
 ) -> Outcome {
     let cut = body.len() > LIMIT_BYTES;
-    let (body, end) = if cut { (&body[..LIMIT_BYTES], End::TooLong) } else { (body, End::Whole) };
+    let (body, end) =
+        if cut { (&body[..LIMIT_BYTES], BodyEnd::TooLong) } else { (body, BodyEnd::Complete) };
     let value = retry_after.and_then(|value| HeaderValue::from_str(value).ok());
     let headers = value.map(|value| (header::RETRY_AFTER, value)).into_iter().collect();
-    let answer = Answer { status, headers: &headers, body, end };
-    answer::judge(steps(channel), answer, || Redactor::new(key, texts), SystemTime::now())
+    let answer = RawAnswer { status, headers: &headers, body, end };
+    classify(field_map(channel), answer, || Redactor::new(key, texts), SystemTime::now())
 }
 
-/// How many fields of a whole 2xx answer are kept; `None`: it is not JSON. For benchmarks.
+/// How many fields of a complete 2xx answer are kept; `None`: it is not JSON. For benchmarks.
 pub fn read_ids(channel: Channel, body: &[u8]) -> Option<usize> {
-    let reading = receipt::read(steps(channel), body, false)?;
-    Some(reading.into_receipt().fields.len())
+    let fields = receipt::read(field_map(channel), body, false)?;
+    Some(fields.into_receipt().fields.len())
 }

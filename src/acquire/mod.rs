@@ -1,34 +1,32 @@
 //! Acquire's "send a message" API over HTTP: one request, and every way it can end.
 //!
-//! `Endpoint::send` never fails: whatever comes back, or nothing at all, is an
-//! [`Outcome`](crate::queue::outcome::Outcome). Reading order: `chat`, `mail`, `sms` (what goes out and
-//! which ids come back), `client` (one exchange), `answer` (what it means: `statuses`, `receipt`,
-//! `hint`), `wrapping` and `odd_json` (what is odd around it), `denial` and `error` (the vendor's
-//! error messages), `redact` (what must not appear in them).
+//! `Endpoint::send` never fails: every answer, and the lack of one, is an
+//! [`Outcome`](crate::queue::outcome::Outcome). Reading order: `client` (one request and its answer),
+//! `request` with one file per channel (the body, and which ids come back), `classify` (what an answer
+//! means), `receipt` (its ids), and what makes reading it lenient: `body_text`, `lenient_json`.
 
-mod answer;
-mod causes;
-mod chat;
+mod account_client;
+mod body_text;
+mod chat_request;
+mod classify;
 mod client;
-mod clients;
-mod denial;
-mod error;
-mod gate;
-mod hint;
-mod mail;
-mod odd_json;
-mod patience;
+mod client_error;
+mod error_answer;
+mod lenient_json;
+pub mod local_shortage;
+mod mail_request;
 mod receipt;
 mod redact;
+mod reported_failure;
 mod request;
-pub mod shortage;
-mod sms;
-mod trust;
-mod statuses;
-mod wrapping;
+mod retry_after;
+mod sms_request;
+mod status_class;
+mod time_limit;
+mod write_gate;
 
 #[doc(hidden)]
 pub use client::read_ids;
-pub use client::{Connection, Endpoint, EndpointError, Probe, outcome_of};
-pub use gate::Gate;
-pub use hint::RETRY_AFTER_MAX;
+pub use client::{AccountCheck, Connection, Endpoint, EndpointError, outcome_of};
+pub use retry_after::RETRY_AFTER_MAX;
+pub use write_gate::WriteGate;

@@ -1,5 +1,5 @@
-//! The ids of a 2xx answer: an SMS answer is 30 KB of which ten values matter, and one cut at the
-//! cap still yields the ids that came before.
+//! The ids in a 2xx answer. Ten values of an SMS answer's 30 KB matter, so it is scanned, not parsed;
+//! and a truncated answer still gives the ids before the cut.
 
 mod number;
 mod scan;
@@ -7,18 +7,18 @@ mod scan;
 mod tests;
 
 use crate::queue::outcome::Receipt;
-pub(in crate::acquire) use scan::brackets as balanced;
-use scan::{Found, Scan, Stop};
+pub(in crate::acquire) use scan::container_len;
+use scan::{Scalar, Scan, ScanError};
 use serde_json::{Map, Value};
 
-/// Objects of an answer that are looked into.
+/// The objects of an answer that can hold ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum AnswerObject {
     Root,
     /// `data`
     Data,
-    /// `data.data`, SMS alone as the following
-    Message,
+    /// `data.data`: only SMS, as are the following.
+    InnerData,
     /// `data.timeline`
     Timeline,
     /// `data.data.meta`
@@ -27,17 +27,18 @@ pub(super) enum Place {
 
 /// What to do with one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum FieldAction {
     Skip,
-    Into(Place),
-    /// Goes into the receipt under this name, unless it is null.
+    /// Read the fields of this object.
+    Enter(AnswerObject),
+    /// Put it into the receipt under this name, unless it is null.
     Keep(&'static str),
     ProviderCode,
-    ProviderWords,
+    ProviderMessage,
 }
 
-/// A channel's map of its answer.
-pub(super) type Steps = fn(Place, &[u8]) -> Step;
+/// Where a channel's answer has its ids: what to do with a field of an object.
+pub(super) type FieldMap = fn(AnswerObject, &[u8]) -> FieldAction;
 
 const KEPT: [&str; 13] = [
     "id",
@@ -55,38 +56,39 @@ const KEPT: [&str; 13] = [
     "scheduleAt",
 ];
 
-/// Ids and statuses that keep their name.
-pub(super) fn kept(name: &[u8]) -> Step {
-    KEPT.into_iter().find(|kept| kept.as_bytes() == name).map_or(Step::Skip, Step::Keep)
+/// Keeps the ids and statuses that need no other name.
+pub(super) fn kept(name: &[u8]) -> FieldAction {
+    KEPT.into_iter()
+        .find(|kept| kept.as_bytes() == name)
+        .map_or(FieldAction::Skip, FieldAction::Keep)
 }
 
-/// What an answer said.
+/// What an answer has of interest.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Reading {
-    /// It has `data`, other than null.
+pub(super) struct AnswerFields {
+    /// There is a `data` that is not null.
     pub has_data: bool,
     pub fields: Map<String, Value>,
     pub provider: Option<ProviderError>,
 }
 
-/// A provider's refusal inside a 2xx.
+/// The SMS provider's error inside a 2xx.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ProviderError {
     pub code: Option<String>,
-    pub words: Option<String>,
+    pub message: Option<String>,
 }
 
-impl Reading {
-    /// Whether it has a message id, as [`Reading::into_receipt`] reads it.
-    pub(super) fn has_id(&self) -> bool {
+impl AnswerFields {
+    pub(super) fn has_message_id(&self) -> bool {
         match self.fields.get("id") {
             Some(Value::String(text)) => is_word(text) && !text.is_empty(),
             id => id.is_some(),
         }
     }
 
-    /// An id, a status and a time are one word each; anything with a space in it is some text that
-    /// has no place in a receipt.
+    /// Ids, statuses and times are one word each. A value with a space is some other text, which does
+    /// not belong in a receipt.
     pub(super) fn into_receipt(mut self) -> Receipt {
         self.fields.retain(|_, value| value.as_str().is_none_or(is_word));
         let message_id = match self.fields.get("id") {
@@ -102,21 +104,20 @@ fn is_word(text: &str) -> bool {
     !text.contains(char::is_whitespace)
 }
 
-/// Reads an answer's JSON. `cut`: these are its first bytes only, and it counts as JSON when
-/// nothing so far contradicts it. `None`: not JSON.
+/// Reads an answer's JSON. `None`: it is not JSON. `cut`: these are only its first bytes; they count
+/// as JSON unless something in them is invalid.
 ///
-/// The objects that are looked into, their names, numbers, truth values and nulls, and every value
-/// that is kept are checked as JSON. A text, an object or an array that is read over counts as
-/// JSON when it ends: the text at a quote, the others where as many brackets are closed as were
-/// opened. What stands in it is not looked at: 30 KB checked to the letter cost as much as their
-/// reading, and an answer whose `data` could be read was accepted, whatever is wrong elsewhere.
-pub(super) fn read(steps: Steps, json: &[u8], cut: bool) -> Option<Reading> {
-    // A number that the cut may have shortened would be a wrong id.
+/// Names, numbers and literals of the objects that are read, and every value that is kept, are checked
+/// strictly. A string, object or array that is skipped only has to end: at its closing quote, or at
+/// the bracket that balances it. To validate the contents would double the cost, and an answer whose
+/// `data` can be read was accepted, whatever is wrong elsewhere.
+pub(super) fn read(map: FieldMap, json: &[u8], cut: bool) -> Option<AnswerFields> {
+    // A number at the cut may be incomplete, and so the wrong id.
     let json = if cut { json.trim_suffix_of(|b| b"+-.eE0123456789".contains(&b)) } else { json };
-    let mut walk = Walk { steps, scan: Scan::new(json), reading: Reading::default() };
-    match walk.value(Place::Root).and_then(|()| walk.scan.end()) {
-        Ok(()) => Some(walk.reading),
-        Err(Stop::Ended) if cut => Some(walk.reading),
+    let mut walker = Walker { map, scan: Scan::new(json), found: AnswerFields::default() };
+    match walker.value(AnswerObject::Root).and_then(|()| walker.scan.end()) {
+        Ok(()) => Some(walker.found),
+        Err(ScanError::Ended) if cut => Some(walker.found),
         Err(_) => None,
     }
 }
@@ -132,63 +133,63 @@ impl TrimSuffix for [u8] {
     }
 }
 
-/// Goes through the answer once.
-struct Walk<'j> {
-    steps: Steps,
+/// Reads the answer in one pass.
+struct Walker<'j> {
+    map: FieldMap,
     scan: Scan<'j>,
-    reading: Reading,
+    found: AnswerFields,
 }
 
-impl Walk<'_> {
-    /// One value: an object is walked, anything else is read over. No deeper than places lead.
-    fn value(&mut self, place: Place) -> Result<(), Stop> {
+impl Walker<'_> {
+    /// One value: enters an object, skips anything else. Recursion ends where `AnswerObject` does.
+    fn value(&mut self, object: AnswerObject) -> Result<(), ScanError> {
         let is_null = if self.scan.take(b'{')? {
-            self.fields(place)?;
+            self.fields(object)?;
             false
         } else {
-            self.scan.scalar()? == Found::Null
+            self.scan.scalar()? == Scalar::Null
         };
-        self.reading.has_data |= place == Place::Data && !is_null;
+        self.found.has_data |= object == AnswerObject::Data && !is_null;
         Ok(())
     }
 
     /// An object's fields, and its closing bracket.
-    fn fields(&mut self, place: Place) -> Result<(), Stop> {
+    fn fields(&mut self, object: AnswerObject) -> Result<(), ScanError> {
         if self.scan.take(b'}')? {
             return Ok(());
         }
         loop {
             let name = self.scan.name()?;
-            let step = match (place, &*name) {
-                (Place::Root, b"data") => Step::Into(Place::Data),
-                (Place::Root, _) => Step::Skip,
-                (place, name) => (self.steps)(place, name),
+            let action = match (object, &*name) {
+                (AnswerObject::Root, b"data") => FieldAction::Enter(AnswerObject::Data),
+                (AnswerObject::Root, _) => FieldAction::Skip,
+                (object, name) => (self.map)(object, name),
             };
             self.scan.expect(b':')?;
-            self.field(step)?;
+            self.field(action)?;
             if !self.scan.take(b',')? {
                 return self.scan.expect(b'}');
             }
         }
     }
 
-    /// Of a field that comes twice, the later counts.
-    fn field(&mut self, step: Step) -> Result<(), Stop> {
-        match step {
-            Step::Skip => self.scan.skip()?,
-            Step::Into(place) => self.value(place)?,
-            Step::Keep(name) => match self.scan.scalar()? {
-                Found::Value(value) => drop(self.reading.fields.insert(name.into(), value)),
-                Found::Null | Found::Other => {}
+    /// Of a repeated field, the last counts.
+    fn field(&mut self, action: FieldAction) -> Result<(), ScanError> {
+        match action {
+            FieldAction::Skip => self.scan.skip()?,
+            FieldAction::Enter(object) => self.value(object)?,
+            FieldAction::Keep(name) => match self.scan.scalar()? {
+                Scalar::Value(value) => drop(self.found.fields.insert(name.into(), value)),
+                Scalar::Null | Scalar::Other => {}
             },
-            Step::ProviderCode => {
-                if let Some(text) = words(self.scan.scalar()?) {
-                    self.reading.provider.get_or_insert_default().code = text;
+            FieldAction::ProviderCode => {
+                if let Some(text) = scalar_text(self.scan.scalar()?) {
+                    self.found.provider.get_or_insert_default().code = text;
                 }
             }
-            Step::ProviderWords => {
-                if let Some(text) = words(self.scan.scalar()?) {
-                    self.reading.provider.get_or_insert_default().words = text;
+            FieldAction::ProviderMessage => {
+                if let Some(text) = scalar_text(self.scan.scalar()?) {
+                    self.found.provider.get_or_insert_default().message = text;
                 }
             }
         }
@@ -196,12 +197,12 @@ impl Walk<'_> {
     }
 }
 
-/// `None` for null; `Some(None)` for what has no words.
-fn words(found: Found) -> Option<Option<String>> {
-    match found {
-        Found::Null => None,
-        Found::Value(Value::String(text)) => Some(Some(text)),
-        Found::Value(number) => Some(Some(number.to_string())),
-        Found::Other => Some(None),
+/// `None` for null; `Some(None)` for a value that is not text.
+fn scalar_text(scalar: Scalar) -> Option<Option<String>> {
+    match scalar {
+        Scalar::Null => None,
+        Scalar::Value(Value::String(text)) => Some(Some(text)),
+        Scalar::Value(number) => Some(Some(number.to_string())),
+        Scalar::Other => Some(None),
     }
 }

@@ -1,27 +1,27 @@
-//! Removes the API key and message texts from what a server answers.
+//! Removes the API key and message text from what a server answers.
 
-use super::sms::escape_html;
+use super::sms_request::escape_html;
 
-/// What stands where something was taken out.
+/// Replaces what was removed.
 pub(super) const REDACTED: &str = "[...]";
 
-/// A text this long is found by its beginning: servers quote long ones in part.
+/// A text longer than this is found by its first characters: servers quote long texts only in part.
 const HEAD_CHARS: usize = 24;
 
-/// A text this short may be part of any word, and counts only as a word of its own.
+/// A text shorter than this may be part of any word, so it is removed only as a whole word.
 const WORD_CHARS: usize = 8;
 
-/// A beginning this short, where an answer was cut, gives nothing away.
+/// A shorter beginning of a text, at the end of a truncated answer, gives nothing away.
 const CUT_BYTES: usize = 4;
 
-/// The texts to take out, in every spelling that an answer may quote them in.
+/// The texts to remove, in every spelling in which an answer may quote them.
 pub(super) struct Redactor {
     spellings: Vec<Spelling>,
 }
 
 struct Spelling {
     text: String,
-    /// How much of the text, in bytes, must be there.
+    /// How many bytes of the text must match.
     head: usize,
     whole_word: bool,
 }
@@ -29,21 +29,17 @@ struct Spelling {
 impl Redactor {
     pub(super) fn new(key: &str, texts: &[&str]) -> Self {
         let mut spellings = Vec::new();
-        let words = texts.iter().map(|text| (*text, text.chars().count() < WORD_CHARS));
-        for (text, whole_word) in words.chain([(key, false)]) {
+        let texts = texts.iter().map(|text| (*text, text.chars().count() < WORD_CHARS));
+        for (text, whole_word) in texts.chain([(key, false)]) {
             let text = text.trim();
-            // A text of a single sign would blot out every comma.
+            // A message of one comma must not remove every comma.
             if text.is_empty()
                 || (text.len() == 1 && text.bytes().all(|b| b.is_ascii_punctuation()))
             {
                 continue;
             }
-            for text in spell(text) {
-                let head = if text == key {
-                    text.len()
-                } else {
-                    text.char_indices().nth(HEAD_CHARS).map_or(text.len(), |(index, _)| index)
-                };
+            for text in spellings_of(text) {
+                let head = if text == key { text.len() } else { head_len(&text) };
                 spellings.push(Spelling { text, head, whole_word });
             }
         }
@@ -52,8 +48,9 @@ impl Redactor {
         Redactor { spellings }
     }
 
-    /// A line of an answer that was cut: it may end with the beginning of a message text.
-    pub(super) fn cut_line(&self, said: &str) -> String {
+    /// As [`Redactor::line`], for text whose end is missing: it may end with the beginning of a text to
+    /// remove.
+    pub(super) fn truncated_line(&self, said: &str) -> String {
         let longest = |spelling: &Spelling| {
             let ends = spelling.text.char_indices().map(|(end, _)| end).rev();
             ends.take_while(|end| *end >= CUT_BYTES)
@@ -61,17 +58,17 @@ impl Redactor {
         };
         match self.spellings.iter().filter_map(longest).max() {
             None => self.line(said),
-            Some(begun) => {
-                let kept = self.line(&said[..said.len() - begun]);
+            Some(partial) => {
+                let kept = self.line(&said[..said.len() - partial]);
                 format!("{kept} {REDACTED}").trim_start().to_owned()
             }
         }
     }
 
-    /// One line for people: without the texts, and control characters made spaces.
+    /// One line, redacted, with spaces for control characters.
     pub(super) fn line(&self, said: &str) -> String {
-        let line: String = self.strip(said, false).chars().map(space).collect();
-        // A control character that has become a space may have completed a text.
+        let line: String = self.strip(said, false).chars().map(control_to_space).collect();
+        // A control character that became a space may have completed a text.
         self.strip(&self.strip(&line, false), true).trim().to_owned()
     }
 
@@ -85,16 +82,19 @@ impl Redactor {
     }
 }
 
-fn space(c: char) -> char {
+fn head_len(text: &str) -> usize {
+    text.char_indices().nth(HEAD_CHARS).map_or(text.len(), |(index, _)| index)
+}
+
+fn control_to_space(c: char) -> char {
     if c.is_control() { ' ' } else { c }
 }
 
 impl Spelling {
-    /// As it reads once control characters are spaces.
+    /// With spaces for control characters.
     fn spaced(&self) -> Spelling {
-        let text: String = self.text.chars().map(space).collect();
-        let head = text.char_indices().nth(HEAD_CHARS).map_or(text.len(), |(index, _)| index);
-        Spelling { text, head, whole_word: self.whole_word }
+        let text: String = self.text.chars().map(control_to_space).collect();
+        Spelling { head: head_len(&text), text, whole_word: self.whole_word }
     }
 
     fn strip(&self, said: &str) -> String {
@@ -104,8 +104,8 @@ impl Spelling {
         while let Some(found) = said[from..].find(head).map(|index| from + index) {
             let more = self.text[self.head..].chars().zip(said[found + self.head..].chars());
             let end = more
-                .take_while(|(wanted, there)| wanted == there)
-                .fold(found + self.head, |end, (_, there)| end + there.len_utf8());
+                .take_while(|(expected, actual)| expected == actual)
+                .fold(found + self.head, |end, (_, actual)| end + actual.len_utf8());
             if self.whole_word && within_a_word(said, found, end) {
                 kept.push_str(&said[from..end]);
             } else {
@@ -126,8 +126,8 @@ fn within_a_word(said: &str, start: usize, end: usize) -> bool {
         || (letter(said[end..].chars().next()) && letter(found.chars().next_back()))
 }
 
-/// As it is, and escaped as JSON and HTML writers do.
-fn spell(text: &str) -> Vec<String> {
+/// The text itself, and as JSON and HTML writers escape it.
+fn spellings_of(text: &str) -> Vec<String> {
     let mut all = vec![text.to_owned()];
     let json = serde_json::Value::from(text).to_string();
     let json = &json[1..json.len() - 1];
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_is_taken_out() {
+    fn every_spelling_is_removed() {
         let text = "Zoë said: \"it's 5 < 6\" & left/right\nat once";
         for quoted in [
             text.to_owned(),
@@ -182,21 +182,21 @@ mod tests {
         }
     }
 
-    /// Found by fuzzing.
+    /// Scalar by fuzzing.
     #[test]
-    fn a_text_that_a_control_character_completes_is_taken_out() {
+    fn a_text_that_a_control_character_completes_is_removed() {
         assert_eq!(line(&["Your order has left"], "`Your\0order has left`"), "`[...]`");
     }
 
     #[test]
-    fn short_texts_count_as_words_alone() {
+    fn short_texts_are_removed_only_as_whole_words() {
         assert_eq!(line(&["hi"], "this hi, \"hi\" him hi"), "this [...], \"[...]\" him [...]");
         assert_eq!(line(&["👍"], "no 👍👍!"), "no [...][...]!");
         assert_eq!(line(&[".", " ", ""], "as it. was"), "as it. was");
     }
 
     #[test]
-    fn a_long_text_quoted_in_part_is_taken_out() {
+    fn a_long_text_that_is_quoted_in_part_is_removed() {
         let text = "The quick brown fox jumps over the lazy dog";
         assert_eq!(
             line(&[text], "`The quick brown fox jumps over...` is long"),
@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_breaks_off_is_taken_out() {
+    fn a_truncated_text_is_removed() {
         let text = "Zoë: your parcel, is \"late\"";
         let redactor = Redactor::new("KEY-1234567", &[text, "hi"]);
         let json = serde_json::Value::from(text).to_string();
         for said in [text, &json[1..json.len() - 1], "Bearer KEY-1234567"] {
             for end in (0..said.len()).filter(|end| said.is_char_boundary(*end)) {
-                let line = redactor.cut_line(&format!("no: {}", &said[..end]));
+                let line = redactor.truncated_line(&format!("no: {}", &said[..end]));
                 let left = line.strip_prefix("no:").unwrap().trim();
                 assert!(
                     left.len() < 14 && !left.contains("parcel") && !left.contains("KEY-"),
@@ -219,11 +219,11 @@ mod tests {
                 );
             }
         }
-        assert_eq!(redactor.cut_line("nothing of it"), "nothing of it");
+        assert_eq!(redactor.truncated_line("nothing of it"), "nothing of it");
     }
 
     #[test]
-    fn the_key_goes_wherever_it_stands() {
+    fn the_key_is_removed_even_inside_a_word() {
         assert_eq!(line(&[], "xKEY-1234567x Bearer KEY-1234567"), "x[...]x Bearer [...]");
     }
 

@@ -1,6 +1,6 @@
-//! What goes out for a payload: path, query and the exact bytes of the body.
+//! The request for a payload: path, query and the exact bytes of the body.
 
-use super::{chat, mail, sms};
+use super::{chat_request, mail_request, sms_request};
 use crate::queue::job::Channel;
 use crate::queue::payload::{Json, Object, Payload, UserType};
 use bytes::Bytes;
@@ -8,52 +8,52 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub(super) fn path(channel: Channel) -> &'static str {
     match channel {
-        Channel::Chat => chat::PATH,
-        Channel::Mail => mail::PATH,
-        Channel::Sms => sms::PATH,
+        Channel::Chat => chat_request::PATH,
+        Channel::Mail => mail_request::PATH,
+        Channel::Sms => sms_request::PATH,
     }
 }
 
-/// How much unused memory a body may keep.
+/// The most unused capacity that a body may keep.
 const SPARE_BYTES: usize = 64 * 1024;
 
-/// Query parameters, the user type under a name that is the account's setting.
+/// Query parameters. The name of the user type's is a setting of the account.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Query {
+pub(super) struct RequestQuery {
     pub user_type: Option<UserType>,
     pub contact_id: Option<i64>,
 }
 
-pub(super) fn query(payload: &Payload) -> Query {
+pub(super) fn query(payload: &Payload) -> RequestQuery {
     match payload {
         Payload::Chat(chat) => {
-            Query { user_type: Some(chat.user_type), contact_id: chat.contact_id }
+            RequestQuery { user_type: Some(chat.user_type), contact_id: chat.contact_id }
         }
-        Payload::Mail(_) => Query { user_type: None, contact_id: None },
-        Payload::Sms(sms) => Query { user_type: Some(sms.user_type), contact_id: None },
+        Payload::Mail(_) => RequestQuery { user_type: None, contact_id: None },
+        Payload::Sms(sms) => RequestQuery { user_type: Some(sms.user_type), contact_id: None },
     }
 }
 
 pub(super) fn body(payload: &Payload) -> Bytes {
     let mut json = Vec::new();
     let written = match payload {
-        Payload::Chat(chat) => serde_json::to_writer(&mut json, &chat::Body::of(chat)),
-        Payload::Mail(mail) => serde_json::to_writer(&mut json, &mail::Body::of(mail)),
-        Payload::Sms(sms) => serde_json::to_writer(&mut json, &sms::Body::of(sms)),
+        Payload::Chat(chat) => serde_json::to_writer(&mut json, &chat_request::ChatBody::of(chat)),
+        Payload::Mail(mail) => serde_json::to_writer(&mut json, &mail_request::MailBody::of(mail)),
+        Payload::Sms(sms) => serde_json::to_writer(&mut json, &sms_request::SmsBody::of(sms)),
     };
-    written.expect("maps with text keys always serialise");
-    // It has grown by doubling, and a large one is being sent for a long time.
+    written.expect("objects with string keys always serialise");
+    // The vector has grown by doubling, and sending a large body takes a while.
     if json.capacity() - json.len() > SPARE_BYTES {
         json.shrink_to_fit();
     }
     json.into()
 }
 
-/// The part of `extra` that belongs into one object of the body. `payload::parse` has seen to
-/// it that nothing here stands in the body already.
+/// The part of `extra` that is merged into one object of the body. `payload::parse` has checked that
+/// it replaces nothing.
 pub(super) struct Extra<'a> {
     fields: Option<&'a Object>,
-    /// A nested object of the body, whose part is merged there.
+    /// The name of a nested object of the body: its part of `extra` is merged there instead.
     except: Option<&'static str>,
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use crate::queue::payload::parse;
     use serde_json::{Map, Value};
 
-    fn sent(channel: Channel, payload: &str) -> (Query, String) {
+    fn sent(channel: Channel, payload: &str) -> (RequestQuery, String) {
         let payload = parse(channel, payload).unwrap();
         (query(&payload), String::from_utf8(body(&payload).to_vec()).unwrap())
     }
@@ -100,7 +100,7 @@ mod tests {
             Channel::Chat,
             r#"{"message":"Hello","caseId":2069,"translateLangKey":"en","extra":{"z":1,"message":{"a":{"b":2}}}}"#,
         );
-        assert_eq!(query, Query { user_type: Some(UserType::User), contact_id: None });
+        assert_eq!(query, RequestQuery { user_type: Some(UserType::User), contact_id: None });
         assert_eq!(
             body,
             r#"{"channel":"chat","message":{"type":"message","message":"Hello","translateLangKey":"en","a":{"b":2}},"caseId":2069,"z":1}"#
@@ -109,7 +109,10 @@ mod tests {
             Channel::Chat,
             r#"{"message":"Hello","caseId":2069,"type":"note","userType":"contact","contactId":597759}"#,
         );
-        assert_eq!(query, Query { user_type: Some(UserType::Contact), contact_id: Some(597759) });
+        assert_eq!(
+            query,
+            RequestQuery { user_type: Some(UserType::Contact), contact_id: Some(597759) }
+        );
         assert_eq!(
             body,
             r#"{"channel":"chat","message":{"type":"note","message":"Hello"},"caseId":2069}"#
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_through_keeps_its_digits_and_loses_half_characters() {
+    fn numbers_keep_their_digits_and_unpaired_surrogates_are_replaced() {
         let (_, body) = sent(
             Channel::Mail,
             r#"{"caseId":1,"contactId":2,"from":"a@b","to":"c@d","subject":"s","htmlBody":"h\ud83d","attachments":[{"n":12345678901234567890123}],
@@ -130,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_always_says_cc_bcc_and_attachments() {
+    fn a_mail_always_has_cc_bcc_and_attachments() {
         let (query, body) = sent(
             Channel::Mail,
             r#"{"caseId":1128,"contactId":9156860,"from":"test@acquire.io","to":"user@gmail.com","subject":"test","htmlBody":"<p>html</p>","extra":{"data":{"x":1},"y":[]}}"#,
         );
-        assert_eq!(query, Query { user_type: None, contact_id: None });
+        assert_eq!(query, RequestQuery { user_type: None, contact_id: None });
         assert_eq!(
             body,
             r#"{"data":{"caseId":1128,"contactId":9156860,"from":"test@acquire.io","to":["user@gmail.com"],"cc":[],"bcc":[],"subject":"test","type":"message","htmlBody":"<p>html</p>","attachments":[],"x":1},"y":[]}"#
@@ -151,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn an_sms_says_again_what_the_producer_left_out() {
+    fn an_sms_derives_the_fields_that_the_producer_left_out() {
         let (query, body) = sent(
             Channel::Sms,
             r#"{"Body":"a <b> & \"c\"","From":"+12513188609","To":"+919666929552","contactId":751069,"threadId":2219,"timelineId":2108,"extra":{"x":1}}"#,
         );
-        assert_eq!(query, Query { user_type: Some(UserType::User), contact_id: None });
+        assert_eq!(query, RequestQuery { user_type: Some(UserType::User), contact_id: None });
         assert_eq!(
             body,
             r#"{"Body":"a <b> & \"c\"","From":"+12513188609","To":"+919666929552","contactId":751069,"id":2219,"threadId":2219,"timelineId":2108,"isClosed":false,"isMultiChannel":false,"message":"a <b> & \"c\"","sms":"a <b> & \"c\"","markValue":"<p>a &lt;b&gt; &amp; &quot;c&quot;</p>","msgType":"message","x":1}"#
@@ -171,7 +174,7 @@ mod tests {
         );
     }
 
-    /// Every path of `value` that is not an object, one key after the other.
+    /// The path of every value that is not an object.
     fn leaves(value: &Value, path: Vec<String>, into: &mut Vec<Vec<String>>) {
         match value {
             Value::Object(fields) => fields.iter().for_each(|(name, field)| {
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_can_replace_nothing_that_a_body_says() {
+    fn extra_cannot_replace_any_field_of_a_body() {
         for (channel, payload) in [
             (Channel::Chat, r#"{"caseId":1,"message":"m","translateLangKey":"en"}"#),
             (

@@ -1,11 +1,11 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
 use super::{Settings, output, problem};
-use acquire_outbox::acquire::{Endpoint, EndpointError, Probe};
+use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::reload::connection;
-use acquire_outbox::store::{Progress, RealPath, Store, StoreError, disk};
+use acquire_outbox::store::{Progress, RealPath, SqliteError, Store, StoreError, disk};
 use anyhow::Result;
 use futures_util::future::join_all;
 use std::process::ExitCode;
@@ -46,9 +46,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     report(&findings[0])?;
 
     let found = database(&config, args.deep).await.map_err(|e| match &e {
-        CheckError::Store(store) | CheckError::Write(store) => {
-            problem::of_sqlite(store).unwrap_or_else(|| e.to_string())
-        }
+        CheckError::Store(store) | CheckError::Write(store) => store.to_string(),
         _ => e.to_string(),
     });
     let path = config.database.display();
@@ -81,7 +79,6 @@ const CHANGES_NOTHING: &str = "DELETE FROM outbox WHERE 0";
 
 /// Opens it as it is, and asks for the write lock; nothing is written.
 async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
-    problem::works_on(&config.database);
     let path = &config.database;
     let real = RealPath::of(path).map_err(StoreError::from)?;
     real.require_only_one().map_err(StoreError::from)?;
@@ -90,7 +87,7 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     }
     let mut store = Store::open_existing(path).await?;
     if store.is_sandbox() {
-        return Err(StoreError::ForSandbox(path.clone()).into());
+        return Err(StoreError::from(SqliteError::ForSandbox(path.clone())).into());
     }
     if let Some(noted) = Progress::noted(&real)
         && store.is_behind(&noted).await?
@@ -100,7 +97,9 @@ async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
     let version = store.schema_version().await?;
     let flaws = store.flaws().await?;
     if !flaws.is_empty() {
-        return Err(CheckError::Store(StoreError::Flawed { path: config.database.clone(), flaws }));
+        return Err(CheckError::Store(
+            SqliteError::Flawed { path: config.database.clone(), flaws }.into(),
+        ));
     }
     let untouched = store.untouched().await?;
     if let Some(first) = untouched.first.first() {
@@ -158,16 +157,16 @@ async fn probe(config: &Config, account: &Account) -> Result<String, String> {
         None => account.base_url.to_string(),
     };
     let endpoint = endpoint(config, account).map_err(|e| e.to_string())?;
-    match endpoint.probe().await {
-        Probe::Ok => Ok(format!("{address} takes the key")),
-        Probe::AccountRefused(fault) => Err(format!(
+    match endpoint.check_account().await {
+        AccountCheck::Accepted => Ok(format!("{address} takes the key")),
+        AccountCheck::AccountRefused(fault) => Err(format!(
             "{address} refuses the account: {}: {}; check its address and its key",
             fault.code, fault.message
         )),
-        Probe::Unreachable(fault) => {
+        AccountCheck::Unreachable(fault) => {
             Err(format!("{address} cannot be reached: {}: {}", fault.code, fault.message))
         }
-        Probe::Unexpected(fault) => Err(format!(
+        AccountCheck::Unexpected(fault) => Err(format!(
             "{address} does not answer as Acquire does: {}: {}",
             fault.code, fault.message
         )),

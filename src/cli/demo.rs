@@ -7,7 +7,7 @@ use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
 use acquire_outbox::queue::filter::{Filter, Page};
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::sandbox::{Sandbox, Settings};

@@ -6,7 +6,7 @@ use super::spreadsheet::inert;
 use super::{Settings, duration, output, whole};
 use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::payload::{Json, Object};
-use acquire_outbox::queue::transfer::{Export, Outcome};
+use acquire_outbox::queue::transfer::{Export, ExportedJob};
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::sqlite::edit::BATCH;
 use acquire_outbox::store::{RealPath, Store, StoreError};
@@ -188,7 +188,7 @@ impl<W: Write> Rows<W> {
         }
     }
 
-    fn row(&mut self, job: Outcome) -> io::Result<()> {
+    fn row(&mut self, job: ExportedJob) -> io::Result<()> {
         let values = values(job)?;
         match self {
             Rows::Csv(out, columns) => {
@@ -215,14 +215,14 @@ impl<W: Write> Rows<W> {
 }
 
 /// The values by column name.
-fn values(job: Outcome) -> io::Result<Object> {
+fn values(job: ExportedJob) -> io::Result<Object> {
     let delivery = serde_json::to_string(&job.delivery)?;
     let mut values: Object = match Json::parse(&delivery).map_err(io::Error::other)? {
         Json::Object(values) => values,
         _ => Object::new(),
     };
     // JSON that is stored as text becomes JSON again, with its digits; other text stays text.
-    let json = |text: String| Json::parse(&text).unwrap_or(Json::Text(text));
+    let json = |text: String| Json::parse(&text).unwrap_or(Json::String(text));
     values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
     values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
     Ok(values)
@@ -232,7 +232,7 @@ fn values(job: Outcome) -> io::Result<Object> {
 fn cell(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
-        Json::Text(text) => inert(text).into_owned(),
+        Json::String(text) => inert(text).into_owned(),
         other => escaped(other.to_string()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Settings, output, problem};
 use acquire_outbox::config;
-use acquire_outbox::queue::purpose::Purpose;
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::store::{RealPath, Store, disk};
 use anyhow::Result;
 use std::process::ExitCode;
@@ -29,7 +29,6 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     } else {
         (config::load_database(&flags, &env)?, Purpose::Delivery)
     };
-    problem::works_on(&path);
     problem::require_folder(&path)?;
     let (store, repaired) = Store::init(purpose, &path).await?;
     store.close().await?;

@@ -221,7 +221,6 @@ impl Settings {
     /// Opens the outbox for a command that needs no account.
     async fn open(&self) -> Result<Store> {
         let path = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;
-        problem::works_on(&path);
         RealPath::of(&path).and_then(|real| real.require_only_one()).map_err(StoreError::from)?;
         let store = Store::open_existing(&path).await?;
         if store.is_sandbox() {

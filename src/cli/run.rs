@@ -50,7 +50,6 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = config::load(&flags, &env)?;
-        problem::works_on(&config.database);
         problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
         daemon::run(config, metrics, until, reload, stop).await?;
@@ -60,7 +59,6 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
-    problem::works_on(&config.database);
     problem::require_folder(&config.database)?;
     warn!(
         address = stand_in.base_url(),

@@ -198,7 +198,7 @@ fn standard_input() -> Result<String> {
 
 /// A trigger's sentence by itself, with the time that it means.
 fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
-    let Some(sentence) = error.trigger_sentence() else { return error.into() };
+    let Some(sentence) = error.rule().map(str::to_owned) else { return error.into() };
     let times = [("outbox.send_at: ", &job.send_at), ("outbox.expires_at: ", &job.expires_at)];
     for (column, time) in times {
         if let (true, Some(time)) = (sentence.starts_with(column), time) {
@@ -220,7 +220,9 @@ fn given_time(text: &str) -> Result<GivenTime, String> {
         return Ok(GivenTime::Millis(millis));
     }
     // The milliseconds of a year before 2000 would be taken for seconds.
-    when::read(text).map(|at| GivenTime::Text(when::iso(at))).map_err(|fault| fault.to_string())
+    when::parse_time(text)
+        .map(|at| GivenTime::Text(when::iso(at)))
+        .map_err(|fault| fault.to_string())
 }
 
 /// Looks at the row until it leaves `pending` and `sending`.

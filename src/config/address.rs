@@ -1,17 +1,17 @@
-//! Where an account's requests go: `account_id` or `base_url`, checked.
+//! Where an account's requests are sent: `account_id` or `base_url`, validated.
 
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// An account's name at Acquire: one host label.
+/// The account's name at Acquire: one label of a host name.
 pub(super) struct AccountId(String);
 
 impl AccountId {
     /// `https://ID.acquire.io/api/v1`.
     pub fn base_url(&self) -> BaseUrl {
         let url = Url::parse(&format!("https://{}.acquire.io/api/v1", self.0));
-        BaseUrl(url.expect("letters, digits and hyphens make a host label"))
+        BaseUrl(url.expect("letters, digits and hyphens are a valid host label"))
     }
 }
 
@@ -23,43 +23,43 @@ impl FromStr for AccountId {
             && (1..=63).contains(&text.len())
             && !text.starts_with('-')
             && !text.ends_with('-')
-            // Punycode that may not decode, which makes no host.
+            // It may be Punycode that cannot be decoded.
             && Url::parse(&format!("https://{text}.acquire.io/")).is_ok();
         match label {
             true => Ok(AccountId(text.to_owned())),
-            false => Err("the account's name at Acquire is needed, that is the first part of its \
-                          host name (`acme` for acme.acquire.io): letters, digits and hyphens; for \
-                          a whole URL use `base_url`"),
+            false => Err("must be the account's name at Acquire, the first part of its host name \
+                          (`acme` for acme.acquire.io): letters, digits and hyphens; for a whole \
+                          URL use `base_url`"),
         }
     }
 }
 
-/// The URL that every endpoint's path is appended to; without a slash at its end.
+/// The URL to which each endpoint's path is appended; without a trailing slash.
 pub(super) struct BaseUrl(pub Url);
 
 impl FromStr for BaseUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let shape = "a URL is needed, such as \"https://acme.acquire.io/api/v1\"";
+        let shape = "must be a URL, such as \"https://acme.acquire.io/api/v1\"";
         let mut url = Url::parse(text).map_err(|_| shape)?;
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(&url) => {}
             "http" => {
                 return Err(
-                    "plain http would show the API key to the network; use https (http is \
-                            for 127.0.0.0/8, [::1] and localhost only)",
+                    "plain http would expose the API key on the network; use https (http is only \
+                            for 127.0.0.0/8, [::1] and localhost)",
                 );
             }
             _ => return Err(shape),
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a URL without user name and password is needed; the API key goes into \
+            return Err("must not contain a user name or password; put the API key into \
                         `api_key_file`");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("a URL without `?` and `#` is needed; paths are appended to it");
+            return Err("must not contain `?` or `#`, as paths are appended to it");
         }
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
@@ -75,15 +75,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-/// `base` with `path` behind it, one slash between them; `path` is text, not yet escaped.
-pub(super) fn endpoint(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path.trim_start_matches('/').split('/'));
-    }
-    url
 }
 
 #[cfg(test)]
@@ -127,22 +118,7 @@ mod tests {
         assert!(refusal("https://acme.acquire.io/api/v1?a=b").contains("`?`"));
         assert!(refusal("https://acme.acquire.io/api/v1#a").contains("`#`"));
         for shapeless in ["acme", "ftp://acme.acquire.io", "https://", "/api/v1", "mailto:a@b"] {
-            assert!(refusal(shapeless).contains("a URL is needed"), "{shapeless}");
+            assert!(refusal(shapeless).contains("must be a URL"), "{shapeless}");
         }
-    }
-
-    #[test]
-    fn an_endpoint_has_one_slash_between_base_and_path() {
-        for base in ["https://a.io/api/v1", "https://a.io/api/v1/"] {
-            let base: BaseUrl = base.parse().unwrap();
-            for path in ["mail/add-message", "/mail/add-message"] {
-                assert_eq!(
-                    endpoint(&base.0, path).as_str(),
-                    "https://a.io/api/v1/mail/add-message"
-                );
-            }
-        }
-        let bare: BaseUrl = "http://127.0.0.1:1".parse().unwrap();
-        assert_eq!(endpoint(&bare.0, "/sms").as_str(), "http://127.0.0.1:1/sms");
     }
 }

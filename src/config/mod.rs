@@ -1,18 +1,19 @@
-//! The configuration: a TOML file, then the environment, then flags; raw first, then validated.
+//! The configuration: flags override the environment, which overrides a TOML file. It is read into raw
+//! values, then validated.
 //!
 //! The file is the first of `--config`, `ACQUIRE_OUTBOX_CONFIG`, `acquire-outbox.toml` in the
-//! working folder and `/etc/acquire-outbox/config.toml`; the last two may be missing. Relative
-//! paths in it start at its folder. An environment variable that is empty counts as unset.
+//! working directory and `/etc/acquire-outbox/config.toml`; the last two may be missing. Relative paths
+//! in it are relative to its directory. An empty environment variable counts as unset.
 
-mod account;
 mod address;
-mod database;
-mod error;
+mod config_error;
+mod database_path;
 mod proxy;
 mod raw;
+mod raw_account;
+mod raw_web;
 mod secret;
 mod section;
-mod web;
 #[cfg(test)]
 mod tests;
 
@@ -27,22 +28,22 @@ use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use url::Url;
 
-use self::account::RawAccount;
-pub use self::error::{ConfigError, Place};
+pub use self::config_error::{ConfigError, Place};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;
-pub use self::web::ListenAddress;
-use self::web::RawWeb;
+use self::raw_account::RawAccount;
+pub use self::raw_web::ListenAddress;
+use self::raw_web::RawWeb;
 use crate::queue::job::Channel;
+use crate::queue::policy::Purpose;
 pub use crate::queue::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
-use crate::queue::purpose::Purpose;
 use crate::queue::retry::RetryPolicy;
 
-/// The account of rows that name none, and the one that the environment configures.
+/// The account of rows that do not name one; the environment variables configure this account.
 pub const DEFAULT_ACCOUNT: &str = "default";
 
-/// The key of every account under a sandbox, which takes any.
+/// The key of every account in a sandbox, which accepts any key.
 pub const SANDBOX_KEY: &str = "sandbox";
 
 const DEFAULT_DATABASE: &str = "outbox.db";
@@ -52,16 +53,16 @@ const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// 64 MiB.
 const DEFAULT_MAX_IN_FLIGHT_BYTES: u64 = 64 << 20;
 
-/// Read when neither a flag nor the environment names a file; the first that exists.
+/// Used if neither a flag nor the environment names a file: the first that exists.
 const DEFAULT_FILES: [&str; 2] = ["acquire-outbox.toml", "/etc/acquire-outbox/config.toml"];
 
 /// Reads an environment variable: `&|name| std::env::var_os(name)`.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// What the command line says; it comes before the environment and the file.
+/// Settings from the command line, which override all others.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    /// `--config`: must exist.
+    /// `--config`; the file must exist.
     pub config: Option<PathBuf>,
     /// `--database`
     pub database: Option<PathBuf>,
@@ -69,33 +70,32 @@ pub struct Flags {
     pub listen: Option<ListenAddress>,
 }
 
-/// The settings of the whole program, validated.
+/// The validated settings of the whole program.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The SQLite file. Default `outbox.db` in the working folder.
+    /// The SQLite file. Default `outbox.db` in the working directory.
     pub database: PathBuf,
-    /// By name, which is the rows' `account`; never empty.
+    /// By name, as in the column `account`; never empty.
     pub accounts: BTreeMap<String, Account>,
-    /// All three, always.
+    /// Always has all three channels.
     pub channels: BTreeMap<Channel, ChannelPolicy>,
-    /// `[retry]`: also paces the probes of a refused account.
+    /// `[retry]`; also determines how often a refused account is probed.
     pub retry: RetryPolicy,
     /// How long finished rows are kept.
     pub retention: Retention,
-    /// How long a stop waits for what is on the wire; at most 1 h. Default 30 s.
+    /// How long to wait at shutdown for requests in flight; at most 1 h. Default 30 s.
     pub shutdown_timeout: Duration,
-    /// The most bytes of payloads that may be claimed or being sent at once, over all routes; a
-    /// larger payload goes alone. Default 64 MiB.
+    /// The most bytes of payloads that may be claimed or in flight, over all routes. A larger payload is
+    /// sent alone. Default 64 MiB.
     pub max_in_flight_bytes: u64,
     /// The dashboard. Default none.
     pub web: Option<Web>,
-    /// Every account leads to a stand-in for Acquire: only a database that was made for it may be
-    /// used.
+    /// Every account's address is a stand-in for Acquire; only a sandbox's database may be used.
     pub sandbox: bool,
 }
 
 impl Config {
-    /// What the database must have been made for.
+    /// The purpose that the database must have.
     pub fn purpose(&self) -> Purpose {
         if self.sandbox { Purpose::Sandbox } else { Purpose::Delivery }
     }
@@ -104,22 +104,22 @@ impl Config {
 /// `[web]`: the dashboard. Its `Debug` shows no token.
 #[derive(Debug, Clone)]
 pub struct Web {
-    /// Loopback, unless there is a token. Port 0 takes a free one.
+    /// Loopback, unless there is a token. Port 0 chooses a free port.
     pub listen: SocketAddr,
-    /// At least 16 visible ASCII characters. `None`: anyone on this machine may read, nobody may act.
+    /// At least 16 visible ASCII characters. `None`: everyone on this machine may read, nobody may act.
     pub token: Option<SecretString>,
-    /// The names, in lower case, by which it is reached beside its address and loopback's.
+    /// Host names, in lower case, by which it can be reached, in addition to its address and loopback.
     pub hosts: Vec<String>,
 }
 
-/// What a command that sends nothing asks of the configuration: no key is read for it.
+/// The settings that need no key, for commands that send nothing.
 #[derive(Debug, Clone)]
 pub struct Outline {
     /// The SQLite file.
     pub database: PathBuf,
-    /// The names of the configured accounts; may be empty.
+    /// The names of the accounts; may be empty.
     pub accounts: BTreeSet<String>,
-    /// All three, always.
+    /// Always has all three channels.
     pub channels: BTreeMap<Channel, ChannelPolicy>,
     /// How long finished rows are kept.
     pub retention: Retention,
@@ -128,32 +128,27 @@ pub struct Outline {
 /// One account at Acquire. Its `Debug` shows no key.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// The rows' `account`.
+    /// As in the column `account`.
     pub name: String,
-    /// `https`, or `http` to loopback; no query, no fragment, no slash at the end of its path.
+    /// `https`, or `http` to loopback; without query, fragment and trailing slash.
     pub base_url: Url,
-    /// Not empty, visible ASCII: it fits into a header as it is.
+    /// Not empty, visible ASCII: valid in a header.
     pub api_key: SecretString,
-    /// The query parameter that says who writes. Default `x-user-type`.
+    /// The query parameter for the sender's type. Default `x-user-type`.
     pub user_type_parameter: String,
-    /// Certificates to trust beside the system's: `ca_file`. Default none.
+    /// Certificates to trust in addition to the system's: `ca_file`. Default none.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// On the way to `base_url`, from the environment. Default none.
+    /// The proxy for `base_url`, from the environment. Default none.
     pub proxy: Option<Proxy>,
 }
 
 impl Account {
-    /// The URL of a path of the API, such as `/mail/add-message`; the leading slash may be left out.
-    pub fn endpoint(&self, path: &str) -> Url {
-        address::endpoint(&self.base_url, path)
-    }
-
     fn in_sandbox(name: &str, base_url: &Url, user_type_parameter: Option<String>) -> Self {
         Account {
             name: name.to_owned(),
             base_url: base_url.clone(),
             api_key: SecretString::from(SANDBOX_KEY),
-            user_type_parameter: account::parameter_or_default(user_type_parameter),
+            user_type_parameter: raw_account::parameter_or_default(user_type_parameter),
             extra_roots: Vec::new(),
             proxy: None,
         }
@@ -161,8 +156,8 @@ impl Account {
 }
 
 impl Config {
-    /// Every default, and the account `default` at a sandbox's `base_url` with a throw-away key;
-    /// reads neither file nor environment.
+    /// All defaults, and the account `default` at a sandbox's `base_url`. Reads neither file nor
+    /// environment.
     pub fn for_sandbox(database: PathBuf, base_url: &Url) -> Self {
         let account = Account::in_sandbox(DEFAULT_ACCOUNT, base_url, None);
         let policies = Channel::ALL.map(|channel| (channel, ChannelPolicy::default()));
@@ -180,25 +175,24 @@ impl Config {
     }
 }
 
-/// The whole configuration, keys read: what a command that talks to Acquire needs.
+/// The whole configuration with its keys, for commands that talk to Acquire.
 ///
 /// # Errors
-/// [`ConfigError`], also when no account is configured or one has no address or no usable key.
+/// [`ConfigError`], also if there is no account, or an account without an address or a usable key.
 pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.open(env)
 }
 
-/// Where the database is, for commands that need nothing else. A key that is missing or cannot
-/// be read is no error here, nor is a missing account.
+/// The path of the database, for commands that need nothing else. Missing accounts and missing or
+/// unreadable keys are not errors here.
 ///
 /// # Errors
-/// [`ConfigError`] for a file that cannot be read, and for any value that is wrong by itself.
+/// [`ConfigError`] for a file that cannot be read, and for every invalid value.
 pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
 }
 
-/// All that needs no key, for commands that look and change: a key that is missing or cannot be read
-/// is no error here, nor is a missing account.
+/// All settings that need no key. Missing accounts and missing or unreadable keys are not errors here.
 ///
 /// # Errors
 /// As [`load_database`].
@@ -212,11 +206,11 @@ pub fn load_outline(flags: &Flags, env: Env<'_>) -> Result<Outline, ConfigError>
     })
 }
 
-/// The configuration with every account (`default` where there is none) at a sandbox's
-/// `base_url`, with [`SANDBOX_KEY`]: no real key is read, none is sent there.
+/// The configuration with every account (`default` if there is none) at a sandbox's `base_url` with
+/// [`SANDBOX_KEY`], so that no real key is read or sent there.
 ///
 /// # Errors
-/// As [`load_sandbox_database`], and for a token of the dashboard that cannot be used.
+/// As [`load_sandbox_database`], and for an unusable token of the dashboard.
 pub fn load_for_sandbox(
     flags: &Flags,
     env: Env<'_>,
@@ -227,17 +221,18 @@ pub fn load_for_sandbox(
 
 /// As [`load_database`], for a sandbox's database.
 ///
-/// # Errors As [`load_database`], and [`ConfigError::SystemDatabase`] for one that only the
-/// machine's own configuration names: nobody has chosen it for the sandbox.
+/// # Errors
+/// As [`load_database`], and [`ConfigError::SystemDatabase`] if only the system's configuration file
+/// names the database: it may be in production.
 pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.sandbox_database()
 }
 
-/// All layers, validated, but for the accounts: their keys are not read.
+/// All layers combined and validated, but without the accounts' keys.
 struct Draft {
     database: PathBuf,
-    /// The machine's own configuration file, if that names the database.
-    database_of_system: Option<PathBuf>,
+    /// The system's configuration file, if that names the database.
+    system_file: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
     channels: BTreeMap<Channel, ChannelPolicy>,
     retry: RetryPolicy,
@@ -257,7 +252,7 @@ impl Draft {
         let system: Option<&Path> = default_files.last().map(AsRef::as_ref);
         let is_named = flags.config.is_some() || variable(env, "ACQUIRE_OUTBOX_CONFIG").is_some();
         let of_system = read.as_ref().map(|(file, _)| file.clone()).filter(|file| {
-            // Next to it are those of the machine's other outboxes, which are always named.
+            // The files next to it are those of other outboxes, which are always named.
             Some(file.as_path()) == system
                 || is_named && file.parent() == system.and_then(Path::parent)
         });
@@ -266,16 +261,16 @@ impl Draft {
             None => RawConfig::default(),
         };
         let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
-        account::overlay_environment(&mut accounts, env)?;
+        raw_account::overlay_environment(&mut accounts, env)?;
 
         let given = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
-            (Some(path), _) => Some(database::path(path.into(), &Place::Flag("--database"))?),
+            (Some(path), _) => Some(database_path::check(path.into(), &Place::Flag("--database"))?),
             (None, Some(path)) => {
-                Some(database::path(path, &Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?)
+                Some(database_path::check(path, &Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?)
             }
             (None, None) => None,
         };
-        let database_of_system = of_system.filter(|_| given.is_none() && database.is_some());
+        let system_file = of_system.filter(|_| given.is_none() && database.is_some());
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
             Some(given) => given.over_defaults(&retry),
@@ -284,7 +279,7 @@ impl Draft {
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
             database: given.or(database).unwrap_or(DEFAULT_DATABASE.into()),
-            database_of_system,
+            system_file,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
             retry,
@@ -309,7 +304,7 @@ impl Draft {
     }
 
     fn sandbox_database(&self) -> Result<PathBuf, ConfigError> {
-        match &self.database_of_system {
+        match &self.system_file {
             Some(file) => Err(ConfigError::SystemDatabase {
                 file: file.clone(),
                 database: self.database.clone(),
@@ -349,7 +344,7 @@ impl Draft {
     }
 }
 
-/// The file that counts, and its text.
+/// The configuration file and its text; `None`: there is none.
 fn read_file(
     default_files: &[impl AsRef<Path>],
     flags: &Flags,

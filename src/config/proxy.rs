@@ -1,19 +1,20 @@
-//! The proxy that the environment names. An unusable one is an error: without it the requests would
-//! take another way, or fail.
+//! The proxy in the environment. An unusable one is an error: to ignore it would send the requests
+//! another way, or make them fail.
 
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
 use super::{Env, variable};
 use hyper_util::client::proxy::matcher::Matcher;
 use std::fmt;
 use url::Url;
 
-/// By precedence, the name in capitals first. HTTP_PROXY is for plain http, which goes only to this
-/// machine, but an unusable one is a mistake that should be reported.
-const ALL: [&str; 6] =
+/// In order of precedence. HTTP_PROXY is not used, as plain http goes only to this machine, but an
+/// unusable value should be reported.
+const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"];
+/// How many of them are for https.
 const FOR_HTTPS: usize = 4;
 
-/// A way to an account's address. Neither `Debug` nor `Display` shows its password.
+/// The proxy for an account's address. Neither `Debug` nor `Display` shows its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     variable: &'static str,
@@ -21,7 +22,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// With its user and password, for the client only.
+    /// Includes the user name and password; only for the HTTP client.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -45,7 +46,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The proxies that the environment names, each checked.
+/// The proxy variables of the environment, validated.
 pub(super) struct Proxies {
     for_https: Option<Proxy>,
     except: String,
@@ -53,12 +54,12 @@ pub(super) struct Proxies {
 
 impl Proxies {
     /// # Errors
-    /// [`ConfigError::Invalid`] for the first that cannot be used; it does not repeat its value.
+    /// [`ConfigError::Invalid`] for the first unusable one, without its value.
     pub fn read(env: Env<'_>) -> Result<Self, ConfigError> {
         let mut for_https = None;
-        for (rank, name) in ALL.into_iter().enumerate() {
+        for (rank, name) in VARIABLES.into_iter().enumerate() {
             let Some(value) = variable(env, name) else { continue };
-            let url = value.to_str().ok_or("UTF-8 text is needed").and_then(parse);
+            let url = value.to_str().ok_or("must be UTF-8").and_then(parse);
             let url =
                 url.map_err(|problem| ConfigError::invalid(&Place::Variable(name), problem))?;
             if rank < FOR_HTTPS && for_https.is_none() {
@@ -72,9 +73,8 @@ impl Proxies {
         })
     }
 
-    /// The proxy on the way to this address. Plain http goes to this machine, so none is used for
-    /// it.
-    pub fn on_the_way_to(&self, address: &Url) -> Option<Proxy> {
+    /// The proxy for this address. None for plain http, which goes only to this machine.
+    pub fn proxy_for(&self, address: &Url) -> Option<Proxy> {
         let proxy = self.for_https.as_ref().filter(|_| address.scheme() == "https")?;
         let matcher = Matcher::builder().all(proxy.url.as_str()).no(self.except.as_str()).build();
         matcher.intercept(&address.as_str().parse().ok()?)?;
@@ -82,10 +82,10 @@ impl Proxies {
     }
 }
 
-/// A proxy's address, with or without `http://` before it.
+/// A proxy's address, with or without `http://`.
 fn parse(text: &str) -> Result<Url, &'static str> {
-    const ADDRESS: &str = "an address such as http://user:password@proxy.example:3128 is needed; in \
-                           the user and the password write `#` as %23, `/` as %2F, `?` as %3F, `@` \
+    const ADDRESS: &str = "must be an address such as http://user:password@proxy.example:3128; in the \
+                           user name and the password write `#` as %23, `/` as %2F, `?` as %3F, `@` \
                            as %40 and `%` as %25; or unset the variable";
     let with_scheme = match text.contains("://") {
         true => text.trim().to_owned(),
@@ -94,11 +94,11 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(&with_scheme).map_err(|_| ADDRESS)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(
-            "only proxies with http:// or https:// can be used; name such a proxy, or unset the \
-                    variable",
+            "only http:// and https:// proxies are supported; name such a proxy, or unset \
+                    the variable",
         );
     }
-    // A `#`, `/` or `?` in the password would have ended the address there.
+    // An unescaped `#`, `/` or `?` in the password ends the address there.
     let whole = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let usable = Matcher::builder().all(url.as_str()).build();
     let usable = "https://acquire.io".parse().is_ok_and(|any| usable.intercept(&any).is_some());
@@ -118,13 +118,13 @@ mod tests {
 
     fn used(variables: &[(&str, &str)], address: &str) -> Option<String> {
         let proxies = read(variables).unwrap();
-        proxies.on_the_way_to(&Url::parse(address).unwrap()).map(|proxy| proxy.to_string())
+        proxies.proxy_for(&Url::parse(address).unwrap()).map(|proxy| proxy.to_string())
     }
 
     const ACME: &str = "https://acme.acquire.io/api/v1";
 
     #[test]
-    fn the_usual_variables_are_read_in_both_cases() {
+    fn the_usual_variables_are_read_in_upper_and_lower_case() {
         for (variables, expected) in [
             (&[("HTTPS_PROXY", "http://p:3128")][..], Some("http://p:3128 (HTTPS_PROXY)")),
             (&[("https_proxy", "p:3128")], Some("http://p:3128 (https_proxy)")),
@@ -147,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_used_is_named_and_not_repeated() {
-        for name in ALL {
+    fn an_unusable_variable_is_named_without_its_value() {
+        for name in VARIABLES {
             for value in [
                 "http://me:secr#et@p:3128",
                 "http://me#secret@p:3128",

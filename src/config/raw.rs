@@ -1,5 +1,5 @@
-//! The file as it stands: what is given, each value checked by itself. What is left out is
-//! `None`; defaults come later, in `mod.rs`.
+//! The file as it is, each value validated by itself. What is not set is `None`; defaults are added
+//! later, in `mod.rs`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::account::RawAccount;
-use super::database;
-use super::error::ConfigError;
-use super::section::{Document, Given, Section, parse_duration};
-use super::web::RawWeb;
+use super::config_error::ConfigError;
+use super::database_path;
+use super::raw_account::RawAccount;
+use super::raw_web::RawWeb;
+use super::section::{Document, Located, Section, parse_duration};
 use super::{ChannelPolicy, OnUncertain, Rate, Retention};
 use crate::queue::job::Channel;
 use crate::queue::retry::RetryPolicy;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// As humantime counts it.
+/// As humantime defines it.
 const YEAR: Duration = Duration::from_secs(31_557_600);
-/// Long enough for anyone, short enough that no sum of times overflows.
+/// Short enough that no sum of times overflows.
 const CENTURY: Duration = Duration::from_secs(100 * YEAR.as_secs());
 
-const ACCOUNTS: &str = "every account is a section of its own, such as [accounts.default]";
+const ACCOUNTS: &str = "every account needs its own section, such as [accounts.default]";
 
 #[derive(Default)]
 pub(super) struct RawConfig {
@@ -38,7 +38,7 @@ pub(super) struct RawConfig {
 }
 
 impl RawConfig {
-    /// `file`: for errors, and its folder is where relative paths start.
+    /// Relative paths are relative to the directory of `file`.
     pub fn read(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let document = Document { file, text };
         let table = document.parse()?;
@@ -57,7 +57,9 @@ impl RawConfig {
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut raw = RawConfig {
             database: match root.text("database")? {
-                Some(path) => Some(folder.join(database::path(path.value.into(), &path.place)?)),
+                Some(path) => {
+                    Some(folder.join(database_path::check(path.value.into(), &path.place)?))
+                }
                 None => None,
             },
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),
@@ -94,7 +96,7 @@ impl RawConfig {
     }
 }
 
-fn value<T>(given: Given<T>) -> T {
+fn value<T>(given: Located<T>) -> T {
     given.value
 }
 
@@ -106,7 +108,7 @@ pub(super) struct RawChannel {
     connect_timeout: Option<Duration>,
     on_uncertain: Option<OnUncertain>,
     uncertain_retries: Option<u32>,
-    scrub: Option<Scrub>,
+    scrub: Option<ScrubAfter>,
     retry: RawRetry,
 }
 
@@ -124,18 +126,18 @@ impl RawChannel {
         ])?;
         let retry = section.section("retry")?;
         Ok(RawChannel {
-            max_in_flight: section.whole("max_in_flight", 1..=1000)?.map(value),
+            max_in_flight: section.integer("max_in_flight", 1..=1000)?.map(value),
             rate: section.parsed("rate")?.map(value),
             request_timeout: section.duration("request_timeout", MILLISECOND..=HOUR)?.map(value),
             connect_timeout: section.duration("connect_timeout", MILLISECOND..=HOUR)?.map(value),
             on_uncertain: section.parsed("on_uncertain")?.map(value),
-            uncertain_retries: section.whole("uncertain_retries", 0..=1000)?.map(value),
+            uncertain_retries: section.integer("uncertain_retries", 0..=1000)?.map(value),
             scrub: section.parsed("scrub")?.map(value),
             retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
         })
     }
 
-    /// The given values over the defaults; `retry`: the one of all channels.
+    /// The settings, with defaults for the others; `retry` is the default for `[retry]`.
     pub fn over_defaults(&self, retry: &RetryPolicy) -> Result<ChannelPolicy, ConfigError> {
         let default = ChannelPolicy::default();
         Ok(ChannelPolicy {
@@ -151,12 +153,12 @@ impl RawChannel {
     }
 }
 
-/// Keeps the places: `initial` and `max` can only be compared once all layers are there.
+/// Keeps the places of `initial` and `max`, which can only be compared once all layers are combined.
 #[derive(Default)]
 pub(super) struct RawRetry {
-    initial: Option<Given<Duration>>,
+    initial: Option<Located<Duration>>,
     multiplier: Option<f64>,
-    max: Option<Given<Duration>>,
+    max: Option<Located<Duration>>,
     jitter: Option<f64>,
     max_attempts: Option<u32>,
     give_up_after: Option<Duration>,
@@ -171,12 +173,12 @@ impl RawRetry {
             multiplier: section.number("multiplier", 1.0..=10.0)?.map(value),
             max: section.duration("max", MILLISECOND..=YEAR)?,
             jitter: section.number("jitter", 0.0..=1.0)?.map(value),
-            max_attempts: section.whole("max_attempts", 1..=u32::MAX)?.map(value),
+            max_attempts: section.integer("max_attempts", 1..=u32::MAX)?.map(value),
             give_up_after: section.duration("give_up_after", MILLISECOND..=CENTURY)?.map(value),
         })
     }
 
-    /// The given values over `base`, key by key.
+    /// The settings, with those of `base` for the others.
     pub fn over(&self, base: &RetryPolicy) -> Result<RetryPolicy, ConfigError> {
         let policy = RetryPolicy {
             initial: self.initial.as_ref().map_or(base.initial, |given| given.value),
@@ -186,12 +188,12 @@ impl RawRetry {
             max_attempts: self.max_attempts.unwrap_or(base.max_attempts),
             give_up_after: self.give_up_after.unwrap_or(base.give_up_after),
         };
-        // `base` keeps the rule, so one that breaks it here was given here.
+        // `base` is valid, so one of the two is set here.
         match self.initial.as_ref().or(self.max.as_ref()) {
             Some(given) if policy.initial > policy.max => Err(ConfigError::invalid(
                 &given.place,
                 format!(
-                    "`initial` ({}) may not be longer than `max` ({})",
+                    "`initial` ({}) must not be longer than `max` ({})",
                     humantime::format_duration(policy.initial),
                     humantime::format_duration(policy.max)
                 ),
@@ -203,9 +205,9 @@ impl RawRetry {
 
 #[derive(Default)]
 pub(super) struct RawRetention {
-    sent: Option<Age>,
-    failed: Option<Age>,
-    cancelled: Option<Age>,
+    sent: Option<KeepFor>,
+    failed: Option<KeepFor>,
+    cancelled: Option<KeepFor>,
 }
 
 impl RawRetention {
@@ -230,35 +232,35 @@ impl RawRetention {
 
 /// How long rows are kept; `None` is "forever".
 #[derive(Clone, Copy)]
-struct Age(Option<Duration>);
+struct KeepFor(Option<Duration>);
 
-impl std::str::FromStr for Age {
+impl std::str::FromStr for KeepFor {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        age_or("forever", text).map(Age)
+        duration_or("forever", text).map(KeepFor)
     }
 }
 
-/// When a sent message's text is removed; `None` is "never".
+/// How long after sending the message text is removed; `None` is "never".
 #[derive(Clone, Copy)]
-struct Scrub(Option<Duration>);
+struct ScrubAfter(Option<Duration>);
 
-impl std::str::FromStr for Scrub {
+impl std::str::FromStr for ScrubAfter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        age_or("never", text).map(Scrub)
+        duration_or("never", text).map(ScrubAfter)
     }
 }
 
-/// `word` is no age at all.
-fn age_or(word: &str, text: &str) -> Result<Option<Duration>, String> {
+/// A duration, or `None` for `word`.
+fn duration_or(word: &str, text: &str) -> Result<Option<Duration>, String> {
     if text == word {
         return Ok(None);
     }
     match parse_duration(text) {
-        Ok(age) if age > CENTURY => Err(format!("longer than a century; write {word:?}")),
+        Ok(age) if age > CENTURY => Err(format!("longer than 100 years; write {word:?}")),
         Ok(age) => Ok(Some(age)),
         Err(problem) => Err(format!("{problem}, or {word:?}")),
     }

@@ -1,4 +1,4 @@
-//! Where an API key or the dashboard's token comes from, and reading it.
+//! Where an API key or the dashboard's token is, and how it is read.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::Env;
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
 
-/// Far more than any key: a wrong path shall not fill the memory.
+/// Far longer than any key. The path may be wrong, and the file huge.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 
-/// A name this short is the name of something, and may be shown.
-const SURELY_NO_KEY: usize = 12;
+/// A text that is not longer cannot be a key in the wrong place, so an error may show it.
+const TOO_SHORT_FOR_KEY: usize = 12;
 
-/// What is kept secret.
+/// What is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Secret {
     ApiKey,
@@ -40,7 +40,7 @@ impl Secret {
     }
 }
 
-/// Where the key is, not yet read. It is no `Debug`: a key may stand where a name should.
+/// Where the key is. Not `Debug`: a key may be misplaced in a name.
 pub(super) struct KeySource {
     pub of: Secret,
     pub place: Place,
@@ -58,15 +58,15 @@ pub(super) enum KeyKind {
 }
 
 impl KeySource {
-    /// What can be wrong before anything is read: the names.
+    /// Validates the names.
     pub fn check(self) -> Result<Self, ConfigError> {
         let problem = match &self.kind {
             KeyKind::Variable(name) if !is_variable_name(name) => Some(format!(
-                "the name of an environment variable is needed, not the {} itself",
+                "must be the name of an environment variable, not the {} itself",
                 self.of.short()
             )),
             KeyKind::Credential(name) if name.contains('/') || name == "." || name == ".." => {
-                Some("the name of a credential is needed, not a path".to_owned())
+                Some("must be the name of a credential, not a path".to_owned())
             }
             _ => None,
         };
@@ -76,10 +76,10 @@ impl KeySource {
         }
     }
 
-    /// The key, checked to be one that fits into an HTTP header.
+    /// The key, validated for use in an HTTP header.
     pub fn read(&self, env: Env<'_>) -> Result<SecretString, ConfigError> {
         let key = match &self.kind {
-            KeyKind::File(path) => self.read_file(path, Readers::NotOthers)?,
+            KeyKind::File(path) => self.read_file(path, ModeCheck::NotForOthers)?,
             KeyKind::Credential(name) => {
                 let folder = super::variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     self.invalid(
@@ -87,15 +87,15 @@ impl KeySource {
                          LoadCredential= or LoadCredentialEncrypted=",
                     )
                 })?;
-                self.read_file(&Path::new(&folder).join(name), Readers::AsSystemdSet)?
+                self.read_file(&Path::new(&folder).join(name), ModeCheck::BySystemd)?
             }
             KeyKind::Variable(name) => super::variable(env, name)
                 .ok_or_else(|| {
-                    let known = name.len() <= SURELY_NO_KEY
+                    let known = name.len() <= TOO_SHORT_FOR_KEY
                         || name.contains("API_KEY")
                         || name.contains("TOKEN");
                     let name = if known { name } else { "named here" };
-                    self.invalid(format!("the environment variable {name} is not set, or empty"))
+                    self.invalid(format!("the environment variable {name} is not set or is empty"))
                 })?
                 .into_encoded_bytes(),
             KeyKind::Itself(key) => key.clone().into_encoded_bytes(),
@@ -113,9 +113,9 @@ impl KeySource {
         }
     }
 
-    fn read_file(&self, path: &Path, readers: Readers) -> Result<Vec<u8>, ConfigError> {
-        // As long as nothing opens, a long name may be a key in the wrong place.
-        let name = path.file_name().filter(|name| name.len() <= SURELY_NO_KEY);
+    fn read_file(&self, path: &Path, check: ModeCheck) -> Result<Vec<u8>, ConfigError> {
+        // Until the file has been opened, a long name may be a misplaced key.
+        let name = path.file_name().filter(|name| name.len() <= TOO_SHORT_FOR_KEY);
         let named = name.map_or(String::new(), |_| format!(" {}", path.display()));
         let unreadable = |error: std::io::Error| {
             self.invalid(format!("cannot read the {} file{named}: {error}", self.of.short()))
@@ -123,10 +123,10 @@ impl KeySource {
         let file = File::open(path).map_err(unreadable)?;
         let found = file.metadata().map_err(unreadable)?;
         let mode = found.permissions().mode();
-        if readers == Readers::NotOthers && found.is_file() && mode & 0o004 != 0 {
+        if check == ModeCheck::NotForOthers && found.is_file() && mode & 0o004 != 0 {
             let (of, path) = (self.of.short(), path.display());
             return Err(self.invalid(format!(
-                "every user of this machine can read the {of} file; run: chmod o-r {path}"
+                "the {of} file can be read by every user of this machine; run: chmod o-r {path}"
             )));
         }
         let mut key = Vec::new();
@@ -139,12 +139,12 @@ impl KeySource {
     }
 }
 
-/// Whose reading of the key file is checked.
+/// Whether the file's mode is checked.
 #[derive(PartialEq)]
-enum Readers {
-    NotOthers,
-    /// The credentials folder is closed by systemd, and its files cannot be changed.
-    AsSystemdSet,
+enum ModeCheck {
+    NotForOthers,
+    /// systemd restricts the credentials directory, and nobody can change the modes in it.
+    BySystemd,
 }
 
 fn is_variable_name(name: &str) -> bool {

@@ -1,7 +1,6 @@
-//! Reads one table of the file: typed values with their place, and unknown keys refused.
+//! Reads one table of the file: typed values with their places, and an error for unknown keys.
 //!
-//! The tables are walked by hand rather than by serde, whose errors quote the values they
-//! dislike; a value may be a misplaced API key.
+//! Not with serde, whose errors quote invalid values: a value may be a misplaced API key.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,30 +12,30 @@ use bytesize::ByteSize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Place};
+use super::config_error::{ConfigError, Place};
 use crate::queue::policy::looks_like_a_number;
 
-/// A value and where it was given.
-pub(super) struct Given<T> {
+/// A value and where it was set.
+pub(super) struct Located<T> {
     pub value: T,
     pub place: Place,
 }
 
-/// The file, to turn positions into lines.
+/// The file, for its name and line numbers.
 pub(super) struct Document<'a> {
     pub file: &'a Path,
     pub text: &'a str,
 }
 
 impl<'a> Document<'a> {
-    /// `position`: bytes from the start.
+    /// `position` is in bytes.
     fn line(&self, position: usize) -> usize {
         let before = self.text.as_bytes().iter().take(position);
         before.filter(|byte| **byte == b'\n').count() + 1
     }
 
     pub fn parse(&self) -> Result<Spanned<DeTable<'a>>, ConfigError> {
-        // `Display` of the error would quote the line; `message` is the rule that it breaks.
+        // Not the error's `Display`, which quotes the line.
         DeTable::parse(self.text).map_err(|error| ConfigError::Syntax {
             file: self.file.to_owned(),
             line: self.line(error.span().map_or(0, |span| span.start)),
@@ -59,7 +58,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Refuses every key that is not `known`; the first in the file is named.
+    /// Refuses keys that are not `known`; the error names the first in the file.
     pub fn allow(&self, known: &[&str]) -> Result<(), ConfigError> {
         let unknown = self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
         let Some(first) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
@@ -83,28 +82,28 @@ impl<'a> Section<'a> {
         Err(ConfigError::UnknownKey { file, line, key, section, hint })
     }
 
-    /// The section below `key`; `None` where it is not given.
+    /// The section below `key`, if there is one.
     pub fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
-        self.section_or(key, &format!("a section is needed here: [{}]", self.full_name(key)))
+        self.section_or(key, &format!("must be a section: [{}]", self.full_name(key)))
     }
 
-    /// Every key of this section, each a section of its own; `wanted` where one is not.
+    /// All sections below this one; `expected` is the error for a key that is not a section.
     pub fn sections(
         &self,
-        wanted: &str,
-    ) -> Result<Vec<(Given<&'a str>, Section<'a>)>, ConfigError> {
+        expected: &str,
+    ) -> Result<Vec<(Located<&'a str>, Section<'a>)>, ConfigError> {
         let mut sections = Vec::new();
         for key in self.table.keys() {
             let (name, line) = (key.get_ref().as_ref(), self.document.line(key.span().start));
-            if let Some(section) = self.section_or(name, wanted)? {
-                sections.push((Given { value: name, place: self.place(name, line) }, section));
+            if let Some(section) = self.section_or(name, expected)? {
+                sections.push((Located { value: name, place: self.place(name, line) }, section));
             }
         }
         Ok(sections)
     }
 
-    fn section_or(&self, key: &str, wanted: &str) -> Result<Option<Section<'a>>, ConfigError> {
-        let table = self.get(key, wanted, |value| value.as_table())?;
+    fn section_or(&self, key: &str, expected: &str) -> Result<Option<Section<'a>>, ConfigError> {
+        let table = self.get(key, expected, |value| value.as_table())?;
         Ok(table.map(|table| Section {
             document: self.document,
             name: self.full_name(key),
@@ -112,27 +111,29 @@ impl<'a> Section<'a> {
         }))
     }
 
-    pub fn text(&self, key: &str) -> Result<Option<Given<String>>, ConfigError> {
-        let text = self.get(key, "a text in quotes is needed", |value| value.as_str())?;
+    pub fn text(&self, key: &str) -> Result<Option<Located<String>>, ConfigError> {
+        let text = self.get(key, "must be text in quotes", |value| value.as_str())?;
         match text {
             Some(text) if text.value.is_empty() => Err(ConfigError::invalid(
                 &text.place,
-                "may not be empty; leave the key out instead",
+                "must not be empty; leave the key out instead",
             )),
-            text => Ok(text.map(|text| Given { value: text.value.to_owned(), place: text.place })),
+            text => {
+                Ok(text.map(|text| Located { value: text.value.to_owned(), place: text.place }))
+            }
         }
     }
 
     /// An array of texts.
-    pub fn texts(&self, key: &str) -> Result<Option<Given<Vec<String>>>, ConfigError> {
-        self.get(key, "an array of texts in quotes is needed", |value| {
+    pub fn texts(&self, key: &str) -> Result<Option<Located<Vec<String>>>, ConfigError> {
+        self.get(key, "must be an array of texts in quotes", |value| {
             let items = value.as_array()?.iter();
             items.map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
         })
     }
 
-    /// A text that `T` reads; its error says what is allowed.
-    pub fn parsed<T>(&self, key: &str) -> Result<Option<Given<T>>, ConfigError>
+    /// A text that is parsed as `T`, whose error says what is allowed.
+    pub fn parsed<T>(&self, key: &str) -> Result<Option<Located<T>>, ConfigError>
     where
         T: FromStr<Err: Display>,
     {
@@ -141,16 +142,16 @@ impl<'a> Section<'a> {
             .value
             .parse()
             .map_err(|problem: T::Err| ConfigError::invalid(&text.place, problem.to_string()))?;
-        Ok(Some(Given { value, place: text.place }))
+        Ok(Some(Located { value, place: text.place }))
     }
 
-    pub fn whole(
+    pub fn integer(
         &self,
         key: &str,
         range: RangeInclusive<u32>,
-    ) -> Result<Option<Given<u32>>, ConfigError> {
-        let wanted = format!("a whole number from {} to {} is needed", range.start(), range.end());
-        self.get(key, &wanted, |value| {
+    ) -> Result<Option<Located<u32>>, ConfigError> {
+        let expected = format!("must be a whole number from {} to {}", range.start(), range.end());
+        self.get(key, &expected, |value| {
             let integer = value.as_integer()?;
             let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok()?;
             range.contains(&number).then_some(number)
@@ -161,9 +162,9 @@ impl<'a> Section<'a> {
         &self,
         key: &str,
         range: RangeInclusive<f64>,
-    ) -> Result<Option<Given<f64>>, ConfigError> {
-        let wanted = format!("a number from {} to {} is needed", range.start(), range.end());
-        self.get(key, &wanted, |value| {
+    ) -> Result<Option<Located<f64>>, ConfigError> {
+        let expected = format!("must be a number from {} to {}", range.start(), range.end());
+        self.get(key, &expected, |value| {
             let number: f64 = match value {
                 DeValue::Float(float) => float.as_str().parse().ok()?,
                 DeValue::Integer(integer) if integer.radix() == 10 => {
@@ -175,14 +176,14 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A duration as humantime writes it, within `range`.
+    /// A duration in humantime's format, within `range`.
     pub fn duration(
         &self,
         key: &str,
         range: RangeInclusive<Duration>,
-    ) -> Result<Option<Given<Duration>>, ConfigError> {
-        let needed = "a duration in quotes is needed, such as \"30s\", \"15m\" or \"24h\"";
-        let Some(text) = self.get(key, needed, |value| value.as_str())? else { return Ok(None) };
+    ) -> Result<Option<Located<Duration>>, ConfigError> {
+        let expected = "must be a duration in quotes, such as \"30s\", \"15m\" or \"24h\"";
+        let Some(text) = self.get(key, expected, |value| value.as_str())? else { return Ok(None) };
         let value = parse_duration(text.value)
             .and_then(|duration| match range.contains(&duration) {
                 true => Ok(duration),
@@ -194,45 +195,45 @@ impl<'a> Section<'a> {
                 )),
             })
             .map_err(|problem| ConfigError::invalid(&text.place, problem))?;
-        Ok(Some(Given { value, place: text.place }))
+        Ok(Some(Located { value, place: text.place }))
     }
 
-    /// A number of bytes with its unit, within `range`.
+    /// A size with its unit, in bytes, within `range`.
     pub fn bytes(
         &self,
         key: &str,
         range: RangeInclusive<ByteSize>,
-    ) -> Result<Option<Given<u64>>, ConfigError> {
-        let needed = "a size in quotes is needed, such as \"64MiB\" or \"1GiB\"";
-        let Some(text) = self.get(key, needed, |value| value.as_str())? else { return Ok(None) };
-        let sized = text.value.parse::<ByteSize>().ok().filter(|_| is_sized(text.value));
-        let size = sized.ok_or_else(|| match looks_like_a_number(text.value) {
+    ) -> Result<Option<Located<u64>>, ConfigError> {
+        let expected = "must be a size in quotes, such as \"64MiB\" or \"1GiB\"";
+        let Some(text) = self.get(key, expected, |value| value.as_str())? else { return Ok(None) };
+        let parsed = text.value.parse::<ByteSize>().ok().filter(|_| has_unit(text.value));
+        let size = parsed.ok_or_else(|| match looks_like_a_number(text.value) {
             true => format!(
                 "{:?} is not a size; write a number and its unit: KiB, MiB or GiB",
                 text.value
             ),
-            false => needed.to_owned(),
+            false => expected.to_owned(),
         });
         let size = size.and_then(|size| match range.contains(&size) {
             true => Ok(size.as_u64()),
             false => Err(format!("{size} is out of range: {} to {}", range.start(), range.end())),
         });
         let value = size.map_err(|problem| ConfigError::invalid(&text.place, problem))?;
-        Ok(Some(Given { value, place: text.place }))
+        Ok(Some(Located { value, place: text.place }))
     }
 
-    /// `pick` gives `None` for a value that is not what is `wanted`.
+    /// `pick` returns `None` for a value that is invalid; `expected` is then the error.
     fn get<T>(
         &self,
         key: &str,
-        wanted: &str,
+        expected: &str,
         pick: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
-    ) -> Result<Option<Given<T>>, ConfigError> {
+    ) -> Result<Option<Located<T>>, ConfigError> {
         let Some(value) = self.table.get(key) else { return Ok(None) };
         let place = self.place(key, self.document.line(value.span().start));
         match pick(value.get_ref()) {
-            Some(value) => Ok(Some(Given { value, place })),
-            None => Err(ConfigError::invalid(&place, wanted)),
+            Some(value) => Ok(Some(Located { value, place })),
+            None => Err(ConfigError::invalid(&place, expected)),
         }
     }
 
@@ -250,7 +251,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A duration as humantime writes it; the error quotes the text only where it looks like one.
+/// A duration in humantime's format; the error quotes the text only if it looks like one.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| {
         let rule = "write a number and its unit, such as \"30s\", \"15m\", \"24h\" or \"30d\"";
@@ -261,8 +262,8 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A number without a unit could mean anything.
-fn is_sized(text: &str) -> bool {
+/// A number without a unit is ambiguous.
+fn has_unit(text: &str) -> bool {
     text.ends_with(|c: char| c.is_ascii_alphabetic())
 }
 

@@ -1,8 +1,8 @@
 //! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
 
-use crate::acquire::{Endpoint, Gate, shortage};
+use crate::acquire::{Endpoint, WriteGate, local_shortage};
 use crate::queue::job::Job;
-use crate::queue::outcome::{Attempt, Fault, Outcome};
+use crate::queue::outcome::{AttemptResult, Fault, Outcome};
 use crate::queue::payload;
 use crate::queue::when::now;
 use futures_util::FutureExt;
@@ -27,10 +27,14 @@ pub async fn attempt(
     payload: Vec<u8>,
     endpoint: &Endpoint,
     stop: watch::Receiver<Stop>,
-) -> Attempt {
+) -> AttemptResult {
     let (started_at, begun) = (now(), Instant::now());
-    let ended =
-        |outcome| Attempt { outcome, http_status: None, started_at, duration: begun.elapsed() };
+    let ended = |outcome| AttemptResult {
+        outcome,
+        http_status: None,
+        started_at,
+        duration: begun.elapsed(),
+    };
     let parsed = payload::parse_bytes(job.channel, &payload);
     // The part that was read is all that is needed.
     drop(payload);
@@ -38,12 +42,12 @@ pub async fn attempt(
         Ok(payload) => payload,
         Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
     };
-    let gate = Gate::new();
+    let gate = WriteGate::new();
     let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();
     tokio::select! {
         biased;
         answer = request => answer.unwrap_or_else(|panic| {
-            if let Some(outcome) = shortage::of_panic(&*panic).filter(|_| gate.shut()) {
+            if let Some(outcome) = local_shortage::outcome_of_panic(&*panic).filter(|_| gate.shut()) {
                 return ended(outcome);
             }
             let message = "the program failed while the request was on its way; this is a bug";
@@ -54,7 +58,7 @@ pub async fn attempt(
 }
 
 /// Resolves once the shutdown ends this attempt.
-async fn stopped(mut stop: watch::Receiver<Stop>, gate: &Gate) -> Outcome {
+async fn stopped(mut stop: watch::Receiver<Stop>, gate: &WriteGate) -> Outcome {
     loop {
         let reached = *stop.borrow_and_update();
         if reached != Stop::No && gate.shut() {

@@ -3,7 +3,7 @@
 use super::Dispatcher;
 use super::trouble::ERROR_PAUSE;
 use crate::dispatcher::attempt::Stop;
-use crate::metrics::State;
+use crate::metrics::DaemonState;
 use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -15,24 +15,22 @@ pub(super) const LAST_RECORDS: Duration = Duration::from_secs(10);
 impl Dispatcher {
     /// After an error a COMMIT may have taken place all the same: what it claimed was never sent.
     pub(super) async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
-        let known = |id: &i64| {
-            self.wire.in_flight.contains_key(id)
-                || self.wire.unrecorded.iter().any(|e| e.transition.id == *id)
+        let wire = &self.wire;
+        let known = |id: i64| {
+            wire.in_flight.contains_key(&id)
+                || wire.unrecorded.iter().any(|e| e.transition.id == id)
         };
-        let (sending, mut unreadable) = self.store.sending_before(self.epoch + 1, i64::MAX).await?;
-        let strays: Vec<_> = sending.into_iter().filter(|(job, _)| !known(&job.id)).collect();
-        unreadable.retain(|row| !known(&row.id));
-        for (job, claimed_at) in strays {
+        for (job, claimed_at) in self.tenure.claims(known).await? {
             self.wire.withdraw(&job, claimed_at);
         }
-        self.fail_unreadable(&unreadable, true).await
+        Ok(())
     }
 
     /// The orderly end: nothing new, what has not been written goes back, what is on the wire is
     /// waited for and recorded; at the deadline it is given up as of unknown outcome.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
         let limit = self.wire.config.shutdown_timeout;
-        self.wire.metrics.enter(State::Stopping);
+        self.wire.metrics.enter(DaemonState::Stopping);
         info!(
             in_flight = self.wire.in_flight.len(),
             seconds = limit.as_secs(),
@@ -78,7 +76,7 @@ impl Dispatcher {
             sleep(ERROR_PAUSE.0).await;
         }
         info!("stopped");
-        self.store.close().await
+        self.tenure.close().await
     }
 
     /// What a COMMIT of unknown end may have claimed goes back, too.
@@ -91,11 +89,10 @@ impl Dispatcher {
 
     pub(super) async fn record(&mut self) -> Result<(), StoreError> {
         if !self.wire.unrecorded.is_empty() {
-            let recorded = self.store.record_or_keep(&self.wire.unrecorded, self.epoch).await?;
+            let done = self.tenure.record(&self.wire.unrecorded).await?;
             let ended = std::mem::take(&mut self.wire.unrecorded);
-            self.tell_kept(&recorded.aside);
-            self.wire.recorded(&ended, &recorded.settled());
-            self.file.recorded(&ended);
+            self.wire.recorded(ended, &done);
+            self.wire.take_report(done.report);
         }
         Ok(())
     }

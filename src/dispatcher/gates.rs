@@ -26,8 +26,8 @@ impl Wire {
         }
         match signal {
             Signal::None => {}
-            Signal::Shortage { fault, scarce } => {
-                if self.routes.run_short(account, channel, *scarce, &fault.message, now) {
+            Signal::Shortage { fault, resource } => {
+                if self.routes.run_short(account, channel, *resource, &fault.message, now) {
                     warn!(account, %channel, code = fault.code, reason = fault.message,
                         "this machine is short of a resource: jobs wait, and no attempt is spent");
                 }
@@ -36,7 +36,7 @@ impl Wire {
                 self.routes.answered(job.id, account, channel, now.at);
                 self.works(account, channel);
             }
-            Signal::Trouble { fault } => {
+            Signal::NoUsableAnswer { fault } => {
                 let next = self.routes.trouble(account, channel, &fault.message, now);
                 if next.is_some() {
                     warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
@@ -55,9 +55,9 @@ impl Wire {
                     );
                 }
             }
-            Signal::HoldChannel { pause, fault } => {
-                if self.routes.hold(account, channel, *pause, &fault.message, now) {
-                    let seconds = pause.as_secs();
+            Signal::RetryAfter { delay, fault } => {
+                if self.routes.hold(account, channel, *delay, &fault.message, now) {
+                    let seconds = delay.as_secs();
                     warn!(account, %channel, code = fault.code, seconds,
                         "Acquire asked for a pause: the channel waits");
                 }
@@ -86,7 +86,7 @@ impl Wire {
                 "an answer did not come from Acquire: the account's jobs wait while single probes \
                 go out with other jobs; check what is between this machine and Acquire");
         }
-        if verdict == PageVerdict::ItAlone {
+        if verdict == PageVerdict::OnlyThisMessage {
             warn!(job = id, account, %channel, code = fault.code,
                 "only this message gets answers that are not from Acquire: it ends as failed");
             fault.message += " (Acquire answered other messages meanwhile)";
@@ -108,7 +108,7 @@ impl Wire {
 impl Dispatcher {
     /// A refusal is found out anew by the first request; a Retry-After still runs.
     pub(super) async fn resume_blocks(&mut self) -> Result<(), StoreError> {
-        self.shown_blocks = self.store.blocks().await?;
+        self.shown_blocks = self.tenure.blocks().await?;
         let now = Moment { at: Instant::now(), wall: now() };
         for hold in self.shown_blocks.iter().filter(|h| h.kind == BlockKind::RetryAfter) {
             let until = hold.until.unwrap_or(0);
@@ -129,7 +129,7 @@ impl Dispatcher {
         let holds = self.wire.routes.blocks();
         if !holds.iter().copied().eq(&self.shown_blocks) {
             let holds: Vec<_> = holds.into_iter().cloned().collect();
-            self.store.publish_blocks(&holds).await?;
+            self.tenure.publish_blocks(&holds).await?;
             self.shown_blocks = holds;
         }
         Ok(())

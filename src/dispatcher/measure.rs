@@ -3,8 +3,7 @@
 use super::Dispatcher;
 use super::wire::Wire;
 use crate::metrics::RouteMeter;
-use crate::queue::job::{Channel, Failure};
-use crate::queue::when::now;
+use crate::queue::job::Channel;
 use tokio::time::Instant;
 
 impl Wire {
@@ -26,13 +25,6 @@ impl Wire {
         }
         let own = self.meters.get_mut(account).expect("it is there by now");
         own[channel as usize].get_or_insert_with(|| self.metrics.route(account, channel))
-    }
-
-    /// One job of each channel failed without a request.
-    pub(super) fn failed(&self, channels: &[Channel], failure: Failure) {
-        for channel in channels {
-            self.metrics.failed(*channel, failure, now());
-        }
     }
 }
 

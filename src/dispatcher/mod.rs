@@ -4,15 +4,11 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
-mod aside;
 mod attempt;
-mod clock;
 mod drain;
 mod ending;
-mod file;
 mod gates;
 mod measure;
-mod note_keeper;
 mod pauses;
 pub mod routes;
 mod service;
@@ -22,19 +18,13 @@ mod wire;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
-use crate::metrics::{Metrics, State};
+use crate::metrics::{DaemonState, Metrics};
 use crate::queue::block::Block;
-use crate::queue::claim::{Agenda, Cycle};
-use crate::queue::job::Failure;
+use crate::queue::claim::{Agenda, Cycle, CycleResult};
 use crate::queue::when::now;
 use crate::reload::Reload;
 use crate::service::Service;
-use crate::store::sqlite::wake::Wake;
-use crate::store::{Store, StoreError};
-use aside::AsideWatch;
-use clock::WallClock;
-use file::FileWatch;
-pub use note_keeper::ProgressNote;
+use crate::store::{StoreError, Tenure};
 use pauses::PauseWatch;
 use std::future::Future;
 use std::sync::Arc;
@@ -42,14 +32,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::trace;
 use trouble::Trouble;
+pub(crate) use upkeep::log;
 use wire::Wire;
 pub(crate) use wire::decide;
 
 /// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a claim for what somebody is just writing waits for that commit. One that takes longer
-/// is a long transaction's, or a slow disk's: it tells again, or the slow look is followed by a claim.
-const WRITTEN: Duration = Duration::from_millis(50);
 /// The longest rest after a cycle: see [`Dispatcher::rests`].
 const REST: Duration = Duration::from_millis(5);
 
@@ -74,22 +62,18 @@ pub enum Until {
 
 /// Everything the loop works with. Exactly one runs on a database file.
 pub struct Dispatcher {
-    store: Store,
-    epoch: i64,
+    tenure: Tenure,
     wire: Wire,
     agenda: Agenda,
     /// The holds as the database has them.
     shown_blocks: Vec<Block>,
     paused: PauseWatch,
-    aside: AsideWatch,
     /// The log was written to since the last cycle: worth a claim, which gets the write lock when
     /// that commit is there.
     written: bool,
     /// That claim did not get the lock: the next look is followed by another.
     missed: bool,
     trouble: Option<Trouble>,
-    file: FileWatch,
-    clock: WallClock,
     /// Found by a look: the loop ends with it.
     ends: Option<StoreError>,
     next_upkeep: Instant,
@@ -101,38 +85,29 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// `epoch` as [`Store::begin_epoch`] gave it, with the lock held.
-    ///
-    /// # Errors
-    /// [`StoreError::Deleted`] when a file of the database has gone since.
+    /// On an outbox that has been taken over.
     pub fn new(
-        store: Store,
-        epoch: i64,
+        tenure: Tenure,
         config: Config,
         routes: Routes,
         service: Service,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, StoreError> {
-        let file = FileWatch::of(&store)?;
-        Ok(Dispatcher {
-            store,
-            epoch,
+    ) -> Self {
+        Dispatcher {
+            tenure,
             wire: Wire::new(config, routes, metrics),
             agenda: Agenda::default(),
             shown_blocks: Vec::new(),
             paused: PauseWatch::new(),
-            aside: AsideWatch::new(),
             written: false,
             missed: false,
             trouble: None,
-            file,
-            clock: WallClock::new(),
             ends: None,
             next_upkeep: Instant::now(),
             rest_until: Instant::now(),
             took: Duration::ZERO,
             service,
-        })
+        }
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -144,18 +119,15 @@ impl Dispatcher {
     pub async fn run(
         mut self,
         until: Until,
-        wake: &mut Wake,
         reload: &mut Reload,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
         tokio::pin!(shutdown);
         self.wire.meter_routes();
-        self.wire.metrics.enter(State::Dispatching);
+        self.wire.metrics.enter(DaemonState::Dispatching);
         self.resume_blocks().await?;
-        self.start_clock().await?;
-        self.file.started_at = self.store.epoch_started_at().await?;
         loop {
-            let more = match self.turn(wake).await {
+            let more = match self.turn().await {
                 Ok(more) => more,
                 Err(StoreError::Superseded) => return Err(StoreError::Superseded),
                 Err(e) if e.is_final() => return Err(self.leave(e).await),
@@ -164,9 +136,7 @@ impl Dispatcher {
             self.turned();
             self.say_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
-                // A failure to count is no reason to fail now: all is done.
-                let _ = self.tell_left().await;
-                return self.store.close().await;
+                return self.tenure.close().await;
             }
             let (rests, idle_until) = (self.rests(), self.idle_until());
             tokio::select! {
@@ -175,7 +145,7 @@ impl Dispatcher {
                 step = reload.next() => self.reload(step),
                 Some(result) = self.wire.results.recv() => self.wire.ended(result),
                 () = std::future::ready(()), if more => {}
-                () = wake.changed() => self.written = true,
+                () = self.tenure.changed() => self.written = true,
                 () = sleep_until(idle_until) => if !rests { self.look().await },
             }
             while let Ok(result) = self.wire.results.try_recv() {
@@ -186,12 +156,12 @@ impl Dispatcher {
     }
 
     /// At most one cycle, and what belongs beside it. True: there is more to do at once.
-    async fn turn(&mut self, wake: &mut Wake) -> Result<bool, StoreError> {
+    async fn turn(&mut self) -> Result<bool, StoreError> {
         self.ends.take().map_or(Ok(()), Err)?;
         if self.rests() {
             return Ok(false);
         }
-        self.file.check()?;
+        self.tenure.check()?;
         if let Some(trouble) = &self.trouble {
             if trouble.until > Instant::now() {
                 return Ok(false);
@@ -202,21 +172,18 @@ impl Dispatcher {
         self.wire.routes.release(Instant::now());
         self.wire.give_back();
         self.follow_pauses().await?;
-        self.follow_strays().await?;
         // Before the rows that they explain.
         self.show_blocks().await?;
         let cycled = self.cycle().await?;
         if cycled == Cycled::Wrote {
             self.service.changed();
-            // Another's event may be among our own: as if it had come just now.
-            wake.clear();
+            // Another's commit may be among our own: as if it had been noticed just now.
             self.written = true;
         }
         let failed = self.fail_unknown_accounts().await?;
-        self.keep_log_short().await?;
-        self.upkeep().await?;
+        let freed = self.upkeep().await?;
         self.end_trouble();
-        Ok(cycled != Cycled::No || failed)
+        Ok(cycled != Cycled::No || failed || freed)
     }
 
     /// Records, moves what is due, claims and sends, if there is anything of it to do.
@@ -230,59 +197,40 @@ impl Dispatcher {
         if !due && self.wire.unrecorded.is_empty() && !self.wire.routes.worth_claiming(&room) {
             return Ok(Cycled::No);
         }
-        let (record, epoch) = (std::mem::take(&mut self.wire.unrecorded), self.epoch);
+        let record = std::mem::take(&mut self.wire.unrecorded);
         let recorded_some = !record.is_empty();
-        let hopes = written && !due && record.is_empty() && self.trouble.is_none();
-        let patience = hopes.then_some(WRITTEN);
-        let work = Cycle { record: &record, claim: Some(&room), due, now: now(), epoch, patience };
+        let expecting = written && !due && record.is_empty() && self.trouble.is_none();
+        let work = Cycle { record: &record, room: Some(&room), due, now: now(), expecting };
         let begun = Instant::now();
-        let done = match self.wire.beside(self.store.cycle(&work)).await {
-            Err(e) if hopes && e.is_busy() => {
+        let done = match self.wire.beside(self.tenure.cycle(&work)).await {
+            Ok(CycleResult::Locked) => {
                 self.wire.routes.missed();
                 self.missed = true;
                 // What has ended meanwhile is not waited for a second time.
                 let none = self.wire.unrecorded.is_empty();
                 return Ok(if none { Cycled::No } else { Cycled::InVain });
             }
-            done => done,
-        };
-        let took = begun.elapsed();
-        // A claim in a file that has gone is no claim: its request must not leave.
-        let done = match done.and_then(|done| self.file.check().map(|()| done)) {
-            Ok(done) => done,
-            Err(e) if e.is_of_a_row() => {
-                return self.one_by_one(e, record, due).await;
-            }
+            Ok(CycleResult::Done(done)) => done,
             Err(e) => {
                 self.wire.keep(record);
                 return Err(e);
             }
         };
+        let took = begun.elapsed();
         self.took = took.min(REST);
         self.rest_until = Instant::now() + self.took;
         self.wire.metrics.cycle(took);
         trace!(
-            recorded = done.recorded.len(),
+            recorded = done.recorded.ids.len(),
             claimed = done.claimed.len(),
             on_the_wire = self.wire.in_flight.len(),
             micros = took.as_micros(),
             "cycle"
         );
-        self.wire.failed(&done.expired, Failure::Expired);
-        self.file.recorded(&record);
-        match done.recorded.len() == record.len() {
-            true => self.wire.recorded(&record, &done.recorded),
-            false => self.keep_ignored(record, done.recorded).await,
-        }
-        // What was recorded or moved may have made jobs ready on any route; a claim alone makes
-        // none, and two routes that stirred each other would never rest.
-        let others_wrote = self.agenda.data_version != done.seen;
-        if due || recorded_some || others_wrote {
-            self.wire.routes.stir();
-        }
-        if others_wrote {
+        self.wire.recorded(record, &done.recorded);
+        self.wire.take_report(done.recorded.report);
+        if done.others_committed {
             self.paused.may_have_changed();
-            self.aside.may_have_changed();
         }
         let wrote = due || recorded_some || !done.claimed.is_empty();
         let mut claimed: Vec<_> =
@@ -292,10 +240,7 @@ impl Dispatcher {
         for (account, channel) in claimed {
             self.wire.advance(&account, channel);
         }
-        // The agenda is read after the claim: a commit between the two is one that the claim missed.
-        self.agenda.data_version = done.seen;
         self.saw(done.agenda);
-        self.fail_unreadable(&done.unreadable, true).await?;
         Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
     }
 
@@ -310,7 +255,7 @@ impl Dispatcher {
     /// Looks at what is due and whether another process has committed.
     async fn look(&mut self) {
         self.written |= std::mem::take(&mut self.missed);
-        match self.store.look().await {
+        match self.tenure.look().await {
             Ok(agenda) => self.saw(agenda),
             Err(e) if e.is_final() => self.ends = Some(e),
             Err(e) => {
@@ -320,9 +265,8 @@ impl Dispatcher {
     }
 
     fn saw(&mut self, agenda: Agenda) {
-        if agenda.data_version != self.agenda.data_version {
+        if agenda.others_committed {
             self.paused.may_have_changed();
-            self.aside.may_have_changed();
             self.wire.routes.stir();
             self.service.changed();
         }

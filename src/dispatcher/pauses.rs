@@ -42,7 +42,7 @@ impl Dispatcher {
         if !self.paused.stale || self.paused.next_look > Instant::now() {
             return Ok(());
         }
-        let now = self.store.pauses().await?;
+        let now = self.tenure.pauses().await?;
         let before = std::mem::replace(&mut self.paused.shown, now);
         self.paused.stale = false;
         self.paused.next_look = Instant::now() + LOOK_EVERY;

@@ -5,7 +5,7 @@ use crate::dispatcher::routes::Moment;
 use crate::queue::block::Block;
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
-use crate::reload::{self, Fresh, ReloadError, Step};
+use crate::reload::{self, ReloadError, ReloadStep, Reloaded};
 use crate::service::Counts;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -28,7 +28,7 @@ impl Dispatcher {
             return self.service.status(&line);
         }
         // An error here is the next turn's to find and to tell.
-        let Ok(backlog) = self.store.backlog().await else { return };
+        let Ok(backlog) = self.tenure.backlog().await else { return };
         let name = |h: &Block| match h.account.is_empty() {
             true => "everything".to_owned(),
             false => format!("{} {}", h.account, h.channel).trim_end().to_owned(),
@@ -41,22 +41,22 @@ impl Dispatcher {
 
     /// What is on the wire goes on through its own endpoint; everything else is as the new
     /// configuration says, which is all there or not at all.
-    pub(super) fn reload(&mut self, step: Step) {
+    pub(super) fn reload(&mut self, step: ReloadStep) {
         let fresh = match step {
-            Step::Asked => return self.service.reloading(),
-            Step::Read(fresh) => *fresh,
+            ReloadStep::Requested => return self.service.reloading(),
+            ReloadStep::Finished(fresh) => *fresh,
         };
         let notice = self.take_over(fresh).err();
         self.service.reloaded(notice);
     }
 
     /// An error is a sentence on what was not taken over.
-    fn take_over(&mut self, fresh: Result<Fresh, ReloadError>) -> Result<(), String> {
-        let Fresh { mut config, routes } = fresh.map_err(|e| {
+    fn take_over(&mut self, fresh: Result<Reloaded, ReloadError>) -> Result<(), String> {
+        let Reloaded { mut config, routes } = fresh.map_err(|e| {
             error!(error = %e, "the new configuration cannot be used: the old one stays");
             format!("not reloaded, the old configuration stays: {e}")
         })?;
-        let renewed = reload::renewed(&self.wire.config, &config);
+        let renewed = reload::changed_accounts(&self.wire.config, &config);
         let flying = self.wire.in_flight.values().map(|flight| &*flight.job);
         let now = Moment { at: Instant::now(), wall: now() };
         self.wire.routes.replace(routes, &renewed, flying, now);
@@ -75,7 +75,7 @@ impl Dispatcher {
             warn!(%old, %new, "another database needs a restart: going on with the old one");
             notices.push(format!("the database {new} needs a restart, {old} goes on"));
         }
-        if !reload::same_web(self.wire.config.web.as_ref(), web.as_ref()) {
+        if !reload::has_same_web(self.wire.config.web.as_ref(), web.as_ref()) {
             warn!("what was changed of the dashboard needs a restart: it goes on as it was");
             notices.push("what was changed in [web] needs a restart".to_owned());
         }

@@ -2,7 +2,9 @@ use super::*;
 use crate::dispatcher::routes::Moment;
 use crate::dispatcher::routes::tests::{routes, routes_to};
 use crate::queue::claim::{Claim, Room};
-use crate::queue::job::Channel;
+use crate::queue::job::{Channel, Job};
+use crate::queue::policy::Purpose;
+use crate::store::Store;
 use std::path::Path;
 
 /// A job that is ready.
@@ -14,12 +16,12 @@ async fn dispatcher(folder: &Path, routes: Routes, rows: &str) -> Dispatcher {
     let path = folder.join("outbox.db");
     let mut store = Store::open(&path).await.unwrap();
     store.plain_sql(rows).await.unwrap();
-    let epoch = store.begin_epoch().await.unwrap();
+    store.close().await.unwrap();
+    let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
+    let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {}).await.unwrap();
     let config = Config::for_sandbox(path, &"http://127.0.0.1:9/api/v1".parse().unwrap());
-    let silent = Service::silent();
     let metrics = Arc::new(Metrics::new(Instant::now().into_std(), 0));
-    let dispatcher = Dispatcher::new(store, epoch, config, routes, silent, metrics);
-    let mut dispatcher = dispatcher.unwrap();
+    let mut dispatcher = Dispatcher::new(tenure, config, routes, Service::silent(), metrics);
     dispatcher.look().await;
     dispatcher
 }
@@ -29,7 +31,7 @@ async fn assert_rests(routes: Routes, rows: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut dispatcher = dispatcher(folder.path(), routes, rows).await;
     let mut turns = 0;
-    while dispatcher.turn(&mut Wake::never()).await.unwrap() {
+    while dispatcher.turn().await.unwrap() {
         turns += 1;
         assert!(turns < 20, "there is always more to do");
     }
@@ -41,16 +43,15 @@ async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, "").await;
-    let mut wake = Wake::never();
-    assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim, in vain");
-    assert!(!dispatcher.turn(&mut wake).await.unwrap());
+    assert!(dispatcher.turn().await.unwrap(), "a claim, in vain");
+    assert!(!dispatcher.turn().await.unwrap());
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
     other.plain_sql("CREATE TABLE own (x)").await.unwrap();
-    let agenda = dispatcher.store.look().await.unwrap();
-    assert_ne!(agenda.data_version, dispatcher.agenda.data_version, "as of the claim");
+    let agenda = dispatcher.tenure.look().await.unwrap();
+    assert!(agenda.others_committed, "since the claim");
     dispatcher.saw(agenda);
-    assert!(dispatcher.turn(&mut wake).await.unwrap(), "a claim after it");
-    assert!(!dispatcher.turn(&mut wake).await.unwrap(), "which has seen it");
+    assert!(dispatcher.turn().await.unwrap(), "a claim after it");
+    assert!(!dispatcher.turn().await.unwrap(), "which has seen it");
 }
 
 /// Somebody writes, and holds the lock for longer: the loop turns, tells no trouble of it, and claims
@@ -60,16 +61,15 @@ async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transac
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    let mut wake = Wake::never();
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
     other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     dispatcher.written = true;
-    assert!(!dispatcher.turn(&mut wake).await.unwrap());
+    assert!(!dispatcher.turn().await.unwrap());
     assert!(dispatcher.trouble.is_none());
-    assert!(!dispatcher.turn(&mut wake).await.unwrap(), "until the next look");
+    assert!(!dispatcher.turn().await.unwrap(), "until the next look");
     other.plain_sql("ROLLBACK").await.unwrap();
     dispatcher.look().await;
-    assert!(dispatcher.turn(&mut wake).await.unwrap());
+    assert!(dispatcher.turn().await.unwrap());
     assert_eq!(dispatcher.wire.in_flight.len(), 1);
 }
 
@@ -79,16 +79,15 @@ async fn what_ends_while_a_claim_waits_in_vain_is_recorded_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
-    let mut wake = Wake::never();
-    assert!(dispatcher.turn(&mut wake).await.unwrap());
+    assert!(dispatcher.turn().await.unwrap());
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
     other.plain_sql("BEGIN IMMEDIATE; CREATE TABLE own (x)").await.unwrap();
     sleep_until(dispatcher.rest_until).await;
     dispatcher.written = true;
-    assert!(dispatcher.turn(&mut wake).await.unwrap(), "the request has failed meanwhile");
+    assert!(dispatcher.turn().await.unwrap(), "the request has failed meanwhile");
     assert_eq!(dispatcher.wire.unrecorded.len(), 1);
     other.plain_sql("ROLLBACK").await.unwrap();
-    dispatcher.turn(&mut wake).await.unwrap();
+    dispatcher.turn().await.unwrap();
     assert_eq!(dispatcher.wire.unrecorded.len(), 0);
 }
 
@@ -104,10 +103,12 @@ async fn a_stop_takes_back_at_once_what_waits_for_a_place() {
     let mut dispatcher = dispatcher(folder.path(), routes, &rows).await;
     let claim = Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 2 };
     let claim = Room::unlimited(vec![claim]);
-    let (record, epoch) = (&[], dispatcher.epoch);
-    let work = Cycle { record, claim: Some(&claim), due: false, now: now(), epoch, patience: None };
-    let jobs = dispatcher.store.cycle(&work).await.unwrap().claimed;
-    dispatcher.wire.routes.claimed(jobs, Instant::now(), false);
+    let room = Some(&claim);
+    let work = Cycle { record: &[], room, due: false, now: now(), expecting: false };
+    let CycleResult::Done(done) = dispatcher.tenure.cycle(&work).await.unwrap() else {
+        panic!("nobody else writes")
+    };
+    dispatcher.wire.routes.claimed(done.claimed, Instant::now(), false);
     dispatcher.wire.advance("default", Channel::Chat);
     assert_eq!((dispatcher.wire.in_flight.len(), dispatcher.wire.routes.in_line()), (1, 1));
     let mut other = Store::open_existing(&folder.path().join("outbox.db")).await.unwrap();
@@ -158,7 +159,7 @@ async fn nothing_is_scrubbed_past_what_waits_to_be_recorded() {
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     assert_eq!(dispatcher.wire.all_recorded_until(7), 7);
-    dispatcher.turn(&mut Wake::never()).await.unwrap();
+    dispatcher.turn().await.unwrap();
     let result = dispatcher.wire.results.recv().await.unwrap();
     dispatcher.wire.ended(result);
     let ended_at = dispatcher.wire.unrecorded[0].transition.updated_at;

@@ -1,7 +1,7 @@
 //! The database cannot be used just now: nothing is claimed, results wait in memory.
 
 use super::Dispatcher;
-use crate::metrics::State;
+use crate::metrics::DaemonState;
 use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ impl Dispatcher {
         // What could not be recorded is not added to.
         self.wire.routes.shut_all();
         self.wire.give_back();
-        self.wire.metrics.enter(State::Trouble);
+        self.wire.metrics.enter(DaemonState::Trouble);
         self.trouble = Some(Trouble { pause, until: Instant::now() + pause, error: e.to_string() });
         self.service.changed();
         false
@@ -40,7 +40,7 @@ impl Dispatcher {
 
     pub(super) fn end_trouble(&mut self) {
         if self.trouble.take().is_some() {
-            self.wire.metrics.enter(State::Dispatching);
+            self.wire.metrics.enter(DaemonState::Dispatching);
             self.service.changed();
             info!("the database can be used again");
         }

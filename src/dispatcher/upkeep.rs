@@ -1,21 +1,14 @@
-//! What is done now and then: retention, scrubbing, the size of the file, and jobs that have no
-//! way out.
+//! What is done now and then, and what the store has done without being asked: the plan of the upkeep,
+//! and the log.
 
 use super::Dispatcher;
-use crate::queue::job::{Channel, Failure, Millis, Status};
+use super::wire::Wire;
+use crate::queue::job::{Millis, Status};
+use crate::queue::report::{Notice, Report};
 use crate::queue::when::now;
 use crate::store::StoreError;
-use std::time::Duration;
-use tokio::time::Instant;
-use tracing::{debug, warn};
-
-/// How often there is upkeep, how often where words are to be removed sooner than that, and how
-/// soon after a batch that left some over: producers write in between.
-const UPKEEP_EVERY: Duration = Duration::from_secs(60);
-const SCRUB_EVERY: Duration = Duration::from_secs(5);
-const NEXT_BATCH: Duration = Duration::from_millis(200);
-/// Scrubbing stays this far behind, so that a clock that is set back a little is not before it.
-const SCRUB_BEHIND: Duration = Duration::from_secs(5);
+use crate::store::tenure::Plan;
+use tracing::{Level, debug, error, info, trace, warn};
 
 impl Dispatcher {
     /// Jobs of accounts that nobody has configured fail with a sentence, unless the account is
@@ -24,116 +17,90 @@ impl Dispatcher {
         let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
         accounts
             .retain(|name| !self.wire.routes.has_account(name) && !self.paused.has_account(name));
-        let mut more = false;
-        for account in &accounts {
-            let known = self.wire.routes.accounts().join(", ");
-            let sentence = format!("account: `{account}` is not configured; configured: {known}");
-            let failed = self.store.fail_unknown_account(account, &sentence).await?;
-            if failed.is_empty() {
-                continue;
-            }
-            self.wire.failed(&failed, Failure::Invalid);
-            warn!(
-                account,
-                failed = failed.len(),
-                "jobs for an account that is not configured failed as invalid"
-            );
-            more = true;
-            // Each may have held back a job of another account.
-            self.wire.routes.stir();
-            let agenda = self.store.look().await?;
+        if accounts.is_empty() {
+            return Ok(false);
+        }
+        let known = self.wire.routes.accounts();
+        let report = self.tenure.fail_unknown_accounts(&accounts, &known).await?;
+        let more = report.may_be_ready;
+        self.wire.take_report(report);
+        if more {
+            let agenda = self.tenure.look().await?;
             self.saw(agenda);
         }
         Ok(more)
     }
 
-    /// Retention, scrubbing and the size of the file, in small steps; where there is more to do,
-    /// the next ones follow soon. What fails is tried again later: messages go out meanwhile.
-    ///
-    /// # Errors
-    /// Those alone after which the loop must end.
-    pub(super) async fn upkeep(&mut self) -> Result<(), StoreError> {
-        if self.next_upkeep > Instant::now() {
-            return Ok(());
-        }
-        let soon = self.scrub_ages().any(|(_, age)| age < UPKEEP_EVERY);
-        let mut pause = if soon { SCRUB_EVERY } else { UPKEEP_EVERY };
-        let steps = [
-            self.prune().await,
-            self.scrub().await,
-            self.store.forget_taken_keys().await,
-            self.shrink().await,
-            self.forget_statistics().await,
-        ];
-        for step in steps {
-            match step {
-                Ok(true) => pause = NEXT_BATCH,
-                Ok(false) => {}
-                Err(e) if e.is_final() => return Err(e),
-                Err(e) => warn!(error = %e, "upkeep failed and is tried again; messages go out"),
-            }
-        }
-        self.next_upkeep = Instant::now() + pause;
-        Ok(())
+    /// The store's housekeeping. True: jobs may have become ready by it.
+    pub(super) async fn upkeep(&mut self) -> Result<bool, StoreError> {
+        let plan = self.plan();
+        let kept = self.tenure.upkeep(&plan).await?;
+        self.next_upkeep = kept.next;
+        let freed = kept.report.may_be_ready;
+        self.wire.take_report(kept.report);
+        Ok(freed)
     }
 
-    /// True: there is more to give back.
-    async fn shrink(&mut self) -> Result<bool, StoreError> {
-        let shrunk = self.store.shrink().await?;
-        if shrunk.pages > 0 {
-            debug!(pages = shrunk.pages, "free pages given back to the file system");
-        }
-        Ok(shrunk.more)
-    }
-
-    async fn forget_statistics(&mut self) -> Result<bool, StoreError> {
-        if self.store.forget_statistics().await? {
-            debug!("another program has run ANALYZE: the outbox's part of it is forgotten");
-        }
-        Ok(false)
-    }
-
-    /// A batch of each kind; true: there are more.
-    async fn prune(&mut self) -> Result<bool, StoreError> {
+    fn plan(&self) -> Plan {
         let kept = &self.wire.config.retention;
-        let limits = [
+        let retention = [
             (Status::Sent, kept.sent),
             (Status::Failed, kept.failed),
             (Status::Cancelled, kept.cancelled),
         ];
-        let mut more = false;
-        for (status, age) in limits {
-            let Some(age) = age else { continue };
-            let pruned = self.store.prune(status, before(now(), age)).await?;
-            if pruned.rows > 0 {
-                debug!(%status, pruned = pruned.rows, "finished jobs pruned");
-            }
-            more |= pruned.more;
-        }
-        Ok(more)
-    }
-
-    /// A batch of each channel; true: there are more.
-    async fn scrub(&mut self) -> Result<bool, StoreError> {
-        let ages: Vec<_> = self.scrub_ages().collect();
-        let mut more = false;
-        for (channel, age) in ages {
-            let until = self.wire.all_recorded_until(before(now(), age.max(SCRUB_BEHIND)));
-            let scrubbed = self.store.scrub(channel, until).await?;
-            if scrubbed.rows > 0 {
-                debug!(%channel, scrubbed = scrubbed.rows, "the words of sent messages removed");
-            }
-            more |= scrubbed.more;
-        }
-        Ok(more)
-    }
-
-    fn scrub_ages(&self) -> impl Iterator<Item = (Channel, Duration)> {
         let channels = self.wire.config.channels.iter();
-        channels.filter_map(|(channel, policy)| policy.scrub.map(|age| (*channel, age)))
+        Plan {
+            retention: retention.into_iter().filter_map(|(s, age)| Some((s, age?))).collect(),
+            scrub: channels.filter_map(|(c, policy)| Some((*c, policy.scrub?))).collect(),
+            recorded_until: self.wire.all_recorded_until(Millis::MAX),
+        }
+    }
+
+    /// Moves what waits in memory when the wall clock was set, as the store moves its retries.
+    pub(super) async fn follow_clock(&mut self) -> Result<(), StoreError> {
+        let mut moved = false;
+        while let Some(step) = self.tenure.follow_clock(now()).await? {
+            moved = true;
+            for ended in &mut self.wire.unrecorded {
+                let t = &mut ended.transition;
+                if step.is_before(t.updated_at) {
+                    t.next_attempt_at = t.next_attempt_at.map(|at| at + step.by);
+                    t.budget_from = t.budget_from.map(|at| at + step.by);
+                    t.updated_at += step.by;
+                }
+            }
+        }
+        if moved {
+            let agenda = self.tenure.look().await?;
+            self.saw(agenda);
+        }
+        Ok(())
     }
 }
 
-fn before(now: Millis, age: Duration) -> Millis {
-    now.saturating_sub(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX))
+impl Wire {
+    /// Logs and counts what the store has done by itself, and lets the routes claim.
+    pub(super) fn take_report(&mut self, report: Report) {
+        for notice in &report.notices {
+            log(notice);
+        }
+        for (channel, failure) in report.failures {
+            self.metrics.failed(channel, failure, now());
+        }
+        if report.may_be_ready {
+            self.routes.stir();
+        }
+    }
+}
+
+/// In the log of this program.
+pub(crate) fn log(notice: &Notice) {
+    let Notice { level, sentence, job, rows, reason } = notice;
+    match *level {
+        Level::ERROR => error!(job, rows, error = reason, "{sentence}"),
+        Level::WARN => warn!(job, rows, error = reason, "{sentence}"),
+        Level::INFO => info!(job, rows, error = reason, "{sentence}"),
+        Level::DEBUG => debug!(job, rows, error = reason, "{sentence}"),
+        _ => trace!(job, rows, error = reason, "{sentence}"),
+    }
 }

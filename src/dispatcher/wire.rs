@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::dispatcher::attempt::{self, Stop};
 use crate::dispatcher::routes::{Moment, Routes};
 use crate::metrics::{Metrics, RouteMeter};
-use crate::queue::ended::Ended;
+use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
-use crate::queue::outcome::{Attempt, Outcome};
+use crate::queue::outcome::{AttemptResult, Outcome};
 use crate::queue::transition;
 use crate::queue::transition::Signal;
 use crate::queue::when::now;
@@ -28,8 +28,8 @@ pub(super) struct Wire {
     pub(super) in_flight: HashMap<i64, Flight>,
     /// Ended and decided, not yet on disk.
     pub(super) unrecorded: Vec<Ended>,
-    pub(super) results: mpsc::UnboundedReceiver<(Arc<Job>, Attempt)>,
-    report: mpsc::UnboundedSender<(Arc<Job>, Attempt)>,
+    pub(super) results: mpsc::UnboundedReceiver<(Arc<Job>, AttemptResult)>,
+    report: mpsc::UnboundedSender<(Arc<Job>, AttemptResult)>,
     pub(super) stop: watch::Sender<Stop>,
     /// On disk as sent, since the start.
     pub(super) sent: u64,
@@ -119,7 +119,7 @@ impl Wire {
 
     /// A claimed job that was never sent: as if it had not been claimed, at `claimed_at`.
     pub(super) fn withdraw(&mut self, job: &Job, claimed_at: Millis) {
-        let attempt = Attempt {
+        let attempt = AttemptResult {
             outcome: Outcome::Withdrawn,
             http_status: None,
             started_at: claimed_at,
@@ -129,7 +129,7 @@ impl Wire {
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
-    pub(super) fn ended(&mut self, (job, mut attempt): (Arc<Job>, Attempt)) {
+    pub(super) fn ended(&mut self, (job, mut attempt): (Arc<Job>, AttemptResult)) {
         let flown = self.in_flight.remove(&job.id);
         let route = self.routes.of(&job.account, job.channel);
         let current = flown
@@ -152,7 +152,7 @@ impl Wire {
         debug!(job = job.id, attempt = job.attempts, account = job.account, channel = %job.channel,
             status = %transition.status, code, "attempt ended");
         // What was sent with settings of before a reload tells nothing of the account as it is.
-        let tells = current || matches!(transition.signal, Signal::HoldChannel { .. });
+        let tells = current || matches!(transition.signal, Signal::RetryAfter { .. });
         // Where no request was made nothing was learnt of the account: the next job is its probe.
         let short = matches!(transition.signal, Signal::Shortage { .. });
         if short || (tells && transition.history.is_some()) {
@@ -168,19 +168,27 @@ impl Wire {
         self.unrecorded = ended;
     }
 
-    /// `recorded` of what has `ended` is on disk. What was not recorded was this claim's no more: its
-    /// row was changed by other means, and its history alone tells of the attempt.
-    pub(super) fn recorded(&mut self, ended: &[Ended], recorded: &[i64]) {
-        let all = ended.len() == recorded.len();
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            ended.iter().partition(|e| all || recorded.contains(&e.transition.id));
-        self.metrics.recorded(kept.iter().copied());
-        self.sent += kept.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
+    /// What became of what had `ended`. What is neither on disk nor lost is recorded with the next.
+    pub(super) fn recorded(&mut self, ended: Vec<Ended>, done: &Recorded) {
+        if done.ids.len() == ended.len() {
+            return self.on_disk(&ended);
+        }
+        let (on_disk, others): (Vec<_>, Vec<_>) =
+            ended.into_iter().partition(|e| done.ids.contains(&e.transition.id));
+        self.on_disk(&on_disk);
+        let (lost, again): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|e| done.lost.contains(&e.transition.id));
         for lost in lost {
             let t = &lost.transition;
             error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
-                "the row was no longer this claim's; the outcome stands in outbox_attempts alone");
+                "the row no longer belonged to this claim; outbox_attempts alone has the outcome");
         }
+        self.keep(again);
+    }
+
+    fn on_disk(&mut self, ended: &[Ended]) {
+        self.metrics.recorded(ended);
+        self.sent += ended.iter().filter(|e| e.transition.status == Status::Sent).count() as u64;
     }
 
     /// `limit`, or a time before which nothing will end any more: what waits in memory is not on
@@ -203,7 +211,7 @@ impl Wire {
 }
 
 /// Decides and measures: what the store writes of an ended attempt.
-pub(crate) fn decide(config: &Config, job: &Job, attempt: Attempt) -> Ended {
+pub(crate) fn decide(config: &Config, job: &Job, attempt: AttemptResult) -> Ended {
     let policy = &config.channels[&job.channel];
     let mut transition = transition::decide(job, attempt.outcome, policy, now());
     let receipt = &mut transition.receipt.fields;

@@ -1,7 +1,7 @@
 use super::*;
-use crate::config::ChannelPolicy;
 use crate::queue::job::Job;
 use crate::queue::outcome::{Fault, Outcome, Receipt};
+use crate::queue::policy::ChannelPolicy;
 use crate::queue::transition;
 use prometheus_client::encoding::text::encode;
 
@@ -81,7 +81,7 @@ fn an_attempt_is_counted_by_its_outcome_and_a_job_by_its_end() {
 }
 
 #[test]
-fn what_made_no_request_is_no_attempt() {
+fn a_job_without_a_request_is_not_counted_as_an_attempt() {
     let metrics = metrics();
     let meter = metrics.route("default", Channel::Chat);
     meter.begun();
@@ -95,7 +95,7 @@ fn what_made_no_request_is_no_attempt() {
 }
 
 #[test]
-fn the_age_of_the_last_turn_is_by_the_clock_that_is_given() {
+fn the_time_since_the_last_iteration_uses_the_given_clock() {
     let metrics = metrics();
     let begun = metrics.begun;
     assert_eq!(metrics.last_turn(begun), None);
@@ -106,17 +106,17 @@ fn the_age_of_the_last_turn_is_by_the_clock_that_is_given() {
 }
 
 #[test]
-fn every_state_is_told() {
+fn every_state_is_reported() {
     let metrics = metrics();
-    assert_eq!(metrics.state(), State::Starting);
-    for state in State::ALL {
+    assert_eq!(metrics.state(), DaemonState::Starting);
+    for state in DaemonState::ALL {
         metrics.enter(state);
         assert_eq!(metrics.state(), state);
     }
 }
 
 #[test]
-fn the_words_of_the_outcomes_are_those_of_the_history() {
+fn the_labels_of_outcomes_are_those_in_the_table() {
     for (at, (kind, word)) in KINDS.into_iter().enumerate() {
         assert_eq!(kind as usize, at);
         assert_eq!(serde_json::to_value(kind).unwrap(), word);
@@ -126,6 +126,6 @@ fn the_words_of_the_outcomes_are_those_of_the_history() {
 }
 
 #[test]
-fn all_of_it_stays_small() {
+fn the_metrics_take_little_memory() {
     assert!(size_of::<Metrics>() < 16 * 1024, "{}", size_of::<Metrics>());
 }

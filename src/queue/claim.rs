@@ -1,8 +1,7 @@
 //! What a cycle is to do and what it has done.
 
-use super::ended::Ended;
+use super::ended::{Ended, Recorded};
 use super::job::{Channel, Job, Millis};
-use std::time::Duration;
 
 /// Room for jobs of one account and channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,34 +47,37 @@ impl Room {
 
 /// What one cycle is to do.
 pub struct Cycle<'a> {
-    /// Attempts that have ended, with how long each took and when it began.
+    /// Attempts that have ended. An outcome that is on disk already may be given again.
     pub record: &'a [Ended],
     /// `None`: claim nothing.
-    pub claim: Option<&'a Room>,
+    pub room: Option<&'a Room>,
     /// Move what has fallen due: scheduled, backoff, expired.
     pub due: bool,
     pub now: Millis,
-    pub epoch: i64,
-    /// How long it waits, awake, for a commit that is just being made; `None`: as every statement.
-    pub patience: Option<Duration>,
+    /// Somebody is just committing, and this cycle is for that commit: it does not wait long for a
+    /// lock.
+    pub expecting: bool,
+}
+
+/// How a cycle ended.
+#[derive(Debug)]
+pub enum CycleResult {
+    Done(CycleDone),
+    /// Only where `expecting`: the lock was not available. Nothing was done.
+    Locked,
 }
 
 /// What one cycle has done.
 #[derive(Debug, Default)]
-pub struct CycleResult {
-    /// The ids whose outcome is now on disk.
-    pub recorded: Vec<i64>,
+pub struct CycleDone {
+    pub recorded: Recorded,
     /// Claimed, durable, in the order in which they are to be sent.
     pub claimed: Vec<Job>,
-    /// Claimed rows that are not jobs: they are still to be set aside.
-    pub unreadable: Vec<Unreadable>,
     /// There was more than fits into the places or the memory that are left.
     pub cut: bool,
-    /// Whose commits the claim has seen: the data version then.
-    pub seen: i64,
-    /// The channels of those that expired, one each.
-    pub expired: Vec<Channel>,
-    /// What comes next.
+    /// Another program has committed since the last cycle or look, and the claim has seen it.
+    pub others_committed: bool,
+    /// What comes next, read after the claim.
     pub agenda: Agenda,
 }
 
@@ -96,6 +98,7 @@ pub struct Agenda {
     pub next_due: Option<Millis>,
     /// Accounts that have jobs ready, configured or not.
     pub ready_accounts: Vec<String>,
-    /// Changes whenever another connection has committed.
-    pub data_version: i64,
+    /// Another program has committed something that the last cycle and the last look may have
+    /// missed. It may be true without need.
+    pub others_committed: bool,
 }

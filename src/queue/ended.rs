@@ -1,6 +1,7 @@
 //! An attempt that has ended, and what was recorded of it.
 
 use super::job::{Channel, Millis};
+use super::report::Report;
 use super::transition::Transition;
 
 /// An ended attempt, decided.
@@ -15,17 +16,13 @@ pub struct Ended {
     pub duration_ms: i64,
 }
 
-/// The outcomes that were recorded, and those that were kept in `outbox_set_aside` because they
-/// could not be.
+/// What became of outcomes that were to be recorded. One that is in neither list is not on disk:
+/// give it again.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recorded {
+    /// On disk: in the job's row or, where the database refuses that, kept in `outbox_set_aside`.
     pub ids: Vec<i64>,
-    pub aside: Vec<(i64, String)>,
-}
-
-impl Recorded {
-    /// All that is on disk, in its row or in `outbox_set_aside`.
-    pub fn settled(&self) -> Vec<i64> {
-        self.ids.iter().copied().chain(self.aside.iter().map(|(id, _)| *id)).collect()
-    }
+    /// The row no longer belonged to this claim; `outbox_attempts` alone has the outcome.
+    pub lost: Vec<i64>,
+    pub report: Report,
 }

@@ -1,12 +1,12 @@
-//! The nouns of the queue: what a job is, without any I/O.
+//! What a job is: its channel, its state, and the row as the dispatcher claims it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Unix milliseconds, UTC: how the table stores every time.
+/// Unix milliseconds, UTC, as the table stores every time.
 pub type Millis = i64;
 
-/// Where a message goes out; the `channel` column.
+/// How a message is sent; the column `channel`.
 #[derive(
     Debug,
     Clone,
@@ -22,7 +22,7 @@ pub type Millis = i64;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
-    /// A message, a note or an event in a case's conversation.
+    /// A message, note or event in the conversation of a case.
     Chat,
     /// A mail in a case.
     Mail,
@@ -31,10 +31,10 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// In the order of the documentation.
+    /// In the order in which the documentation lists them.
     pub const ALL: [Channel; 3] = [Channel::Chat, Channel::Mail, Channel::Sms];
 
-    /// The column's text.
+    /// The text in the column.
     pub fn as_str(self) -> &'static str {
         match self {
             Channel::Chat => "chat",
@@ -44,7 +44,7 @@ impl Channel {
     }
 }
 
-/// Where a job stands; the `status` column. The database's triggers keep the machine.
+/// The state of a job; the column `status`. The database's triggers enforce the transitions.
 #[derive(
     Debug,
     Clone,
@@ -60,17 +60,17 @@ impl Channel {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Waits to be sent. Producers insert it; a failed attempt or a re-drive brings it back.
+    /// Waits to be sent. Producers insert it; a failed attempt or a retry sets it again.
     Pending,
-    /// A claim: its request may be on the wire. Only the claim that put it here moves it out.
+    /// Claimed: its request may be in flight. Only the same claim, or recovery, changes the state.
     Sending,
     /// Acquire accepted it. Final.
     Sent,
-    /// It will not be sent; `failure` says why.
+    /// Was not delivered; `failure` says why.
     Failed,
-    /// Withdrawn by a person or a producer before it was sent.
+    /// Cancelled by a person or a producer before it was sent.
     Cancelled,
-    /// A request may have reached Acquire and its answer was not read; a person decides.
+    /// A request may have reached Acquire, but no answer was read; a person decides.
     Uncertain,
 }
 
@@ -85,7 +85,7 @@ impl Status {
         Status::Uncertain,
     ];
 
-    /// The column's text.
+    /// The text in the column.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Pending => "pending",
@@ -98,7 +98,7 @@ impl Status {
     }
 }
 
-/// Why a job ended `failed`; the `failure` column, apart from the state.
+/// Why a job is `failed`; the column `failure`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum,
 )]
@@ -106,20 +106,20 @@ impl Status {
 pub enum Failure {
     /// Acquire refused the message.
     Rejected,
-    /// Attempts or time used up.
+    /// Its attempts or its time are used up.
     Exhausted,
     /// `expires_at` passed before it was sent.
     Expired,
-    /// The payload breaks the channel's rules; no request was made.
+    /// The payload is not valid for the channel; no request was made.
     Invalid,
 }
 
 impl Failure {
-    /// Every reason.
+    /// In the order in which the documentation lists them.
     pub const ALL: [Failure; 4] =
         [Failure::Rejected, Failure::Exhausted, Failure::Expired, Failure::Invalid];
 
-    /// The column's text.
+    /// The text in the column.
     pub fn as_str(self) -> &'static str {
         match self {
             Failure::Rejected => "rejected",
@@ -130,15 +130,15 @@ impl Failure {
     }
 }
 
-/// A word that is none of a column's values.
+/// Text that is not a value of the column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is none of {allowed}")]
-pub struct UnknownWord {
-    word: String,
+#[error("`{text}` is not one of {allowed}")]
+pub struct UnknownValue {
+    text: String,
     allowed: String,
 }
 
-macro_rules! column_words {
+macro_rules! column_text {
     ($($kind:ident),*) => {$(
         impl fmt::Display for $kind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,47 +147,47 @@ macro_rules! column_words {
         }
 
         impl FromStr for $kind {
-            type Err = UnknownWord;
+            type Err = UnknownValue;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                $kind::ALL.into_iter().find(|known| known.as_str() == word).ok_or_else(|| UnknownWord {
-                    word: word.to_owned(),
+            fn from_str(text: &str) -> Result<Self, UnknownValue> {
+                $kind::ALL.into_iter().find(|known| known.as_str() == text).ok_or_else(|| UnknownValue {
+                    text: text.to_owned(),
                     allowed: $kind::ALL.map($kind::as_str).join(", "),
                 })
             }
         }
     )*};
 }
-column_words!(Channel, Status, Failure);
+column_text!(Channel, Status, Failure);
 
-/// A claimed job: what the dispatcher needs to send it and to decide what comes next.
+/// A claimed job: what the dispatcher needs to send it and to decide what happens next.
 ///
-/// Its `Debug` leaves out the payload: people's words stay out of logs.
+/// Its `Debug` leaves out the payload, so that message text stays out of logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Job {
     /// The row's id.
     pub id: i64,
-    /// Where it goes out; decides what `payload` must hold.
+    /// How it is sent; determines what `payload` must contain.
     pub channel: Channel,
-    /// The name of the configured account that sends it.
+    /// The name of the account that sends it.
     pub account: String,
-    /// The producer's JSON object, as it stands: SQLite lets any bytes be text.
+    /// As the producer wrote it. Not `String`: in SQLite, text can be any bytes.
     pub payload: Vec<u8>,
-    /// Requests begun so far, the current one included; with `claim`, the fence of every write.
+    /// Attempts so far, including the current one. With `claim`, it fences every write.
     pub attempts: i64,
-    /// The dispatcher's epoch that claimed it.
+    /// The epoch of the dispatcher that claimed it.
     pub claim: i64,
-    /// Attempts that do not count against the budget: before a re-drive, or on a refused account.
+    /// Attempts that do not count against the budget: those before a retry, or on a refused account.
     pub unspent: i64,
-    /// Attempts of this budget whose outcome is unknown.
+    /// Attempts within this budget whose outcome is unknown.
     pub uncertain_attempts: i64,
-    /// When the first attempt of this budget began.
+    /// When the first attempt within this budget began.
     pub budget_from: Millis,
-    /// The row's own limit of attempts, over the configured one.
+    /// The row's own limit of attempts; it overrides the configured one.
     pub max_attempts: Option<i64>,
-    /// When it fell due at first: its `send_at`, or when it was inserted.
+    /// When it first became due: its `send_at`, or when it was inserted.
     pub due_at: Millis,
-    /// When it must not be sent any more.
+    /// After this time it must not be sent.
     pub expires_at: Option<Millis>,
 }
 

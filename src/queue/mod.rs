@@ -1,5 +1,5 @@
-//! The nouns and the rules of the queue, without I/O: what a job is, how an attempt can end, what
-//! follows from that, and what callers exchange with the store.
+//! The nouns and rules of the queue, without I/O: what a job is, how an attempt can end, what follows
+//! from that, and what callers exchange with the store.
 
 pub mod job;
 pub mod when;
@@ -8,6 +8,7 @@ pub mod payload;
 pub mod retry;
 pub mod policy;
 pub mod transition;
+pub mod report;
 pub mod ended;
 pub mod claim;
 pub mod pause;
@@ -18,4 +19,3 @@ pub mod overview;
 pub mod new_job;
 pub mod change;
 pub mod transfer;
-pub mod purpose;

@@ -1,46 +1,45 @@
-//! Every way an attempt can end, as facts: what came back, not what to do about it.
+//! How an attempt can end: what happened, not what to do about it.
 
 use crate::queue::job::Millis;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// The last error of an attempt, in two forms.
+/// The error of an attempt, for programs and for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// For programs: `ERROR_INVALID_INPUT`, `http_503`, `timeout`, `connect`, `tls`, ...
+    /// The `error_code`: `ERROR_INVALID_INPUT`, `http_503`, `timeout`, `connect`, `tls`, ...
     pub code: String,
-    /// For people: one sentence, without a key and without the message's text.
+    /// The `error`: one sentence. It is stored and logged, so it has neither a key nor message text.
     pub message: String,
 }
 
 impl Fault {
-    /// `message` is stored and logged: no key, none of the message's words.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Fault { code: code.into(), message: message.into() }
     }
 }
 
-/// The ids and statuses that an answer carried.
+/// The ids and statuses in an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Receipt {
     /// Acquire's id of the message (`data.id`; SMS: `data.data.id`).
     pub message_id: Option<String>,
-    /// Every id and status found, in the vendor's names; the `receipt` column.
+    /// Every id and status found, with the vendor's names; the column `receipt`.
     pub fields: Map<String, Value>,
 }
 
-/// What happens to a message that got a page that Acquire did not write.
-/// [`Routes::page`](crate::dispatcher::routes::Routes::page), which knows about the other messages, decides it.
+/// What to do about a page that Acquire did not write. Only the dispatcher, which sees the answers to
+/// other messages, can tell whether the page is about one message or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageVerdict {
-    /// Every message may get the page: this one waits at least this long.
+    /// Every message may get the page: this one waits at least for this time.
     Again { pause: Duration },
-    /// Acquire has answered other messages in the meantime: the page is about this one.
-    ItAlone,
+    /// Acquire has answered other messages since: the page is about this one.
+    OnlyThisMessage,
 }
 
 impl Default for PageVerdict {
-    /// Not decided yet.
+    /// The value until the dispatcher decides.
     fn default() -> Self {
         PageVerdict::Again { pause: Duration::ZERO }
     }
@@ -49,67 +48,65 @@ impl Default for PageVerdict {
 /// How one attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Acquire has the message. `note` is what was odd about the answer
-    /// (`no_message_id`, `answer_too_large`).
+    /// Acquire has the message. `note` says what was unusual about the answer (`no_message_id`,
+    /// `answer_too_large`).
     Accepted { receipt: Receipt, note: Option<Fault> },
-    /// Acquire refused the message for good: a 4xx in JSON, or a 2xx that reports a failure. With
-    /// an SMS provider's error the receipt has the ids.
+    /// Acquire rejected the message: a 4xx in JSON, or a 2xx that reports a failure. The receipt has the
+    /// ids if the failure is an SMS provider's.
     Rejected { fault: Fault, receipt: Receipt },
-    /// Not now: 408, 425, 429, 500, 503, and other statuses of a gateway that did not pass it on.
-    /// `retry_after` holds the channel.
+    /// Not delivered, try later: 408, 425, 429, 500, 503, and statuses of a gateway that did not pass it
+    /// on. `retry_after` blocks the route for that time.
     Unavailable { fault: Fault, retry_after: Option<Duration> },
-    /// 401 or a redirect: the account is refused or misconfigured, not the message.
+    /// 401 or a redirect: about the account, not about the message.
     AccountRefused { fault: Fault },
-    /// A 4xx that Acquire did not write: a page from something on the way, for this message or for
-    /// all.
+    /// A 4xx that Acquire did not write, such as a proxy's page.
     NotAcquires { fault: Fault, verdict: PageVerdict },
-    /// No byte of the request left: DNS, connect, TLS.
+    /// The request was not written: DNS, connect or TLS failed.
     NotWritten { fault: Fault },
-    /// The request may have arrived and no whole answer was read.
+    /// The request may have arrived, but no complete answer was read.
     Unknown { fault: Fault },
-    /// The payload breaks the channel's rules: no request was made.
+    /// The payload is not valid for the channel; no request was made.
     Invalid { fault: Fault },
-    /// This machine ran out of something before a byte of the request left. It says nothing about
-    /// the message or the account.
-    Shortage { fault: Fault, scarce: Scarce },
-    /// Shutdown came before a byte of the request left.
+    /// This machine ran out of a resource before the request was written. That says nothing about the
+    /// message or the account.
+    Shortage { fault: Fault, resource: LocalResource },
+    /// Stopped before the request was written.
     Withdrawn,
 }
 
-/// What a machine can run out of.
+/// What this machine can run out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scarce {
-    /// File descriptors, of this process or of the whole machine.
+pub enum LocalResource {
+    /// File descriptors, of this process or of the machine.
     Descriptors,
-    /// Memory of the kernel.
+    /// Kernel memory.
     Memory,
-    /// Threads, or tasks that the process may have.
+    /// Threads: the process's task limit.
     Threads,
-    /// Local ports for one address: other addresses can be reached.
+    /// Local ports, for one remote address only.
     Ports,
 }
 
-impl Scarce {
+impl LocalResource {
     /// The `error_code`.
     pub fn code(self) -> &'static str {
         match self {
-            Scarce::Descriptors => "no_descriptors",
-            Scarce::Memory => "no_memory",
-            Scarce::Threads => "no_threads",
-            Scarce::Ports => "no_ports",
+            LocalResource::Descriptors => "no_descriptors",
+            LocalResource::Memory => "no_memory",
+            LocalResource::Threads => "no_threads",
+            LocalResource::Ports => "no_ports",
         }
     }
 }
 
-/// An attempt that has ended: the outcome and the measurements for its row in `outbox_attempts`.
+/// The outcome of an attempt, and the measurements for its row in `outbox_attempts`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Attempt {
-    /// How it ended.
+pub struct AttemptResult {
     pub outcome: Outcome,
-    /// The answer's HTTP status, where one came.
+    /// `None`: there was no answer.
     pub http_status: Option<u16>,
-    /// When its request was begun.
+    /// When the request began.
     pub started_at: Millis,
-    /// From `started_at` to its end, by the monotonic clock.
+    /// From `started_at` to the end, by the monotonic clock.
     pub duration: Duration,
 }

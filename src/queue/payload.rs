@@ -1,41 +1,41 @@
-//! What a producer asks to be sent: the three channels' payloads, typed and checked. Pure.
+//! What a producer asks to have sent: the payloads of the three channels, parsed and validated.
 //!
-//! Every error is one sentence that names the field and what it may be, and never repeats a
-//! value but a number: payloads are message text, and errors are stored and logged.
+//! Every error is one sentence that names the field and says what is allowed. It never repeats a
+//! value, except a number: payloads are message text, and errors are stored and logged.
 
 mod chat;
 mod fields;
 mod json;
+mod json_reader;
 mod mail;
 mod mailbox;
-mod pairs;
 mod sms;
 
-pub use chat::Chat;
-pub use json::{Json, JsonFault, Object, whole_characters};
-pub use mail::Mail;
-pub use pairs::Pairs;
-pub use sms::Sms;
+pub use chat::ChatPayload;
+pub use json::{Json, Object};
+pub use json_reader::{JsonFault, ObjectEntries, replace_unpaired_surrogates};
+pub use mail::MailPayload;
+pub use sms::SmsPayload;
 
 use crate::queue::job::Channel;
 use crate::queue::outcome::Fault;
 use std::fmt;
 
-/// A payload that keeps its channel's rules.
+/// A valid payload.
 ///
-/// Its `Debug` shows ids only: people's words stay out of logs.
+/// Its `Debug` shows only ids, so that message text stays out of logs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
     /// Of a `chat` row.
-    Chat(Chat),
+    Chat(ChatPayload),
     /// Of a `mail` row.
-    Mail(Mail),
+    Mail(MailPayload),
     /// Of an `sms` row.
-    Sms(Sms),
+    Sms(SmsPayload),
 }
 
 impl Payload {
-    /// The channel whose rules it keeps.
+    /// The channel that it is for.
     pub fn channel(&self) -> Channel {
         match self {
             Payload::Chat(_) => Channel::Chat,
@@ -44,7 +44,7 @@ impl Payload {
         }
     }
 
-    /// Fields that this version does not know, merged into the request's body.
+    /// Fields to merge into the request's body, for those that this version does not know.
     pub fn extra(&self) -> &Object {
         match self {
             Payload::Chat(chat) => &chat.extra,
@@ -53,16 +53,16 @@ impl Payload {
         }
     }
 
-    /// The people's words in it, none empty: what an error must not repeat.
+    /// The message text in it, none empty: what an error must not repeat.
     pub fn texts(&self) -> Vec<&str> {
-        let words = match self {
+        let texts = match self {
             Payload::Chat(chat) => [Some(&chat.message), None, None],
             Payload::Mail(mail) => {
                 [Some(&mail.subject), mail.html_body.as_ref(), mail.text_body.as_ref()]
             }
             Payload::Sms(sms) => [Some(&sms.body), sms.title.as_ref(), sms.mark_value.as_ref()],
         };
-        let mut texts: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
+        let mut texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
         if let Payload::Mail(mail) = self {
             mail.attachments
                 .iter()
@@ -75,22 +75,24 @@ impl Payload {
     }
 }
 
-/// Free-form JSON holds keywords as well as words; what is this short is taken for a keyword.
+/// Strings in free-form JSON that are not longer are taken for keywords, not for message text.
 const KEYWORD_BYTES: usize = 8;
 
 fn long_texts<'a>(value: &'a Json, into: &mut Vec<&'a str>) {
     match value {
-        Json::Text(text) if text.len() > KEYWORD_BYTES => into.push(text),
-        Json::Deep { texts, .. } => {
-            into.extend(texts.iter().map(String::as_str).filter(|text| text.len() > KEYWORD_BYTES));
+        Json::String(text) if text.len() > KEYWORD_BYTES => into.push(text),
+        Json::Deep { strings, .. } => {
+            into.extend(
+                strings.iter().map(String::as_str).filter(|text| text.len() > KEYWORD_BYTES),
+            );
         }
-        Json::List(items) => items.iter().for_each(|item| long_texts(item, into)),
+        Json::Array(items) => items.iter().for_each(|item| long_texts(item, into)),
         Json::Object(fields) => fields.values().for_each(|field| long_texts(field, into)),
         _ => {}
     }
 }
 
-/// Who a message is from; the `userType` field and the request's query parameter.
+/// Who a message is from: the field `userType`, and the request's query parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UserType {
     /// An agent.
@@ -101,7 +103,7 @@ pub enum UserType {
 }
 
 impl UserType {
-    /// The vendor's word for it.
+    /// The field's text.
     pub fn as_str(self) -> &'static str {
         match self {
             UserType::User => "user",
@@ -110,7 +112,7 @@ impl UserType {
     }
 }
 
-/// A rule that a payload breaks.
+/// What is wrong with a payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("payload{field}: {rule}")]
 pub struct PayloadError {
@@ -135,7 +137,7 @@ impl From<PayloadError> for Fault {
     }
 }
 
-/// The names that a channel's payload may have, `extra` included.
+/// The field names that are allowed in a channel's payload, including `extra`.
 pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     match channel {
         Channel::Chat => chat::FIELDS,
@@ -144,11 +146,10 @@ pub fn known_fields(channel: Channel) -> &'static [&'static str] {
     }
 }
 
-/// The most bytes that a payload may have, 64 MiB: a message is in memory as a whole while it is
-/// sent.
+/// The largest payload, 64 MiB: it is held in memory while it is sent.
 pub const MAX_BYTES: usize = 64 << 20;
 
-/// [`parse`], of what SQLite takes for text.
+/// [`parse`], of text as SQLite stores it, which can be any bytes.
 pub fn parse_bytes(channel: Channel, text: &[u8]) -> Result<Payload, PayloadError> {
     if text.len() > MAX_BYTES {
         return Err(PayloadError::whole("must be at most 64 MiB; send a link to larger content"));
@@ -158,17 +159,17 @@ pub fn parse_bytes(channel: Channel, text: &[u8]) -> Result<Payload, PayloadErro
     parse(channel, text)
 }
 
-/// Reads and checks a row's `payload`, one JSON object in the vendor's field names.
+/// Parses and validates a row's `payload`, one JSON object with the vendor's field names.
 ///
 /// # Errors
-/// [`PayloadError`] for the first rule that it breaks: text that is no JSON object, a field that is
-/// unknown, missing or of the wrong type, an `extra` that would replace something.
+/// [`PayloadError`] for the first violation: text that is not a JSON object, a field that is unknown,
+/// missing or of the wrong type, or an `extra` that would replace a field.
 pub fn parse(channel: Channel, text: &str) -> Result<Payload, PayloadError> {
-    let fields = fields::Fields::read(text, known_fields(channel))?;
+    let fields = fields::PayloadFields::read(text, known_fields(channel))?;
     Ok(match channel {
-        Channel::Chat => Payload::Chat(Chat::from_fields(fields)?),
-        Channel::Mail => Payload::Mail(Mail::from_fields(fields)?),
-        Channel::Sms => Payload::Sms(Sms::from_fields(fields)?),
+        Channel::Chat => Payload::Chat(ChatPayload::from_fields(fields)?),
+        Channel::Mail => Payload::Mail(MailPayload::from_fields(fields)?),
+        Channel::Sms => Payload::Sms(SmsPayload::from_fields(fields)?),
     })
 }
 

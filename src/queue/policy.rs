@@ -1,4 +1,5 @@
-//! How messages of a channel are sent, and how long finished ones are kept.
+//! The policies that the configuration sets: how a channel's messages are sent, how long finished rows
+//! are kept, and whether messages go to Acquire at all.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,27 +7,26 @@ use std::time::Duration;
 
 use crate::queue::retry::RetryPolicy;
 
-/// The settings of one channel; its limits hold per account and channel.
+/// The settings of one channel. The limits apply to each account separately.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelPolicy {
-    /// Requests on the wire at once, 1 to 1000. Default 32.
+    /// The most requests in flight, 1 to 1000. Default 32.
     pub max_in_flight: u32,
-    /// Requests begun per time. Default none.
+    /// The most requests begun per time. Default no limit.
     pub rate: Option<Rate>,
     /// For a whole request, from connecting to the last byte of its answer; 1 ms to 1 h.
     /// Default 30 s.
     pub request_timeout: Duration,
     /// For connecting, TLS handshake included; 1 ms to 1 h. Default 10 s.
     pub connect_timeout: Duration,
-    /// What follows an attempt whose outcome is unknown. Default retry.
+    /// What to do after an attempt whose outcome is unknown. Default retry.
     pub on_uncertain: OnUncertain,
-    /// How many attempts of unknown outcome a job may have before it is held as `uncertain`
-    /// under [`OnUncertain::Retry`]; 0 to 1000. Default 3.
+    /// With [`OnUncertain::Retry`], after how many attempts of unknown outcome a job becomes
+    /// `uncertain`; 0 to 1000. Default 3.
     pub uncertain_retries: u32,
-    /// How long after it was sent a message's text is removed from its row; `None` is never.
-    /// Default never.
+    /// How long after sending the message text is removed from the row. Default never.
     pub scrub: Option<Duration>,
-    /// `[retry]`, with what `[channels.X.retry]` says otherwise.
+    /// `[retry]`, overridden by `[channels.X.retry]`.
     pub retry: RetryPolicy,
 }
 
@@ -48,9 +48,9 @@ impl Default for ChannelPolicy {
 /// What to do when a message may or may not have been delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUncertain {
-    /// Send again: at least once, so a duplicate is possible; bounded by `uncertain_retries`.
+    /// Send it again: at least once. Duplicates are possible, limited by `uncertain_retries`.
     Retry,
-    /// Hold as `uncertain` until a person decides: at most once.
+    /// Leave it `uncertain` until a person decides: at most once.
     Hold,
 }
 
@@ -61,7 +61,7 @@ impl FromStr for OnUncertain {
         match text {
             "retry" => Ok(OnUncertain::Retry),
             "hold" => Ok(OnUncertain::Hold),
-            _ => Err("\"retry\" or \"hold\" is needed"),
+            _ => Err("must be \"retry\" or \"hold\""),
         }
     }
 }
@@ -112,7 +112,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// How long finished rows are kept, from `finished_at` on; `None` is forever.
+/// How long finished rows are kept after `finished_at`; `None` is forever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// Default 30 days.
@@ -130,7 +130,17 @@ impl Default for Retention {
     }
 }
 
-/// Whether a text may be quoted in an error: short, and begins as a duration or rate would.
+/// Where the messages of a database are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To Acquire.
+    Delivery,
+    /// To a stand-in for Acquire.
+    Sandbox,
+}
+
+/// Whether an error may quote a text: it is short and begins as a duration or rate does, so it is not
+/// a misplaced key.
 pub(crate) fn looks_like_a_number(text: &str) -> bool {
     text.len() <= 16 && text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
 }

@@ -1,27 +1,25 @@
-//! The pause before the next attempt, pure but for the jitter; the only place that knows the
-//! `backoff` crate.
+//! The backoff: how long to wait before the next attempt. Only this file uses the `backoff` crate.
 
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
-/// When a failed attempt is repeated, and when no more.
-///
-/// The configuration only makes policies within the ranges given here.
+/// When the next attempt follows a failed one, and when to give up. The configuration ensures the
+/// ranges.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
-    /// The pause after the first failed attempt. Above zero, at most `max`. Default 1 s.
+    /// The delay after the first failed attempt. Above zero, at most `max`. Default 1 s.
     pub initial: Duration,
-    /// What each further failure multiplies the pause by, 1 to 10. Default 2.
+    /// Each further failure multiplies the delay by this, 1 to 10. Default 2.
     pub multiplier: f64,
-    /// The pause grows no longer than this, jitter aside. Default 15 min.
+    /// The longest delay before jitter. Default 15 min.
     pub max: Duration,
-    /// The share of the pause, 0 to 1, by which it is drawn longer or shorter. Default 0.2.
+    /// The delay is varied by at most this fraction of it, 0 to 1. Default 0.2.
     pub jitter: f64,
-    /// The attempts of one budget, the first included; at least 1. Default 20.
+    /// The attempts of one budget, including the first; at least 1. Default 20.
     pub max_attempts: u32,
-    /// No attempt begins later than this after the budget's first. Default 24 h.
+    /// No attempt begins later than this after the first of its budget. Default 24 h.
     pub give_up_after: Duration,
 }
 
@@ -39,20 +37,20 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after the `failures`-th failed attempt (from 1; 0 counts as 1), without jitter:
+    /// The delay after the `failures`-th failed attempt (from 1; 0 counts as 1), without jitter:
     /// `initial * multiplier^(failures - 1)`, at most `max`.
     pub fn base_delay(&self, failures: u32) -> Duration {
         let exponent = f64::from(failures.saturating_sub(1));
         let secs = self.initial.as_secs_f64() * self.multiplier.powf(exponent);
-        // The power overflows to infinity after enough failures, which is no duration: then `max`.
+        // After enough failures the power is infinite, which is not a duration.
         Duration::try_from_secs_f64(secs).map_or(self.max, |base| base.min(self.max))
     }
 }
 
-/// The pause after the `failures`-th failed attempt (from 1; 0 counts as 1), within
+/// The delay after the `failures`-th failed attempt (from 1; 0 counts as 1), between
 /// `base * (1 - jitter)` and `base * (1 + jitter)`, where base is [`RetryPolicy::base_delay`].
 ///
-/// It depends on nothing but the policy and the number, so a restart changes no schedule.
+/// It depends only on the policy and the number, so a restart does not change the schedule.
 pub fn delay(policy: &RetryPolicy, failures: u32) -> Duration {
     let base = policy.base_delay(failures);
     let mut schedule = ExponentialBackoff {
@@ -65,8 +63,7 @@ pub fn delay(policy: &RetryPolicy, failures: u32) -> Duration {
         ..ExponentialBackoff::default()
     };
     let drawn = schedule.next_backoff().unwrap_or(base);
-    // The crate's floating point may land a little outside (it draws from a range one nanosecond
-    // too long, and splits seconds from nanoseconds after rounding).
+    // The crate's rounding can be off by a nanosecond.
     drawn.max(scaled(base, 1.0 - policy.jitter)).min(scaled(base, 1.0 + policy.jitter))
 }
 
@@ -95,11 +92,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pause_stays_within_its_jitter(policy in policies(), failures in any::<u32>()) {
+        fn a_delay_stays_within_its_jitter(policy in policies(), failures in any::<u32>()) {
             let base = policy.base_delay(failures);
-            let pause = delay(&policy, failures);
-            prop_assert!(pause >= scaled(base, 1.0 - policy.jitter), "{pause:?} for {base:?}");
-            prop_assert!(pause <= scaled(base, 1.0 + policy.jitter), "{pause:?} for {base:?}");
+            let delayed = delay(&policy, failures);
+            prop_assert!(delayed >= scaled(base, 1.0 - policy.jitter), "{delayed:?} for {base:?}");
+            prop_assert!(delayed <= scaled(base, 1.0 + policy.jitter), "{delayed:?} for {base:?}");
         }
 
         #[test]
@@ -108,7 +105,7 @@ mod tests {
             failures in any::<u32>(),
         ) {
             let base = policy.base_delay(failures);
-            // A nanosecond of rounding: seconds pass through a float.
+            // The seconds pass through a float, which may lose a nanosecond.
             prop_assert!(base + Duration::from_nanos(1) >= policy.initial);
             prop_assert!(base <= policy.max);
         }
@@ -119,10 +116,10 @@ mod tests {
         }
 
         #[test]
-        fn without_jitter_the_pause_is_the_base(policy in policies(), failures in any::<u32>()) {
+        fn without_jitter_the_delay_is_the_base(policy in policies(), failures in any::<u32>()) {
             let policy = RetryPolicy { jitter: 0.0, ..policy };
-            let (base, pause) = (policy.base_delay(failures), delay(&policy, failures));
-            prop_assert!(pause.abs_diff(base) <= Duration::from_nanos(1), "{pause:?} for {base:?}");
+            let (base, delayed) = (policy.base_delay(failures), delay(&policy, failures));
+            prop_assert!(delayed.abs_diff(base) <= Duration::from_nanos(1), "{delayed:?} for {base:?}");
         }
     }
 
@@ -135,15 +132,15 @@ mod tests {
     }
 
     #[test]
-    fn jitter_spreads_pauses_to_both_sides() {
+    fn jitter_varies_delays_in_both_directions() {
         let policy = RetryPolicy { jitter: 0.5, ..RetryPolicy::default() };
-        let pauses: Vec<_> = (0..500).map(|_| delay(&policy, 1).as_secs_f64()).collect();
-        assert!(pauses.iter().any(|pause| *pause < 0.7));
-        assert!(pauses.iter().any(|pause| *pause > 1.3));
+        let delays: Vec<_> = (0..500).map(|_| delay(&policy, 1).as_secs_f64()).collect();
+        assert!(delays.iter().any(|delayed| *delayed < 0.7));
+        assert!(delays.iter().any(|delayed| *delayed > 1.3));
     }
 
     #[test]
-    fn a_jitter_below_a_nanosecond_leaves_the_pause_alone() {
+    fn a_jitter_below_a_nanosecond_changes_nothing() {
         let initial = Duration::from_millis(1);
         let policy = RetryPolicy { initial, jitter: 0.4e-6, ..RetryPolicy::default() };
         for _ in 0..500 {

@@ -24,7 +24,7 @@ pub const PRODUCER_COLUMNS: [&str; 10] = [
 
 /// A job as it is exported: what `delivery_status` shows, and more where it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ExportedJob {
     pub delivery: Delivery,
     /// A JSON object.
     pub receipt: Option<String>,

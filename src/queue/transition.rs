@@ -1,25 +1,25 @@
-//! The state machine, pure: what an attempt's outcome makes of its job.
+//! The state machine: from the outcome of an attempt to the next state of its job.
 //!
-//! [`decide`] is the only place that turns an outcome into a state; the store writes what it
-//! says, and the database's triggers refuse what the machine does not know.
+//! Only [`decide`] turns an outcome into a state. The store writes its result, and the database's
+//! triggers refuse any transition that is not allowed.
 
-use crate::config::{ChannelPolicy, OnUncertain};
 use crate::queue::job::{Failure, Job, Millis, Status};
-use crate::queue::outcome::{Fault, Outcome, PageVerdict, Receipt, Scarce};
+use crate::queue::outcome::{Fault, LocalResource, Outcome, PageVerdict, Receipt};
+use crate::queue::policy::{ChannelPolicy, OnUncertain};
 use crate::queue::retry;
 use std::time::Duration;
 
-/// Why a job is `pending`; the helper column `wait`. The other two reasons, `scheduled` and
-/// `parked`, are the triggers' to set.
+/// Why a job is `pending`; the helper column `wait`. Its other two values, `scheduled` and `parked`, are
+/// set by the triggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Claimable now.
+    /// It can be claimed now.
     Ready,
-    /// Not before `next_attempt_at`.
+    /// It can be claimed from `next_attempt_at` on.
     Backoff,
 }
 
-/// The `outcome` of a row in `outbox_attempts`.
+/// The column `outcome` of `outbox_attempts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptKind {
@@ -29,25 +29,24 @@ pub enum AttemptKind {
     Uncertain,
 }
 
-/// What an outcome says about more than its own job.
+/// What an outcome says about the route, beyond its own job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// No request was made, or the account's own signal says it all.
+    /// Nothing.
     None,
-    /// A usable answer came: the account is accepted, the channel works.
+    /// There was a usable answer: the account is accepted, and the channel works.
     Works,
-    /// None came: the channel's endpoint may be down.
-    Trouble { fault: Fault },
-    /// The account is refused or misconfigured: all its jobs wait.
+    /// There was none: Acquire may be down.
+    NoUsableAnswer { fault: Fault },
+    /// The account is refused or misconfigured: all its jobs must wait.
     AccountRefused { fault: Fault },
-    /// `Retry-After`: the whole channel of the account waits this long.
-    HoldChannel { pause: Duration, fault: Fault },
-    /// This machine ran out of something: nothing was sent, and nothing was learnt about the
-    /// account.
-    Shortage { fault: Fault, scarce: Scarce },
+    /// `Retry-After`: all jobs of the route must wait.
+    RetryAfter { delay: Duration, fault: Fault },
+    /// This machine ran out of a resource; that says nothing about the account.
+    Shortage { fault: Fault, resource: LocalResource },
 }
 
-/// One UPDATE of a job that is `sending`, with its fence, and the history row beside it.
+/// One UPDATE of a `sending` job, with its fence, and the row for its attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
     /// The fence: the row must still be `sending` with this id, attempt and claim.
@@ -67,13 +66,13 @@ pub struct Transition {
     pub fault: Option<Fault>,
     pub finished_at: Option<Millis>,
     pub updated_at: Millis,
-    /// `None` where no request was made.
+    /// `None`: no request was made.
     pub history: Option<AttemptKind>,
     pub signal: Signal,
 }
 
-/// Decides what becomes of `job` after an attempt. `now` is the wall clock in milliseconds; only
-/// the jitter of a retry's delay is not a function of the arguments.
+/// Decides what happens to `job` after an attempt. Apart from the jitter of the backoff, the result
+/// depends only on the arguments.
 pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) -> Transition {
     let next = Transition::unchanged(job, now);
     match outcome {
@@ -81,43 +80,50 @@ pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) 
         Outcome::Rejected { fault, receipt } => next.rejected(receipt, fault).signal(Signal::Works),
         Outcome::Unavailable { fault, retry_after } => {
             let signal = match retry_after {
-                Some(pause) => Signal::HoldChannel { pause, fault: fault.clone() },
-                None => Signal::Trouble { fault: fault.clone() },
+                Some(delay) => Signal::RetryAfter { delay, fault: fault.clone() },
+                None => Signal::NoUsableAnswer { fault: fault.clone() },
             };
             let at_least = retry_after.unwrap_or_default();
-            next.again(job, policy, fault, at_least, AttemptKind::Retry).signal(signal)
+            next.next_attempt_or_exhausted(job, policy, fault, at_least, AttemptKind::Retry)
+                .signal(signal)
         }
         Outcome::NotWritten { fault } => next
-            .again(job, policy, fault.clone(), Duration::ZERO, AttemptKind::Retry)
-            .signal(Signal::Trouble { fault: fault.clone() }),
-        Outcome::AccountRefused { fault } => {
-            next.unspent(job, fault.clone()).signal(Signal::AccountRefused { fault: fault.clone() })
+            .next_attempt_or_exhausted(
+                job,
+                policy,
+                fault.clone(),
+                Duration::ZERO,
+                AttemptKind::Retry,
+            )
+            .signal(Signal::NoUsableAnswer { fault: fault.clone() }),
+        Outcome::AccountRefused { fault } => next
+            .refunded(job, fault.clone())
+            .signal(Signal::AccountRefused { fault: fault.clone() }),
+        // No signal: the dispatcher has reacted already, when it decided about the page.
+        Outcome::NotAcquires { fault, verdict: PageVerdict::Again { pause: delay } } => {
+            next.refunded(job, fault).not_before(delay)
         }
-        // The routes learned of it when they gave the verdict.
-        Outcome::NotAcquires { fault, verdict: PageVerdict::Again { pause } } => {
-            next.unspent(job, fault).not_before(pause)
-        }
-        Outcome::NotAcquires { fault, verdict: PageVerdict::ItAlone } => {
+        Outcome::NotAcquires { fault, verdict: PageVerdict::OnlyThisMessage } => {
             next.rejected(Receipt::default(), fault)
         }
         Outcome::Unknown { fault } => next
             .unknown(job, policy, fault.clone())
-            .signal(Signal::Trouble { fault: fault.clone() }),
+            .signal(Signal::NoUsableAnswer { fault: fault.clone() }),
         Outcome::Invalid { fault } => next.invalid(fault),
-        Outcome::Shortage { fault, scarce } => Transition {
+        Outcome::Shortage { fault, resource } => Transition {
             fault: Some(fault.clone()),
-            ..next.withdrawn(job).signal(Signal::Shortage { fault, scarce })
+            ..next.withdrawn(job).signal(Signal::Shortage { fault, resource })
         },
         Outcome::Withdrawn => next.withdrawn(job),
     }
 }
 
-/// Attempts that count against the budget, the current one included.
+/// Attempts that count against the budget, including the current one.
 fn spent(job: &Job) -> i64 {
     job.attempts - job.unspent
 }
 
-/// One constructor per transition; each sets exactly the columns that are its own.
+/// One constructor per transition; each sets only the columns that it changes.
 impl Transition {
     fn unchanged(job: &Job, now: Millis) -> Self {
         Transition {
@@ -171,13 +177,13 @@ impl Transition {
             .failed(Failure::Rejected, fault)
     }
 
-    /// No request was made, so none is counted.
+    /// No request was made, so the attempt is not counted.
     fn invalid(self, fault: Fault) -> Self {
         Transition { attempts: self.attempts - 1, ..self }.failed(Failure::Invalid, fault)
     }
 
-    /// Back in line after a pause, or `exhausted` when attempts or time are used up.
-    fn again(
+    /// Waits for the next attempt, or is `exhausted` if its attempts or time are used up.
+    fn next_attempt_or_exhausted(
         self,
         job: &Job,
         policy: &ChannelPolicy,
@@ -186,7 +192,7 @@ impl Transition {
         kind: AttemptKind,
     ) -> Self {
         let next = Transition { history: Some(kind), ..self };
-        match next.next_attempt(job, policy, at_least) {
+        match next.next_attempt_at(job, policy, at_least) {
             Ok(at) => Transition {
                 status: Status::Pending,
                 wait: Some(Wait::Backoff),
@@ -201,8 +207,8 @@ impl Transition {
         }
     }
 
-    /// When the next attempt is due, or what is used up.
-    fn next_attempt(
+    /// When the next attempt is due, or what has been used up.
+    fn next_attempt_at(
         &self,
         job: &Job,
         policy: &ChannelPolicy,
@@ -213,19 +219,19 @@ impl Transition {
         if spent >= limit {
             return Err(format!("gave up after {spent} of {limit} attempts"));
         }
-        let pause = retry::delay(&policy.retry, u32::try_from(spent).unwrap_or(u32::MAX));
-        let at = self.updated_at.saturating_add(millis(pause.max(at_least)));
+        let delay = retry::delay(&policy.retry, u32::try_from(spent).unwrap_or(u32::MAX));
+        let at = self.updated_at.saturating_add(millis(delay.max(at_least)));
         if at - job.budget_from > millis(policy.retry.give_up_after) {
             return Err(format!(
-                "gave up after {spent} attempts: the next one would come later than {} after the first",
+                "gave up after {spent} attempts: the next one would be more than {} after the first",
                 humantime::format_duration(policy.retry.give_up_after)
             ));
         }
         Ok(at)
     }
 
-    /// Back in line at once, at no cost to the budget: the account's hold paces it.
-    fn unspent(self, job: &Job, fault: Fault) -> Self {
+    /// Can be claimed at once and costs nothing of the budget: the block of the route delays it.
+    fn refunded(self, job: &Job, fault: Fault) -> Self {
         Transition {
             status: Status::Pending,
             wait: Some(Wait::Ready),
@@ -238,24 +244,23 @@ impl Transition {
         }
     }
 
-    /// Back in line after this pause.
-    fn not_before(self, pause: Duration) -> Self {
+    fn not_before(self, delay: Duration) -> Self {
         Transition {
             wait: Some(Wait::Backoff),
-            next_attempt_at: Some(self.updated_at.saturating_add(millis(pause))),
+            next_attempt_at: Some(self.updated_at.saturating_add(millis(delay))),
             ..self
         }
     }
 
-    /// The request may have arrived. At most once: a person decides. At least once: again, but
-    /// not for ever, and never `failed`, which would say that it did not arrive.
+    /// The request may have arrived. At most once: a person decides. At least once: another attempt, but
+    /// not without end; then `uncertain`, never `failed`, which would mean that it did not arrive.
     fn unknown(self, job: &Job, policy: &ChannelPolicy, fault: Fault) -> Self {
         let times = job.uncertain_attempts + 1;
         let next = Transition { uncertain_attempts: times, ..self };
         let retried = match policy.on_uncertain {
             OnUncertain::Hold => None,
             OnUncertain::Retry if times >= i64::from(policy.uncertain_retries) => None,
-            OnUncertain::Retry => Some(next.clone().again(
+            OnUncertain::Retry => Some(next.clone().next_attempt_or_exhausted(
                 job,
                 policy,
                 fault.clone(),
@@ -274,7 +279,7 @@ impl Transition {
         }
     }
 
-    /// Claimed and never sent: as if it had not been claimed.
+    /// Claimed but not sent, so the claim is undone.
     fn withdrawn(self, job: &Job) -> Self {
         Transition {
             status: Status::Pending,

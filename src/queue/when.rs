@@ -1,27 +1,27 @@
-//! Times as people write and read them.
+//! Times as people write and read them, and the wall clock.
 
 use crate::queue::job::Millis;
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat};
 
-/// The largest offset from UTC in either direction, in SQLite and in the world.
+/// The largest offset from UTC that SQLite accepts, and that is in use.
 const OFFSET_HOURS: i32 = 14;
 
 /// Why text is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeFault {
-    /// Not in a form that is read here.
+    /// In no form that is supported.
     #[error(
         "must be Unix milliseconds as a whole number, or a time like 2026-11-22T09:00:00+02:00; \
          without an offset it is UTC"
     )]
     Form,
-    /// 30 February.
+    /// Such as 30 February.
     #[error("there is no such day in the calendar")]
     Day,
-    /// 24:00, and 23:59:60.
+    /// Such as 24:00, or 23:59:60.
     #[error("there is no such time of day; the last one is 23:59:59")]
     TimeOfDay,
-    /// +15:00
+    /// Such as +15:00.
     #[error("there is no such offset from UTC; the largest are -14:00 and +14:00")]
     Offset,
 }
@@ -31,16 +31,16 @@ pub fn now() -> Millis {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// Reads a date, with or without a time of day, and that with or without an offset (`Z`, `+02:00`,
-/// `+0200` or `+02`). Without an offset it is UTC. Days and times that do not exist are refused,
-/// where SQLite would take 30 February for 2 March.
+/// Parses a date, optionally with a time of day, optionally with an offset (`Z`, `+02:00`, `+0200` or
+/// `+02`); by default UTC. Days and times that do not exist are refused; SQLite would take 30 February
+/// for 2 March.
 ///
 /// # Errors
 /// [`TimeFault`]
-pub fn read(text: &str) -> Result<Millis, TimeFault> {
+pub fn parse_time(text: &str) -> Result<Millis, TimeFault> {
     let text = text.trim();
     let (day, rest) = text.split_at_checked(10).ok_or(TimeFault::Form)?;
-    let day = read_day(day)?;
+    let day = parse_day(day)?;
     let Some(rest) = rest.strip_prefix([' ', 'T', 't']) else {
         return if rest.is_empty() {
             utc(day.and_time(NaiveTime::MIN))
@@ -50,8 +50,8 @@ pub fn read(text: &str) -> Result<Millis, TimeFault> {
     };
     let time_end = rest.find(|c: char| !c.is_ascii_digit() && !":.".contains(c));
     let (time, offset) = rest.split_at(time_end.unwrap_or(rest.len()));
-    let local = day.and_time(read_time_of_day(time)?);
-    let offset = read_offset(offset.trim_start())?;
+    let local = day.and_time(parse_time_of_day(time)?);
+    let offset = parse_offset(offset.trim_start())?;
     utc(local.checked_sub_offset(offset).ok_or(TimeFault::Form)?)
 }
 
@@ -60,13 +60,13 @@ fn utc(time: NaiveDateTime) -> Result<Millis, TimeFault> {
 }
 
 /// `2026-11-22`
-fn read_day(text: &str) -> Result<NaiveDate, TimeFault> {
+fn parse_day(text: &str) -> Result<NaiveDate, TimeFault> {
     let [year, month, day] = numbers(text, '-', [4, 2, 2])?;
     NaiveDate::from_ymd_opt(year.cast_signed(), month, day).ok_or(TimeFault::Day)
 }
 
 /// `09:00`, `09:00:00`, `09:00:00.123`
-fn read_time_of_day(text: &str) -> Result<NaiveTime, TimeFault> {
+fn parse_time_of_day(text: &str) -> Result<NaiveTime, TimeFault> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let [hour, minute, second] = match whole.len() {
         5 if whole.len() == text.len() => {
@@ -84,7 +84,7 @@ fn read_time_of_day(text: &str) -> Result<NaiveTime, TimeFault> {
 }
 
 /// Nothing, `Z`, `+02:00`, `+0200`, `+02`
-fn read_offset(text: &str) -> Result<FixedOffset, TimeFault> {
+fn parse_offset(text: &str) -> Result<FixedOffset, TimeFault> {
     let east = match text.as_bytes() {
         [] | [b'Z' | b'z'] => return FixedOffset::east_opt(0).ok_or(TimeFault::Offset),
         [b'+', ..] => 1,
@@ -107,7 +107,7 @@ fn read_offset(text: &str) -> Result<FixedOffset, TimeFault> {
     FixedOffset::east_opt(east * seconds).ok_or(TimeFault::Offset)
 }
 
-/// This many numbers, each with this many digits.
+/// `N` numbers with the given numbers of digits.
 fn numbers<const N: usize>(
     text: &str,
     between: char,
@@ -123,7 +123,7 @@ fn numbers<const N: usize>(
     if parts.next().is_some() { Err(TimeFault::Form) } else { Ok(all) }
 }
 
-/// ISO 8601, UTC, with milliseconds; as `delivery_status` has it.
+/// ISO 8601, UTC, with milliseconds, as in `delivery_status`.
 pub fn iso(at: Millis) -> String {
     match DateTime::from_timestamp_millis(at) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
@@ -140,7 +140,7 @@ pub fn relative(at: Millis, now: Millis) -> String {
     }
 }
 
-/// A length of time in its two largest units, days the largest of all: `2d 5h`.
+/// A length of time in its two largest units, of which days are the largest: `2d 5h`.
 pub fn span(millis: Millis) -> String {
     let seconds = millis.max(0) / 1000;
     let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_in_every_form_that_sqlite_reads_and_without_an_offset_it_is_utc() {
+    fn times_are_parsed_in_every_form_that_sqlite_reads_and_default_to_utc() {
         for (text, expected) in [
             ("2031-02-28", "2031-02-28T00:00:00.000Z"),
             ("2028-02-29 09:00", "2028-02-29T09:00:00.000Z"),
@@ -173,12 +173,12 @@ mod tests {
             (" 2031-01-01 00:00:00+14:00 ", "2030-12-31T10:00:00.000Z"),
             ("1999-12-31", "1999-12-31T00:00:00.000Z"),
         ] {
-            assert_eq!(read(text).map(iso), Ok(expected.to_owned()), "{text}");
+            assert_eq!(parse_time(text).map(iso), Ok(expected.to_owned()), "{text}");
         }
     }
 
     #[test]
-    fn a_day_or_time_that_does_not_exist_is_refused_for_what_it_is() {
+    fn a_day_or_time_that_does_not_exist_has_its_own_error() {
         for (text, fault) in [
             ("2031-02-30T09:00:00Z", TimeFault::Day),
             ("2031-02-29", TimeFault::Day),
@@ -214,12 +214,12 @@ mod tests {
             ("2031-01-0é", TimeFault::Form),
             ("", TimeFault::Form),
         ] {
-            assert_eq!(read(text), Err(fault), "{text}");
+            assert_eq!(parse_time(text), Err(fault), "{text}");
         }
     }
 
     #[test]
-    fn times_are_told_in_their_two_largest_units() {
+    fn times_are_shown_in_their_two_largest_units() {
         assert_eq!(relative(3_723_000, 0), "in 1h 2m");
         assert_eq!(relative(0, 90_061_000), "1d 1h ago");
         assert_eq!(relative(40 * 86_400_000, 0), "in 40d");

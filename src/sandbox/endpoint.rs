@@ -254,11 +254,11 @@ fn read_json(raw: &[u8]) -> Option<Value> {
     fn value(json: Json) -> Value {
         match json {
             Json::Null => Value::Null,
-            Json::Truth(is) => is.into(),
-            Json::Text(text) => text.into(),
+            Json::Bool(value) => value.into(),
+            Json::String(text) => text.into(),
             Json::Number(digits) => serde_json::from_str(&digits).unwrap_or(Value::String(digits)),
             Json::Deep { json, .. } => json.into(),
-            Json::List(items) => items.into_iter().map(value).collect(),
+            Json::Array(items) => items.into_iter().map(value).collect(),
             Json::Object(fields) => {
                 fields.into_iter().map(|(name, field)| (name, value(field))).collect()
             }

@@ -4,7 +4,7 @@
 
 use super::Shared;
 use super::reader::{ReadError, Reader};
-use crate::metrics::{Metrics, State};
+use crate::metrics::{DaemonState, Metrics};
 use crate::store::disk;
 use axum::Json;
 use axum::extract;
@@ -28,7 +28,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 #[derive(Serialize)]
 struct Alive {
     alive: bool,
-    state: State,
+    state: DaemonState,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
 }
@@ -36,7 +36,7 @@ struct Alive {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
-    state: State,
+    state: DaemonState,
     /// A stand-in answers instead of Acquire.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
@@ -71,20 +71,20 @@ fn answer(well: bool, body: impl Serialize) -> Response {
 
 /// A loop that starts, stands by or stops has its own limits, and need not turn.
 fn stuck(metrics: &Metrics, now: Instant) -> Option<String> {
-    if !matches!(metrics.state(), State::Dispatching | State::Trouble) {
+    if !matches!(metrics.state(), DaemonState::Dispatching | DaemonState::Trouble) {
         return None;
     }
     let age = metrics.last_turn(now).filter(|age| *age > STUCK)?;
     Some(format!("the dispatch loop has not turned for {} s", age.as_secs()))
 }
 
-fn not_dispatching(state: State) -> Option<String> {
+fn not_dispatching(state: DaemonState) -> Option<String> {
     let sentence = match state {
-        State::Dispatching => return None,
-        State::Starting => "it is starting",
-        State::Standby => "it stands by: another dispatcher has the lock",
-        State::Trouble => "the database cannot be used just now; results wait in memory",
-        State::Stopping => "it is stopping",
+        DaemonState::Dispatching => return None,
+        DaemonState::Starting => "it is starting",
+        DaemonState::Standby => "it stands by: another dispatcher has the lock",
+        DaemonState::Trouble => "the database cannot be used just now; results wait in memory",
+        DaemonState::Stopping => "it is stopping",
     };
     Some(sentence.to_owned())
 }
@@ -146,14 +146,14 @@ mod tests {
         let begun = Instant::now();
         let metrics = Metrics::new(begun, 0);
         let after = |seconds| stuck(&metrics, begun + Duration::from_secs(seconds));
-        metrics.enter(State::Dispatching);
+        metrics.enter(DaemonState::Dispatching);
         assert_eq!(after(3600), None, "before the first turn");
         metrics.turned(begun + Duration::from_secs(5));
         assert_eq!(after(65), None);
         assert_eq!(after(66).as_deref(), Some("the dispatch loop has not turned for 61 s"));
-        metrics.enter(State::Trouble);
+        metrics.enter(DaemonState::Trouble);
         assert!(after(66).is_some());
-        for calm in [State::Starting, State::Standby, State::Stopping] {
+        for calm in [DaemonState::Starting, DaemonState::Standby, DaemonState::Stopping] {
             metrics.enter(calm);
             assert_eq!(after(3600), None, "{calm:?}");
         }
@@ -161,8 +161,13 @@ mod tests {
 
     #[test]
     fn only_a_dispatching_one_is_ready() {
-        assert_eq!(not_dispatching(State::Dispatching), None);
-        for state in [State::Starting, State::Standby, State::Trouble, State::Stopping] {
+        assert_eq!(not_dispatching(DaemonState::Dispatching), None);
+        for state in [
+            DaemonState::Starting,
+            DaemonState::Standby,
+            DaemonState::Trouble,
+            DaemonState::Stopping,
+        ] {
             assert!(not_dispatching(state).is_some(), "{state:?}");
         }
     }

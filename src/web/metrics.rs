@@ -4,7 +4,7 @@
 
 use super::Shared;
 use super::levels::{Levels, levels};
-use crate::metrics::{Metrics, State};
+use crate::metrics::{DaemonState, Metrics};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::when::now;
@@ -132,9 +132,9 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     version.get_or_create(&label).set(1);
     registry.register("build_info", "The program's version; always 1", version);
     let help = "1 while it claims and sends; 0 while it starts, stands by, stops or cannot use the database";
-    flag(registry, "dispatching", help, metrics.state() == State::Dispatching);
+    flag(registry, "dispatching", help, metrics.state() == DaemonState::Dispatching);
     let help = "1 while another dispatcher has the lock";
-    flag(registry, "standby", help, metrics.state() == State::Standby);
+    flag(registry, "standby", help, metrics.state() == DaemonState::Standby);
     let help = "1 while a restored backup is paused until a person decides";
     flag(registry, "restored_backup", help, metrics.holds_restored());
     if let Some(age) = metrics.last_turn(now) {

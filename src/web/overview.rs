@@ -7,7 +7,7 @@ use super::layout::{Frame, Tab};
 use super::problem::Problem;
 use super::reader::ReadError;
 use super::{Shared, chart};
-use crate::metrics::{Minute, State as Daemon};
+use crate::metrics::{DaemonState, Minute};
 use crate::queue::block::Block;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
@@ -32,7 +32,7 @@ pub const LISTED: u32 = 200;
 /// All that the page shows, as of one moment.
 struct Seen<'a> {
     now: Millis,
-    daemon: Daemon,
+    daemon: DaemonState,
     started_at: Millis,
     database: &'a Path,
     /// Whether any process has the dispatcher's lock.
@@ -59,7 +59,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
             h2 #hour { "The last hour" }
             div #last-hour data-live {
                 (chart::last_hour(&seen.hour))
-                @if seen.daemon == Daemon::Standby {
+                @if seen.daemon == DaemonState::Standby {
                     p .hint { "What this process did; the one that dispatches has its own." }
                 } @else if seen.now - seen.started_at < 3_600_000 {
                     p .hint { "Since this process began, " (super::words::time(seen.started_at, seen.now)) "." }

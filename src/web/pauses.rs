@@ -131,7 +131,7 @@ pub async fn resume(
 fn what(posted: &Posted) -> Result<(Option<&str>, Option<Channel>), Problem> {
     let channel = posted.fields.get("channel").map(str::parse).transpose();
     let channel = channel
-        .map_err(|e: crate::queue::job::UnknownWord| Problem::bad(format!("channel: {e}")))?;
+        .map_err(|e: crate::queue::job::UnknownValue| Problem::bad(format!("channel: {e}")))?;
     Ok((posted.fields.get("account"), channel))
 }
 

@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_told() {
         for (text, words) in [
-            ("status=lost", "status: `lost` is none of pending, sending"),
-            ("channel=fax", "channel: `fax` is none of chat, mail, sms"),
-            ("failure=x", "failure: `x` is none of"),
+            ("status=lost", "status: `lost` is not one of pending, sending"),
+            ("channel=fax", "channel: `fax` is not one of chat, mail, sms"),
+            ("failure=x", "failure: `x` is not one of"),
             ("sort=size", "sort: must be one of id, created"),
             ("order=up", "order: must be"),
             ("since=yesterday", "since: must be a time"),

@@ -1,5 +1,4 @@
-//! Connections that the server closes just as they are reused: counts how many messages become
-//! uncertain. Nothing depends on how long anything takes.
+//! Connections that the server closes just as they are reused: no message may become uncertain.
 
 use crate::support::{Job, Outbox, SOON, Setup, chat_accepted, eventually, now_ms};
 use std::io::{Read, Write};
@@ -9,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const A_ROUND: i64 = 30;
-/// So that a whole round goes out at once.
-const WIDE: &str = "[channels.chat]\nmax_in_flight = 64\n";
+const MESSAGES_PER_ROUND: i64 = 30;
+/// So that all messages of a round are in flight together.
+const MANY_IN_FLIGHT: &str = "[channels.chat]\nmax_in_flight = 64\n";
 
-/// Accepts everything. With each request it closes the other connections that have been idle for
-/// this long, which is when the client is about to use them again.
+/// Accepts every message. At each request it closes all connections that have been idle for `idle`, just
+/// when the client is about to reuse them.
 #[derive(Clone)]
 struct Closing {
     idle: Duration,
@@ -71,17 +70,17 @@ impl Closing {
         }
     }
 
-    /// Rounds of messages this far apart; that none was uncertain, and all were read once.
+    /// Sends rounds of messages; none becomes uncertain, and each is received once.
     #[track_caller]
-    fn assert_certain(&self, outbox: &Outbox, rounds: i64, apart: i64) {
+    fn assert_certain(&self, outbox: &Outbox, rounds: i64, interval_ms: i64) {
         let _daemon = outbox.daemon();
         let start = now_ms() + 500;
-        for n in 0..rounds * A_ROUND {
-            let at = start + n / A_ROUND * apart;
+        for n in 0..rounds * MESSAGES_PER_ROUND {
+            let at = start + n / MESSAGES_PER_ROUND * interval_ms;
             outbox.add(Job::chat(n + 1, "hi").column("send_at", &at.to_string()));
         }
-        let all = rounds * A_ROUND;
-        eventually(SOON, "all to be settled", || {
+        let all = rounds * MESSAGES_PER_ROUND;
+        eventually(SOON, "every job is finished", || {
             outbox.count("sent") + outbox.count("uncertain") == all
         });
         let uncertain = "SELECT count(*) FROM outbox_attempts WHERE outcome = 'uncertain'";
@@ -91,17 +90,17 @@ impl Closing {
 }
 
 #[test]
-fn under_hold_a_connection_that_may_be_closing_is_not_used_again() {
+fn under_hold_a_connection_that_may_be_closing_is_not_reused() {
     let (server, url) = Closing::start(Duration::from_millis(500), "");
-    let more = format!("{WIDE}on_uncertain = \"hold\"");
+    let more = format!("{MANY_IN_FLIGHT}on_uncertain = \"hold\"");
     let outbox = Setup::sending_to(&url).more(&more).ready();
     server.assert_certain(&outbox, 6, 800);
 }
 
 #[test]
-fn a_server_that_says_when_it_closes_connections_is_believed() {
+fn a_servers_keep_alive_timeout_is_respected() {
     let header = "keep-alive: timeout=1, max=9\r\n";
     let (server, url) = Closing::start(Duration::from_millis(950), header);
-    let outbox = Setup::sending_to(&url).more(WIDE).ready();
+    let outbox = Setup::sending_to(&url).more(MANY_IN_FLIGHT).ready();
     server.assert_certain(&outbox, 5, 1200);
 }

@@ -1,5 +1,5 @@
-//! Each way an answer can come, and what the row says afterwards. Holds of a whole account or
-//! channel are in `holds.rs`.
+//! Each kind of answer, and the row that results from it. Blocks of an account or a route are in
+//! `blocks.rs`.
 
 mod idle;
 mod odd;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::{Job, Outbox, Reply, Row, Server, Setup};
 
-/// A lost answer is never sent again under this one.
+/// With this policy a message whose answer was lost is never sent again.
 const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"\nrequest_timeout = \"400ms\"\n\
                     [channels.sms]\non_uncertain = \"hold\"";
 
@@ -20,7 +20,7 @@ struct Ended {
     requests: usize,
 }
 
-/// Sends one job to a server that answers with this reply and nothing else.
+/// Sends one job to a server that always gives this reply.
 #[track_caller]
 fn answered(setup: impl FnOnce(&Server) -> Setup, job: Job, reply: Reply) -> Ended {
     let server = Server::answering(move |_| reply.clone());
@@ -28,7 +28,7 @@ fn answered(setup: impl FnOnce(&Server) -> Setup, job: Job, reply: Reply) -> End
     let id = outbox.add(job);
     outbox.run_until_empty();
     let (row, history) = (outbox.row(id), outbox.history(id));
-    assert!(row.is_null("next_attempt_at"), "settled, yet due again: {row:?}");
+    assert!(row.is_null("next_attempt_at"), "finished, but due again: {row:?}");
     Ended { row, history, requests: server.count() }
 }
 
@@ -69,7 +69,7 @@ fn assert_rejected(ended: &Ended, code: &str, words: &str) {
     assert_eq!(ended.requests, 1);
 }
 
-/// Under the policy `hold`: one request, and the row waits for a person.
+/// With the policy `hold`: one request, and the row waits for a person.
 #[track_caller]
 fn assert_uncertain(ended: &Ended, http_status: Option<i64>) {
     let row = &ended.row;
@@ -159,7 +159,7 @@ fn a_created_answer_is_accepted_as_well() {
 }
 
 #[test]
-fn an_accepted_answer_without_an_id_is_sent_and_says_so() {
+fn an_accepted_answer_without_an_id_is_sent_with_a_note() {
     let reply = Reply::json(200, json!({"data": {}}));
     assert_sent(&held(hi(), reply), None, Some("no_message_id"));
     let reply = Reply::json(200, json!({"data": {"data": {}}}));
@@ -174,7 +174,7 @@ fn an_accepted_answer_of_three_megabytes_is_sent_with_the_ids_at_its_start() {
 }
 
 #[test]
-fn three_megabytes_that_are_no_json_are_uncertain() {
+fn three_megabytes_that_are_not_json_are_uncertain() {
     let body = format!("<html>{}</html>", "x".repeat(3 << 20));
     assert_uncertain(&held(hi(), Reply::new(200, "text/html", body)), Some(200));
 }
@@ -196,7 +196,7 @@ fn a_providers_error_inside_an_accepted_sms_is_a_rejection() {
 }
 
 #[test]
-fn a_refusal_is_a_rejection_with_the_vendors_type_and_words_whatever_their_shape() {
+fn a_rejection_has_the_vendors_type_and_message_whatever_their_shape() {
     let cases = [
         (
             400,
@@ -233,7 +233,7 @@ fn a_refusal_is_a_rejection_with_the_vendors_type_and_words_whatever_their_shape
 }
 
 #[test]
-fn a_refusal_of_three_megabytes_keeps_a_short_error() {
+fn a_rejection_of_three_megabytes_keeps_a_short_error() {
     let body = format!(r#"{{"message":"No. {}"}}"#, "y".repeat(3 << 20));
     let ended = held(hi(), Reply::new(400, "application/json", body));
     assert_rejected(&ended, "http_400", "No. y");
@@ -241,7 +241,7 @@ fn a_refusal_of_three_megabytes_keeps_a_short_error() {
 }
 
 #[test]
-fn a_success_that_is_no_answer_of_acquires_is_uncertain() {
+fn a_2xx_that_is_not_acquires_is_uncertain() {
     let replies = [
         Reply::status(204),
         Reply::status(200),
@@ -282,7 +282,7 @@ fn a_connection_lost_before_the_answer_is_uncertain() {
 }
 
 #[test]
-fn an_acceptance_cut_in_its_middle_is_uncertain_and_a_refusal_is_none_the_less() {
+fn half_an_acceptance_is_uncertain_but_half_a_rejection_is_a_rejection() {
     let accepted = Reply::json(200, json!({"data": {"id": 1, "message": "x".repeat(600)}}));
     assert_uncertain(&held(hi(), accepted.half()), Some(200));
     assert_uncertain(&held(hi(), Reply::raw("HTTP/1.1 200 OK\r\ncontent-le")), None);
@@ -297,7 +297,7 @@ fn an_answer_that_is_not_http_is_uncertain() {
 }
 
 #[test]
-fn a_server_in_trouble_is_tried_again_until_it_accepts() {
+fn an_unavailable_server_is_tried_again_until_it_accepts() {
     for status in [408, 425, 429, 500, 503, 507] {
         let server = Server::start();
         server.queue([Reply::status(status), Reply::status(status)]);

@@ -177,7 +177,7 @@ fn the_database_of_the_machines_own_configuration_is_never_the_sandboxs() {
     let Some(ran) = with_own_etc(&script, empty.path()) else { return };
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{ran:?}");
-    assert!(said.contains("this machine's own database"), "{said}");
+    assert!(said.contains("this machine's own configuration"), "{said}");
     assert!(said.contains("/etc/acquire-outbox/config.toml"), "{said}");
     assert_eq!(outbox.count("pending"), 1);
     assert!(empty.path().join("sandbox.db").exists());

@@ -132,7 +132,7 @@ fn a_form_that_is_not_whole_changes_nothing() {
         (vec![("change", "retry"), ("which", "some")], "Which: must be checked or all"),
         (
             vec![("change", "retry"), ("which", "all"), ("status", "lost")],
-            "Status: `lost` is none of",
+            "Status: `lost` is not one of",
         ),
     ] {
         for path in ["/jobs/confirm", "/jobs/change"] {

@@ -58,9 +58,9 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     };
     for (lines, words) in [
-        ("listen = \"localhost:9464\"", "`web.listen`: an IP address and a port are needed"),
-        ("listen = \"127.0.0.1\"", "`web.listen`: an IP address and a port are needed"),
-        ("listen = 9464", "`web.listen`: a text in quotes is needed"),
+        ("listen = \"localhost:9464\"", "`web.listen`: must be an IP address and a port"),
+        ("listen = \"127.0.0.1\"", "`web.listen`: must be an IP address and a port"),
+        ("listen = 9464", "`web.listen`: must be text in quotes"),
         (
             "listen = \"0.0.0.0:9464\"",
             "`web.listen`: 0.0.0.0:9464 can be reached from other machines",
@@ -69,17 +69,20 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
         ("token_env = \"NOT_SET\"", "`web.token_env`: the environment variable NOT_SET is not set"),
         (
             "token_env = \"a b\"",
-            "the name of an environment variable is needed, not the token itself",
+            "must be the name of an environment variable, not the token itself",
         ),
         ("token_file = \"none\"", "cannot read the token file"),
-        ("token_file = \"short\"", "`web.token_file`: the token is too short: at least 16"),
+        (
+            "token_file = \"short\"",
+            "`web.token_file`: the token is too short; it needs at least 16",
+        ),
         ("token_file = \"token\"", "run: chmod o-r"),
-        ("token_file = \"a\"\ntoken_env = \"B\"", "the token is given twice"),
-        ("hosts = \"outbox.example.com\"", "`web.hosts`: an array of texts in quotes is needed"),
-        ("hosts = [\"https://outbox.example.com\"]", "`web.hosts`: host names are needed"),
+        ("token_file = \"a\"\ntoken_env = \"B\"", "the token is set twice"),
+        ("hosts = \"outbox.example.com\"", "`web.hosts`: must be an array of texts in quotes"),
+        ("hosts = [\"https://outbox.example.com\"]", "`web.hosts`: must be host names"),
         (
             "listen = \"127.0.0.1:0\"\nhosts = [\"outbox.example.com\"]",
-            "line 15: `web.hosts`: other machines reach the dashboard by these names",
+            "line 15: `web.hosts`: with these names the dashboard can be reached from other machines",
         ),
         ("lisen = \"127.0.0.1:9464\"", "unknown key `lisen` in [web]; did you mean `listen`?"),
     ] {
@@ -104,7 +107,7 @@ fn a_wrong_address_on_the_command_line_is_wrong_usage() {
     let outbox = Outbox::new(&server);
     for address in ["localhost:9464", "9464", ":9464", "127.0.0.1:99999"] {
         let refused = outbox.run(&["run", "--listen", address]).expect(2);
-        assert!(refused.stderr.contains("an IP address and a port are needed"), "{refused:?}");
+        assert!(refused.stderr.contains("must be an IP address and a port"), "{refused:?}");
     }
     let unusable = outbox.run(&["run", "--listen", "192.0.2.1:0"]).expect(78);
     assert!(unusable.stderr.contains("needs a token"), "{unusable:?}");

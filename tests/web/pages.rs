@@ -169,7 +169,7 @@ fn the_list_takes_the_filters_of_the_command_line() {
     ] {
         assert_eq!(shown(query), expected, "{query}");
     }
-    client.get("/jobs?status=lost").expect(400).shows("Status: `lost` is none of");
+    client.get("/jobs?status=lost").expect(400).shows("Status: `lost` is not one of");
     client.get("/jobs?since=soon").expect(400).shows("must be a time in UTC");
 }
 

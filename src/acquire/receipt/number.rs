@@ -1,17 +1,17 @@
-//! Numbers as the server wrote them: an id is a name, so none of its digits may change.
+//! Numbers as the server wrote them: no digit of an id may change.
 
 use serde_json::{Number, Value};
 
-/// More digits than any id has.
-const DIGITS: usize = 64;
+/// More than any id has.
+const MAX_DIGITS: usize = 64;
 
-/// A JSON number that SQLite and every JSON parser keep exactly, as a number; any other as the text
-/// of its digits. `8289.0` and `8.289e3` are the whole number 8289.
+/// A number if every JSON parser reads it exactly, otherwise a string of its digits. `8289.0` and
+/// `8.289e3` are the integer 8289.
 pub(super) fn as_written(number: &str) -> Value {
     if let Ok(integer) = number.parse::<i64>() {
         return integer.into();
     }
-    if let Some(digits) = whole(number) {
+    if let Some(digits) = integer_digits(number) {
         return digits.parse::<i64>().map_or(Value::String(digits), Value::from);
     }
     let float = number.parse().ok().and_then(Number::from_f64);
@@ -21,9 +21,8 @@ pub(super) fn as_written(number: &str) -> Value {
     }
 }
 
-/// The digits of a whole number, however it is written; `None`: it has a fraction, or an exponent
-/// for more digits than any id has.
-fn whole(number: &str) -> Option<String> {
+/// The digits of an integer in any notation; `None`: it has a fraction, or too many digits.
+fn integer_digits(number: &str) -> Option<String> {
     let (sign, number) = match number.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", number),
@@ -37,7 +36,7 @@ fn whole(number: &str) -> Option<String> {
     let zeros = usize::try_from(exponent.checked_sub(i32::try_from(after.len()).ok()?)?);
     let digits = match zeros {
         Ok(0) => format!("{before}{after}"),
-        Ok(zeros) if zeros <= DIGITS => format!("{before}{after}{}", "0".repeat(zeros)),
+        Ok(zeros) if zeros <= MAX_DIGITS => format!("{before}{after}{}", "0".repeat(zeros)),
         Ok(_) => return None,
         // `82890e-1`
         Err(_) if after.is_empty() => {

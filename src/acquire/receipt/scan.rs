@@ -1,5 +1,5 @@
-//! Reads JSON by its marks - brackets, and the quotes that close texts - 64 bytes at a time:
-//! what nobody asks for costs its length alone.
+//! Scans JSON for structural characters, 16 or 64 bytes at a time, so that a skipped value costs
+//! little more than its length.
 
 use super::number;
 use serde::de::IgnoredAny;
@@ -8,30 +8,30 @@ use serde_json::error::Category;
 use std::borrow::Cow;
 use wide::{u8x16, u8x64};
 
-/// Why there is no more to read.
+/// Why a scan stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum ScanError {
     /// The bytes ended before the value did.
     Ended,
     NotJson,
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Found {
+pub(super) enum Scalar {
     Null,
-    /// A number or a text.
+    /// A number or a string.
     Value(Value),
-    /// Neither an id nor a status: an object, an array, a truth value, a long text.
+    /// Neither an id nor a status: an object, an array, a boolean, or too long.
     Other,
 }
 
-/// An id is short; longer texts are none and would bloat the row.
+/// Longer values are not ids, and would bloat the row.
 const ID_BYTES: usize = 1024;
 
-/// A place in JSON.
+/// A position in JSON text.
 pub(super) struct Scan<'j> {
     json: &'j [u8],
-    /// Never past the end of `json`.
+    /// At most the length of `json`.
     at: usize,
 }
 
@@ -40,43 +40,42 @@ impl<'j> Scan<'j> {
         Scan { json, at: 0 }
     }
 
-    /// The next byte that is no white space, which stays the next.
-    pub(super) fn peek(&mut self) -> Result<u8, Stop> {
+    /// The next byte that is not white space, without consuming it.
+    pub(super) fn peek(&mut self) -> Result<u8, ScanError> {
         while let Some(byte) = self.json.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Ok(*byte);
             }
             self.at += 1;
         }
-        Err(Stop::Ended)
+        Err(ScanError::Ended)
     }
 
-    /// Goes past `mark` when it is next.
-    pub(super) fn take(&mut self, mark: u8) -> Result<bool, Stop> {
-        let next = self.peek()? == mark;
+    /// Consumes `byte` if it is next.
+    pub(super) fn take(&mut self, byte: u8) -> Result<bool, ScanError> {
+        let next = self.peek()? == byte;
         self.at += usize::from(next);
         Ok(next)
     }
 
-    pub(super) fn expect(&mut self, mark: u8) -> Result<(), Stop> {
-        if self.take(mark)? { Ok(()) } else { Err(Stop::NotJson) }
+    pub(super) fn expect(&mut self, byte: u8) -> Result<(), ScanError> {
+        if self.take(byte)? { Ok(()) } else { Err(ScanError::NotJson) }
     }
 
-    /// There is nothing more but white space.
-    pub(super) fn end(&mut self) -> Result<(), Stop> {
+    /// Checks that only white space is left.
+    pub(super) fn end(&mut self) -> Result<(), ScanError> {
         match self.peek() {
-            Err(Stop::Ended) => Ok(()),
-            _ => Err(Stop::NotJson),
+            Err(ScanError::Ended) => Ok(()),
+            _ => Err(ScanError::NotJson),
         }
     }
 
-    /// A field's name. Names are bytes: not every answer is UTF-8. One with an escape that stands
-    /// for no character is empty.
-    pub(super) fn name(&mut self) -> Result<Cow<'j, [u8]>, Stop> {
+    /// A field's name, as bytes: not every answer is UTF-8. A name with an invalid escape is empty.
+    pub(super) fn name(&mut self) -> Result<Cow<'j, [u8]>, ScanError> {
         if self.peek()? != b'"' {
-            return Err(Stop::NotJson);
+            return Err(ScanError::NotJson);
         }
-        let Text { quoted, escapes } = self.text()?;
+        let JsonString { quoted, escapes } = self.string()?;
         if escapes {
             let name: String = serde_json::from_slice(quoted).unwrap_or_default();
             return Ok(name.into_bytes().into());
@@ -84,83 +83,84 @@ impl<'j> Scan<'j> {
         Ok(quoted[1..quoted.len() - 1].into())
     }
 
-    /// Reads a value over.
-    pub(super) fn skip(&mut self) -> Result<(), Stop> {
+    /// Skips a value.
+    pub(super) fn skip(&mut self) -> Result<(), ScanError> {
         match self.peek()? {
-            b'"' => self.text().map(drop),
-            b'{' | b'[' => self.skip_brackets(),
-            _ => self.word().map(drop),
+            b'"' => self.string().map(drop),
+            b'{' | b'[' => self.skip_container(),
+            _ => self.literal().map(drop),
         }
     }
 
-    pub(super) fn scalar(&mut self) -> Result<Found, Stop> {
+    pub(super) fn scalar(&mut self) -> Result<Scalar, ScanError> {
         Ok(match self.peek()? {
-            b'{' | b'[' => return self.skip_brackets().map(|()| Found::Other),
+            b'{' | b'[' => return self.skip_container().map(|()| Scalar::Other),
             b'"' => {
-                let text = serde_json::from_slice(self.text()?.quoted);
-                match text.map_err(|_| Stop::NotJson)? {
-                    Value::String(text) if text.len() > ID_BYTES => Found::Other,
-                    text => Found::Value(text),
+                let text = serde_json::from_slice(self.string()?.quoted);
+                match text.map_err(|_| ScanError::NotJson)? {
+                    Value::String(text) if text.len() > ID_BYTES => Scalar::Other,
+                    text => Scalar::Value(text),
                 }
             }
-            b'n' => self.word().map(|_| Found::Null)?,
-            b't' | b'f' => self.word().map(|_| Found::Other)?,
-            _ => match self.word()? {
-                number if number.len() > ID_BYTES => Found::Other,
-                number => Found::Value(number::as_written(number)),
+            b'n' => self.literal().map(|_| Scalar::Null)?,
+            b't' | b'f' => self.literal().map(|_| Scalar::Other)?,
+            _ => match self.literal()? {
+                number if number.len() > ID_BYTES => Scalar::Other,
+                number => Scalar::Value(number::as_written(number)),
             },
         })
     }
 
-    /// A number, a truth value or null.
-    fn word(&mut self) -> Result<&'j str, Stop> {
+    /// A number, a boolean or null.
+    fn literal(&mut self) -> Result<&'j str, ScanError> {
         let rest = &self.json[self.at..];
         let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b']' | b'}');
         let length = rest.iter().position(ends);
-        let word = &rest[..length.unwrap_or(rest.len())];
-        self.at += word.len();
-        let checked: Result<IgnoredAny, _> = serde_json::from_slice(word);
+        let literal = &rest[..length.unwrap_or(rest.len())];
+        self.at += literal.len();
+        let checked: Result<IgnoredAny, _> = serde_json::from_slice(literal);
         checked.map_err(|error| match error.classify() {
-            Category::Eof if length.is_none() => Stop::Ended,
-            _ => Stop::NotJson,
+            Category::Eof if length.is_none() => ScanError::Ended,
+            _ => ScanError::NotJson,
         })?;
-        str::from_utf8(word).map_err(|_| Stop::NotJson)
+        str::from_utf8(literal).map_err(|_| ScanError::NotJson)
     }
 
-    /// The text that is next, up to the quote that closes it.
-    fn text(&mut self) -> Result<Text<'j>, Stop> {
+    /// The string that is next, up to its closing quote.
+    fn string(&mut self) -> Result<JsonString<'j>, ScanError> {
         let start = self.at;
         let mut at = start + 1;
         let mut escapes = false;
         loop {
-            at += plain(self.json.get(at..).ok_or(Stop::Ended)?);
+            at += find_quote_or_backslash(self.json.get(at..).ok_or(ScanError::Ended)?);
             match self.json.get(at) {
                 Some(b'"') => break,
                 Some(_) => escapes = true,
-                None => return Err(Stop::Ended),
+                None => return Err(ScanError::Ended),
             }
-            // With the byte that the backslash escapes.
+            // The backslash, and the byte that it escapes.
             at += 2;
         }
         self.at = at + 1;
-        Ok(Text { quoted: &self.json[start..self.at], escapes })
+        Ok(JsonString { quoted: &self.json[start..self.at], escapes })
     }
 
-    /// Reads the object or the array that is next over.
-    fn skip_brackets(&mut self) -> Result<(), Stop> {
-        self.at += brackets(&self.json[self.at..]).ok_or(Stop::Ended)?;
+    /// Skips the object or array that is next.
+    fn skip_container(&mut self) -> Result<(), ScanError> {
+        self.at += container_len(&self.json[self.at..]).ok_or(ScanError::Ended)?;
         Ok(())
     }
 }
 
-struct Text<'j> {
+struct JsonString<'j> {
+    /// With its quotes.
     quoted: &'j [u8],
-    /// It has a backslash.
+    /// It contains a backslash.
     escapes: bool,
 }
 
-/// How many bytes come before the first quote or backslash.
-fn plain(json: &[u8]) -> usize {
+/// The position of the first quote or backslash, or the length.
+fn find_quote_or_backslash(json: &[u8]) -> usize {
     let (chunks, rest) = json.as_chunks();
     for (index, chunk) in chunks.iter().enumerate() {
         let chunk = u8x16::new(*chunk);
@@ -175,17 +175,17 @@ fn plain(json: &[u8]) -> usize {
 
 const BLOCK: usize = 64;
 
-/// How many bytes the object or the array has that `json` starts with: up to the first bracket at
-/// which as many are closed as were opened, those in texts apart. `None`: it does not end.
-pub(in crate::acquire) fn brackets(json: &[u8]) -> Option<usize> {
-    let mut texts = Texts::default();
+/// The length of the object or array at the start of `json`: up to the bracket that balances the first,
+/// ignoring brackets in strings. `None`: it does not end.
+pub(in crate::acquire) fn container_len(json: &[u8]) -> Option<usize> {
+    let mut strings = StringMask::default();
     let mut depth = 0i32;
     let mut end = |bytes: &[u8; BLOCK]| {
         let block = u8x64::new(*bytes);
-        // `[` and `{`, `]` and `}` are one bit apart.
+        // `[` and `{` differ in one bit, and so do `]` and `}`.
         let folded = block | u8x64::splat(0x20);
         let marks = folded.simd_eq(u8x64::splat(b'{')) | folded.simd_eq(u8x64::splat(b'}'));
-        let mut marks = marks.to_bitmask() & !texts.inside(block);
+        let mut marks = marks.to_bitmask() & !strings.inside(block);
         while marks != 0 {
             let mark = marks.trailing_zeros() as usize;
             marks &= marks - 1;
@@ -207,29 +207,29 @@ pub(in crate::acquire) fn brackets(json: &[u8]) -> Option<usize> {
     end(&last).map(|end| blocks.len() * BLOCK + end)
 }
 
-/// A bit for each byte of the block that is this one, the first byte's the lowest.
-fn is(block: u8x64, byte: u8) -> u64 {
+/// One bit per byte of the block, set if it equals `byte`; the first byte has the lowest bit.
+fn equal_bits(block: u8x64, byte: u8) -> u64 {
     block.simd_eq(u8x64::splat(byte)).to_bitmask()
 }
 
-/// Which bytes stand in texts, block after block.
+/// Which bytes are inside strings, block by block.
 #[derive(Default)]
-struct Texts {
-    /// The block before ended in a text: all bits, or none.
+struct StringMask {
+    /// The previous block ended inside a string: all bits set, or none.
     open: u64,
-    /// It ended in a backslash that makes the next byte part of its escape.
+    /// The previous block ended in a backslash that escapes the next byte.
     escape: bool,
 }
 
-impl Texts {
-    /// A text counts from its opening quote up to the byte before its closing one.
+impl StringMask {
+    /// A string counts from its opening quote up to the byte before its closing quote.
     fn inside(&mut self, block: u8x64) -> u64 {
-        let mut quotes = is(block, b'"');
-        let backslashes = is(block, b'\\');
+        let mut quotes = equal_bits(block, b'"');
+        let backslashes = equal_bits(block, b'\\');
         if self.escape || backslashes != 0 {
             quotes &= !self.escaped(backslashes);
         }
-        // Each bit becomes the parity of the quotes up to it.
+        // Prefix XOR: each bit becomes the parity of the quotes up to it.
         let mut inside = quotes;
         for shift in [1, 2, 4, 8, 16, 32] {
             inside ^= inside << shift;
@@ -239,7 +239,7 @@ impl Texts {
         inside
     }
 
-    /// The bytes that a backslash stands before, which itself is not such a byte.
+    /// The bytes that follow an unescaped backslash.
     fn escaped(&mut self, backslashes: u64) -> u64 {
         let mut escaped = u64::from(self.escape);
         let mut escapes = backslashes & !escaped;
@@ -260,8 +260,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Byte by byte.
-    fn ends(json: &[u8]) -> Option<usize> {
+    /// The same, byte by byte.
+    fn reference_len(json: &[u8]) -> Option<usize> {
         let (mut depth, mut open, mut escape) = (0, false, false);
         for (at, byte) in json.iter().enumerate() {
             let escaped = escape;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_ends_at_a_quote_of_its_own_wherever_blocks_end() {
+    fn a_string_ends_at_its_closing_quote_wherever_blocks_end() {
         for length in 0..200 {
             for text in [
                 format!("\"{}\"", "a".repeat(length)),
@@ -289,33 +289,33 @@ mod tests {
                 format!("\"{}\"", "\\\\".repeat(length)),
             ] {
                 let json = format!("{text},\"]{{");
-                assert_eq!(Scan::new(json.as_bytes()).text().unwrap().quoted, text.as_bytes());
+                assert_eq!(Scan::new(json.as_bytes()).string().unwrap().quoted, text.as_bytes());
                 for cut in 0..text.len() {
                     let cut = &text.as_bytes()[..cut];
-                    assert_eq!(Scan::new(cut).skip(), Err(Stop::Ended));
+                    assert_eq!(Scan::new(cut).skip(), Err(ScanError::Ended));
                 }
                 let list = format!("[{text}]");
-                assert_eq!(brackets(format!("{list}]\"").as_bytes()), Some(list.len()));
+                assert_eq!(container_len(format!("{list}]\"").as_bytes()), Some(list.len()));
             }
         }
     }
 
     proptest! {
         #[test]
-        fn brackets_end_where_they_end_byte_by_byte(
+        fn a_container_ends_where_the_reference_says(
             first in "[{\\[]", rest in "[{}\\[\\]\"\\\\a\u{e9} ]{0,300}", deep in 0..200usize
         ) {
             let json = format!("{}{rest}", first.repeat(deep + 1));
-            prop_assert_eq!(brackets(json.as_bytes()), ends(json.as_bytes()));
+            prop_assert_eq!(container_len(json.as_bytes()), reference_len(json.as_bytes()));
             let json = format!("{first}{}{rest}", " ".repeat(deep));
-            prop_assert_eq!(brackets(json.as_bytes()), ends(json.as_bytes()));
+            prop_assert_eq!(container_len(json.as_bytes()), reference_len(json.as_bytes()));
         }
 
         #[test]
-        fn texts_end_where_they_end_byte_by_byte(rest in "[\"\\\\a\u{e9}]{0,80}", plain in 0..80usize) {
+        fn a_string_ends_where_the_reference_says(rest in "[\"\\\\a\u{e9}]{0,80}", plain in 0..80usize) {
             let json = format!("\"{}{rest}", "a".repeat(plain));
-            let text = Scan::new(json.as_bytes()).text().ok();
-            prop_assert_eq!(text.map(|text| text.quoted.len()), ends(json.as_bytes()));
+            let text = Scan::new(json.as_bytes()).string().ok();
+            prop_assert_eq!(text.map(|text| text.quoted.len()), reference_len(json.as_bytes()));
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::acquire::{chat, sms};
+use crate::acquire::{chat_request, sms_request};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -8,7 +8,7 @@ fn the_ids_of_data_are_kept_and_nulls_and_objects_are_not() {
     let json =
         br#"{"ok":true,"data":{"id":8289,"caseId":"2069","threadId":null,"contactId":{"id":1},
         "status":true,"message":"words","case":{"id":1,"caseId":2},"dateCreated":"2021"}}"#;
-    let receipt = read(chat::step, json, false).unwrap().into_receipt();
+    let receipt = read(chat_request::field_action, json, false).unwrap().into_receipt();
     assert_eq!(receipt.message_id.as_deref(), Some("8289"));
     assert_eq!(
         Value::Object(receipt.fields),
@@ -17,11 +17,11 @@ fn the_ids_of_data_are_kept_and_nulls_and_objects_are_not() {
 }
 
 #[test]
-fn an_sms_nests_twice() {
+fn an_sms_has_its_ids_in_nested_objects() {
     let json = br#"{"data":{"cas":{"id":1,"timeline":{"id":2}},"threadId":2219,"timeline":{"id":2108,"case":{"id":9}},
         "data":{"id":339,"caseMessageId":8653,"caseId":2219,"threadId":4,"call_sid":"SM1","status":"sent",
         "meta":{"errorCode":null,"errorMessage":null,"status":"queued"},"sender":{"id":28}}}}"#;
-    let reading = read(sms::step, json, false).unwrap();
+    let reading = read(sms_request::field_action, json, false).unwrap();
     assert_eq!(reading.provider, None);
     let receipt = reading.into_receipt();
     assert_eq!(receipt.message_id.as_deref(), Some("339"));
@@ -45,59 +45,75 @@ fn data_must_be_there_and_not_null() {
         (r#"{"data":"queued"}"#, true),
         (r#"{"data":{},"data":{"id":1}}"#, true),
     ] {
-        assert_eq!(read(chat::step, json.as_bytes(), false).unwrap().has_data, has_data, "{json}");
+        assert_eq!(
+            read(chat_request::field_action, json.as_bytes(), false).unwrap().has_data,
+            has_data,
+            "{json}"
+        );
     }
     for garbage in ["", "<html>", "{", "{}{}", r#"{"data":{"id":1}"#] {
-        assert_eq!(read(chat::step, garbage.as_bytes(), false), None, "{garbage}");
+        assert_eq!(read(chat_request::field_action, garbage.as_bytes(), false), None, "{garbage}");
     }
 }
 
 #[test]
-fn a_cut_number_is_no_id() {
+fn a_number_at_the_cut_is_not_an_id() {
     let whole = r#"{"data":{"id":8289,"caseId":2069}}"#;
     for end in 0..whole.len() {
-        let reading = read(chat::step, &whole.as_bytes()[..end], true).unwrap();
+        let reading = read(chat_request::field_action, &whole.as_bytes()[..end], true).unwrap();
         let id = reading.fields.get("id");
         assert!(id.is_none() || id == Some(&json!(8289)), "{end}");
         let case = reading.fields.get("caseId");
         assert!(case.is_none() || case == Some(&json!(2069)), "{end}");
     }
-    assert_eq!(read(chat::step, b"<html>", true), None);
+    assert_eq!(read(chat_request::field_action, b"<html>", true), None);
 }
 
 #[test]
-fn a_number_that_no_float_holds_is_an_id_all_the_same() {
+fn a_number_that_a_float_cannot_hold_is_still_an_id() {
     for (number, id) in [
         ("12345678901234567890123", "12345678901234567890123"),
         ("8289.0", "8289"),
         ("1e400", "1e400"),
     ] {
         let json = format!(r#"{{"data":{{"caseId":1e400,"id":{number}}}}}"#);
-        let receipt = read(chat::step, json.as_bytes(), false).unwrap().into_receipt();
+        let receipt =
+            read(chat_request::field_action, json.as_bytes(), false).unwrap().into_receipt();
         assert_eq!(receipt.message_id.as_deref(), Some(id));
         assert_eq!(receipt.fields["caseId"], "1e400");
     }
 }
 
 #[test]
-fn odd_answers_are_read_over() {
+fn unusual_values_do_not_hide_the_id() {
     let deep =
         format!(r#"{{"x":{}1{},"data":{{"id":1}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(
-        read(chat::step, deep.as_bytes(), false).unwrap().into_receipt().message_id.as_deref(),
+        read(chat_request::field_action, deep.as_bytes(), false)
+            .unwrap()
+            .into_receipt()
+            .message_id
+            .as_deref(),
         Some("1")
     );
     let bytes = b"{\"\xff\":\"\xfe\",\"data\":{\"message\":\"\xc3\",\"\\ud800\":\"\\ud800\",\"id\":\"a1\"}}";
     assert_eq!(
-        read(chat::step, bytes, false).unwrap().into_receipt().message_id.as_deref(),
+        read(chat_request::field_action, bytes, false)
+            .unwrap()
+            .into_receipt()
+            .message_id
+            .as_deref(),
         Some("a1")
     );
     let long = format!(r#"{{"data":{{"id":"{}"}}}}"#, "1".repeat(5_000));
-    assert_eq!(read(chat::step, long.as_bytes(), false).unwrap().into_receipt().message_id, None);
+    assert_eq!(
+        read(chat_request::field_action, long.as_bytes(), false).unwrap().into_receipt().message_id,
+        None
+    );
 }
 
 #[test]
-fn what_is_no_json_is_no_answer() {
+fn what_is_not_json_is_not_an_answer() {
     for garbage in [
         "",
         " \n",
@@ -126,12 +142,12 @@ fn what_is_no_json_is_no_answer() {
         "{\"data\":{\"case\":{\"title\":\"{\"}}",
         "{\"data\":{\"case\":[1,2}",
     ] {
-        assert_eq!(read(chat::step, garbage.as_bytes(), false), None, "{garbage}");
+        assert_eq!(read(chat_request::field_action, garbage.as_bytes(), false), None, "{garbage}");
     }
 }
 
 #[test]
-fn what_is_read_over_counts_when_it_ends() {
+fn a_skipped_value_only_has_to_end() {
     for odd in [
         r#"{"a":NaN}"#,
         r#"[1,,2]"#,
@@ -141,23 +157,23 @@ fn what_is_read_over_counts_when_it_ends() {
         r#""\q""#,
     ] {
         let json = format!(r#"{{"data":{{"case":{odd},"id":7}}}}"#);
-        let reading = read(chat::step, json.as_bytes(), false);
+        let reading = read(chat_request::field_action, json.as_bytes(), false);
         assert_eq!(reading.unwrap().into_receipt().message_id.as_deref(), Some("7"), "{odd}");
     }
 }
 
 #[test]
-fn the_later_of_two_fields_counts() {
+fn the_last_of_repeated_fields_counts() {
     let json = br#"{"data":{"id":1,"caseId":2},"data":{"id":3,"i\u0064":4,"caseId":null}}"#;
-    let reading = read(chat::step, json, false).unwrap();
+    let reading = read(chat_request::field_action, json, false).unwrap();
     assert_eq!(Value::Object(reading.fields), json!({"id": 4, "caseId": 2}));
 }
 
-/// The same reading, of an answer that was parsed as a whole.
-fn of_value(place: Place, value: &Value, reading: &mut Reading) {
-    reading.has_data |= place == Place::Data && !value.is_null();
+/// What `read` must find, taken from an answer that serde_json has parsed.
+fn of_value(object: AnswerObject, value: &Value, found: &mut AnswerFields) {
+    found.has_data |= object == AnswerObject::Data && !value.is_null();
     for (name, value) in value.as_object().into_iter().flatten() {
-        let words = match value {
+        let text = match value {
             Value::String(text) if text.len() <= 1024 => Some(text.clone()),
             Value::Number(number) => Some(match number::as_written(&number.to_string()) {
                 Value::String(digits) => digits,
@@ -165,30 +181,30 @@ fn of_value(place: Place, value: &Value, reading: &mut Reading) {
             }),
             _ => None,
         };
-        let step = match (place, name.as_str()) {
-            (Place::Root, "data") => Step::Into(Place::Data),
-            (Place::Root, _) => Step::Skip,
-            (place, name) => sms::step(place, name.as_bytes()),
+        let action = match (object, name.as_str()) {
+            (AnswerObject::Root, "data") => FieldAction::Enter(AnswerObject::Data),
+            (AnswerObject::Root, _) => FieldAction::Skip,
+            (object, name) => sms_request::field_action(object, name.as_bytes()),
         };
-        match step {
-            Step::Into(place) => of_value(place, value, reading),
-            Step::Keep(name) if words.is_some() => {
+        match action {
+            FieldAction::Enter(object) => of_value(object, value, found),
+            FieldAction::Keep(name) if text.is_some() => {
                 let as_written = |number: &_| number::as_written(&format!("{number}"));
                 let value = value.as_number().map_or_else(|| value.clone(), as_written);
-                reading.fields.insert(name.into(), value);
+                found.fields.insert(name.into(), value);
             }
-            Step::ProviderCode if !value.is_null() => {
-                reading.provider.get_or_insert_default().code = words;
+            FieldAction::ProviderCode if !value.is_null() => {
+                found.provider.get_or_insert_default().code = text;
             }
-            Step::ProviderWords if !value.is_null() => {
-                reading.provider.get_or_insert_default().words = words;
+            FieldAction::ProviderMessage if !value.is_null() => {
+                found.provider.get_or_insert_default().message = text;
             }
             _ => {}
         }
     }
 }
 
-/// Answers that often have something to keep, and texts that look like JSON.
+/// Answers that often have fields to keep, and strings that look like JSON.
 fn answers() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         9 => prop::sample::select(vec![
@@ -227,14 +243,14 @@ proptest! {
         value in answers(), pretty in any::<bool>()
     ) {
         let json = if pretty { format!("{value:#}\n") } else { value.to_string() };
-        let mut expected = Reading::default();
-        of_value(Place::Root, &serde_json::from_str(&json).unwrap(), &mut expected);
-        prop_assert_eq!(read(sms::step, json.as_bytes(), false), Some(expected));
-        let whole = read(sms::step, json.as_bytes(), false).unwrap();
+        let mut expected = AnswerFields::default();
+        of_value(AnswerObject::Root, &serde_json::from_str(&json).unwrap(), &mut expected);
+        prop_assert_eq!(read(sms_request::field_action, json.as_bytes(), false), Some(expected));
+        let whole = read(sms_request::field_action, json.as_bytes(), false).unwrap();
 
         let mut kept = 0;
         for end in (0..json.len()).step_by(1 + json.len() / 200) {
-            let part = read(sms::step, &json.as_bytes()[..end], true);
+            let part = read(sms_request::field_action, &json.as_bytes()[..end], true);
             prop_assert!(part.is_some(), "{end}");
             let part = part.unwrap();
             for (name, value) in &part.fields {
@@ -252,6 +268,6 @@ proptest! {
         if prefix {
             bytes.splice(0..0, *b"{\"data\":{\"data\":{\"id\":");
         }
-        let _ = read(sms::step, &bytes, cut);
+        let _ = read(sms_request::field_action, &bytes, cut);
     }
 }

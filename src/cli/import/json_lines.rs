@@ -2,7 +2,7 @@
 
 use super::row::{self, Line};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
-use acquire_outbox::queue::payload::{Pairs, whole_characters};
+use acquire_outbox::queue::payload::{ObjectEntries, replace_unpaired_surrogates};
 use acquire_outbox::queue::transfer::NewRow;
 use serde_json::Value;
 use serde_json::error::Category;
@@ -75,9 +75,9 @@ fn read(text: &[u8]) -> Result<NewRow, String> {
                     `jq -c '.[]'` does"
             .to_owned());
     }
-    let text = whole_characters(text);
+    let text = replace_unpaired_surrogates(text);
     // serde's own words may quote the line.
-    let pairs: Pairs<Box<RawValue>> =
+    let pairs: ObjectEntries<Box<RawValue>> =
         serde_json::from_str(&text).map_err(|e| match e.classify() {
             Category::Data => "must be one JSON object with the outbox's columns".to_owned(),
             Category::Eof => format!(

@@ -64,7 +64,8 @@ pub fn shown(name: &str) -> String {
 pub fn read_times(row: &mut NewRow) -> Result<(), String> {
     for column in ["send_at", "expires_at"] {
         if let Some(Value::String(text)) = row.get_mut(column) {
-            *text = when::iso(when::read(text).map_err(|fault| format!("{column}: {fault}"))?);
+            *text =
+                when::iso(when::parse_time(text).map_err(|fault| format!("{column}: {fault}"))?);
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Every sentence of a [`ConfigError`], and that none shows a key.
+//! Every sentence of a [`ConfigError`], none of which shows a key.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         ("retry", "multiplier = 0.5", ["`retry.multiplier`", "1 to 10"]),
         ("retry", "multiplier = \"2\"", ["`retry.multiplier`", "1 to 10"]),
         ("retry", "initial = \"0s\"", ["`retry.initial`", "1ms to 1year"]),
-        ("retry", "initial = \"1h\"", ["`retry.initial`", "`initial` (1h) may not be longer"]),
+        ("retry", "initial = \"1h\"", ["`retry.initial`", "`initial` (1h) must not be longer"]),
         ("retry", "max = \"500ms\"", ["`retry.max`", "`max` (500ms)"]),
         ("retry", "max_attempts = 0", ["`retry.max_attempts`", "from 1 "]),
         ("retry", "give_up_after = \"0s\"", ["`retry.give_up_after`", "100years"]),
@@ -69,8 +69,8 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         ("accounts.default", "base_url = 7", ["`accounts.default.base_url`", "text in quotes"]),
         ("accounts.default", "account_id = \"a.b\"", ["accounts.default.account_id`", "`acme`"]),
         ("accounts.default", "user_type_parameter = \"a&b\"", ["user_type_parameter`", "letters"]),
-        ("accounts.default", "api_key_file = \"\"", ["api_key_file`", "may not be empty"]),
-        ("accounts.\"\"", "account_id = \"a\"", ["`accounts.\"\"`", "needs a name"]),
+        ("accounts.default", "api_key_file = \"\"", ["api_key_file`", "must not be empty"]),
+        ("accounts.\"\"", "account_id = \"a\"", ["`accounts.\"\"`", "printable ASCII"]),
     ] {
         let sentence = error(&format!("[{section}]\n{line}"));
         assert_says(&sentence, &parts);
@@ -97,7 +97,7 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
 }
 
 #[test]
-fn plain_http_is_refused_but_to_loopback() {
+fn plain_http_is_refused_except_to_loopback() {
     let account = |url| format!("[accounts.default]\nbase_url = \"{url}\"\napi_key_env = \"KEY\"");
     let sentence = error(&account("http://acme.acquire.io/api/v1"));
     assert_says(&sentence, &["toml, line 2: `accounts.default.base_url`", "use https"]);
@@ -144,7 +144,7 @@ fn a_misplaced_key_is_in_no_error() {
         format!("[retry]\njitter = \"{SECRET}\""),
     ] {
         let setup = Setup::new(&format!("[accounts.default]\n{line}"));
-        // `error` asserts that it is not there; an address is still missing in most of these.
+        // `error` asserts that the key is not in it; most of these also lack an address.
         let sentence = setup.env("ACQUIRE_ACCOUNT_ID", "acme").error();
         assert!(!sentence.contains("sk_live"), "{sentence}");
     }
@@ -162,7 +162,7 @@ fn no_debug_shows_a_key() {
 }
 
 #[test]
-fn a_key_that_is_missing_empty_or_no_header_value_is_refused() {
+fn a_key_that_is_missing_or_empty_or_invalid_in_a_header_is_refused() {
     assert_says(&Setup::new(ACCOUNT).env("KEY", "").error(), &["api_key_env`", "not set"]);
     assert_says(&Setup::new(ACCOUNT).env("KEY", " \n").error(), &["api_key_env`", "is empty"]);
     for bad in ["two words", "two\nlines", "ключ", " leading", "nul\u{1}"] {
@@ -181,7 +181,7 @@ fn an_account_needs_one_address_and_one_key() {
     assert_says(&other, &["`b` has no API key", "`api_key_env`"]);
     assert!(!other.contains("ACQUIRE_API_KEY"), "the environment is for `default` only: {other}");
     let two = error(&format!("{ACCOUNT}api_key_file = \"key\""));
-    assert_says(&two, &["`accounts.default.api_key_", "given twice; keep one"]);
+    assert_says(&two, &["`accounts.default.api_key_", "set twice; keep one"]);
     let both = Setup::new(ACCOUNT).env("ACQUIRE_API_KEY", "a").env("ACQUIRE_API_KEY_FILE", "b");
     assert_says(&both.error(), &["unset one of ACQUIRE_API_KEY_FILE and ACQUIRE_API_KEY"]);
 }

@@ -6,11 +6,12 @@ use tempfile::TempDir;
 use super::*;
 
 mod errors;
+mod layers;
 
 const SECRET: &str = "sk-live-4f3c2b1a";
 const ACCOUNT: &str = "[accounts.default]\naccount_id = \"acme\"\napi_key_env = \"KEY\"\n";
 
-/// A folder with a configuration file, and an environment; nothing of the machine's own.
+/// A directory with a configuration file, and an environment; isolated from the machine's.
 struct Setup {
     folder: TempDir,
     env: Vec<(&'static str, OsString)>,
@@ -62,7 +63,7 @@ impl Setup {
         self.load().unwrap()
     }
 
-    /// The sentence, from the file's name on. No sentence ever shows the key.
+    /// The error, without the directory. No error ever shows the key.
     fn error(&self) -> String {
         let error = self.load().map(drop).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
@@ -162,7 +163,7 @@ fn every_key_is_read() {
     assert_eq!(config.max_in_flight_bytes, 3 * 512 * 1024 * 1024);
     let other = &config.accounts["other"];
     assert_eq!(other.name, "other");
-    assert_eq!(other.endpoint("/a/b").as_str(), "http://127.0.0.1:8787/api/v1/a/b");
+    assert_eq!(other.base_url.as_str(), "http://127.0.0.1:8787/api/v1");
     assert_eq!(other.user_type_parameter, "-x-user-type");
     let expected = ChannelPolicy {
         max_in_flight: 4,
@@ -201,7 +202,7 @@ connect_timeout = "10s"
 on_uncertain = "hold"                    # default: retry
 uncertain_retries = 3
 
-[retry]                                  # may also stand under a channel
+[retry]                                  # or [channels.sms.retry], for one channel
 initial = "1s"
 multiplier = 2.0
 max = "15m"
@@ -248,7 +249,7 @@ fn rates_are_per_second_minute_or_hour() {
 }
 
 #[test]
-fn a_key_comes_from_a_file_beside_the_configuration_or_a_credential() {
+fn a_key_is_read_from_a_file_next_to_the_configuration_or_from_a_credential() {
     let account = "[accounts.default]\naccount_id = \"acme\"\n";
     let file = Setup::new(&format!("{account}api_key_file = \"key\""));
     let config = file.key_file("key", &format!("{SECRET} \r\n\n"), 0o640).config();
@@ -265,155 +266,4 @@ fn a_key_comes_from_a_file_beside_the_configuration_or_a_credential() {
     assert_eq!(config.accounts["default"].api_key.expose_secret(), SECRET);
     let outside = error(&format!("{account}api_key_credential = \"../key\""));
     assert_says(&outside, &["api_key_credential`", "not a path"]);
-}
-
-#[test]
-fn flags_come_before_the_environment_and_that_before_the_file() {
-    let mut setup = Setup::new("database = \"file.db\"");
-    assert_eq!(setup.draft().unwrap().database, setup.path("file.db"));
-    setup = setup.env("ACQUIRE_OUTBOX_DATABASE", "env.db");
-    assert_eq!(setup.draft().unwrap().database, Path::new("env.db"));
-    setup.database = Some("flag.db".into());
-    assert_eq!(setup.draft().unwrap().database, Path::new("flag.db"));
-}
-
-#[test]
-fn the_environment_overrides_the_default_account_only() {
-    let text = format!("{ACCOUNT}[accounts.b]\naccount_id = \"b\"\napi_key_env = \"KEY\"");
-    let base = "http://127.0.0.1:9/api/v1";
-    let setup = Setup::new(&text).env("ACQUIRE_BASE_URL", base).env("ACQUIRE_API_KEY", "other\n");
-    let config = setup.config();
-    assert_eq!(config.accounts["default"].base_url.as_str(), base);
-    assert_eq!(config.accounts["default"].api_key.expose_secret(), "other");
-    assert_eq!(config.accounts["b"].base_url.as_str(), "https://b.acquire.io/api/v1");
-    assert_eq!(config.accounts["b"].api_key.expose_secret(), SECRET);
-
-    let setup =
-        Setup::new(&ACCOUNT.replace("account_id = \"acme\"", &format!("base_url = {base:?}")));
-    let config = setup.env("ACQUIRE_ACCOUNT_ID", "prod").config();
-    assert_eq!(config.accounts["default"].base_url.as_str(), "https://prod.acquire.io/api/v1");
-
-    let file = Setup::new(ACCOUNT).key_file("key", "of-the-file", 0o600);
-    let path = file.path("key");
-    let config = file.env("ACQUIRE_API_KEY_FILE", path).config();
-    assert_eq!(config.accounts["default"].api_key.expose_secret(), "of-the-file");
-}
-
-#[test]
-fn an_empty_variable_counts_as_unset() {
-    let mut setup = Setup::new(ACCOUNT);
-    for name in [
-        "ACQUIRE_OUTBOX_CONFIG",
-        "ACQUIRE_OUTBOX_DATABASE",
-        "ACQUIRE_ACCOUNT_ID",
-        "ACQUIRE_API_KEY",
-        "ACQUIRE_API_KEY_FILE",
-        "ACQUIRE_BASE_URL",
-    ] {
-        setup = setup.env(name, "");
-    }
-    assert_eq!(setup.config().accounts["default"].api_key.expose_secret(), SECRET);
-}
-
-#[test]
-fn a_key_in_the_environment_makes_no_account_beside_others() {
-    let text = "[accounts.b]\naccount_id = \"b\"\napi_key_env = \"ACQUIRE_API_KEY\"";
-    let config = Setup::new(text).env("ACQUIRE_API_KEY", SECRET).config();
-    assert_eq!(config.accounts.keys().collect::<Vec<_>>(), ["b"]);
-}
-
-#[test]
-fn a_named_file_must_exist_and_comes_before_the_default_ones() {
-    let setup = Setup::new("database = \"first.db\"");
-    std::fs::write(setup.path("config.toml"), "database = \"second.db\"").unwrap();
-    std::fs::write(setup.path("other.toml"), "database = \"other.db\"").unwrap();
-    assert_eq!(setup.draft().unwrap().database, setup.path("first.db"));
-    std::fs::remove_file(setup.path("acquire-outbox.toml")).unwrap();
-    assert_eq!(setup.draft().unwrap().database, setup.path("second.db"));
-
-    let other = setup.path("other.toml");
-    let setup = setup.env("ACQUIRE_OUTBOX_CONFIG", other);
-    assert_eq!(setup.draft().unwrap().database, setup.path("other.db"));
-    let flags = Flags { config: Some(setup.path("none.toml")), database: None, ..Flags::default() };
-    let error = load_database(&flags, &|name| setup.look_up(name)).unwrap_err().to_string();
-    assert_says(&error, &["none.toml", "No such file", "--config"]);
-}
-
-#[test]
-fn the_database_alone_needs_no_account_and_no_key_but_a_sound_file() {
-    let database = |text: &str| {
-        let setup = Setup::new(text);
-        let flags = Flags {
-            config: Some(setup.path("acquire-outbox.toml")),
-            database: None,
-            ..Flags::default()
-        };
-        load_database(&flags, &|_| None)
-    };
-    for text in ["", "[accounts.default]", "[accounts.default]\napi_key_file = \"none\"", ACCOUNT] {
-        assert!(database(text).is_ok(), "{text}");
-    }
-    for text in ["[accounts", "colour = 1", "[retry]\njitter = 2", "[accounts.default]\napi_key=1"]
-    {
-        assert!(database(text).is_err(), "{text}");
-    }
-}
-
-#[test]
-fn a_sandbox_takes_every_account_and_reads_no_key() {
-    let url = Url::parse("http://127.0.0.1:9/api/v1").unwrap();
-    let names = |text: &str| {
-        let setup = Setup::new(text);
-        let flags = Flags {
-            config: Some(setup.path("acquire-outbox.toml")),
-            database: None,
-            ..Flags::default()
-        };
-        let config = load_for_sandbox(&flags, &|_| None, &url).unwrap();
-        for account in config.accounts.values() {
-            assert_eq!(account.base_url, url);
-            assert_eq!(account.api_key.expose_secret(), SANDBOX_KEY);
-        }
-        config.accounts.into_keys().collect::<Vec<_>>()
-    };
-    assert_eq!(names(""), ["default"]);
-    assert_eq!(names("[accounts.a]\n[accounts.b]\napi_key_file = \"none\""), ["a", "b"]);
-
-    for base in [url.clone(), Url::parse("http://127.0.0.1:9/api/v1/").unwrap()] {
-        let account = &Config::for_sandbox("demo.db".into(), &base).accounts["default"];
-        assert_eq!(account.endpoint("x").as_str(), "http://127.0.0.1:9/api/v1/x");
-    }
-    let config = Config::for_sandbox("demo.db".into(), &url);
-    assert_eq!(config.channels.len(), 3);
-}
-
-#[test]
-fn a_sandbox_takes_no_database_that_the_machines_own_file_names() {
-    let url = Url::parse("http://127.0.0.1:9/api/v1").unwrap();
-    let setup = Setup::without_file();
-    let system = setup.path("config.toml");
-    std::fs::write(&system, "database = \"production.db\"").unwrap();
-    let sandbox = |setup: &Setup| {
-        let config = setup.draft().unwrap().in_sandbox(&url, &|_| None);
-        config.map(|config| (config.sandbox, config.database))
-    };
-    let refused = sandbox(&setup).unwrap_err().to_string();
-    for words in ["production.db", "config.toml", "--database", "ACQUIRE_OUTBOX_DATABASE"] {
-        assert!(refused.contains(words), "{refused}");
-    }
-    let named = setup.env("ACQUIRE_OUTBOX_DATABASE", "sandbox.db");
-    assert_eq!(sandbox(&named).unwrap(), (true, "sandbox.db".into()));
-    // Its other settings apply, and the usual database where it names none.
-    let setup = Setup::without_file();
-    std::fs::write(setup.path("config.toml"), "shutdown_timeout = \"1s\"").unwrap();
-    assert_eq!(sandbox(&setup).unwrap(), (true, "outbox.db".into()));
-    // Nor does it accept one of the machine's other outboxes when somebody names its configuration.
-    let setup = Setup::without_file();
-    let other = setup.path("shop.toml");
-    std::fs::write(&other, "database = \"shop.db\"").unwrap();
-    let named = setup.env("ACQUIRE_OUTBOX_CONFIG", other);
-    assert!(sandbox(&named).unwrap_err().to_string().contains("shop.db"));
-    // A configuration in the working folder is the user's own.
-    let setup = Setup::new("database = \"mine.db\"");
-    assert!(sandbox(&setup).unwrap().1.ends_with("mine.db"));
 }

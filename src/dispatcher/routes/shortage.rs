@@ -4,7 +4,7 @@
 use super::{Moment, Routes};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::Channel;
-use crate::queue::outcome::Scarce;
+use crate::queue::outcome::LocalResource;
 use tokio::time::{Duration, Instant};
 
 /// How long everything waits, doubled from the first to the second while it lasts.
@@ -39,11 +39,11 @@ impl Routes {
         &mut self,
         account: &str,
         channel: Channel,
-        scarce: Scarce,
+        resource: LocalResource,
         reason: &str,
         now: Moment,
     ) -> bool {
-        if scarce == Scarce::Ports {
+        if resource == LocalResource::Ports {
             return self.pause_for(account, channel, PORTS_PAUSE, BlockKind::Shortage, reason, now);
         }
         let known = self.shortage.as_mut().and_then(|shortage| {

@@ -128,7 +128,7 @@ impl Routes {
         let since = answers.last.map(|at| began.saturating_duration_since(at));
         let by_chance = answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
         if self.suspects.met(job, (account, channel), since, by_chance) {
-            return (PageVerdict::ItAlone, false);
+            return (PageVerdict::OnlyThisMessage, false);
         }
         let suspect = &self.suspects.0[&job];
         let (pages, others_pass) = (suspect.pages, suspect.since_others.is_some());
@@ -229,7 +229,7 @@ mod tests {
         fn again(&mut self, job: i64, seconds: u64) -> Duration {
             match self.page(job, seconds).0 {
                 PageVerdict::Again { pause } => pause,
-                PageVerdict::ItAlone => panic!("{job} failed at {seconds}"),
+                PageVerdict::OnlyThisMessage => panic!("{job} failed at {seconds}"),
             }
         }
 
@@ -262,7 +262,7 @@ mod tests {
         let second = test.page(1, 3);
         assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
         assert!(test.routes.blocks().is_empty(), "the others go on");
-        assert_eq!(test.page(1, 9).0, PageVerdict::ItAlone);
+        assert_eq!(test.page(1, 9).0, PageVerdict::OnlyThisMessage);
         assert!(test.page(1, 9).1, "a re-drive starts from nothing");
     }
 
@@ -306,7 +306,7 @@ mod tests {
         for turn in 1..u64::from(PAGES_BY_CHANCE) {
             test.again(1, 10 * turn);
         }
-        assert_eq!(test.page(1, 500).0, PageVerdict::ItAlone);
+        assert_eq!(test.page(1, 500).0, PageVerdict::OnlyThisMessage);
     }
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
             for page in 1..pages {
                 test.again(1, page * 100 - 100);
             }
-            assert_eq!(test.page(1, 9000).0, PageVerdict::ItAlone, "{answered_at}");
+            assert_eq!(test.page(1, 9000).0, PageVerdict::OnlyThisMessage, "{answered_at}");
         }
         // Two suspects prove nothing about each other, nor does an answer from long before.
         let mut test = Test::new();

@@ -4,7 +4,7 @@ use super::*;
 use crate::acquire::Connection;
 use crate::config::{OnUncertain, Rate};
 use crate::queue::claim::{Claim, Room};
-use crate::queue::outcome::Scarce;
+use crate::queue::outcome::LocalResource;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -486,8 +486,11 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
     let at = |millis: u64| Moment { at: start + Duration::from_millis(millis), wall: 0 };
     let mut routes = of_accounts(2).limited(4, 1 << 20);
     let places = |routes: &mut Routes, now: Moment| routes.room(now.at, Duration::ZERO).places;
-    assert!(routes.run_short("a0", Channel::Chat, Scarce::Descriptors, "none", at(0)));
-    assert!(!routes.run_short("a1", Channel::Chat, Scarce::Descriptors, "none", at(0)), "once");
+    assert!(routes.run_short("a0", Channel::Chat, LocalResource::Descriptors, "none", at(0)));
+    assert!(
+        !routes.run_short("a1", Channel::Chat, LocalResource::Descriptors, "none", at(0)),
+        "once"
+    );
     assert_eq!(places(&mut routes, at(1)), 0);
     assert!(!routes.has_enough(at(1).at), "what was out before shows nothing");
     assert_eq!(routes.next_opening(at(1).at), Some(at(250).at));
@@ -496,7 +499,7 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
     let room = routes.room(at(250).at, Duration::ZERO);
     assert!(routes.worth_claiming(&room));
     assert_eq!(places(&mut routes, at(250)), 1);
-    assert!(!routes.run_short("a1", Channel::Chat, Scarce::Descriptors, "none", at(250)));
+    assert!(!routes.run_short("a1", Channel::Chat, LocalResource::Descriptors, "none", at(250)));
     assert_eq!((places(&mut routes, at(700)), places(&mut routes, at(750))), (0, 1));
     assert_eq!(routes.blocks().len(), 1);
     assert!(routes.has_enough(at(760).at));
@@ -510,7 +513,7 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
 fn for_want_of_a_port_its_own_route_alone_waits() {
     let now = Moment { at: Instant::now(), wall: 0 };
     let mut routes = of_accounts(2);
-    assert!(routes.run_short("a0", Channel::Chat, Scarce::Ports, "none", now));
+    assert!(routes.run_short("a0", Channel::Chat, LocalResource::Ports, "none", now));
     let free = room_of(&mut routes, now.at, Duration::ZERO);
     assert_eq!(free.len(), 5);
     assert_eq!(routes.blocks()[0].kind, BlockKind::Shortage);

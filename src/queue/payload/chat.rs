@@ -1,4 +1,6 @@
-use super::fields::Fields;
+//! The payload of a `chat` row.
+
+use super::fields::PayloadFields;
 use super::json::Object;
 use super::{PayloadError, UserType};
 use std::fmt;
@@ -8,8 +10,8 @@ pub(super) const FIELDS: &[&str] =
 
 /// A chat message to a case.
 #[derive(Clone, PartialEq)]
-pub struct Chat {
-    /// The case to write to; its conversation is the job's order unless `ordering_key` says other.
+pub struct ChatPayload {
+    /// The case to write to. Its messages are sent in order, unless the row has an `ordering_key`.
     pub case_id: i64,
     /// Not empty.
     pub message: String,
@@ -17,19 +19,19 @@ pub struct Chat {
     pub kind: &'static str,
     /// An ISO language code, as the producer wrote it.
     pub translate_lang_key: Option<String>,
-    /// Who it is from; an agent where it is left out.
+    /// Who it is from; by default an agent.
     pub user_type: UserType,
-    /// Always there when it is from a contact.
+    /// Always set if `user_type` is `Contact`.
     pub contact_id: Option<i64>,
-    /// What is added to the request's body.
+    /// Added to the request's body.
     pub extra: Object,
 }
 
-impl Chat {
-    pub(super) fn from_fields(mut fields: Fields) -> Result<Self, PayloadError> {
+impl ChatPayload {
+    pub(super) fn from_fields(mut fields: PayloadFields) -> Result<Self, PayloadError> {
         let case_id = fields.id("caseId", "the case")?;
         let message = fields.text("message", "the message")?;
-        let kind = fields.word("type", &["message", "note", "event"])?.unwrap_or("message");
+        let kind = fields.one_of("type", &["message", "note", "event"])?.unwrap_or("message");
         let translate_lang_key =
             fields.optional_text("translateLangKey", "an ISO language code")?;
         let user_type = fields.user_type()?;
@@ -45,13 +47,13 @@ impl Chat {
             occupied.push(&["message", "translateLangKey"]);
         }
         let extra = fields.extra(&occupied)?;
-        Ok(Chat { case_id, message, kind, translate_lang_key, user_type, contact_id, extra })
+        Ok(ChatPayload { case_id, message, kind, translate_lang_key, user_type, contact_id, extra })
     }
 }
 
-impl fmt::Debug for Chat {
+impl fmt::Debug for ChatPayload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chat")
+        f.debug_struct("ChatPayload")
             .field("case_id", &self.case_id)
             .field("kind", &self.kind)
             .field("user_type", &self.user_type)

@@ -1,18 +1,19 @@
-//! The fields of one JSON object, taken out one by one under their rules.
+//! The fields of a payload, taken out one by one and validated.
 
-use super::json::{Json, JsonFault, Object};
-use super::mailbox::{self, breaks};
+use super::json::{Json, Object};
+use super::json_reader::{JsonFault, parse_object};
+use super::mailbox::{self, is_line_break_or_control};
 use super::{PayloadError, UserType};
 use std::fmt;
 
-pub(super) struct Fields(Object);
+pub(super) struct PayloadFields(Object);
 
-/// Names come from the payload too: shown short, and without control characters.
+/// A name in the payload may be anything: errors show it shortened and without control characters.
 const NAME_CHARS: usize = 40;
 /// The most digits of a number that an error shows.
 const NUMBER_CHARS: usize = 40;
 
-/// The words that a field may be.
+/// The values that a field may have, for an error.
 struct OneOf<'a>(&'a [&'static str]);
 
 impl fmt::Display for OneOf<'_> {
@@ -24,31 +25,31 @@ impl fmt::Display for OneOf<'_> {
     }
 }
 
-impl Fields {
-    /// Reads an object whose names are all known and appear once; null counts as absent.
+impl PayloadFields {
+    /// Reads an object in which every name is known and appears once; null counts as missing.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, PayloadError> {
-        let pairs = Json::parse_fields(text).map_err(|fault| {
+        let entries = parse_object(text).map_err(|fault| {
             PayloadError::whole(match fault {
-                JsonFault::NoObject => "must be a JSON object".to_owned(),
+                JsonFault::NotObject => "must be a JSON object".to_owned(),
                 fault => format!("must be a JSON object; {fault}"),
             })
         })?;
         let mut fields = Object::new();
-        for (name, value) in pairs {
+        for (name, value) in entries {
             if !known.contains(&name.as_str()) {
                 return Err(unknown(&name, known));
             }
-            // SQL's JSON functions read the first of two, serde the last.
+            // SQLite's JSON functions read the first of the two, serde_json the last.
             if fields.contains_key(&name) {
                 return Err(PayloadError::new(name, "appears twice"));
             }
             fields.insert(name, value);
         }
         fields.retain(|_, value| *value != Json::Null);
-        Ok(Fields(fields))
+        Ok(PayloadFields(fields))
     }
 
-    /// `read` gives the value, or what to add to `must be allowed`.
+    /// `read` returns the value, or what to append to the error `must be {allowed}`.
     fn take<T>(
         &mut self,
         name: &str,
@@ -74,9 +75,9 @@ impl Fields {
             .ok_or_else(|| PayloadError::new(name, format!("required, {allowed}")))
     }
 
-    /// `what` it is the id of.
+    /// `what`: the object that the id refers to.
     pub(super) fn id(&mut self, name: &str, what: &str) -> Result<i64, PayloadError> {
-        self.require(name, format_args!("a whole number ({what})"), whole)
+        self.require(name, format_args!("a whole number ({what})"), integer)
     }
 
     pub(super) fn optional_id(
@@ -84,14 +85,16 @@ impl Fields {
         name: &str,
         what: &str,
     ) -> Result<Option<i64>, PayloadError> {
-        self.take(name, format_args!("a whole number ({what})"), whole)
+        self.take(name, format_args!("a whole number ({what})"), integer)
     }
 
-    /// Text that is not empty and on one line.
-    pub(super) fn line(&mut self, name: &str, what: &str) -> Result<String, PayloadError> {
+    /// Text that is not empty and has no line break.
+    pub(super) fn single_line(&mut self, name: &str, what: &str) -> Result<String, PayloadError> {
         let allowed = format_args!("text that is not empty ({what}), without a line break");
         self.require(name, allowed, |value| {
-            non_empty(value).and_then(|text| if text.contains(breaks) { none() } else { Ok(text) })
+            non_empty(value).and_then(|text| {
+                if text.contains(is_line_break_or_control) { not_allowed() } else { Ok(text) }
+            })
         })
     }
 
@@ -108,7 +111,7 @@ impl Fields {
     }
 
     /// Text that may be empty.
-    pub(super) fn loose_text(
+    pub(super) fn text_or_empty(
         &mut self,
         name: &str,
         what: &str,
@@ -116,27 +119,27 @@ impl Fields {
         self.take(name, format_args!("text ({what})"), text)
     }
 
-    pub(super) fn truth(&mut self, name: &str) -> Result<Option<bool>, PayloadError> {
+    pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, PayloadError> {
         self.take(name, format_args!("true or false"), |value| match value {
-            Json::Truth(is) => Ok(is),
-            _ => none(),
+            Json::Bool(value) => Ok(value),
+            _ => not_allowed(),
         })
     }
 
-    pub(super) fn word(
+    pub(super) fn one_of(
         &mut self,
         name: &str,
         allowed: &[&'static str],
     ) -> Result<Option<&'static str>, PayloadError> {
         self.take(name, format_args!("{}", OneOf(allowed)), |value| {
             let word = text(value)?;
-            allowed.iter().copied().find(|known| *known == word).map_or_else(none, Ok)
+            allowed.iter().copied().find(|known| *known == word).map_or_else(not_allowed, Ok)
         })
     }
 
     pub(super) fn user_type(&mut self) -> Result<UserType, PayloadError> {
         let kinds = [UserType::User, UserType::Contact];
-        let word = self.word("userType", &kinds.map(UserType::as_str))?;
+        let word = self.one_of("userType", &kinds.map(UserType::as_str))?;
         Ok(kinds.into_iter().find(|kind| Some(kind.as_str()) == word).unwrap_or_default())
     }
 
@@ -149,7 +152,7 @@ impl Fields {
             let is_one = number.strip_prefix('+').is_some_and(|digits| {
                 (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
             });
-            if is_one { Ok(number) } else { none() }
+            if is_one { Ok(number) } else { not_allowed() }
         })
     }
 
@@ -157,12 +160,12 @@ impl Fields {
         self.require(name, format_args!("{whose}, {ADDRESS}"), mailbox)
     }
 
-    /// One address as text, or an array of addresses.
+    /// An array of addresses, or one address as text.
     pub(super) fn addresses(&mut self, name: &str) -> Result<Option<Vec<String>>, PayloadError> {
         let list = match self.0.remove(name) {
             None => return Ok(None),
-            Some(Json::List(list)) => list,
-            Some(one @ Json::Text(_)) => {
+            Some(Json::Array(list)) => list,
+            Some(one @ Json::String(_)) => {
                 return mailbox(one).map(|address| Some(vec![address])).map_err(|more| {
                     PayloadError::new(name, format!("must be {ADDRESS}, or an array of them{more}"))
                 });
@@ -188,8 +191,8 @@ impl Fields {
 
     pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Object>, PayloadError> {
         let items = self.take(name, format_args!("an array of objects"), |value| match value {
-            Json::List(items) => Ok(items),
-            _ => none(),
+            Json::Array(items) => Ok(items),
+            _ => not_allowed(),
         })?;
         items
             .unwrap_or_default()
@@ -202,8 +205,8 @@ impl Fields {
             .collect()
     }
 
-    /// The `extra` object, which must leave `occupied` alone: the paths of the request's body
-    /// that already have a value which is not an object.
+    /// The object `extra`, which must not replace anything in `occupied`: the paths in the request's body
+    /// that have a value other than an object.
     pub(super) fn extra(&mut self, occupied: &[&[&str]]) -> Result<Object, PayloadError> {
         let extra = self
             .take(
@@ -211,25 +214,25 @@ impl Fields {
                 format_args!("an object (fields to add to the request's body)"),
                 |value| match value {
                     Json::Object(object) => Ok(object),
-                    _ => none(),
+                    _ => not_allowed(),
                 },
             )?
             .unwrap_or_default();
         for path in occupied {
-            collides(&extra, path).map_err(|depth| {
+            check_collision(&extra, path).map_err(|depth| {
                 PayloadError::new(
                     format_args!("extra.{}", path[..depth].join(".")),
-                    "must be left out, the request has this field already and `extra` only adds",
+                    "must be left out: the request already has this field, and `extra` can only add fields",
                 )
             })?;
         }
-        debug_assert!(self.0.is_empty(), "a known field that nobody reads");
+        debug_assert!(self.0.is_empty(), "every known field is read");
         Ok(extra)
     }
 }
 
-/// `Err` with the number of steps along `path` where `extra` would replace something.
-fn collides(extra: &Object, path: &[&str]) -> Result<(), usize> {
+/// `Err` with the number of steps along `path` at which `extra` would replace a value.
+fn check_collision(extra: &Object, path: &[&str]) -> Result<(), usize> {
     let mut object = extra;
     for (step, name) in path.iter().enumerate() {
         match object.get(*name) {
@@ -243,8 +246,8 @@ fn collides(extra: &Object, path: &[&str]) -> Result<(), usize> {
 
 const ADDRESS: &str = "one mail address, like ann@example.com or Ann <ann@example.com>";
 
-/// For errors with nothing to add to what is allowed.
-fn none<T>() -> Result<T, String> {
+/// An error that has nothing to append to what is allowed.
+fn not_allowed<T>() -> Result<T, String> {
     Err(String::new())
 }
 
@@ -252,13 +255,13 @@ fn mailbox(value: Json) -> Result<String, String> {
     let address = text(value)?;
     match mailbox::check(&address) {
         Ok(()) => Ok(address),
-        Err(unfit) => Err(format!("; {unfit}")),
+        Err(fault) => Err(format!("; {fault}")),
     }
 }
 
-/// Within 64 bits. A number is not message text, so the error may show it.
-fn whole(value: Json) -> Result<i64, String> {
-    let Json::Number(digits) = value else { return none() };
+/// An integer of 64 bits. A number is not message text, so the error may show it.
+fn integer(value: Json) -> Result<i64, String> {
+    let Json::Number(digits) = value else { return not_allowed() };
     if let Ok(number) = digits.parse() {
         return Ok(number);
     }
@@ -274,13 +277,13 @@ fn whole(value: Json) -> Result<i64, String> {
 
 fn text(value: Json) -> Result<String, String> {
     match value {
-        Json::Text(text) => Ok(text),
-        _ => none(),
+        Json::String(text) => Ok(text),
+        _ => not_allowed(),
     }
 }
 
 fn non_empty(value: Json) -> Result<String, String> {
-    text(value).and_then(|text| if text.is_empty() { none() } else { Ok(text) })
+    text(value).and_then(|text| if text.is_empty() { not_allowed() } else { Ok(text) })
 }
 
 fn unknown(name: &str, known: &[&str]) -> PayloadError {

@@ -1,5 +1,7 @@
+//! The payload of a `mail` row.
+
 use super::PayloadError;
-use super::fields::Fields;
+use super::fields::PayloadFields;
 use super::json::Object;
 use std::fmt;
 
@@ -20,44 +22,44 @@ pub(super) const FIELDS: &[&str] = &[
 
 /// A mail in a case.
 #[derive(Clone, PartialEq)]
-pub struct Mail {
+pub struct MailPayload {
     /// The case that the mail belongs to.
     pub case_id: i64,
-    /// The contact whom it is for.
+    /// The recipient, as a contact.
     pub contact_id: i64,
-    /// An inbox that is connected to Acquire.
+    /// The address of an inbox that is connected to Acquire.
     pub from: String,
-    /// At least one; each is one mailbox.
+    /// At least one; each is one address.
     pub to: Vec<String>,
-    /// As `to`, or empty.
+    /// Each is one address; may be empty.
     pub cc: Vec<String>,
-    /// As `cc`.
+    /// Each is one address; may be empty.
     pub bcc: Vec<String>,
     /// Not empty, without a line break.
     pub subject: String,
-    /// The `type` field: `message` where it is left out, the only one that the vendor names.
+    /// The field `type`; by default `message`, the only value that the vendor documents.
     pub kind: String,
-    /// At least one of the two bodies is given and not empty.
+    /// At least one of the two bodies is set and not empty.
     pub text_body: Option<String>,
     /// See `text_body`.
     pub html_body: Option<String>,
-    /// Undocumented by the vendor: passed through unchanged.
+    /// Not documented by the vendor, so passed on unchanged.
     pub attachments: Vec<Object>,
-    /// What is added to the request's body; its `data` goes into the body's `data`.
+    /// Added to the request's body; its `data` is merged into the body's `data`.
     pub extra: Object,
 }
 
-impl Mail {
-    pub(super) fn from_fields(mut fields: Fields) -> Result<Self, PayloadError> {
+impl MailPayload {
+    pub(super) fn from_fields(mut fields: PayloadFields) -> Result<Self, PayloadError> {
         let case_id = fields.id("caseId", "the case")?;
         let contact_id = fields.id("contactId", "the contact")?;
         let from = fields.address("from", "an inbox connected to Acquire")?;
         let to = fields.addresses("to")?.filter(|to| !to.is_empty()).ok_or_else(|| {
             PayloadError::new("to", "required, one mail address or an array of at least one")
         })?;
-        let subject = fields.line("subject", "the subject")?;
-        let html_body = fields.loose_text("htmlBody", "the mail as HTML")?;
-        let text_body = fields.loose_text("textBody", "the mail as plain text")?;
+        let subject = fields.single_line("subject", "the subject")?;
+        let html_body = fields.text_or_empty("htmlBody", "the mail as HTML")?;
+        let text_body = fields.text_or_empty("textBody", "the mail as plain text")?;
         if [&html_body, &text_body].into_iter().flatten().all(String::is_empty) {
             return Err(PayloadError::new(
                 "htmlBody",
@@ -89,7 +91,7 @@ impl Mail {
             occupied.push(&["data", "htmlBody"]);
         }
         let extra = fields.extra(&occupied)?;
-        Ok(Mail {
+        Ok(MailPayload {
             case_id,
             contact_id,
             from,
@@ -106,9 +108,9 @@ impl Mail {
     }
 }
 
-impl fmt::Debug for Mail {
+impl fmt::Debug for MailPayload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mail")
+        f.debug_struct("MailPayload")
             .field("case_id", &self.case_id)
             .field("contact_id", &self.contact_id)
             .field("recipients", &(self.to.len() + self.cc.len() + self.bcc.len()))

@@ -1,105 +1,104 @@
-//! What may be one entry of a mail's addresses: `ann@example.com`, `Ann <ann@example.com>` or
+//! Checks one entry of a mail's addresses: `ann@example.com`, `Ann <ann@example.com>` or
 //! `"Doe, Ann" <ann@example.com>`.
 //!
-//! Own code, because no crate checks the same: mail-parser is lenient by design, and email_address
-//! refuses addresses that exist (`a..b@docomo.ne.jp`) and accepts invisible characters. Acquire
-//! decides whether an address is good; this finds text that is certainly not an address, or is
-//! several.
+//! Acquire decides whether an address is valid; this only finds text that cannot be an address or is
+//! more than one. No crate does the same: mail-parser is lenient by design, and email_address refuses
+//! addresses that exist (`a..b@docomo.ne.jp`) and accepts invisible characters.
 
 use std::fmt;
 
-/// Why text is not one mailbox. It never repeats the text.
+/// Why text is not one address. It never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unfit {
-    NoAt,
-    Ats,
-    Half,
+pub(super) enum AddressFault {
+    NoAtSign,
+    SeveralAtSigns,
+    EmptyPart,
     Separator,
-    Space,
-    Break,
+    WhiteSpace,
+    LineBreak,
     Invisible(char),
-    Open,
+    OpenQuote,
     Brackets,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for AddressFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Unfit::NoAt => "it has no `@`",
-            Unfit::Ats => "it has more than one `@`",
-            Unfit::Half => "one side of its `@` is missing or incomplete",
-            Unfit::Separator => {
-                "it has a comma, semicolon or colon: write several addresses as an array, and a name \
-                 with such characters in quotes"
+            AddressFault::NoAtSign => "it has no `@`",
+            AddressFault::SeveralAtSigns => "it has more than one `@`",
+            AddressFault::EmptyPart => "the part before or after its `@` is missing or incomplete",
+            AddressFault::Separator => {
+                "it has a comma, semicolon or colon: write several addresses as an array, and quote a \
+                 name that contains such characters"
             }
-            Unfit::Space => "it has white space around or inside the address",
-            Unfit::Break => "it has a line break or a control character",
-            Unfit::Open => "a quote in it is not closed",
-            Unfit::Brackets => "it has `<` or `>` in the wrong place",
-            Unfit::Invisible(c) => {
+            AddressFault::WhiteSpace => "it has white space around or inside the address",
+            AddressFault::LineBreak => "it has a line break or a control character",
+            AddressFault::OpenQuote => "a quote in it is not closed",
+            AddressFault::Brackets => "it has `<` or `>` in the wrong place",
+            AddressFault::Invisible(c) => {
                 return write!(f, "it has an invisible character (U+{:04X})", u32::from(*c));
             }
         })
     }
 }
 
-/// Checks that the text is one mailbox.
-pub(super) fn check(text: &str) -> Result<(), Unfit> {
-    if text.contains(breaks) {
-        return Err(Unfit::Break);
+/// Checks that the text is one address.
+pub(super) fn check(text: &str) -> Result<(), AddressFault> {
+    if text.contains(is_line_break_or_control) {
+        return Err(AddressFault::LineBreak);
     }
     if text.trim().len() != text.len() {
-        return Err(Unfit::Space);
+        return Err(AddressFault::WhiteSpace);
     }
-    // Quoted text may contain anything else; `_` takes its place.
-    let bare = without_quoted(text)?;
+    // Quoted parts may contain anything else, so they are masked.
+    let bare = mask_quoted(text)?;
     let Some((name, rest)) = bare.split_once('<') else { return address(&bare) };
-    let Some(inside) = rest.strip_suffix('>') else { return Err(Unfit::Brackets) };
+    let Some(inside) = rest.strip_suffix('>') else { return Err(AddressFault::Brackets) };
     if name.contains('@') {
-        return Err(Unfit::Ats);
+        return Err(AddressFault::SeveralAtSigns);
     }
     if name.contains([',', ';', ':']) {
-        return Err(Unfit::Separator);
+        return Err(AddressFault::Separator);
     }
     if name.contains('>') {
-        return Err(Unfit::Brackets);
+        return Err(AddressFault::Brackets);
     }
-    match name.chars().find(|&c| is_invisible(c) && !joins(c)) {
-        Some(c) => Err(Unfit::Invisible(c)),
+    match name.chars().find(|&c| is_invisible(c) && !is_joiner(c)) {
+        Some(c) => Err(AddressFault::Invisible(c)),
         None => address(inside),
     }
 }
 
 /// `local@domain`.
-fn address(text: &str) -> Result<(), Unfit> {
+fn address(text: &str) -> Result<(), AddressFault> {
     if let Some(c) = text.chars().find(|&c| is_invisible(c)) {
-        return Err(Unfit::Invisible(c));
+        return Err(AddressFault::Invisible(c));
     }
     if text.contains(['<', '>']) {
-        return Err(Unfit::Brackets);
+        return Err(AddressFault::Brackets);
     }
     if text.contains([',', ';']) {
-        return Err(Unfit::Separator);
+        return Err(AddressFault::Separator);
     }
-    let (local, domain) = text.split_once('@').ok_or(Unfit::NoAt)?;
+    let (local, domain) = text.split_once('@').ok_or(AddressFault::NoAtSign)?;
     if domain.contains('@') {
-        return Err(Unfit::Ats);
+        return Err(AddressFault::SeveralAtSigns);
     }
     if text.contains(char::is_whitespace) {
-        return Err(Unfit::Space);
+        return Err(AddressFault::WhiteSpace);
     }
     let literal = domain.starts_with('[') && domain.ends_with(']');
     if local.contains(':') || domain.contains(':') && !literal {
-        return Err(Unfit::Separator);
+        return Err(AddressFault::Separator);
     }
     if local.is_empty() || !literal && domain.split('.').any(str::is_empty) {
-        return Err(Unfit::Half);
+        return Err(AddressFault::EmptyPart);
     }
     Ok(())
 }
 
-/// The text with `_` for each quoted part.
-fn without_quoted(text: &str) -> Result<String, Unfit> {
+/// The text with `_` in place of each quoted part.
+fn mask_quoted(text: &str) -> Result<String, AddressFault> {
     let (mut bare, mut characters) = (String::new(), text.chars());
     while let Some(c) = characters.next() {
         if c != '"' {
@@ -109,7 +108,7 @@ fn without_quoted(text: &str) -> Result<String, Unfit> {
         bare.push('_');
         loop {
             match characters.next() {
-                None => return Err(Unfit::Open),
+                None => return Err(AddressFault::OpenQuote),
                 Some('"') => break,
                 Some('\\') => drop(characters.next()),
                 Some(_) => {}
@@ -119,8 +118,8 @@ fn without_quoted(text: &str) -> Result<String, Unfit> {
     Ok(bare)
 }
 
-/// Characters that end a line in some program, and control characters.
-pub(super) fn breaks(c: char) -> bool {
+/// Control characters, and everything that some program treats as a line break.
+pub(super) fn is_line_break_or_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
@@ -136,8 +135,8 @@ fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Invisible, and part of visible text: Persian and Indian names, and emoji, need them.
-fn joins(c: char) -> bool {
+/// Invisible, but needed in names in Persian and Indian scripts, and in emoji.
+fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{180b}'..='\u{180d}' | '\u{e0020}'..='\u{e01ef}')
 }
 
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_mailbox_is_taken_in_every_way_that_it_is_written() {
+    fn every_form_of_one_address_is_accepted() {
         for text in [
             "a@b",
             "ann@example.com",
@@ -176,49 +175,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_or_several_or_hides_something_is_refused() {
+    fn text_that_is_no_address_or_several_or_has_hidden_characters_is_refused() {
         for (text, why) in [
-            ("", Unfit::NoAt),
-            ("ann", Unfit::NoAt),
-            ("ann＠example.com", Unfit::NoAt),
-            ("\"a@b\"", Unfit::NoAt),
-            ("Ann <ann>", Unfit::NoAt),
-            ("@", Unfit::Half),
-            ("ann@", Unfit::Half),
-            ("@example.com", Unfit::Half),
-            ("ann@.com", Unfit::Half),
-            ("ann@example..com", Unfit::Half),
-            ("Ann <>", Unfit::NoAt),
-            ("a@b@c", Unfit::Ats),
-            ("a@example.com <b@example.com>", Unfit::Ats),
-            ("a@example.com, b@example.com", Unfit::Separator),
-            ("a@example.com,b@example.com", Unfit::Separator),
-            ("a@example.com;b@example.com", Unfit::Separator),
-            ("Doe, Ann <ann@example.com>", Unfit::Separator),
-            ("mailto:ann@example.com", Unfit::Separator),
-            ("Team: ann@example.com;", Unfit::Separator),
-            ("ann @example.com", Unfit::Space),
-            (" ann@example.com", Unfit::Space),
-            ("ann@example.com ", Unfit::Space),
-            ("\u{a0}ann@example.com", Unfit::Space),
-            ("a@example.com b", Unfit::Space),
-            ("Ann <ann@ example.com>", Unfit::Space),
-            ("ann@example.com\n", Unfit::Break),
-            ("Ann\r\nBcc: x <ann@example.com>", Unfit::Break),
-            ("\"Ann\u{2028}\" <ann@example.com>", Unfit::Break),
-            ("ann@exam\u{0}ple.com", Unfit::Break),
-            ("ann\u{200b}@example.com", Unfit::Invisible('\u{200b}')),
-            ("\u{feff}ann@example.com", Unfit::Invisible('\u{feff}')),
-            ("ann@exam\u{ad}ple.com", Unfit::Invisible('\u{ad}')),
-            ("ann@\u{202e}moc.elpmaxe", Unfit::Invisible('\u{202e}')),
-            ("A\u{2066}nn <ann@example.com>", Unfit::Invisible('\u{2066}')),
-            ("Ann <an\u{200d}n@example.com>", Unfit::Invisible('\u{200d}')),
-            ("\"Ann <ann@example.com>", Unfit::Open),
-            ("Ann <ann@example.com", Unfit::Brackets),
-            ("Ann ann@example.com>", Unfit::Brackets),
-            ("Ann <ann@example.com> (office)", Unfit::Brackets),
-            ("Ann <<ann@example.com>>", Unfit::Brackets),
-            ("<a@b> <c@d>", Unfit::Brackets),
+            ("", AddressFault::NoAtSign),
+            ("ann", AddressFault::NoAtSign),
+            ("ann＠example.com", AddressFault::NoAtSign),
+            ("\"a@b\"", AddressFault::NoAtSign),
+            ("Ann <ann>", AddressFault::NoAtSign),
+            ("@", AddressFault::EmptyPart),
+            ("ann@", AddressFault::EmptyPart),
+            ("@example.com", AddressFault::EmptyPart),
+            ("ann@.com", AddressFault::EmptyPart),
+            ("ann@example..com", AddressFault::EmptyPart),
+            ("Ann <>", AddressFault::NoAtSign),
+            ("a@b@c", AddressFault::SeveralAtSigns),
+            ("a@example.com <b@example.com>", AddressFault::SeveralAtSigns),
+            ("a@example.com, b@example.com", AddressFault::Separator),
+            ("a@example.com,b@example.com", AddressFault::Separator),
+            ("a@example.com;b@example.com", AddressFault::Separator),
+            ("Doe, Ann <ann@example.com>", AddressFault::Separator),
+            ("mailto:ann@example.com", AddressFault::Separator),
+            ("Team: ann@example.com;", AddressFault::Separator),
+            ("ann @example.com", AddressFault::WhiteSpace),
+            (" ann@example.com", AddressFault::WhiteSpace),
+            ("ann@example.com ", AddressFault::WhiteSpace),
+            ("\u{a0}ann@example.com", AddressFault::WhiteSpace),
+            ("a@example.com b", AddressFault::WhiteSpace),
+            ("Ann <ann@ example.com>", AddressFault::WhiteSpace),
+            ("ann@example.com\n", AddressFault::LineBreak),
+            ("Ann\r\nBcc: x <ann@example.com>", AddressFault::LineBreak),
+            ("\"Ann\u{2028}\" <ann@example.com>", AddressFault::LineBreak),
+            ("ann@exam\u{0}ple.com", AddressFault::LineBreak),
+            ("ann\u{200b}@example.com", AddressFault::Invisible('\u{200b}')),
+            ("\u{feff}ann@example.com", AddressFault::Invisible('\u{feff}')),
+            ("ann@exam\u{ad}ple.com", AddressFault::Invisible('\u{ad}')),
+            ("ann@\u{202e}moc.elpmaxe", AddressFault::Invisible('\u{202e}')),
+            ("A\u{2066}nn <ann@example.com>", AddressFault::Invisible('\u{2066}')),
+            ("Ann <an\u{200d}n@example.com>", AddressFault::Invisible('\u{200d}')),
+            ("\"Ann <ann@example.com>", AddressFault::OpenQuote),
+            ("Ann <ann@example.com", AddressFault::Brackets),
+            ("Ann ann@example.com>", AddressFault::Brackets),
+            ("Ann <ann@example.com> (office)", AddressFault::Brackets),
+            ("Ann <<ann@example.com>>", AddressFault::Brackets),
+            ("<a@b> <c@d>", AddressFault::Brackets),
         ] {
             assert_eq!(check(text), Err(why), "{text}");
         }

@@ -1,4 +1,6 @@
-use super::fields::Fields;
+//! The payload of an `sms` row.
+
+use super::fields::PayloadFields;
 use super::json::Object;
 use super::{PayloadError, UserType};
 use std::fmt;
@@ -22,39 +24,39 @@ pub(super) const FIELDS: &[&str] = &[
 
 /// A text message to a contact's phone.
 #[derive(Clone, PartialEq)]
-pub struct Sms {
-    /// E.164 (`+` and 1 to 15 digits), as `to`: a number that is connected to Acquire.
+pub struct SmsPayload {
+    /// A phone number that is connected to Acquire, in E.164: `+` and 1 to 15 digits.
     pub from: String,
-    /// The contact's number.
+    /// The contact's phone number, in E.164.
     pub to: String,
     /// Not empty.
     pub body: String,
-    /// The contact whom it is for.
+    /// The recipient, as a contact.
     pub contact_id: i64,
     /// The case.
     pub thread_id: i64,
     /// The thread's timeline.
     pub timeline_id: i64,
-    /// Who it is from; an agent where it is left out.
+    /// Who it is from; by default an agent.
     pub user_type: UserType,
     /// The conversation's title.
     pub title: Option<String>,
-    /// Left out, the request says `thread_id` again.
+    /// By default the request repeats `thread_id`.
     pub id: Option<i64>,
-    /// False where it is left out.
+    /// By default false.
     pub is_closed: bool,
-    /// False where it is left out.
+    /// By default false.
     pub is_multi_channel: bool,
-    /// Left out, the request says `body` again, as a paragraph of HTML.
+    /// By default the request repeats `body`, as a paragraph of HTML.
     pub mark_value: Option<String>,
-    /// `message` where it is left out.
+    /// By default `message`.
     pub msg_type: String,
-    /// What is added to the request's body.
+    /// Added to the request's body.
     pub extra: Object,
 }
 
-impl Sms {
-    pub(super) fn from_fields(mut fields: Fields) -> Result<Self, PayloadError> {
+impl SmsPayload {
+    pub(super) fn from_fields(mut fields: PayloadFields) -> Result<Self, PayloadError> {
         let from = fields.phone("From", "a phone number connected to Acquire")?;
         let to = fields.phone("To", "the contact's phone number")?;
         let body = fields.text("Body", "the message")?;
@@ -62,11 +64,11 @@ impl Sms {
         let thread_id = fields.id("threadId", "the case")?;
         let timeline_id = fields.id("timelineId", "the thread's timeline")?;
         let user_type = fields.user_type()?;
-        let title = fields.loose_text("title", "the conversation's title")?;
+        let title = fields.text_or_empty("title", "the conversation's title")?;
         let id = fields.optional_id("id", "the case, `threadId` when left out")?;
-        let is_closed = fields.truth("isClosed")?.unwrap_or(false);
-        let is_multi_channel = fields.truth("isMultiChannel")?.unwrap_or(false);
-        let mark_value = fields.loose_text("markValue", "the message as HTML")?;
+        let is_closed = fields.boolean("isClosed")?.unwrap_or(false);
+        let is_multi_channel = fields.boolean("isMultiChannel")?.unwrap_or(false);
+        let mark_value = fields.text_or_empty("markValue", "the message as HTML")?;
         let msg_type = fields
             .optional_text("msgType", "`message` when left out")?
             .unwrap_or_else(|| "message".to_owned());
@@ -90,7 +92,7 @@ impl Sms {
             occupied.push(&["title"]);
         }
         let extra = fields.extra(&occupied)?;
-        Ok(Sms {
+        Ok(SmsPayload {
             from,
             to,
             body,
@@ -109,9 +111,9 @@ impl Sms {
     }
 }
 
-impl fmt::Debug for Sms {
+impl fmt::Debug for SmsPayload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sms")
+        f.debug_struct("SmsPayload")
             .field("contact_id", &self.contact_id)
             .field("thread_id", &self.thread_id)
             .field("timeline_id", &self.timeline_id)

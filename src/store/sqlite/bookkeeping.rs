@@ -3,8 +3,8 @@
 
 use super::lenient::Lenient;
 use super::open::{MIGRATIONS_TABLE, migrator};
-use super::{Contents, Flaw, Mend, RealPath, Store, StoreError};
-use crate::queue::purpose::Purpose;
+use super::{Contents, Flaw, Mend, RealPath, SqliteError, SqliteStore};
+use crate::queue::policy::Purpose;
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError};
 use std::path::Path;
@@ -18,13 +18,16 @@ const OURS: &str = "\
 SELECT count(*) FROM pragma_table_info('outbox')
 WHERE name IN ('channel', 'payload', 'account', 'idempotency_key', 'ordering_key', 'due_at', 'holds', 'claimed_by')";
 
-impl Store {
+impl SqliteStore {
     /// Creates the file where it is missing, adds the outbox, migrates it, and repairs what is not
     /// as it should be; gives what that was.
-    pub async fn init(purpose: Purpose, path: &Path) -> Result<(Store, Vec<Flaw>), StoreError> {
+    pub async fn init(
+        purpose: Purpose,
+        path: &Path,
+    ) -> Result<(SqliteStore, Vec<Flaw>), SqliteError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
-        let mut store = Store::connect(path, true).await?;
+        let mut store = SqliteStore::connect(path, true).await?;
         if store.is_unfinished().await? {
             store.adopt().await?;
         }
@@ -37,7 +40,7 @@ impl Store {
     }
 
     /// Whether it has the outbox's tables but no record of the migrations.
-    pub(super) async fn is_unfinished(&mut self) -> Result<bool, StoreError> {
+    pub(super) async fn is_unfinished(&mut self) -> Result<bool, SqliteError> {
         if !self.has_table("outbox").await? {
             return Ok(false);
         }
@@ -50,20 +53,20 @@ impl Store {
         let row = sqlx::query(OURS).fetch_one(&mut self.conn).await?;
         match row.whole(0) {
             Some(8) => Ok(true),
-            _ => Err(StoreError::Foreign(self.path().to_owned())),
+            _ => Err(SqliteError::Foreign(self.path().to_owned())),
         }
     }
 
-    async fn has_table(&mut self, name: &str) -> Result<bool, StoreError> {
+    async fn has_table(&mut self, name: &str) -> Result<bool, SqliteError> {
         let row = sqlx::query(HAS_TABLE).bind(name).fetch_one(&mut self.conn).await?;
         Ok(row.whole(0) == Some(1))
     }
 
     /// Records the migrations as done: the repair that follows finds what they would have made.
-    async fn adopt(&mut self) -> Result<(), StoreError> {
+    async fn adopt(&mut self) -> Result<(), SqliteError> {
         let path = self.path().to_owned();
         let failed =
-            |e: MigrateError| StoreError::Migrate { path: path.clone(), source: Box::new(e) };
+            |e: MigrateError| SqliteError::Migrate { path: path.clone(), source: Box::new(e) };
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         tx.ensure_migrations_table(MIGRATIONS_TABLE).await.map_err(failed)?;
         for migration in migrator().iter() {

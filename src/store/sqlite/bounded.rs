@@ -1,6 +1,6 @@
 //! A connection that only reads, each statement within a time limit.
 
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ const STEPS: i32 = 10_000;
 const CACHE_KIB: u32 = 1024;
 
 /// Until when the statements of a connection may run; past it they end with an error that
-/// [`StoreError::is_interrupted`] tells.
+/// [`SqliteError::is_interrupted`] tells.
 #[derive(Debug, Clone)]
 pub struct TimeLimit {
     from: Instant,
@@ -43,10 +43,10 @@ impl TimeLimit {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Opens an outbox that is there and of this version, to look at it.
-    pub async fn open_to_read(path: &Path) -> Result<(Store, TimeLimit), StoreError> {
-        let mut store = Store::open_existing(path).await?;
+    pub async fn open_to_read(path: &Path) -> Result<(SqliteStore, TimeLimit), SqliteError> {
+        let mut store = SqliteStore::open_existing(path).await?;
         let pragmas = format!("PRAGMA query_only = ON; PRAGMA cache_size = -{CACHE_KIB}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas)).execute(&mut store.conn).await?;
         let limit = TimeLimit::none_yet();
@@ -58,7 +58,7 @@ impl Store {
     }
 }
 
-impl StoreError {
+impl SqliteError {
     /// A statement ran longer than its [`TimeLimit`].
     pub fn is_interrupted(&self) -> bool {
         const SQLITE_INTERRUPT: i32 = 9;
@@ -74,8 +74,8 @@ mod tests {
     async fn a_statement_past_its_time_limit_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        Store::open(&path).await.unwrap();
-        let (mut store, limit) = Store::open_to_read(&path).await.unwrap();
+        SqliteStore::open(&path).await.unwrap();
+        let (mut store, limit) = SqliteStore::open_to_read(&path).await.unwrap();
         assert_eq!(store.pauses().await.unwrap(), []);
         limit.set(Duration::from_millis(20));
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
@@ -89,8 +89,8 @@ mod tests {
     async fn a_connection_to_read_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        Store::open(&path).await.unwrap();
-        let (mut store, _) = Store::open_to_read(&path).await.unwrap();
+        SqliteStore::open(&path).await.unwrap();
+        let (mut store, _) = SqliteStore::open_to_read(&path).await.unwrap();
         let refused = store.pause(None, None, "").await.unwrap_err().to_string();
         assert!(refused.contains("readonly"), "{refused}");
     }

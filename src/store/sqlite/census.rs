@@ -1,7 +1,7 @@
 //! How many jobs there are of each kind, and what is due: what the dashboard shows of the queue.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::overview::Census;
 use crate::queue::overview::Pulse;
@@ -37,13 +37,13 @@ SELECT (SELECT min(due) FROM (
         AS oldest_due,
     (SELECT pid FROM outbox_dispatcher) AS pid, (SELECT started_at FROM outbox_dispatcher) AS since";
 
-impl Store {
+impl SqliteStore {
     /// Counts all jobs; reads an entry of an index for each.
-    pub async fn census(&mut self) -> Result<Census, StoreError> {
+    pub async fn census(&mut self) -> Result<Census, SqliteError> {
         Ok(Census(sqlx::query_as(CENSUS).fetch_all(&mut self.conn).await?))
     }
 
-    pub async fn pulse(&mut self, now: Millis) -> Result<Pulse, StoreError> {
+    pub async fn pulse(&mut self, now: Millis) -> Result<Pulse, SqliteError> {
         let row = sqlx::query(PULSE).bind(now).fetch_one(&mut self.conn).await?;
         let (oldest_due, pid) = (row.whole("oldest_due"), row.whole("pid"));
         Ok(Pulse { oldest_due, pid, since: row.whole("since") })

@@ -1,8 +1,8 @@
 //! The claim: what there is room for becomes `sending`, in the order in which it is to be sent.
 
-use super::StoreError;
+use super::SqliteError;
 use super::reading::{is_count, is_time};
-use crate::queue::claim::Room;
+use crate::queue::claim::{Room, SMALL_BYTES};
 use crate::queue::job::{Channel, Job, Millis};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -32,38 +32,79 @@ pub(super) fn json(room: Option<&Room>) -> String {
     serde_json::to_string(&json).expect("texts and numbers are always JSON")
 }
 
+/// A row that is read from a JSON array. Its fields are the one list of its columns: the SQL that
+/// makes the array is made from them.
+macro_rules! row_from_json {
+    ($(#[$about:meta])* $name:ident { $($column:ident: $kind:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Deserialize)]
+        struct $name { $($column: $kind,)* }
+
+        impl $name {
+            const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),*];
+        }
+    };
+}
+
+row_from_json! {
+    /// A claimed job. SQLite lets any bytes be text.
+    ClaimedRow {
+        id: i64,
+        channel: Channel,
+        account: String,
+        payload: Option<ByteBuf>,
+        attempts: i64,
+        unspent: i64,
+        uncertain_attempts: i64,
+        budget_from: Millis,
+        max_attempts: Option<i64>,
+        due_at: Millis,
+        expires_at: Option<Millis>,
+    }
+}
+
 /// What a cycle has claimed, in the order in which it is to be sent, as one JSON array: each row
 /// costs the connection's thread a message to ours. A payload that is too large for it is read by
 /// itself. `?6` is the epoch.
-pub(super) const CLAIMED: &str = "\
-(SELECT json_group_array(json_array(o.id, o.channel, o.account,
-        CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END, o.attempts, o.unspent,
-        o.uncertain_attempts, o.budget_from, o.max_attempts, o.due_at, o.expires_at) ORDER BY o.priority DESC, o.due_at, o.id)
+pub(super) fn claimed_json() -> String {
+    let value = |column: &&str| match *column {
+        "payload" => {
+            format!("CASE WHEN octet_length(o.payload) <= {SMALL_BYTES} THEN o.payload END")
+        }
+        column => format!("o.{column}"),
+    };
+    let values = ClaimedRow::COLUMNS.iter().map(value).collect::<Vec<_>>().join(", ");
+    format!(
+        "(SELECT json_group_array(json_array({values}) ORDER BY o.priority DESC, o.due_at, o.id)
      FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
-     WHERE o.claimed_by = ?6)";
-
-/// One element of the claim's JSON array; its order is the SQL's. SQLite lets any bytes be text.
-#[derive(Deserialize)]
-struct ClaimedRow(
-    i64,
-    Channel,
-    String,
-    Option<ByteBuf>,
-    i64,
-    i64,
-    i64,
-    Millis,
-    Option<i64>,
-    Millis,
-    Option<Millis>,
-);
+     WHERE o.claimed_by = ?6)"
+    )
+}
 
 impl ClaimedRow {
     /// Whether its numbers are small enough that no sum of them overflows.
     fn is_sound(&self) -> bool {
-        let counts = [self.4, self.5, self.6];
-        let times = [Some(self.7), Some(self.9), self.10];
+        let counts = [self.attempts, self.unspent, self.uncertain_attempts];
+        let times = [Some(self.budget_from), Some(self.due_at), self.expires_at];
         counts.into_iter().all(is_count) && times.into_iter().flatten().all(is_time)
+    }
+
+    /// `claim`: the epoch that has claimed it.
+    fn into_job(self, claim: i64) -> Job {
+        Job {
+            id: self.id,
+            channel: self.channel,
+            account: self.account,
+            payload: self.payload.unwrap_or_default().into_vec(),
+            attempts: self.attempts,
+            claim,
+            unspent: self.unspent,
+            uncertain_attempts: self.uncertain_attempts,
+            budget_from: self.budget_from,
+            max_attempts: self.max_attempts,
+            due_at: self.due_at,
+            expires_at: self.expires_at,
+        }
     }
 }
 
@@ -72,47 +113,15 @@ impl ClaimedRow {
 pub(super) const PAYLOAD: &str = "\
 SELECT CASE WHEN octet_length(payload) <= 67108864 THEN payload ELSE zeroblob(67108865) END FROM outbox WHERE id = ?1";
 
-/// The claimed jobs; those without a payload yet are told by their ids.
-pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), StoreError> {
+/// The claimed jobs, and the ids of those whose payload is still to be read.
+pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), SqliteError> {
     let rows: Vec<ClaimedRow> =
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     if !rows.iter().all(ClaimedRow::is_sound) {
         return Err(sqlx::Error::Decode("a number or a time out of bounds".into()).into());
     }
-    let mut without = Vec::new();
-    let job = |row: ClaimedRow| {
-        let ClaimedRow(
-            id,
-            channel,
-            account,
-            payload,
-            attempts,
-            unspent,
-            uncertain,
-            from,
-            max,
-            due,
-            expiry,
-        ) = row;
-        if payload.is_none() {
-            without.push(id);
-        }
-        Job {
-            id,
-            channel,
-            account,
-            payload: payload.unwrap_or_default().into_vec(),
-            attempts,
-            claim,
-            unspent,
-            uncertain_attempts: uncertain,
-            budget_from: from,
-            max_attempts: max,
-            due_at: due,
-            expires_at: expiry,
-        }
-    };
-    Ok((rows.into_iter().map(job).collect(), without))
+    let without = rows.iter().filter(|row| row.payload.is_none()).map(|row| row.id).collect();
+    Ok((rows.into_iter().map(|row| row.into_job(claim)).collect(), without))
 }
 
 #[cfg(test)]

@@ -2,15 +2,11 @@
 -- trigger is SQLite's procedure. One INSERT into outbox_cycle is a whole cycle. As one statement it
 -- is a transaction of its own, and the connection's thread has one thing to tell instead of twenty.
 
--- The jobs that were sent with nothing to note: most of them, by the shortest way.
-CREATE TEMP TABLE outbox_cycle_sent (
-    id, attempts, finished_at, message_id, receipt, started_at, duration_ms, http_status);
--- What all other ended attempts made of their jobs.
-CREATE TEMP TABLE outbox_cycle_ended (
-    id, fence_attempts, fence_claim, status, updated_at, finished_at, message_id, receipt,
-    started_at, duration_ms, outcome, http_status,
-    attempts, unspent, uncertain_attempts, budget_from, wait, next_attempt_at, failure, error_code, error);
--- Those of them that were this claim's no more.
+-- The tables outbox_cycle_sent (jobs that were sent with nothing to note: most of them, by the shortest
+-- way) and outbox_cycle_ended (what all other ended attempts made of their jobs) are made in record.rs,
+-- with the views outbox_cycle_sent_json and outbox_cycle_ended_json that fill them.
+
+-- Those of the ended that no longer belonged to this claim.
 CREATE TEMP TABLE outbox_cycle_lost (id);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
 -- How much room each route has, as last given by the dispatcher; and the turn in which it last got
@@ -84,16 +80,11 @@ BEGIN
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
 END;
 
--- In JSONB an element is handed on without being written and read as text; `->>` would make a path of
--- each number anew. `wait` and `next_attempt_at` are not written: the claim has emptied them, and each
--- costs the indexes that know it.
+-- `wait` and `next_attempt_at` are not written: the claim has emptied them, and each costs the indexes
+-- that know it.
 CREATE TEMP TRIGGER outbox_cycle_send_sent INSTEAD OF INSERT ON outbox_cycle_send
 BEGIN
-    INSERT INTO outbox_cycle_sent
-    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-           json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-           json_extract(value, '$[6]'), json_extract(value, '$[7]')
-    FROM jsonb_each(NEW.sent);
+    INSERT INTO outbox_cycle_sent_json SELECT NEW.sent;
     INSERT OR IGNORE INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, http_status)
     SELECT id, attempts, started_at, duration_ms, 'accepted', http_status FROM outbox_cycle_sent;
     -- `claimed_by IS`, not `=`: each by its id, whatever ANALYZE says of the index of what is claimed.
@@ -111,11 +102,7 @@ END;
 
 CREATE TEMP TRIGGER outbox_cycle_record_ended INSTEAD OF INSERT ON outbox_cycle_record
 BEGIN
-    INSERT INTO outbox_cycle_ended
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6,
-           value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13,
-           value->>14, value->>15, value->>16, value->>17, value->>18, value->>19, value->>20
-    FROM jsonb_each(NEW.ended);
+    INSERT INTO outbox_cycle_ended_json SELECT NEW.ended;
     INSERT OR IGNORE INTO outbox_attempts
         (job_id, attempt, started_at, duration_ms, outcome, http_status, error_code, error)
     SELECT id, fence_attempts, started_at, duration_ms, outcome, http_status, error_code, error

@@ -2,7 +2,7 @@
 //! which changes are allowed; their sentences go to whoever asked.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::change::Change;
 use crate::queue::change::Refused;
 use crate::queue::filter::Filter;
@@ -14,9 +14,9 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 /// The most jobs that one transaction changes: short, so that no producer waits long.
 pub const BATCH: usize = 500;
 
-impl Store {
+impl SqliteStore {
     /// Inserts one job; a taken idempotency key gives the job that has it.
-    pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
+    pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, SqliteError> {
         let mut query = QueryBuilder::new(
             "INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority,
                                  max_attempts, source, send_at, expires_at) VALUES (",
@@ -50,19 +50,19 @@ impl Store {
         &mut self,
         change: Change,
         ids: &[i64],
-    ) -> Result<Vec<Refused>, StoreError> {
+    ) -> Result<Vec<Refused>, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let refused = each(&mut tx, change, ids).await?;
         tx.commit().await?;
         Ok(refused)
     }
 
-    /// What [`Store::change`] would refuse, as the database itself says it; changes nothing.
+    /// What [`SqliteStore::change`] would refuse, as the database itself says it; changes nothing.
     pub async fn would_refuse(
         &mut self,
         change: Change,
         ids: &[i64],
-    ) -> Result<Vec<Refused>, StoreError> {
+    ) -> Result<Vec<Refused>, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let refused = each(&mut tx, change, ids).await?;
         tx.rollback().await?;
@@ -71,7 +71,11 @@ impl Store {
 
     /// Up to [`BATCH`] ids above `after` that pass `filter`, ascending: each job comes once, even
     /// one that falls back into the filter's states meanwhile.
-    pub async fn ids_after(&mut self, filter: &Filter, after: i64) -> Result<Vec<i64>, StoreError> {
+    pub async fn ids_after(
+        &mut self,
+        filter: &Filter,
+        after: i64,
+    ) -> Result<Vec<i64>, SqliteError> {
         let mut query = QueryBuilder::new("SELECT o.id FROM outbox AS o WHERE o.id > ");
         query.push_bind(after);
         filter.push_onto(&mut query);
@@ -86,13 +90,13 @@ impl Store {
         change: Change,
         filter: &Filter,
         ids: &[i64],
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, SqliteError> {
         let mut query = change_query("", change, filter, ids);
         Ok(query.build().execute(&mut self.conn).await?.rows_affected())
     }
 
     /// Takes and gives back the write lock, and writes nothing.
-    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
+    pub async fn probe_write(&mut self) -> Result<(), SqliteError> {
         Ok(self.conn.begin_with("BEGIN IMMEDIATE").await?.rollback().await?)
     }
 }
@@ -122,7 +126,7 @@ async fn each(
     tx: &mut SqliteConnection,
     change: Change,
     ids: &[i64],
-) -> Result<Vec<Refused>, StoreError> {
+) -> Result<Vec<Refused>, SqliteError> {
     let mut refused = Vec::new();
     for &id in ids {
         if let Some(sentence) = one(tx, change, id).await? {
@@ -137,7 +141,7 @@ async fn one(
     tx: &mut SqliteConnection,
     change: Change,
     id: i64,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<String>, SqliteError> {
     let row = sqlx::query("SELECT status FROM outbox WHERE id = ?1").bind(id);
     let row = row.fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(Some("there is no such job".to_owned())) };
@@ -151,18 +155,18 @@ async fn one(
         }
         None => sqlx::query("DELETE FROM outbox WHERE id = ?1").bind(id).execute(&mut *tx).await,
     };
-    match done.map_err(StoreError::from) {
+    match done.map_err(SqliteError::from) {
         Ok(_) => Ok(None),
         // A trigger undid this statement alone; anything else ends the transaction.
         Err(e) => Ok(Some(e.trigger_sentence().ok_or(e)?)),
     }
 }
 
-impl StoreError {
+impl SqliteError {
     /// The sentence of a trigger that refused a statement: `None` for every other error.
     pub fn trigger_sentence(&self) -> Option<String> {
         const SQLITE_CONSTRAINT_TRIGGER: &str = "1811";
-        let StoreError::Sql(sqlx::Error::Database(e)) = self else { return None };
+        let SqliteError::Sql(sqlx::Error::Database(e)) = self else { return None };
         (e.code().as_deref() == Some(SQLITE_CONSTRAINT_TRIGGER)).then(|| e.message().to_owned())
     }
 }
@@ -188,9 +192,9 @@ mod tests {
         }
     }
 
-    async fn store() -> (tempfile::TempDir, Store) {
+    async fn store() -> (tempfile::TempDir, SqliteStore) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+        let store = SqliteStore::open(&folder.path().join("outbox.db")).await.unwrap();
         (folder, store)
     }
 
@@ -208,7 +212,7 @@ mod tests {
         let job = NewJob { send_at: Some(GivenTime::Text("soon".to_owned())), ..chat(1) };
         let refused = store.insert(&job).await.unwrap_err();
         assert!(refused.trigger_sentence().unwrap().starts_with("outbox.send_at: must be"));
-        assert_eq!(StoreError::Superseded.trigger_sentence(), None);
+        assert_eq!(SqliteError::Superseded.trigger_sentence(), None);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! that have been delivered. Both are overwritten where they stood: see `secure_delete` in `open.rs`.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::{Channel, Millis, Status};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, SqliteConnection};
@@ -94,9 +94,9 @@ impl Batch {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Deletes the first jobs that ended in `status` before `before`, with their history.
-    pub async fn prune(&mut self, status: Status, before: Millis) -> Result<Erased, StoreError> {
+    pub async fn prune(&mut self, status: Status, before: Millis) -> Result<Erased, SqliteError> {
         let found = sqlx::query(PRUNABLE)
             .bind(status.as_str())
             .bind(before)
@@ -134,7 +134,7 @@ impl Store {
         ids: &str,
         status: Status,
         before: Millis,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, SqliteError> {
         let delete = sqlx::query(PRUNE).bind(ids).bind(status.as_str()).bind(before);
         Ok(delete.execute(&mut self.conn).await?.rows_affected())
     }
@@ -144,7 +144,7 @@ impl Store {
     /// the row.
     ///
     /// It goes on where it stood, so `until` must lie before all that is still to be recorded.
-    pub async fn scrub(&mut self, channel: Channel, until: Millis) -> Result<Erased, StoreError> {
+    pub async fn scrub(&mut self, channel: Channel, until: Millis) -> Result<Erased, SqliteError> {
         let stood = self.scrubbed_until(channel).await?;
         let from = if stood.finished_at > until {
             let from = Mark { finished_at: until.saturating_sub(BEHIND_MS), id: 0 };
@@ -166,10 +166,10 @@ impl Store {
         Ok(Erased { rows, more: batch.more })
     }
 
-    async fn scrub_batch(&mut self, channel: Channel, batch: &Batch) -> Result<u64, StoreError> {
+    async fn scrub_batch(&mut self, channel: Channel, batch: &Batch) -> Result<u64, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let done = sqlx::query(SCRUB).bind(batch.json()).execute(&mut *tx).await;
-        let rows = match done.map_err(StoreError::from) {
+        let rows = match done.map_err(SqliteError::from) {
             Ok(done) => done.rows_affected(),
             Err(e) if e.is_of_a_row() => scrub_each(&mut tx, &batch.ids).await?,
             Err(e) => return Err(e),
@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// Deletes up to 500 notes that ignored INSERTs have left. True: there were some.
-    pub async fn forget_taken_keys(&mut self) -> Result<bool, StoreError> {
+    pub async fn forget_taken_keys(&mut self) -> Result<bool, SqliteError> {
         // No write lock where there is nothing to delete.
         let any = "SELECT EXISTS (SELECT 1 FROM outbox_taken_keys)";
         if !sqlx::query_scalar::<_, bool>(any).fetch_one(&mut self.conn).await? {
@@ -195,14 +195,14 @@ impl Store {
         Ok(true)
     }
 
-    async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, StoreError> {
+    async fn scrubbed_until(&mut self, channel: Channel) -> Result<Mark, SqliteError> {
         let query = sqlx::query(SCRUBBED_UNTIL).bind(channel.as_str());
         let row = query.fetch_optional(&mut self.conn).await?;
         let number = |at: usize| row.as_ref().and_then(|row| row.whole(at)).unwrap_or_default();
         Ok(Mark { finished_at: number(0), id: number(1) })
     }
 
-    async fn mark(&mut self, channel: Channel, at: Mark) -> Result<(), StoreError> {
+    async fn mark(&mut self, channel: Channel, at: Mark) -> Result<(), SqliteError> {
         let mark = sqlx::query(MARK).bind(channel.as_str()).bind(at.finished_at).bind(at.id);
         mark.execute(&mut self.conn).await?;
         Ok(())
@@ -210,11 +210,11 @@ impl Store {
 }
 
 /// If a trigger protects one of them, the others are scrubbed.
-async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, StoreError> {
+async fn scrub_each(conn: &mut SqliteConnection, ids: &[i64]) -> Result<u64, SqliteError> {
     let mut rows = 0;
     for id in ids {
         let done = sqlx::query(SCRUB).bind(format!("[{id}]")).execute(&mut *conn).await;
-        match done.map_err(StoreError::from) {
+        match done.map_err(SqliteError::from) {
             Ok(done) => rows += done.rows_affected(),
             Err(e) if e.is_of_a_row() => {
                 warn!(job = id, error = %e, "the text of this message cannot be removed");

@@ -1,7 +1,7 @@
 //! What goes wrong lately, grouped by what was told of it.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::overview::FailureGroup;
 use crate::queue::overview::LOOKED_AT;
 use sqlx::FromRow;
@@ -40,9 +40,9 @@ FROM found CROSS JOIN outbox o ON o.id = found.id
 GROUP BY o.status, o.error_code, o.error
 ORDER BY count(*) DESC, last DESC LIMIT ?2";
 
-impl Store {
+impl SqliteStore {
     /// The errors that most jobs have, of the latest [`LOOKED_AT`] of each kind.
-    pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
+    pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, SqliteError> {
         let query = sqlx::query_as(FAILURES).bind(LOOKED_AT).bind(limit);
         Ok(query.fetch_all(&mut self.conn).await?)
     }

@@ -1,12 +1,12 @@
 //! What the store's own tests begin with.
 
-use super::Store;
+use super::SqliteStore;
 use tempfile::TempDir;
 
 /// An outbox in a file of its own, with what these statements insert.
-pub(super) async fn outbox(inserts: &str) -> (TempDir, Store) {
+pub(super) async fn outbox(inserts: &str) -> (TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&folder.path().join("outbox.db")).await.unwrap();
+    let mut store = SqliteStore::open(&folder.path().join("outbox.db")).await.unwrap();
     store.plain_sql(inserts).await.unwrap();
     (folder, store)
 }

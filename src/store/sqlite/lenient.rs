@@ -1,7 +1,7 @@
 //! Reads columns so that no value makes a reading fail. SQLite stores any value in any column, and
 //! any bytes as text; one odd row must not break a list, a page or the start.
 
-use super::StoreError;
+use super::SqliteError;
 use crate::queue::job::Millis;
 use crate::queue::when;
 use sqlx::sqlite::SqliteRow;
@@ -58,7 +58,7 @@ impl Lenient for SqliteRow {
 }
 
 /// Nothing, if the table is missing: everything else can still be shown.
-pub(super) fn unless_missing<T: Default>(read: Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn unless_missing<T: Default>(read: Result<T, SqliteError>) -> Result<T, SqliteError> {
     match read {
         Err(e) if e.refusal().is_some_and(|said| said.starts_with("no such table")) => {
             Ok(T::default())
@@ -91,12 +91,12 @@ fn kind<C: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: C) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::Store;
+    use crate::store::sqlite::SqliteStore;
 
     /// The row of this expression, read as text, as a whole number, as a time, as a time to wait
     /// for.
     async fn read(expression: &str) -> (Option<String>, Option<i64>, Option<String>, Option<i64>) {
-        let mut store = Store::in_memory().await.unwrap();
+        let mut store = SqliteStore::in_memory().await.unwrap();
         let sql = sqlx::AssertSqlSafe(format!("SELECT {expression}"));
         let row = sqlx::query(sql).fetch_one(&mut store.conn).await.unwrap();
         (row.text(0), row.whole(0), row.time(0), row.due(0))

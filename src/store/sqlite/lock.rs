@@ -3,7 +3,8 @@
 //! It is on a separate file next to the database: locking the database's own file from outside
 //! SQLite would drop SQLite's locks. The lock file gets the database's mode and owner.
 
-use crate::store::sqlite::{PathError, RealPath, owner};
+use super::{PathError, RealPath, owner};
+use crate::store::StoreError;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::fs::{File, TryLockError};
@@ -43,7 +44,11 @@ pub enum LockError {
 ///
 /// The question takes a shared lock for an instant, so that two who ask do not see each other; a
 /// dispatcher that starts in that very instant stands by for as long.
-pub fn is_held(database: &Path) -> Result<bool, LockError> {
+pub fn is_held(database: &Path) -> Result<bool, StoreError> {
+    Ok(find(database)?)
+}
+
+fn find(database: &Path) -> Result<bool, LockError> {
     let database = RealPath::of(database)?;
     let path = database.with_ending(ENDING);
     let file = match opened(&path, OFlags::RDONLY) {

@@ -1,38 +1,38 @@
-//! The database: everything that is SQL, and nothing that is HTTP.
+//! The engine for SQLite: everything that knows that there is a file.
 //!
-//! The dispatcher uses it narrowly: [`Store::open`], [`Store::cycle`] (record and claim),
-//! [`Store::look`] (has anything changed, what falls due) and the upkeep. Commands read and edit
-//! through [`query`] and [`edit`], files go in and out through [`transfer`]. What is shown to
-//! people is read by `lenient`: no value in any column makes a reading fail.
+//! A dispatcher works on it through a [`SqliteTenure`], operators and readers through a
+//! [`SqliteStore`]. What is shown to people is read by `lenient`: no value in any column makes a
+//! reading fail.
 
-mod backlog;
-mod aside;
+mod agenda;
+mod blocks;
 mod bookkeeping;
 mod bounded;
+mod busy_handler;
 mod census;
 mod claim;
-mod clock;
 mod closing;
 mod cycle;
 pub mod disk;
-mod each;
 pub mod edit;
+mod epoch;
 mod erase;
 mod failures;
+mod file_size;
+mod files;
+mod filter;
 #[cfg(test)]
 mod fixture;
-mod filter;
-mod health;
-mod holds;
-mod left;
-pub mod lock;
+mod housekeeping;
 mod lenient;
+pub mod lock;
+mod neutral;
 mod open;
 mod overview;
 pub mod owner;
-mod patience;
 mod pauses;
 mod plain;
+mod position;
 mod progress;
 mod purpose;
 pub mod query;
@@ -41,29 +41,30 @@ mod real_path;
 mod record;
 mod repair;
 mod restored;
+mod retries_clock;
+mod row_by_row;
 mod schema;
+mod set_aside;
 mod shown;
-mod shrink;
-mod statistics;
-mod sweep;
+mod statements;
+mod stray_rows;
+mod take_over;
+mod tenure;
 pub mod transfer;
-mod position;
-mod upkeep;
-pub mod wake;
+mod unknown_accounts;
+mod waiting;
+mod wake;
 
-pub use aside::Tryable;
 pub use bounded::TimeLimit;
 pub use closing::wait_until_closed;
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
-pub use each::DueEach;
 pub use erase::Erased;
-pub use health::Files;
-pub use open::{Store, StoreError};
-pub use progress::{NoteFile, Progress};
+pub use neutral::neutral;
+pub use open::{SqliteError, SqliteStore};
+pub use progress::Progress;
 pub use purpose::Contents;
 pub use real_path::{PathError, RealPath};
 pub use repair::Mend;
 pub use schema::{Flaw, listed};
-pub use shrink::Shrunk;
-pub use sweep::{STRAYS, TakenIn};
+pub use tenure::SqliteTenure;

@@ -1,15 +1,15 @@
 //! Opening the database file: pragmas, migration, versions.
 
+use super::busy_handler::BusyHandler;
 use super::closing::OpenConnection;
-use super::cycle::PROCEDURES;
 use super::lenient::unless_missing;
+use super::lock::LockError;
 use super::owner;
-use super::patience::Patience;
 use super::purpose;
 use super::purpose::Contents;
 use super::real_path::{PathError, RealPath};
 use super::schema::{Flaw, listed};
-use crate::queue::purpose::Purpose;
+use crate::queue::policy::Purpose;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -21,16 +21,16 @@ use std::path::{Path, PathBuf};
 pub(super) const MIGRATIONS_TABLE: &str = "outbox_migrations";
 
 /// One connection to the file that holds the outbox.
-pub struct Store {
+pub struct SqliteStore {
     pub(super) conn: SqliteConnection,
-    pub(super) patience: Patience,
+    pub(super) busy_handler: BusyHandler,
     pub(super) sandbox: bool,
     path: PathBuf,
 }
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum SqliteError {
     #[error("there is no database at {0}; create it with `acquire-outbox init`")]
     Missing(PathBuf),
     #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
@@ -55,6 +55,8 @@ pub enum StoreError {
     NotForSandbox(PathBuf),
     #[error(transparent)]
     Path(#[from] PathError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error(
         "{0} has the tables of an outbox but no record of its version, like a copy of the schema \
          alone; complete it with `acquire-outbox init`"
@@ -88,7 +90,7 @@ pub enum StoreError {
     Replaced(PathBuf),
 }
 
-impl StoreError {
+impl SqliteError {
     /// Another connection holds the lock; the same call may go through later.
     pub fn is_busy(&self) -> bool {
         // The primary result code is the low byte: 5 is SQLITE_BUSY, 6 SQLITE_LOCKED.
@@ -97,14 +99,14 @@ impl StoreError {
 
     /// SQLite's result code, where the error is SQLite's.
     pub(super) fn sqlite_code(&self) -> Option<i32> {
-        let (StoreError::Sql(e) | StoreError::Open { source: e, .. }) = self else { return None };
+        let (SqliteError::Sql(e) | SqliteError::Open { source: e, .. }) = self else { return None };
         e.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse().ok())
     }
 
     /// The sentence of a trigger that refused a statement, without SQLite's wrapping.
     pub fn refusal(&self) -> Option<String> {
         match self {
-            StoreError::Sql(sqlx::Error::Database(e)) => Some(e.message().to_owned()),
+            SqliteError::Sql(sqlx::Error::Database(e)) => Some(e.message().to_owned()),
             _ => None,
         }
     }
@@ -132,18 +134,18 @@ pub(super) fn migrator() -> Migrator {
     migrator
 }
 
-impl Store {
+impl SqliteStore {
     /// Opens `path`, creates the file when it is missing, and migrates the outbox in it.
-    pub async fn open(path: &Path) -> Result<Store, StoreError> {
-        Store::open_for(Purpose::Delivery, path).await
+    pub async fn open(path: &Path) -> Result<SqliteStore, SqliteError> {
+        SqliteStore::open_for(Purpose::Delivery, path).await
     }
 
-    /// As [`Store::open`]. A new outbox for the sandbox is marked; an existing one must have this
+    /// As [`SqliteStore::open`]. A new outbox for the sandbox is marked; an existing one must have this
     /// purpose, and is not touched otherwise.
-    pub async fn open_for(purpose: Purpose, path: &Path) -> Result<Store, StoreError> {
+    pub async fn open_for(purpose: Purpose, path: &Path) -> Result<SqliteStore, SqliteError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
-        let mut store = Store::connect(path, true).await?;
+        let mut store = SqliteStore::connect(path, true).await?;
         store.migrate(purpose).await?;
         store.sandbox = purpose == Purpose::Sandbox;
         store.forget_statistics().await?;
@@ -151,38 +153,38 @@ impl Store {
     }
 
     /// Opens an outbox that is there and of this version; changes nothing in the schema.
-    pub async fn open_existing(path: &Path) -> Result<Store, StoreError> {
+    pub async fn open_existing(path: &Path) -> Result<SqliteStore, SqliteError> {
         if !path.exists() {
-            return Err(StoreError::Missing(path.to_owned()));
+            return Err(SqliteError::Missing(path.to_owned()));
         }
-        let mut store = Store::connect(path, false).await?;
+        let mut store = SqliteStore::connect(path, false).await?;
         store.check_version().await?;
         store.sandbox = unless_missing(purpose::is_marked(&mut store.conn).await)?;
         Ok(store)
     }
 
     /// An outbox of its own in memory: its rules are those of a real one.
-    pub async fn in_memory() -> Result<Store, StoreError> {
+    pub async fn in_memory() -> Result<SqliteStore, SqliteError> {
         let in_memory = Path::new(":memory:");
-        let mut store = Store::connect_to(in_memory, in_memory, false, false).await?;
+        let mut store = SqliteStore::connect_to(in_memory, in_memory, false, false).await?;
         store.migrate(Purpose::Delivery).await?;
         Ok(store)
     }
 
     /// `create`: creates the file where it is missing, and sets WAL mode. Without it, a file that
     /// somebody only looks at is not changed.
-    pub(super) async fn connect(path: &Path, create: bool) -> Result<Store, StoreError> {
+    pub(super) async fn connect(path: &Path, create: bool) -> Result<SqliteStore, SqliteError> {
         let real = RealPath::of(path)?;
         let ours = create && is_new(path);
         if create {
             create_by_umask(&real);
         }
-        let mut store = Store::connect_to(path, real.as_path(), create, ours).await?;
+        let mut store = SqliteStore::connect_to(path, real.as_path(), create, ours).await?;
         // A first read: from then on `-wal` and `-shm` exist.
         sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
             .execute(&mut store.conn)
             .await
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+            .map_err(|source| SqliteError::Open { path: path.to_owned(), source })?;
         owner::align_companions(&real);
         Ok(store)
     }
@@ -192,7 +194,7 @@ impl Store {
         file: &Path,
         create: bool,
         ours: bool,
-    ) -> Result<Store, StoreError> {
+    ) -> Result<SqliteStore, SqliteError> {
         let open_connection = OpenConnection::begin();
         let mut options = SqliteConnectOptions::new()
             .filename(file)
@@ -215,17 +217,16 @@ impl Store {
         if ours {
             options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
         }
-        let open = |source| StoreError::Open { path: path.to_owned(), source };
+        let open = |source| SqliteError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
-        let patience = Patience::of(&mut conn).await.map_err(open)?;
-        sqlx::raw_sql(PROCEDURES).execute(&mut conn).await.map_err(open)?;
-        Ok(Store { conn, patience, sandbox: false, path: path.to_owned() })
+        let busy_handler = BusyHandler::of(&mut conn).await.map_err(open)?;
+        Ok(SqliteStore { conn, busy_handler, sandbox: false, path: path.to_owned() })
     }
 
     /// One transaction, begun with the write lock: two programs may start at once.
-    pub(super) async fn migrate(&mut self, purpose: Purpose) -> Result<(), StoreError> {
+    pub(super) async fn migrate(&mut self, purpose: Purpose) -> Result<(), SqliteError> {
         if self.is_unfinished().await? {
-            return Err(StoreError::Unfinished(self.path.clone()));
+            return Err(SqliteError::Unfinished(self.path.clone()));
         }
         let migrator = migrator();
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
@@ -234,10 +235,10 @@ impl Store {
         match migrator.run_direct(None, &mut *tx, false).await {
             Ok(()) => {}
             Err(MigrateError::VersionMissing(_)) => {
-                return Err(StoreError::Newer(self.path.clone()));
+                return Err(SqliteError::Newer(self.path.clone()));
             }
             Err(e) => {
-                return Err(StoreError::Migrate { path: self.path.clone(), source: Box::new(e) });
+                return Err(SqliteError::Migrate { path: self.path.clone(), source: Box::new(e) });
             }
         }
         if purpose == Purpose::Sandbox && before == Contents::NoOutbox {
@@ -246,9 +247,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    async fn check_version(&mut self) -> Result<(), StoreError> {
+    async fn check_version(&mut self) -> Result<(), SqliteError> {
         if self.is_unfinished().await? {
-            return Err(StoreError::Unfinished(self.path.clone()));
+            return Err(SqliteError::Unfinished(self.path.clone()));
         }
         let known = migrator().iter().map(|m| m.version).max().unwrap_or(0);
         let has_table: Option<i64> =
@@ -256,7 +257,7 @@ impl Store {
                 .fetch_optional(&mut self.conn)
                 .await?;
         if has_table.is_none() {
-            return Err(StoreError::NoOutbox(self.path.clone()));
+            return Err(SqliteError::NoOutbox(self.path.clone()));
         }
         let version: i64 = sqlx::query_scalar(
             "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success",
@@ -264,8 +265,8 @@ impl Store {
         .fetch_one(&mut self.conn)
         .await?;
         match version.cmp(&known) {
-            std::cmp::Ordering::Less => Err(StoreError::Older(self.path.clone())),
-            std::cmp::Ordering::Greater => Err(StoreError::Newer(self.path.clone())),
+            std::cmp::Ordering::Less => Err(SqliteError::Older(self.path.clone())),
+            std::cmp::Ordering::Greater => Err(SqliteError::Newer(self.path.clone())),
             std::cmp::Ordering::Equal => Ok(()),
         }
     }
@@ -276,7 +277,7 @@ impl Store {
     }
 
     /// Closes the connection; the last one in any process checkpoints the WAL into the file.
-    pub async fn close(self) -> Result<(), StoreError> {
+    pub async fn close(self) -> Result<(), SqliteError> {
         Ok(self.conn.close().await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::lenient::Lenient;
 use super::lenient::unless_missing;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::overview::Count;
 use crate::queue::overview::Overview;
@@ -43,9 +43,9 @@ SELECT ifnull(sum(finished_at >= ?2), 0), ifnull(sum(finished_at >= ?3), 0), cou
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN ?4 AND 253402300799999
     AND finished_at IS NOT NULL";
 
-impl Store {
+impl SqliteStore {
     /// Counts, the oldest job that is due, rates, and what holds jobs back.
-    pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
+    pub async fn overview(&mut self, now: Millis) -> Result<Overview, SqliteError> {
         let flaws = self.flaws().await?;
         let holds = unless_missing(self.blocks().await)?;
         let aside = unless_missing(self.asides(NAMED).await)?;
@@ -57,7 +57,7 @@ impl Store {
         let failed = ended_since(&mut tx, "failed", now).await?;
         let dispatcher = sqlx::query("SELECT pid, started_at FROM outbox_dispatcher");
         let dispatcher =
-            unless_missing(dispatcher.fetch_optional(&mut *tx).await.map_err(StoreError::from))?;
+            unless_missing(dispatcher.fetch_optional(&mut *tx).await.map_err(SqliteError::from))?;
         let of_dispatcher = |column: usize| dispatcher.as_ref().and_then(|row| row.whole(column));
         let (dispatcher_pid, dispatcher_since) = (of_dispatcher(0), of_dispatcher(1));
         tx.commit().await?;
@@ -88,7 +88,7 @@ async fn ended_since(
     conn: &mut SqliteConnection,
     status: &str,
     now: Millis,
-) -> Result<[i64; 3], StoreError> {
+) -> Result<[i64; 3], SqliteError> {
     let mut query = sqlx::query(ENDED_SINCE).bind(status);
     for minutes in MINUTES {
         query = query.bind(now - Millis::from(minutes) * 60_000);

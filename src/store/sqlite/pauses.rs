@@ -2,7 +2,7 @@
 //! from its commit on nothing of it is claimed.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::Channel;
 use crate::queue::pause::Pause;
 use sqlx::FromRow;
@@ -34,14 +34,14 @@ ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
 
 const RESUME: &str = "DELETE FROM outbox_pauses WHERE account = ?1 AND channel = ?2";
 
-impl Store {
+impl SqliteStore {
     /// Everything that is paused.
-    pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
+    pub async fn pauses(&mut self) -> Result<Vec<Pause>, SqliteError> {
         Ok(sqlx::query_as(PAUSES).fetch_all(&mut self.conn).await?)
     }
 
     /// The first of them, those of every account before all others.
-    pub async fn pauses_up_to(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
+    pub async fn pauses_up_to(&mut self, limit: u32) -> Result<Vec<Pause>, SqliteError> {
         let sql = sqlx::AssertSqlSafe(format!("{PAUSES} LIMIT ?1"));
         Ok(sqlx::query_as(sql).bind(limit).fetch_all(&mut self.conn).await?)
     }
@@ -53,7 +53,7 @@ impl Store {
         account: Option<&str>,
         channel: Option<Channel>,
         reason: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), SqliteError> {
         sqlx::query(PAUSE)
             .bind(account.unwrap_or_default())
             .bind(channel.map_or("", Channel::as_str))
@@ -68,7 +68,7 @@ impl Store {
         &mut self,
         account: Option<&str>,
         channel: Option<Channel>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, SqliteError> {
         let done = sqlx::query(RESUME)
             .bind(account.unwrap_or_default())
             .bind(channel.map_or("", Channel::as_str))

@@ -1,6 +1,6 @@
 //! How far a ready job is from its claim.
 
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::story::Position;
 use sqlx::Row;
@@ -17,9 +17,13 @@ SELECT
         AND f.finished_at >= ?3 AND f.finished_at IS NOT NULL)
 FROM outbox AS me WHERE me.id = ?1 AND me.wait = 'ready'";
 
-impl Store {
+impl SqliteStore {
     /// What goes before this job; `None` for one that is not ready.
-    pub async fn position(&mut self, id: i64, now: Millis) -> Result<Option<Position>, StoreError> {
+    pub async fn position(
+        &mut self,
+        id: i64,
+        now: Millis,
+    ) -> Result<Option<Position>, SqliteError> {
         let row = sqlx::query(TURN)
             .bind(id)
             .bind(Position::LIMIT as i64)
@@ -27,7 +31,7 @@ impl Store {
             .fetch_optional(&mut self.conn)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let count = |at: usize| Ok::<_, StoreError>(row.try_get::<i64, _>(at)?.unsigned_abs());
+        let count = |at: usize| Ok::<_, SqliteError>(row.try_get::<i64, _>(at)?.unsigned_abs());
         Ok(Some(Position { ahead: count(0)?, in_flight: count(1)?, last_minute: count(2)? }))
     }
 }

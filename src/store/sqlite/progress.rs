@@ -6,7 +6,8 @@
 //! ahead of it.
 
 use super::lenient::Lenient;
-use super::{RealPath, Store, StoreError, owner};
+use super::{RealPath, SqliteError, SqliteStore, owner};
+use crate::queue::ended::Ended;
 use crate::queue::job::Millis;
 use crate::queue::pause::RESTORED;
 use crate::queue::when::now;
@@ -16,9 +17,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Written over as a whole: the note always has this length.
 const LENGTH: usize = 256;
+
+/// Hundreds of jobs may end in this time, and they share one write.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// How far the work on an outbox had come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +42,7 @@ pub struct Progress {
 
 /// The note of a database, open for writing.
 #[derive(Debug)]
-pub struct NoteFile(File);
+struct NoteFile(File);
 
 fn path_of(database: &RealPath) -> PathBuf {
     let name = database.as_path().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -56,7 +62,7 @@ impl Progress {
 
 impl NoteFile {
     /// Opens or creates it, and gives it to the database's owner.
-    pub fn open(database: &RealPath) -> std::io::Result<NoteFile> {
+    fn open(database: &RealPath) -> std::io::Result<NoteFile> {
         let path = path_of(database);
         let how = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = match openat(CWD, &path, how, Mode::empty()) {
@@ -74,11 +80,65 @@ impl NoteFile {
 
     /// Only what the database has on disk may be noted. The note is not synced: after a loss of
     /// power it may be older, or missing.
-    pub fn write(&self, progress: &Progress) -> std::io::Result<()> {
+    fn write(&self, progress: &Progress) -> std::io::Result<()> {
         let mut text = serde_json::to_string(progress).expect("texts and numbers are always JSON");
         text.extend(std::iter::repeat_n(' ', (LENGTH - 1).saturating_sub(text.len())));
         text.push('\n');
         self.0.write_all_at(text.as_bytes(), 0)
+    }
+}
+
+/// The note of the database that this dispatcher works on. What is not written yet is written on
+/// drop.
+#[derive(Debug)]
+pub(super) struct ProgressNote {
+    file: NoteFile,
+    progress: Progress,
+    unwritten: bool,
+    next_write: Instant,
+}
+
+impl ProgressNote {
+    /// Begins with this.
+    ///
+    /// # Errors
+    /// Where the note cannot be created: the work goes on without it.
+    pub(super) fn begin(database: &RealPath, progress: Progress) -> std::io::Result<ProgressNote> {
+        let file = NoteFile::open(database)?;
+        file.write(&progress)?;
+        Ok(ProgressNote { file, progress, unwritten: false, next_write: Instant::now() })
+    }
+
+    /// These are now on disk in the database.
+    pub(super) fn recorded(&mut self, ended: &[Ended]) {
+        let attempted = ended.iter().rev().map(|e| &e.transition).find(|t| t.history.is_some());
+        if let Some(last) = attempted {
+            (self.progress.job, self.progress.attempt) = (last.id, last.fence_attempts);
+            self.unwritten = true;
+            self.write_if_due();
+        }
+    }
+
+    /// Writes what is new, at most once a second.
+    pub(super) fn write_if_due(&mut self) {
+        if self.unwritten && self.next_write <= Instant::now() {
+            self.write();
+        }
+    }
+
+    /// A failed write is tried again in a second: a note that is behind does no harm.
+    fn write(&mut self) {
+        self.progress.at = now();
+        self.next_write = Instant::now() + WRITE_EVERY;
+        self.unwritten = self.file.write(&self.progress).is_err();
+    }
+}
+
+impl Drop for ProgressNote {
+    fn drop(&mut self) {
+        if self.unwritten {
+            self.write();
+        }
     }
 }
 
@@ -101,14 +161,14 @@ INSERT INTO outbox_pauses (account, channel, reason) VALUES ('', '', ?1)
 ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason, since = excluded.since
 WHERE since <= ?2";
 
-impl Store {
+impl SqliteStore {
     /// Which outbox this is.
-    pub async fn identity(&mut self) -> Result<String, StoreError> {
+    pub async fn identity(&mut self) -> Result<String, SqliteError> {
         Ok(sqlx::query_scalar(IDENTITY).fetch_one(&mut self.conn).await?)
     }
 
     /// Whether this is an older state of the outbox than what was noted of it.
-    pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, StoreError> {
+    pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, SqliteError> {
         if self.identity().await? != noted.outbox {
             return Ok(false);
         }
@@ -126,7 +186,7 @@ impl Store {
     /// Pauses everything: jobs that wait in a restored file may have been sent since. If a person
     /// has paused everything after the note, that pause serves as well and stays. Gives the number
     /// of jobs.
-    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, StoreError> {
+    pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, SqliteError> {
         let waiting = "SELECT count(*) FROM outbox WHERE status IN ('pending', 'sending')";
         let jobs: i64 = sqlx::query_scalar(waiting).fetch_one(&mut self.conn).await?;
         if jobs > 0 {
@@ -142,7 +202,7 @@ impl Store {
     }
 
     /// What there is to note at the start of an epoch.
-    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, StoreError> {
+    pub async fn progress(&mut self, epoch: i64) -> Result<Progress, SqliteError> {
         Ok(Progress { outbox: self.identity().await?, epoch, job: 0, attempt: 0, at: now() })
     }
 }

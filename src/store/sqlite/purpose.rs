@@ -1,8 +1,8 @@
 //! The mark of a sandbox's database. Its messages never reach Acquire, and the sandbox never works
 //! on any other database.
 
-use super::{Store, StoreError};
-use crate::queue::purpose::Purpose;
+use super::{SqliteError, SqliteStore};
+use crate::queue::policy::Purpose;
 use sqlx::SqliteConnection;
 use std::path::Path;
 
@@ -20,17 +20,17 @@ pub enum Contents {
 
 impl Contents {
     /// Looks into the file without changing it.
-    pub async fn of(path: &Path) -> Result<Contents, StoreError> {
+    pub async fn of(path: &Path) -> Result<Contents, SqliteError> {
         if !path.exists() {
             return Ok(Contents::Nothing);
         }
-        let mut store = Store::connect(path, false).await?;
+        let mut store = SqliteStore::connect(path, false).await?;
         let contents = Contents::in_it(&mut store.conn).await;
         store.close().await?;
         contents
     }
 
-    pub(super) async fn in_it(conn: &mut SqliteConnection) -> Result<Contents, StoreError> {
+    pub(super) async fn in_it(conn: &mut SqliteConnection) -> Result<Contents, SqliteError> {
         // An outbox of an older version has no mark, and neither has one that lost its row.
         let outbox = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('outbox', 'outbox_migrations')";
         let tables: i64 = sqlx::query_scalar(outbox).fetch_one(&mut *conn).await?;
@@ -47,28 +47,30 @@ impl Contents {
     }
 
     /// # Errors Why a dispatcher of this purpose does not work on it.
-    pub fn require(self, purpose: Purpose, path: &Path) -> Result<(), StoreError> {
+    pub fn require(self, purpose: Purpose, path: &Path) -> Result<(), SqliteError> {
         match (purpose, self) {
             (Purpose::Delivery, Contents::SandboxOutbox) => {
-                Err(StoreError::ForSandbox(path.to_owned()))
+                Err(SqliteError::ForSandbox(path.to_owned()))
             }
-            (Purpose::Sandbox, Contents::Outbox) => Err(StoreError::NotForSandbox(path.to_owned())),
+            (Purpose::Sandbox, Contents::Outbox) => {
+                Err(SqliteError::NotForSandbox(path.to_owned()))
+            }
             _ => Ok(()),
         }
     }
 }
 
-pub(super) async fn is_marked(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+pub(super) async fn is_marked(conn: &mut SqliteConnection) -> Result<bool, SqliteError> {
     let sql = "SELECT ifnull(max(sandbox), 0) <> 0 FROM outbox_dispatcher";
     Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
 }
 
-pub(super) async fn set_mark(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn set_mark(conn: &mut SqliteConnection) -> Result<(), SqliteError> {
     sqlx::query("UPDATE outbox_dispatcher SET sandbox = 1").execute(conn).await?;
     Ok(())
 }
 
-impl Store {
+impl SqliteStore {
     /// Whether the outbox was made for the sandbox.
     pub fn is_sandbox(&self) -> bool {
         self.sandbox

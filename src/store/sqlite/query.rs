@@ -3,12 +3,12 @@
 pub use crate::queue::overview::{Count, Overview, Throughput};
 pub use crate::queue::story::{AttemptRow, Delivery, Detail};
 
-use super::aside;
-use super::holds::{HOLDS_OF, block_from};
+use super::blocks::{HOLDS_OF, block_from};
 use super::lenient::{Lenient, unless_missing};
 use super::pauses::PAUSES_OF;
+use super::set_aside;
 use super::shown::DELIVERY;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::story::Ahead;
 use crate::queue::story::Extent;
@@ -39,33 +39,33 @@ SELECT h.id, h.status, h.next_attempt_at,
 FROM outbox me JOIN outbox h ON h.lane = me.lane AND h.holds = 1
 WHERE me.id = ?1 AND me.wait = 'parked'";
 
-impl Store {
+impl SqliteStore {
     /// The jobs of a page of those that pass.
     pub async fn deliveries(
         &mut self,
         filter: &Filter,
         page: &Page,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Vec<Delivery>, SqliteError> {
         let mut query = page_query("", filter, page);
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
     }
 
     /// How many jobs pass.
-    pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
+    pub async fn count(&mut self, filter: &Filter) -> Result<u64, SqliteError> {
         let mut query = count_query("", filter);
         let count: i64 = query.build_query_scalar().fetch_one(&mut self.conn).await?;
         Ok(count.unsigned_abs())
     }
 
     /// Of the job that was inserted last; 0 where there is none.
-    pub async fn largest_id(&mut self) -> Result<i64, StoreError> {
+    pub async fn largest_id(&mut self) -> Result<i64, SqliteError> {
         Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
             .fetch_one(&mut self.conn)
             .await?)
     }
 
     /// The ids of all jobs that pass as of now, ascending.
-    pub async fn ids(&mut self, filter: &Filter) -> Result<Vec<i64>, StoreError> {
+    pub async fn ids(&mut self, filter: &Filter) -> Result<Vec<i64>, SqliteError> {
         // As one text: a row by itself costs more than all else of a job that only passes.
         let mut query = QueryBuilder::new("SELECT json_group_array(id) FROM (");
         filter.push_all("o.id AS id", &mut query);
@@ -78,14 +78,14 @@ impl Store {
     }
 
     /// One job's row of `delivery_status`; `None` for an id that is not there.
-    pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
+    pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, SqliteError> {
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {DELIVERY} FROM outbox AS o WHERE o.id = ?1"));
         Ok(sqlx::query_as(sql).bind(id).fetch_optional(&mut self.conn).await?)
     }
 
     /// The text of a job's payload: people's words, for who asks for them by name.
-    pub async fn payload(&mut self, id: i64) -> Result<Option<String>, StoreError> {
+    pub async fn payload(&mut self, id: i64) -> Result<Option<String>, SqliteError> {
         let query = sqlx::query("SELECT payload FROM outbox WHERE id = ?1").bind(id);
         Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
     }
@@ -95,23 +95,23 @@ impl Store {
         &mut self,
         id: i64,
         characters: i64,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<String>, SqliteError> {
         let sql = "SELECT substr(payload, 1, ?2) FROM outbox WHERE id = ?1";
         let query = sqlx::query(sql).bind(id).bind(characters);
         Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.words(0)))
     }
 
     /// One job with its history and what stands before it; `None` for an id that is not there.
-    pub async fn story(&mut self, id: i64) -> Result<Option<Story>, StoreError> {
+    pub async fn story(&mut self, id: i64) -> Result<Option<Story>, SqliteError> {
         self.story_within(id, Extent::ALL).await
     }
 
-    /// As [`Store::story`], of a job of any size.
+    /// As [`SqliteStore::story`], of a job of any size.
     pub async fn story_within(
         &mut self,
         id: i64,
         extent: Extent,
-    ) -> Result<Option<Story>, StoreError> {
+    ) -> Result<Option<Story>, SqliteError> {
         let Extent { attempts, fields, line, text } = extent;
         // One read transaction: all of it as of one moment.
         let mut tx = self.conn.begin().await?;
@@ -120,26 +120,26 @@ impl Store {
         let job: Option<Detail> = job.fetch_optional(&mut *tx).await?;
         let Some(job) = job else { return Ok(None) };
         let history = sqlx::query_as(HISTORY).bind(id).bind(attempts).bind(line);
-        let history = history.fetch_all(&mut *tx).await.map_err(StoreError::from);
+        let history = history.fetch_all(&mut *tx).await.map_err(SqliteError::from);
         let mut history: Vec<AttemptRow> = unless_missing(history)?;
         history.reverse();
         let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await;
-        let attempts = unless_missing(attempts.map_err(StoreError::from))?;
+        let attempts = unless_missing(attempts.map_err(SqliteError::from))?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
         let ahead = ahead.as_ref().map(ahead_from);
         let Delivery { account, channel, .. } = &job.delivery;
         let pauses = sqlx::query_as(PAUSES_OF).bind(account).bind(channel);
-        let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(StoreError::from))?;
+        let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(SqliteError::from))?;
         let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
-        let holds = unless_missing(holds.map_err(StoreError::from))?;
-        let aside = unless_missing(aside::one(&mut tx, id).await)?;
+        let holds = unless_missing(holds.map_err(SqliteError::from))?;
+        let aside = unless_missing(set_aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
         Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
     }
 
     /// The version of the schema that the file has.
-    pub async fn schema_version(&mut self) -> Result<i64, StoreError> {
+    pub async fn schema_version(&mut self) -> Result<i64, SqliteError> {
         Ok(sqlx::query_scalar(
             "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success",
         )
@@ -148,7 +148,7 @@ impl Store {
     }
 
     /// What SQLite finds wrong with the file, at most ten sentences; reads all of it.
-    pub async fn damage(&mut self) -> Result<Vec<String>, StoreError> {
+    pub async fn damage(&mut self) -> Result<Vec<String>, SqliteError> {
         let rows = sqlx::query("PRAGMA quick_check(10)").fetch_all(&mut self.conn).await?;
         Ok(rows.iter().map(|row| row.words(0)).filter(|line| line != "ok").collect())
     }
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(store.story(4).await.unwrap(), None);
     }
 
-    async fn plan(store: &mut Store, mut query: QueryBuilder<Sqlite>) -> Vec<String> {
+    async fn plan(store: &mut SqliteStore, mut query: QueryBuilder<Sqlite>) -> Vec<String> {
         let rows = query.build().fetch_all(&mut store.conn).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect()
     }

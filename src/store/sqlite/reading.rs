@@ -2,7 +2,6 @@
 //! read does not affect the next.
 
 use super::lenient::Lenient;
-use crate::queue::claim::Unreadable;
 use crate::queue::job::{Channel, Job, Millis};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Row, TypeInfo, ValueRef};
@@ -24,6 +23,16 @@ pub(super) fn is_time(at: Millis) -> bool {
 
 pub(super) fn is_count(count: i64) -> bool {
     (0..=LAST_COUNT).contains(&count)
+}
+
+/// A row that is not a job, and its first column that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub id: i64,
+    /// Known unless that column is the odd one.
+    pub channel: Option<Channel>,
+    /// For people; without the text of any column.
+    pub sentence: String,
 }
 
 /// A row that waits for something that is not a time, in the column at this place and of this name.

@@ -5,7 +5,7 @@
 
 use super::lenient::Lenient;
 use super::schema::{Flaw, Part, Rule, Schema, TableShape};
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// How far a repair may go.
@@ -62,9 +62,9 @@ const DISPATCHER: &str = "\
 INSERT OR IGNORE INTO outbox_dispatcher (one, epoch)
 SELECT 1, ifnull(max(claimed_by), 0) FROM outbox WHERE claimed_by BETWEEN 0 AND 1000000000000";
 
-impl Store {
+impl SqliteStore {
     /// Corrects rows that were changed while the rules were missing or turned off; reads all rows.
-    pub(super) async fn reconcile(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn reconcile(&mut self) -> Result<(), SqliteError> {
         // Without the write lock, which every producer needs, while there is nothing to write.
         let row = sqlx::query(OUT_OF_LINE).fetch_one(&mut self.conn).await?;
         if row.whole(0) == Some(0) {
@@ -79,9 +79,9 @@ impl Store {
 
     /// Repairs what it may, and gives what was wrong. One transaction: all or nothing.
     ///
-    /// # Errors [`StoreError::Flawed`] for what it may not repair, [`StoreError::Unrepaired`] for
+    /// # Errors [`SqliteError::Flawed`] for what it may not repair, [`SqliteError::Unrepaired`] for
     /// what it cannot.
-    pub async fn repair(&mut self, mend: Mend) -> Result<Vec<Flaw>, StoreError> {
+    pub async fn repair(&mut self, mend: Mend) -> Result<Vec<Flaw>, SqliteError> {
         if self.flaws().await?.is_empty() {
             return Ok(Vec::new());
         }
@@ -95,7 +95,7 @@ impl Store {
         done
     }
 
-    async fn repair_now(&mut self, mend: Mend) -> Result<Vec<Flaw>, StoreError> {
+    async fn repair_now(&mut self, mend: Mend) -> Result<Vec<Flaw>, SqliteError> {
         let path = self.path().to_owned();
         let wanted = Schema::wanted().await?;
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
@@ -103,7 +103,7 @@ impl Store {
         let found = Schema::read(&mut tx).await?.flaws(wanted);
         let beyond: Vec<_> = found.iter().filter(|flaw| flaw.part != Part::Rule).cloned().collect();
         if mend == Mend::Rules && !beyond.is_empty() {
-            return Err(StoreError::Flawed { path, flaws: found });
+            return Err(SqliteError::Flawed { path, flaws: found });
         }
         drop_rules(&mut tx, wanted, &found).await?;
         for table in &wanted.tables {
@@ -127,7 +127,7 @@ async fn drop_rules(
     conn: &mut SqliteConnection,
     wanted: &Schema,
     flaws: &[Flaw],
-) -> Result<(), StoreError> {
+) -> Result<(), SqliteError> {
     let drops = |rule: &&Rule| {
         let object = format!("{} {}", rule.kind, rule.name);
         rule.kind == "trigger" || flaws.iter().any(|flaw| flaw.object == object)
@@ -139,7 +139,7 @@ async fn drop_rules(
 }
 
 /// Creates what is missing, and corrects the rows before the triggers exist again.
-async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), StoreError> {
+async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), SqliteError> {
     let there = Schema::read(conn).await?.rules;
     let is_there =
         |rule: &Rule| there.iter().any(|is| is.kind == rule.kind && is.name == rule.name);
@@ -167,7 +167,7 @@ async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), 
 }
 
 /// SQLite's own way: <https://www.sqlite.org/lang_altertable.html#otheralter>.
-async fn rebuild(conn: &mut SqliteConnection, wanted: &TableShape) -> Result<(), StoreError> {
+async fn rebuild(conn: &mut SqliteConnection, wanted: &TableShape) -> Result<(), SqliteError> {
     let name = wanted.name.as_str();
     let is = Schema::read(conn).await?;
     let is = is.table(name).expect("a table with flaws in its columns is there");
@@ -200,7 +200,7 @@ async fn rebuild(conn: &mut SqliteConnection, wanted: &TableShape) -> Result<(),
         columns.join(", "),
         values.collect::<Vec<_>>().join(", ")
     );
-    let unrepaired = |e: StoreError| StoreError::Unrepaired {
+    let unrepaired = |e: SqliteError| SqliteError::Unrepaired {
         table: name.to_owned(),
         problem: e.refusal().unwrap_or_else(|| e.to_string()),
     };
@@ -226,7 +226,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-async fn execute(conn: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
+async fn execute(conn: &mut SqliteConnection, sql: &str) -> Result<(), SqliteError> {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A person's decision about a restored backup: jobs that wait in it become `uncertain`, because
 //! they may have been delivered.
 
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::when::now;
 use sqlx::Connection;
@@ -31,10 +31,10 @@ UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed
     updated_at = ?2
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 
-impl Store {
+impl SqliteStore {
     /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
     /// none is left. Everything must be paused.
-    pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
+    pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let ids: String =
             sqlx::query_scalar(DUE_UNTIL).bind(until).bind(BATCH).fetch_one(&mut *tx).await?;

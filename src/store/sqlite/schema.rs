@@ -3,7 +3,7 @@
 //! Only our own objects are compared, not the triggers, indexes and columns of an application.
 
 use super::lenient::Lenient;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use std::fmt;
@@ -93,16 +93,16 @@ pub(super) struct Schema {
 
 impl Schema {
     /// As the migrations of this program make it.
-    pub async fn wanted() -> Result<&'static Schema, StoreError> {
+    pub async fn wanted() -> Result<&'static Schema, SqliteError> {
         static WANTED: OnceCell<Schema> = OnceCell::const_new();
         let read = async {
-            let mut made = Store::in_memory().await?;
+            let mut made = SqliteStore::in_memory().await?;
             Schema::read(&mut made.conn).await
         };
         WANTED.get_or_try_init(|| read).await
     }
 
-    pub async fn read(conn: &mut SqliteConnection) -> Result<Schema, StoreError> {
+    pub async fn read(conn: &mut SqliteConnection) -> Result<Schema, SqliteError> {
         let (mut tables, mut rules) = (Vec::new(), Vec::new());
         for row in sqlx::query(OBJECTS).fetch_all(&mut *conn).await? {
             let (kind, name, sql) = (row.words("type"), row.words("name"), row.words("sql"));
@@ -260,14 +260,14 @@ fn plain(sql: &str) -> String {
     plain
 }
 
-impl Store {
+impl SqliteStore {
     /// In what the schema is not as it should be; empty if it is.
-    pub async fn flaws(&mut self) -> Result<Vec<Flaw>, StoreError> {
+    pub async fn flaws(&mut self) -> Result<Vec<Flaw>, SqliteError> {
         Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
     }
 
     /// Changes whenever anything of the schema does.
-    pub async fn schema_cookie(&mut self) -> Result<i64, StoreError> {
+    pub async fn schema_cookie(&mut self) -> Result<i64, SqliteError> {
         let row = sqlx::query("PRAGMA schema_version").fetch_one(&mut self.conn).await?;
         Ok(row.whole(0).unwrap_or_default())
     }

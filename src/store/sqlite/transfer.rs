@@ -2,11 +2,11 @@
 
 use super::lenient::Lenient;
 use super::shown::DELIVERY;
-use super::{Store, StoreError};
+use super::{SqliteError, SqliteStore};
 use crate::queue::story::Delivery;
 use crate::queue::transfer::Export;
+use crate::queue::transfer::ExportedJob;
 use crate::queue::transfer::NewRow;
-use crate::queue::transfer::Outcome;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
@@ -35,16 +35,16 @@ SELECT r.value ->> '$.channel', r.value ->> '$.payload', ifnull(r.value ->> '$.a
        (SELECT now FROM outbox_clock)
 FROM json_each(?1) AS r";
 
-impl FromRow<'_, SqliteRow> for Outcome {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Outcome> {
+impl FromRow<'_, SqliteRow> for ExportedJob {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<ExportedJob> {
         let delivery = Delivery::from_row(row)?;
-        Ok(Outcome { delivery, receipt: row.text("receipt"), payload: row.text("payload") })
+        Ok(ExportedJob { delivery, receipt: row.text("receipt"), payload: row.text("payload") })
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// For an import: its keys are spread over their index, so most rows need a different page.
-    pub async fn keep_more_pages(&mut self) -> Result<(), StoreError> {
+    pub async fn keep_more_pages(&mut self) -> Result<(), SqliteError> {
         let pragma = format!("PRAGMA cache_size = -{IMPORT_CACHE_KIB}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(&mut self.conn).await?;
         Ok(())
@@ -52,25 +52,25 @@ impl Store {
 
     /// Inserts the rows in their order by one statement, all of them or none, and gives the number
     /// of those that are new: one whose idempotency key is taken is passed over.
-    pub async fn insert_rows(&mut self, rows: &[NewRow]) -> Result<u64, StoreError> {
+    pub async fn insert_rows(&mut self, rows: &[NewRow]) -> Result<u64, SqliteError> {
         let done = sqlx::query(INSERT_ROWS).bind(json(rows)).execute(&mut self.conn).await?;
         Ok(done.rows_affected())
     }
 
-    /// What [`Store::insert_rows`] would refuse, without writing: `None`, or the sentence of the
+    /// What [`SqliteStore::insert_rows`] would refuse, without writing: `None`, or the sentence of the
     /// rule that one of the rows breaks.
-    pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
+    pub async fn rehearse(&mut self, rows: &[NewRow]) -> Result<Option<String>, SqliteError> {
         match sqlx::query(CHECK_ROWS).bind(json(rows)).execute(&mut self.conn).await {
             Ok(_) => Ok(None),
             Err(e) => {
-                let e = StoreError::from(e);
+                let e = SqliteError::from(e);
                 Ok(Some(e.trigger_sentence().ok_or(e)?))
             }
         }
     }
 
     /// The largest id there is; 0 where there is none.
-    pub async fn last_id(&mut self) -> Result<i64, StoreError> {
+    pub async fn last_id(&mut self) -> Result<i64, SqliteError> {
         Ok(sqlx::query_scalar("SELECT ifnull(max(id), 0) FROM outbox")
             .fetch_one(&mut self.conn)
             .await?)
@@ -78,14 +78,14 @@ impl Store {
 
     /// Up to `limit` jobs above `after` and not above `last`, ascending. A read of its own: whoever
     /// takes all pages never keeps the write-ahead log from being emptied. A payload of more than
-    /// 16 KiB is left out: [`Store::payload`] reads it.
+    /// 16 KiB is left out: [`SqliteStore::payload`] reads it.
     pub async fn outcomes(
         &mut self,
         export: &Export,
         after: i64,
         last: i64,
         limit: u32,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<Vec<ExportedJob>, SqliteError> {
         let mut query = outcomes_query("", export, after, last, limit);
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn rows_go_in_in_their_order_and_a_taken_key_is_passed_over() {
-        let mut store = Store::in_memory().await.unwrap();
+        let mut store = SqliteStore::in_memory().await.unwrap();
         let rows = [
             row(json!({"idempotency_key": "a", "source": "first"})),
             row(json!({"idempotency_key": "a", "source": "second"})),
@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rehearsal_gives_the_triggers_sentence_and_leaves_nothing() {
-        let mut store = Store::in_memory().await.unwrap();
+        let mut store = SqliteStore::in_memory().await.unwrap();
         for (wrong, sentence) in [
             (json!({"priority": "high"}), "outbox.priority: must be a whole number from 0 to 9"),
             (
@@ -185,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_of_an_export_goes_on_by_the_id_and_sorts_nothing() {
-        let mut store = Store::in_memory().await.unwrap();
+        let mut store = SqliteStore::in_memory().await.unwrap();
         let filter = Filter { statuses: vec![Status::Sent], ..Filter::default() };
         for filter in [Filter::default(), filter] {
             let export = Export { filter, finished_since: Some(1), with_payload: true };

@@ -1,7 +1,7 @@
 //! The parts of the overview.
 
 use super::{LISTED, Seen};
-use crate::metrics::{Minute, State as Daemon};
+use crate::metrics::{DaemonState, Minute};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::{FailureGroup, LOOKED_AT};
@@ -20,11 +20,11 @@ const OLD: Duration = Duration::from_secs(5);
 /// Who works on the queue.
 pub fn state(seen: &Seen<'_>) -> Markup {
     let (class, sign, word) = match seen.daemon {
-        Daemon::Dispatching => ("good", "●", "Dispatching"),
-        Daemon::Starting => ("busy", "◌", "Starting"),
-        Daemon::Standby => ("busy", "◌", "Standing by"),
-        Daemon::Trouble => ("bad", "▲", "In trouble"),
-        Daemon::Stopping => ("busy", "◌", "Stopping"),
+        DaemonState::Dispatching => ("good", "●", "Dispatching"),
+        DaemonState::Starting => ("busy", "◌", "Starting"),
+        DaemonState::Standby => ("busy", "◌", "Standing by"),
+        DaemonState::Trouble => ("bad", "▲", "In trouble"),
+        DaemonState::Stopping => ("busy", "◌", "Stopping"),
     };
     html! {
         div .state {
@@ -38,16 +38,16 @@ pub fn state(seen: &Seen<'_>) -> Markup {
 fn explained(seen: &Seen<'_>) -> Markup {
     let holder = seen.pulse.pid.filter(|_| seen.held);
     let says = match (seen.daemon, holder) {
-        (Daemon::Trouble, _) => {
+        (DaemonState::Trouble, _) => {
             "The database cannot be used: nothing is claimed, results wait in memory. The log says why."
         }
-        (Daemon::Stopping, _) => "What is on the wire is finished, then the program ends.",
-        (Daemon::Starting, _) => "It opens the database and decides what was left open.",
-        (Daemon::Standby, Some(pid)) => {
+        (DaemonState::Stopping, _) => "What is on the wire is finished, then the program ends.",
+        (DaemonState::Starting, _) => "It opens the database and decides what was left open.",
+        (DaemonState::Standby, Some(pid)) => {
             return html! { "Process " (pid) " dispatches; this one takes over when it ends." };
         }
-        (Daemon::Standby, None) => "Another process has the lock.",
-        (Daemon::Dispatching, _) => {
+        (DaemonState::Standby, None) => "Another process has the lock.",
+        (DaemonState::Dispatching, _) => {
             return html! {
                 "Process " (std::process::id())
                 @if let Some(since) = seen.pulse.since { ", since " (time(since, seen.now)) }

@@ -1,10 +1,10 @@
-//! One case per line: see README.md.
+//! One case per line; README.md explains them.
 
 use super::{Case, again, answer, deflate, gzip, noted, ok, rejected, sent, uncertain, utf16};
 
 /// A chat message, accepted.
 const CHAT: &str = r#"{"data":{"id":8289,"caseId":2069}}"#;
-/// A refusal in the vendor's words.
+/// A rejection by the vendor.
 const NO: &str = r#"{"error":{"type":"ERROR_INVALID_INPUT","message":"No such case"}}"#;
 
 #[rustfmt::skip]
@@ -37,7 +37,7 @@ pub fn all() -> Vec<Case> {
         sent("8289", "no length", format!("HTTP/1.1 200 OK\r\n\r\n{CHAT}")),
         uncertain("connection_lost", r#"{"data":{"id":8289"#, "half", format!("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{}", &CHAT[..18])),
         uncertain("connection_lost", "", "nothing", "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n"),
-        // The head.
+        // The headers.
         sent("8289", "a folded header", ok("x-trace: one\r\n two\r\n\tthree\r\n", CHAT)),
         sent("8289", "150 headers", ok(&(0..150).map(|n| format!("x-{n}: {n}\r\n")).collect::<String>(), CHAT)),
         sent("8289", "1000 headers", ok(&(0..1000).map(|n| format!("x-{n}: {n}\r\n")).collect::<String>(), CHAT)),
@@ -62,8 +62,8 @@ pub fn all() -> Vec<Case> {
         sent("00042", "a text", ok("", r#"{"data":{"id":"00042"}}"#)),
         sent("7", "another number that is none", ok("", r#"{"data":{"caseId":1e999,"id":7}}"#)),
         noted("no_message_id", "no id", ok("", "\u{feff}{\"data\":{}}")),
-        rejected("http_400", "said nothing more", "an empty 400", answer("400 Bad Request", "", "")),
-        // Successes that are failures.
+        rejected("http_400", "without an explanation", "an empty 400", answer("400 Bad Request", "", "")),
+        // A 2xx that reports a failure.
         rejected("CHAT_ALREADY_JOINED", "You are in", "the vendor's no", ok("", r#"{"error":{"code":"CHAT_ALREADY_JOINED","message":"You are in","data":null}}"#)),
         rejected("http_200", "No such case", "an error as text", ok("", r#"{"error":"No such case"}"#)),
         rejected("http_200", "No such case", "success: false", ok("", r#"{"success":false,"message":"No such case","data":{}}"#)),
@@ -73,7 +73,7 @@ pub fn all() -> Vec<Case> {
         uncertain("response_unreadable", "Welcome to nginx", "a page", ok("", "<html>Welcome to nginx</html>")),
         uncertain("response_unreadable", "hotel", "a page with JSON in it", ok("", format!("<!DOCTYPE html>hotel<script>x={CHAT}</script>"))),
         uncertain("response_unreadable", r#"{"ok":true}"#, "JSON without data", ok("", r#"{"ok":true}"#)),
-        // Refusals.
+        // Rejections.
         rejected("ERROR_INVALID_INPUT", "No such case", "400 behind a byte order mark", answer("400 Bad", "", ["\u{feff}", NO].concat())),
         rejected("ERROR_INVALID_INPUT", "No such case", "400 in gzip", answer("400 Bad", "content-encoding: gzip\r\n", gzip(NO))),
         rejected("ERROR_INVALID_INPUT", "No such case", "404 in UTF-16", answer("404 Not Found", "", utf16(NO, true))),

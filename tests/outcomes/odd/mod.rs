@@ -1,4 +1,4 @@
-//! Answers as real networks gave them, byte by byte: see README.md.
+//! Answers as real networks send them, byte by byte; README.md has their sources.
 
 mod cases;
 mod rehearsed;
@@ -54,7 +54,7 @@ fn again(code: &'static str, name: &'static str, bytes: impl Into<Vec<u8>>) -> C
     Case { name, bytes: bytes.into(), ends: Ends::Again(code) }
 }
 
-/// A complete answer with its length. It announces that the connection is closed, which it is.
+/// A complete answer with its length, which announces that the connection will be closed.
 fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -72,7 +72,7 @@ fn gzip(plain: impl AsRef<[u8]>) -> Vec<u8> {
     packed
 }
 
-/// Without the head and the checksum of zlib.
+/// Without zlib's header and checksum.
 fn deflate(plain: &str) -> Vec<u8> {
     let mut packed = Vec::new();
     DeflateEncoder::new(plain.as_bytes(), Compression::fast()).read_to_end(&mut packed).unwrap();
@@ -85,10 +85,10 @@ fn utf16(text: &str, mark: bool) -> Vec<u8> {
 }
 
 #[test]
-fn each_odd_answer_ends_its_message_as_its_line_says() {
+fn each_odd_answer_has_the_expected_outcome() {
     let cases = cases::all();
     let answers: HashMap<_, _> = cases.iter().map(|case| (case.name, &case.bytes)).collect();
-    assert_eq!(answers.len(), cases.len(), "no two have one name");
+    assert_eq!(answers.len(), cases.len(), "names are unique");
     let answers: HashMap<String, Vec<u8>> =
         answers.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.clone())).collect();
     let asked = std::sync::Mutex::new(std::collections::HashSet::new());
@@ -99,7 +99,7 @@ fn each_odd_answer_ends_its_message_as_its_line_says() {
             _ => Reply::accepted(request),
         }
     });
-    // With this policy, a message whose answer was lost is never sent again.
+    // With this policy a message whose answer was lost is never sent again.
     let outbox = Outbox::setup(&server).more("[channels.chat]\non_uncertain = \"hold\"").ready();
     let add = |(n, case): (usize, &Case)| outbox.add(Job::chat(n as i64 + 1, case.name));
     let ids: Vec<_> = cases.iter().enumerate().map(add).collect();

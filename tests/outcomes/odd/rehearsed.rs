@@ -1,13 +1,13 @@
-//! What users can rehearse: the sandbox can give each kind of odd answer.
+//! The sandbox can give each kind of odd answer, so that users can rehearse them.
 
 use crate::support::{Job, Outbox, Program, SOON, Setup, found};
 use acquire_outbox::sandbox::ODD;
 
-/// The sandbox with these switches, and an outbox that sends to it.
-fn rehearsal(switches: &[&str]) -> (crate::support::Daemon, Outbox) {
+/// The sandbox with these flags, and an outbox that sends to it.
+fn rehearsal(flags: &[&str]) -> (crate::support::Daemon, Outbox) {
     let folder = std::env::temp_dir();
     let listen = ["sandbox", "--listen", "127.0.0.1:0"];
-    let sandbox = Program::in_folder(&folder).start(&[&listen, switches].concat());
+    let sandbox = Program::in_folder(&folder).start(&[&listen, flags].concat());
     let url = found(SOON, "the sandbox's address", || {
         let out = sandbox.stdout();
         let line = out.lines().find_map(|line| line.strip_prefix("listening on "))?;
@@ -17,7 +17,7 @@ fn rehearsal(switches: &[&str]) -> (crate::support::Daemon, Outbox) {
     (sandbox, Setup::sending_to(&url).more(more).ready())
 }
 
-/// What this kind must make of a chat message and an SMS: `status`, `error_code`.
+/// The `status` and `error_code` that this kind of answer must lead to.
 fn expected(kind: &str) -> (&'static str, Option<&'static str>) {
     match kind {
         "cut-200" => ("uncertain", Some("connection_lost")),
@@ -60,12 +60,12 @@ fn the_sandbox_gives_each_kind_of_odd_answer() {
 }
 
 #[test]
-fn odd_answers_come_in_shares_and_a_firewall_dislikes_one_case() {
+fn odd_answers_have_shares_and_a_firewall_can_refuse_one_case() {
     let (_sandbox, outbox) = rehearsal(&["--odd", "bom=50%", "--odd", "gzip=50%"]);
-    let disliked = outbox.chat(900_403, "hi");
+    let refused_case = outbox.chat(900_403, "hi");
     let jobs: Vec<_> = (1..20).map(|case| outbox.chat(case, "hi")).collect();
     outbox.run_until_empty();
-    let row = outbox.row(disliked);
+    let row = outbox.row(refused_case);
     assert_eq!((row.text("status"), row.text("error_code")), ("failed", "http_403"), "{row:?}");
     assert!(jobs.iter().all(|job| outbox.status(*job) == "sent"));
 }

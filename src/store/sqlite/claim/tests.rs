@@ -2,9 +2,8 @@ use super::*;
 use crate::queue::claim::BytesLeft;
 use crate::queue::claim::Claim;
 use crate::queue::claim::Cycle;
-use crate::queue::claim::Room;
 use crate::queue::when::now;
-use crate::store::sqlite::Store;
+use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::fixture::outbox;
 use libsqlite3_sys::{SQLITE_STMTSTATUS_VM_STEP, sqlite3_next_stmt, sqlite3_stmt_status};
 
@@ -30,18 +29,17 @@ fn room(routes: &[(&str, u32)], places: u32, small: u64, large: u64) -> Room {
 }
 
 /// What the claim takes, by id, and whether it left something for lack of places or bytes.
-async fn claim(store: &mut Store, room: &Room) -> (Vec<i64>, bool) {
-    let epoch = 1;
-    let work =
-        Cycle { record: &[], claim: Some(room), due: false, now: now(), epoch, patience: None };
-    let done = store.cycle(&work).await.unwrap();
+async fn claim(store: &mut SqliteStore, room: &Room) -> (Vec<i64>, bool) {
+    let work = Cycle { record: &[], room: Some(room), due: false, now: now(), expecting: false };
+    let done = store.cycle(&work, 1).await.unwrap();
     let mut ids: Vec<_> = done.claimed.iter().map(|job| job.id).collect();
     ids.sort_unstable();
     (ids, done.cut)
 }
 
-async fn with(rows: &[String]) -> (tempfile::TempDir, Store) {
+async fn with(rows: &[String]) -> (tempfile::TempDir, SqliteStore) {
     let (folder, mut store) = outbox(&rows.concat()).await;
+    store.create_procedures().await.unwrap();
     store.begin_epoch().await.unwrap();
     (folder, store)
 }
@@ -131,20 +129,19 @@ async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules()
     store.plain_sql("UPDATE outbox SET payload = CAST(zeroblob(67109000) AS TEXT)").await.unwrap();
     let work = Cycle {
         record: &[],
-        claim: Some(&room(&[("a", 10)], 100, 500 * KB, 500 * KB)),
+        room: Some(&room(&[("a", 10)], 100, 500 * KB, 500 * KB)),
         due: false,
         now: now(),
-        epoch: 1,
-        patience: None,
+        expecting: false,
     };
-    let claimed = store.cycle(&work).await.unwrap().claimed;
+    let claimed = store.cycle(&work, 1).await.unwrap().claimed;
     assert_eq!(claimed[0].payload.len(), crate::queue::payload::MAX_BYTES + 1);
     let error = crate::queue::payload::parse_bytes(Channel::Mail, &claimed[0].payload).unwrap_err();
     assert!(error.to_string().contains("at most 64 MiB"), "{error}");
 }
 
 /// Steps of SQLite's machine that the cycle's statements have taken so far.
-async fn steps(store: &mut Store) -> i64 {
+async fn steps(store: &mut SqliteStore) -> i64 {
     let mut handle = store.conn.lock_handle().await.unwrap();
     let db = handle.as_raw_handle().as_ptr();
     let (mut sum, mut statement) = (0, std::ptr::null_mut());

@@ -2,12 +2,17 @@ use super::*;
 use crate::queue::when::now;
 use std::path::Path;
 
-async fn store(folder: &Path) -> Store {
-    Store::open(&folder.join("outbox.db")).await.unwrap()
+async fn store(folder: &Path) -> SqliteStore {
+    SqliteStore::open(&folder.join("outbox.db")).await.unwrap()
 }
 
 /// A sent job of a channel that ended then; without a dispatcher, so by the machine's own steps.
-async fn sent(store: &mut Store, channel: Channel, payload: &str, finished_at: Millis) -> i64 {
+async fn sent(
+    store: &mut SqliteStore,
+    channel: Channel,
+    payload: &str,
+    finished_at: Millis,
+) -> i64 {
     let job = crate::queue::new_job::NewJob {
         channel,
         payload: payload.to_owned(),
@@ -33,7 +38,7 @@ fn chat(words: &str) -> String {
     format!(r#"{{"caseId": 7, "message": "{words}"}}"#)
 }
 
-async fn payload(store: &mut Store, id: i64) -> String {
+async fn payload(store: &mut SqliteStore, id: i64) -> String {
     store.payload(id).await.unwrap().unwrap()
 }
 

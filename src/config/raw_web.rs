@@ -1,0 +1,145 @@
+//! The dashboard's settings: where it listens, its token, and its host names.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::config_error::{ConfigError, Place};
+use super::raw_account::only_key;
+use super::secret::{KeyKind, KeySource, Secret};
+use super::section::{Located, Section};
+use super::{Env, Flags, Web, variable};
+
+/// A token shorter than this can be guessed.
+const MIN_TOKEN_LENGTH: usize = 16;
+
+/// Behind a proxy even a loopback address can be reached from other machines.
+const HOSTS_WITHOUT_TOKEN: &str = "with these names the dashboard can be reached from other machines, through a proxy, so it needs a \
+     token; set `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or remove `hosts`";
+
+const LISTEN: &str = "ACQUIRE_OUTBOX_LISTEN";
+const TOKEN: &str = "ACQUIRE_OUTBOX_WEB_TOKEN";
+const TOKEN_FILE: &str = "ACQUIRE_OUTBOX_WEB_TOKEN_FILE";
+
+/// An address to listen on. Not a host name, which could have several addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(ListenAddress).map_err(|_| {
+            "must be an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464 (instead of \
+             localhost write 127.0.0.1)"
+        })
+    }
+}
+
+/// `[web]` as the file, the environment and the flags configure it; the token not yet read.
+#[derive(Default)]
+pub(super) struct RawWeb {
+    listen: Option<Located<ListenAddress>>,
+    token: Option<KeySource>,
+    hosts: Option<Located<Vec<String>>>,
+}
+
+impl RawWeb {
+    /// A relative `token_file` is relative to `folder`.
+    pub fn read(section: &Section<'_>, folder: &Path) -> Result<Self, ConfigError> {
+        section.allow(&["listen", "token_file", "token_env", "token_credential", "hosts"])?;
+        let file = section.text("token_file")?;
+        let tokens = [
+            file.map(|path| (path.place, KeyKind::File(folder.join(path.value)))),
+            section.text("token_env")?.map(|name| (name.place, KeyKind::Variable(name.value))),
+            section
+                .text("token_credential")?
+                .map(|name| (name.place, KeyKind::Credential(name.value))),
+        ];
+        let twice = "the token is set twice; keep one of `token_file`, `token_env` and \
+                     `token_credential`";
+        Ok(RawWeb {
+            listen: section.parsed("listen")?,
+            token: only_key(Secret::WebToken, tokens, twice)?,
+            hosts: hosts(section)?,
+        })
+    }
+
+    /// Overrides the file with the environment, and both with the flags.
+    pub fn overlay(mut self, flags: &Flags, env: Env<'_>) -> Result<Self, ConfigError> {
+        if let Some(listen) = flags.listen {
+            self.listen = Some(Located { value: listen, place: Place::Flag("--listen") });
+        } else if let Some(text) = variable(env, LISTEN) {
+            let place = Place::Variable(LISTEN);
+            let parsed = text.to_str().ok_or("must be UTF-8").and_then(str::parse);
+            let value = parsed.map_err(|problem| ConfigError::invalid(&place, problem))?;
+            self.listen = Some(Located { value, place });
+        }
+        let file = variable(env, TOKEN_FILE)
+            .map(|path| (Place::Variable(TOKEN_FILE), KeyKind::File(path.into())));
+        let itself =
+            variable(env, TOKEN).map(|token| (Place::Variable(TOKEN), KeyKind::Itself(token)));
+        let twice = "unset one of ACQUIRE_OUTBOX_WEB_TOKEN_FILE and ACQUIRE_OUTBOX_WEB_TOKEN";
+        let token = only_key(Secret::WebToken, [file, itself], twice)?;
+        self.token = token.or(self.token.take());
+        Ok(self)
+    }
+
+    /// Reads its token; `None` if no address is set.
+    pub fn open(self, env: Env<'_>) -> Result<Option<Web>, ConfigError> {
+        let token = self.token.map(|token| read_token(&token, env)).transpose()?;
+        let Some(Located { value: ListenAddress(listen), place }) = self.listen else {
+            return Ok(None);
+        };
+        if token.is_none() && !listen.ip().to_canonical().is_loopback() {
+            let problem = format!(
+                "{listen} can be reached from other machines, so the dashboard needs a token; set \
+                 `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or listen on \
+                 127.0.0.1:{}",
+                listen.port()
+            );
+            return Err(ConfigError::invalid(&place, problem));
+        }
+        if token.is_none()
+            && let Some(hosts) = self.hosts.as_ref().filter(|hosts| !hosts.value.is_empty())
+        {
+            return Err(ConfigError::invalid(&hosts.place, HOSTS_WITHOUT_TOKEN));
+        }
+        let hosts = self.hosts.map(|hosts| hosts.value).unwrap_or_default();
+        Ok(Some(Web { listen, token, hosts }))
+    }
+}
+
+fn read_token(source: &KeySource, env: Env<'_>) -> Result<SecretString, ConfigError> {
+    let token = source.read(env)?;
+    if token.expose_secret().len() < MIN_TOKEN_LENGTH {
+        let problem = format!(
+            "the token is too short; it needs at least {MIN_TOKEN_LENGTH} characters, such as those \
+             that `openssl rand -hex 32` prints"
+        );
+        return Err(ConfigError::invalid(&source.place, problem));
+    }
+    Ok(token)
+}
+
+/// Host names in lower case, each with or without a port.
+fn hosts(section: &Section<'_>) -> Result<Option<Located<Vec<String>>>, ConfigError> {
+    let Some(names) = section.texts("hosts")? else { return Ok(None) };
+    let is_valid = |name: &String| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        (1..=255).contains(&name.len()) && name.chars().all(is_allowed)
+    };
+    match names.value.iter().all(is_valid) {
+        true => {
+            let value = names.value.iter().map(|name| name.to_ascii_lowercase()).collect();
+            Ok(Some(Located { value, place: names.place }))
+        }
+        false => Err(ConfigError::invalid(
+            &names.place,
+            "must be host names as in a browser's address bar, such as \
+             [\"outbox.example.com\"], without a scheme or path",
+        )),
+    }
+}

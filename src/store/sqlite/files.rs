@@ -1,0 +1,72 @@
+//! Whether the database's files are still those that were opened.
+
+use super::SqliteError;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Which files a connection works on: the database, its log and its shared memory. None of them
+/// is exchanged while a connection is open, unless somebody does it behind SQLite's back. What
+/// is then written into the old ones is lost, and two logs at one database damage it.
+#[derive(Debug)]
+pub struct Files(Vec<(PathBuf, Inode)>);
+
+type Inode = (u64, u64);
+
+impl Files {
+    /// Those that are there now, with `database` open and written to.
+    ///
+    /// # Errors
+    /// [`SqliteError::Deleted`] for one that has gone already.
+    pub fn of(database: &Path) -> Result<Files, SqliteError> {
+        let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+        let beside = ["-wal", "-shm"].map(|ending| beside(&real, ending));
+        let paths = std::iter::once(database.to_owned()).chain(beside);
+        let known = |path: PathBuf| match inode(&path) {
+            Ok(inode) => Ok((path, inode)),
+            Err(_) => Err(SqliteError::Deleted(path)),
+        };
+        Ok(Files(paths.map(known).collect::<Result<_, _>>()?))
+    }
+
+    /// # Errors
+    /// [`SqliteError::Deleted`] or [`SqliteError::Replaced`], with the file that it is about.
+    pub fn check(&self) -> Result<(), SqliteError> {
+        for (path, known) in &self.0 {
+            match inode(path) {
+                Ok(now) if now == *known => {}
+                Ok(_) => return Err(SqliteError::Replaced(path.clone())),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(SqliteError::Deleted(path.clone()));
+                }
+                // It cannot be found out just now; the database itself will say what is wrong.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inode(path: &Path) -> std::io::Result<Inode> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+impl SqliteError {
+    /// The file is not what it was: writing on would lose or damage data, waiting does not help.
+    pub fn is_final(&self) -> bool {
+        match self {
+            SqliteError::Superseded | SqliteError::Deleted(_) | SqliteError::Replaced(_) => true,
+            _ => self.is_damage(),
+        }
+    }
+
+    /// SQLite found a page that cannot be (11), or no database at all (26).
+    pub fn is_damage(&self) -> bool {
+        self.sqlite_code().is_some_and(|code| matches!(code & 0xff, 11 | 26))
+    }
+}

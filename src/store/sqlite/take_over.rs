@@ -1,0 +1,230 @@
+//! Taking a file over: its lock, its rules, a new epoch, and what an earlier dispatcher left.
+
+use super::files::Files;
+use super::housekeeping::Timers;
+use super::lock::DispatcherLock;
+use super::progress::{Progress, ProgressNote};
+use super::retries_clock::WallClock;
+use super::tenure::SqliteTenure;
+use super::wake::Wake;
+use super::{Contents, Mend, RealPath, SqliteError, SqliteStore, disk, listed};
+use crate::queue::ended::Ended;
+use crate::queue::job::{Job, Millis};
+use crate::queue::policy::Purpose;
+use crate::queue::report::{Notice, Report};
+use crate::queue::when::now;
+use crate::store::tenure::TakeOver;
+use std::path::Path;
+use std::time::Duration;
+use tracing::Level;
+
+/// Most rows that one transaction of the recovery decides.
+const RECOVERY_BATCH: i64 = 500;
+/// How often a start that finds the database busy tries again, and how long it waits between.
+const START_TRIES: (u32, Duration) = (10, Duration::from_secs(1));
+
+impl SqliteTenure {
+    /// See [`Tenure::take_over`](crate::store::Tenure::take_over). If a link was changed while it
+    /// waited for the lock, the lock belongs to another file: then it begins again.
+    pub async fn take_over(
+        database: &Path,
+        purpose: Purpose,
+        mut decide: impl FnMut(&Job, Millis) -> Ended,
+        mut on_event: impl FnMut(TakeOver<'_>),
+    ) -> Result<SqliteTenure, SqliteError> {
+        // Before the lock: a dispatcher must not even stand by for a file that it may not work on.
+        let mut tries = Tries::default();
+        while let Err(e) = admit(database, purpose).await {
+            tries.again(e, &mut on_event).await?;
+        }
+        if let Some(caution) = disk::caution(&RealPath::of(database)?) {
+            on_event(TakeOver::Noticed(Notice::new(Level::WARN, caution)));
+        }
+        loop {
+            let lock = match DispatcherLock::try_take(database)? {
+                Some(lock) => lock,
+                None => {
+                    on_event(TakeOver::StandingBy);
+                    DispatcherLock::take(database).await?
+                }
+            };
+            on_event(TakeOver::Recovering);
+            let mut tries = Tries::default();
+            let opened = loop {
+                match open(database, purpose, &lock, &mut on_event).await {
+                    Ok(opened) => break opened,
+                    Err(e) => tries.again(e, &mut on_event).await?,
+                }
+            };
+            let Some((opened, before)) = opened else {
+                let sentence = "the path now leads to another file: starting again";
+                on_event(TakeOver::Noticed(Notice::new(Level::WARN, sentence)));
+                continue;
+            };
+            let mut tenure = opened.with(lock)?;
+            let mut tries = Tries::default();
+            while let Err(e) = tenure.recover(&mut decide, &mut on_event).await {
+                tries.again(e, &mut on_event).await?;
+            }
+            tenure.begin_note(before, &mut on_event).await?;
+            tenure.wake = Wake::watch(tenure.path());
+            return Ok(tenure);
+        }
+    }
+
+    /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
+    /// read. Only one dispatcher works on a file, so every earlier epoch's has ended.
+    async fn recover(
+        &mut self,
+        decide: &mut impl FnMut(&Job, Millis) -> Ended,
+        on_event: &mut impl FnMut(TakeOver<'_>),
+    ) -> Result<(), SqliteError> {
+        loop {
+            let (jobs, unreadable) = self.store.sending_before(self.epoch, RECOVERY_BATCH).await?;
+            if jobs.is_empty() && unreadable.is_empty() {
+                break;
+            }
+            self.store.doubt_unreadable(&unreadable).await?;
+            for row in &unreadable {
+                let sentence = "this row cannot be read, and may have been sent: it is uncertain and set aside";
+                let notice = Notice::new(Level::ERROR, sentence).job(row.id);
+                on_event(TakeOver::Noticed(notice.reason(&row.sentence)));
+            }
+            let ended: Vec<_> =
+                jobs.iter().map(|(job, claimed_at)| decide(job, *claimed_at)).collect();
+            let done = self.store.record_or_keep(&ended, self.epoch).await?;
+            let recorded = self.recorded(&ended, done);
+            for notice in recorded.report.notices {
+                on_event(TakeOver::Noticed(notice));
+            }
+            let rows = recorded.ids.len() + unreadable.len();
+            on_event(TakeOver::Recovered { jobs: &jobs, ended: &ended, rows });
+        }
+        let retries = self.store.pull_in_retries(now()).await?;
+        if retries > 0 {
+            let sentence = "the wall clock was set back: the pauses of retries begin again";
+            on_event(TakeOver::Noticed(Notice::new(Level::INFO, sentence).rows(retries)));
+        }
+        Ok(())
+    }
+
+    /// A file that was replaced by an older state is noted only now, after everything in it was
+    /// paused: if the start is interrupted, the next one detects it again.
+    async fn begin_note(
+        &mut self,
+        before: Option<Progress>,
+        on_event: &mut impl FnMut(TakeOver<'_>),
+    ) -> Result<(), SqliteError> {
+        let mut progress = self.store.progress(self.epoch).await?;
+        if let Some(before) = before.filter(|before| before.outbox == progress.outbox) {
+            (progress.job, progress.attempt) = (before.job, before.attempt);
+        }
+        match ProgressNote::begin(&RealPath::of(self.path())?, progress) {
+            Ok(note) => self.note = Some(note),
+            Err(e) => {
+                let sentence = "the note of what was sent cannot be written: a restored backup will not be recognised";
+                let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
+                on_event(TakeOver::Noticed(notice));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a dispatcher of this kind may work on the file at all.
+async fn admit(database: &Path, purpose: Purpose) -> Result<(), SqliteError> {
+    RealPath::of(database)?.require_only_one()?;
+    match (purpose, Contents::of(database).await?) {
+        // Somebody's file, although without an outbox: `init --sandbox` can add one.
+        (Purpose::Sandbox, Contents::NoOutbox) => {
+            Err(SqliteError::NotForSandbox(database.to_owned()))
+        }
+        (purpose, contents) => contents.require(purpose, database),
+    }
+}
+
+/// A file that has been opened and whose epoch has begun.
+struct Opened {
+    store: SqliteStore,
+    epoch: i64,
+    started_at: i64,
+}
+
+/// Opens and repairs the file, pauses everything if it is older than what was sent from it, and begins
+/// an epoch. Gives also what was noted of it; `None`: the lock is not its lock.
+async fn open(
+    database: &Path,
+    purpose: Purpose,
+    lock: &DispatcherLock,
+    on_event: &mut impl FnMut(TakeOver<'_>),
+) -> Result<Option<(Opened, Option<Progress>)>, SqliteError> {
+    let mut store = SqliteStore::open_for(purpose, database).await?;
+    if !lock.guards(database) {
+        return Ok(None);
+    }
+    lock.align();
+    let repaired = store.repair(Mend::Rules).await?;
+    if !repaired.is_empty() {
+        let sentence = "the rules of the outbox were missing or changed: they have been restored";
+        let notice = Notice::new(Level::WARN, sentence).reason(listed(&repaired));
+        on_event(TakeOver::Noticed(notice));
+    }
+    let mut before = Progress::noted(&RealPath::of(database)?);
+    if let Some(noted) = &before
+        && store.is_behind(noted).await?
+    {
+        let jobs = store.hold_restored(noted).await?;
+        let sentence = "the database is older than what was sent from it, like a restored backup; \
+            everything in it is paused: `acquire-outbox status` says what to do";
+        let notice = Notice::new(Level::ERROR, sentence).rows(usize::try_from(jobs).unwrap_or(0));
+        on_event(TakeOver::Noticed(notice));
+        before = None;
+    }
+    store.create_procedures().await?;
+    let epoch = store.begin_epoch().await?;
+    let started_at = store.epoch_started_at().await?;
+    Ok(Some((Opened { store, epoch, started_at }, before)))
+}
+
+impl Opened {
+    /// It has been written to: only then are all of its files there.
+    fn with(self, lock: DispatcherLock) -> Result<SqliteTenure, SqliteError> {
+        let Opened { store, epoch, started_at } = self;
+        let files = Files::of(store.path())?;
+        Ok(SqliteTenure {
+            store,
+            epoch,
+            started_at,
+            files,
+            note: None,
+            wake: Wake::never(),
+            clock: WallClock::new(),
+            timers: Timers::new(),
+            data_version: 0,
+            report: Report::default(),
+            _lock: lock,
+        })
+    }
+}
+
+/// How many times a start has found the database busy.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Waits before the next try; gives the error back if it is another one, or after enough tries.
+    async fn again(
+        &mut self,
+        e: SqliteError,
+        on_event: &mut impl FnMut(TakeOver<'_>),
+    ) -> Result<(), SqliteError> {
+        self.0 += 1;
+        if !e.is_busy() || self.0 >= START_TRIES.0 {
+            return Err(e);
+        }
+        let notice = Notice::new(Level::WARN, "the database is busy: trying again");
+        on_event(TakeOver::Noticed(notice.reason(e.to_string())));
+        tokio::time::sleep(START_TRIES.1).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! What a dispatcher has for as long as it works on an outbox: the contract that each engine keeps.
+//!
+//! Several dispatchers ("nodes") may work on one outbox where the engine allows it. So nothing here
+//! speaks of all jobs that are `sending`, or of all blocks: each call is about this tenure's own. An
+//! error of any call is one of three kinds: [`StoreError::is_final`] ends the tenure, [`is_busy`]
+//! and others may pass. What the engine did to rows by itself comes as a [`Report`] with the next
+//! answer, even if an error came first.
+//!
+//! [`is_busy`]: StoreError::is_busy
+
+use super::StoreError;
+use super::sqlite::SqliteTenure;
+use crate::queue::block::Block;
+use crate::queue::claim::{Agenda, Cycle, CycleResult};
+use crate::queue::ended::{Ended, Recorded};
+use crate::queue::job::{Channel, Job, Millis, Status};
+use crate::queue::overview::{Backlog, Left};
+use crate::queue::pause::Pause;
+use crate::queue::policy::Purpose;
+use crate::queue::report::{Notice, Report};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A dispatcher's right to work on an outbox.
+pub enum Tenure {
+    Sqlite(Box<SqliteTenure>),
+}
+
+/// What happens while an outbox is taken over.
+#[derive(Debug)]
+pub enum TakeOver<'a> {
+    /// Another dispatcher works on it, and the engine allows only one: this one waits.
+    StandingBy,
+    /// The tenure has begun; what earlier ones left is put in order.
+    Recovering,
+    /// These jobs were `sending` under an earlier claim, and what was decided of them is on disk.
+    /// `rows`: how many that are, with rows that are not jobs.
+    Recovered {
+        jobs: &'a [(Job, Millis)],
+        ended: &'a [Ended],
+        rows: usize,
+    },
+    Noticed(Notice),
+}
+
+/// What is done now and then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// How long finished jobs of a state are kept; a state that is not named is kept for ever.
+    pub retention: Vec<(Status, Duration)>,
+    /// How long after it was sent a message's text is removed, of each channel where it is.
+    pub scrub: Vec<(Channel, Duration)>,
+    /// Every attempt of this node that ended before this time is recorded.
+    pub recorded_until: Millis,
+}
+
+/// What [`Tenure::upkeep`] has done.
+#[derive(Debug)]
+pub struct Upkept {
+    /// When to call it again at the latest.
+    pub next: Instant,
+    pub report: Report,
+}
+
+/// The wall clock was set by this much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockStep {
+    pub by: Millis,
+    /// Times that were written since are by the clock as it is now.
+    pub since: (Millis, Millis),
+}
+
+impl ClockStep {
+    /// Whether a time that was written then is by the clock as it was before.
+    pub fn is_before(&self, written_at: Millis) -> bool {
+        written_at < self.since.0 || written_at > self.since.1
+    }
+}
+
+impl Tenure {
+    /// Takes the outbox over, and waits for that where another dispatcher has it. Afterwards the
+    /// rules are complete, and no job is `sending` under a claim of a tenure that has ended: each
+    /// was ended by `decide`, which gets the job without its payload and when it was claimed. A
+    /// tenure that is still alive elsewhere keeps its claims.
+    ///
+    /// Dropping the future gives up; nothing is left half done.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] for an outbox that must not be used under this name or for this
+    /// purpose.
+    pub async fn take_over(
+        database: &Path,
+        purpose: Purpose,
+        decide: impl FnMut(&Job, Millis) -> Ended,
+        on_event: impl FnMut(TakeOver<'_>),
+    ) -> Result<Tenure, StoreError> {
+        let taken = SqliteTenure::take_over(database, purpose, decide, on_event).await;
+        let tenure = taken.map_err(|e| super::neutral(e, Some(database)))?;
+        Ok(Tenure::Sqlite(Box::new(tenure)))
+    }
+
+    /// Records, moves what is due, claims: one transaction. A claim is durable when it is returned,
+    /// and a job that is recorded here may be followed by the next of its key in the same answer.
+    ///
+    /// Rows that cannot be read, or that the database refuses to change, stop no others: the engine
+    /// ends them or sets them aside, and says so in the report.
+    ///
+    /// # Errors
+    /// On an error nothing happened, or all of it without an answer: give the same outcomes again
+    /// (recording one twice is recording it once), and ask [`Tenure::claims`] for jobs that were
+    /// claimed without the caller's knowledge. Nothing of an answer may be used after an error.
+    pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.cycle(work).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Records outcomes without claiming; also where the outbox has been replaced by a copy of the
+    /// one that this tenure has worked on.
+    pub async fn record(&mut self, ended: &[Ended]) -> Result<Recorded, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.record(ended).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Reads what comes next; waits for no lock.
+    pub async fn look(&mut self) -> Result<Agenda, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.look().await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Resolves when another program may have written since the last call or cycle. Its commit may
+    /// still be on its way: a cycle that is `expecting` waits for it. Cancel-safe.
+    pub async fn changed(&mut self) {
+        match self {
+            Tenure::Sqlite(t) => t.changed().await,
+        }
+    }
+
+    /// Whether the outbox is still this tenure's: an error that [is final](StoreError::is_final) if
+    /// it is not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.check().map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Retention, scrubbing, the engine's own housekeeping, and rows that are set aside or have lost
+    /// their place in the queue: in small steps, each as often as it needs. Call it after every
+    /// turn, and at [`Upkept::next`]; where nothing is to be done yet it costs next to nothing.
+    pub async fn upkeep(&mut self, plan: &Plan) -> Result<Upkept, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.upkeep(plan).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Fails some of the ready jobs of these accounts, which this node has not configured, unless
+    /// they are paused. `known`: the accounts that it has. Where there are several nodes the engine
+    /// fails only what none of them knows. [`Report::may_be_ready`]: there may be more.
+    pub async fn fail_unknown_accounts(
+        &mut self,
+        accounts: &[String],
+        known: &[&str],
+    ) -> Result<Report, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => {
+                t.fail_unknown_accounts(accounts, known).await.map_err(|e| t.neutral(e))
+            }
+        }
+    }
+
+    /// Keeps the pauses of retries when the wall clock is set, for an engine whose times are this
+    /// machine's. Call it until it gives `None`, and move what waits in memory by each step.
+    pub async fn follow_clock(&mut self, now: Millis) -> Result<Option<ClockStep>, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.follow_clock(now).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// The jobs that are `sending` under this tenure and not `known` to the caller, without their
+    /// payloads, with when each was claimed: no request was made for them.
+    pub async fn claims(
+        &mut self,
+        known: impl Fn(i64) -> bool,
+    ) -> Result<Vec<(Job, Millis)>, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.claims(known).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// The blocks that this node published last, also before its start.
+    pub async fn blocks(&mut self) -> Result<Vec<Block>, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.store.blocks().await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Makes these this node's blocks; those of other nodes stay.
+    pub async fn publish_blocks(&mut self, blocks: &[Block]) -> Result<(), StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.store.publish_blocks(blocks).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// What people have paused; the claim itself leaves it alone.
+    pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.store.pauses().await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// What waits, each kind counted up to [`Backlog::LIMIT`].
+    pub async fn backlog(&mut self) -> Result<Backlog, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.store.backlog().await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// What is left when nothing is left to send; `None` while a job is being sent, by whichever
+    /// node, or will be without a person or a later time than `now`.
+    pub async fn left(&mut self, now: Millis) -> Result<Option<Left>, StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.left(now).await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Ends the tenure: another dispatcher may take over at once.
+    pub async fn close(self) -> Result<(), StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.close().await.map_err(|e| super::neutral(e, None)),
+        }
+    }
+}
