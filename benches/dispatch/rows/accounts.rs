@@ -41,7 +41,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
             .at_most(1.5, 1.1),
         Line::over("accounts", of("from spawn to the first request"), "ms", FLOOR, &pairs, |f| {
             f.start_millis
-        }),
+        })
+        .at_most(3.0, 1.5),
         Line::absolute("accounts", of("resident, idle"), "MiB", memory.collect())
             .at_most(100.0, 40.0),
     ])

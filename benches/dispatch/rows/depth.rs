@@ -2,7 +2,7 @@
 //! order that is asked for, slows down the jobs that can go. The floor is the same daemon with the
 //! same number of jobs in an empty table, all of different conversations.
 
-use super::Bench;
+use super::{Bench, Pairs};
 use crate::daemon::{Outbox, SOON};
 use crate::deep::Depth;
 use crate::report::Line;
@@ -46,12 +46,11 @@ pub fn conversations(bench: &Bench) -> Result<Vec<Line>> {
     let pairs = bench.over_own(
         "conversations",
         &sides,
-        |(different, _)| rate(&mut target.borrow_mut(), &different.copy()?, jobs),
-        |(_, ordered)| rate(&mut target.borrow_mut(), &ordered.copy()?, jobs),
+        |(different, _)| drain(&mut target.borrow_mut(), &different.copy()?, jobs),
+        |(_, ordered)| drain(&mut target.borrow_mut(), &ordered.copy()?, jobs),
     )?;
     let what = format!("{conversations} conversations of 10 messages each");
-    let line = Line::over("conversations", what, "jobs/s", "all different", &pairs, |rate| *rate);
-    Ok(vec![line.at_least(0.9, 0.95)])
+    Ok(lines("conversations", &what, "all different", &pairs, (0.9, 0.95)))
 }
 
 fn deep(bench: &Bench, row: &str, depth: Depth, rows: u64) -> Result<Vec<Outbox>> {
@@ -83,27 +82,50 @@ fn over_empty(
     let pairs = bench.over_own(
         row,
         &sides,
-        |(empty, ..)| rate(&mut target.borrow_mut(), &empty.copy()?, jobs),
+        |(empty, ..)| drain(&mut target.borrow_mut(), &empty.copy()?, jobs),
         |(_, deep, first_case)| {
             deep.database().insert_chats(jobs, jobs, first_case.get())?;
             deep.sync()?;
             first_case.set(first_case.get() + jobs);
-            rate(&mut target.borrow_mut(), deep, jobs)
+            drain(&mut target.borrow_mut(), deep, jobs)
         },
     )?;
-    let line = Line::over(row, what, "jobs/s", "in an empty table", &pairs, |rate| *rate);
+    let lines = lines(row, what, "in an empty table", &pairs, (0.8, 0.95));
     let deep = sides.into_iter().map(|(_, deep, _)| deep).collect();
-    Ok((vec![line.at_least(0.8, 0.95)], deep))
+    Ok((lines, deep))
 }
 
-/// Jobs per second from the first arrival to the last: the daemon does not end by itself while
-/// jobs wait for later, and its start is another row.
-fn rate(target: &mut Target, outbox: &Outbox, jobs: u64) -> Result<f64> {
+/// One drain of fresh jobs.
+struct Drain {
+    /// Jobs per second from the first arrival to the last: the daemon does not end by itself while
+    /// jobs wait for later, and its start is another row.
+    per_second: f64,
+    /// CPU time of a job, microseconds; the daemon's start and end are in it.
+    cpu_micros: f64,
+}
+
+fn drain(target: &mut Target, outbox: &Outbox, jobs: u64) -> Result<Drain> {
     target.reset()?;
     let daemon = outbox.start(target, false)?;
     target.wait_for(jobs, LIMIT)?;
-    daemon.stop(SOON)?;
+    let ended = daemon.stop(SOON)?;
     let seen = target.count()?;
     ensure!(seen.count == jobs, "{} requests for {jobs} jobs", seen.count);
-    Ok(seen.per_second())
+    Ok(Drain { per_second: seen.per_second(), cpu_micros: ended.cpu_seconds * 1e6 / jobs as f64 })
+}
+
+/// The judged line, and the CPU time for a machine that is too busy for a rate.
+fn lines(
+    row: &'static str,
+    what: &str,
+    floor: &str,
+    pairs: &Pairs<Drain>,
+    least: (f64, f64),
+) -> Vec<Line> {
+    let (limit, aim) = least;
+    vec![
+        Line::over(row, what, "jobs/s", floor, pairs, |drain| drain.per_second)
+            .at_least(limit, aim),
+        Line::over(row, "CPU of a job", "us", floor, pairs, |drain| drain.cpu_micros),
+    ]
 }
