@@ -2,9 +2,8 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::descriptors;
-use crate::dispatcher::{Dispatcher, Until, decide, log};
-use crate::memory;
+use crate::dispatcher::{Dispatcher, Until, decide, log_notice};
+use crate::limits;
 use crate::metrics::{DaemonState, Metrics};
 use crate::queue::job::{Job, Millis};
 use crate::queue::outcome::{AttemptResult, Fault, Outcome};
@@ -48,8 +47,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    descriptors::raise_limit();
-    memory::give_back();
+    limits::set();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
     // Last: it shows the drain, too.
@@ -77,7 +75,7 @@ async fn dispatch(
             return Ok(());
         }
     };
-    let (database, accounts) = (config.database.display().to_string(), routes.accounts().join(","));
+    let (database, accounts) = (config.database.to_string(), routes.accounts().join(","));
     let mut dispatcher = Dispatcher::new(tenure, config, routes, service, metrics);
     info!(database, recovered, accounts, "ready");
     dispatcher.ready();
@@ -93,7 +91,7 @@ async fn take_over(
 ) -> Result<Tenure, StoreError> {
     let on_event = |event: TakeOver<'_>| match event {
         TakeOver::StandingBy => {
-            info!(database = %config.database.display(), "another dispatcher works on this database: standing by");
+            info!(database = %config.database, "another dispatcher works on this database: standing by");
             service.standing_by(&config.database);
             metrics.enter(DaemonState::Standby);
         }
@@ -108,7 +106,7 @@ async fn take_over(
             }
             metrics.recorded(ended);
         }
-        TakeOver::Noticed(notice) => log(&notice),
+        TakeOver::Noticed(notice) => log_notice(&notice),
     };
     let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
     Tenure::take_over(&config.database, config.purpose(), decide, on_event).await

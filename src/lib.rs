@@ -70,7 +70,7 @@
 //! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
 //!
 //! What all routes share is limited: the requests that are out, by the descriptors that this
-//! process may have ([`descriptors`]), and their payloads by `max_in_flight_bytes`. If this machine
+//! process may have ([`limits`]), and their payloads by `max_in_flight_bytes`. If this machine
 //! runs out of something all the same, that costs no attempt (`outcome::Outcome::Shortage`).
 //!
 //! # As a service
@@ -96,16 +96,17 @@
 
 pub mod queue;
 pub mod config;
+pub mod links;
 pub mod acquire;
 pub mod store;
 pub mod spool;
 pub mod metrics;
-pub mod descriptors;
-pub mod memory;
+pub mod limits;
 pub mod service;
 pub mod reload;
 pub mod dispatcher;
 pub mod desk;
+mod http_server;
 pub mod web;
 pub mod daemon;
 pub mod sandbox;

@@ -63,9 +63,9 @@ impl DaemonState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    account: String,
-    channel: &'static str,
+pub(crate) struct RouteLabels {
+    pub account: String,
+    pub channel: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,8 +84,8 @@ struct FinishedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ChannelLabel {
-    channel: &'static str,
+pub(crate) struct ChannelLabel {
+    pub channel: &'static str,
 }
 
 type Histograms = Family<ChannelLabel, Histogram, fn() -> Histogram>;

@@ -5,8 +5,8 @@
 
 use crate::acquire::{Connection, Endpoint, EndpointError};
 use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
-use crate::descriptors::Share;
 use crate::dispatcher::routes::{Route, Routes};
+use crate::limits::Descriptors;
 use crate::queue::job::Channel;
 use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
@@ -87,7 +87,7 @@ impl Reload {
 
 /// The routes of a configuration: one per account and channel.
 pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
-    let Share { requests, idle_connections } = Share::of_this_process(config);
+    let Descriptors { requests, idle_connections } = Descriptors::of_this_process(config);
     let mut routes = Vec::new();
     for (name, account) in &config.accounts {
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();

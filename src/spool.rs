@@ -1,8 +1,8 @@
-//! Best-effort output: lines wait in a bounded queue for a thread that writes them, so that a
-//! reader who has stopped reading holds up nothing else.
+//! Best-effort output: a thread writes lines from a bounded queue, so that a reader that has
+//! stopped reading does not block the program.
 //!
-//! Own code rather than tracing-appender: at the end its guard reports a stuck writer on stderr,
-//! where it may be stuck for ever; and it accepts only bytes, while the journal needs fields.
+//! tracing-appender does not fit: when it ends, its guard reports a stuck writer on stderr, where
+//! it may block forever; and it accepts only bytes, but the journal needs fields.
 
 use prometheus_client::metrics::counter::Counter;
 use std::fs::File;
@@ -14,22 +14,23 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many lines may wait; further ones are lost.
+/// How many lines may wait. Further ones are lost.
 pub const CAPACITY: usize = 1024;
 /// How often [`Spool::flush`] checks whether everything is written.
-const LOOK: Duration = Duration::from_millis(1);
+const FLUSH_POLL: Duration = Duration::from_millis(1);
 
-/// Where the lines of a [`Spool`] go, one after the other.
+/// Writes the items of a [`Spool`], one after the other.
 pub trait Outlet: Send + 'static {
-    /// What is written as one.
-    type Line: Send + 'static;
+    /// A line of text, or something else that is written as a whole.
+    type Item: Send + 'static;
 
-    /// Writes the line; it may block. A line that it cannot write counts as lost.
+    /// Writes the item; it may block. One that cannot be written counts as lost.
     ///
-    /// # Errors Those of the writer.
-    fn write(&mut self, line: Self::Line) -> io::Result<()>;
+    /// # Errors
+    /// Those of the writer.
+    fn write(&mut self, item: Self::Item) -> io::Result<()>;
 
-    /// Writing works again, and `lines` were lost since it last worked.
+    /// Writing works again; `lines` were lost since the last report.
     fn report_lost(&mut self, lines: u64);
 }
 
@@ -43,10 +44,11 @@ pub struct Spool<L> {
 }
 
 impl<L: Send + 'static> Spool<L> {
-    /// Starts the thread, under this name.
+    /// Starts the thread with this name.
     ///
-    /// # Errors When the thread cannot be started.
-    pub fn start(name: &str, mut outlet: impl Outlet<Line = L>) -> io::Result<Spool<L>> {
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(name: &str, mut outlet: impl Outlet<Item = L>) -> io::Result<Spool<L>> {
         let (sender, lines) = sync_channel(CAPACITY);
         let (waiting, lost) = (Arc::new(AtomicUsize::new(0)), Counter::default());
         let spool = Spool { sender, waiting: Arc::clone(&waiting), lost: lost.clone() };
@@ -57,7 +59,7 @@ impl<L: Send + 'static> Spool<L> {
                 if written.is_err() {
                     lost.inc();
                 }
-                // The report may need a place in the queue, too.
+                // The report itself may go through the queue.
                 let has_room = waiting.load(Ordering::Relaxed) <= CAPACITY / 2;
                 let lost = lost.get();
                 if written.is_ok() && has_room && lost > reported {
@@ -70,7 +72,7 @@ impl<L: Send + 'static> Spool<L> {
         Ok(spool)
     }
 
-    /// Never waits. Where there is no room, the line is lost and counted.
+    /// Never blocks. If there is no room, the line is lost and counted.
     pub fn put(&self, line: L) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         if self.sender.try_send(line).is_err() {
@@ -79,24 +81,24 @@ impl<L: Send + 'static> Spool<L> {
         }
     }
 
-    /// Lines that were lost so far.
+    /// How many lines were lost so far.
     pub fn lost(&self) -> Counter {
         self.lost.clone()
     }
 
-    /// Waits until all lines are written, for at most `limit`: for the end of the process.
+    /// Blocks until all lines are written, for at most `limit`. For the end of the process.
     pub fn flush(&self, limit: Duration) {
         let end = Instant::now() + limit;
         while self.waiting.load(Ordering::Acquire) > 0 && Instant::now() < end {
-            thread::sleep(LOOK);
+            thread::sleep(FLUSH_POLL);
         }
     }
 }
 
-/// A standard stream without its lock: a thread that is stuck in a write does not block the others.
+/// A standard stream without its lock, so that a thread stuck in a write does not block the others.
 ///
 /// # Errors
-/// When there is no such stream, or no descriptor left.
+/// If there is no such stream, or no file descriptor left.
 pub fn unlocked(stream: &impl AsFd) -> io::Result<File> {
     Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
@@ -105,7 +107,7 @@ pub fn unlocked(stream: &impl AsFd) -> io::Result<File> {
 pub struct TextOutlet(pub File);
 
 impl Outlet for TextOutlet {
-    type Line = String;
+    type Item = String;
 
     fn write(&mut self, mut line: String) -> io::Result<()> {
         line.push('\n');
@@ -113,7 +115,7 @@ impl Outlet for TextOutlet {
     }
 
     fn report_lost(&mut self, lines: u64) {
-        let _ = writeln!(self.0, "({lines} lines were left out here: they were not read in time)");
+        let _ = writeln!(self.0, "({lines} lines are missing here: they were not read in time)");
     }
 }
 
@@ -122,14 +124,14 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Writes a line each time the test lets it, unless it is to fail.
+    /// Writes a line each time the test allows it, or fails.
     struct Slow {
         go: Receiver<io::Result<()>>,
         written: Sender<String>,
     }
 
     impl Outlet for Slow {
-        type Line = String;
+        type Item = String;
 
         fn write(&mut self, line: String) -> io::Result<()> {
             let done = self.go.recv().unwrap_or(Ok(()));
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_is_stuck_holds_up_nobody_and_what_is_lost_is_counted() {
+    fn a_stuck_writer_blocks_nobody_and_lost_lines_are_counted() {
         let (spool, go, seen) = slow();
         for n in 0..3 * CAPACITY {
             spool.put(n.to_string());

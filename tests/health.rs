@@ -53,7 +53,7 @@ fn one_that_cannot_write_is_alive_and_not_ready() {
     let (release, producer) = write_lock(outbox.database());
     eventually(SOON, "the lock is noticed", || {
         let page = daemon.get("/readyz");
-        page.status == 503 && reasons(&page).iter().any(|r| r.contains("write lock for long"))
+        page.status == 503 && reasons(&page).iter().any(|r| r.contains("write lock"))
     });
     assert_eq!(daemon.get("/healthz").status, 200);
     release.send(()).unwrap();

@@ -79,9 +79,20 @@ impl Producer {
     }
 }
 
+/// How long a start takes up to its first request, on this machine as loaded as it is.
+fn time_to_first_request(outbox: &Outbox, server: &Server) -> Duration {
+    let (before, begun) = (server.count(), Instant::now());
+    let mut daemon = outbox.program().start(&["run"]);
+    eventually(SOON, "the first request", || server.count() > before);
+    let took = begun.elapsed();
+    daemon.kill9();
+    took
+}
+
 /// Kills at a random moment: while it starts and recovers, at work, or while it drains.
-fn kill_somewhere(daemon: &mut Daemon, server: &Server) {
-    let moment = Instant::now() + Duration::from_micros(fastrand::u64(0..250_000));
+fn kill_somewhere(daemon: &mut Daemon, server: &Server, start: Duration) {
+    let latest = u64::try_from((2 * start).as_micros()).unwrap() + 200_000;
+    let moment = Instant::now() + Duration::from_micros(fastrand::u64(0..latest));
     let enough = server.count() + fastrand::usize(0..150);
     let draining = fastrand::u32(0..5) == 0;
     while Instant::now() < moment && server.count() < enough {
@@ -111,6 +122,7 @@ fn kills_under_load(on_uncertain: &str) -> (Story, Outbox, Server) {
     let server = Server::answering(lively);
     let outbox = Outbox::setup(&server).more(&policy(on_uncertain)).ready();
     let producer = Producer::start(outbox.database());
+    let start = time_to_first_request(&outbox, &server);
     let kills = KILLS * soak();
     let mut standby: Option<Daemon> = None;
     for kill in 1..=kills {
@@ -121,7 +133,7 @@ fn kills_under_load(on_uncertain: &str) -> (Story, Outbox, Server) {
         if fastrand::u32(0..4) == 0 {
             standby = Some(outbox.program().start(&["run"]));
         }
-        kill_somewhere(&mut daemon, &server);
+        kill_somewhere(&mut daemon, &server, start);
         if kill % 10 == 0 {
             sound(outbox.database());
         }
@@ -210,6 +222,41 @@ fn under_hold_kills_lose_nothing_and_send_nothing_twice() {
     let (story, _outbox, _server) = kills_under_load("hold");
     assert_eq!(story.sent_twice, 0, "{story:?}");
     assert_eq!(i64::try_from(story.interrupted), Ok(story.uncertain), "{story:?}");
+}
+
+/// What is `sending` after a kill is of unknown outcome, and under `retry` is sent again: also what was
+/// answered and not yet recorded. A quick server makes much of that.
+#[test]
+fn a_kill_leaves_at_most_max_in_flight_jobs_of_unknown_outcome() {
+    const MAX_IN_FLIGHT: i64 = 8;
+    let server = Server::answering(|request| {
+        Reply::accepted(request).delay(Duration::from_micros(fastrand::u64(0..500)))
+    });
+    let settings =
+        format!("[channels.chat]\nmax_in_flight = {MAX_IN_FLIGHT}\nuncertain_retries = 1000\n");
+    let outbox = Outbox::setup(&server).more(&settings).retry("max_attempts = 1000").ready();
+    let kills = KILLS * soak();
+    outbox.execute(&format!(
+        "INSERT INTO outbox (channel, payload, ordering_key)
+         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {kills} * 200)
+         SELECT 'chat', json_object('caseId', n, 'message', 'number ' || n), '' FROM n"
+    ));
+    let mut interrupted = 0;
+    for kill in 1..=kills {
+        let mut daemon = outbox.program().start(&["run"]);
+        let enough = server.count() + fastrand::usize(20..150);
+        eventually(SOON, "some requests", || server.count() >= enough);
+        daemon.kill9();
+        let unknown = outbox.count("sending");
+        assert!(unknown <= MAX_IN_FLIGHT, "kill {kill} left {unknown} jobs of unknown outcome");
+        interrupted += unknown;
+    }
+    let jobs = i64::from(kills * 200);
+    outbox.run_until_empty();
+    let twice = i64::try_from(server.count()).unwrap() - jobs;
+    println!("kill -9: {kills} kills, {interrupted} attempts cut short, {twice} sent twice");
+    assert!(interrupted > 0, "the kills met no load");
+    assert!(twice <= interrupted, "{twice} of {interrupted}");
 }
 
 /// The time is printed, not asserted: a million rows with ACQUIRE_OUTBOX_SOAK, else some thousand.

@@ -73,7 +73,7 @@ fn its_format_can_be_chosen_and_a_typing_error_in_it_stops_nothing() {
     objects(&said(""));
     let wrong = said("xml");
     let (note, rest) = wrong.split_once('\n').unwrap();
-    assert!(note.contains("ACQUIRE_OUTBOX_LOG_FORMAT is none of pretty"), "{wrong}");
+    assert!(note.contains("ACQUIRE_OUTBOX_LOG_FORMAT must be pretty"), "{wrong}");
     objects(rest);
 }
 
@@ -97,7 +97,7 @@ fn a_wrong_level_is_told_and_taken_for_info() {
     };
     for wrong in ["debgu", "debug=debgu"] {
         let log = log(wrong);
-        assert!(log.contains("ACQUIRE_OUTBOX_LOG is no level"), "{log}");
+        assert!(log.contains("ACQUIRE_OUTBOX_LOG is not a level"), "{log}");
         assert!(log.contains("\"ready\""), "{log}");
     }
     for right in ["", " ", "Info", "info,sqlx=off"] {

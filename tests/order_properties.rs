@@ -74,7 +74,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("outbox.db");
         let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
-        let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {}).await.unwrap();
+        let tenure = Tenure::take_over(&path.clone().into(), Purpose::Delivery, nobodys, |_| {})
+            .await
+            .unwrap();
         let options = SqliteConnectOptions::new().filename(&path).disable_statement_logging();
         World { tenure, conn: options.connect().await.unwrap(), in_flight: vec![], _dir: dir }
     }

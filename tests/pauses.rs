@@ -38,7 +38,7 @@ fn a_pause_outlives_the_daemon() {
     assert_eq!(outbox.status(waits), "pending");
     outbox.run(&["resume", "chat"]).expect(0);
     outbox.settled(waits);
-    second.wait_for_log("resumed: its jobs go on");
+    second.wait_for_log("resumed: its jobs are sent again");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn an_account_a_channel_of_it_and_everything_can_be_paused() {
 }
 
 #[test]
-fn plain_sql_pauses_too_and_is_told_what_is_wrong() {
+fn execute_sql_pauses_too_and_is_told_what_is_wrong() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     outbox.execute("INSERT INTO outbox_pauses (channel, reason) VALUES ('chat', 'by SQL')");

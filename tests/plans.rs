@@ -1,7 +1,9 @@
 //! How SQLite goes about each statement of the dispatcher and of the triggers: by an index, with
 //! no scan and no sort over a backlog, whatever the table holds and whenever ANALYZE has run.
 
-use acquire_outbox::store::{PROCEDURES, Store, statements};
+use acquire_outbox::queue::policy::Purpose;
+use acquire_outbox::store::Store;
+use acquire_outbox::store::sqlite::{PROCEDURES, statements};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use std::path::Path;
@@ -205,7 +207,7 @@ DELETE FROM outbox;
 /// An outbox with this table, filled without the triggers, which are there again.
 async fn outbox(folder: &Path, columns: &str, analyzed: Analyzed) -> SqliteConnection {
     let path = folder.join("outbox.db");
-    Store::open(&path).await.unwrap().close().await.unwrap();
+    Store::init(Purpose::Delivery, &path.clone().into()).await.unwrap().0.close().await.unwrap();
     let options = SqliteConnectOptions::new().filename(&path).disable_statement_logging();
     let mut conn = connect(&options).await;
     match analyzed {
@@ -227,7 +229,13 @@ async fn outbox(folder: &Path, columns: &str, analyzed: Analyzed) -> SqliteConne
     }
     if let Analyzed::WithThree = analyzed {
         conn.close().await.unwrap();
-        Store::open(&path).await.unwrap().close().await.unwrap();
+        Store::init(Purpose::Delivery, &path.clone().into())
+            .await
+            .unwrap()
+            .0
+            .close()
+            .await
+            .unwrap();
         conn = connect(&options).await;
     }
     conn

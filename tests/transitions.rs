@@ -204,12 +204,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("outbox.db");
-            let mut store = Store::open(&path).await.unwrap();
+            let path = dir.path().join("outbox.db").into();
+            let mut store = Store::init(Purpose::Delivery, &path).await.unwrap().0;
             let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
             let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {});
             let mut tenure = tenure.await.unwrap();
-            store.plain_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
+            store.execute_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
                 .await.unwrap();
             let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
             let claim = Room::unlimited(vec![claim]);

@@ -8,7 +8,7 @@ use super::{Settings, WrongUsage, output, whole};
 use acquire_outbox::queue::change::{Change, Refused};
 use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::Status;
-use acquire_outbox::store::Store;
+use acquire_outbox::store::{ALL, Store};
 use anyhow::{Context, Result};
 use batches::{Batches, Step};
 use serde::Serialize;
@@ -139,7 +139,7 @@ impl BulkArgs {
     ) -> Result<ExitCode> {
         let mut found = Vec::new();
         for filter in filters {
-            found.push((filter, store.ids(filter).await?));
+            found.push((filter, store.ids(filter, i64::MIN, ALL).await?));
         }
         let count: usize = found.iter().map(|(_, ids)| ids.len()).sum();
         let pass = if count == 1 { "passes" } else { "pass" };
@@ -153,8 +153,6 @@ impl BulkArgs {
             output::note("nothing was changed");
             return Ok(ExitCode::FAILURE);
         }
-        // By statistics of a day when there were three jobs each batch would read the whole table.
-        store.forget_statistics().await?;
         let mut batches = Batches::of(store, count);
         for (filter, ids) in &found {
             batches.each(ids, Step::Where(change, filter)).await?;

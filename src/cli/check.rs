@@ -3,9 +3,10 @@
 use super::{Settings, output, problem};
 use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
 use acquire_outbox::config::{Account, Config};
+use acquire_outbox::queue::examination::{Depth, Examination, Healthy};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::reload::connection;
-use acquire_outbox::store::{Progress, RealPath, SqliteError, Store, StoreError, disk};
+use acquire_outbox::store::Store;
 use anyhow::Result;
 use futures_util::future::join_all;
 use std::process::ExitCode;
@@ -45,15 +46,13 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let mut findings = vec![Finding { name: "configuration".to_owned(), found }];
     report(&findings[0])?;
 
-    let found = database(&config, args.deep).await.map_err(|e| match &e {
-        CheckError::Store(store) | CheckError::Write(store) => store.to_string(),
-        _ => e.to_string(),
-    });
-    let path = config.database.display();
-    findings.push(Finding { name: format!("database {path}"), found });
+    let depth = if args.deep { Depth::Full } else { Depth::Quick };
+    let Examination { verdict, caution } = Store::examine(&config.database, depth).await;
+    let found = verdict.map(|healthy| described(healthy, depth));
+    findings.push(Finding { name: format!("database {}", config.database), found });
     report(&findings[1])?;
-    if let Some(caution) = RealPath::of(&config.database).ok().as_ref().and_then(disk::caution) {
-        output::line(output::plain(&format!("warn  database {path}: {caution}")))?;
+    if let Some(caution) = caution {
+        output::line(output::plain(&format!("warn  database {}: {caution}", config.database)))?;
     }
 
     let probes = config.accounts.values().map(|account| async {
@@ -75,79 +74,14 @@ fn report(finding: &Finding) -> Result<()> {
     output::line(output::plain(&format!("{mark} {}: {text}", finding.name)))
 }
 
-const CHANGES_NOTHING: &str = "DELETE FROM outbox WHERE 0";
-
-/// Opens it as it is, and asks for the write lock; nothing is written.
-async fn database(config: &Config, deep: bool) -> Result<String, CheckError> {
-    let path = &config.database;
-    let real = RealPath::of(path).map_err(StoreError::from)?;
-    real.require_only_one().map_err(StoreError::from)?;
-    if path.exists() {
-        disk::trial(&real).map_err(CheckError::Disk)?;
-    }
-    let mut store = Store::open_existing(path).await?;
-    if store.is_sandbox() {
-        return Err(StoreError::from(SqliteError::ForSandbox(path.clone())).into());
-    }
-    if let Some(noted) = Progress::noted(&real)
-        && store.is_behind(&noted).await?
-    {
-        return Err(CheckError::Behind);
-    }
-    let version = store.schema_version().await?;
-    let flaws = store.flaws().await?;
-    if !flaws.is_empty() {
-        return Err(CheckError::Store(
-            SqliteError::Flawed { path: config.database.clone(), flaws }.into(),
-        ));
-    }
-    let untouched = store.untouched().await?;
-    if let Some(first) = untouched.first.first() {
-        let rows = output::jobs(untouched.count);
-        return Err(CheckError::Untouched(if untouched.count == 1 {
-            format!("{rows} was written without the triggers and is in no queue (job {first})")
-        } else {
-            format!(
-                "{rows} were written without the triggers and are in no queue (the first is job {first})"
-            )
-        }));
-    }
-    store.probe_write().await.map_err(CheckError::Write)?;
-    // On a file that it may not write to, SQLite gives the lock and refuses the first statement.
-    store.plain_sql(CHANGES_NOTHING).await.map_err(CheckError::Write)?;
-    let aside = match store.asides(0).await?.count {
+/// `schema 1, writable, undamaged; 2 jobs set aside, see ...`
+fn described(healthy: Healthy, depth: Depth) -> String {
+    let undamaged = if depth == Depth::Full { ", undamaged" } else { "" };
+    let set_aside = match healthy.set_aside {
         0 => String::new(),
         count => format!("; {} set aside, see `acquire-outbox status`", output::jobs(count)),
     };
-    if !deep {
-        return Ok(format!("schema {version}, writable{aside}"));
-    }
-    match store.damage().await?.as_slice() {
-        [] => Ok(format!("schema {version}, writable, undamaged{aside}")),
-        damage => Err(CheckError::Damaged(damage.join("; "))),
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum CheckError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot be written to: {0}")]
-    Write(StoreError),
-    #[error("{0}")]
-    Disk(String),
-    #[error(
-        "{0}: they were missing or turned off; `acquire-outbox run` checks and queues such rows; a \
-         program that turns the triggers off must be changed"
-    )]
-    Untouched(String),
-    #[error(
-        "is older than what was sent from it, like a restored backup; the next `run` pauses everything \
-         until a person decides, see docs/recipes.md"
-    )]
-    Behind,
-    #[error("is damaged; restore a backup, or save what there is with `.recover`: {0}")]
-    Damaged(String),
+    format!("schema {}, writable{undamaged}{set_aside}", healthy.schema)
 }
 
 /// Asks Acquire whether it takes the account's key.

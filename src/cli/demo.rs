@@ -2,11 +2,12 @@
 
 use super::{last_words, list, output};
 use crate::log;
-use acquire_outbox::config::Config;
+use acquire_outbox::config::{Config, Database};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
 use acquire_outbox::queue::filter::{Filter, Page};
+use acquire_outbox::queue::job::Status;
 use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::reload::Reload;
@@ -14,7 +15,6 @@ use acquire_outbox::sandbox::{Sandbox, Settings};
 use acquire_outbox::store::Store;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -73,22 +73,21 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     output::spool()?;
     let stop = daemon::stop_signal(last_words)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
-    let database = folder.join("outbox.db");
+    let database = Database::from(folder.join("outbox.db"));
     let stand_in = Sandbox::bind(Settings::default()).await?;
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
     let mut config = Config::for_sandbox(database.clone(), &address);
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
-    let mut store = Store::open_for(Purpose::Sandbox, &database).await?;
-    let place = database.display();
+    let mut store = Store::init(Purpose::Sandbox, &database).await?.0;
     output::line(format!(
-        "An outbox for the sandbox in {place}, and a stand-in for Acquire at {address}.\n"
+        "An outbox for the sandbox in {database}, and a stand-in for Acquire at {address}.\n"
     ))?;
     output::line("Programs insert messages with plain SQL:\n")?;
     for (what, sql) in INSERTS {
         output::line(format!("-- {what}\n{sql}\n"))?;
-        store.plain_sql(sql).await?;
+        store.execute_sql(sql).await?;
     }
     output::line("The dispatcher starts; what happens:\n")?;
     let (end, ended) = oneshot::channel::<()>();
@@ -113,7 +112,7 @@ pub async fn run(_: Args) -> Result<ExitCode> {
             done = &mut dispatching => break done,
             () = tokio::time::sleep(Duration::from_millis(100)) => tell_news(&mut store, &mut seen).await?,
         }
-        if store.is_empty().await? {
+        if none_waits(&mut store).await? {
             drop(all_done.take());
         }
     };
@@ -123,6 +122,12 @@ pub async fn run(_: Args) -> Result<ExitCode> {
     serving.await.context("the sandbox")?;
     report(&mut store, &database).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether every job has ended.
+async fn none_waits(store: &mut Store) -> Result<bool> {
+    let statuses = vec![Status::Pending, Status::Sending];
+    Ok(store.count(&Filter { statuses, ..Filter::default() }).await? == 0)
 }
 
 /// A line for each job whose state has changed since the last look.
@@ -155,12 +160,11 @@ fn sentence(job: &Delivery) -> String {
     }
 }
 
-async fn report(store: &mut Store, database: &Path) -> Result<()> {
+async fn report(store: &mut Store, database: &Database) -> Result<()> {
     output::line("\nThe delivery report (anyone may query the view delivery_status):\n")?;
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     list::print(&jobs)?;
-    let database = database.display();
     output::line(format!(
         "\nTry next:
   acquire-outbox --database {database} list

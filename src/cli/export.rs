@@ -4,12 +4,12 @@ use super::filter::FilterArgs;
 use super::import::Format;
 use super::spreadsheet::inert;
 use super::{Settings, duration, output, whole};
+use acquire_outbox::links;
 use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::payload::{Json, Object};
 use acquire_outbox::queue::transfer::{Export, ExportedJob};
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::sqlite::edit::BATCH;
-use acquire_outbox::store::{RealPath, Store, StoreError};
+use acquire_outbox::store::{ALL, BATCH, Store};
 use anyhow::{Context, Result, anyhow};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -96,8 +96,8 @@ async fn into_file(
     format: Format,
 ) -> Result<Written> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = RealPath::of(folder.unwrap_or(Path::new("."))).map_err(StoreError::from)?;
-    let file = NamedTempFile::new_in(folder.as_path())
+    let folder = links::followed(folder.unwrap_or(Path::new(".")))?;
+    let file = NamedTempFile::new_in(&folder)
         .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
     let out = Rows::new(BufWriter::new(file.as_file().try_clone()?), format, export.with_payload);
     let done = write(store, export, after, out).await?;
@@ -125,14 +125,14 @@ async fn write<W: Write>(
     let (mut count, mut last) = (0, None);
     let mut written = out.header();
     while written.is_ok() {
-        let jobs = store.outcomes(export, after, end, BATCH as u32).await?;
+        let jobs = store.export_page(export, after, end, BATCH).await?;
         let Some(job) = jobs.last() else { break };
         after = job.delivery.id;
         last = Some(after);
         count += jobs.len() as u64;
         for mut job in jobs {
             if export.with_payload && job.payload.is_none() {
-                job.payload = store.payload(job.delivery.id).await?;
+                job.payload = store.payload(job.delivery.id, ALL).await?;
             }
             written = out.row(job);
             if written.is_err() {

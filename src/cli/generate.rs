@@ -2,7 +2,7 @@
 //! own definitions. The package brings both (`packaging/completions`, `packaging/man`).
 
 use super::{Cli, output};
-use acquire_outbox::store::{RealPath, StoreError};
+use acquire_outbox::links;
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -81,6 +81,6 @@ fn page(command: &Command, name: &str, folder: &Path) -> Result<()> {
     let text = String::from_utf8(text).context("a page of the help is text")?;
     // What stands behind the options is examples, above all.
     let text = text.replace(".SH EXTRA", ".SH EXAMPLES");
-    RealPath::of(&path).map_err(StoreError::from)?;
+    links::followed(&path)?;
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }

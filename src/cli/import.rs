@@ -9,9 +9,9 @@ mod table;
 
 use super::{Settings, WrongUsage, output, problem};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
+use acquire_outbox::queue::change::Mode;
 use acquire_outbox::queue::transfer::NewRow;
-use acquire_outbox::store::sqlite::edit::BATCH;
-use acquire_outbox::store::{Store, StoreError};
+use acquire_outbox::store::{BATCH, Store, StoreError};
 use anyhow::{Result, anyhow, bail};
 pub use input::Format;
 use input::{Input, Lines};
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
     /// The next lines; none at the end of the file.
     fn batch(&mut self) -> Result<Batch> {
         let (mut batch, mut bytes) = (Batch::default(), 0);
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        while batch.len() < BATCH as usize && bytes < BATCH_BYTES {
             let Some(Line { number, row }) = self.lines.next()? else { break };
             match row.and_then(|row| self.complete(row, number)) {
                 Ok(row) => {
@@ -214,16 +214,24 @@ async fn check(mut reader: Reader<'_>) -> Result<Found> {
 
 /// All rows at once; one by one only where one of them is wrong.
 async fn rehearse(store: &mut Store, batch: &mut Batch) -> Result<(), StoreError> {
-    if store.rehearse(&batch.rows).await?.is_none() {
+    if breach(store, &batch.rows).await?.is_none() {
         return Ok(());
     }
     for (row, number) in batch.rows.iter().zip(&batch.numbers) {
-        if let Some(sentence) = store.rehearse(std::slice::from_ref(row)).await? {
+        if let Some(sentence) = breach(store, std::slice::from_ref(row)).await? {
             let sentence = sentence.strip_prefix("outbox.").unwrap_or(&sentence).to_owned();
             batch.wrong.push((*number, sentence));
         }
     }
     Ok(())
+}
+
+/// The sentence of the rule that one of the rows breaks.
+async fn breach(store: &mut Store, rows: &[NewRow]) -> Result<Option<String>, StoreError> {
+    match store.import(rows, Mode::Rehearse).await {
+        Ok(_) => Ok(None),
+        Err(e) => Ok(Some(e.rule().map(str::to_owned).ok_or(e)?)),
+    }
 }
 
 fn tell(wrong: &mut [(u64, String)]) {
@@ -242,7 +250,6 @@ struct Done {
 /// One transaction per batch, and then a wait half as long, during which the next one is read, so
 /// that nobody else is held up.
 async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> Result<()> {
-    store.keep_more_pages().await?;
     let mut next_at = Instant::now();
     loop {
         let batch = reader.batch()?;
@@ -254,7 +261,7 @@ async fn insert(store: &mut Store, mut reader: Reader<'_>, done: &mut Done) -> R
         }
         sleep_until(next_at).await;
         let start = Instant::now();
-        let inserted = store.insert_rows(&batch.rows).await?;
+        let inserted = store.import(&batch.rows, Mode::Apply).await?;
         done.inserted += inserted;
         done.there += batch.rows.len() as u64 - inserted;
         next_at = Instant::now() + start.elapsed() / 2;

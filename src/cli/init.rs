@@ -1,9 +1,9 @@
 //! `init`: creates the database, or brings its outbox up to date.
 
-use super::{Settings, output, problem};
+use super::{Settings, output};
 use acquire_outbox::config;
 use acquire_outbox::queue::policy::Purpose;
-use acquire_outbox::store::{RealPath, Store, disk};
+use acquire_outbox::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -24,28 +24,26 @@ pub struct Args {
 
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let (flags, env) = (settings.flags(), |name: &str| std::env::var_os(name));
-    let (path, purpose) = if args.sandbox {
+    let (database, purpose) = if args.sandbox {
         (config::load_sandbox_database(&flags, &env)?, Purpose::Sandbox)
     } else {
         (config::load_database(&flags, &env)?, Purpose::Delivery)
     };
-    problem::require_folder(&path)?;
-    let (store, repaired) = Store::init(purpose, &path).await?;
+    let (store, repaired) = Store::init(purpose, &database).await?;
     store.close().await?;
     for flaw in &repaired {
         output::note(format!("repaired: {flaw}"));
     }
-    if let Some(caution) = disk::caution(&RealPath::of(&path)?) {
-        output::note(format!("warning: {}: {caution}", path.display()));
+    if let Some(caution) = Store::storage(&database).caution {
+        output::note(format!("warning: {database}: {caution}"));
     }
-    let path = path.display();
     if args.sandbox {
-        output::line(format!("outbox for the sandbox ready in {path}"))?;
+        output::line(format!("outbox for the sandbox ready in {database}"))?;
         output::note(format!(
-            "Next: `acquire-outbox run --sandbox --database {path}` delivers to a stand-in for Acquire."
+            "Next: `acquire-outbox run --sandbox --database {database}` delivers to a stand-in for Acquire."
         ));
     } else {
-        output::line(format!("outbox ready in {path}"))?;
+        output::line(format!("outbox ready in {database}"))?;
         output::note(
             "Next: `acquire-outbox check` tries your account, `acquire-outbox run` delivers. To try it \
              out without an account: `acquire-outbox init --sandbox --database sandbox.db`.",

@@ -7,6 +7,7 @@ use acquire_outbox::queue::filter::{Page, Sort};
 use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::queue::when::now;
+use acquire_outbox::store;
 use anyhow::Result;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -74,7 +75,7 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     }
     print(&jobs)?;
     if output::to_people() {
-        tell_pauses(&jobs, &store.pauses().await?);
+        tell_pauses(&jobs, &store.pauses(store::ALL).await?);
         if jobs.len() == args.limit as usize {
             output::note(format!("there may be more: the same with --page {}", args.page + 1));
         }

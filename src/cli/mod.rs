@@ -28,7 +28,7 @@ pub use usage::parse;
 use crate::log;
 use acquire_outbox::config::{self, Config, ConfigError, Flags, Outline};
 use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::{RealPath, Store, StoreError};
+use acquire_outbox::store::Store;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -220,9 +220,8 @@ impl Settings {
 
     /// Opens the outbox for a command that needs no account.
     async fn open(&self) -> Result<Store> {
-        let path = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;
-        RealPath::of(&path).and_then(|real| real.require_only_one()).map_err(StoreError::from)?;
-        let store = Store::open_existing(&path).await?;
+        let database = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;
+        let store = Store::open(&database).await?;
         if store.is_sandbox() {
             output::note("SANDBOX: nothing in this outbox reaches Acquire");
         }

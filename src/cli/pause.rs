@@ -6,7 +6,7 @@ use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::{Channel, Millis, Status};
 use acquire_outbox::queue::pause::{Pause, subject};
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::Store;
+use acquire_outbox::store::{ALL, Store};
 use anyhow::Result;
 use std::process::ExitCode;
 use tokio::time::{Instant, sleep};
@@ -88,7 +88,7 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
     // Before it: a moment later the first of them are sent.
     let jobs = waiting(&mut store, account, channel).await?;
     let ended = store.resume(account, channel).await?;
-    let left = store.pauses().await?;
+    let left = store.pauses(ALL).await?;
     if !ended {
         output::note(format!("{subject} is not paused; {}", sentence(&left, now())));
         return Ok(ExitCode::FAILURE);
@@ -103,7 +103,7 @@ pub async fn resume(settings: &Settings, args: ResumeArgs) -> Result<ExitCode> {
 /// The pause ends last: after an error, the same command continues with the rest.
 async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
     let mut store = settings.open().await?;
-    let pauses = store.pauses().await?;
+    let pauses = store.pauses(ALL).await?;
     let whole = pauses.iter().find(|pause| pause.account.is_none() && pause.channel.is_none());
     let Some(whole) = whole else {
         output::note(format!(
@@ -115,7 +115,7 @@ async fn resume_restored(settings: &Settings) -> Result<ExitCode> {
     let mut jobs = 0;
     loop {
         let begun = Instant::now();
-        match store.settle_restored(whole.since).await? {
+        match store.resolve_restored(whole.since).await? {
             0 => break,
             some => jobs += some,
         }

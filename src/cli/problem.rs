@@ -2,10 +2,10 @@
 
 use acquire_outbox::config::ConfigError;
 use acquire_outbox::daemon::DaemonError;
+use acquire_outbox::links::LinkError;
 use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::{RealPath, StoreError};
-use anyhow::{Error, Result, bail};
-use std::path::Path;
+use acquire_outbox::store::StoreError;
+use anyhow::Error;
 
 /// The error with its contexts. The library's own errors quote their causes already, so these
 /// are not told again.
@@ -18,6 +18,7 @@ pub fn told(error: &Error) -> String {
         told.push_str(&cause.to_string());
         let whole = cause.is::<ConfigError>()
             || cause.is::<DaemonError>()
+            || cause.is::<LinkError>()
             || cause.is::<SandboxError>()
             || cause.is::<StoreError>();
         if whole {
@@ -36,18 +37,5 @@ fn of_store(error: &Error) -> Option<&StoreError> {
 
 /// The file must not be used under this name or for this purpose: trying again does not help.
 pub fn is_of_the_file(error: &Error) -> bool {
-    matches!(of_store(error), Some(StoreError::Unusable(_)))
-}
-
-/// For commands that create the file: the errors of SQLite and of the lock say less.
-pub fn require_folder(path: &Path) -> Result<()> {
-    let real = RealPath::of(path).map_err(StoreError::from)?;
-    let folder = real.folder();
-    if folder.is_dir() {
-        return Ok(());
-    }
-    // As it was typed, unless a link was followed.
-    let typed = path.parent().filter(|typed| !typed.as_os_str().is_empty() && !typed.is_dir());
-    let folder = typed.unwrap_or(folder).display();
-    bail!("{folder} is not a folder; create it first, or name another --database")
+    error.is::<LinkError>() || matches!(of_store(error), Some(StoreError::Unusable(_)))
 }

@@ -1,6 +1,6 @@
 //! `run`: the daemon.
 
-use super::{Settings, last_words, problem};
+use super::{Settings, last_words};
 use crate::log;
 use acquire_outbox::config::{self, Flags, ListenAddress};
 use acquire_outbox::daemon;
@@ -50,7 +50,6 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = config::load(&flags, &env)?;
-        problem::require_folder(&config.database)?;
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
         daemon::run(config, metrics, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
@@ -59,7 +58,6 @@ pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let address = stand_in.base_url().parse().context("the sandbox's own address")?;
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
-    problem::require_folder(&config.database)?;
     warn!(
         address = stand_in.base_url(),
         "SANDBOX: nothing is delivered; jobs that say `sent` were accepted by a stand-in"

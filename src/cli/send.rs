@@ -9,7 +9,6 @@ use acquire_outbox::queue::new_job::{GivenTime, Inserted, NewJob};
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::queue::{payload, when};
-use acquire_outbox::store::sqlite::lock;
 use acquire_outbox::store::{Store, StoreError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
@@ -240,7 +239,7 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
         if !asked && start.elapsed() >= MISSING.min(timeout) {
             asked = true;
             // Who may not read the lock file is not told.
-            if matches!(lock::is_held(store.path()), Ok(false)) {
+            if matches!(Store::dispatcher_is_running(&store.database()), Ok(false)) {
                 output::note("no dispatcher is running; start one with `acquire-outbox run`");
             }
         }

@@ -5,10 +5,9 @@ use acquire_outbox::desk::explain;
 use acquire_outbox::desk::explain::{Cause, Known, Next};
 use acquire_outbox::queue::job::{Channel, Millis};
 use acquire_outbox::queue::payload::Json;
-use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Story};
+use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent, Story};
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::sqlite::lock;
-use acquire_outbox::store::{Store, listed};
+use acquire_outbox::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -55,10 +54,10 @@ struct Shown<'a> {
 pub async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     let id = args.id;
-    let story = store.story(id).await?;
+    let story = store.story(id, Extent::ALL).await?;
     let story =
         story.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;
-    let payload = if args.payload { store.payload(id).await? } else { None };
+    let payload = if args.payload { store.payload(id, ALL).await? } else { None };
     let flaws = store.flaws().await?;
     if !flaws.is_empty() {
         output::note(format!(
@@ -95,7 +94,7 @@ async fn next(
     now: Millis,
 ) -> Result<Option<Next>> {
     let holder = match &story.ahead {
-        Some(ahead) => store.story(ahead.holder).await?,
+        Some(ahead) => store.story(ahead.holder, Extent::ALL).await?,
         None => None,
     };
     let position = store.position(story.job.delivery.id, now).await?;
@@ -106,7 +105,7 @@ async fn next(
         holder: holder.as_ref(),
         position,
         policy: channel.and_then(|channel| outline.channels.get(&channel)),
-        dispatcher: lock::is_held(store.path())?,
+        dispatcher: Store::dispatcher_is_running(&store.database())?,
         now,
     }))
 }

@@ -4,13 +4,13 @@ mod view;
 mod watch;
 
 use super::{Settings, output};
+use acquire_outbox::config::Database;
+use acquire_outbox::queue::examination::Storage;
 use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::overview::Overview;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::Store;
-use acquire_outbox::store::sqlite::lock;
 use anyhow::Result;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,13 +37,12 @@ pub struct Args {
 
 /// Everything that is shown, as of one moment.
 struct Seen {
-    database: PathBuf,
+    database: Database,
     now: Millis,
     overview: Overview,
     /// Whether a dispatcher has the lock.
     running: bool,
-    database_bytes: u64,
-    wal_bytes: u64,
+    storage: Storage,
     sandbox: bool,
 }
 
@@ -65,15 +64,10 @@ impl Seen {
     async fn read(store: &mut Store) -> Result<Seen> {
         let now = now();
         let overview = store.overview(now).await?;
-        let database = store.path().to_owned();
-        // Asked of the file system by name: to open and close them would drop SQLite's locks.
-        let bytes = |path: &PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut wal = database.canonicalize().unwrap_or_else(|_| database.clone()).into_os_string();
-        wal.push("-wal");
+        let database = store.database();
         Ok(Seen {
-            running: lock::is_held(&database)?,
-            database_bytes: bytes(&database),
-            wal_bytes: bytes(&wal.into()),
+            running: Store::dispatcher_is_running(&database)?,
+            storage: Store::storage(&database),
             sandbox: store.is_sandbox(),
             database,
             now,

@@ -3,6 +3,7 @@
 //! Errors quote no values except durations, rates, sizes and paths: any other value could be a
 //! misplaced API key.
 
+use super::database::Database;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -71,10 +72,10 @@ pub enum ConfigError {
     /// The sandbox would use the database of the system's configuration file.
     #[error(
         "the database {} comes from this machine's own configuration, {}, and the sandbox does not \
-         use that one; name another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .database.display(),
+         use that one; name another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .database,
         .file.display()
     )]
-    SystemDatabase { file: PathBuf, database: PathBuf },
+    SystemDatabase { file: PathBuf, database: Database },
 
     /// Neither the file nor the environment configures an account.
     #[error(

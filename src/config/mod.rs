@@ -7,7 +7,7 @@
 
 mod address;
 mod config_error;
-mod database_path;
+mod database;
 mod proxy;
 mod raw;
 mod raw_account;
@@ -29,6 +29,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use self::config_error::{ConfigError, Place};
+pub use self::database::Database;
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;
@@ -73,8 +74,8 @@ pub struct Flags {
 /// The validated settings of the whole program.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The SQLite file. Default `outbox.db` in the working directory.
-    pub database: PathBuf,
+    /// Where the outbox is. Default `outbox.db` in the working directory.
+    pub database: Database,
     /// By name, as in the column `account`; never empty.
     pub accounts: BTreeMap<String, Account>,
     /// Always has all three channels.
@@ -115,8 +116,8 @@ pub struct Web {
 /// The settings that need no key, for commands that send nothing.
 #[derive(Debug, Clone)]
 pub struct Outline {
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where the outbox is.
+    pub database: Database,
     /// The names of the accounts; may be empty.
     pub accounts: BTreeSet<String>,
     /// Always has all three channels.
@@ -158,7 +159,7 @@ impl Account {
 impl Config {
     /// All defaults, and the account `default` at a sandbox's `base_url`. Reads neither file nor
     /// environment.
-    pub fn for_sandbox(database: PathBuf, base_url: &Url) -> Self {
+    pub fn for_sandbox(database: Database, base_url: &Url) -> Self {
         let account = Account::in_sandbox(DEFAULT_ACCOUNT, base_url, None);
         let policies = Channel::ALL.map(|channel| (channel, ChannelPolicy::default()));
         Config {
@@ -188,7 +189,7 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`] for a file that cannot be read, and for every invalid value.
-pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
 }
 
@@ -224,13 +225,13 @@ pub fn load_for_sandbox(
 /// # Errors
 /// As [`load_database`], and [`ConfigError::SystemDatabase`] if only the system's configuration file
 /// names the database: it may be in production.
-pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.sandbox_database()
 }
 
 /// All layers combined and validated, but without the accounts' keys.
 struct Draft {
-    database: PathBuf,
+    database: Database,
     /// The system's configuration file, if that names the database.
     system_file: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
@@ -264,12 +265,12 @@ impl Draft {
         raw_account::overlay_environment(&mut accounts, env)?;
 
         let given = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
-            (Some(path), _) => Some(database_path::check(path.into(), &Place::Flag("--database"))?),
-            (None, Some(path)) => {
-                Some(database_path::check(path, &Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?)
-            }
+            (Some(path), _) => Some((path.into(), Place::Flag("--database"))),
+            (None, Some(path)) => Some((path, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))),
             (None, None) => None,
         };
+        let given = given.map(|(path, place)| Database::read(path, Path::new(""), &place));
+        let given = given.transpose()?;
         let system_file = of_system.filter(|_| given.is_none() && database.is_some());
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
@@ -303,7 +304,7 @@ impl Draft {
         }
     }
 
-    fn sandbox_database(&self) -> Result<PathBuf, ConfigError> {
+    fn sandbox_database(&self) -> Result<Database, ConfigError> {
         match &self.system_file {
             Some(file) => Err(ConfigError::SystemDatabase {
                 file: file.clone(),

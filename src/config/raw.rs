@@ -2,13 +2,13 @@
 //! later, in `mod.rs`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
 use super::config_error::ConfigError;
-use super::database_path;
+use super::database::Database;
 use super::raw_account::RawAccount;
 use super::raw_web::RawWeb;
 use super::section::{Document, Located, Section, parse_duration};
@@ -27,7 +27,7 @@ const ACCOUNTS: &str = "every account needs its own section, such as [accounts.d
 
 #[derive(Default)]
 pub(super) struct RawConfig {
-    pub database: Option<PathBuf>,
+    pub database: Option<Database>,
     pub shutdown_timeout: Option<Duration>,
     pub max_in_flight_bytes: Option<u64>,
     pub accounts: BTreeMap<String, RawAccount>,
@@ -57,9 +57,7 @@ impl RawConfig {
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut raw = RawConfig {
             database: match root.text("database")? {
-                Some(path) => {
-                    Some(folder.join(database_path::check(path.value.into(), &path.place)?))
-                }
+                Some(path) => Some(Database::read(path.value.into(), folder, &path.place)?),
                 None => None,
             },
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),

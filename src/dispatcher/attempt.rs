@@ -1,7 +1,7 @@
 //! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
 
 use crate::acquire::{Endpoint, WriteGate, local_shortage};
-use crate::queue::job::Job;
+use crate::queue::job::Channel;
 use crate::queue::outcome::{AttemptResult, Fault, Outcome};
 use crate::queue::payload;
 use crate::queue::when::now;
@@ -14,16 +14,15 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     No,
-    /// What has not been written yet is withdrawn; what is on the wire goes on.
+    /// What has not been written yet is withdrawn; requests in flight continue.
     Drain,
-    /// The deadline has passed: what is on the wire is given up.
+    /// The deadline has passed: requests in flight are given up.
     Abort,
 }
 
-/// Sends `job`, whose payload is given by itself, through `endpoint`. A stop withdraws it while no
-/// byte has left.
+/// Sends a job with this payload through `endpoint`. A stop withdraws it while no byte has left.
 pub async fn attempt(
-    job: &Job,
+    channel: Channel,
     payload: Vec<u8>,
     endpoint: &Endpoint,
     stop: watch::Receiver<Stop>,
@@ -35,7 +34,7 @@ pub async fn attempt(
         started_at,
         duration: begun.elapsed(),
     };
-    let parsed = payload::parse_bytes(job.channel, &payload);
+    let parsed = payload::parse_bytes(channel, &payload);
     // The part that was read is all that is needed.
     drop(payload);
     let payload = match parsed {
@@ -50,7 +49,7 @@ pub async fn attempt(
             if let Some(outcome) = local_shortage::outcome_of_panic(&*panic).filter(|_| gate.shut()) {
                 return ended(outcome);
             }
-            let message = "the program failed while the request was on its way; this is a bug";
+            let message = "the program failed while the request was in flight; this is a bug";
             ended(Outcome::Unknown { fault: Fault::new("internal", message) })
         }),
         outcome = stopped(stop, &gate) => ended(outcome),
@@ -69,7 +68,7 @@ async fn stopped(mut stop: watch::Receiver<Stop>, gate: &WriteGate) -> Outcome {
             return Outcome::Unknown { fault: Fault::new("interrupted", message) };
         }
         if stop.changed().await.is_err() {
-            // The dispatcher is gone without a word; its row is recovery's.
+            // The dispatcher is gone; recovery decides about the row.
             std::future::pending::<()>().await;
         }
     }

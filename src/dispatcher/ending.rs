@@ -1,7 +1,8 @@
-//! The ends that nobody asked for: nothing is left to send, or the outbox is not what it was.
+//! How the loop ends: it is told to stop, nothing is left to send, or the outbox is not what it was.
+//! And what a claim without an answer leaves behind.
 
 use super::Dispatcher;
-use super::drain::LAST_RECORDS;
+use super::outage::ERROR_PAUSE;
 use crate::dispatcher::attempt::Stop;
 use crate::metrics::DaemonState;
 use crate::queue::overview::Left;
@@ -9,17 +10,110 @@ use crate::queue::pause::Pause;
 use crate::queue::when::now;
 use crate::store::StoreError;
 use chrono::{DateTime, SecondsFormat};
-use tokio::time::{Instant, timeout_at};
-use tracing::{error, info};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{error, info, warn};
+
+/// How long the last results may take to be recorded, once no request is in flight.
+const LAST_RECORDS: Duration = Duration::from_secs(10);
 
 impl Dispatcher {
+    /// Gives back the jobs whose claim was committed without an answer: after an error a COMMIT may
+    /// have taken place all the same.
+    ///
+    /// A job is in [`Jobs`](super::jobs::Jobs) from the answer to its claim until its outcome is known
+    /// to be on disk. So a row that is `sending` under our own claim and is not there belongs to a
+    /// claim whose answer never arrived, and its request was never made.
+    pub(super) async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
+        let jobs = &self.sender.jobs;
+        for (job, claimed_at) in self.tenure.claims(|id| jobs.holds(id)).await? {
+            self.sender.give_back(None, &job, claimed_at);
+        }
+        Ok(())
+    }
+
+    /// The orderly end: nothing new is sent, what has not been written to its connection goes back,
+    /// requests in flight are waited for and recorded; at the deadline they are given up as of
+    /// unknown outcome.
+    pub(super) async fn drain(mut self) -> Result<(), StoreError> {
+        let limit = self.sender.config.shutdown_timeout;
+        self.sender.metrics.enter(DaemonState::Stopping);
+        info!(
+            in_flight = self.sender.jobs.in_flight(),
+            seconds = limit.as_secs(),
+            "stopping: finishing the requests in flight"
+        );
+        self.service.stopping(limit + 3 * LAST_RECORDS);
+        self.service.status(&format!("stopping: {} in flight", self.sender.jobs.in_flight()));
+        self.sender.stop();
+        // What goes back does not wait for the requests in flight. An error is tried again below.
+        let _ = self.record().await;
+        let mut deadline = Instant::now() + limit;
+        while self.sender.jobs.in_flight() > 0 {
+            self.note_step();
+            let until = self.service.next_ping().map_or(deadline, |ping| ping.min(deadline));
+            match timeout_at(until, self.sender.results.recv()).await {
+                Ok(Some(result)) => self.sender.ended(result),
+                Ok(None) => break,
+                Err(_) if until < deadline => continue,
+                Err(_) if *self.sender.stop.borrow() == Stop::Drain => {
+                    warn!(
+                        in_flight = self.sender.jobs.in_flight(),
+                        "the deadline has passed: giving up the requests in flight"
+                    );
+                    self.sender.stop.send_replace(Stop::Abort);
+                    deadline = Instant::now() + LAST_RECORDS;
+                }
+                Err(_) => break,
+            }
+            self.sender.take_results();
+            // An error is tried again at the end.
+            let _ = self.record().await;
+        }
+        let deadline = Instant::now() + LAST_RECORDS;
+        while let Err(e) = self.last_record().await {
+            self.note_step();
+            if Instant::now() >= deadline {
+                error!(error = %e, unrecorded = self.sender.jobs.unrecorded(), "the last results could not be recorded");
+                self.sender.log_unrecorded();
+                return Err(e);
+            }
+            sleep(ERROR_PAUSE.0).await;
+        }
+        info!("stopped");
+        self.tenure.close().await
+    }
+
+    /// What a COMMIT without an answer may have claimed goes back, too.
+    pub(super) async fn last_record(&mut self) -> Result<(), StoreError> {
+        if self.outage.is_some() {
+            self.withdraw_strays().await?;
+        }
+        self.record().await
+    }
+
+    /// Records all that has ended.
+    pub(super) async fn record(&mut self) -> Result<(), StoreError> {
+        let outcomes = self.sender.jobs.begin_recording();
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        match self.tenure.record(&outcomes).await {
+            Ok(done) => {
+                self.sender.recorded(outcomes, &done);
+                self.sender.take_report(done.report);
+                Ok(())
+            }
+            Err(e) => {
+                self.sender.jobs.not_recorded(outcomes);
+                Err(e)
+            }
+        }
+    }
+
     /// Whether nothing is due, being sent or in backoff; then what is not waited for is logged.
     pub(super) async fn nothing_left(&mut self) -> bool {
-        let nothing_here = self.wire.in_flight.is_empty()
-            && self.wire.routes.in_line() == 0
-            && self.wire.unrecorded.is_empty()
-            && self.trouble.is_none();
-        if !nothing_here {
+        if !self.sender.jobs.is_empty() || self.outage.is_some() {
             return false;
         }
         let Ok(Some(left)) = self.tenure.left(now()).await else { return false };
@@ -46,24 +140,24 @@ impl Dispatcher {
                 "jobs that are set aside are left: see `acquire-outbox status`"
             );
         }
-        info!(sent = self.wire.sent, "nothing is due: ending");
+        info!(sent = self.sender.sent, "nothing is due: ending");
     }
 
     /// The outbox is not what it was. Nothing more is claimed or written into it; answers that are
     /// still to come are waited for, and go where they can: into a copy of it that has taken its
     /// place, and else into the log.
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
-        error!(error = %e, in_flight = self.wire.in_flight.len(),
+        error!(error = %e, in_flight = self.sender.jobs.in_flight(),
             "ending: waiting for the answers to requests in flight, sending nothing more");
-        self.wire.metrics.enter(DaemonState::Stopping);
-        self.wire.stop();
-        let mut deadline = Instant::now() + self.wire.config.shutdown_timeout;
-        while !self.wire.in_flight.is_empty() {
-            match timeout_at(deadline, self.wire.results.recv()).await {
-                Ok(Some(result)) => self.wire.ended(result),
-                _ if *self.wire.stop.borrow() == Stop::Abort => break,
+        self.sender.metrics.enter(DaemonState::Stopping);
+        self.sender.stop();
+        let mut deadline = Instant::now() + self.sender.config.shutdown_timeout;
+        while self.sender.jobs.in_flight() > 0 {
+            match timeout_at(deadline, self.sender.results.recv()).await {
+                Ok(Some(result)) => self.sender.ended(result),
+                _ if *self.sender.stop.borrow() == Stop::Abort => break,
                 _ => {
-                    self.wire.stop.send_replace(Stop::Abort);
+                    self.sender.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
                 }
             }
@@ -71,7 +165,7 @@ impl Dispatcher {
         if let Err(why) = self.record().await {
             info!(error = %why, "the results cannot be recorded in the outbox that is there now");
         }
-        self.wire.tell_unrecorded();
+        self.sender.log_unrecorded();
         // Where only a part of it has gone, this saves what is still in that part.
         let _ = self.tenure.close().await;
         e

@@ -5,52 +5,55 @@
 //! ends, another process commits, or something falls due.
 
 mod attempt;
-mod drain;
 mod ending;
-mod gates;
-mod measure;
-mod pauses;
+mod jobs;
+mod outage;
+mod pause_watch;
+mod reason;
+mod reconfigure;
 pub mod routes;
-mod service;
-mod trouble;
+mod sender;
+mod shown_blocks;
+mod signals;
+mod status_line;
 mod upkeep;
-mod wire;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
 use crate::metrics::{DaemonState, Metrics};
-use crate::queue::block::Block;
-use crate::queue::claim::{Agenda, Cycle, CycleResult};
+use crate::queue::claim::{Agenda, Cycle, CycleDone, CycleResult, Room};
+use crate::queue::ended::Ended;
 use crate::queue::when::now;
-use crate::reload::Reload;
+use crate::reload::{Reload, ReloadStep};
 use crate::service::Service;
 use crate::store::{StoreError, Tenure};
-use pauses::PauseWatch;
-use std::future::Future;
+use outage::Outage;
+use pause_watch::PauseWatch;
+use reason::{Commit, Reason, Rest};
+use sender::Sender;
+pub(crate) use sender::decide;
+use shown_blocks::ShownBlocks;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-use tracing::trace;
-use trouble::Trouble;
-pub(crate) use upkeep::log;
-use wire::Wire;
-pub(crate) use wire::decide;
+use tracing::{info, trace};
+pub(crate) use upkeep::log_notice;
 
-/// The slow look behind the wake-ups: for file systems without events, and for a clock that jumps.
+/// The slow poll behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
-/// The longest rest after a cycle: see [`Dispatcher::rests`].
-const REST: Duration = Duration::from_millis(5);
 
-/// What came of a turn's cycle.
+/// What a step's cycle has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cycled {
+    /// There was no reason for one, or no lock.
     No,
-    /// Nothing was there to claim.
-    InVain,
+    /// It found nothing to claim, or must be tried again at once.
+    FoundNothing,
     Wrote,
 }
 
-/// When [`Dispatcher::run`] comes back by itself.
+/// When [`Dispatcher::run`] returns by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// Only when it is told to stop.
@@ -60,27 +63,23 @@ pub enum Until {
     Empty,
 }
 
-/// Everything the loop works with. Exactly one runs on a database file.
+/// Why the loop has ended in good order.
+enum End {
+    Stopped,
+    Empty,
+}
+
+/// Everything the loop works with.
 pub struct Dispatcher {
     tenure: Tenure,
-    wire: Wire,
+    sender: Sender,
     agenda: Agenda,
-    /// The holds as the database has them.
-    shown_blocks: Vec<Block>,
+    commit: Commit,
+    rest: Rest,
+    outage: Option<Outage>,
+    shown_blocks: ShownBlocks,
     paused: PauseWatch,
-    /// The log was written to since the last cycle: worth a claim, which gets the write lock when
-    /// that commit is there.
-    written: bool,
-    /// That claim did not get the lock: the next look is followed by another.
-    missed: bool,
-    trouble: Option<Trouble>,
-    /// Found by a look: the loop ends with it.
-    ends: Option<StoreError>,
     next_upkeep: Instant,
-    /// The end of the rest after the last cycle.
-    rest_until: Instant,
-    /// How long the last cycle took, [`REST`] at most.
-    took: Duration,
     service: Service,
 }
 
@@ -95,19 +94,21 @@ impl Dispatcher {
     ) -> Self {
         Dispatcher {
             tenure,
-            wire: Wire::new(config, routes, metrics),
+            sender: Sender::new(config, routes, metrics),
             agenda: Agenda::default(),
-            shown_blocks: Vec::new(),
+            commit: Commit::None,
+            rest: Rest::none(),
+            outage: None,
+            shown_blocks: ShownBlocks::default(),
             paused: PauseWatch::new(),
-            written: false,
-            missed: false,
-            trouble: None,
-            ends: None,
             next_upkeep: Instant::now(),
-            rest_until: Instant::now(),
-            took: Duration::ZERO,
             service,
         }
+    }
+
+    /// Tells the service manager that it dispatches from now on.
+    pub fn ready(&mut self) {
+        self.service.ready();
     }
 
     /// Dispatches until `shutdown` resolves (then drains) or, with [`Until::Empty`], until
@@ -122,175 +123,257 @@ impl Dispatcher {
         reload: &mut Reload,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
-        tokio::pin!(shutdown);
-        self.wire.meter_routes();
-        self.wire.metrics.enter(DaemonState::Dispatching);
-        self.resume_blocks().await?;
-        loop {
-            let more = match self.turn().await {
-                Ok(more) => more,
-                Err(StoreError::Superseded) => return Err(StoreError::Superseded),
-                Err(e) if e.is_final() => return Err(self.leave(e).await),
-                Err(e) => self.note_trouble(&e),
-            };
-            self.turned();
-            self.say_status().await;
-            if until == Until::Empty && !more && self.nothing_left().await {
-                return self.tenure.close().await;
-            }
-            let (rests, idle_until) = (self.rests(), self.idle_until());
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                step = reload.next() => self.reload(step),
-                Some(result) = self.wire.results.recv() => self.wire.ended(result),
-                () = std::future::ready(()), if more => {}
-                () = self.tenure.changed() => self.written = true,
-                () = sleep_until(idle_until) => if !rests { self.look().await },
-            }
-            while let Ok(result) = self.wire.results.try_recv() {
-                self.wire.ended(result);
-            }
+        self.sender.metrics.enter(DaemonState::Dispatching);
+        let restored = ShownBlocks::restore(&mut self.tenure, &mut self.sender.routes).await?;
+        self.shown_blocks = restored;
+        match self.dispatch(until, reload, shutdown).await {
+            Ok(End::Stopped) => self.drain().await,
+            Ok(End::Empty) => self.tenure.close().await,
+            Err(StoreError::Superseded) => Err(StoreError::Superseded),
+            Err(e) => Err(self.leave(e).await),
         }
-        self.drain().await
     }
 
-    /// At most one cycle, and what belongs beside it. True: there is more to do at once.
-    async fn turn(&mut self) -> Result<bool, StoreError> {
-        self.ends.take().map_or(Ok(()), Err)?;
-        if self.rests() {
+    /// # Errors
+    /// Those after which nothing more may be written.
+    async fn dispatch(
+        &mut self,
+        until: Until,
+        reload: &mut Reload,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<End, StoreError> {
+        tokio::pin!(shutdown);
+        loop {
+            let stepped = self.step().await;
+            let more = self.unless_outage(stepped)?.unwrap_or(false);
+            self.note_step();
+            self.show_status().await;
+            if until == Until::Empty && !more && self.nothing_left().await {
+                return Ok(End::Empty);
+            }
+            let resting = self.rests_until().is_some();
+            let idle_until = self.idle_until();
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(End::Stopped),
+                step = reload.next() => self.reload(step),
+                Some(result) = self.sender.results.recv() => self.sender.ended(result),
+                () = ready(()), if more => {}
+                () = self.tenure.changed() => self.commit = Commit::UnderWay,
+                () = sleep_until(idle_until) => if !resting {
+                    let polled = self.poll().await;
+                    self.unless_outage(polled)?;
+                },
+            }
+            self.sender.take_results();
+        }
+    }
+
+    /// At most one cycle, and what comes before and after it. True: there is more to do at once.
+    async fn step(&mut self) -> Result<bool, StoreError> {
+        if self.rests_until().is_some() {
             return Ok(false);
         }
         self.tenure.check()?;
-        if let Some(trouble) = &self.trouble {
-            if trouble.until > Instant::now() {
+        if let Some(outage) = &self.outage {
+            if outage.pauses() {
                 return Ok(false);
             }
             self.withdraw_strays().await?;
         }
         self.follow_clock().await?;
-        self.wire.routes.release(Instant::now());
-        self.wire.give_back();
+        self.sender.routes.unblock(Instant::now());
         self.follow_pauses().await?;
         // Before the rows that they explain.
-        self.show_blocks().await?;
+        self.shown_blocks.follow(&mut self.tenure, &self.sender.routes).await?;
         let cycled = self.cycle().await?;
         if cycled == Cycled::Wrote {
             self.service.changed();
             // Another's commit may be among our own: as if it had been noticed just now.
-            self.written = true;
+            self.commit = Commit::UnderWay;
         }
         let failed = self.fail_unknown_accounts().await?;
         let freed = self.upkeep().await?;
-        self.end_trouble();
+        self.end_outage();
         Ok(cycled != Cycled::No || failed || freed)
     }
 
-    /// Records, moves what is due, claims and sends, if there is anything of it to do.
+    /// Records, moves what is due and claims in one transaction, if there is a reason to.
     async fn cycle(&mut self) -> Result<Cycled, StoreError> {
-        let written = std::mem::take(&mut self.written);
-        if written {
-            self.wire.routes.stir();
+        let commit = self.commit.take();
+        if commit {
+            self.sender.routes.expect_jobs();
         }
-        let room = self.wire.routes.room(Instant::now(), self.took);
-        let due = self.agenda.next_due.is_some_and(|at| at <= now());
-        if !due && self.wire.unrecorded.is_empty() && !self.wire.routes.worth_claiming(&room) {
-            return Ok(Cycled::No);
-        }
-        let record = std::mem::take(&mut self.wire.unrecorded);
-        let recorded_some = !record.is_empty();
-        let expecting = written && !due && record.is_empty() && self.trouble.is_none();
-        let work = Cycle { record: &record, room: Some(&room), due, now: now(), expecting };
-        let begun = Instant::now();
-        let done = match self.wire.beside(self.tenure.cycle(&work)).await {
+        let outcomes = self.sender.jobs.begin_recording();
+        let room = self.sender.room();
+        let Some(reason) = self.reason(commit, &outcomes, &room) else { return Ok(Cycled::No) };
+        match self.transact(reason, &outcomes, &room).await {
+            Ok(CycleResult::Done(done)) => Ok(self.follow_cycle(reason, outcomes, done)),
             Ok(CycleResult::Locked) => {
-                self.wire.routes.missed();
-                self.missed = true;
-                // What has ended meanwhile is not waited for a second time.
-                let none = self.wire.unrecorded.is_empty();
-                return Ok(if none { Cycled::No } else { Cycled::InVain });
+                self.sender.routes.expect_none();
+                self.commit = Commit::Missed;
+                // What has ended meanwhile does not wait for the next poll.
+                let none = self.sender.jobs.unrecorded() == 0;
+                Ok(if none { Cycled::No } else { Cycled::FoundNothing })
             }
-            Ok(CycleResult::Done(done)) => done,
             Err(e) => {
-                self.wire.keep(record);
-                return Err(e);
+                self.sender.jobs.not_recorded(outcomes);
+                Err(e)
             }
+        }
+    }
+
+    /// `None`: a cycle would do nothing, and there is nothing to record.
+    fn reason(&self, commit: bool, outcomes: &[Ended], room: &Room) -> Option<Reason> {
+        if self.agenda.next_due.is_some_and(|at| at <= now()) {
+            Some(Reason::Due)
+        } else if !outcomes.is_empty() {
+            Some(Reason::Record)
+        } else if !self.sender.routes.worth_claiming(room) {
+            None
+        } else if commit && self.outage.is_none() {
+            Some(Reason::Commit)
+        } else {
+            Some(Reason::Claim)
+        }
+    }
+
+    /// The cycle's transaction, while requests are sent and results taken.
+    async fn transact(
+        &mut self,
+        reason: Reason,
+        outcomes: &[Ended],
+        room: &Room,
+    ) -> Result<CycleResult, StoreError> {
+        let work = Cycle {
+            record: outcomes,
+            room: Some(room),
+            due: reason == Reason::Due,
+            now: now(),
+            expecting: reason == Reason::Commit,
         };
-        let took = begun.elapsed();
-        self.took = took.min(REST);
-        self.rest_until = Instant::now() + self.took;
-        self.wire.metrics.cycle(took);
-        trace!(
-            recorded = done.recorded.ids.len(),
-            claimed = done.claimed.len(),
-            on_the_wire = self.wire.in_flight.len(),
-            micros = took.as_micros(),
-            "cycle"
-        );
-        self.wire.recorded(record, &done.recorded);
-        self.wire.take_report(done.recorded.report);
+        let begun = Instant::now();
+        let result = self.sender.while_sending(self.tenure.cycle(&work)).await?;
+        if let CycleResult::Done(done) = &result {
+            let took = begun.elapsed();
+            self.rest = Rest::after(took);
+            self.sender.metrics.cycle(took);
+            trace!(
+                ?reason,
+                recorded = done.recorded.ids.len(),
+                claimed = done.claimed.len(),
+                in_flight = self.sender.jobs.in_flight(),
+                micros = took.as_micros(),
+                "cycle"
+            );
+        }
+        Ok(result)
+    }
+
+    /// Takes over what a cycle has done.
+    fn follow_cycle(&mut self, reason: Reason, outcomes: Vec<Ended>, done: CycleDone) -> Cycled {
+        let moved = reason == Reason::Due || !outcomes.is_empty();
+        let wrote = moved || !done.claimed.is_empty();
+        self.sender.recorded(outcomes, &done.recorded);
+        self.sender.take_report(done.recorded.report);
         if done.others_committed {
             self.paused.may_have_changed();
         }
-        let wrote = due || recorded_some || !done.claimed.is_empty();
-        let mut claimed: Vec<_> =
-            done.claimed.iter().map(|job| (job.account.clone(), job.channel)).collect();
-        claimed.dedup();
-        self.wire.routes.claimed(done.claimed, Instant::now(), done.cut);
-        for (account, channel) in claimed {
-            self.wire.advance(&account, channel);
-        }
+        self.sender.claimed(done.claimed, done.cut);
         self.saw(done.agenda);
-        Ok(if wrote { Cycled::Wrote } else { Cycled::InVain })
+        if wrote { Cycled::Wrote } else { Cycled::FoundNothing }
     }
 
-    /// A transaction costs the same for one job as for ten, and holds up every writer meanwhile. So
-    /// after each the loop rests as long as it took, until a third of what is out has ended: that is
-    /// recorded together, while the rest is on the wire. A loop with nothing out never rests.
-    fn rests(&self) -> bool {
-        let wire = &self.wire;
-        wire.in_flight.len() > 2 * wire.unrecorded.len() && Instant::now() < self.rest_until
+    async fn follow_pauses(&mut self) -> Result<(), StoreError> {
+        if self.paused.follow(&mut self.tenure).await? {
+            self.sender.metrics.hold_restored(self.paused.has_restored());
+            self.service.changed();
+        }
+        Ok(())
+    }
+
+    /// A step of a reload of the configuration.
+    fn reload(&mut self, step: ReloadStep) {
+        match step {
+            ReloadStep::Requested => self.service.reloading(),
+            ReloadStep::Finished(fresh) => {
+                let notice = self.sender.reconfigure(*fresh).err();
+                self.next_upkeep = Instant::now();
+                self.service.reloaded(notice);
+            }
+        }
+    }
+
+    /// `None` where an error begins or prolongs an outage.
+    ///
+    /// # Errors
+    /// Those after which nothing more may be written.
+    fn unless_outage<T>(&mut self, done: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(e) if e.is_final() => Err(e),
+            Err(e) => {
+                let unrecorded = self.sender.jobs.unrecorded();
+                self.outage = Some(Outage::after(self.outage.take(), &e, unrecorded));
+                self.sender.metrics.enter(DaemonState::Trouble);
+                self.service.changed();
+                Ok(None)
+            }
+        }
+    }
+
+    fn end_outage(&mut self) {
+        if self.outage.take().is_some() {
+            self.sender.metrics.enter(DaemonState::Dispatching);
+            self.service.changed();
+            info!("the database can be used again");
+        }
+    }
+
+    /// The loop has made a step: the watchdog and the health checks are told.
+    fn note_step(&mut self) {
+        self.sender.metrics.turned(Instant::now().into_std());
+        self.service.turned();
     }
 
     /// Looks at what is due and whether another process has committed.
-    async fn look(&mut self) {
-        self.written |= std::mem::take(&mut self.missed);
-        match self.tenure.look().await {
-            Ok(agenda) => self.saw(agenda),
-            Err(e) if e.is_final() => self.ends = Some(e),
-            Err(e) => {
-                self.note_trouble(&e);
-            }
-        }
+    async fn poll(&mut self) -> Result<(), StoreError> {
+        self.commit.retry_missed();
+        let agenda = self.tenure.look().await?;
+        self.saw(agenda);
+        Ok(())
     }
 
     fn saw(&mut self, agenda: Agenda) {
         if agenda.others_committed {
             self.paused.may_have_changed();
-            self.wire.routes.stir();
+            self.sender.routes.expect_jobs();
             self.service.changed();
         }
-        self.wire.routes.contend(&agenda.ready_accounts);
+        self.sender.routes.contend(&agenda.ready_accounts);
         self.agenda = agenda;
     }
 
+    fn rests_until(&self) -> Option<Instant> {
+        self.rest.lasts_until(&self.sender.jobs)
+    }
+
+    /// When the next step is due if nothing happens before.
     fn idle_until(&self) -> Instant {
         let at = Instant::now();
         let ping = self.service.next_ping();
-        if self.rests() {
-            return ping.map_or(self.rest_until, |at| at.min(self.rest_until));
-        }
-        if let Some(trouble) = &self.trouble {
-            return ping.map_or(trouble.until, |at| at.min(trouble.until));
-        }
-        let due = self.agenda.next_due.map(|due| {
-            at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
-        });
-        [Some(at + POLL), due, self.wire.routes.next_opening(at), Some(self.next_upkeep), ping]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(at)
+        let first = if let Some(rested) = self.rests_until() {
+            [Some(rested), ping, None, None, None]
+        } else if let Some(outage) = &self.outage {
+            [Some(outage.until), ping, None, None, None]
+        } else {
+            let due = self.agenda.next_due.map(|due| {
+                at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
+            });
+            let opening = self.sender.routes.next_opening(self.sender.jobs.load(), at);
+            [Some(at + POLL), ping, due, opening, Some(self.next_upkeep)]
+        };
+        first.into_iter().flatten().min().unwrap_or(at)
     }
 }
 

@@ -2,9 +2,8 @@
 //! and the log.
 
 use super::Dispatcher;
-use super::wire::Wire;
 use crate::queue::job::{Millis, Status};
-use crate::queue::report::{Notice, Report};
+use crate::queue::report::Notice;
 use crate::queue::when::now;
 use crate::store::StoreError;
 use crate::store::tenure::Plan;
@@ -16,14 +15,14 @@ impl Dispatcher {
     pub(super) async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
         let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
         accounts
-            .retain(|name| !self.wire.routes.has_account(name) && !self.paused.has_account(name));
+            .retain(|name| !self.sender.routes.has_account(name) && !self.paused.has_account(name));
         if accounts.is_empty() {
             return Ok(false);
         }
-        let known = self.wire.routes.accounts();
+        let known = self.sender.routes.accounts();
         let report = self.tenure.fail_unknown_accounts(&accounts, &known).await?;
         let more = report.may_be_ready;
-        self.wire.take_report(report);
+        self.sender.take_report(report);
         if more {
             let agenda = self.tenure.look().await?;
             self.saw(agenda);
@@ -37,22 +36,22 @@ impl Dispatcher {
         let kept = self.tenure.upkeep(&plan).await?;
         self.next_upkeep = kept.next;
         let freed = kept.report.may_be_ready;
-        self.wire.take_report(kept.report);
+        self.sender.take_report(kept.report);
         Ok(freed)
     }
 
     fn plan(&self) -> Plan {
-        let kept = &self.wire.config.retention;
+        let kept = &self.sender.config.retention;
         let retention = [
             (Status::Sent, kept.sent),
             (Status::Failed, kept.failed),
             (Status::Cancelled, kept.cancelled),
         ];
-        let channels = self.wire.config.channels.iter();
+        let channels = self.sender.config.channels.iter();
         Plan {
             retention: retention.into_iter().filter_map(|(s, age)| Some((s, age?))).collect(),
             scrub: channels.filter_map(|(c, policy)| Some((*c, policy.scrub?))).collect(),
-            recorded_until: self.wire.all_recorded_until(Millis::MAX),
+            recorded_until: self.sender.jobs.all_recorded_until(Millis::MAX),
         }
     }
 
@@ -61,7 +60,7 @@ impl Dispatcher {
         let mut moved = false;
         while let Some(step) = self.tenure.follow_clock(now()).await? {
             moved = true;
-            for ended in &mut self.wire.unrecorded {
+            for ended in self.sender.jobs.to_record_mut() {
                 let t = &mut ended.transition;
                 if step.is_before(t.updated_at) {
                     t.next_attempt_at = t.next_attempt_at.map(|at| at + step.by);
@@ -78,23 +77,8 @@ impl Dispatcher {
     }
 }
 
-impl Wire {
-    /// Logs and counts what the store has done by itself, and lets the routes claim.
-    pub(super) fn take_report(&mut self, report: Report) {
-        for notice in &report.notices {
-            log(notice);
-        }
-        for (channel, failure) in report.failures {
-            self.metrics.failed(channel, failure, now());
-        }
-        if report.may_be_ready {
-            self.routes.stir();
-        }
-    }
-}
-
 /// In the log of this program.
-pub(crate) fn log(notice: &Notice) {
+pub(crate) fn log_notice(notice: &Notice) {
     let Notice { level, sentence, job, rows, reason } = notice;
     match *level {
         Level::ERROR => error!(job, rows, error = reason, "{sentence}"),

@@ -1,4 +1,4 @@
-//! Events as entries of the journal.
+//! Log events as journal entries.
 
 use super::Logged;
 use libsystemd::errors::SdError;
@@ -8,8 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// Makes each event an entry: its text and fields as the message, so that plain `journalctl` shows
-/// all of it, and each field separately, so that `OUTBOX_JOB=17` finds a job.
+/// Makes each event an entry. Its message has the text and the fields, so that plain `journalctl`
+/// shows both; each field is also stored separately, so that `OUTBOX_JOB=17` finds a job.
 pub struct Journal;
 
 impl<S: Subscriber> Layer<S> for Journal {
@@ -20,41 +20,45 @@ impl<S: Subscriber> Layer<S> for Journal {
             Level::INFO => Priority::Info,
             _ => Priority::Debug,
         };
-        let mut entry =
-            Entry { priority, words: String::new(), rest: String::new(), fields: Vec::new() };
+        let mut entry = Entry {
+            priority,
+            text: String::new(),
+            shown_fields: String::new(),
+            fields: Vec::new(),
+        };
         event.record(&mut entry);
         super::put(Logged::Entry(entry));
     }
 }
 
-/// An event, for the journal.
+/// An entry of the journal.
 pub struct Entry {
     priority: Priority,
-    words: String,
-    rest: String,
+    text: String,
+    shown_fields: String,
     fields: Vec<(String, String)>,
 }
 
 impl Entry {
-    /// On one line.
+    /// The text and the fields, on one line.
     pub fn message(&self) -> String {
-        format!("{}{}", self.words, self.rest)
+        format!("{}{}", self.text, self.shown_fields)
     }
 
-    /// Sends it; blocks while the journal does not read.
+    /// Sends it. Blocks while the journal does not read.
     pub fn send(&self) -> Result<(), SdError> {
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let identifier = ("SYSLOG_IDENTIFIER", "acquire-outbox");
         journal_send(self.priority, &self.message(), fields.chain([identifier]))
     }
 
-    /// `shown`: how the value is written in the message, as on a terminal.
+    /// `shown` is the value as it is written in the message.
     fn add(&mut self, field: &Field, value: String, shown: &str) {
         if field.name() == "message" {
-            self.words = value;
+            self.text = value;
             return;
         }
-        let _ = write!(self.rest, " {}={shown}", field.name());
+        let _ = write!(self.shown_fields, " {}={shown}", field.name());
         self.fields.push((format!("OUTBOX_{}", field.name().to_uppercase()), value));
     }
 }

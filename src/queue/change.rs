@@ -58,6 +58,14 @@ impl Change {
     }
 }
 
+/// Whether something is done or only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Apply,
+    /// Finds what would be refused, and changes nothing.
+    Rehearse,
+}
+
 /// A job that was not changed, and the sentence that says why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Refused {

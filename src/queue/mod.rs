@@ -10,6 +10,7 @@ pub mod policy;
 pub mod transition;
 pub mod report;
 pub mod ended;
+pub mod examination;
 pub mod claim;
 pub mod pause;
 pub mod block;

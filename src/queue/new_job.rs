@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GivenTime {
     Millis(Millis),
-    /// Any text that SQLite's date functions read.
+    /// ISO 8601, as the command line has checked it.
     Text(String),
 }
 

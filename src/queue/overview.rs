@@ -3,7 +3,6 @@
 use super::block::Block;
 use super::job::{Channel, Millis, Status};
 use super::pause::Pause;
-use crate::store::sqlite::Flaw;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -42,8 +41,8 @@ pub struct Overview {
     /// How many rows are set aside, and the first of them.
     pub aside: AsideSummary,
     pub untouched: Untouched,
-    /// In what the schema is not as it should be.
-    pub flaws: Vec<Flaw>,
+    /// How the schema differs from what this program needs, a sentence each.
+    pub flaws: Vec<String>,
 }
 
 /// How many jobs of a channel are in a state; of pending ones, for each reason why they wait.
@@ -73,7 +72,7 @@ impl Census {
     }
 }
 
-/// Who works on the file, and what waits longest.
+/// Which dispatcher works on the outbox, what waits longest, and what keeps jobs from being sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// When the job became due that waits longest of those that could go out now.
@@ -81,6 +80,9 @@ pub struct Pulse {
     /// The process that took the file over last; it may have ended.
     pub pid: Option<i64>,
     pub since: Option<Millis>,
+    pub blocks: Vec<Block>,
+    pub pauses: Vec<Pause>,
+    pub aside: AsideSummary,
 }
 
 /// Jobs that ended, or wait, with one and the same error.

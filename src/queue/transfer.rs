@@ -5,7 +5,7 @@ use super::job::Millis;
 use super::story::Delivery;
 use serde_json::{Map, Value};
 
-/// A row to insert: text or numbers by the column's name; what is left out has its default.
+/// A row to insert: text or numbers by the column's name; a column that is left out has its default.
 pub type NewRow = Map<String, Value>;
 
 /// The columns that a producer writes.
@@ -22,17 +22,17 @@ pub const PRODUCER_COLUMNS: [&str; 10] = [
     "source",
 ];
 
-/// A job as it is exported: what `delivery_status` shows, and more where it is asked for.
+/// A job as it is exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportedJob {
     pub delivery: Delivery,
     /// A JSON object.
     pub receipt: Option<String>,
-    /// People's words: only where they were asked for.
+    /// Message text: only where it was asked for.
     pub payload: Option<String>,
 }
 
-/// Which jobs are exported; [`Filter`] says the rest.
+/// Which jobs are exported, and with what.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Export {
     pub filter: Filter,

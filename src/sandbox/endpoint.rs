@@ -1,87 +1,83 @@
-//! The three endpoints that send: one request in, one fate out.
+//! The three endpoints that send.
 
-use super::answer::{Answer, Ids, Provider, accepted};
-use super::log::Message;
 use super::message::Sending;
 use super::odd::{self, Shape};
-use super::report;
-use super::server::{KEEP_ALIVE, Shared, hang_up, respond, respond_with};
+use super::request_log::{ReceivedRequest, report_line};
+use super::response::{Ids, Provider, Reply, accepted};
+use super::server::{KEEP_ALIVE, SandboxState, hang_up, respond_with};
+use crate::http_server::bearer;
 use crate::queue::job::{Channel, Millis};
 use crate::queue::payload::Json;
-use axum::body::to_bytes;
+use crate::queue::when::now;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, Uri, header, request::Parts};
-use axum::response::Response;
-use chrono::Utc;
+use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// A request's body: as large as it may be, as long as it may take.
+/// How large a request's body may be, and how long it may take.
 const BODY_LIMIT: usize = 32 << 20;
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// Silence has an end too, for clients that wait for ever.
+/// Without an answer the connection is closed after this, in case the client waits forever.
 const SILENCE: Duration = Duration::from_secs(3600);
 
-/// What becomes of a request.
+/// How a request is answered.
 struct Fate {
-    /// The message's ids and how it reads back, where it was given an id.
+    /// The message and its ids, if it was given ids.
     message: Option<(Ids, Sending)>,
     accepted: bool,
     ending: Ending,
 }
 
 enum Ending {
-    Answer(Answer),
-    /// On a connection that closes a second later, as announced.
-    Closing(Answer),
-    /// These bytes are the answer; its status is this.
+    Reply(Reply),
+    /// On a connection that is closed after a second, as announced.
+    Closing(Reply),
+    /// The status, and all bytes of the answer.
     Bytes(u16, Vec<u8>),
     Silence,
     HangUp,
 }
 
-impl From<Answer> for Fate {
-    /// Answered, and nothing accepted.
-    fn from(answer: Answer) -> Self {
-        Fate { message: None, accepted: false, ending: Ending::Answer(answer) }
+impl From<Reply> for Fate {
+    /// An answer without accepting anything.
+    fn from(answer: Reply) -> Self {
+        Fate { message: None, accepted: false, ending: Ending::Reply(answer) }
     }
 }
 
-/// Takes one request: remembers it, then answers, stays silent or hangs up.
-pub(super) async fn receive(shared: &Shared, channel: Channel, request: Request) -> Response {
-    if shared.faults.draw_drop() {
-        shared.report(|| report::line(channel, None, None, "dropped"));
+/// Receives a request and logs it, then answers, does not answer or hangs up.
+pub(super) async fn receive(state: &SandboxState, channel: Channel, request: Request) -> Response {
+    if state.faults.draw_drop() {
+        state.report(|| report_line(channel, None, None, "dropped"));
         return hang_up();
     }
     let (parts, body) = request.into_parts();
     let raw = match tokio::time::timeout(BODY_TIME, to_bytes(body, BODY_LIMIT)).await {
         Ok(Ok(raw)) => raw,
-        // Or the client went away, and then nobody reads this.
+        // Or the client has gone, and nobody reads this.
         Ok(Err(_)) => {
-            let words = "the request is longer than the sandbox takes (32 MiB)";
-            return respond(Answer::error(StatusCode::PAYLOAD_TOO_LARGE, words));
+            let sentence = "the request is larger than the sandbox accepts (32 MiB)";
+            return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response();
         }
         Err(_) => {
-            let words = "the rest of the request did not come";
-            return respond(Answer::error(StatusCode::REQUEST_TIMEOUT, words));
+            let sentence = "the rest of the request did not arrive in time";
+            return Reply::error(StatusCode::REQUEST_TIMEOUT, sentence).into_response();
         }
     };
-    let now = Utc::now().timestamp_millis();
-    let fate = decide(shared, channel, &parts, &raw, now).unwrap_or_else(Fate::from);
-    // Before any wait: what was accepted stays accepted when the client goes.
-    remember(shared, channel, &parts, &raw, now, &fate);
+    let submission = Submission { state, channel, parts, raw, now: now() };
+    let fate = submission.decide().unwrap_or_else(Fate::from);
+    // Before any wait: a message stays accepted if the client disconnects.
+    submission.log(&fate);
 
-    tokio::time::sleep(shared.faults.latency).await;
+    tokio::time::sleep(state.faults.latency).await;
     match fate.ending {
-        Ending::Answer(answer) => respond(answer),
-        Ending::Closing(answer) => {
-            let mut response = respond(answer);
-            response.headers_mut().insert("keep-alive", KEEP_ALIVE);
-            response
-        }
+        Ending::Reply(reply) => reply.into_response(),
+        Ending::Closing(reply) => ([("keep-alive", KEEP_ALIVE)], reply).into_response(),
         Ending::Bytes(_, bytes) => respond_with(bytes),
         Ending::HangUp => hang_up(),
         Ending::Silence => {
@@ -91,126 +87,129 @@ pub(super) async fn receive(shared: &Shared, channel: Channel, request: Request)
     }
 }
 
-/// Refusals are the error; a fate is what an acceptable request meets.
-fn decide(
-    shared: &Shared,
+/// A request whose body is complete.
+struct Submission<'a> {
+    state: &'a SandboxState,
     channel: Channel,
-    parts: &Parts,
-    raw: &[u8],
+    parts: Parts,
+    raw: Bytes,
     now: Millis,
-) -> Result<Fate, Answer> {
-    authorize(shared, &parts.headers)?;
-    if let Some(status) = shared.faults.draw_error() {
-        return Err(drawn_error(shared, status));
-    }
-    if !is_json(&parts.headers) {
-        return Err(Answer::invalid("Content-Type must be application/json"));
-    }
-    let body = read_json(raw).ok_or_else(|| Answer::invalid("the body is not JSON"))?;
-    let query = query(&parts.uri)?;
-    let sending = Sending::check(channel, &query, &body).map_err(Answer::invalid)?;
-
-    let before = || {
-        let mut hasher = DefaultHasher::new();
-        (channel, raw).hash(&mut hasher);
-        shared.repeats.count(hasher.finish())
-    };
-    let mut provider = Provider::Takes;
-    let mut silent = shared.faults.draw_silence();
-    let mut dropped = false;
-    // The magic cases of the module's documentation.
-    match sending.case {
-        900_400 => return Err(Answer::invalid("case is not active")),
-        900_403 => {
-            let ending = Ending::Bytes(403, odd::firewall());
-            return Ok(Fate { message: None, accepted: false, ending });
-        }
-        900_404 => return Err(Answer::error(StatusCode::NOT_FOUND, "no such case")),
-        900_429 if before() < 1 => {
-            let refusal = Answer::error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-            return Err(Answer { retry_after: Some(Duration::from_secs(1)), ..refusal });
-        }
-        900_503 if before() < 2 => {
-            return Err(Answer::error(StatusCode::SERVICE_UNAVAILABLE, "down for maintenance"));
-        }
-        900_000 => silent = true,
-        900_001 => dropped = true,
-        900_021 if channel == Channel::Sms => provider = Provider::Refuses,
-        _ => {}
-    }
-    let odd = shared.faults.draw_odd().map(|odd| &odd.shape);
-    if let Some(Shape::Refuses(status, bytes)) = odd {
-        let ending = Ending::Bytes(*status, bytes());
-        return Ok(Fate { message: None, accepted: false, ending });
-    }
-    let ids = shared.next_ids(channel);
-    let answer = || accepted(&sending, ids, provider, now);
-    let ending = if dropped {
-        Ending::HangUp
-    } else if silent {
-        Ending::Silence
-    } else {
-        match odd {
-            Some(Shape::Accepts(bytes)) => Ending::Bytes(200, bytes(&answer().to_string(), ids.id)),
-            Some(_) => Ending::Closing(Answer::ok(answer())),
-            None => Ending::Answer(Answer::ok(answer())),
-        }
-    };
-    Ok(Fate { message: Some((ids, sending)), accepted: provider == Provider::Takes, ending })
 }
 
-fn drawn_error(shared: &Shared, status: u16) -> Answer {
+impl Submission<'_> {
+    /// Checks the request and decides how it is answered. The error is a refusal.
+    fn decide(&self) -> Result<Fate, Reply> {
+        let &Submission { state, channel, ref parts, ref raw, .. } = self;
+        authorize(state, &parts.headers)?;
+        if let Some(status) = state.faults.draw_error() {
+            return Err(drawn_error(state, status));
+        }
+        if !is_json(&parts.headers) {
+            return Err(Reply::invalid("Content-Type must be application/json"));
+        }
+        let body = read_json(raw).ok_or_else(|| Reply::invalid("the body is not JSON"))?;
+        let query = query(&parts.uri)?;
+        self.answer(Sending::check(channel, &query, &body).map_err(Reply::invalid)?)
+    }
+
+    /// Decides how a valid request is answered.
+    fn answer(&self, sending: Sending) -> Result<Fate, Reply> {
+        let &Submission { state, channel, ref raw, now, .. } = self;
+        let before = || {
+            let mut hasher = DefaultHasher::new();
+            (channel, raw).hash(&mut hasher);
+            state.repeats.count(hasher.finish())
+        };
+        let mut provider = Provider::Accepts;
+        let mut silent = state.faults.draw_silence();
+        let mut dropped = false;
+        // The magic cases of the module's documentation.
+        match sending.case {
+            900_400 => return Err(Reply::invalid("case is not active")),
+            900_403 => {
+                let ending = Ending::Bytes(403, odd::firewall());
+                return Ok(Fate { message: None, accepted: false, ending });
+            }
+            900_404 => return Err(Reply::error(StatusCode::NOT_FOUND, "no such case")),
+            900_429 if before() < 1 => {
+                let refusal = Reply::error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+                return Err(Reply { retry_after: Some(Duration::from_secs(1)), ..refusal });
+            }
+            900_503 if before() < 2 => {
+                return Err(Reply::error(StatusCode::SERVICE_UNAVAILABLE, "down for maintenance"));
+            }
+            900_000 => silent = true,
+            900_001 => dropped = true,
+            900_021 if channel == Channel::Sms => provider = Provider::Refuses,
+            _ => {}
+        }
+        let odd = state.faults.draw_odd().map(|odd| &odd.shape);
+        if let Some(Shape::Refuses(status, bytes)) = odd {
+            let ending = Ending::Bytes(*status, bytes());
+            return Ok(Fate { message: None, accepted: false, ending });
+        }
+        let ids = state.next_ids(channel);
+        let answer = || accepted(&sending, ids, provider, now);
+        let ending = if dropped {
+            Ending::HangUp
+        } else if silent {
+            Ending::Silence
+        } else {
+            match odd {
+                Some(Shape::Accepts(bytes)) => {
+                    Ending::Bytes(200, bytes(&answer().to_string(), ids.id))
+                }
+                Some(_) => Ending::Closing(Reply::ok(answer())),
+                None => Ending::Reply(Reply::ok(answer())),
+            }
+        };
+        Ok(Fate { message: Some((ids, sending)), accepted: provider == Provider::Accepts, ending })
+    }
+
+    fn log(&self, fate: &Fate) {
+        let &Submission { state, channel, ref parts, ref raw, now } = self;
+        let status = match &fate.ending {
+            Ending::Reply(reply) | Ending::Closing(reply) => Some(reply.status.as_u16()),
+            Ending::Bytes(status, _) => Some(*status),
+            Ending::Silence | Ending::HangUp => None,
+        };
+        let id = fate.message.as_ref().map(|(ids, _)| ids.id);
+        let body = read_json(raw)
+            .unwrap_or_else(|| Value::from(String::from_utf8_lossy(raw).into_owned()));
+        state.report(|| {
+            let case = case_of(channel, &body);
+            match (&fate.ending, status) {
+                (Ending::HangUp, _) => report_line(channel, id, case, "dropped"),
+                (_, Some(status)) => report_line(channel, id, case, status),
+                (_, None) => report_line(channel, id, case, "no answer"),
+            }
+        });
+        state.log.push(ReceivedRequest {
+            n: 0, // set by the log
+            received_at: now,
+            channel: channel,
+            id,
+            accepted: fate.accepted,
+            status,
+            query: query(&parts.uri).unwrap_or_default(),
+            body,
+            shown: fate.message.as_ref().map(|(ids, sending)| sending.shown(ids.case_message, now)),
+            bytes: raw.len(),
+        });
+    }
+}
+
+fn drawn_error(state: &SandboxState, status: u16) -> Reply {
     // The shares were checked at the start: 300 to 599 are all statuses.
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let retry_after = match status.as_u16() {
-        429 | 503 => shared.faults.retry_after,
+        429 | 503 => state.faults.retry_after,
         _ => None,
     };
-    Answer {
-        retry_after,
-        ..Answer::error(status, "one of the errors that the sandbox was told to give")
-    }
+    Reply { retry_after, ..Reply::error(status, "a random error, as the sandbox was told to send") }
 }
 
-fn remember(
-    shared: &Shared,
-    channel: Channel,
-    parts: &Parts,
-    raw: &[u8],
-    now: Millis,
-    fate: &Fate,
-) {
-    let status = match &fate.ending {
-        Ending::Answer(answer) | Ending::Closing(answer) => Some(answer.status.as_u16()),
-        Ending::Bytes(status, _) => Some(*status),
-        Ending::Silence | Ending::HangUp => None,
-    };
-    let id = fate.message.as_ref().map(|(ids, _)| ids.id);
-    let body =
-        read_json(raw).unwrap_or_else(|| Value::from(String::from_utf8_lossy(raw).into_owned()));
-    shared.report(|| {
-        let case = case_of(channel, &body);
-        match (&fate.ending, status) {
-            (Ending::HangUp, _) => report::line(channel, id, case, "dropped"),
-            (_, Some(status)) => report::line(channel, id, case, status),
-            (_, None) => report::line(channel, id, case, "no answer"),
-        }
-    });
-    shared.log.push(Message {
-        n: 0, // the log's to give
-        received_at: now,
-        channel,
-        id,
-        accepted: fate.accepted,
-        status,
-        query: query(&parts.uri).unwrap_or_default(),
-        body,
-        shown: fate.message.as_ref().map(|(ids, sending)| sending.shown(ids.case_message, now)),
-        bytes: raw.len(),
-    });
-}
-
-/// The case of any request, also one that was refused: a number, so never a text.
+/// The case of any request, including refused ones.
 fn case_of(channel: Channel, body: &Value) -> Option<i64> {
     let pointer = match channel {
         Channel::Chat => "/caseId",
@@ -220,17 +219,10 @@ fn case_of(channel: Channel, body: &Value) -> Option<i64> {
     body.pointer(pointer).and_then(Value::as_i64)
 }
 
-/// The bearer key: present, and the configured one if there is one.
-pub(super) fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), Answer> {
-    let refuse = |words: &str| Err(Answer::error(StatusCode::UNAUTHORIZED, words));
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim())
-        .filter(|key| !key.is_empty());
-    match (given, &shared.api_key) {
+/// Requires a bearer key; the configured one, if there is one.
+pub(super) fn authorize(state: &SandboxState, headers: &HeaderMap) -> Result<(), Reply> {
+    let refuse = |sentence| Err(Reply::error(StatusCode::UNAUTHORIZED, sentence));
+    match (bearer(headers).filter(|key| !key.is_empty()), &state.api_key) {
         (None, _) => refuse("a header `Authorization: Bearer {api_key}` is required"),
         (Some(given), Some(key)) if given != key.expose_secret() => refuse("the API key is wrong"),
         (Some(_), _) => Ok(()),
@@ -243,13 +235,14 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-pub(super) fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Answer> {
+pub(super) fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Reply> {
     let Query(query) =
-        Query::try_from_uri(uri).map_err(|_| Answer::invalid("the query cannot be read"))?;
+        Query::try_from_uri(uri).map_err(|_| Reply::invalid("the query cannot be read"))?;
     Ok(query)
 }
 
-/// JSON that is too deep or too large for a `Value` is valid all the same: it is shown as text.
+/// JSON that is too deep or has too large numbers for a `Value` is still valid: these parts become
+/// text.
 fn read_json(raw: &[u8]) -> Option<Value> {
     fn value(json: Json) -> Value {
         match json {

@@ -1,29 +1,28 @@
-//! What goes wrong at random, and how shares are written on a command line.
+//! Random faults, and how their shares are written on the command line.
 
 use super::odd::{self, Odd, OddShare, Shape};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Random trouble for the sending endpoints. Shares are 0 to 1 of all requests.
+/// Random faults of the sending endpoints. Shares are from 0 to 1 of all requests.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// Before every answer, after the request was dealt with: a client that gives up earlier
-    /// has had its message accepted.
+    /// The time before each answer, after the message was accepted.
     pub latency: Duration,
-    /// Answered with this status instead; nothing was accepted.
+    /// Answered with this status; nothing is accepted.
     pub errors: Vec<ErrorShare>,
     /// Sent with the 429 and 503 of `errors`, in whole seconds, rounded up.
     pub retry_after: Option<Duration>,
     /// Accepted, then never answered.
     pub silent: f64,
-    /// Dropped before the request's body is read: not accepted, not remembered.
+    /// Connections dropped before the request's body is read: not accepted and not logged.
     pub drop: f64,
-    /// Acceptable requests that are answered in an odd way.
+    /// Valid requests that are answered in an odd way.
     pub odd: Vec<OddShare>,
 }
 
 impl Faults {
-    /// That every share is one, and that those of `errors` leave room for each other.
+    /// Checks that every share is valid, and that shares of the same kind add up to 1 at most.
     pub(super) fn check(&self) -> Result<(), ShareError> {
         check_share(self.silent, "silent")?;
         check_share(self.drop, "drop")?;
@@ -42,7 +41,7 @@ impl Faults {
         Ok(())
     }
 
-    /// The odd answer that this request gets, if it gets one.
+    /// Draws an odd answer for a request, or none.
     pub(super) fn draw_odd(&self) -> Option<&'static Odd> {
         if self.odd.is_empty() { None } else { odd::draw(&self.odd, fastrand::f64()) }
     }
@@ -52,16 +51,9 @@ impl Faults {
         self.odd.iter().any(|of| matches!(of.odd.shape, Shape::ClosesIdle))
     }
 
-    /// The status to fail this request with, if it is one of those that fail.
+    /// Draws the status of an error for a request, or none.
     pub(super) fn draw_error(&self) -> Option<u16> {
-        let mut rest = fastrand::f64();
-        for error in &self.errors {
-            if rest < error.share {
-                return Some(error.status);
-            }
-            rest -= error.share;
-        }
-        None
+        pick(self.errors.iter().map(|error| (error.status, error.share)), fastrand::f64())
     }
 
     pub(super) fn draw_silence(&self) -> bool {
@@ -71,6 +63,18 @@ impl Faults {
     pub(super) fn draw_drop(&self) -> bool {
         fastrand::f64() < self.drop
     }
+}
+
+/// Picks the item in whose share the number falls, if it falls in any. `drawn` is from 0 to 1.
+pub(super) fn pick<T>(shares: impl Iterator<Item = (T, f64)>, drawn: f64) -> Option<T> {
+    let mut end = 0.0;
+    for (item, share) in shares {
+        end += share;
+        if drawn < end {
+            return Some(item);
+        }
+    }
+    None
 }
 
 /// A status and the share of requests that get it: `503=0.1` or `503=10%`.
@@ -98,10 +102,10 @@ impl FromStr for ErrorShare {
     }
 }
 
-/// A share as people write it, `0.1` or `10%`, as a number from 0 to 1.
+/// Reads a share such as `0.1` or `10%`.
 ///
 /// # Errors
-/// [`ShareError`] for what is no number, and for one outside 0 to 1.
+/// [`ShareError`] if it is not a number from 0 to 1.
 pub fn parse_share(text: &str) -> Result<f64, ShareError> {
     let text = text.trim();
     let (number, unit) = match text.strip_suffix('%') {
@@ -117,7 +121,7 @@ pub fn parse_share(text: &str) -> Result<f64, ShareError> {
 }
 
 fn check_share(share: f64, what: &str) -> Result<(), ShareError> {
-    // NaN is in no range.
+    // No range contains NaN.
     if (0.0..=1.0).contains(&share) {
         Ok(())
     } else {
@@ -129,11 +133,11 @@ fn check_status(status: u16) -> Result<(), ShareError> {
     if (300..=599).contains(&status) {
         Ok(())
     } else {
-        Err(ShareError(format!("status {status} is no error: it must be from 300 to 599")))
+        Err(ShareError(format!("status {status} is not an error: it must be from 300 to 599")))
     }
 }
 
-/// A share that is none, in one sentence.
+/// Why a share is invalid, in one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ShareError(pub(super) String);
@@ -152,19 +156,19 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_makes_no_sense_is_refused_with_what_to_write() {
-        let words = |text: &str| text.parse::<ErrorShare>().unwrap_err().to_string();
-        assert_eq!(words("503"), "`503` is not STATUS=SHARE, such as 503=0.1 or 503=10%");
-        assert_eq!(words("x=0.1"), "`x` is not an HTTP status");
-        assert_eq!(words("200=0.1"), "status 200 is no error: it must be from 300 to 599");
-        assert_eq!(words("503=often"), "`often` is not a share, such as 0.1 or 10%");
+    fn an_invalid_share_is_refused_with_what_to_write() {
+        let message = |text: &str| text.parse::<ErrorShare>().unwrap_err().to_string();
+        assert_eq!(message("503"), "`503` is not STATUS=SHARE, such as 503=0.1 or 503=10%");
+        assert_eq!(message("x=0.1"), "`x` is not an HTTP status");
+        assert_eq!(message("200=0.1"), "status 200 is not an error: it must be from 300 to 599");
+        assert_eq!(message("503=often"), "`often` is not a share, such as 0.1 or 10%");
         for out in ["503=10", "503=101%", "503=-0.1", "503=NaN", "503=inf"] {
-            assert!(words(out).contains("must be from 0 to 1"), "{out}: {}", words(out));
+            assert!(message(out).contains("must be from 0 to 1"), "{out}: {}", message(out));
         }
     }
 
     #[test]
-    fn shares_of_errors_fit_into_one() {
+    fn shares_of_errors_add_up_to_one_at_most() {
         let of = |shares: &[f64]| Faults {
             errors: shares.iter().map(|&share| ErrorShare { status: 503, share }).collect(),
             ..Faults::default()
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_come_about_as_often_as_their_share() {
+    fn errors_are_drawn_about_as_often_as_their_share() {
         let faults = Faults {
             errors: vec![
                 ErrorShare { status: 503, share: 0.25 },

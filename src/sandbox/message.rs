@@ -1,16 +1,16 @@
-//! What an endpoint demands of a request's body, as the vendor documents it.
+//! Checks that a request has the fields that the vendor documents as required.
 
-use super::log::iso_text;
+use super::request_log::iso_text;
 use crate::queue::job::{Channel, Millis};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// A request that has what the endpoint demands.
+/// A valid request.
 #[derive(Debug, Clone)]
 pub(super) struct Sending {
     pub(super) channel: Channel,
-    /// The case it goes to; for SMS its `threadId`.
+    /// The case's id; for SMS the `threadId`.
     pub(super) case: i64,
     pub(super) contact: Option<i64>,
     pub(super) sender: Sender,
@@ -24,7 +24,7 @@ pub(super) enum Sender {
     Contact(i64),
 }
 
-/// A message as the read-back calls show it; (+) in the README of the API.
+/// A message as the calls that read back show it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CaseMessage {
@@ -41,10 +41,10 @@ pub(super) struct CaseMessage {
     pub(super) seen: &'static str,
 }
 
-/// The agent that every message of a `user` comes from.
+/// The agent who sends every message of a `user`.
 pub(super) const AGENT: i64 = 25;
 /// The customer of a chat whose request names none.
-const SOMEONE: i64 = 597_759;
+const DEFAULT_CONTACT: i64 = 597_759;
 
 impl Sending {
     /// Checks `body` and `query`; the error is a sentence that names the field.
@@ -53,21 +53,23 @@ impl Sending {
         query: &BTreeMap<String, String>,
         body: &Value,
     ) -> Result<Self, String> {
-        let whole =
-            Fields { object: body.as_object().ok_or("the body is not a JSON object")?, path: "" };
+        let whole = BodyFields {
+            object: body.as_object().ok_or("the body is not a JSON object")?,
+            path: "",
+        };
         let (case, contact, fields) = match channel {
             Channel::Chat => check_chat(&whole)?,
             Channel::Mail => check_mail(&whole)?,
             Channel::Sms => check_sms(&whole)?,
         };
         let contact = contact.or(integer_parameter(query, "contactId")?);
-        // Mail has no such parameter: it always comes from an agent.
+        // Mail has no such parameter: it is always from an agent.
         let sender = if channel == Channel::Mail { Sender::Agent } else { sender(query, contact)? };
         Ok(Sending { channel, case, contact, sender, fields: fields.object.clone() })
     }
 
     pub(super) fn contact(&self) -> i64 {
-        self.contact.unwrap_or(SOMEONE)
+        self.contact.unwrap_or(DEFAULT_CONTACT)
     }
 
     pub(super) fn sender_id(&self) -> i64 {
@@ -84,7 +86,7 @@ impl Sending {
         }
     }
 
-    /// The field as it was sent; `null` where it was not.
+    /// The field as it was sent, or `null`.
     pub(super) fn field(&self, name: &str) -> Value {
         self.fields.get(name).cloned().unwrap_or(Value::Null)
     }
@@ -118,21 +120,21 @@ impl Sending {
 }
 
 /// The case, the contact and the object that holds the fields.
-type Checked<'a> = (i64, Option<i64>, Fields<'a>);
+type Checked<'a> = (i64, Option<i64>, BodyFields<'a>);
 
-fn check_chat<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
+fn check_chat<'a>(body: &BodyFields<'a>) -> Result<Checked<'a>, String> {
     let case = body.integer("caseId")?;
-    body.optional_word("channel", &["chat"])?;
+    body.optional_one_of("channel", &["chat"])?;
     let message = body.object("message")?;
     message.text("message")?;
-    message.word("type", &["message", "note", "event"])?;
+    message.one_of("type", &["message", "note", "event"])?;
     if message.object.contains_key("translateLangKey") {
         message.text("translateLangKey")?;
     }
     Ok((case, None, *body))
 }
 
-fn check_mail<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
+fn check_mail<'a>(body: &BodyFields<'a>) -> Result<Checked<'a>, String> {
     let data = body.object("data")?;
     let case = data.integer("caseId")?;
     let contact = data.integer("contactId")?;
@@ -143,7 +145,7 @@ fn check_mail<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
     data.addresses("cc")?;
     data.addresses("bcc")?;
     data.text("subject")?;
-    data.word("type", &["message"])?;
+    data.one_of("type", &["message"])?;
     data.array("attachments")?;
     let bodies = ["htmlBody", "textBody"].map(|name| data.object.contains_key(name));
     if bodies == [false, false] {
@@ -157,7 +159,7 @@ fn check_mail<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
     Ok((case, Some(contact), data))
 }
 
-fn check_sms<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
+fn check_sms<'a>(body: &BodyFields<'a>) -> Result<Checked<'a>, String> {
     body.text("Body")?;
     for number in ["From", "To"] {
         let digits = body.text(number)?.strip_prefix('+').unwrap_or_default();
@@ -174,7 +176,7 @@ fn check_sms<'a>(body: &Fields<'a>) -> Result<Checked<'a>, String> {
 }
 
 fn sender(query: &BTreeMap<String, String>, contact: Option<i64>) -> Result<Sender, String> {
-    // The published page and the vendor's own web client spell it differently.
+    // The vendor's documentation and its own web client spell it differently.
     let kind = query.get("x-user-type").or_else(|| query.get("-x-user-type"));
     match kind.map(String::as_str) {
         None | Some("user") => Ok(Sender::Agent),
@@ -196,14 +198,14 @@ pub(super) fn integer_parameter(
         .map_err(|_| format!("{name} must be an integer"))
 }
 
-/// An object of the body and where it stands, for the sentences.
+/// An object of the body, and its path for error messages.
 #[derive(Clone, Copy)]
-struct Fields<'a> {
+struct BodyFields<'a> {
     object: &'a Map<String, Value>,
     path: &'static str,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> BodyFields<'a> {
     fn required<T>(
         &self,
         name: &str,
@@ -239,19 +241,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn object(&self, name: &'static str) -> Result<Fields<'a>, String> {
+    fn object(&self, name: &'static str) -> Result<BodyFields<'a>, String> {
         let object = self.required(name, "an object", Value::as_object)?;
         let path = if name == "data" { "data." } else { "message." };
-        Ok(Fields { object, path })
+        Ok(BodyFields { object, path })
     }
 
-    fn word(&self, name: &str, words: &[&str]) -> Result<(), String> {
-        let kind = words.join(" or ");
-        self.required(name, &kind, |value| value.as_str().filter(|word| words.contains(word)))?;
+    fn one_of(&self, name: &str, values: &[&str]) -> Result<(), String> {
+        let kind = values.join(" or ");
+        self.required(name, &kind, |value| value.as_str().filter(|text| values.contains(text)))?;
         Ok(())
     }
 
-    fn optional_word(&self, name: &str, words: &[&str]) -> Result<(), String> {
-        if self.object.contains_key(name) { self.word(name, words) } else { Ok(()) }
+    fn optional_one_of(&self, name: &str, values: &[&str]) -> Result<(), String> {
+        if self.object.contains_key(name) { self.one_of(name, values) } else { Ok(()) }
     }
 }

@@ -1,8 +1,7 @@
-//! Answers as they come over real networks: correct but with something odd around them, or from
-//! something else than Acquire. Each is given byte by byte, and its connection is closed after it.
+//! Answers as real networks deliver them: correct but in an odd form, or not from Acquire at all.
+//! Each is defined byte by byte, and its connection is closed after it.
 
-use super::faults::ShareError;
-use super::faults::parse_share;
+use super::faults::{ShareError, parse_share, pick};
 use flate2::Compression;
 use flate2::read::{GzEncoder, ZlibEncoder};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
@@ -23,11 +22,11 @@ pub struct Odd {
 /// The bytes of the answer.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// The message is accepted: makes the bytes from the answer's JSON and the message's id.
+    /// The message is accepted. Makes the bytes from the answer's JSON and the message's id.
     Accepts(fn(&str, i64) -> Vec<u8>),
-    /// It is not accepted; this is the status.
+    /// The message is not accepted. The status, and what makes the bytes.
     Refuses(u16, fn() -> Vec<u8>),
-    /// As usual, on a connection that the server closes after a second, as announced.
+    /// The usual answer, on a connection that the server closes after a second, as announced.
     ClosesIdle,
 }
 
@@ -42,7 +41,7 @@ const fn odd(name: &'static str, about: &'static str, shape: Shape) -> Odd {
     Odd { name, about, shape }
 }
 
-/// A new kind is a new line here; the help and the tests follow by themselves.
+/// A new kind only needs a line here: the help and the tests use this list.
 #[rustfmt::skip]
 pub static ODD: &[Odd] = &[
     odd("bom", "a byte order mark before the JSON", Accepts(|json, _| ok(JSON, ["\u{feff}", json].concat()))),
@@ -138,18 +137,18 @@ fn zlib(json: &str) -> Vec<u8> {
 
 fn all(mut from: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
-    from.read_to_end(&mut bytes).expect("memory does not fail to be read");
+    from.read_to_end(&mut bytes).expect("reading from memory does not fail");
     bytes
 }
 
 /// Brotli that compresses nothing (RFC 7932, 9.2), up to 64 KiB a block.
 fn brotli(json: &str) -> Vec<u8> {
     let mut stream = Vec::new();
-    // A window of 4 MiB in the four lowest bits, which come once.
+    // A window of 4 MiB, in the four lowest bits of the stream.
     let (mut window, mut shift) = (0b1011_u32, 4);
     for block in json.as_bytes().chunks(1 << 16) {
-        let length = u32::try_from(block.len() - 1).expect("a block of 64 KiB at most");
-        // Not the last one; four nibbles of length; the length; not compressed.
+        let length = u32::try_from(block.len() - 1).expect("a block has 64 KiB at most");
+        // Not the last block; four nibbles of length; the length; not compressed.
         let bits = window | (length << (shift + 3)) | (1 << (shift + 19));
         let bytes = (shift + 20usize).div_ceil(8);
         stream.extend_from_slice(&bits.to_le_bytes()[..bytes]);
@@ -176,7 +175,7 @@ fn since_1970(seconds: u64) -> u64 {
 #[derive(Debug, Clone, Copy)]
 pub struct OddShare {
     pub odd: &'static Odd,
-    /// 0 to 1; `None`: as much as the others leave.
+    /// From 0 to 1; `None`: an equal part of what the others leave.
     pub share: Option<f64>,
 }
 
@@ -190,26 +189,18 @@ impl FromStr for OddShare {
         };
         let odd = ODD.iter().find(|odd| odd.name == name).ok_or_else(|| {
             let names: Vec<_> = ODD.iter().map(|odd| odd.name).collect();
-            ShareError(format!("`{name}` is not an odd answer; there are {}", names.join(", ")))
+            ShareError(format!("`{name}` is not an odd answer; choose one of {}", names.join(", ")))
         })?;
         Ok(OddShare { odd, share })
     }
 }
 
-/// Draws one, or none: kinds without a share divide what the others leave.
+/// Draws a kind, or none. Kinds without a share divide what the others leave.
 pub(super) fn draw(shares: &[OddShare], drawn: f64) -> Option<&'static Odd> {
     let given: f64 = shares.iter().filter_map(|of| of.share).sum();
     let open = shares.iter().filter(|of| of.share.is_none()).count();
     let each = (1.0 - given).max(0.0) / open.max(1) as f64;
-    let mut rest = drawn;
-    for of in shares {
-        let share = of.share.unwrap_or(each);
-        if rest < share {
-            return Some(of.odd);
-        }
-        rest -= share;
-    }
-    None
+    pick(shares.iter().map(|of| (of.odd, of.share.unwrap_or(each))), drawn)
 }
 
 #[cfg(test)]
@@ -221,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_without_a_share_divide_what_is_left() {
+    fn kinds_without_a_share_divide_what_the_others_leave() {
         let name = |texts: &[&str], drawn| draw(&shares(texts), drawn).map(|odd| odd.name);
         assert_eq!(name(&[], 0.0), None);
         assert_eq!(name(&["bom"], 0.999), Some("bom"));
@@ -232,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_is_none_is_refused_with_those_that_are() {
-        let words = "bomb".parse::<OddShare>().unwrap_err().to_string();
-        assert!(words.starts_with("`bomb` is not an odd answer; there are bom, utf-16, "));
+    fn an_unknown_kind_is_refused_with_the_list_of_kinds() {
+        let message = "bomb".parse::<OddShare>().unwrap_err().to_string();
+        assert!(message.starts_with("`bomb` is not an odd answer; choose one of bom, utf-16, "));
         assert!("bom=often".parse::<OddShare>().is_err());
     }
 }

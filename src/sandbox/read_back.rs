@@ -1,31 +1,36 @@
-//! The calls that read back, over what the sandbox accepted and still remembers.
+//! The calls that read back what the sandbox accepted and still keeps.
 
-use super::answer::Answer;
 use super::endpoint::{authorize, query};
-use super::log::{Log, Message};
 use super::message::{CaseMessage, integer_parameter};
-use super::server::Shared;
+use super::request_log::{Log, ReceivedRequest};
+use super::response::Reply;
+use super::server::SandboxState;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The messages that read back, oldest first.
-fn accepted(log: &Log) -> Vec<Arc<Message>> {
+/// The messages that can be read back, oldest first.
+fn accepted(log: &Log) -> Vec<Arc<ReceivedRequest>> {
     log.messages().into_iter().filter(|message| message.shown.is_some()).collect()
 }
 
-fn shown(messages: &[Arc<Message>]) -> impl DoubleEndedIterator<Item = &CaseMessage> {
+fn shown(messages: &[Arc<ReceivedRequest>]) -> impl DoubleEndedIterator<Item = &CaseMessage> {
     messages.iter().filter_map(|message| message.shown.as_ref())
 }
 
 /// `GET /crm/messenger/chat/messages?threadId=&contactId=`: threads with their last message.
-pub(super) fn threads(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> Result<Answer, Answer> {
-    authorize(shared, headers)?;
-    let query = query(uri)?;
-    let thread = integer_parameter(&query, "threadId").map_err(Answer::invalid)?;
-    let contact = integer_parameter(&query, "contactId").map_err(Answer::invalid)?;
-    let messages = accepted(&shared.log);
+pub(super) async fn threads(
+    State(state): State<Arc<SandboxState>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Reply, Reply> {
+    authorize(&state, &headers)?;
+    let query = query(&uri)?;
+    let thread = integer_parameter(&query, "threadId").map_err(Reply::invalid)?;
+    let contact = integer_parameter(&query, "contactId").map_err(Reply::invalid)?;
+    let messages = accepted(&state.log);
     let mut last = BTreeMap::new();
     for message in shown(&messages) {
         if thread.is_none_or(|id| id == message.thread_id)
@@ -41,25 +46,29 @@ pub(super) fn threads(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> Result
                 "status": "active", "lastMessage": message})
         })
         .collect();
-    Ok(Answer::ok(json!({"data": threads})))
+    Ok(Reply::ok(json!({"data": threads})))
 }
 
 /// `GET /crm/objects/case?where=id|eq|{caseId}&relations=messages`.
-pub(super) fn cases(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> Result<Answer, Answer> {
-    authorize(shared, headers)?;
-    let query = query(uri)?;
+pub(super) async fn cases(
+    State(state): State<Arc<SandboxState>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Reply, Reply> {
+    authorize(&state, &headers)?;
+    let query = query(&uri)?;
     let case: i64 = query
         .get("where")
         .and_then(|condition| condition.strip_prefix("id|eq|"))
         .and_then(|id| id.parse().ok())
         .ok_or_else(|| {
-            Answer::invalid("where must be id|eq|{caseId}: the sandbox knows no other")
+            Reply::invalid("where must be id|eq|{caseId}: the sandbox supports no other condition")
         })?;
     let relations = query.get("relations").map(String::as_str).unwrap_or_default();
-    let messages = accepted(&shared.log);
+    let messages = accepted(&state.log);
     let messages: Vec<_> = shown(&messages).filter(|message| message.case_id == case).collect();
     let Some((first, last)) = messages.first().zip(messages.last()) else {
-        return Ok(Answer::ok(json!({"data": {"data": []}})));
+        return Ok(Reply::ok(json!({"data": {"data": []}})));
     };
     let mut found = json!({
         "id": case, "threadId": case, "contactId": last.contact_id, "channel": first.channel,
@@ -68,19 +77,19 @@ pub(super) fn cases(shared: &Shared, headers: &HeaderMap, uri: &Uri) -> Result<A
     if relations.split(',').any(|relation| relation == "messages") {
         found["messages"] = json!(messages);
     }
-    Ok(Answer::ok(json!({"data": {"data": [found]}})))
+    Ok(Reply::ok(json!({"data": {"data": [found]}})))
 }
 
 /// `GET /crm/objects/case-message/{messageId}`.
-pub(super) fn case_message(
-    shared: &Shared,
-    headers: &HeaderMap,
-    id: &str,
-) -> Result<Answer, Answer> {
-    authorize(shared, headers)?;
-    let id: i64 = id.parse().map_err(|_| Answer::invalid("messageId must be an integer"))?;
-    let messages = accepted(&shared.log);
+pub(super) async fn case_message(
+    State(state): State<Arc<SandboxState>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Reply, Reply> {
+    authorize(&state, &headers)?;
+    let id: i64 = id.parse().map_err(|_| Reply::invalid("messageId must be an integer"))?;
+    let messages = accepted(&state.log);
     let message = shown(&messages).rfind(|message| message.id == id);
-    let message = message.ok_or_else(|| Answer::error(StatusCode::NOT_FOUND, "no such message"))?;
-    Ok(Answer::ok(json!({"data": message})))
+    let message = message.ok_or_else(|| Reply::error(StatusCode::NOT_FOUND, "no such message"))?;
+    Ok(Reply::ok(json!({"data": message})))
 }

@@ -1,9 +1,8 @@
-//! The service manager's socket: datagrams that never wait for it.
+//! The service manager's socket. Sending never blocks.
 //!
-//! The notifications come from the sd-notify crate. The socket code is our own: the crate's send
-//! waits while the manager reads nothing, and it does not support abstract names.
+//! libsystemd's own function would block while the manager reads nothing.
 
-use sd_notify::NotifyState;
+use libsystemd::daemon::NotifyState;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -12,19 +11,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use tracing::{debug, warn};
 
-/// How many datagrams are kept while the manager has no room for them; the oldest are dropped.
-const KEPT: usize = 16;
+/// How many datagrams are kept while the manager has no room for them. Beyond that the oldest are
+/// dropped.
+const MOST_UNSENT: usize = 16;
 
-/// The way to the service manager.
+/// The address in `NOTIFY_SOCKET`, and what could not be sent to it yet.
 pub(super) struct NotifySocket {
     address: SocketAddr,
-    /// In their order.
+    /// Oldest first.
     unsent: VecDeque<Datagram>,
 }
 
 struct Datagram {
     text: String,
-    /// A later one of its kind replaces it.
+    /// A later status line replaces it.
     is_status: bool,
 }
 
@@ -42,27 +42,27 @@ impl NotifySocket {
         }
     }
 
-    /// Sends what is unsent and then this. What the manager has no room for is kept.
+    /// Sends this after everything unsent. What the manager has no room for is kept.
     pub(super) fn send(&mut self, state: &[NotifyState]) {
         let is_status = matches!(state, [NotifyState::Status(_)]);
         if is_status {
             self.unsent.retain(|datagram| !datagram.is_status);
         }
         self.unsent.push_back(Datagram { text: text(state), is_status });
-        if self.unsent.len() > KEPT {
+        if self.unsent.len() > MOST_UNSENT {
             self.unsent.pop_front();
         }
         self.send_unsent();
     }
 
-    /// Sends a ping of the watchdog, after what is unsent. False: there is no room for it now, and
-    /// a later ping says as much.
+    /// Pings the watchdog, after everything unsent. `false`: there is no room for it. It is not kept:
+    /// a later ping says the same.
     pub(super) fn ping(&mut self) -> bool {
         self.send_unsent();
         self.unsent.is_empty() && self.has_taken(&text(&[NotifyState::Watchdog]))
     }
 
-    /// Tries once more.
+    /// Tries again to send what is unsent.
     pub(super) fn send_unsent(&mut self) {
         while let Some(first) = self.unsent.front() {
             if !self.has_taken(&first.text) {
@@ -72,13 +72,12 @@ impl NotifySocket {
         }
     }
 
-    /// Whether the manager has not yet had room for something.
+    /// Whether something could not be sent yet.
     pub(super) fn is_behind(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// False: it has no room now. If there is no manager, the datagram counts as sent: the
-    /// manager's own time limits say when it gives up.
+    /// `false`: the manager has no room for it now. Without a manager the datagram counts as sent.
     fn has_taken(&self, text: &str) -> bool {
         match self.try_send(text.as_bytes()) {
             Err(e) if e.kind() == ErrorKind::WouldBlock => false,

@@ -8,8 +8,9 @@
 //!
 //! [`is_busy`]: StoreError::is_busy
 
-use super::StoreError;
-use super::sqlite::SqliteTenure;
+use super::sqlite::{SqliteTenure, neutral};
+use super::{ALL, StoreError};
+use crate::config::Database;
 use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle, CycleResult};
 use crate::queue::ended::{Ended, Recorded};
@@ -18,7 +19,6 @@ use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
 use crate::queue::report::{Notice, Report};
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -90,13 +90,14 @@ impl Tenure {
     /// [`StoreError::Unusable`] for an outbox that must not be used under this name or for this
     /// purpose.
     pub async fn take_over(
-        database: &Path,
+        database: &Database,
         purpose: Purpose,
         decide: impl FnMut(&Job, Millis) -> Ended,
         on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<Tenure, StoreError> {
-        let taken = SqliteTenure::take_over(database, purpose, decide, on_event).await;
-        let tenure = taken.map_err(|e| super::neutral(e, Some(database)))?;
+        let Database::File(path) = database;
+        let taken = SqliteTenure::take_over(path, purpose, decide, on_event).await;
+        let tenure = taken.map_err(|e| neutral(e, Some(path)))?;
         Ok(Tenure::Sqlite(Box::new(tenure)))
     }
 
@@ -207,7 +208,7 @@ impl Tenure {
     /// What people have paused; the claim itself leaves it alone.
     pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
         match self {
-            Tenure::Sqlite(t) => t.store.pauses().await.map_err(|e| t.neutral(e)),
+            Tenure::Sqlite(t) => t.store.pauses(ALL).await.map_err(|e| t.neutral(e)),
         }
     }
 
@@ -229,7 +230,7 @@ impl Tenure {
     /// Ends the tenure: another dispatcher may take over at once.
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
-            Tenure::Sqlite(t) => t.close().await.map_err(|e| super::neutral(e, None)),
+            Tenure::Sqlite(t) => t.close().await.map_err(|e| neutral(e, None)),
         }
     }
 }

@@ -4,16 +4,15 @@
 mod confirm;
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::Caller;
 use super::posted::{Fields, Posted};
-use super::problem::Problem;
 use super::query::Query;
 use super::words::{jobs, number};
-use crate::queue::change::{Change, Refused};
+use crate::queue::change::{Change, Mode, Refused};
 use crate::queue::filter::Filter;
 use crate::queue::job::Status;
-use crate::store::Store;
-use crate::store::sqlite::edit::BATCH;
+use crate::store::{BATCH, Store};
 use axum::extract::State;
 use axum::response::Redirect;
 use std::sync::Arc;
@@ -158,16 +157,16 @@ pub async fn change(
     };
     shared.changed().await;
     if let Some(key) = key {
-        shared.sessions.tell(&key, told);
+        shared.sessions.set_flash(&key, told);
     }
     Ok(Redirect::to(&back))
 }
 
 async fn by_id(shared: &Shared, verb: &Verb, ids: &[i64]) -> Result<String, Problem> {
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     let mut refused = Vec::new();
-    for batch in ids.chunks(BATCH) {
-        refused.extend(store.change(verb.change, batch).await?);
+    for batch in ids.chunks(BATCH as usize) {
+        refused.extend(store.change(verb.change, batch, Mode::Apply).await?);
     }
     store.close().await?;
     info!(

@@ -1,16 +1,16 @@
-//! What the pages need beside their text: a style sheet, a script, an icon; all from the binary.
+//! The style sheet, the script and the icon of the pages, from the binary.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use super::session::hex;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 /// A file in the binary.
 pub struct Asset {
     kind: &'static str,
     text: &'static str,
-    /// By its content.
+    /// Its entity tag: a digest of the text.
     tag: LazyLock<String>,
 }
 
@@ -28,7 +28,7 @@ pub static STYLE: Asset = asset!("text/css; charset=utf-8", "style.css");
 pub static SCRIPT: Asset = asset!("text/javascript; charset=utf-8", "live.js");
 pub static ICON: Asset = asset!("image/svg+xml", "icon.svg");
 
-/// Caches ask each time, and are told that nothing has changed.
+/// Browsers ask each time whether it has changed.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 pub async fn serve(asset: &'static Asset, headers: HeaderMap) -> Response {
@@ -41,16 +41,9 @@ pub async fn serve(asset: &'static Asset, headers: HeaderMap) -> Response {
     if known.is_some_and(|tags| tags.contains(tag) || tags == "*") {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    let kind: [(HeaderName, HeaderValue); 1] =
-        [(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind))];
-    (caching, kind, asset.text).into_response()
+    (caching, [(header::CONTENT_TYPE, asset.kind)], asset.text).into_response()
 }
 
 fn tag(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let mut tag = String::from("\"");
-    for byte in digest.iter().take(12) {
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag + "\""
+    format!("\"{}\"", hex(&Sha256::digest(text.as_bytes())[..12]))
 }

@@ -2,12 +2,12 @@
 
 use super::Shared;
 use super::actions::Verb;
-use super::problem::Problem;
+use super::error_page::Problem;
 use super::session::Key;
 use super::words::jobs;
 use crate::queue::change::Change;
 use crate::queue::filter::Filter;
-use crate::store::{Store, StoreError};
+use crate::store::{BATCH, Store, StoreError};
 use axum::http::StatusCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ impl Bulk {
             // First, so that no page says both that it goes on and how it went.
             drop(under_way);
             if let Some(who) = who {
-                shared.sessions.tell(&who, told.clone());
+                shared.sessions.set_flash(&who, told.clone());
             }
             told
         });
@@ -146,10 +146,10 @@ async fn batches(
     change: Change,
     mut filter: Filter,
 ) -> Result<Reached, StoreError> {
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     // Whoever was asked no question means what there is now.
     if filter.up_to_id.is_none() {
-        filter.up_to_id = Some(store.largest_id().await?);
+        filter.up_to_id = Some(store.last_id().await?);
     }
     let (mut after, mut busy) = (i64::MIN, 0);
     let mut reached = Reached::Some;
@@ -185,7 +185,7 @@ async fn batch(
     filter: &Filter,
     after: i64,
 ) -> Result<Option<(i64, u64)>, StoreError> {
-    let ids = store.ids_after(filter, after).await?;
+    let ids = store.ids(filter, after, BATCH).await?;
     let Some(&last) = ids.last() else { return Ok(None) };
     Ok(Some((last, store.change_where(change, filter, &ids).await?)))
 }

@@ -1,7 +1,8 @@
-//! The last hour as a picture: what was sent, tried again and failed in each minute, and how late.
+//! A chart of the last hour: how many attempts were sent, retried and failed in each minute, and
+//! how late.
 //!
-//! The picture stretches with the page and has no text in it; the scales stand beside it in HTML,
-//! and the figures below it as a table.
+//! The picture stretches with the page and contains no text. The scales are HTML next to it, and the
+//! figures are in a table below it.
 
 use super::words::{length, number};
 use crate::metrics::Minute;
@@ -9,19 +10,19 @@ use crate::queue::when::iso;
 use maud::{Markup, html};
 use std::time::Duration;
 
-/// Units of the picture: a column has ten in width, with a gap of two.
+/// In units of the picture: a column is ten wide, including a gap of two.
 const COLUMN: u32 = 10;
 const BAR: u32 = 8;
 const BARS_HEIGHT: f64 = 120.0;
 const LATE_HEIGHT: f64 = 60.0;
 
-/// `minutes`: oldest first, the last one not over yet.
+/// `minutes` are oldest first; the last one is not over yet.
 pub fn last_hour(minutes: &[Minute]) -> Markup {
     let sum = |of: fn(&Minute) -> u32| minutes.iter().map(|m| u64::from(of(m))).sum::<u64>();
     let (sent, retried, failed) = (sum(|m| m.sent), sum(|m| m.retried), sum(|m| m.failed));
     let most = round_up(minutes.iter().map(|m| u64::from(total(m))).max().unwrap_or(0).max(4));
     let decades = Decades::of(minutes);
-    let says = format!(
+    let summary = format!(
         "{} sent, {} attempts tried again, {} failed in the last hour",
         number(sent),
         number(retried),
@@ -34,9 +35,9 @@ pub fn last_hour(minutes: &[Minute]) -> Markup {
                 li .retried { "tried again " b { (number(retried)) } }
                 li .failed { "failed " b { (number(failed)) } }
             }
-            (panel("per minute", &[number(most), number(most / 2), "0".to_owned()], &bars(minutes, most, &says)))
+            (panel("per minute", &[number(most), number(most / 2), "0".to_owned()], &bars(minutes, most, &summary)))
             ul .legend {
-                li .half { "half of it sent within" }
+                li .half { "half sent within" }
                 li .most { "95 % within" }
             }
             (panel("due to sent", &decades.scale(), &late(minutes, &decades)))
@@ -64,19 +65,19 @@ fn width(minutes: &[Minute]) -> u32 {
     u32::try_from(minutes.len()).unwrap_or(1) * COLUMN
 }
 
-fn bars(minutes: &[Minute], most: u64, says: &str) -> Markup {
+fn bars(minutes: &[Minute], most: u64, summary: &str) -> Markup {
     let height = |count: u32| f64::from(count) / most as f64 * BARS_HEIGHT;
     html! {
         svg viewBox={ "0 0 " (width(minutes)) " " (BARS_HEIGHT) } preserveAspectRatio="none"
             role="img" aria-labelledby="bars-title bars-desc" {
             title #bars-title { "Messages per minute" }
-            desc #bars-desc { (says) }
-            (lines(width(minutes), BARS_HEIGHT))
+            desc #bars-desc { (summary) }
+            (grid(width(minutes), BARS_HEIGHT))
             @for (minute, x) in minutes.iter().zip((0..).step_by(COLUMN as usize)) {
                 @let parts = [("sent", minute.sent), ("retried", minute.retried), ("failed", minute.failed)];
                 @let below = |at: usize| parts[..at].iter().map(|(_, count)| height(*count)).sum::<f64>();
                 g .minute {
-                    title { (told(minute)) }
+                    title { (describe(minute)) }
                     rect .ground x=(x) y="0" width=(COLUMN) height=(BARS_HEIGHT) {}
                     @for (at, (class, count)) in parts.iter().enumerate() {
                         @if *count > 0 {
@@ -95,7 +96,7 @@ fn late(minutes: &[Minute], decades: &Decades) -> Markup {
         svg .late viewBox={ "0 0 " (width(minutes)) " " (LATE_HEIGHT) } preserveAspectRatio="none"
             role="img" aria-labelledby="late-title" {
             title #late-title { "From due to sent: half of the messages, and 95 of 100" }
-            (lines(width(minutes), LATE_HEIGHT))
+            (grid(width(minutes), LATE_HEIGHT))
             @for (class, quantile) in [("most", 0.95), ("half", 0.5)] {
                 @for path in paths(minutes, quantile, decades) {
                     path .(class) d=(path) vector-effect="non-scaling-stroke" {}
@@ -105,8 +106,8 @@ fn late(minutes: &[Minute], decades: &Decades) -> Markup {
     }
 }
 
-/// The lines of the scale.
-fn lines(width: u32, height: f64) -> Markup {
+/// The lines at both ends and in the middle of the scale.
+fn grid(width: u32, height: f64) -> Markup {
     html! {
         @for share in [0.0, 0.5, 1.0] {
             line .grid x1="0" x2=(width) y1=(tenth(height * share)) y2=(tenth(height * share))
@@ -115,7 +116,7 @@ fn lines(width: u32, height: f64) -> Markup {
     }
 }
 
-/// A line through the minutes in which something was sent, and a new one after each gap.
+/// A line through the minutes in which something was sent, with a new one after each gap.
 fn paths(minutes: &[Minute], quantile: f64, decades: &Decades) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     let mut open = false;
@@ -124,9 +125,9 @@ fn paths(minutes: &[Minute], quantile: f64, decades: &Decades) -> Vec<String> {
             open = false;
             continue;
         };
-        let (left, y) = (at * COLUMN + 1, tenth(LATE_HEIGHT * (1.0 - decades.share(late))));
+        let (left, y) = (at * COLUMN + 1, tenth(LATE_HEIGHT * (1.0 - decades.height(late))));
         let verb = if open { 'L' } else { 'M' };
-        // A minute is as wide as its bar: one alone is still seen.
+        // A minute is as wide as its bar, so that a single one is visible.
         let step = format!("{verb}{left} {y}H{}", left + BAR);
         match paths.last_mut().filter(|_| open) {
             Some(path) => path.push_str(&step),
@@ -168,7 +169,7 @@ fn table(minutes: &[Minute]) -> Markup {
     }
 }
 
-fn told(minute: &Minute) -> String {
+fn describe(minute: &Minute) -> String {
     let mut text = format!("{} UTC: {} sent", clock(minute), number(minute.sent.into()));
     for (count, word) in [(minute.retried, "tried again"), (minute.failed, "failed")] {
         if count > 0 {
@@ -190,7 +191,7 @@ fn within(minute: &Minute, quantile: f64) -> String {
     minute.latency(quantile).map_or_else(|| "–".to_owned(), length)
 }
 
-/// The next 1, 2, 4 or 10 times a power of ten, so that half of it is as round.
+/// The next 1, 2, 4 or 10 times a power of ten: half of it is a round number, too.
 fn round_up(count: u64) -> u64 {
     let mut power = 1_u64;
     while power.saturating_mul(10) < count {
@@ -203,8 +204,8 @@ fn round_up(count: u64) -> u64 {
         .unwrap_or(count)
 }
 
-/// The scale of lateness: powers of ten of milliseconds, since a few jobs may be a thousand times
-/// as late as the others. An even number of them, so that the middle is one, too.
+/// A logarithmic scale of lateness in milliseconds, since a few jobs may be a thousand times later
+/// than the others. It has an even number of decades, so that its middle is a power of ten, too.
 struct Decades {
     from: i32,
     count: i32,
@@ -220,8 +221,8 @@ impl Decades {
         Decades { from, count: needed + needed % 2 }
     }
 
-    /// How high it stands, from 0 to 1.
-    fn share(&self, late: Duration) -> f64 {
+    /// The height on the scale, from 0 to 1.
+    fn height(&self, late: Duration) -> f64 {
         let power = (late.as_secs_f64() * 1000.0).max(0.001).log10();
         ((power - f64::from(self.from)) / f64::from(self.count)).clamp(0.0, 1.0)
     }
@@ -264,15 +265,15 @@ mod tests {
     fn the_scale_of_lateness_has_powers_of_ten_at_its_ends_and_in_its_middle() {
         let decades = Decades { from: 1, count: 4 };
         assert_eq!(decades.scale(), ["100 s", "1 s", "10 ms"]);
-        let share = |ms| decades.share(Duration::from_millis(ms));
-        assert!((share(1000) - 0.5).abs() < 1e-9);
-        assert_eq!((share(0), share(10), share(1_000_000)), (0.0, 0.0, 1.0));
+        let height = |ms| decades.height(Duration::from_millis(ms));
+        assert!((height(1000) - 0.5).abs() < 1e-9);
+        assert_eq!((height(0), height(10), height(1_000_000)), (0.0, 0.0, 1.0));
         assert_eq!(Decades::of(&[]).scale(), ["100 ms", "10 ms", "1 ms"]);
         assert_eq!(Decades::of(&[minute(0, 1, 0)]).scale(), ["100,000 s", "10,000 s", "1,000 s"]);
     }
 
     #[test]
-    fn an_hour_without_anything_is_drawn_too() {
+    fn an_empty_hour_is_drawn_too() {
         let empty: Vec<Minute> = (0..60).map(|n| minute(n * 60_000, 0, 0)).collect();
         let chart = last_hour(&empty).into_string();
         assert!(chart.contains("Nothing was sent"), "{chart}");
@@ -280,16 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_stand_in_the_picture_and_in_the_table() {
+    fn the_figures_are_in_the_picture_and_in_the_table() {
         let minutes = [minute(0, 3, 1), minute(60_000, 0, 0), minute(120_000, 1200, 0)];
         let chart = last_hour(&minutes).into_string();
-        for words in [
+        for text in [
             "1,203 sent, 0 attempts tried again, 1 failed in the last hour",
             "<title>00:00 UTC: 3 sent, 1 failed",
             "<th scope=\"row\">00:02</th>",
             "<span>2,000</span>",
         ] {
-            assert!(chart.contains(words), "{words} in {chart}");
+            assert!(chart.contains(text), "{text} in {chart}");
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Shared;
 use super::actions::{ARRIVED, CANCEL, LOST, RETRY, Verb};
+use super::error_page::Problem;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
-use super::problem::Problem;
 use super::words::{LINE, length, number, short, spoken, status, time, time_of};
 use crate::desk::explain;
 use crate::desk::explain::Known;
@@ -12,7 +12,6 @@ use crate::queue::job::Millis;
 use crate::queue::payload::Json;
 use crate::queue::story::{AttemptRow, Detail, Extent, Story};
 use crate::queue::when::now;
-use crate::store::sqlite::lock;
 use crate::store::{Store, StoreError};
 use axum::extract::{Path, State};
 use maud::{Markup, html};
@@ -71,12 +70,12 @@ fn number_of(id: &str) -> Result<i64, Problem> {
 
 async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem> {
     let mut reading = shared.reader.read().await?;
-    let story = reading.story_within(id, READ).await?;
+    let story = reading.story(id, READ).await?;
     let Some(story) = story else {
         reading.done();
         return Err(Problem::missing(format!("There is no job {id}")));
     };
-    let text = if with_text { reading.payload_start(id, READ.text).await? } else { None };
+    let text = if with_text { reading.payload(id, SHOWN_BYTES as u32).await? } else { None };
     let now = now();
     let next = next(&mut reading, &story, now).await?;
     reading.done();
@@ -86,11 +85,11 @@ async fn look(shared: &Shared, id: i64, with_text: bool) -> Result<Seen, Problem
 /// As `show` says it, but for the rates of the configuration, which may have changed since.
 async fn next(store: &mut Store, story: &Story, now: Millis) -> Result<Option<String>, StoreError> {
     let holder = match &story.ahead {
-        Some(ahead) => store.story_within(ahead.holder, READ).await?,
+        Some(ahead) => store.story(ahead.holder, READ).await?,
         None => None,
     };
     let position = store.position(story.job.delivery.id, now).await?;
-    let dispatcher = lock::is_held(store.path()).unwrap_or(false);
+    let dispatcher = Store::dispatcher_is_running(&store.database()).unwrap_or(false);
     let holder = holder.as_ref();
     let known = Known { story, holder, position, policy: None, dispatcher, now };
     Ok(explain::next(&known).map(|next| next.sentence))

@@ -4,9 +4,9 @@ mod form;
 
 use super::Shared;
 use super::actions::VERBS;
+use super::error_page::Problem;
 use super::layout::{Frame, Tab};
 use super::posted::Fields;
-use super::problem::Problem;
 use super::query::{Query, ROWS};
 use super::words::{number, short, status, time_of};
 use crate::queue::filter::{Filter, Page};

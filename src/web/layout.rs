@@ -1,42 +1,43 @@
-//! What stands around every page.
+//! The frame around every page.
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::Caller;
-use super::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{DOCTYPE, Markup, html};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The script asks with it for the page that it shows: what is told once is not for it.
+/// The script sends this when it refreshes the page: such a request does not use up the flash.
 const LIVE_HEADER: &str = "x-live";
-/// Without the script a page that shows what goes on is loaded anew so often, in seconds.
+/// Without the script, live pages are reloaded after this many seconds.
 const RELOAD: &str = "10";
 
-/// Every page says that nothing is real, also errors and the login page, which do not know the
-/// configuration. A process is a sandbox, or is not, for its whole life.
+/// Every page has the sandbox's banner, including errors and the login page, which do not know the
+/// configuration. This does not change while the process runs.
 static SANDBOX: AtomicBool = AtomicBool::new(false);
 
-/// Whether every page from now on is one of a sandbox.
+/// Sets whether pages have the sandbox's banner.
 pub fn show_banner(sandbox: bool) {
     SANDBOX.store(sandbox, Ordering::Relaxed);
 }
 
-/// Who looks, and what there is to tell.
+/// Who requested the page, and which notices it shows.
 pub struct Frame {
     pub caller: Caller,
+    /// What the last action did.
     flash: Option<String>,
-    /// What goes on beside the page.
+    /// The progress of a bulk change.
     bulk: Option<String>,
 }
 
-/// How a page follows what goes on.
+/// How a page is refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Follow {
-    /// By the script, or without it by being loaded anew.
+enum Refresh {
+    /// By the script, or without it by reloading.
     Always,
-    /// By the script alone: what is typed into its fields would be lost.
+    /// Only by the script: reloading would clear the fields.
     ByScript,
     Never,
 }
@@ -48,14 +49,14 @@ impl FromRequestParts<Arc<Shared>> for Frame {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Reader);
         let live = parts.headers.contains_key(LIVE_HEADER);
         let flash = match &caller {
-            Caller::Person { key, .. } if !live => shared.sessions.told(key),
+            Caller::Person { key, .. } if !live => shared.sessions.take_flash(key),
             _ => None,
         };
         Ok(Frame { caller, flash, bulk: shared.bulk.says() })
     }
 }
 
-/// Which entry of the navigation a page belongs to.
+/// The entries of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tab {
     Overview,
@@ -70,7 +71,7 @@ const TABS: [(Tab, &str, &str); 3] = [
 ];
 
 impl Frame {
-    /// Of a page that follows a form.
+    /// For the page after a form.
     pub fn of(caller: Caller) -> Frame {
         Frame { caller, flash: None, bulk: None }
     }
@@ -79,7 +80,7 @@ impl Frame {
         self.caller.may_act()
     }
 
-    /// What each form of a person carries, so that no other site can send one.
+    /// The hidden field that every form needs, so that other sites cannot send one.
     pub fn csrf(&self) -> Markup {
         html! {
             @if let Caller::Person { csrf, .. } = &self.caller {
@@ -88,28 +89,28 @@ impl Frame {
         }
     }
 
-    /// A page whose parts with `data-live` follow what goes on.
+    /// A page whose parts with `data-live` are refreshed.
     pub fn live(&self, tab: Tab, title: &str, content: &Markup) -> Markup {
-        self.page(tab, title, Follow::Always, content)
+        self.page(tab, title, Refresh::Always, content)
     }
 
-    /// As [`Frame::live`], of a page with fields to fill in.
+    /// Like [`Frame::live`], for a page with fields to fill in.
     pub fn live_by_script(&self, tab: Tab, title: &str, content: &Markup) -> Markup {
-        self.page(tab, title, Follow::ByScript, content)
+        self.page(tab, title, Refresh::ByScript, content)
     }
 
-    /// A page that stays as it is.
+    /// A page that is not refreshed.
     pub fn still(&self, tab: Tab, title: &str, content: &Markup) -> Markup {
-        self.page(tab, title, Follow::Never, content)
+        self.page(tab, title, Refresh::Never, content)
     }
 
-    fn page(&self, tab: Tab, title: &str, follow: Follow, content: &Markup) -> Markup {
+    fn page(&self, tab: Tab, title: &str, refresh: Refresh, content: &Markup) -> Markup {
         let body = html! {
             (self.header(tab))
             main #main tabindex="-1" {
-                @if follow != Follow::Never {
+                @if refresh != Refresh::Never {
                     p #lost .notice.bad role="status" hidden {
-                        "The daemon does not answer. This page shows how it was; it goes on by itself."
+                        "The daemon does not answer. This page shows the last state and will update when it answers again."
                     }
                 }
                 @if let Some(flash) = &self.flash {
@@ -120,12 +121,12 @@ impl Frame {
             }
             (self.footer())
         };
-        document(title, follow, &body)
+        document(title, refresh, &body)
     }
 
     fn header(&self, tab: Tab) -> Markup {
         html! {
-            a .skip href="#main" { "To the content" }
+            a .skip href="#main" { "Skip to the content" }
             header .top {
                 a .brand href="/" { img src="/assets/icon.svg" alt="" width="22" height="22"; span { "acquire-outbox" } }
                 nav aria-label="Pages" {
@@ -134,8 +135,8 @@ impl Frame {
                     }
                 }
                 form .search role="search" action="/search" {
-                    input type="search" name="q" required aria-label="Search: a job’s id, an idempotency key, or words of an error"
-                        placeholder="Id, key, or words of an error";
+                    input type="search" name="q" required aria-label="Search by job id, idempotency key or error text"
+                        placeholder="Id, key or error text";
                     button type="submit" { "Search" }
                 }
                 @if matches!(self.caller, Caller::Person { .. }) {
@@ -153,18 +154,18 @@ impl Frame {
             footer {
                 @if !self.may_act() {
                     p {
-                        "For reading only. To retry, cancel, resolve and pause from here, set a token: "
+                        "This dashboard is read-only. To retry, cancel, resolve and pause here, set a token: "
                         code { "token_file" } " in " code { "[web]" } ", or "
                         code { "ACQUIRE_OUTBOX_WEB_TOKEN_FILE" } ", and restart."
                     }
                 }
-                p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are UTC; point at one to see it whole." }
+                p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are in UTC; hover over one to see it in full." }
             }
         }
     }
 }
 
-/// A page without navigation: the login, a problem.
+/// A page without navigation: the login, an error.
 pub fn bare(title: &str, content: &Markup) -> Markup {
     let body = html! {
         main #main .narrow {
@@ -172,10 +173,10 @@ pub fn bare(title: &str, content: &Markup) -> Markup {
             (content)
         }
     };
-    document(title, Follow::Never, &body)
+    document(title, Refresh::Never, &body)
 }
 
-fn document(title: &str, follow: Follow, body: &Markup) -> Markup {
+fn document(title: &str, refresh: Refresh, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -186,13 +187,13 @@ fn document(title: &str, follow: Follow, body: &Markup) -> Markup {
                 title { (title) " · acquire-outbox" }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/assets/style.css";
-                @if follow != Follow::Never { script src="/assets/live.js" defer {} }
-                @if follow == Follow::Always { noscript { meta http-equiv="refresh" content=(RELOAD); } }
+                @if refresh != Refresh::Never { script src="/assets/live.js" defer {} }
+                @if refresh == Refresh::Always { noscript { meta http-equiv="refresh" content=(RELOAD); } }
             }
             body {
                 @if SANDBOX.load(Ordering::Relaxed) {
                     p #sandbox .banner role="note" {
-                        strong { "Sandbox." } " Nothing here reaches Acquire: a stand-in answers."
+                        strong { "Sandbox." } " Nothing is sent to Acquire: a stand-in answers."
                     }
                 }
                 (body)

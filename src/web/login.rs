@@ -1,11 +1,11 @@
-//! Logging in with the token, and out.
+//! Logging in with the token, and logging out.
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::{Caller, is_token};
 use super::layout;
+use super::listener::Peer;
 use super::posted::{Fields, Posted, fields, require_from_here};
-use super::problem::Problem;
-use super::server::Peer;
 use super::session::LIFE;
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -65,16 +65,16 @@ fn form(next: &str, wrong: Option<&str>) -> Markup {
                 label for="token" { "Token" }
                 input #token type="password" name="token" required autofocus
                     autocomplete="current-password" aria-describedby=[wrong.map(|_| "wrong")];
-                p .hint { "It is in the file that " code { "token_file" } " in [web] names." }
+                p .hint { "It is in the file given as " code { "token_file" } " in [web]." }
                 button .primary type="submit" { "Log in" }
             }
         },
     )
 }
 
-/// A browser sends it with nothing that begins on another site, and no script can read it.
+/// A browser does not send it with requests from other sites, and scripts cannot read it.
 fn cookie(shared: &Shared, headers: &HeaderMap, id: &str, seconds: u64) -> (HeaderName, String) {
-    // The browser's own word on how it reaches us: behind a proxy the connection here is plain.
+    // The origin says how the browser connects: behind a proxy the connection here is plain HTTP.
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let secure = if origin.is_some_and(|o| o.starts_with("https://")) { "; Secure" } else { "" };
     let name = shared.cookie_name();

@@ -1,71 +1,68 @@
-//! The dashboard: pages on the queue, served from the program itself.
+//! The dashboard: pages about the queue, served by the program itself.
 //!
-//! It never hurts the dispatch: it reads through a connection of its own (`reader`), one query
-//! at a time and each within a time limit, and `server` bounds what a client can cost. What is
-//! asked for passes, in this order: the Host header (`host`), the token (`guard`), and for a
-//! form whether it was sent from here (`posted`).
+//! It must not slow down the dispatcher: it reads through connections of its own (`reader`), one
+//! page at a time and within a time limit, and `listener` limits what a client can cost. A request
+//! passes these checks in this order: the host name (`browser`), the token (`guard`) and, for a
+//! form, whether a page of the dashboard sent it (`posted`).
 //!
-//! A route that anybody may ask stands in `open`, every other one in `guarded`. The pages are
-//! whole without a script; `assets/live.js` only fetches the page again and exchanges the parts
-//! that are marked with `data-live`.
+//! Public routes are in `open`, all others in `guarded`. The pages work without a script;
+//! `assets/live.js` only fetches the page again and replaces the parts marked with `data-live`.
 
 mod actions;
 mod assets;
+mod browser;
 mod bulk;
-mod cached;
+mod cache;
 mod chart;
+mod error_page;
+mod exposition;
 mod guard;
-mod headers;
-mod health;
-mod host;
 mod job;
 mod jobs;
 mod layout;
-mod levels;
+mod listener;
 mod login;
-mod metrics;
 mod overview;
 mod pauses;
-mod places;
 mod posted;
-mod problem;
+mod probes;
 mod query;
 mod reader;
-mod server;
 mod session;
 mod words;
 
-pub use reader::{ReadError, Reader, Reading};
-pub use server::{Running, WebError};
+pub use listener::{Running, WebError};
+pub use reader::{PageReader, ReadError, ReadGuard};
 
 use crate::config::{Config, Web};
 use crate::metrics::Metrics;
-use crate::queue::overview::{Census, FailureGroup};
+use crate::queue::overview::{Census, FailureGroup, Overview};
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Router, http::Uri};
 use bulk::Bulk;
-use cached::{Cached, Counted};
-use problem::Problem;
+use cache::{Cache, Counted};
+use error_page::Problem;
 use session::{Guesses, Sessions};
 use std::sync::Arc;
 
 /// What every request needs.
 pub struct Shared {
     pub settings: Web,
-    pub reader: Reader,
-    /// Of the metrics: counting may take longer than a page does.
-    pub counter: Reader,
-    pub levels: levels::Cache,
-    pub health: health::Probe,
+    pub reader: PageReader,
+    /// For the metrics: their counts may take longer than a page.
+    pub counter: PageReader,
+    pub write_probe: probes::WriteProbe,
     pub metrics: Arc<Metrics>,
-    /// The accounts' names when the program started, to choose from.
+    /// The names of the accounts when the program started, to choose from.
     accounts: Vec<String>,
-    /// A stand-in answers instead of Acquire.
+    /// The sandbox answers instead of Acquire.
     pub sandbox: bool,
-    census: Cached<Census>,
-    failures: Cached<Vec<FailureGroup>>,
+    /// For the metrics.
+    overview: Cache<Arc<Overview>>,
+    census: Cache<Census>,
+    failures: Cache<Vec<FailureGroup>>,
     sessions: Sessions,
     guesses: Guesses,
     bulk: Bulk,
@@ -75,22 +72,22 @@ impl Shared {
     fn new(config: &Config, settings: Web, metrics: &Arc<Metrics>) -> Shared {
         Shared {
             settings,
-            reader: Reader::of(&config.database),
-            counter: Reader::within(levels::READING, &config.database),
-            levels: levels::Cache::default(),
-            health: health::Probe::of(&config.database),
+            reader: PageReader::of(&config.database),
+            counter: PageReader::within(exposition::COUNTING, &config.database),
+            write_probe: probes::WriteProbe::of(&config.database),
             metrics: Arc::clone(metrics),
             accounts: config.accounts.keys().cloned().collect(),
             sandbox: config.sandbox,
-            census: Cached::default(),
-            failures: Cached::default(),
+            overview: Cache::default(),
+            census: Cache::default(),
+            failures: Cache::default(),
             sessions: Sessions::default(),
             guesses: Guesses::default(),
             bulk: Bulk::default(),
         }
     }
 
-    /// All jobs, counted; no more often than they can be counted cheaply.
+    /// The number of jobs by channel and state, from the cache while it is fresh.
     pub async fn census(&self) -> Result<Counted<Census>, ReadError> {
         let count = async {
             let mut reading = self.reader.read().await?;
@@ -101,27 +98,27 @@ impl Shared {
         self.census.get(count).await
     }
 
-    /// After an action: the next page shows what it did.
+    /// After an action: the next page shows its effect.
     async fn changed(&self) {
-        self.census.forget().await;
-        self.failures.forget().await;
+        self.census.invalidate();
+        self.failures.invalidate();
     }
 
-    /// Browsers keep cookies by host name alone: two dashboards of a machine differ by port.
+    /// Browsers keep cookies by host name only: two dashboards on one machine differ by port.
     fn cookie_name(&self) -> String {
         format!("acquire_outbox_{}", self.settings.listen.port())
     }
 }
 
-/// Starts to listen where the configuration says so; it serves until [`Running::end`].
+/// Starts to listen if the configuration has an address, and serves until [`Running::end`].
 ///
 /// # Errors
-/// [`WebError`] where the address cannot be used. One that is in use is waited for: a standby on
-/// the same machine takes it over when the first ends.
+/// [`WebError`] if the address cannot be used. An address in use is no error: a standby on the same
+/// machine waits for it and takes it over when the first ends.
 pub async fn start(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Running>, WebError> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     layout::show_banner(config.sandbox);
-    server::start(Arc::new(Shared::new(config, settings, metrics))).await.map(Some)
+    listener::start(Arc::new(Shared::new(config, settings, metrics))).await.map(Some)
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
@@ -134,21 +131,21 @@ fn router(shared: &Arc<Shared>) -> Router {
         .with_state(Arc::clone(shared))
 }
 
-/// What anybody may ask, token or not.
+/// Routes for everybody, with or without the token.
 fn open() -> Router<Arc<Shared>> {
     let asset = |of: &'static assets::Asset| {
         get(async move |headers: HeaderMap| assets::serve(of, headers).await)
     };
     Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+        .route("/healthz", get(probes::alive))
+        .route("/readyz", get(probes::ready))
         .route("/login", get(login::show).post(login::login))
         .route("/assets/style.css", asset(&assets::STYLE))
         .route("/assets/live.js", asset(&assets::SCRIPT))
         .route("/assets/icon.svg", asset(&assets::ICON))
 }
 
-/// What needs the token, where there is one.
+/// Routes that require the token, if one is configured.
 fn guarded() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(overview::show))
@@ -161,7 +158,7 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/pauses", get(pauses::show))
         .route("/pauses/pause", post(pauses::pause))
         .route("/pauses/resume", post(pauses::resume))
-        .route("/metrics", get(metrics::page))
+        .route("/metrics", get(exposition::page))
         .route("/logout", post(login::logout))
 }
 
@@ -170,6 +167,6 @@ async fn unknown(uri: Uri) -> Problem {
 }
 
 async fn wrong_method() -> Problem {
-    let sentence = "This page is not asked for in this way";
+    let sentence = "This page does not support that method";
     Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, sentence)
 }

@@ -2,11 +2,12 @@
 
 mod sections;
 
-use super::cached::Counted;
+use super::cache::Counted;
+use super::error_page::Problem;
 use super::layout::{Frame, Tab};
-use super::problem::Problem;
 use super::reader::ReadError;
 use super::{Shared, chart};
+use crate::config::Database;
 use crate::metrics::{DaemonState, Minute};
 use crate::queue::block::Block;
 use crate::queue::filter::{Filter, Page};
@@ -15,10 +16,9 @@ use crate::queue::overview::{AsideSummary, Census, FailureGroup, Pulse};
 use crate::queue::pause::Pause;
 use crate::queue::story::Delivery;
 use crate::queue::when::now;
-use crate::store::sqlite::lock;
+use crate::store::Store;
 use axum::extract::State;
 use maud::{Markup, html};
-use std::path::Path;
 use std::sync::Arc;
 
 /// The most groups of failures, and the most jobs, that it shows.
@@ -34,7 +34,7 @@ struct Seen<'a> {
     now: Millis,
     daemon: DaemonState,
     started_at: Millis,
-    database: &'a Path,
+    database: &'a Database,
     /// Whether any process has the dispatcher's lock.
     held: bool,
     hour: Vec<Minute>,
@@ -98,19 +98,20 @@ async fn look(shared: &Shared) -> Result<Seen<'_>, ReadError> {
     });
     let failures = failures.await?;
     let mut reading = shared.reader.read().await?;
+    let mut pulse = reading.pulse(now, LISTED + 1).await?;
     let seen = Seen {
         now,
         daemon: shared.metrics.state(),
         started_at: shared.metrics.started_at(),
-        database: shared.reader.path(),
-        held: lock::is_held(shared.reader.path()).unwrap_or(false),
+        database: shared.reader.database(),
+        held: Store::dispatcher_is_running(shared.reader.database()).unwrap_or(false),
         hour,
         census,
         failures,
-        pulse: reading.pulse(now).await?,
-        holds: reading.blocks_up_to(LISTED + 1).await?,
-        pauses: reading.pauses_up_to(LISTED + 1).await?,
-        aside: reading.asides(ASIDE).await?,
+        holds: std::mem::take(&mut pulse.blocks),
+        pauses: std::mem::take(&mut pulse.pauses),
+        aside: std::mem::take(&mut pulse.aside),
+        pulse,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
         accounts: shared.accounts.len(),
     };

@@ -1,11 +1,11 @@
 //! `/pauses`: what is paused, and pausing and resuming.
 
 use super::Shared;
+use super::error_page::Problem;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
 use super::overview::LISTED;
 use super::posted::Posted;
-use super::problem::Problem;
 use super::words::{short, time};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::pause::Pause;
@@ -21,7 +21,7 @@ const REASON_LENGTH: usize = 500;
 
 pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
     let mut reading = shared.reader.read().await?;
-    let mut pauses = reading.pauses_up_to(LISTED + 1).await?;
+    let mut pauses = reading.pauses(LISTED + 1).await?;
     reading.done();
     let more = pauses.len() > LISTED as usize;
     pauses.truncate(LISTED as usize);
@@ -103,7 +103,7 @@ pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<
             "reason: at most {REASON_LENGTH} characters are allowed"
         )));
     }
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     store.pause(account, channel, reason).await?;
     store.close().await?;
     let unknown = account.filter(|account| !shared.accounts.iter().any(|known| known == account));
@@ -118,7 +118,7 @@ pub async fn resume(
     posted: Posted,
 ) -> Result<Redirect, Problem> {
     let (account, channel) = what(&posted)?;
-    let mut store = Store::open_existing(shared.reader.path()).await?;
+    let mut store = Store::open(shared.reader.database()).await?;
     let was_paused = store.resume(account, channel).await?;
     store.close().await?;
     let named = named(account, channel);
@@ -137,7 +137,7 @@ fn what(posted: &Posted) -> Result<(Option<&str>, Option<Channel>), Problem> {
 
 fn tell(shared: &Shared, posted: &Posted, words: String) {
     if let Caller::Person { key, .. } = &posted.caller {
-        shared.sessions.tell(key, words);
+        shared.sessions.set_flash(key, words);
     }
 }
 

@@ -1,8 +1,9 @@
 //! A form that was sent: by whom, from where, and its fields.
 
 use super::Shared;
-use super::guard::{Caller, is_from_here};
-use super::problem::Problem;
+use super::browser::is_from_here;
+use super::error_page::Problem;
+use super::guard::Caller;
 use super::session::same_secret;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};

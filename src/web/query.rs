@@ -1,7 +1,7 @@
 //! Which jobs a page is about: a filter, an order and a page, as they stand in an address.
 
+use super::error_page::Problem;
 use super::posted::Fields;
-use super::problem::Problem;
 use crate::queue::filter::{Filter, Page, Sort};
 use crate::queue::job::{Channel, Millis, Status};
 use crate::queue::overview::FailureGroup;

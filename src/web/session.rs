@@ -1,43 +1,48 @@
-//! Who has logged in: in memory only, so a restart logs everybody out.
+//! Who has logged in, and the limit on wrong tokens. In memory only: a restart logs everybody out.
 
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tracing::warn;
 
 /// How long a login lasts.
 pub const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
-/// Past this many the oldest login ends.
-const MOST: usize = 1000;
-/// So many wrong tokens cost nothing; then one is answered as such each [`WRONG_PAUSE`].
-const FREE_GUESSES: u32 = 5;
-const WRONG_PAUSE: Duration = Duration::from_secs(1);
-/// Wrong tokens are forgotten after this, and past this many addresses the oldest ones are.
-const WRONG_LIFE: Duration = Duration::from_secs(15 * 60);
-const WRONG_MOST: usize = 1000;
+/// Beyond this number the oldest login ends.
+const MOST_SESSIONS: usize = 1000;
+/// How many wrong tokens a network may send at once. After that it may send one a second.
+const GUESSES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
+/// How many networks are remembered.
+const MOST_NETWORKS: usize = 1000;
+/// Wrong tokens are logged this often at most: nobody outside may fill the log.
+const WARNING_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// 256 bits that nobody can guess, in hexadecimal digits.
+/// A secret of 256 bits, in hexadecimal digits.
 pub fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hex(&bytes))
 }
 
-/// Takes as long whether they differ early, late or in length.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The time it takes does not depend on where they differ, nor on their lengths.
 pub fn same_secret(one: &str, other: &str) -> bool {
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     digest(one).ct_eq(&digest(other)).into()
 }
 
-/// The logins, by a digest of the id that the browser has in its cookie.
+/// The logins, by a digest of the id in the browser's cookie.
 #[derive(Default)]
 pub struct Sessions(Mutex<HashMap<Key, Session>>);
 
@@ -47,7 +52,7 @@ pub type Key = [u8; 32];
 struct Session {
     until: Instant,
     csrf: String,
-    /// What the last action did, for the next page to say.
+    /// What the last action did, for the next page to show.
     flash: Option<String>,
 }
 
@@ -56,12 +61,12 @@ fn key_of(id: &str) -> Key {
 }
 
 impl Sessions {
-    /// Begins one and gives its id.
+    /// Begins a session and returns its id.
     pub fn begin(&self, now: Instant) -> Result<String, getrandom::Error> {
         let (id, csrf) = (random()?, random()?);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, session| session.until > now);
-        if all.len() >= MOST
+        if all.len() >= MOST_SESSIONS
             && let Some(oldest) = all.iter().min_by_key(|(_, s)| s.until).map(|(key, _)| *key)
         {
             all.remove(&oldest);
@@ -82,60 +87,51 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    pub fn tell(&self, key: &Key, words: String) {
+    pub fn set_flash(&self, key: &Key, text: String) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = all.get_mut(key) {
-            session.flash = Some(words);
+            session.flash = Some(text);
         }
     }
 
-    /// What there is to tell; it is told once.
-    pub fn told(&self, key: &Key) -> Option<String> {
+    /// What the last action did; it is shown once.
+    pub fn take_flash(&self, key: &Key) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key)?.flash.take()
     }
 }
 
-/// Wrong tokens, by where they came from.
-#[derive(Default)]
-pub struct Guesses(Mutex<HashMap<IpAddr, Wrong>>);
-
-struct Wrong {
-    count: u32,
-    last: Instant,
+/// Limits how fast wrong tokens are answered.
+pub struct Guesses {
+    by_network: DefaultKeyedRateLimiter<IpAddr>,
+    warnings: DefaultDirectRateLimiter,
 }
 
-impl Guesses {
-    /// Counts one; `false` where they come from there too fast.
-    pub fn was_wrong(&self, from: IpAddr, now: Instant) -> bool {
-        let from = network(from);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let too_fast = |wrong: &Wrong| {
-            wrong.count >= FREE_GUESSES && now.duration_since(wrong.last) < WRONG_PAUSE
-        };
-        if all.get(&from).is_some_and(too_fast) {
-            return false;
-        }
-        if all.len() >= WRONG_MOST {
-            all.retain(|_, wrong| now.duration_since(wrong.last) < WRONG_LIFE);
-        }
-        if all.len() >= WRONG_MOST
-            && let Some(oldest) = all.iter().min_by_key(|(_, w)| w.last).map(|(from, _)| *from)
-        {
-            all.remove(&oldest);
-        }
-        let wrong = all.entry(from).or_insert(Wrong { count: 0, last: now });
-        let forgotten = now.duration_since(wrong.last) >= WRONG_LIFE;
-        wrong.count = if forgotten { 1 } else { wrong.count.saturating_add(1) };
-        wrong.last = now;
-        // Once in a while, whatever comes: a log is no place to write to from outside.
-        if wrong.count == FREE_GUESSES {
-            warn!(%from, "wrong tokens came for the dashboard: more of them from there are slowed down");
-        }
-        true
+impl Default for Guesses {
+    fn default() -> Guesses {
+        let guesses = Quota::per_second(NonZeroU32::MIN).allow_burst(GUESSES);
+        let warnings = Quota::with_period(WARNING_PAUSE).expect("not zero");
+        Guesses { by_network: RateLimiter::keyed(guesses), warnings: RateLimiter::direct(warnings) }
     }
 }
 
-/// Whoever has one IPv6 address has all of its /64.
+impl Guesses {
+    /// Counts a wrong token; `false` if its network sends them too fast. While too many networks
+    /// send them, all are too fast.
+    pub fn allow(&self, from: IpAddr) -> bool {
+        let from = network(from);
+        if self.by_network.len() >= MOST_NETWORKS {
+            self.by_network.retain_recent();
+        }
+        let has_room = self.by_network.len() < MOST_NETWORKS;
+        let allowed = has_room && self.by_network.check_key(&from).is_ok();
+        if !allowed && self.warnings.check().is_ok() {
+            warn!(%from, "too many wrong tokens for the dashboard: they are slowed down");
+        }
+        allowed
+    }
+}
+
+/// Somebody who has one IPv6 address usually has its whole /64.
 fn network(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(six) => IpAddr::V6((six.to_bits() & !u128::from(u64::MAX)).into()),
@@ -161,54 +157,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_told_once() {
+    fn a_flash_is_shown_once() {
         let (sessions, now) = (Sessions::default(), Instant::now());
         let id = sessions.begin(now).unwrap();
         let (key, _) = sessions.find(&id, now).unwrap();
-        sessions.tell(&key, "done".to_owned());
-        assert_eq!(sessions.told(&key).as_deref(), Some("done"));
-        assert_eq!(sessions.told(&key), None);
+        sessions.set_flash(&key, "done".to_owned());
+        assert_eq!(sessions.take_flash(&key).as_deref(), Some("done"));
+        assert_eq!(sessions.take_flash(&key), None);
     }
 
     #[test]
-    fn only_so_many_logins_are_kept() {
+    fn the_number_of_logins_is_limited() {
         let (sessions, now) = (Sessions::default(), Instant::now());
         let first = sessions.begin(now).unwrap();
-        for _ in 0..MOST {
+        for _ in 0..MOST_SESSIONS {
             sessions.begin(now + Duration::from_secs(1)).unwrap();
         }
         assert_eq!(sessions.find(&first, now), None);
-        assert_eq!(sessions.0.lock().unwrap().len(), MOST);
+        assert_eq!(sessions.0.lock().unwrap().len(), MOST_SESSIONS);
     }
 
     #[test]
-    fn who_guesses_is_slowed_down_and_nobody_else() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
-        let (from, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        for _ in 0..FREE_GUESSES {
-            assert!(guesses.was_wrong(from, now));
+    fn guessing_is_slowed_down_for_one_network_only() {
+        let guesses = Guesses::default();
+        let from = "2001:db8::7".parse().unwrap();
+        let allowed = (0..1000).filter(|_| guesses.allow(from)).count();
+        // One more for each second that this took.
+        assert!((5..100).contains(&allowed), "{allowed}");
+        assert!(!guesses.allow("2001:db8::8".parse().unwrap()), "the same network");
+        assert!(guesses.allow("2001:db8:0:1::7".parse().unwrap()));
+        assert!(guesses.allow("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn guesses_from_many_networks_do_not_fill_the_memory() {
+        let guesses = Guesses::default();
+        for n in 0..3 * MOST_NETWORKS as u32 {
+            guesses.allow(IpAddr::V4(n.into()));
         }
-        assert!(!guesses.was_wrong(from, now));
-        assert!(guesses.was_wrong(other, now));
-        assert_eq!(
-            network("2001:db8::7".parse().unwrap()),
-            network("2001:db8::8".parse().unwrap())
-        );
-        assert!(guesses.was_wrong(from, now + WRONG_PAUSE));
-        assert!(!guesses.was_wrong(from, now + WRONG_PAUSE));
+        assert!(guesses.by_network.len() <= MOST_NETWORKS);
     }
 
     #[test]
-    fn many_addresses_fill_no_memory() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
-        for n in 0..3 * WRONG_MOST as u32 {
-            guesses.was_wrong(IpAddr::V4(n.into()), now);
-        }
-        assert_eq!(guesses.0.lock().unwrap().len(), WRONG_MOST);
-    }
-
-    #[test]
-    fn secrets_are_the_same_only_when_they_are() {
+    fn secrets_are_compared_as_a_whole() {
         assert!(same_secret("abc", "abc"));
         assert!(!same_secret("abc", "abcd"));
         assert!(!same_secret("", "a"));

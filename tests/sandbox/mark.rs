@@ -119,9 +119,9 @@ fn all_that_shows_a_sandbox_says_so() {
     let bearer = "Authorization: Bearer a-token-of-sixteen-or-more\r\n";
     for page in ["/", "/jobs", "/jobs/1", "/pauses", "/jobs/999", "/nowhere"] {
         let shown = daemon.get_with(page, bearer).body;
-        assert!(shown.contains("Nothing here reaches Acquire"), "{page}: {shown}");
+        assert!(shown.contains("Nothing is sent to Acquire"), "{page}: {shown}");
     }
-    assert!(daemon.get("/login").body.contains("Nothing here reaches Acquire"));
+    assert!(daemon.get("/login").body.contains("Nothing is sent to Acquire"));
     let metrics = daemon.get_with("/metrics", bearer).body;
     assert!(metrics.contains("acquire_outbox_sandbox 1"), "{metrics}");
     assert_eq!(daemon.get("/readyz").json()["sandbox"], true);
@@ -137,7 +137,7 @@ fn a_real_outbox_shows_no_mark() {
     let status = outbox.run(&["status", "--json"]).expect(0);
     assert_eq!((status.json()["sandbox"].clone(), status.stderr), (false.into(), String::new()));
     let mut daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
-    assert!(!daemon.get("/").body.contains("Nothing here reaches Acquire"));
+    assert!(!daemon.get("/").body.contains("Nothing is sent to Acquire"));
     assert_eq!(daemon.scrape().number("acquire_outbox_sandbox"), 0.0);
 }
 

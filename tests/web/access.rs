@@ -12,7 +12,7 @@ fn without_a_token_everybody_here_may_read_and_nobody_may_act() {
     let id = failed(&outbox, &server, "no such thing");
     for page in ["/", "/jobs", "/pauses"] {
         let answer = client.get(page).expect(200);
-        answer.shows("For reading only");
+        answer.shows("This dashboard is read-only");
         answer.hides("method=\"post\"");
     }
     let job = client.get(&format!("/jobs/{id}")).expect(200);
@@ -147,7 +147,7 @@ fn who_guesses_the_token_is_slowed_down() {
     client.clone().logged_in().get("/").expect(200);
     crate::support::eventually(crate::support::SOON, "still slowed down", || guess() == 429);
     crate::support::eventually(crate::support::SOON, "one line in the log", || {
-        daemon.stderr().matches("wrong tokens came").count() == 1
+        daemon.stderr().matches("too many wrong tokens").count() == 1
     });
 }
 

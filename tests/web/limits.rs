@@ -42,7 +42,7 @@ fn what_is_no_request_gets_no_page() {
 fn connections_beyond_the_limit_hold_up_no_message_and_no_page() {
     let server = Server::start();
     let (outbox, _daemon, client) = for_reading(&server);
-    // Far more than there are places; none of them says a word.
+    // Far more than there are places; none of them sends a byte.
     let _idle: Vec<_> = (0..200).map(|_| client.connect()).collect();
     let ids: Vec<i64> = (0..20).map(|case| outbox.chat(case, "hi")).collect();
     for id in ids {
@@ -64,11 +64,13 @@ fn clients_that_hold_connections_open_keep_no_probe_out() {
     for bytes in [half_head, half_body, whole] {
         let mut open: Vec<_> = (0..185).map(|_| client.connect()).collect();
         for stream in &mut open {
-            // The earlier ones have made room for the later ones.
+            // Some have already been closed.
             let _ = stream.write_all(bytes.as_bytes());
         }
         client.get("/healthz").expect(200);
-        // Had they been given up, the probe would prove nothing.
+        client.clone().bearer().get("/metrics").expect(200);
+        client.clone().logged_in();
+        // Otherwise the probe would prove nothing.
         assert!(open.iter_mut().any(is_open), "{bytes}");
     }
 }
@@ -154,7 +156,10 @@ fn a_database_that_others_write_long_is_waited_for_and_then_told() {
         // Reading goes on; a change waits and is then told.
         person.get("/").expect(200);
         let fields = [("csrf", csrf.as_str()), ("channel", "sms")];
-        person.post("/pauses/pause", &fields).expect(503).shows("The database is busy just now");
+        person
+            .post("/pauses/pause", &fields)
+            .expect(503)
+            .shows("The database is busy: another program");
         sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
     });
     assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());

@@ -196,7 +196,7 @@ fn a_change_of_it_needs_a_restart_and_says_so() {
     assert!(!daemon.stderr().contains("needs a restart"), "{}", daemon.stderr());
     fs::write(outbox.config_file(), text.replace("127.0.0.1:0", "127.0.0.2:0")).unwrap();
     daemon.signal(libc::SIGHUP);
-    daemon.wait_for_log("what was changed of the dashboard needs a restart: it goes on as it was");
+    daemon.wait_for_log("changes to the dashboard need a restart: it stays as it was");
     client.get("/").expect(200);
     let id = outbox.add(Job::chat(1, "hi"));
     eventually(SOON, "still dispatching", || outbox.status(id) == "sent");

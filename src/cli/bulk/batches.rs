@@ -1,10 +1,9 @@
 //! Many jobs in short transactions, so that no producer and no dispatcher waits long.
 
 use crate::cli::output;
-use acquire_outbox::queue::change::{Change, Refused};
+use acquire_outbox::queue::change::{Change, Mode, Refused};
 use acquire_outbox::queue::filter::Filter;
-use acquire_outbox::store::sqlite::edit::BATCH;
-use acquire_outbox::store::{Store, StoreError};
+use acquire_outbox::store::{BATCH, Store, StoreError};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
@@ -45,8 +44,8 @@ pub struct Batches<'a> {
 impl Step<'_> {
     async fn take(self, store: &mut Store, ids: &[i64]) -> Result<(u64, Vec<Refused>), StoreError> {
         let refused = match self {
-            Step::Each(change) => store.change(change, ids).await?,
-            Step::Try(change) => store.would_refuse(change, ids).await?,
+            Step::Each(change) => store.change(change, ids, Mode::Apply).await?,
+            Step::Try(change) => store.change(change, ids, Mode::Rehearse).await?,
             Step::Where(change, filter) => {
                 return Ok((store.change_where(change, filter, ids).await?, Vec::new()));
             }
@@ -76,7 +75,7 @@ impl<'a> Batches<'a> {
     /// The store's, but for a busy database, which is tried again for a minute. What was changed
     /// before stays so, and is told.
     pub async fn each(&mut self, ids: &[i64], step: Step<'_>) -> Result<()> {
-        for batch in ids.chunks(BATCH) {
+        for batch in ids.chunks(BATCH as usize) {
             sleep(self.last.min(PAUSE)).await;
             let begun = Instant::now();
             match self.patiently(batch, step).await {

@@ -8,7 +8,7 @@ use acquire_outbox::queue::job::{Channel, Millis, Status};
 use acquire_outbox::queue::overview::{AsideSummary, SetAside};
 use acquire_outbox::queue::overview::{Count, Throughput};
 use acquire_outbox::queue::pause::Pause;
-use acquire_outbox::store::{Flaw, listed};
+use acquire_outbox::store::listed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -86,9 +86,9 @@ pub fn json(seen: &Seen) -> Json<'_> {
     let overview = &seen.overview;
     let age = |due: Millis| seen.now.saturating_sub(due).max(0) / 1000;
     Json {
-        database: seen.database.to_string_lossy().into_owned(),
-        database_bytes: seen.database_bytes,
-        wal_bytes: seen.wal_bytes,
+        database: seen.database.to_string(),
+        database_bytes: seen.storage.bytes,
+        wal_bytes: seen.storage.log_bytes,
         sandbox: seen.sandbox,
         at: output::iso(seen.now),
         dispatcher: Dispatcher {
@@ -110,7 +110,7 @@ pub fn json(seen: &Seen) -> Json<'_> {
         set_aside_jobs: overview.aside.first.iter().map(JsonAside::from).collect(),
         untouched: overview.untouched.count,
         untouched_jobs: &overview.untouched.first,
-        schema: overview.flaws.iter().map(Flaw::to_string).collect(),
+        schema: overview.flaws.clone(),
     }
 }
 
@@ -174,8 +174,8 @@ pub fn text(seen: &Seen) -> String {
 fn fields(seen: &Seen) -> output::Table {
     let overview = &seen.overview;
     let mut fields = output::Table::of_fields();
-    let sizes = (output::bytes(seen.database_bytes), output::bytes(seen.wal_bytes));
-    let database = format!("{} ({}, log {})", seen.database.to_string_lossy(), sizes.0, sizes.1);
+    let sizes = (output::bytes(seen.storage.bytes), output::bytes(seen.storage.log_bytes));
+    let database = format!("{} ({}, log {})", seen.database, sizes.0, sizes.1);
     fields.row(["database", &database]);
     if seen.sandbox {
         fields.row(["SANDBOX", "nothing in this outbox reaches Acquire"]);

@@ -1,34 +1,33 @@
-//! The ways out: one route per account and channel, with its room, its rate, what holds it, and
-//! its breaker.
+//! The ways out: one route per account and channel. How much room it has, what it may begin by its
+//! rate, what keeps it shut.
 //!
-//! No I/O and no decision by a clock of its own: times are parameters.
+//! Arithmetic alone: it holds no job, does no I/O, and times are parameters.
 
-mod budget;
-mod gates;
-mod line;
+mod blocking;
+mod capacity;
 mod pace;
 mod probing;
 mod replace;
 mod room;
-mod shortage;
+mod scarcity;
 mod suspects;
 
 use crate::acquire::Endpoint;
-use crate::config::{ChannelPolicy, OnUncertain};
+use crate::config::ChannelPolicy;
 use crate::queue::block::{Block, BlockKind};
-use crate::queue::job::{Channel, Job, Millis};
+use crate::queue::job::{Channel, Millis};
 use crate::queue::retry::RetryPolicy;
-use budget::Budget;
-pub use gates::News;
-use gates::Refusal;
-use line::Line;
+pub use blocking::News;
+use blocking::Refusal;
+use capacity::Capacity;
+pub use capacity::Load;
 use pace::Pace;
 use probing::Probing;
-use shortage::Shortage;
+use scarcity::Scarcity;
 use std::collections::HashMap;
 use std::sync::Arc;
 use suspects::{Answers, Suspects};
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 /// One account's way to Acquire for one channel.
 pub struct Route {
@@ -36,30 +35,36 @@ pub struct Route {
     pub channel: Channel,
     pub endpoint: Arc<Endpoint>,
     pub policy: ChannelPolicy,
-    in_flight: u32,
-    /// Claimed, and sent as soon as there is a place.
-    line: Line,
-    /// How long its requests take, the later ones counting more.
-    answer_time: Duration,
-    /// Something has come up since the last [`Routes::room`]: what is being claimed must not go out.
+    /// Something has shut it since the last [`Routes::room`]: what is being claimed must not go out.
     shut: bool,
-    /// The last claim found fewer jobs than there was room for, and nothing has changed since.
-    dry: bool,
-    /// The room according to the last [`Routes::room`], and whether a cycle has got it.
+    /// It may have more jobs ready than the last claim took.
+    may_have_jobs: bool,
+    /// The room according to the last [`Routes::room`], and whether a cycle has been given it.
     room: u32,
-    told: bool,
+    given: bool,
     /// Whether it is in [`Routes::active`].
     active: bool,
-    /// A `Retry-After`, and its end.
-    held: Option<(Instant, Block)>,
+    /// A `Retry-After` or a shortage of ports, and its end.
+    timed_block: Option<(Instant, Block)>,
     answers: Answers,
     /// Requests in a row that ended without a usable answer.
     failures: u32,
     /// Open: only probes go out.
     breaker: Option<Probing>,
-    /// After a stop of any kind: room that grows with each answer, so that no stampede follows.
+    /// After a block of any kind: room that grows with each answer, so that no stampede follows.
     ramp: Option<u32>,
     pace: Option<Pace>,
+}
+
+/// Names a route until the next [`Routes::replace`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RouteId(usize);
+
+impl RouteId {
+    /// Its position in [`Routes::all`].
+    pub fn index(self) -> usize {
+        self.0
+    }
 }
 
 /// Now, on both clocks: waits go by the monotonic one, what people read by the wall's.
@@ -70,6 +75,11 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// By the clocks of this machine.
+    pub fn now() -> Moment {
+        Moment { at: Instant::now(), wall: crate::queue::when::now() }
+    }
+
     fn wall_at(&self, later: Instant) -> Millis {
         let pause = later.saturating_duration_since(self.at);
         self.wall.saturating_add(Millis::try_from(pause.as_millis()).unwrap_or(Millis::MAX))
@@ -81,31 +91,25 @@ pub struct Routes {
     routes: Vec<Route>,
     refusals: Vec<Refusal>,
     suspects: Suspects,
-    /// Claimed, and not to be sent now.
-    returned: Vec<Job>,
     /// Paces the probes of a refused account.
     probe_policy: RetryPolicy,
-    shortage: Option<Shortage>,
-    budget: Budget,
-    /// By account, then by channel: where each route is.
-    by_account: HashMap<String, [Option<usize>; Channel::ALL.len()]>,
-    /// All routes except those at rest, whose room is as it was last reported and which are dry
-    /// unless stirred.
+    scarcity: Option<Scarcity>,
+    capacity: Capacity,
+    /// By account, then by channel.
+    by_account: HashMap<String, [Option<RouteId>; Channel::ALL.len()]>,
+    /// All routes except those at rest, which have no jobs, and whose room is what a cycle was given.
     active: Vec<usize>,
-    /// New jobs may be there since the last claim.
-    stirred: bool,
-    /// The last claim found more than there were places or bytes for, and nothing has become free
-    /// since.
-    cut: bool,
-    /// The jobs that are being claimed must not go out.
+    /// Routes at rest may have jobs ready by now.
+    resting_may_have_jobs: bool,
+    /// What is being claimed must not go out over any route.
     all_shut: bool,
     /// Routes that are gone; the next cycle must learn of them.
     gone: Vec<(String, Channel)>,
-    /// How many accounts have jobs ready, and how many of the remaining places one route may take.
+    /// How many accounts have jobs ready, and how many of the remaining jobs one route may have.
     contenders: u32,
     share: u32,
-    /// Whether there was a place at all by the last [`Routes::room`].
-    has_places: bool,
+    /// Whether there was room for any job at all by the last [`Routes::room`].
+    has_capacity: bool,
 }
 
 impl Route {
@@ -121,15 +125,12 @@ impl Route {
             channel,
             endpoint,
             policy,
-            in_flight: 0,
-            line: Line::default(),
-            answer_time: Duration::ZERO,
             shut: false,
-            dry: false,
+            may_have_jobs: true,
             room: 0,
-            told: false,
+            given: false,
             active: true,
-            held: None,
+            timed_block: None,
             answers: Answers::default(),
             failures: 0,
             breaker: None,
@@ -138,53 +139,8 @@ impl Route {
         }
     }
 
-    fn free(&self) -> u32 {
-        let limit = self.policy.max_in_flight;
-        self.ramp.map_or(limit, |ramp| ramp.min(limit)).saturating_sub(self.in_flight)
-    }
-
-    /// Half of the places: what one cycle claims of the free ones. Two halves take turns, one on the
-    /// wire while the other is recorded and claimed anew; all at once would wait for each other.
-    fn half(&self) -> u32 {
-        self.policy.max_in_flight.div_ceil(2)
-    }
-
-    /// How many jobs beyond the free places are worth a claim when a cycle takes as long as `took`: as
-    /// many as will find a place until the next claim is there, which is after this cycle, a rest, the
-    /// next cycle, and one more for what goes slower. Where requests take long that is none, so that
-    /// nothing is claimed long before it is sent. Nor is anything that a crash would leave to a
-    /// person by the route's settings, or what is paced, or only just goes again.
-    fn ahead(&self, took: Duration) -> u32 {
-        let policy = &self.policy;
-        let steady = self.ramp.is_none() && self.breaker.is_none() && self.pace.is_none();
-        let again = policy.on_uncertain == OnUncertain::Retry
-            && policy.uncertain_retries > 1
-            && policy.retry.max_attempts > 1;
-        if !steady || !again || self.answer_time.is_zero() {
-            return 0;
-        }
-        let limit = policy.max_in_flight;
-        let ended = f64::from(limit) * (4 * took).div_duration_f64(self.answer_time);
-        (ended as u32).min(2 * limit)
-    }
-
-    /// Takes out what has been in line for too long by `now`. Answers are then slower than was
-    /// thought: nothing is claimed ahead until there have been enough quick ones.
-    fn outdated(&mut self, now: Instant) -> Vec<Job> {
-        let jobs: Vec<_> = self.line.outdated(now).collect();
-        if !jobs.is_empty() {
-            self.answer_time = self.answer_time.max(line::AT_MOST * self.policy.max_in_flight);
-        }
-        jobs
-    }
-
-    fn is_held(&self, now: Instant) -> bool {
-        self.held.as_ref().is_some_and(|(until, _)| *until > now)
-    }
-
-    fn shut(&mut self, returned: &mut Vec<Job>) {
-        self.shut = true;
-        returned.extend(self.line.drain());
+    fn is_blocked(&self, now: Instant) -> bool {
+        self.timed_block.as_ref().is_some_and(|(until, _)| *until > now)
     }
 
     fn block_row(&self, kind: BlockKind, reason: &str, now: Moment) -> Block {
@@ -201,45 +157,56 @@ impl Route {
 
 impl Routes {
     pub fn new(routes: Vec<Route>, probe_policy: RetryPolicy) -> Self {
-        let mut by_account = HashMap::<String, [Option<usize>; Channel::ALL.len()]>::new();
+        let mut by_account = HashMap::<String, [Option<RouteId>; Channel::ALL.len()]>::new();
         for (at, route) in routes.iter().enumerate() {
-            by_account.entry(route.account.clone()).or_default()[route.channel as usize] = Some(at);
+            let own = by_account.entry(route.account.clone()).or_default();
+            own[route.channel as usize] = Some(RouteId(at));
         }
         Routes {
             active: (0..routes.len()).collect(),
             routes,
             refusals: Vec::new(),
             suspects: Suspects::default(),
-            returned: Vec::new(),
             probe_policy,
-            shortage: None,
-            budget: Budget::new(u32::MAX, u64::MAX),
+            scarcity: None,
+            capacity: Capacity { jobs: u32::MAX, bytes: u64::MAX },
             by_account,
-            stirred: true,
-            cut: false,
+            resting_may_have_jobs: true,
             all_shut: false,
             gone: Vec::new(),
             contenders: 1,
             share: u32::MAX,
-            has_places: true,
+            has_capacity: true,
         }
     }
 
-    /// At most this many jobs are out at once, with at most this many bytes of payloads.
-    pub fn limited(self, places: u32, bytes: u64) -> Self {
-        Routes { budget: Budget::new(places.max(1), bytes), ..self }
+    /// At most this many jobs at once, with at most this many bytes of payloads.
+    pub fn limited(self, jobs: u32, bytes: u64) -> Self {
+        Routes { capacity: Capacity { jobs: jobs.max(1), bytes }, ..self }
     }
 
     /// The route of a job; `None` for an account that is not configured.
-    pub fn of(&self, account: &str, channel: Channel) -> Option<&Route> {
-        Some(&self.routes[self.index(account, channel)?])
+    pub fn id(&self, account: &str, channel: Channel) -> Option<RouteId> {
+        self.by_account.get(account)?[channel as usize]
+    }
+
+    pub fn of(&self, RouteId(at): RouteId) -> &Route {
+        &self.routes[at]
+    }
+
+    /// All routes, in the order of their ids.
+    pub fn all(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 
     /// For a change: the route is no longer at rest.
-    fn of_mut(&mut self, account: &str, channel: Channel) -> Option<&mut Route> {
-        let at = self.index(account, channel)?;
-        self.activate(at);
-        Some(&mut self.routes[at])
+    fn of_mut(&mut self, RouteId(at): RouteId) -> &mut Route {
+        let route = &mut self.routes[at];
+        if !route.active {
+            route.active = true;
+            self.active.push(at);
+        }
+        route
     }
 
     /// Those that are not at rest.
@@ -252,82 +219,32 @@ impl Routes {
         self.by_account.contains_key(account)
     }
 
-    /// The configured accounts, for a sentence.
+    /// The configured accounts, for a message.
     pub fn accounts(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.routes.iter().map(|r| r.account.as_str()).collect();
         names.dedup();
         names
     }
 
-    /// The next claimed job that has a place, which it takes.
-    pub fn next(&mut self, account: &str, channel: Channel, now: Moment) -> Option<Job> {
-        let at = self.index(account, channel)?;
-        let route = &mut self.routes[at];
-        self.returned.extend(route.outdated(now.at));
-        while route.free() > 0 {
-            let job = route.line.pop()?;
-            if job.expires_at.is_none_or(|at| at >= now.wall) {
-                route.in_flight += 1;
-                return Some(job);
-            }
-            self.returned.push(job);
-        }
-        None
-    }
-
-    /// Takes what is claimed and must go back to the queue.
-    pub fn take_returned(&mut self) -> Vec<Job> {
-        let jobs = std::mem::take(&mut self.returned);
-        for job in &jobs {
-            self.has_back(job.payload.len());
-            self.is_out_no_more(&job.account, job.channel);
-        }
-        jobs
-    }
-
-    /// How many are claimed and wait for a place.
-    pub fn in_line(&self) -> u32 {
-        self.active().map(|r| r.line.len()).sum()
-    }
-
-    /// Nothing that is claimed by now goes out any more.
-    pub fn shut_all(&mut self) {
-        self.all_shut = true;
-        for &at in &self.active {
-            self.routes[at].shut(&mut self.returned);
-        }
-    }
-
-    /// A job that was sent has ended, however it did; a request took `took`.
-    pub fn ended(&mut self, account: &str, channel: Channel, took: Option<Duration>) {
-        if let Some(route) = self.of_mut(account, channel) {
-            route.in_flight = route.in_flight.saturating_sub(1);
-            if let Some(took) = took {
-                let mean = if route.answer_time.is_zero() { took } else { route.answer_time };
-                route.answer_time = (mean * 7 + took) / 8;
-            }
-        }
-        self.is_out_no_more(account, channel);
-    }
-
-    /// If it was a probe, there may be another.
-    fn is_out_no_more(&mut self, account: &str, channel: Channel) {
-        if let Some(breaker) = self.of_mut(account, channel).and_then(|r| r.breaker.as_mut()) {
+    /// A claimed job has ended, or goes back unsent. If it was a probe, there may be another.
+    pub fn probe_ended(&mut self, id: RouteId) {
+        if let Some(breaker) = &mut self.of_mut(id).breaker {
             breaker.ended();
         }
-        if let Some(refused) = self.refused_mut(account, channel) {
+        if let Some(refused) = self.refused_mut(id) {
             refused.ended();
         }
     }
 
-    /// When time alone gives a route room that may have jobs: a hold ends, a probe or the next
-    /// of a paced route is due; or when a claimed one has waited for too long.
-    pub fn next_opening(&self, now: Instant) -> Option<Instant> {
-        let opening = |route: &Route| {
-            if let Some(until) = route.line.outdated_at().or(route.held.as_ref().map(|h| h.0)) {
-                return Some(until);
+    /// When time alone gives a route room that may have jobs: a block ends, a probe or the next
+    /// request of a paced route is due.
+    pub fn next_opening(&self, load: &Load, now: Instant) -> Option<Instant> {
+        let opening = |&at: &usize| {
+            let route = &self.routes[at];
+            if let Some((until, _)) = &route.timed_block {
+                return Some(*until);
             }
-            if route.dry || route.free() == 0 {
+            if !route.may_have_jobs || route.free(load.of(RouteId(at))) == 0 {
                 return None;
             }
             let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));
@@ -338,7 +255,7 @@ impl Routes {
             let probes = probes.map(Probing::next).collect::<Option<Vec<_>>>()?;
             slot.max(probes.into_iter().max())
         };
-        self.active().filter_map(opening).chain(self.enough_at(now)).min()
+        self.active.iter().filter_map(opening).chain(self.scarcity_ends(now)).min()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Something that does not work just now, an account or a route: nothing is sent there but single
-//! probes, at growing intervals, until one gets through.
+//! An account or a route that does not work at present: only single probes are sent there, at
+//! growing intervals, until one gets through.
 
 use super::Moment;
 use crate::queue::block::Block;
@@ -8,18 +8,18 @@ use crate::queue::retry::RetryPolicy;
 use tokio::time::Instant;
 
 pub(super) struct Probing {
-    /// What people read of it.
-    pub hold: Block,
+    /// As people see it.
+    pub block: Block,
     failures: u32,
     next: Instant,
-    /// A probe is on its way.
+    /// A probe is out.
     out: bool,
 }
 
 impl Probing {
-    /// Begins; `hold.until` is set to the first probe's time.
-    pub fn begin(hold: Block, policy: &RetryPolicy, now: Moment) -> Self {
-        let mut probing = Probing { hold, failures: 0, next: now.at, out: false };
+    /// Begins; `block.until` is set to the first probe's time.
+    pub fn begin(block: Block, policy: &RetryPolicy, now: Moment) -> Self {
+        let mut probing = Probing { block, failures: 0, next: now.at, out: false };
         probing.failed(policy, now);
         probing
     }
@@ -44,16 +44,16 @@ impl Probing {
         if self.next <= now.at {
             self.failures = self.failures.saturating_add(1);
             self.next = now.at + retry::delay(policy, self.failures);
-            self.hold.until = Some(now.wall_at(self.next));
+            self.block.until = Some(now.wall_at(self.next));
         }
     }
 
-    /// What failed was replaced: a probe may go out at once, and the pauses begin anew.
+    /// What failed was replaced: a probe may go out at once, and the pauses start from the shortest.
     pub fn restart(&mut self, now: Moment) {
         self.failures = 0;
         self.out = false;
         self.next = now.at;
-        self.hold.until = Some(now.wall);
+        self.block.until = Some(now.wall);
     }
 
     /// When the next probe may go out, once none is out.
@@ -61,7 +61,7 @@ impl Probing {
         self.next
     }
 
-    /// When the next probe may go out; `None` while one is on its way.
+    /// When the next probe may go out; `None` while one is out.
     pub fn next(&self) -> Option<Instant> {
         (!self.out).then_some(self.next)
     }

@@ -1,40 +1,38 @@
-//! Taking over a new configuration's routes while requests are on the wire.
+//! Taking over a new configuration's routes while requests are in flight.
 
-use super::{Moment, Routes};
-use crate::queue::job::Job;
+use super::{Moment, RouteId, Routes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Routes {
-    /// Goes on with `fresh`. Routes that stay keep what holds them, the tokens of an unchanged
-    /// rate and, unless their account is `renewed` (another key or address) or a timeout changed,
-    /// their connections. What is refused or open and was replaced is probed at once. What is
-    /// claimed and not sent goes back: by the new settings it might not have been. `flying`: every
-    /// job on the wire, which counts where there is a route for it.
-    pub fn replace<'a>(
+    /// Continues with `fresh`. Routes that stay keep their blocks, the tokens of an unchanged rate
+    /// and, unless their account is `renewed` (another key or address) or a timeout changed, their
+    /// connections. What is refused or open and was replaced is probed at once. Gives the new id of
+    /// each former route that stays, by its former position.
+    pub fn replace(
         &mut self,
         fresh: Routes,
         renewed: &BTreeSet<String>,
-        flying: impl Iterator<Item = &'a Job>,
         now: Moment,
-    ) {
+    ) -> FormerRoutes {
         let old = std::mem::replace(self, fresh);
-        self.returned = old.returned;
         self.suspects = old.suspects;
         self.gone = old.gone;
-        self.shortage = old.shortage;
-        self.budget = old.budget.limited_as(&self.budget);
-        for mut was in old.routes {
-            was.shut(&mut self.returned);
-            let Some(route) = self.of_mut(&was.account, was.channel) else {
+        self.scarcity = old.scarcity;
+        let mut ids = Vec::with_capacity(old.routes.len());
+        for was in old.routes {
+            let id = self.id(&was.account, was.channel);
+            ids.push(id);
+            let Some(id) = id else {
                 self.gone.push((was.account, was.channel));
                 continue;
             };
+            let route = self.of_mut(id);
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
                 && route.policy.connect_timeout == was.policy.connect_timeout
                 && route.policy.on_uncertain == was.policy.on_uncertain;
-            route.held = was.held;
+            route.timed_block = was.timed_block;
             route.breaker = was.breaker;
             route.ramp = was.ramp;
             if same {
@@ -48,7 +46,7 @@ impl Routes {
             }
         }
         for mut refusal in old.refusals {
-            let account = refusal.probing.hold.account.clone();
+            let account = refusal.probing.block.account.clone();
             if renewed.contains(&account) {
                 refusal.probing.restart(now);
             }
@@ -56,10 +54,16 @@ impl Routes {
                 self.refusals.push(refusal);
             }
         }
-        for job in flying {
-            if let Some(route) = self.of_mut(&job.account, job.channel) {
-                route.in_flight += 1;
-            }
-        }
+        FormerRoutes(ids)
+    }
+}
+
+/// What became of each route at a [`Routes::replace`].
+pub struct FormerRoutes(Vec<Option<RouteId>>);
+
+impl FormerRoutes {
+    /// The new id of a route; `None` when it is gone.
+    pub fn now(&self, RouteId(at): RouteId) -> Option<RouteId> {
+        self.0.get(at).copied().flatten()
     }
 }

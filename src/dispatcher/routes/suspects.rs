@@ -1,11 +1,9 @@
 //! Messages that got a page that Acquire did not write. Either nothing gets through to Acquire, or
 //! something on the way blocks this message: the answers to other messages show which.
 
-use super::gates::Refusal;
 use super::probing::Probing;
-use super::{Moment, Routes};
-use crate::queue::block::{Block, BlockKind};
-use crate::queue::job::Channel;
+use super::{Moment, RouteId, Routes};
+use crate::queue::job::{Channel, Millis};
 use crate::queue::outcome::PageVerdict;
 use crate::queue::retry;
 use std::collections::BTreeMap;
@@ -113,20 +111,22 @@ impl Suspects {
 
 impl Routes {
     /// A job whose request was begun at `began` got a page that Acquire did not write. The account
-    /// is held like a refused one, except that the first probe goes out at once and with another
+    /// is blocked like a refused one, except that the first probe goes out at once and with another
     /// job. True: that is news.
     pub fn page(
         &mut self,
         job: i64,
-        (account, channel): (&str, Channel),
+        id: RouteId,
         reason: &str,
         began: Instant,
         now: Moment,
     ) -> (PageVerdict, bool) {
         let policy = self.probe_policy.clone();
-        let answers = self.of(account, channel).map(|route| route.answers).unwrap_or_default();
-        let since = answers.last.map(|at| began.saturating_duration_since(at));
-        let by_chance = answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
+        let RouteId(at) = id;
+        let route = &self.routes[at];
+        let (account, channel) = (route.account.as_str(), route.channel);
+        let since = route.answers.last.map(|at| began.saturating_duration_since(at));
+        let by_chance = route.answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
         if self.suspects.met(job, (account, channel), since, by_chance) {
             return (PageVerdict::OnlyThisMessage, false);
         }
@@ -135,14 +135,13 @@ impl Routes {
         let mut pause = retry::delay(&policy, pages);
         let Some(refusal) = self.refusals.iter_mut().find(|r| r.concerns(account, channel)) else {
             if !others_pass {
-                let until = now.wall_at(now.at + pause);
-                self.hold_for_page(job, account, channel, reason, now).until = Some(until);
+                self.block_for_page(job, id, reason, now.wall_at(now.at + pause), now);
             }
             return (PageVerdict::Again { pause }, !others_pass);
         };
         if refusal.only == Some(job) {
             // Its own delays grow; another job may be a probe at any time.
-            refusal.probing.hold.until = Some(now.wall_at(now.at + pause));
+            refusal.probing.block.until = Some(now.wall_at(now.at + pause));
         } else {
             refusal.only = None;
             refusal.probing.failed(&policy, now);
@@ -156,35 +155,23 @@ impl Routes {
         (PageVerdict::Again { pause }, false)
     }
 
-    fn hold_for_page(
-        &mut self,
-        job: i64,
-        account: &str,
-        channel: Channel,
-        reason: &str,
-        now: Moment,
-    ) -> &mut Block {
-        let hold = Block {
-            account: account.to_owned(),
-            channel: String::new(),
-            kind: BlockKind::Refused,
-            reason: format!("job {job}: {reason}"),
-            since: now.wall,
-            until: None,
-        };
-        let mut probing = Probing::begin(hold, &self.probe_policy, now);
+    fn block_for_page(&mut self, job: i64, id: RouteId, reason: &str, until: Millis, now: Moment) {
+        let block = self.refused_block(id, format!("job {job}: {reason}"), now);
+        let mut probing = Probing::begin(block, &self.probe_policy, now);
         probing.restart(now);
-        self.shut(account, None);
-        self.refusals.push(Refusal { from: channel, probing, only: Some(job) });
-        &mut self.refusals.last_mut().expect("just pushed").probing.hold
+        probing.block.until = Some(until);
+        self.push_refusal(id, probing, Some(job));
     }
 
     /// Acquire has answered this job, whatever it said.
-    pub fn answered(&mut self, job: i64, account: &str, channel: Channel, now: Instant) {
-        let was_one = self.suspects.answered(job, account, channel);
-        if let Some(route) = self.of_mut(account, channel) {
-            route.answers.last = Some(now);
-            route.answers.after_page = if was_one { Some(now) } else { route.answers.after_page };
+    pub fn answered(&mut self, job: i64, id: RouteId, now: Instant) {
+        let RouteId(at) = id;
+        let route = &self.routes[at];
+        let was_one = self.suspects.answered(job, &route.account, route.channel);
+        let answers = &mut self.of_mut(id).answers;
+        answers.last = Some(now);
+        if was_one {
+            answers.after_page = Some(now);
         }
     }
 }
@@ -200,8 +187,8 @@ pub(super) struct Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatcher::routes::News;
-    use crate::dispatcher::routes::tests::{room_of, routes};
+    use crate::dispatcher::routes::tests::{id, room_of, routes};
+    use crate::dispatcher::routes::{Load, News};
     use crate::queue::job::Channel::{Chat, Mail};
 
     struct Test {
@@ -221,7 +208,7 @@ mod tests {
 
         fn page(&mut self, job: i64, seconds: u64) -> (PageVerdict, bool) {
             let now = self.at(seconds);
-            self.routes.page(job, ("default", Chat), "404", now.at, now)
+            self.routes.page(job, id(&self.routes, Chat), "404", now.at, now)
         }
 
         /// How long the job waits.
@@ -235,13 +222,14 @@ mod tests {
 
         fn answered(&mut self, job: i64) -> News {
             let long_ago = self.start - 2 * JUST_BEFORE;
-            self.routes.answered(job, "default", Chat, long_ago);
-            self.routes.works("default", Chat)
+            let chat = id(&self.routes, Chat);
+            self.routes.answered(job, chat, long_ago);
+            self.routes.works(chat)
         }
 
         fn probes(&mut self, seconds: u64) -> bool {
             let now = self.at(seconds).at;
-            let room = room_of(&mut self.routes, now, Duration::ZERO);
+            let room = room_of(&mut self.routes, &Load::default(), now);
             assert!(room.iter().all(|claim| claim.limit == 1) && room.len() <= 1, "{room:?}");
             !room.is_empty()
         }
@@ -261,7 +249,7 @@ mod tests {
 
         let second = test.page(1, 3);
         assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
-        assert!(test.routes.blocks().is_empty(), "the others go on");
+        assert!(test.routes.blocks().is_empty(), "the others are sent");
         assert_eq!(test.page(1, 9).0, PageVerdict::OnlyThisMessage);
         assert!(test.page(1, 9).1, "a re-drive starts from nothing");
     }
@@ -290,7 +278,7 @@ mod tests {
     #[test]
     fn a_message_without_others_is_tried_at_growing_intervals_and_holds_up_no_new_one() {
         let mut test = Test::new();
-        let pauses: Vec<_> = (0..8).map(|turn| test.again(1, turn * 1000)).collect();
+        let pauses: Vec<_> = (0..8).map(|round| test.again(1, round * 1000)).collect();
         assert!(pauses[7] > 20 * pauses[0], "{pauses:?}");
         assert!(test.probes(7001), "a new job goes out at once");
     }
@@ -303,8 +291,8 @@ mod tests {
         test.answered(3);
         test.again(1, 5);
         test.answered(2);
-        for turn in 1..u64::from(PAGES_BY_CHANCE) {
-            test.again(1, 10 * turn);
+        for round in 1..u64::from(PAGES_BY_CHANCE) {
+            test.again(1, 10 * round);
         }
         assert_eq!(test.page(1, 500).0, PageVerdict::OnlyThisMessage);
     }
@@ -330,7 +318,7 @@ mod tests {
                 Ok(later) => start + Duration::from_secs(later),
                 Err(_) => start - Duration::from_secs(answered_at.unsigned_abs()),
             };
-            test.routes.answered(2, "default", Chat, at);
+            test.routes.answered(2, id(&test.routes, Chat), at);
             for page in 1..pages {
                 test.again(1, page * 100 - 100);
             }
@@ -339,12 +327,12 @@ mod tests {
         // Two suspects prove nothing about each other, nor does an answer from long before.
         let mut test = Test::new();
         test.answered(2);
-        (0..20).for_each(|turn| _ = test.again(1, turn * 100));
+        (0..20).for_each(|round| _ = test.again(1, round * 100));
         let mut test = Test::new();
-        test.routes.answered(2, "default", Chat, test.start);
-        for turn in 0..20 {
-            test.again(1, turn * 100);
-            test.again(3, turn * 100);
+        test.routes.answered(2, id(&test.routes, Chat), test.start);
+        for round in 0..20 {
+            test.again(1, round * 100);
+            test.again(3, round * 100);
         }
     }
 
@@ -352,8 +340,9 @@ mod tests {
     fn answers_on_another_channel_prove_nothing() {
         let mut test = Test::new();
         test.again(1, 0);
-        test.routes.answered(2, "default", Mail, test.start);
-        test.routes.works("default", Mail);
+        let mail = id(&test.routes, Mail);
+        test.routes.answered(2, mail, test.start);
+        test.routes.works(mail);
         assert_eq!(test.routes.blocks()[0].channel, "chat");
         for seconds in 1..9 {
             test.again(1, seconds * 100);

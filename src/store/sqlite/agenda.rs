@@ -29,7 +29,8 @@ impl Agenda {
         // A job expires after expires_at, not at it.
         let expiry = row.due("expiry").map(|at| at.saturating_add(1));
         // A name that is not UTF-8 text is not an account's: the search for stray rows finds it.
-        let accounts: Vec<Value> = serde_json::from_str(&row.words("accounts")).unwrap_or_default();
+        let accounts: Vec<Value> =
+            serde_json::from_str(&row.text_or_empty("accounts")).unwrap_or_default();
         let names = accounts.iter().filter_map(Value::as_str);
         let names = names.filter(|name| !name.contains(char::REPLACEMENT_CHARACTER));
         let agenda = Agenda {

@@ -54,10 +54,10 @@ impl SqliteStore {
 /// `None` for an unknown kind: the dispatcher writes all of them again at its next change.
 pub(super) fn block_from(row: &SqliteRow) -> Option<Block> {
     Some(Block {
-        account: row.words(0),
-        channel: row.words(1),
-        kind: BlockKind::of(&row.words(2))?,
-        reason: row.words(3),
+        account: row.text_or_empty(0),
+        channel: row.text_or_empty(1),
+        kind: BlockKind::of(&row.text_or_empty(2))?,
+        reason: row.text_or_empty(3),
         since: row.whole(4).unwrap_or_default(),
         until: row.whole(5),
     })

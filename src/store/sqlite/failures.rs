@@ -1,17 +1,16 @@
-//! What goes wrong lately, grouped by what was told of it.
+//! Recent failures, grouped by their error.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
-use crate::queue::overview::FailureGroup;
-use crate::queue::overview::LOOKED_AT;
+use crate::queue::overview::{FailureGroup, LOOKED_AT};
 use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
 
 impl FromRow<'_, SqliteRow> for FailureGroup {
     fn from_row(row: &SqliteRow) -> sqlx::Result<FailureGroup> {
         Ok(FailureGroup {
-            status: row.words("status"),
-            channels: row.words("channels"),
+            status: row.text_or_empty("status"),
+            channels: row.text_or_empty("channels"),
             error_code: row.text("error_code"),
             error: row.text("error"),
             count: row.whole("count").unwrap_or_default(),
@@ -59,10 +58,10 @@ mod tests {
         let expired = "INSERT INTO outbox (channel, payload, account, expires_at)
                        VALUES ('sms', '{\"From\": \"1\", \"To\": \"2\", \"Body\": \"hi\", \"contactId\": 1,
                                \"threadId\": 1, \"timelineId\": 1}', 'gone', datetime('now', '-1 day'));";
-        store.plain_sql(&expired.repeat(3)).await.unwrap();
+        store.execute_sql(&expired.repeat(3)).await.unwrap();
         let fail = "UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'unknown_account',
                     error = 'no such account' WHERE status = 'pending'";
-        store.plain_sql(fail).await.unwrap();
+        store.execute_sql(fail).await.unwrap();
         let groups = store.failures(10).await.unwrap();
         assert_eq!(groups.len(), 1);
         let group = &groups[0];

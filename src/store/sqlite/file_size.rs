@@ -142,7 +142,7 @@ mod tests {
 
     async fn emptied(path: &Path) -> SqliteStore {
         let mut store = SqliteStore::open(path).await.unwrap();
-        store.plain_sql(FILL_AND_EMPTY).await.unwrap();
+        store.execute_sql(FILL_AND_EMPTY).await.unwrap();
         while store.prune(crate::queue::job::Status::Cancelled, now() + 1).await.unwrap().more {}
         store
     }
@@ -220,7 +220,7 @@ mod tests {
         let small = "CREATE TABLE own (x); CREATE INDEX own_x ON own (x); INSERT INTO own VALUES (1);
             INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}');
             ANALYZE";
-        other.plain_sql(small).await.unwrap();
+        other.execute_sql(small).await.unwrap();
         store.look().await.unwrap();
         assert!(scans(&mut store).await, "what this is about");
 
@@ -233,7 +233,7 @@ mod tests {
                 .unwrap();
         assert_eq!(left, ["own"]);
 
-        other.plain_sql("ANALYZE").await.unwrap();
+        other.execute_sql("ANALYZE").await.unwrap();
         let mut next = SqliteStore::open(&path).await.unwrap();
         assert!(!scans(&mut next).await);
     }

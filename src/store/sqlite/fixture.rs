@@ -1,13 +1,13 @@
-//! What the store's own tests begin with.
+//! Outboxes for the store's unit tests.
 
 use super::SqliteStore;
 use tempfile::TempDir;
 
-/// An outbox in a file of its own, with what these statements insert.
+/// An outbox in a new file, with what these statements insert.
 pub(super) async fn outbox(inserts: &str) -> (TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(&folder.path().join("outbox.db")).await.unwrap();
-    store.plain_sql(inserts).await.unwrap();
+    store.execute_sql(inserts).await.unwrap();
     (folder, store)
 }
 

@@ -3,9 +3,10 @@
 
 use super::SqliteError;
 use crate::queue::job::Millis;
+use crate::queue::story::{AttemptRow, Delivery, Detail};
 use crate::queue::when;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{ColumnIndex, Row, TypeInfo, ValueRef};
+use sqlx::{ColumnIndex, FromRow, Row, TypeInfo, ValueRef};
 
 /// A row whose columns can be read as what they should be, whatever they hold.
 pub(super) trait Lenient {
@@ -17,7 +18,7 @@ pub(super) trait Lenient {
     fn whole<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> Option<i64>;
 
     /// As [`Lenient::text`]; empty for NULL.
-    fn words<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> String {
+    fn text_or_empty<C: ColumnIndex<SqliteRow> + Copy>(&self, column: C) -> String {
         self.text(column).unwrap_or_default()
     }
 
@@ -57,7 +58,7 @@ impl Lenient for SqliteRow {
     }
 }
 
-/// Nothing, if the table is missing: everything else can still be shown.
+/// The default where the table is missing, so that everything else can still be shown.
 pub(super) fn unless_missing<T: Default>(read: Result<T, SqliteError>) -> Result<T, SqliteError> {
     match read {
         Err(e) if e.refusal().is_some_and(|said| said.starts_with("no such table")) => {
@@ -85,6 +86,67 @@ fn kind<C: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: C) -> Kind {
         "INTEGER" => Kind::Integer,
         "REAL" => Kind::Real,
         _ => Kind::Other,
+    }
+}
+
+/// The columns of a [`Delivery`], of `outbox AS o`. Not those of the view `delivery_status`, which may
+/// be missing and shows a time of the wrong type as NULL.
+pub(super) const DELIVERY: &str = "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, \
+o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at";
+
+impl FromRow<'_, SqliteRow> for Delivery {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Delivery> {
+        Ok(Delivery {
+            id: row.whole("id").unwrap_or_default(),
+            channel: row.text_or_empty("channel"),
+            account: row.text_or_empty("account"),
+            source: row.text("source"),
+            idempotency_key: row.text("idempotency_key"),
+            status: row.text_or_empty("status"),
+            attempts: row.whole("attempts").unwrap_or_default(),
+            message_id: row.text("message_id"),
+            failure: row.text("failure"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+            created_at: row.time("created_at").unwrap_or_default(),
+            send_at: row.time("send_at"),
+            next_attempt_at: row.time("next_attempt_at"),
+            finished_at: row.time("finished_at"),
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for AttemptRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
+        Ok(AttemptRow {
+            attempt: row.whole("attempt").unwrap_or_default(),
+            started_at: row.time("started_at").unwrap_or_default(),
+            duration_ms: row.whole("duration_ms").unwrap_or_default(),
+            outcome: row.text_or_empty("outcome"),
+            http_status: row.whole("http_status"),
+            error_code: row.text("error_code"),
+            error: row.text("error"),
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Detail {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Detail> {
+        Ok(Detail {
+            delivery: Delivery::from_row(row)?,
+            payload_bytes: row.whole("payload_bytes").unwrap_or_default(),
+            payload_fields: row.text_or_empty("payload_fields"),
+            receipt: row.text("receipt"),
+            receipt_bytes: row.whole("receipt_bytes"),
+            priority: row.whole("priority").unwrap_or_default(),
+            ordering_key: row.text("ordering_key"),
+            max_attempts: row.whole("max_attempts"),
+            expires: row.whole("expires"),
+            wait: row.text("wait"),
+            due: row.whole("due"),
+            retry: row.whole("retry"),
+            updated: row.whole("updated"),
+        })
     }
 }
 

@@ -1,41 +1,36 @@
 //! The engine for SQLite: everything that knows that there is a file.
 //!
 //! A dispatcher works on it through a [`SqliteTenure`], operators and readers through a
-//! [`SqliteStore`]. What is shown to people is read by `lenient`: no value in any column makes a
-//! reading fail.
+//! [`SqliteStore`]. What operators read is read by `lenient`: no value in any column makes a reading
+//! fail.
 
 mod agenda;
 mod blocks;
-mod bookkeeping;
-mod bounded;
 mod busy_handler;
-mod census;
 mod claim;
-mod closing;
+mod contents;
+mod counts;
 mod cycle;
-pub mod disk;
-pub mod edit;
+mod disk;
 mod epoch;
 mod erase;
 mod failures;
 mod file_size;
 mod files;
-mod filter;
+mod filter_sql;
 #[cfg(test)]
 mod fixture;
 mod housekeeping;
+mod import_export;
+mod inspection;
+mod job_changes;
+mod job_reads;
 mod lenient;
-pub mod lock;
-mod neutral;
+mod lock;
 mod open;
-mod overview;
-pub mod owner;
-mod pauses;
-mod plain;
-mod position;
+mod owner;
+mod paused_routes;
 mod progress;
-mod purpose;
-pub mod query;
 mod reading;
 mod real_path;
 mod record;
@@ -45,26 +40,28 @@ mod retries_clock;
 mod row_by_row;
 mod schema;
 mod set_aside;
-mod shown;
+mod sqlite_error;
 mod statements;
 mod stray_rows;
 mod take_over;
 mod tenure;
-pub mod transfer;
+mod time_limit;
 mod unknown_accounts;
+mod versions;
 mod waiting;
 mod wake;
 
-pub use bounded::TimeLimit;
-pub use closing::wait_until_closed;
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
-pub use erase::Erased;
-pub use neutral::neutral;
-pub use open::{SqliteError, SqliteStore};
-pub use progress::Progress;
-pub use purpose::Contents;
-pub use real_path::{PathError, RealPath};
-pub use repair::Mend;
-pub use schema::{Flaw, listed};
+pub(crate) use inspection::storage;
+pub(crate) use lock::is_held;
+pub use open::{SqliteStore, wait_until_closed};
+pub use schema::listed;
+pub use sqlite_error::{SqliteError, neutral};
 pub use tenure::SqliteTenure;
+
+pub(crate) use contents::Contents;
+pub(crate) use progress::Progress;
+pub(crate) use real_path::{PathError, RealPath};
+pub(crate) use repair::Mend;
+pub(crate) use schema::Flaw;

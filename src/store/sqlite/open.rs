@@ -1,120 +1,45 @@
-//! Opening the database file: pragmas, migration, versions.
+//! Opening the database file: how a connection is set up, and when it is closed.
 
+use super::SqliteError;
 use super::busy_handler::BusyHandler;
-use super::closing::OpenConnection;
+use super::contents::{self, Contents};
 use super::lenient::unless_missing;
-use super::lock::LockError;
 use super::owner;
-use super::purpose;
-use super::purpose::Contents;
-use super::real_path::{PathError, RealPath};
-use super::schema::{Flaw, listed};
+use super::real_path::RealPath;
+use super::time_limit::TimeLimit;
 use crate::queue::policy::Purpose;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-/// Our own, so that an application's migrations live in the same file.
-pub(super) const MIGRATIONS_TABLE: &str = "outbox_migrations";
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// One connection to the file that holds the outbox.
 pub struct SqliteStore {
     pub(super) conn: SqliteConnection,
     pub(super) busy_handler: BusyHandler,
     pub(super) sandbox: bool,
+    /// Of a connection that only reads.
+    pub(super) limit: Option<TimeLimit>,
     path: PathBuf,
+    /// The file that was opened.
+    file: Option<Inode>,
 }
 
-/// Why the database could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SqliteError {
-    #[error("there is no database at {0}; create it with `acquire-outbox init`")]
-    Missing(PathBuf),
-    #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
-    NoOutbox(PathBuf),
-    #[error(
-        "{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`"
-    )]
-    Older(PathBuf),
-    #[error("{0} was made by a newer acquire-outbox; use that version or a later one")]
-    Newer(PathBuf),
-    #[error(
-        "{0} was made for the sandbox: nothing in it may reach Acquire; work on it with \
-         `acquire-outbox run --sandbox`, or name another file with --database and make it with \
-         `acquire-outbox init`"
-    )]
-    ForSandbox(PathBuf),
-    #[error(
-        "{0} was not made for the sandbox, which would mark its messages as sent without sending them; \
-         make another file for the sandbox (`acquire-outbox init --sandbox --database sandbox.db`) and \
-         name it with --database, or leave --sandbox out to deliver what is in this one"
-    )]
-    NotForSandbox(PathBuf),
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error(
-        "{0} has the tables of an outbox but no record of its version, like a copy of the schema \
-         alone; complete it with `acquire-outbox init`"
-    )]
-    Unfinished(PathBuf),
-    #[error(
-        "{0} has a table `outbox` that another program made; name another file with --database"
-    )]
-    Foreign(PathBuf),
-    #[error("the schema of {path} is not as it should be: {}; repair it with `acquire-outbox init`", listed(.flaws))]
-    Flawed { path: PathBuf, flaws: Vec<Flaw> },
-    #[error(
-        "table {table} cannot be rebuilt: {problem}; correct these rows with SQL, or restore a backup, \
-         and then run `acquire-outbox init` again"
-    )]
-    Unrepaired { table: String, problem: String },
-    #[error("the migration of {path} failed: {source}")]
-    Migrate { path: PathBuf, source: Box<MigrateError> },
-    #[error("cannot open {path}: {source}")]
-    Open { path: PathBuf, source: sqlx::Error },
-    #[error("the database answered: {0}")]
-    Sql(#[from] sqlx::Error),
-    /// Row after row was refused: the error is not about one of them.
-    #[error("the database refuses every change: {0}")]
-    Refused(String),
-    #[error("another dispatcher has taken over this database")]
-    Superseded,
-    #[error("{0} was deleted while the dispatcher worked on it; put it back, or restore a copy")]
-    Deleted(PathBuf),
-    #[error("{0} was replaced by another file while the dispatcher worked on it")]
-    Replaced(PathBuf),
-}
+/// Device and number.
+type Inode = (u64, u64);
 
-impl SqliteError {
-    /// Another connection holds the lock; the same call may go through later.
-    pub fn is_busy(&self) -> bool {
-        // The primary result code is the low byte: 5 is SQLITE_BUSY, 6 SQLITE_LOCKED.
-        self.sqlite_code().is_some_and(|code| matches!(code & 0xff, 5 | 6))
-    }
-
-    /// SQLite's result code, where the error is SQLite's.
-    pub(super) fn sqlite_code(&self) -> Option<i32> {
-        let (SqliteError::Sql(e) | SqliteError::Open { source: e, .. }) = self else { return None };
-        e.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse().ok())
-    }
-
-    /// The sentence of a trigger that refused a statement, without SQLite's wrapping.
-    pub fn refusal(&self) -> Option<String> {
-        match self {
-            SqliteError::Sql(sqlx::Error::Database(e)) => Some(e.message().to_owned()),
-            _ => None,
-        }
-    }
+fn inode(path: &Path) -> Option<Inode> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// SQLite makes its files 0644; here the umask alone decides, so that a group may write the
 /// database, and with it the `-wal` and `-shm` files, which take its mode. Before there is a
-/// connection: closing the file later would drop SQLite's locks. What goes wrong, SQLite says.
+/// connection: closing the file later would drop SQLite's locks. Errors are left to SQLite, which
+/// opens the file next.
 fn create_by_umask(path: &RealPath) {
     let mut new = std::fs::OpenOptions::new();
     if let Ok(made) = new.write(true).create_new(true).open(path.as_path()) {
@@ -122,26 +47,22 @@ fn create_by_umask(path: &RealPath) {
     }
 }
 
-/// Nothing is in it yet: it is ours to make, so that it can shrink again. An application's own
-/// file stays as that made it.
+/// A file with nothing in it is set up so that it can shrink again. An application's own file stays
+/// as it is.
 fn is_new(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |file| file.len() == 0)
 }
 
-pub(super) fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations");
-    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
-    migrator
-}
-
 impl SqliteStore {
-    /// Opens `path`, creates the file when it is missing, and migrates the outbox in it.
+    /// Opens `path` for deliveries, creates the file when it is missing, and migrates the outbox in it.
+    #[cfg(test)]
     pub async fn open(path: &Path) -> Result<SqliteStore, SqliteError> {
         SqliteStore::open_for(Purpose::Delivery, path).await
     }
 
-    /// As [`SqliteStore::open`]. A new outbox for the sandbox is marked; an existing one must have this
-    /// purpose, and is not touched otherwise.
+    /// Opens `path`, creates the file when it is missing, and migrates the outbox in it. A new outbox
+    /// for the sandbox is marked; an existing one must have this purpose, and is not touched
+    /// otherwise.
     pub async fn open_for(purpose: Purpose, path: &Path) -> Result<SqliteStore, SqliteError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
@@ -152,18 +73,19 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Opens an outbox that is there and of this version; changes nothing in the schema.
+    /// Opens an outbox that exists and has this version; changes nothing in the schema.
     pub async fn open_existing(path: &Path) -> Result<SqliteStore, SqliteError> {
+        RealPath::of(path)?.require_only_one()?;
         if !path.exists() {
             return Err(SqliteError::Missing(path.to_owned()));
         }
         let mut store = SqliteStore::connect(path, false).await?;
         store.check_version().await?;
-        store.sandbox = unless_missing(purpose::is_marked(&mut store.conn).await)?;
+        store.sandbox = unless_missing(contents::is_marked(&mut store.conn).await)?;
         Ok(store)
     }
 
-    /// An outbox of its own in memory: its rules are those of a real one.
+    /// An empty outbox in memory; its rules are those of a real one.
     pub async fn in_memory() -> Result<SqliteStore, SqliteError> {
         let in_memory = Path::new(":memory:");
         let mut store = SqliteStore::connect_to(in_memory, in_memory, false, false).await?;
@@ -171,8 +93,8 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// `create`: creates the file where it is missing, and sets WAL mode. Without it, a file that
-    /// somebody only looks at is not changed.
+    /// `create`: creates the file where it is missing, and sets WAL mode. Without it, the file is
+    /// not changed.
     pub(super) async fn connect(path: &Path, create: bool) -> Result<SqliteStore, SqliteError> {
         let real = RealPath::of(path)?;
         let ours = create && is_new(path);
@@ -186,6 +108,7 @@ impl SqliteStore {
             .await
             .map_err(|source| SqliteError::Open { path: path.to_owned(), source })?;
         owner::align_companions(&real);
+        store.file = inode(path);
         Ok(store)
     }
 
@@ -208,7 +131,7 @@ impl SqliteStore {
             // A statement's own journal, too: on disk it cost a fifth of each cycle.
             .pragma("temp_store", "MEMORY")
             // What is deleted, and what a row that grows leaves behind, is overwritten with zeros:
-            // words that are to be gone are gone. docs/retention.md has what it costs.
+            // no message text survives its deletion. docs/retention.md has the cost.
             .pragma("secure_delete", "ON")
             .disable_statement_logging();
         if create {
@@ -220,55 +143,8 @@ impl SqliteStore {
         let open = |source| SqliteError::Open { path: path.to_owned(), source };
         let mut conn = options.connect().await.map_err(open)?;
         let busy_handler = BusyHandler::of(&mut conn).await.map_err(open)?;
-        Ok(SqliteStore { conn, busy_handler, sandbox: false, path: path.to_owned() })
-    }
-
-    /// One transaction, begun with the write lock: two programs may start at once.
-    pub(super) async fn migrate(&mut self, purpose: Purpose) -> Result<(), SqliteError> {
-        if self.is_unfinished().await? {
-            return Err(SqliteError::Unfinished(self.path.clone()));
-        }
-        let migrator = migrator();
-        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        let before = Contents::in_it(&mut tx).await?;
-        before.require(purpose, &self.path)?;
-        match migrator.run_direct(None, &mut *tx, false).await {
-            Ok(()) => {}
-            Err(MigrateError::VersionMissing(_)) => {
-                return Err(SqliteError::Newer(self.path.clone()));
-            }
-            Err(e) => {
-                return Err(SqliteError::Migrate { path: self.path.clone(), source: Box::new(e) });
-            }
-        }
-        if purpose == Purpose::Sandbox && before == Contents::NoOutbox {
-            purpose::set_mark(&mut tx).await?;
-        }
-        Ok(tx.commit().await?)
-    }
-
-    async fn check_version(&mut self) -> Result<(), SqliteError> {
-        if self.is_unfinished().await? {
-            return Err(SqliteError::Unfinished(self.path.clone()));
-        }
-        let known = migrator().iter().map(|m| m.version).max().unwrap_or(0);
-        let has_table: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'outbox_migrations'")
-                .fetch_optional(&mut self.conn)
-                .await?;
-        if has_table.is_none() {
-            return Err(SqliteError::NoOutbox(self.path.clone()));
-        }
-        let version: i64 = sqlx::query_scalar(
-            "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success",
-        )
-        .fetch_one(&mut self.conn)
-        .await?;
-        match version.cmp(&known) {
-            std::cmp::Ordering::Less => Err(SqliteError::Older(self.path.clone())),
-            std::cmp::Ordering::Greater => Err(SqliteError::Newer(self.path.clone())),
-            std::cmp::Ordering::Equal => Ok(()),
-        }
+        let path = path.to_owned();
+        Ok(SqliteStore { conn, busy_handler, sandbox: false, limit: None, path, file: None })
     }
 
     /// The file's path, as it was opened.
@@ -276,8 +152,42 @@ impl SqliteStore {
         &self.path
     }
 
+    /// Whether the path still leads to the file that was opened.
+    pub fn is_current(&self) -> bool {
+        inode(&self.path) == self.file
+    }
+
     /// Closes the connection; the last one in any process checkpoints the WAL into the file.
     pub async fn close(self) -> Result<(), SqliteError> {
         Ok(self.conn.close().await?)
     }
+}
+
+/// How many connections of this process are open.
+static OPEN: Mutex<usize> = Mutex::new(0);
+static CLOSED: Condvar = Condvar::new();
+
+/// One connection; SQLite drops it at the very end of closing.
+struct OpenConnection(());
+
+impl OpenConnection {
+    fn begin() -> OpenConnection {
+        *OPEN.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        OpenConnection(())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        *OPEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        CLOSED.notify_all();
+    }
+}
+
+/// Waits until every connection is closed. A dropped connection is closed by another thread, which
+/// the end of the process would interrupt: `-wal` and `-shm` would stay behind and belong to this
+/// user.
+pub fn wait_until_closed(limit: Duration) {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = CLOSED.wait_timeout_while(open, limit, |open| *open > 0);
 }

@@ -1,6 +1,7 @@
 //! Who owns the files next to a database, and what to say where that is wrong.
 
-use super::real_path::{RealPath, is_root};
+use super::real_path::RealPath;
+use crate::links::is_root;
 use rustix::fs::{Access, fstat};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, accessat, chownat, openat};
 use rustix::io::Errno;

@@ -132,9 +132,9 @@ fn what_is<C: ColumnIndex<SqliteRow> + Copy>(row: &SqliteRow, column: C) -> Stri
         return "NULL".to_owned();
     }
     match value.type_info().name() {
-        "INTEGER" | "REAL" => row.words(column),
+        "INTEGER" | "REAL" => row.text_or_empty(column),
         "BLOB" => "a BLOB".to_owned(),
-        _ if row.words(column).is_empty() => "empty text".to_owned(),
+        _ if row.text_or_empty(column).is_empty() => "empty text".to_owned(),
         _ if row.try_get_unchecked::<&str, _>(column).is_err() => {
             "text that is not UTF-8".to_owned()
         }

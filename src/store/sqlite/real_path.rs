@@ -1,19 +1,16 @@
-//! Where a database really is, and whether SQLite can keep it whole there.
+//! Where a database really is, and whether SQLite can use it there without damage.
 //!
 //! SQLite finds `-wal` and `-shm` by the database's path, and the dispatcher's lock is next to
 //! them. A file with two paths would have two logs, which damage it, and two locks, which protect
 //! nothing.
 
+use crate::links::{self, LinkError};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::io;
+use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
-
-/// As many links as Linux follows in one path.
-const MOST_LINKS: u32 = 40;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 /// A database's path without symbolic links, even if the file does not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +19,8 @@ pub struct RealPath(PathBuf);
 /// Why a database must not be used under this path.
 #[derive(Debug, thiserror::Error)]
 pub enum PathError {
-    #[error(
-        "{link} is a symbolic link that other users can replace, so root does not follow it; name \
-         the file itself, or put the link into a folder that only root may write to"
-    )]
-    Planted { link: PathBuf },
-    #[error("{0} has too many symbolic links in it; name the file itself")]
-    Loop(PathBuf),
-    #[error("cannot resolve {path}: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Link(#[from] LinkError),
     #[error(
         "{file} is mounted by itself, without its folder: programs on the two sides of the mount would \
          keep two logs and damage the database; mount its folder instead ({}, or the folder that has \
@@ -48,38 +38,9 @@ impl RealPath {
     /// Follows every symbolic link of `path`, even a last one that leads nowhere yet.
     ///
     /// # Errors
-    /// [`PathError::Planted`] where root would follow a link that other users can replace.
+    /// [`PathError::Link`]
     pub fn of(path: &Path) -> Result<RealPath, PathError> {
-        let unreadable = |source| PathError::Unreadable { path: path.to_owned(), source };
-        let absolute = std::path::absolute(path).map_err(unreadable)?;
-        let mut left = parts_last_first(&absolute);
-        let (mut real, mut links) = (PathBuf::from("/"), 0);
-        while let Some(part) = left.pop() {
-            if part == ".." {
-                real.pop();
-                continue;
-            }
-            let next = real.join(part);
-            // A part that cannot be examined is left as it is: SQLite says what is wrong with it.
-            let link = fs::symlink_metadata(&next).ok().filter(Metadata::is_symlink);
-            let Some(link) = link else {
-                real = next;
-                continue;
-            };
-            links += 1;
-            if links > MOST_LINKS {
-                return Err(PathError::Loop(path.to_owned()));
-            }
-            if is_root() && others_may_replace(&link, &real) {
-                return Err(PathError::Planted { link: next });
-            }
-            let target = fs::read_link(&next).map_err(unreadable)?;
-            if target.is_absolute() {
-                real = PathBuf::from("/");
-            }
-            left.extend(parts_last_first(&target));
-        }
-        Ok(RealPath(real))
+        Ok(RealPath(links::followed(path)?))
     }
 
     /// The path itself.
@@ -117,29 +78,6 @@ impl RealPath {
         }
         Ok(())
     }
-}
-
-/// Whether this process may do everything, as root may.
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-fn parts_last_first(path: &Path) -> Vec<OsString> {
-    let named = |part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some(OsString::from("..")),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    };
-    path.components().filter_map(named).rev().collect()
-}
-
-/// A link in a folder that a group or everybody may write to, or another user's link in that user's
-/// own folder. A sticky bit changes nothing: whoever made the link may still change it.
-fn others_may_replace(link: &Metadata, folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|folder| {
-        let shared = folder.mode() & 0o022 != 0;
-        shared || (folder.uid() != 0 && link.uid() != 0)
-    })
 }
 
 /// The kernel reports it since 5.8. The device number does not help: a file can be mounted within
@@ -202,14 +140,6 @@ mod tests {
         assert_eq!(RealPath::of(&link).unwrap(), before);
         assert_eq!(RealPath::of(&target).unwrap(), before);
         assert_eq!(before.with_ending("-wal"), real.join("data/outbox.db-wal"));
-    }
-
-    #[test]
-    fn a_link_that_leads_to_itself_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("outbox.db");
-        symlink("outbox.db", &link).unwrap();
-        assert!(matches!(RealPath::of(&link), Err(PathError::Loop(_))));
     }
 
     #[test]

@@ -217,7 +217,7 @@ async fn rebuild(conn: &mut SqliteConnection, wanted: &TableShape) -> Result<(),
     execute(conn, &format!("DROP TABLE {name}; ALTER TABLE {name}_rebuilt RENAME TO {name}"))
         .await?;
     for own in own {
-        execute(conn, &own.words(0)).await?;
+        execute(conn, &own.text_or_empty(0)).await?;
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 impl SqliteStore {
     /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
     /// none is left. Everything must be paused.
-    pub async fn settle_restored(&mut self, until: Millis) -> Result<u64, SqliteError> {
+    pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let ids: String =
             sqlx::query_scalar(DUE_UNTIL).bind(until).bind(BATCH).fetch_one(&mut *tx).await?;
@@ -58,9 +58,9 @@ mod tests {
         let later = chat(2, "datetime('now', '+1 day')");
         let jobs = [chat(1, "NULL").repeat(3), later, chat(3, "NULL")].concat();
         let (_folder, mut store) = outbox(&jobs).await;
-        assert_eq!(store.settle_restored(now() - 60_000).await.unwrap(), 0);
-        assert_eq!(store.settle_restored(now() + 60_000).await.unwrap(), 4);
-        assert_eq!(store.settle_restored(now() + 60_000).await.unwrap(), 0);
+        assert_eq!(store.resolve_restored(now() - 60_000).await.unwrap(), 0);
+        assert_eq!(store.resolve_restored(now() + 60_000).await.unwrap(), 4);
+        assert_eq!(store.resolve_restored(now() + 60_000).await.unwrap(), 0);
         let all = store.deliveries(&Filter::default(), &Page::newest(9)).await.unwrap();
         let states = |job: &Delivery| (job.id, job.status.clone(), job.attempts);
         let mut states: Vec<_> = all.iter().map(states).collect();
@@ -70,9 +70,9 @@ mod tests {
             [uncertain(1), uncertain(2), uncertain(3), (4, "pending".to_owned(), 0), uncertain(5)];
         assert_eq!(states, expected);
         // After a person's decision, the order of the key is complete again.
-        store.plain_sql("UPDATE outbox SET status = 'pending' WHERE id = 2").await.unwrap();
-        store.plain_sql("UPDATE outbox SET status = 'sent' WHERE id = 1").await.unwrap();
-        store.plain_sql(&chat(1, "NULL")).await.unwrap();
+        store.execute_sql("UPDATE outbox SET status = 'pending' WHERE id = 2").await.unwrap();
+        store.execute_sql("UPDATE outbox SET status = 'sent' WHERE id = 1").await.unwrap();
+        store.execute_sql(&chat(1, "NULL")).await.unwrap();
         let ready = "SELECT count(*) FROM outbox WHERE wait = 'ready'";
         let ready: i64 = sqlx::query_scalar(ready).fetch_one(&mut store.conn).await.unwrap();
         assert_eq!(ready, 1);

@@ -109,7 +109,7 @@ impl SqliteStore {
                     Ok(_) => {
                         due.moved += 1;
                         if update == EXPIRE {
-                            due.expired.extend(row.words(1).parse::<Channel>().ok());
+                            due.expired.extend(row.text_or_empty(1).parse::<Channel>().ok());
                         }
                     }
                     Err(e) if e.is_of_a_row() => {
@@ -126,7 +126,8 @@ impl SqliteStore {
     async fn claimable(&mut self, at: Millis) -> Result<Vec<i64>, SqliteError> {
         let mut ids = Vec::new();
         for route in sqlx::query(stray_rows::ROUTES).fetch_all(&mut self.conn).await? {
-            let query = sqlx::query(CLAIMABLE).bind(route.words(1)).bind(route.words(2));
+            let query =
+                sqlx::query(CLAIMABLE).bind(route.text_or_empty(1)).bind(route.text_or_empty(2));
             let rows = query.bind(at).bind(FIRST).fetch_all(&mut self.conn).await?;
             ids.extend(rows.iter().filter_map(|row| row.whole(0)));
         }

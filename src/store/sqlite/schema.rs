@@ -1,6 +1,5 @@
-//! The schema as the migrations make it, the schema that a file has, and how they differ.
-//!
-//! Only our own objects are compared, not the triggers, indexes and columns of an application.
+//! The schema as the migrations make it, the schema that a file has, and how they differ. An
+//! application's own triggers, indexes and columns are not compared.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
@@ -9,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use std::fmt;
 use tokio::sync::OnceCell;
 
-/// Ours by their names. The migrations' bookkeeping is compared by its rows, elsewhere.
+/// Ours by their names. `outbox_migrations` is compared by its rows (`versions`).
 const OBJECTS: &str = "\
 SELECT type, name, tbl_name, sql FROM sqlite_schema
 WHERE (name GLOB 'outbox*' OR name = 'delivery_status') AND name <> 'outbox_migrations' AND sql IS NOT NULL
@@ -48,10 +47,10 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// All of them in one sentence, the first ones by name.
-pub fn listed(flaws: &[Flaw]) -> String {
+/// All of them in one sentence, which names the first ones.
+pub fn listed<T: fmt::Display>(flaws: &[T]) -> String {
     const NAMED: usize = 8;
-    let named: Vec<_> = flaws.iter().take(NAMED).map(Flaw::to_string).collect();
+    let named: Vec<_> = flaws.iter().take(NAMED).map(T::to_string).collect();
     match flaws.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         others => format!("{} and {others} more", named.join(", ")),
@@ -105,7 +104,8 @@ impl Schema {
     pub async fn read(conn: &mut SqliteConnection) -> Result<Schema, SqliteError> {
         let (mut tables, mut rules) = (Vec::new(), Vec::new());
         for row in sqlx::query(OBJECTS).fetch_all(&mut *conn).await? {
-            let (kind, name, sql) = (row.words("type"), row.words("name"), row.words("sql"));
+            let (kind, name, sql) =
+                (row.text_or_empty("type"), row.text_or_empty("name"), row.text_or_empty("sql"));
             if kind != "table" {
                 rules.push(Rule { kind, name, sql });
                 continue;
@@ -114,7 +114,7 @@ impl Schema {
             let unique = sqlx::query(UNIQUE).bind(&name).fetch_all(&mut *conn).await?;
             tables.push(TableShape {
                 columns: columns.iter().map(column).collect(),
-                unique: unique.iter().map(|row| row.words(0)).collect(),
+                unique: unique.iter().map(|row| row.text_or_empty(0)).collect(),
                 name,
                 sql,
             });
@@ -146,7 +146,7 @@ impl Schema {
             let is = self.rules.iter().find(|is| is.kind == rule.kind && is.name == rule.name);
             let problem = match is {
                 None => "is missing",
-                Some(is) if plain(&is.sql) != plain(&rule.sql) => "was changed",
+                Some(is) if normalized(&is.sql) != normalized(&rule.sql) => "was changed",
                 Some(_) => continue,
             };
             let object = format!("{} {}", rule.kind, rule.name);
@@ -178,7 +178,7 @@ impl TableShape {
                 (true, false) => lacks.push(format!("has a column {name} that may not be NULL")),
                 _ => {}
             }
-            if is.default.as_deref().map(plain) != column.default.as_deref().map(plain) {
+            if is.default.as_deref().map(normalized) != column.default.as_deref().map(normalized) {
                 lacks.push(format!("has a column {name} with another default"));
             }
             if is.key != column.key {
@@ -191,21 +191,21 @@ impl TableShape {
             lacks.push("has lost AUTOINCREMENT".to_owned());
         }
         // It would refuse time text, which the rules convert to a number only after the insert.
-        if plain(&self.sql).to_ascii_uppercase().ends_with("STRICT") {
+        if normalized(&self.sql).to_ascii_uppercase().ends_with("STRICT") {
             lacks.push("is STRICT".to_owned());
         }
         lacks
     }
 
     fn counts_up(&self) -> bool {
-        plain(&self.sql).to_ascii_uppercase().contains("AUTOINCREMENT")
+        normalized(&self.sql).to_ascii_uppercase().contains("AUTOINCREMENT")
     }
 }
 
 fn column(row: &SqliteRow) -> ColumnShape {
     ColumnShape {
-        name: row.words(0),
-        kind: row.words(1),
+        name: row.text_or_empty(0),
+        kind: row.text_or_empty(1),
         required: row.whole(2) == Some(1),
         default: row.text(3),
         key: row.whole(4).unwrap_or_default(),
@@ -231,37 +231,37 @@ fn affinity(kind: &str) -> &'static str {
 
 /// SQL without comments, without quotes around names, and with single spaces: differences that
 /// `.schema`, a dump and ALTER TABLE make without changing the meaning.
-fn plain(sql: &str) -> String {
-    let (mut plain, mut rest) = (String::with_capacity(sql.len()), sql);
+fn normalized(sql: &str) -> String {
+    let (mut normalized, mut rest) = (String::with_capacity(sql.len()), sql);
     while let Some(c) = rest.chars().next() {
         let end = match c {
             '-' if rest.starts_with("--") => rest.find('\n'),
             '/' if rest.starts_with("/*") => rest.find("*/").map(|at| at + 2),
             '\'' => {
                 let end = rest[1..].find('\'').map_or(rest.len(), |at| at + 2);
-                plain.push_str(&rest[..end]);
+                normalized.push_str(&rest[..end]);
                 rest = &rest[end..];
                 continue;
             }
             '"' => Some(1),
             c if c.is_whitespace() => Some(c.len_utf8()),
             c => {
-                plain.push(c);
+                normalized.push(c);
                 rest = &rest[c.len_utf8()..];
                 continue;
             }
         };
-        if c != '"' && !plain.is_empty() && !plain.ends_with(' ') {
-            plain.push(' ');
+        if c != '"' && !normalized.is_empty() && !normalized.ends_with(' ') {
+            normalized.push(' ');
         }
         rest = &rest[end.unwrap_or(rest.len())..];
     }
-    plain.truncate(plain.trim_end().len());
-    plain
+    normalized.truncate(normalized.trim_end().len());
+    normalized
 }
 
 impl SqliteStore {
-    /// In what the schema is not as it should be; empty if it is.
+    /// How the schema differs from what this program needs; empty if it does not.
     pub async fn flaws(&mut self) -> Result<Vec<Flaw>, SqliteError> {
         Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
     }
@@ -281,9 +281,9 @@ mod tests {
     #[test]
     fn what_means_the_same_is_the_same() {
         let one = "CREATE VIEW v AS\n  SELECT a, 'x  --y' -- why\n FROM \"t\"\n/* v(a) */";
-        assert_eq!(plain(one), "CREATE VIEW v AS SELECT a, 'x  --y' FROM t");
-        assert_eq!(plain("a /* never ends"), "a");
-        assert_eq!(plain("'it''s'"), "'it''s'");
+        assert_eq!(normalized(one), "CREATE VIEW v AS SELECT a, 'x  --y' FROM t");
+        assert_eq!(normalized("a /* never ends"), "a");
+        assert_eq!(normalized("'it''s'"), "'it''s'");
     }
 
     #[tokio::test]
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(store.flaws().await.unwrap(), []);
         let own = "ALTER TABLE outbox ADD COLUMN tenant TEXT; CREATE INDEX own ON outbox (tenant);
                    CREATE TRIGGER outbox_own AFTER UPDATE ON outbox BEGIN SELECT 1; END";
-        store.plain_sql(own).await.unwrap();
+        store.execute_sql(own).await.unwrap();
         assert_eq!(store.flaws().await.unwrap(), []);
     }
 
@@ -302,7 +302,7 @@ mod tests {
         let change =
             "DROP TRIGGER outbox_inserted; DROP INDEX outbox_ready; DROP TABLE outbox_pauses;
                       DROP VIEW outbox_clock; CREATE VIEW outbox_clock AS SELECT 1 AS now";
-        store.plain_sql(change).await.unwrap();
+        store.execute_sql(change).await.unwrap();
         let named = listed(&store.flaws().await.unwrap());
         for part in [
             "trigger outbox_inserted is missing",

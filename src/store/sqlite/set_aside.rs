@@ -231,9 +231,9 @@ pub(super) async fn one(
 fn set_aside_from(row: &SqliteRow) -> SetAside {
     SetAside {
         id: row.whole(0).unwrap_or_default(),
-        status: row.words(1),
+        status: row.text_or_empty(1),
         since: row.whole(2).unwrap_or_default(),
-        reason: row.words(3),
+        reason: row.text_or_empty(3),
     }
 }
 

@@ -153,7 +153,7 @@ impl SqliteStore {
         let query = sqlx::query(AssertSqlSafe(LOST_IN_TIME.as_str())).bind(STRAYS);
         let rows = query.fetch_all(&mut self.conn).await?;
         // Each part names its own column, and the first part's name applies to all.
-        let odd = |row: &SqliteRow| reading::odd_time(row, &row.words("odd"), 3);
+        let odd = |row: &SqliteRow| reading::odd_time(row, &row.text_or_empty("odd"), 3);
         Ok(rows.iter().map(odd).collect())
     }
 

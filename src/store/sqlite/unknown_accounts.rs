@@ -44,7 +44,7 @@ impl SqliteStore {
                 }
             }
         }
-        Ok(failed.iter().filter_map(|row| row.words(0).parse().ok()).collect())
+        Ok(failed.iter().filter_map(|row| row.text_or_empty(0).parse().ok()).collect())
     }
 
     async fn set_aside_ready(&mut self, account: &str, reason: &str) -> Result<(), SqliteError> {

@@ -99,19 +99,19 @@ mod tests {
         let (_folder, mut store) = outbox("").await;
         assert!(!store.is_any_left_to_send(now()).await.unwrap());
         let later = "datetime('now', '+1 day')";
-        store.plain_sql(&chat("shop", "k", later)).await.unwrap();
+        store.execute_sql(&chat("shop", "k", later)).await.unwrap();
         assert!(!store.is_any_left_to_send(now()).await.unwrap());
         let tomorrow = now() + 25 * 3_600_000;
         assert!(store.is_any_left_to_send(tomorrow).await.unwrap(), "by then it is due");
-        store.plain_sql(&chat("shop", "k", "NULL")).await.unwrap();
-        store.plain_sql(&chat("default", "k", "NULL")).await.unwrap();
+        store.execute_sql(&chat("shop", "k", "NULL")).await.unwrap();
+        store.execute_sql(&chat("default", "k", "NULL")).await.unwrap();
         assert!(store.is_any_left_to_send(now()).await.unwrap());
         store.pause(Some("shop"), None, "").await.unwrap();
         assert!(!store.is_any_left_to_send(now()).await.unwrap());
         let left = store.left().await.unwrap();
         assert_eq!((left.scheduled, left.paused, left.set_aside), (1, 2, 0));
         assert!(left.next_due.is_some_and(|due| due > now() && due <= tomorrow));
-        store.plain_sql(&chat("default", "other", "NULL")).await.unwrap();
+        store.execute_sql(&chat("default", "other", "NULL")).await.unwrap();
         assert!(store.is_any_left_to_send(now()).await.unwrap());
     }
 

@@ -6,10 +6,10 @@ use crate::queue::job::Status;
 use crate::queue::story::Delivery;
 use crate::queue::when::now;
 use crate::web::Shared;
+use crate::web::error_page::Problem;
 use crate::web::jobs::table;
 use crate::web::layout::{Frame, Tab};
 use crate::web::posted::Posted;
-use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::words::{jobs, number};
 use axum::extract::State;
@@ -71,7 +71,7 @@ async fn found(shared: &Shared, which: &mut Which) -> Result<(u64, Vec<Delivery>
             (count, some)
         }
         Which::All(filter) => {
-            filter.up_to_id = Some(reading.largest_id().await?);
+            filter.up_to_id = Some(reading.last_id().await?);
             let some = reading.deliveries(filter, &Page::newest(SHOWN)).await?;
             (reading.count(filter).await?, some)
         }

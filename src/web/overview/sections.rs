@@ -6,7 +6,7 @@ use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Status};
 use crate::queue::overview::{FailureGroup, LOOKED_AT};
 use crate::queue::pause::Pause;
-use crate::web::cached::Counted;
+use crate::web::cache::Counted;
 use crate::web::layout::Frame;
 use crate::web::query::Query;
 use crate::web::words::{jobs, length, number, short, status, time};
@@ -30,7 +30,7 @@ pub fn state(seen: &Seen<'_>) -> Markup {
         div .state {
             p .lamp.(class) { span aria-hidden="true" { (sign) } " " strong { (word) } }
             p { (explained(seen)) }
-            p .database { (seen.database.display().to_string()) }
+            p .database { (seen.database.to_string()) }
         }
     }
 }
@@ -278,7 +278,7 @@ pub fn aside(seen: &Seen<'_>) -> Markup {
                             th scope="col" { "because" } th scope="col" { "since" }
                         } }
                         tbody {
-                            @for of in &aside.first {
+                            @for of in aside.first.iter().take(super::ASIDE as usize) {
                                 tr {
                                     th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
                                     td data-label="state" { (status(&of.status, None)) }

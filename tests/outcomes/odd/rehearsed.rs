@@ -76,5 +76,5 @@ fn the_kinds_of_odd_answers_are_listed_and_a_wrong_one_is_refused() {
     let list = program().run(&["sandbox", "--odd", "list"]).expect(0);
     assert_eq!(list.stdout.lines().count(), ODD.len());
     let refused = program().run(&["sandbox", "--odd", "bomb"]).expect(2);
-    assert!(refused.stderr.contains("there are bom, utf-16"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("choose one of bom, utf-16"), "{}", refused.stderr);
 }

@@ -125,8 +125,11 @@ async fn a_payload_that_is_too_large_is_not_read_and_breaks_the_channels_rules()
     .fetch_all(&mut store.conn)
     .await
     .unwrap();
-    store.plain_sql(&triggers.join(";")).await.unwrap();
-    store.plain_sql("UPDATE outbox SET payload = CAST(zeroblob(67109000) AS TEXT)").await.unwrap();
+    store.execute_sql(&triggers.join(";")).await.unwrap();
+    store
+        .execute_sql("UPDATE outbox SET payload = CAST(zeroblob(67109000) AS TEXT)")
+        .await
+        .unwrap();
     let work = Cycle {
         record: &[],
         room: Some(&room(&[("a", 10)], 100, 500 * KB, 500 * KB)),
@@ -168,7 +171,7 @@ async fn a_cycle_costs_the_same_however_many_accounts_are_configured() {
         assert_eq!(claim(&mut store, &all).await, (vec![], false));
         let none_new = Room { changed: Vec::new(), ..all };
         for id in 1..4 {
-            store.plain_sql(&mail("a0", 0, 100)).await.unwrap();
+            store.execute_sql(&mail("a0", 0, 100)).await.unwrap();
             steps(&mut store).await;
             assert_eq!(claim(&mut store, &none_new).await, (vec![id], false));
             if id == 3 {

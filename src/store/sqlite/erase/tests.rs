@@ -30,7 +30,7 @@ async fn sent(
         "UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 1 WHERE id = {id};
          UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL, finished_at = {finished_at} WHERE id = {id};"
     );
-    store.plain_sql(&steps).await.unwrap();
+    store.execute_sql(&steps).await.unwrap();
     id
 }
 
@@ -39,7 +39,7 @@ fn chat(words: &str) -> String {
 }
 
 async fn payload(store: &mut SqliteStore, id: i64) -> String {
-    store.payload(id).await.unwrap().unwrap()
+    store.payload(id, crate::store::ALL).await.unwrap().unwrap()
 }
 
 const CHAT_LEFT: &str = r#"{"scrubbed":true,"caseId":7}"#;
@@ -78,7 +78,7 @@ async fn many_that_ended_at_once_are_all_scrubbed_batch_by_batch() {
          UPDATE outbox SET status = 'sent', moves = moves + 1, claimed_by = NULL, finished_at = 1000;",
         chat("hi")
     );
-    store.plain_sql(&many).await.unwrap();
+    store.execute_sql(&many).await.unwrap();
     let mut batches = vec![];
     loop {
         let done = store.scrub(Channel::Chat, 2_000).await.unwrap();

@@ -1,0 +1,226 @@
+use super::*;
+use crate::config::Config;
+use crate::dispatcher::routes::tests::{chat, id, routes};
+use crate::dispatcher::sender::decide;
+use crate::metrics::Metrics;
+use crate::queue::job::Channel;
+use crate::queue::outcome::{AttemptResult, Outcome};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What may happen to the jobs; a number chooses among those that it may happen to.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Claimed,
+    GoesBack,
+    RequestEnds(usize),
+    CycleBegins,
+    CycleSucceeds,
+    CycleFails,
+    /// A row of the cycle is refused, and kept for the next one.
+    CycleRecordsAllBut(usize),
+    Reload,
+}
+
+/// The stages that a job is in, apart from its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Sending,
+    ToRecord,
+    Recording,
+}
+
+/// The map, and what it should be.
+struct Test {
+    config: Config,
+    jobs: Jobs,
+    expected: BTreeMap<i64, Expected>,
+    order: Vec<i64>,
+    recording: Vec<Ended>,
+    route: RouteId,
+    endpoint: Arc<Endpoint>,
+    meter: Arc<RouteMeter>,
+    last_id: i64,
+}
+
+impl Test {
+    fn new() -> Test {
+        let routes = routes(&[(Channel::Chat, None)]);
+        let route = id(&routes, Channel::Chat);
+        let url = "http://127.0.0.1:9/api/v1".parse().unwrap();
+        Test {
+            config: Config::for_sandbox("outbox.db".into(), &url),
+            jobs: Jobs::default(),
+            expected: BTreeMap::new(),
+            order: Vec::new(),
+            recording: Vec::new(),
+            route,
+            endpoint: Arc::clone(&routes.of(route).endpoint),
+            meter: Arc::new(Metrics::new(Instant::now(), 0).route("default", Channel::Chat)),
+            last_id: 0,
+        }
+    }
+
+    fn ended(&self, id: i64) -> Ended {
+        let attempt = AttemptResult {
+            outcome: Outcome::Withdrawn,
+            http_status: None,
+            started_at: 0,
+            duration: Duration::ZERO,
+        };
+        decide(&self.config, &chat(id), attempt)
+    }
+
+    /// The ids in this stage.
+    fn all(&self, stage: Expected) -> Vec<i64> {
+        self.expected.iter().filter(|(_, now)| **now == stage).map(|(id, _)| *id).collect()
+    }
+
+    fn expect(&mut self, id: i64, stage: Expected) {
+        self.expected.insert(id, stage);
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Claimed => {
+                self.last_id += 1;
+                self.expect(self.last_id, Expected::Sending);
+                self.jobs.send(InFlight {
+                    job: chat(self.last_id),
+                    payload_bytes: 7,
+                    route: Some(self.route),
+                    endpoint: Arc::clone(&self.endpoint),
+                    meter: Arc::clone(&self.meter),
+                });
+            }
+            Event::GoesBack => {
+                self.last_id += 1;
+                self.expect(self.last_id, Expected::ToRecord);
+                self.order.push(self.last_id);
+                self.jobs.end_unsent(self.ended(self.last_id));
+            }
+            Event::RequestEnds(which) => {
+                let sending = self.all(Expected::Sending);
+                let Some(&id) = sending.get(which % sending.len().max(1)) else { return };
+                assert_eq!(self.jobs.request(id).unwrap().job.id, id);
+                self.expect(id, Expected::ToRecord);
+                self.order.push(id);
+                self.jobs.end(self.ended(id));
+                assert!(self.jobs.request(id).is_none(), "a request ends once");
+            }
+            // One cycle at a time.
+            Event::CycleBegins if self.recording.is_empty() => {
+                self.recording = self.jobs.begin_recording();
+                let taken: Vec<_> = self.recording.iter().map(|e| e.transition.id).collect();
+                assert_eq!(taken, std::mem::take(&mut self.order), "all of them, in their order");
+                taken.into_iter().for_each(|id| self.expect(id, Expected::Recording));
+            }
+            Event::CycleBegins => {}
+            Event::CycleSucceeds => self.cycle_ends(|_| true),
+            Event::CycleFails => self.cycle_ends(|_| false),
+            Event::CycleRecordsAllBut(refused) => self.cycle_ends(|at| at != refused),
+            Event::Reload => {
+                let route = self.route;
+                self.jobs.reroute(|id| (id == route).then_some(id));
+            }
+        }
+    }
+
+    fn cycle_ends(&mut self, recorded: impl Fn(usize) -> bool) {
+        let taken = std::mem::take(&mut self.recording).into_iter().enumerate();
+        let (on_disk, again): (Vec<_>, Vec<_>) = taken.partition(|(at, _)| recorded(*at));
+        let on_disk: Vec<_> = on_disk.into_iter().map(|(_, ended)| ended).collect();
+        let again: Vec<_> = again.into_iter().map(|(_, ended)| ended).collect();
+        self.expected.retain(|id, _| !on_disk.iter().any(|ended| ended.transition.id == *id));
+        let first = again.iter().map(|ended| ended.transition.id);
+        self.order.splice(0..0, first.clone());
+        first.for_each(|id| self.expect(id, Expected::ToRecord));
+        self.jobs.recorded(&on_disk);
+        self.jobs.not_recorded(again);
+    }
+
+    fn check(&self) {
+        for id in 1..=self.last_id {
+            assert_eq!(self.jobs.holds(id), self.expected.contains_key(&id), "job {id}");
+        }
+        let in_flight = self.all(Expected::Sending).len();
+        assert_eq!(self.jobs.in_flight(), in_flight);
+        assert_eq!(self.jobs.unrecorded(), self.expected.len() - in_flight);
+        assert_eq!(self.jobs.is_empty(), self.expected.is_empty());
+        let waiting: Vec<_> = self.jobs.to_record().map(|ended| ended.transition.id).collect();
+        assert_eq!(waiting, self.order);
+        let mut load = Load::default();
+        (0..in_flight).for_each(|_| load.add(Some(self.route), 7));
+        assert_eq!(self.jobs.load().of(self.route), load.of(self.route));
+    }
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Claimed),
+        1 => Just(Event::GoesBack),
+        4 => (0..20usize).prop_map(Event::RequestEnds),
+        3 => Just(Event::CycleBegins),
+        2 => Just(Event::CycleSucceeds),
+        1 => Just(Event::CycleFails),
+        1 => (0..3usize).prop_map(Event::CycleRecordsAllBut),
+        1 => Just(Event::Reload),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_job_is_known_from_its_claim_to_its_record_whatever_happens_in_between(
+        events in prop::collection::vec(event(), 1..120),
+    ) {
+        let mut test = Test::new();
+        for event in events {
+            test.happens(event);
+            test.check();
+        }
+    }
+}
+
+#[test]
+fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_later() {
+    let mut test = Test::new();
+    for event in [
+        Event::Claimed,
+        Event::Claimed,
+        Event::RequestEnds(1),
+        Event::CycleBegins,
+        Event::RequestEnds(0),
+    ] {
+        test.happens(event);
+    }
+    assert!(test.jobs.holds(2), "the running cycle records it");
+    assert_eq!((test.jobs.in_flight(), test.jobs.unrecorded()), (0, 2));
+    test.happens(Event::CycleFails);
+    assert!(test.jobs.holds(2));
+    let ids: Vec<_> = test.jobs.to_record().map(|ended| ended.transition.id).collect();
+    assert_eq!(ids, [2, 1]);
+}
+
+#[test]
+fn a_request_whose_account_has_gone_counts_for_no_route() {
+    let mut test = Test::new();
+    test.happens(Event::Claimed);
+    test.jobs.reroute(|_| None);
+    assert_eq!((test.jobs.load().of(test.route), test.jobs.in_flight()), (0, 1));
+    test.happens(Event::RequestEnds(0));
+    assert_eq!(*test.jobs.load(), Load::default());
+}
+
+#[test]
+fn ids_that_share_their_low_bits_do_not_share_their_hashes() {
+    let hash = |id: i64| {
+        let mut hasher = IdHasher::default();
+        hasher.write_i64(id);
+        hasher.finish() & 0xff
+    };
+    let hashes: std::collections::BTreeSet<_> = (0..256).map(|n| hash(n << 20)).collect();
+    assert!(hashes.len() > 100, "{}", hashes.len());
+}

@@ -1,0 +1,77 @@
+//! When a cycle is worth its transaction: for what reason now, and how soon after the last one.
+
+use super::jobs::Jobs;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Why a cycle is made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// A scheduled job, a next attempt or an expiry is due.
+    Due,
+    /// Outcomes are to be recorded.
+    Record,
+    /// A route has room, and jobs may be ready for it.
+    Claim,
+    /// The same, because somebody is just committing. The claim waits for that commit's lock, but
+    /// not for long: one that takes longer is a long transaction, or the disk is slow.
+    Commit,
+}
+
+/// What is known of another's commit that no claim has seen yet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    #[default]
+    None,
+    /// The log was written to: worth a claim, which gets the lock once that commit is there.
+    UnderWay,
+    /// The claim for it did not get the lock: there is another after the next poll.
+    Missed,
+}
+
+impl Commit {
+    /// Whether a commit is under way, for the claim that is made for it.
+    pub(super) fn take(&mut self) -> bool {
+        let under_way = *self == Commit::UnderWay;
+        if under_way {
+            *self = Commit::None;
+        }
+        under_way
+    }
+
+    /// A poll: what was missed is tried once more.
+    pub(super) fn retry_missed(&mut self) {
+        if *self == Commit::Missed {
+            *self = Commit::UnderWay;
+        }
+    }
+}
+
+/// The pause between two cycles.
+///
+/// A transaction costs about the same for one job as for ten, and holds up every writer. So after
+/// each the loop rests for as long as it took, until half of the jobs in memory have ended: these
+/// are recorded together while the requests of the others are out. A loop with nothing out never
+/// rests.
+pub(super) struct Rest {
+    until: Instant,
+}
+
+impl Rest {
+    const LONGEST: Duration = Duration::from_millis(5);
+
+    pub(super) fn none() -> Rest {
+        Rest { until: Instant::now() }
+    }
+
+    /// After a cycle that took this long and has just ended.
+    pub(super) fn after(took: Duration) -> Rest {
+        Rest { until: Instant::now() + took.min(Rest::LONGEST) }
+    }
+
+    /// When it ends, unless enough has ended before; `None` when there is none.
+    pub(super) fn lasts_until(&self, jobs: &Jobs) -> Option<Instant> {
+        let rests = jobs.in_flight() > jobs.unrecorded() && Instant::now() < self.until;
+        rests.then_some(self.until)
+    }
+}

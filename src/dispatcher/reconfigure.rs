@@ -1,0 +1,50 @@
+//! A new configuration for the running loop.
+
+use super::sender::Sender;
+use crate::config::Config;
+use crate::dispatcher::routes::Moment;
+use crate::reload::{self, ReloadError, Reloaded};
+use tracing::{error, info, warn};
+
+impl Sender {
+    /// Takes it over whole or not at all. Requests in flight end over their own endpoints; everything
+    /// else is as the new configuration says.
+    ///
+    /// # Errors
+    /// A sentence on what was not taken over.
+    pub(super) fn reconfigure(
+        &mut self,
+        fresh: Result<Reloaded, ReloadError>,
+    ) -> Result<(), String> {
+        let Reloaded { config, routes } = fresh.map_err(|e| {
+            error!(error = %e, "the new configuration cannot be used: the old one stays");
+            format!("not reloaded, the old configuration stays: {e}")
+        })?;
+        let renewed = reload::changed_accounts(&self.config, &config);
+        let former = self.routes.replace(routes, &renewed, Moment::now());
+        self.jobs.reroute(|route| former.now(route));
+        let old = std::mem::replace(&mut self.config, config);
+        let notices = keep_until_restart(old, &mut self.config);
+        self.meter_routes();
+        let accounts = self.routes.accounts().join(",");
+        info!(accounts, "the configuration has been reloaded");
+        if notices.is_empty() { Ok(()) } else { Err(notices.join("; ")) }
+    }
+}
+
+/// Puts back the settings that cannot change while the program runs, and says which are others now.
+fn keep_until_restart(old: Config, fresh: &mut Config) -> Vec<String> {
+    let mut notices = Vec::new();
+    let database = std::mem::replace(&mut fresh.database, old.database);
+    if database != fresh.database {
+        let (old, new) = (&fresh.database, &database);
+        warn!(%old, %new, "another database needs a restart: the old one is still used");
+        notices.push(format!("the database {new} needs a restart, {old} is still used"));
+    }
+    let web = std::mem::replace(&mut fresh.web, old.web);
+    if !reload::has_same_web(fresh.web.as_ref(), web.as_ref()) {
+        warn!("changes to the dashboard need a restart: it stays as it was");
+        notices.push("changes in [web] need a restart".to_owned());
+    }
+    notices
+}

@@ -1,0 +1,268 @@
+//! Sends what is claimed and takes the results, until they are on disk. It knows no database, so
+//! it works while a cycle runs.
+
+use super::jobs::{InFlight, Jobs};
+use super::upkeep::log_notice;
+use crate::config::Config;
+use crate::dispatcher::attempt::{self, Stop};
+use crate::dispatcher::routes::{Moment, Route, RouteId, Routes};
+use crate::metrics::{Metrics, RouteMeter};
+use crate::queue::claim::Room;
+use crate::queue::ended::{Ended, Recorded};
+use crate::queue::job::{Job, Millis, Status};
+use crate::queue::outcome::{AttemptResult, Outcome, PageVerdict};
+use crate::queue::report::Report;
+use crate::queue::transition;
+use crate::queue::transition::Signal;
+use crate::queue::when::now;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+/// A job's id, and how its attempt ended.
+type Finished = (i64, AttemptResult);
+
+/// The half of the loop that needs no database.
+pub(super) struct Sender {
+    pub(super) config: Config,
+    pub(super) routes: Routes,
+    pub(super) jobs: Jobs,
+    pub(super) results: mpsc::UnboundedReceiver<Finished>,
+    report: mpsc::UnboundedSender<Finished>,
+    pub(super) stop: watch::Sender<Stop>,
+    /// On disk as sent, since the start.
+    pub(super) sent: u64,
+    pub(super) metrics: Arc<Metrics>,
+    /// In the order of the routes' ids.
+    meters: Vec<Arc<RouteMeter>>,
+}
+
+impl Sender {
+    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> Sender {
+        let (report, results) = mpsc::unbounded_channel();
+        let mut sender = Sender {
+            config,
+            routes,
+            jobs: Jobs::default(),
+            results,
+            report,
+            stop: watch::Sender::new(Stop::No),
+            sent: 0,
+            metrics,
+            meters: Vec::new(),
+        };
+        sender.meter_routes();
+        sender
+    }
+
+    /// A meter for each route, so that what has not happened yet is shown as 0. Requests in flight
+    /// keep theirs, which count the same.
+    pub(super) fn meter_routes(&mut self) {
+        let meter = |route: &Route| Arc::new(self.metrics.route(&route.account, route.channel));
+        self.meters = self.routes.all().map(meter).collect();
+        let accounts = self.routes.accounts().into_iter().map(str::to_owned).collect();
+        self.metrics.configured(accounts);
+    }
+
+    /// The room for a cycle that begins now.
+    pub(super) fn room(&mut self) -> Room {
+        self.routes.room(self.jobs.load(), Instant::now())
+    }
+
+    /// Takes what a cycle has claimed: each job is sent at once, or goes back if its route was shut or
+    /// the job has expired meanwhile. `cut` as in [`Routes::claimed`].
+    pub(super) fn claimed(&mut self, claimed: Vec<Job>, cut: bool) {
+        let mut counts: HashMap<RouteId, u32> = HashMap::new();
+        for job in &claimed {
+            if let Some(route) = self.routes.id(&job.account, job.channel) {
+                *counts.entry(route).or_default() += 1;
+            }
+        }
+        self.routes.claimed(&counts, cut);
+        let now = now();
+        for job in claimed {
+            let route = self.routes.id(&job.account, job.channel);
+            let expired = job.expires_at.is_some_and(|at| at < now);
+            match route.filter(|route| !expired && self.routes.may_send(*route)) {
+                Some(route) => self.send(route, job),
+                None => self.give_back(route, &job, now),
+            }
+        }
+    }
+
+    /// Hands a claimed job to a task of its own, whose result arrives in any case.
+    fn send(&mut self, route: RouteId, mut job: Job) {
+        let payload = std::mem::take(&mut job.payload);
+        let (id, channel) = (job.id, job.channel);
+        let endpoint = Arc::clone(&self.routes.of(route).endpoint);
+        let meter = Arc::clone(&self.meters[route.index()]);
+        meter.begun();
+        self.jobs.send(InFlight {
+            job,
+            payload_bytes: payload.len(),
+            route: Some(route),
+            endpoint: Arc::clone(&endpoint),
+            meter,
+        });
+        let (report, stop) = (self.report.clone(), self.stop.subscribe());
+        tokio::spawn(async move {
+            let attempt = attempt::attempt(channel, payload, &endpoint, stop).await;
+            // Nobody listens only when the dispatcher is gone; then recovery has the row.
+            let _ = report.send((id, attempt));
+        });
+    }
+
+    /// A claimed job that is not sent: as if it had not been claimed, at `claimed_at`.
+    pub(super) fn give_back(&mut self, route: Option<RouteId>, job: &Job, claimed_at: Millis) {
+        let attempt = AttemptResult {
+            outcome: Outcome::Withdrawn,
+            http_status: None,
+            started_at: claimed_at,
+            duration: Duration::ZERO,
+        };
+        let ended = decide(&self.config, job, attempt);
+        self.jobs.end_unsent(ended);
+        if let Some(route) = route {
+            self.routes.probe_ended(route);
+        }
+    }
+
+    /// Nothing more is sent: what is being claimed goes back, and so does what has not been written
+    /// to its connection yet.
+    pub(super) fn stop(&mut self) {
+        self.routes.shut_all();
+        self.stop.send_replace(Stop::Drain);
+    }
+
+    /// Awaits `work` and takes the results that arrive meanwhile.
+    pub(super) async fn while_sending<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(result) = self.results.recv() => self.ended(result),
+            }
+        }
+    }
+
+    /// Takes the results that have arrived by now.
+    pub(super) fn take_results(&mut self) {
+        while let Ok(result) = self.results.try_recv() {
+            self.ended(result);
+        }
+    }
+
+    /// Decides what an ended attempt makes of its job, and of its route.
+    pub(super) fn ended(&mut self, (id, mut attempt): Finished) {
+        let Sender { jobs, routes, config, .. } = self;
+        let Some(InFlight { job, route, endpoint, meter, .. }) = jobs.request(id) else {
+            error!(job = id, "an attempt ended of a job that was not being sent; this is a bug");
+            return;
+        };
+        // What was sent with the settings of before a reload says nothing about the account as it is.
+        let route = *route;
+        let current = route.filter(|id| Arc::ptr_eq(endpoint, &routes.of(*id).endpoint));
+        if let Outcome::NotAcquires { fault, verdict } = &mut attempt.outcome {
+            *verdict = match current {
+                Some(current) => routes.judge_page(job, current, fault, attempt.duration),
+                None => PageVerdict::Again { pause: config.retry.initial },
+            };
+        }
+        let duration = attempt.duration;
+        let ended = decide(config, job, attempt);
+        let transition = &ended.transition;
+        let request = transition.history.map(|kind| (kind, duration));
+        meter.ended(request);
+        let code = transition.fault.as_ref().map(|f| f.code.as_str());
+        debug!(job = id, attempt = job.attempts, account = job.account, channel = %job.channel,
+            status = %transition.status, code, "attempt ended");
+        if let Some(route) = route {
+            routes.probe_ended(route);
+            // Where no request was made nothing was learnt of the account: the next job is its probe.
+            let learnt = match transition.signal {
+                Signal::Shortage { .. } => true,
+                Signal::RetryAfter { .. } => request.is_some(),
+                _ => request.is_some() && current.is_some(),
+            };
+            if learnt {
+                routes.react(job, route, &transition.signal, Moment::now());
+            }
+        }
+        self.jobs.end(ended);
+    }
+
+    /// What became of outcomes that were to be recorded. One that is neither on disk nor lost is
+    /// recorded with the next.
+    pub(super) fn recorded(&mut self, outcomes: Vec<Ended>, done: &Recorded) {
+        if done.ids.len() == outcomes.len() {
+            return self.on_disk(&outcomes);
+        }
+        let (on_disk, others): (Vec<_>, Vec<_>) =
+            outcomes.into_iter().partition(|e| done.ids.contains(&e.transition.id));
+        self.on_disk(&on_disk);
+        let (lost, again): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|e| done.lost.contains(&e.transition.id));
+        for lost in &lost {
+            let t = &lost.transition;
+            error!(job = t.id, attempt = t.fence_attempts, status = %t.status,
+                "the row no longer belonged to this claim; only outbox_attempts has the outcome");
+        }
+        self.jobs.recorded(&lost);
+        self.jobs.not_recorded(again);
+    }
+
+    fn on_disk(&mut self, outcomes: &[Ended]) {
+        self.metrics.recorded(outcomes);
+        let sent = outcomes.iter().filter(|e| e.transition.status == Status::Sent).count();
+        self.sent += sent as u64;
+        self.jobs.recorded(outcomes);
+    }
+
+    /// Logs and counts what the store has done by itself, and lets the routes claim.
+    pub(super) fn take_report(&mut self, report: Report) {
+        for notice in &report.notices {
+            log_notice(notice);
+        }
+        for (channel, failure) in report.failures {
+            self.metrics.failed(channel, failure, now());
+        }
+        if report.may_be_ready {
+            self.routes.expect_jobs();
+        }
+    }
+
+    /// A person needs them: after a restart their jobs are of unknown outcome.
+    pub(super) fn log_unrecorded(&self) {
+        for ended in self.jobs.to_record() {
+            let t = &ended.transition;
+            let message_id = t.receipt.message_id.as_deref();
+            let code = t.fault.as_ref().map(|fault| fault.code.as_str());
+            error!(job = t.id, attempt = t.fence_attempts, status = %t.status, message_id, code,
+                "this outcome could not be recorded");
+        }
+    }
+}
+
+/// Decides and measures: what the store writes of an ended attempt.
+pub(crate) fn decide(config: &Config, job: &Job, attempt: AttemptResult) -> Ended {
+    let policy = &config.channels[&job.channel];
+    let mut transition = transition::decide(job, attempt.outcome, policy, now());
+    let receipt = &mut transition.receipt.fields;
+    if config.sandbox && (transition.status == Status::Sent || !receipt.is_empty()) {
+        // Anybody who reads the row must see that these ids are not from Acquire.
+        receipt.insert("sandbox".to_owned(), true.into());
+    }
+    Ended {
+        transition,
+        channel: job.channel,
+        due_at: job.due_at,
+        http_status: attempt.http_status,
+        started_at: attempt.started_at,
+        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,347 @@
+//! Jobs as operators read them: by filter, and one with its story.
+
+use super::blocks::{HOLDS_OF, block_from};
+use super::lenient::{DELIVERY, Lenient, unless_missing};
+use super::paused_routes::PAUSES_OF;
+use super::set_aside;
+use super::{SqliteError, SqliteStore};
+use crate::queue::filter::{Filter, Page};
+use crate::queue::job::Millis;
+use crate::queue::story::{Ahead, AttemptRow, Delivery, Detail, Extent, Position, Story};
+use crate::store::ALL;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, QueryBuilder, Row, Sqlite};
+
+/// After [`DELIVERY`].
+const DETAIL: &str = "\
+, length(CAST(o.payload AS BLOB)) AS payload_bytes,
+    (SELECT json_group_array(name) FROM (SELECT substr(key, 1, ?3) AS name
+        FROM json_each(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload) THEN o.payload ELSE '{}' END)
+        LIMIT ?2)) AS payload_fields,
+    substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key,
+    o.max_attempts, o.expires_at AS expires, o.wait, o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated
+FROM outbox AS o WHERE o.id = ?1";
+
+const HISTORY: &str = "\
+SELECT attempt, started_at, duration_ms, outcome, http_status, error_code, substr(error, 1, ?3) AS error
+FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT ?2";
+
+const ATTEMPTS: &str = "SELECT count(*) FROM outbox_attempts WHERE job_id = ?1";
+
+const AHEAD: &str = "\
+SELECT h.id, h.status, h.next_attempt_at,
+    (SELECT count(*) FROM outbox w WHERE w.lane = me.lane AND w.wait = 'parked'
+     AND (w.due_at, w.id) < (me.due_at, me.id)) + 1
+FROM outbox me JOIN outbox h ON h.lane = me.lane AND h.holds = 1
+WHERE me.id = ?1 AND me.wait = 'parked'";
+
+// The order of the claim: the index of what is ready, up to the job itself.
+const POSITION: &str = "\
+SELECT
+    (SELECT count(*) FROM (SELECT 1 FROM outbox AS w WHERE w.wait = 'ready' AND w.account = me.account
+        AND w.channel = me.channel AND w.priority > me.priority LIMIT ?2 + 0))
+  + (SELECT count(*) FROM (SELECT 1 FROM outbox AS w WHERE w.wait = 'ready' AND w.account = me.account
+        AND w.channel = me.channel AND w.priority = me.priority AND (w.due_at, w.id) < (me.due_at, me.id) LIMIT ?2 + 0)),
+    (SELECT count(*) FROM outbox AS c WHERE c.claimed_by IS NOT NULL AND c.account = me.account AND c.channel = me.channel),
+    (SELECT count(*) FROM outbox AS f WHERE f.status IN ('sent', 'failed') AND f.channel = me.channel
+        AND f.finished_at >= ?3 AND f.finished_at IS NOT NULL)
+FROM outbox AS me WHERE me.id = ?1 AND me.wait = 'ready'";
+
+impl SqliteStore {
+    /// A page of the jobs that pass.
+    pub async fn deliveries(
+        &mut self,
+        filter: &Filter,
+        page: &Page,
+    ) -> Result<Vec<Delivery>, SqliteError> {
+        let mut query = page_query("", filter, page);
+        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+    }
+
+    /// How many jobs pass.
+    pub async fn count(&mut self, filter: &Filter) -> Result<u64, SqliteError> {
+        let mut query = count_query("", filter);
+        let count: i64 = query.build_query_scalar().fetch_one(&mut self.conn).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The id of the job that was inserted last; 0 where there is none.
+    pub async fn last_id(&mut self) -> Result<i64, SqliteError> {
+        let last = "SELECT ifnull(max(id), 0) FROM outbox";
+        Ok(sqlx::query_scalar(last).fetch_one(&mut self.conn).await?)
+    }
+
+    /// The first `limit` ids above `after` that pass, ascending: all of them through the indexes of
+    /// their states, a batch along the table.
+    pub async fn ids(
+        &mut self,
+        filter: &Filter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<i64>, SqliteError> {
+        if limit < ALL {
+            let mut query = QueryBuilder::new("SELECT o.id FROM outbox AS o WHERE o.id > ");
+            query.push_bind(after);
+            filter.push_onto(&mut query);
+            query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
+            return Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?);
+        }
+        // As one text: fetching rows one by one costs more than everything else that is done here.
+        let mut query = QueryBuilder::new("SELECT json_group_array(id) FROM (");
+        filter.push_all("o.id AS id", &mut query);
+        query.push(") WHERE id > ").push_bind(after);
+        let ids: String = query.build_query_scalar().fetch_one(&mut self.conn).await?;
+        let mut ids: Vec<i64> =
+            serde_json::from_str(&ids).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// One job's row of `delivery_status`; `None` for an id that does not exist.
+    pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, SqliteError> {
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {DELIVERY} FROM outbox AS o WHERE o.id = ?1"));
+        Ok(sqlx::query_as(sql).bind(id).fetch_optional(&mut self.conn).await?)
+    }
+
+    /// The first `characters` of a job's payload: message text.
+    pub async fn payload(
+        &mut self,
+        id: i64,
+        characters: u32,
+    ) -> Result<Option<String>, SqliteError> {
+        let query = match characters {
+            // Not by substr(), which stops at a NUL.
+            ALL => sqlx::query("SELECT payload FROM outbox WHERE id = ?1").bind(id),
+            some => {
+                let sql = "SELECT substr(payload, 1, ?2) FROM outbox WHERE id = ?1";
+                sqlx::query(sql).bind(id).bind(some)
+            }
+        };
+        Ok(query.fetch_optional(&mut self.conn).await?.map(|row| row.text_or_empty(0)))
+    }
+
+    /// One job with its history and what goes before it; `None` for an id that does not exist.
+    pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, SqliteError> {
+        let Extent { attempts, fields, line, text } = extent;
+        // One read transaction: all of it as of one moment.
+        let mut tx = self.conn.begin().await?;
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {DELIVERY}{DETAIL}"));
+        let job = sqlx::query_as(sql).bind(id).bind(fields).bind(line).bind(text);
+        let job: Option<Detail> = job.fetch_optional(&mut *tx).await?;
+        let Some(job) = job else { return Ok(None) };
+        let history = sqlx::query_as(HISTORY).bind(id).bind(attempts).bind(line);
+        let history = history.fetch_all(&mut *tx).await.map_err(SqliteError::from);
+        let mut history: Vec<AttemptRow> = unless_missing(history)?;
+        history.reverse();
+        let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await;
+        let attempts = unless_missing(attempts.map_err(SqliteError::from))?;
+        let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
+        let ahead = ahead.as_ref().map(ahead_from);
+        let Delivery { account, channel, .. } = &job.delivery;
+        let pauses = sqlx::query_as(PAUSES_OF).bind(account).bind(channel);
+        let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(SqliteError::from))?;
+        let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
+        let holds = unless_missing(holds.map_err(SqliteError::from))?;
+        let aside = unless_missing(set_aside::one(&mut tx, id).await)?;
+        let holds = holds.iter().filter_map(block_from).collect();
+        tx.commit().await?;
+        Ok(Some(Story { job, history, attempts, ahead, holds, pauses, aside }))
+    }
+
+    /// What goes before this job; `None` for one that is not ready.
+    pub async fn position(
+        &mut self,
+        id: i64,
+        now: Millis,
+    ) -> Result<Option<Position>, SqliteError> {
+        let row = sqlx::query(POSITION)
+            .bind(id)
+            .bind(Position::LIMIT as i64)
+            .bind(now - 60_000)
+            .fetch_optional(&mut self.conn)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let count = |at: usize| Ok::<_, SqliteError>(row.try_get::<i64, _>(at)?.unsigned_abs());
+        Ok(Some(Position { ahead: count(0)?, in_flight: count(1)?, last_minute: count(2)? }))
+    }
+}
+
+/// The page's ids first: only its own rows are read whole.
+fn page_query(before: &str, filter: &Filter, page: &Page) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(before);
+    query.push(format!("SELECT {DELIVERY} FROM (SELECT o.id FROM outbox AS o WHERE 1"));
+    filter.push_onto_page(&mut query);
+    page.push_order(&mut query);
+    query.push(" LIMIT ").push_bind(i64::from(page.limit));
+    query.push(" OFFSET ").push_bind(i64::try_from(page.offset).unwrap_or(i64::MAX));
+    query.push(") AS page CROSS JOIN outbox AS o ON o.id = page.id");
+    page.push_order(&mut query);
+    query
+}
+
+fn count_query(before: &str, filter: &Filter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(before);
+    query.push("SELECT sum(jobs) FROM (");
+    filter.push_all("count(*) AS jobs", &mut query);
+    query.push(")");
+    query
+}
+
+fn ahead_from(row: &SqliteRow) -> Ahead {
+    Ahead {
+        holder: row.whole(0).unwrap_or_default(),
+        holder_status: row.text_or_empty(1),
+        holder_retry: row.whole(2),
+        jobs: row.whole(3).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::filter::Sort;
+    use crate::queue::job::{Channel, Status};
+    use crate::queue::when::now;
+    use crate::store::sqlite::fixture::{chat, outbox};
+    use sqlx::AssertSqlSafe;
+
+    #[tokio::test]
+    async fn the_story_of_a_parked_job_names_its_head() {
+        let three = chat(1, "NULL").repeat(3);
+        let (_folder, mut store) = outbox(&three).await;
+        let story = store.story(3, Extent::ALL).await.unwrap().unwrap();
+        let ahead = story.ahead.unwrap();
+        assert_eq!((ahead.holder, ahead.holder_status.as_str(), ahead.jobs), (1, "pending", 2));
+        assert_eq!(story.job.payload_fields, r#"["caseId","message"]"#);
+        assert_eq!(store.story(1, Extent::ALL).await.unwrap().unwrap().ahead, None);
+        assert_eq!(store.story(4, Extent::ALL).await.unwrap(), None);
+    }
+
+    async fn plan(store: &mut SqliteStore, mut query: QueryBuilder<Sqlite>) -> Vec<String> {
+        let rows = query.build().fetch_all(&mut store.conn).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+    }
+
+    /// The newest fifty are found without a sort, and without reading millions of finished jobs.
+    #[tokio::test]
+    async fn a_page_of_what_is_rare_comes_from_its_index_and_any_other_from_the_tables_end() {
+        let (_folder, mut store) = outbox("").await;
+        let page = Page::newest(50);
+        for statuses in [vec![], vec![Status::Sent], vec![Status::Sent, Status::Failed]] {
+            let filter = Filter { statuses, channel: Some(Channel::Sms), ..Filter::default() };
+            let plan = plan(&mut store, page_query("EXPLAIN QUERY PLAN ", &filter, &page)).await;
+            assert!(plan.contains(&"SCAN o".to_owned()), "{plan:#?}");
+            assert!(!plan.iter().any(|line| line.contains("outbox_")), "{plan:#?}");
+        }
+        let rare = Status::ALL.into_iter().filter(|status| *status != Status::Sent);
+        for status in rare.chain([Status::Failed]) {
+            let filter = Filter {
+                statuses: vec![status],
+                account: Some("default".to_owned()),
+                error: Some("refused".to_owned()),
+                ..Filter::default()
+            };
+            let plan = plan(&mut store, page_query("EXPLAIN QUERY PLAN ", &filter, &page)).await;
+            assert!(plan[2..].iter().any(|line| line.contains("INDEX outbox_")), "{plan:#?}");
+            assert!(!plan.contains(&"SCAN o".to_owned()), "{status}: {plan:#?}");
+        }
+        let of_a_key = Filter { idempotency_key: Some("k".to_owned()), ..Filter::default() };
+        let plan = plan(&mut store, page_query("EXPLAIN QUERY PLAN ", &of_a_key, &page)).await;
+        assert!(plan.iter().any(|line| line.contains("(idempotency_key=?)")), "{plan:#?}");
+    }
+
+    #[tokio::test]
+    async fn a_count_by_state_and_channel_reads_no_row() {
+        let (_folder, mut store) = outbox("").await;
+        for statuses in [vec![], vec![Status::Sent], vec![Status::Failed, Status::Cancelled]] {
+            let filter = Filter { statuses, channel: Some(Channel::Chat), ..Filter::default() };
+            let plan = plan(&mut store, count_query("EXPLAIN QUERY PLAN ", &filter)).await;
+            assert!(!plan.contains(&"SCAN o".to_owned()), "{plan:#?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_filter_gives_the_same_jobs_by_page_by_count_and_by_ids() {
+        let jobs = (1..=6).map(|case| chat(case, "NULL")).collect::<String>();
+        let (_folder, mut store) = outbox(&jobs).await;
+        store
+            .execute_sql(
+                "UPDATE outbox SET status = 'cancelled' WHERE id = 2;
+                 UPDATE outbox SET status = 'failed', failure = 'invalid', error_code = 'x',
+                        error = 'No such Thing' WHERE id IN (3, 4);
+                 INSERT INTO outbox (channel, payload, source, send_at) VALUES ('sms',
+                    '{\"From\": \"1\", \"To\": \"2\", \"Body\": \"b\", \"contactId\": 1, \"threadId\": 77,
+                      \"timelineId\": 1}', 'shop', datetime('now', '+1 day'));
+                 INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"2nd\"}');",
+            )
+            .await
+            .unwrap();
+        let all = Filter::default;
+        let cases = [
+            (all(), vec![1, 2, 3, 4, 5, 6, 7, 8]),
+            (Filter { statuses: vec![Status::Pending], ..all() }, vec![1, 5, 6, 7, 8]),
+            (Filter { statuses: vec![Status::Cancelled, Status::Failed], ..all() }, vec![2, 3, 4]),
+            (Filter { statuses: vec![Status::Sent, Status::Failed], ..all() }, vec![3, 4]),
+            (Filter { failure: Some(crate::queue::job::Failure::Invalid), ..all() }, vec![3, 4]),
+            (Filter { error: Some("sucH tHing".to_owned()), ..all() }, vec![3, 4]),
+            (
+                Filter { error_code: Some("x".to_owned()), case: Some("4".to_owned()), ..all() },
+                vec![4],
+            ),
+            (Filter { case: Some("77".to_owned()), ..all() }, vec![7]),
+            (Filter { source: Some("shop".to_owned()), ..all() }, vec![7]),
+            (Filter { channel: Some(Channel::Sms), ..all() }, vec![7]),
+            (Filter { created_before: Some(1), ..all() }, vec![]),
+            (Filter { up_to_id: Some(3), ..all() }, vec![1, 2, 3]),
+            (Filter { up_to_id: Some(3), statuses: vec![Status::Failed], ..all() }, vec![3]),
+            (
+                Filter { created_since: Some(1), statuses: vec![Status::Failed], ..all() },
+                vec![3, 4],
+            ),
+            (Filter { finished_before: Some(now() + 1000), ..all() }, vec![2, 3, 4]),
+        ];
+        for (filter, expected) in cases {
+            let page = Page { sort: Sort::Id, ascending: true, limit: 100, offset: 0 };
+            let listed = store.deliveries(&filter, &page).await.unwrap();
+            let listed: Vec<_> = listed.iter().map(|job| job.id).collect();
+            assert_eq!(listed, expected, "{filter:?}");
+            assert_eq!(store.ids(&filter, i64::MIN, ALL).await.unwrap(), expected, "{filter:?}");
+            assert_eq!(store.count(&filter).await.unwrap(), expected.len() as u64, "{filter:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_goes_before_a_job_is_counted_in_the_order_of_the_claim() {
+        let (_folder, mut store) = outbox("").await;
+        let chat = |priority: i64, account: &str| {
+            format!(
+                "INSERT INTO outbox (channel, payload, priority, account, ordering_key)
+                 VALUES ('chat', '{{\"caseId\": 1, \"message\": \"hi\"}}', {priority}, '{account}', '');"
+            )
+        };
+        let jobs = [(0, "default"), (5, "default"), (0, "default"), (9, "shop"), (0, "default")];
+        let jobs = jobs.map(|(priority, account)| chat(priority, account)).concat();
+        store.execute_sql(&jobs).await.unwrap();
+        let mut ahead = Vec::new();
+        for id in 1..=5 {
+            ahead.push(store.position(id, now()).await.unwrap().unwrap().ahead);
+        }
+        assert_eq!(ahead, [1, 0, 2, 0, 3]);
+        store.execute_sql("UPDATE outbox SET status = 'cancelled' WHERE id = 5").await.unwrap();
+        assert_eq!(store.position(5, now()).await.unwrap(), None);
+
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {POSITION}")))
+            .fetch_all(&mut store.conn)
+            .await
+            .unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let up_to_it = "SEARCH w USING COVERING INDEX outbox_ready \
+                        (account=? AND channel=? AND priority=? AND due_at<?)";
+        assert!(plan.contains(&up_to_it.to_owned()), "{plan:#?}");
+        assert!(
+            !plan.iter().any(|line| line.starts_with("SCAN f") || line == "SCAN c"),
+            "{plan:#?}"
+        );
+    }
+}

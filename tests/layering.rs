@@ -1,0 +1,119 @@
+//! What the layers may know of each other, by reading the sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every Rust source below a folder of `src`, with its path from `src` on.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut found, mut left) = (Vec::new(), vec![src.join(folder)]);
+    while let Some(folder) = left.pop() {
+        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+            entries.partition(|path| path.is_dir());
+        left.extend(folders);
+        for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "rs")) {
+            let name = file.strip_prefix(&src).unwrap().display().to_string();
+            found.push((name, fs::read_to_string(file).unwrap()));
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "nothing in {folder}");
+    found
+}
+
+/// What the program does: without comments and without tests, by line number.
+fn code(text: &str) -> Vec<(usize, &str)> {
+    let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub(crate) mod tests {"];
+    let end = tests.iter().filter_map(|start| text.find(start)).min().unwrap_or(text.len());
+    let lines = text[..end].lines().enumerate().map(|(at, line)| (at + 1, line));
+    lines.filter(|(_, line)| !line.trim_start().starts_with("//")).collect()
+}
+
+/// Code that needs to know how an outbox is stored.
+fn is_the_stores_own(file: &str) -> bool {
+    file.starts_with("store/sqlite/")
+        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database.rs")
+}
+
+/// A file of tests alone.
+fn is_of_tests(file: &str) -> bool {
+    file.ends_with("/tests.rs") || file.contains("/tests/")
+}
+
+/// Words of SQL; in capitals, as all of ours is written.
+const SQL: [&str; 12] = [
+    "SELECT ",
+    "INSERT INTO ",
+    "INSERT OR ",
+    "UPDATE outbox",
+    "DELETE FROM ",
+    "PRAGMA ",
+    "CREATE TABLE",
+    "DROP TABLE",
+    "BEGIN IMMEDIATE",
+    "ON CONFLICT",
+    "sqlx::",
+    "outbox_migrations",
+];
+
+/// What only somebody who knows that the outbox is a file would write.
+const FILE: [&str; 8] =
+    ["-wal", "-shm", "sqlite", ".ino()", ".nlink()", "inotify", "Database::File", "try_lock("];
+
+/// Where such a word is allowed outside the store, and why.
+const ALLOWED: [(&str, &str, &str); 9] = [
+    ("cli/demo.rs", "INSERT INTO ", "the demo shows a producer's own SQL"),
+    ("cli/demo.rs", "INSERT OR ", "the demo shows a producer's own SQL"),
+    ("cli/demo.rs", "SELECT ", "the demo suggests a query"),
+    ("cli/demo.rs", "sqlite3", "the demo suggests a query"),
+    ("cli/edit.rs", "UPDATE outbox", "help: the same in SQL, which is a full client"),
+    ("cli/list.rs", "SELECT ", "help: the same in SQL"),
+    ("cli/pause.rs", "INSERT INTO ", "help: the same in SQL"),
+    ("cli/pause.rs", "DELETE FROM ", "help: the same in SQL"),
+    (
+        "cli/import/coding.rs",
+        "SQLite",
+        "a database given as the file to import is recognised by its first bytes",
+    ),
+];
+
+#[test]
+fn only_the_store_knows_sql_and_the_file() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources("") {
+        if is_the_stores_own(&file) || is_of_tests(&file) {
+            continue;
+        }
+        for (number, line) in code(&text) {
+            let lower = line.to_ascii_lowercase();
+            let found = SQL.iter().filter(|word| line.contains(**word));
+            let found = found.chain(FILE.iter().filter(|word| {
+                let word = word.to_ascii_lowercase();
+                lower.contains(&word)
+            }));
+            for word in found {
+                let is_allowed = ALLOWED.iter().any(|(allowed, part, _)| {
+                    *allowed == file && line.to_lowercase().contains(&part.to_lowercase())
+                });
+                if !is_allowed {
+                    wrong.push(format!("src/{file}:{number}: `{word}`: {}", line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// An exception that nothing needs any more goes.
+#[test]
+fn every_exception_is_needed() {
+    for (file, word, why) in ALLOWED {
+        let sources = sources("");
+        let text = sources.iter().find(|(name, _)| name == file).map(|(_, text)| text);
+        let needed = text.is_some_and(|text| {
+            code(text).iter().any(|(_, line)| line.to_lowercase().contains(&word.to_lowercase()))
+        });
+        assert!(needed, "{file}: {word}: {why}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Changing jobs, pausing and resuming.
+
+use super::{Outbox, cycle, ended, fault, room};
+use acquire_outbox::queue::change::{Change, Mode};
+use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::job::{Channel, Status};
+use acquire_outbox::queue::outcome::Outcome;
+use acquire_outbox::queue::when::now;
+use acquire_outbox::store::ALL;
+
+fn of(status: Status) -> Filter {
+    Filter { statuses: vec![status], ..Filter::default() }
+}
+
+pub async fn a_change_says_what_it_refused_and_changes_the_rest(mut outbox: Outbox) {
+    let ids = outbox.insert(&[1, 2, 3]).await;
+    let asked = [ids[0], 99, ids[2]];
+    let refused = outbox.store.change(Change::Cancel, &asked, Mode::Apply).await.unwrap();
+    assert_eq!((refused.len(), refused[0].id), (1, 99));
+    assert_eq!(refused[0].sentence, "there is no such job");
+    assert_eq!(outbox.statuses(&ids).await, ["cancelled", "pending", "cancelled"]);
+    let again = outbox.store.change(Change::Cancel, &ids[..1], Mode::Apply).await.unwrap();
+    assert_eq!(again[0].sentence, "is cancelled already");
+    let back = outbox.store.change(Change::Retry, &ids[..1], Mode::Apply).await.unwrap();
+    assert!(back.is_empty());
+    assert_eq!(outbox.status(ids[0]).await, "pending");
+}
+
+pub async fn a_rehearsed_change_changes_nothing(mut outbox: Outbox) {
+    let ids = outbox.insert(&[1, 2]).await;
+    let would = outbox.store.change(Change::Cancel, &ids, Mode::Rehearse).await.unwrap();
+    assert!(would.is_empty());
+    let would = outbox.store.change(Change::Prune, &ids, Mode::Rehearse).await.unwrap();
+    assert_eq!(would.iter().map(|job| job.id).collect::<Vec<_>>(), ids);
+    let would = outbox.store.change(Change::ResolveSent, &ids, Mode::Rehearse).await.unwrap();
+    assert!(would[0].sentence.starts_with("is pending; "), "{}", would[0].sentence);
+    assert_eq!(outbox.statuses(&ids).await, ["pending", "pending"]);
+}
+
+pub async fn a_change_by_filter_leaves_what_no_longer_passes(mut outbox: Outbox) {
+    // One conversation: each cancellation moves the next job up.
+    let ids = outbox.insert(&[1, 1, 1, 1]).await;
+    let pending = of(Status::Pending);
+    let found = outbox.store.ids(&pending, i64::MIN, ALL).await.unwrap();
+    assert_eq!(found, ids);
+    outbox.store.change(Change::Cancel, &ids[1..2], Mode::Apply).await.unwrap();
+    assert_eq!(outbox.store.change_where(Change::Cancel, &pending, &found).await.unwrap(), 3);
+    let all = Filter::default();
+    // No filter deletes what has not ended.
+    outbox.insert(&[2]).await;
+    let found = outbox.store.ids(&all, i64::MIN, ALL).await.unwrap();
+    assert_eq!(outbox.store.change_where(Change::Prune, &all, &found).await.unwrap(), 4);
+    assert_eq!(outbox.store.count(&all).await.unwrap(), 1);
+}
+
+pub async fn an_uncertain_job_is_resolved_or_retried(mut outbox: Outbox) {
+    let ids = outbox.insert(&[1, 2, 3]).await;
+    let mut tenure = outbox.take_over().await.unwrap();
+    let claimed = cycle(&mut tenure, &[], Some(&room(9)), now()).await.claimed;
+    assert_eq!(claimed.len(), 3);
+    let policy_gives_up = |job: &_| {
+        let mut ended = ended(job, Outcome::Unknown { fault: fault() }, now());
+        ended.transition.status = Status::Uncertain;
+        (ended.transition.wait, ended.transition.next_attempt_at) = (None, None);
+        ended
+    };
+    let unknown: Vec<_> = claimed.iter().map(policy_gives_up).collect();
+    cycle(&mut tenure, &unknown, None, now()).await;
+    assert_eq!(outbox.statuses(&ids).await, ["uncertain"; 3]);
+    let decisions = [Change::ResolveSent, Change::ResolveFailed, Change::Retry];
+    for (change, id) in decisions.into_iter().zip(&ids) {
+        assert!(outbox.store.change(change, &[*id], Mode::Apply).await.unwrap().is_empty());
+    }
+    assert_eq!(outbox.statuses(&ids).await, ["sent", "failed", "pending"]);
+    let cancelled = outbox.store.change(Change::Cancel, &ids[..1], Mode::Apply).await.unwrap();
+    assert_eq!(cancelled.len(), 1, "what was sent cannot be cancelled");
+}
+
+pub async fn a_pause_ends_by_its_own_name_alone(mut outbox: Outbox) {
+    let store = &mut outbox.store;
+    store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();
+    store.pause(Some("shop"), None, "").await.unwrap();
+    store.pause(None, None, "").await.unwrap();
+    let subjects = |pauses: &[acquire_outbox::queue::pause::Pause]| {
+        pauses.iter().map(|pause| pause.subject()).collect::<Vec<_>>()
+    };
+    let pauses = store.pauses(ALL).await.unwrap();
+    assert_eq!(subjects(&pauses), ["everything", "account shop", "sms of account shop"]);
+    assert_eq!(subjects(&store.pauses(1).await.unwrap()), ["everything"]);
+    let since = pauses[2].since;
+    store.pause(Some("shop"), Some(Channel::Sms), "another reason").await.unwrap();
+    let again = &store.pauses(ALL).await.unwrap()[2];
+    assert_eq!((again.since, again.reason.as_str()), (since, "another reason"));
+    assert!(store.resume(Some("shop"), None).await.unwrap());
+    assert!(!store.resume(Some("shop"), None).await.unwrap());
+    assert_eq!(store.pauses(ALL).await.unwrap().len(), 2);
+}
+
+pub async fn what_waits_in_a_restored_outbox_becomes_uncertain(mut outbox: Outbox) {
+    let ids = outbox.insert(&[1, 1, 2]).await;
+    outbox.store.pause(None, None, "restored").await.unwrap();
+    assert_eq!(outbox.store.resolve_restored(now() - 60_000).await.unwrap(), 0);
+    assert_eq!(outbox.store.resolve_restored(now() + 60_000).await.unwrap(), 3);
+    assert_eq!(outbox.store.resolve_restored(now() + 60_000).await.unwrap(), 0);
+    assert_eq!(outbox.statuses(&ids).await, ["uncertain"; 3]);
+}
