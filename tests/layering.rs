@@ -33,7 +33,7 @@ fn code(text: &str) -> Vec<(usize, &str)> {
 /// Code that needs to know how an outbox is stored.
 fn is_the_stores_own(file: &str) -> bool {
     file.starts_with("store/sqlite/")
-        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database_path.rs")
+        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database.rs")
 }
 
 /// A file of tests alone.
