@@ -67,10 +67,10 @@ const ALLOWED: [(&str, &str, &str); 9] = [
     ("cli/demo.rs", "INSERT OR ", "the demo shows a producer's own SQL"),
     ("cli/demo.rs", "SELECT ", "the demo suggests a query"),
     ("cli/demo.rs", "sqlite3", "the demo suggests a query"),
-    ("cli/edit.rs", "UPDATE outbox", "help: the same in SQL, which is a full client"),
+    ("cli/retry_cancel.rs", "UPDATE outbox", "help: the same in SQL, which is a full client"),
     ("cli/list.rs", "SELECT ", "help: the same in SQL"),
-    ("cli/pause.rs", "INSERT INTO ", "help: the same in SQL"),
-    ("cli/pause.rs", "DELETE FROM ", "help: the same in SQL"),
+    ("cli/pause_resume.rs", "INSERT INTO ", "help: the same in SQL"),
+    ("cli/pause_resume.rs", "DELETE FROM ", "help: the same in SQL"),
     (
         "cli/import/coding.rs",
         "SQLite",
