@@ -15,11 +15,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Reads the configuration as at the start: file, environment, flags.
-type Load = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+type LoadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// Waits for SIGHUP and reads the configuration again.
 pub struct Reload {
-    source: Option<(Signal, Load)>,
+    source: Option<(Signal, LoadConfig)>,
     reading: Option<JoinHandle<Result<Reloaded, ReloadError>>>,
 }
 
