@@ -1,4 +1,4 @@
-//! The service around the loop: the start and the signals.
+//! Runs the dispatcher as a service: startup, signals and shutdown.
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
@@ -20,8 +20,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-/// How long a stop may take while nothing is on the wire: a statement may still wait for a lock.
+/// How long a stop may take before the dispatcher runs: a statement may be waiting for a lock.
 const STOP_AT_ONCE: Duration = Duration::from_secs(20);
+
 /// Why the daemon ended, or did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -35,11 +36,10 @@ pub enum DaemonError {
     Web(#[from] WebError),
 }
 
-/// Runs the dispatcher on the configured database until it is told to stop.
+/// Runs the dispatcher on the configured database until `shutdown`, or until `until` is met.
 ///
-/// A second one on the same file waits as a standby and takes over when the first ends. `reload`
-/// changes everything but the database and the dashboard while it runs. `metrics` hears how it
-/// goes.
+/// A second dispatcher on the same database waits as a standby and takes over when the first ends.
+/// `reload` can change every setting except the database and the dashboard.
 pub async fn run(
     config: Config,
     metrics: Arc<Metrics>,
@@ -50,7 +50,7 @@ pub async fn run(
     limits::set();
     let web = web::start(&config, &metrics).await?;
     let done = dispatch(config, metrics, until, reload, shutdown).await;
-    // Last: it shows the drain, too.
+    // Last, so that the dashboard also shows the shutdown.
     if let Some(web) = web {
         web.end().await;
     }
@@ -82,7 +82,7 @@ async fn dispatch(
     Ok(dispatcher.run(until, &mut reload, shutdown).await?)
 }
 
-/// Takes the outbox over, and counts the jobs whose outcomes were decided for that.
+/// Takes over the outbox; `recovered` counts the jobs of an earlier dispatcher that were decided.
 async fn take_over(
     config: &Config,
     service: &mut Service,
@@ -112,7 +112,7 @@ async fn take_over(
     Tenure::take_over(&config.database, config.purpose(), decide, on_event).await
 }
 
-/// The request of a dispatcher that has ended: it may have been sent, and no answer was read.
+/// The attempt of a dispatcher that has ended: the request may have been sent, and no answer was read.
 fn interrupted(claimed_at: Millis) -> AttemptResult {
     let message = "the dispatcher ended while the request may have been on its way";
     AttemptResult {
@@ -123,10 +123,9 @@ fn interrupted(claimed_at: Millis) -> AttemptResult {
     }
 }
 
-/// Resolves at the first SIGTERM or Ctrl-C, or when the terminal that the program was started on
-/// goes away. From then on a SIGTERM or Ctrl-C ends the process at once, which leaves the database
-/// true: what was on the wire is `sending`, and recovered at a start. `last_words` is called before
-/// that.
+/// Resolves at the first SIGTERM or Ctrl-C, or when the controlling terminal is closed. Another SIGTERM or
+/// Ctrl-C then ends the process at once, after `last_words`. That is safe: jobs in flight are still
+/// `sending`, and the next start recovers them.
 pub fn stop_signal(
     last_words: impl FnOnce() + Send + 'static,
 ) -> Result<impl Future<Output = ()>, DaemonError> {
@@ -147,7 +146,7 @@ pub fn stop_signal(
     })
 }
 
-/// Without a terminal a SIGHUP says nothing of one, and is left alone here.
+/// Resolves when the terminal is closed. Without a terminal, SIGHUP has another meaning and is not handled.
 fn terminal_gone() -> Result<impl Future<Output = ()>, DaemonError> {
     let hangup = std::io::stdin().is_terminal().then(|| signal(SignalKind::hangup()));
     let hangup = hangup.transpose().map_err(DaemonError::Signals)?;

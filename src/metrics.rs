@@ -158,7 +158,7 @@ impl Metrics {
     /// For a process that begins now; `lost_lines` counts the log lines that were dropped.
     pub fn of_this_process(lost_lines: Counter) -> Arc<Metrics> {
         let mut metrics = Metrics::new(Instant::now(), crate::queue::when::now());
-        let help = "Log lines that were lost because they could not be written in time";
+        let help = "Log lines that were dropped because they could not be written in time";
         metrics.registry.register("log_lines_lost", help, lost_lines);
         Arc::new(metrics)
     }
@@ -173,33 +173,29 @@ impl Metrics {
         let due_to_sent: Histograms =
             Family::new_with_constructor(|| Histogram::new(DUE_TO_SENT_BUCKETS));
         let cycle = Histogram::new(CYCLE_BUCKETS);
-        registry.register(
-            "attempts",
-            "Requests that have ended, by what came of them",
-            attempts.clone(),
-        );
+        registry.register("attempts", "Requests that have ended, by outcome", attempts.clone());
         registry.register(
             "finished",
-            "Jobs that the dispatcher has ended, by the state they ended in",
+            "Jobs that the dispatcher has finished, by state and failure",
             finished.clone(),
         );
-        registry.register("in_flight", "Requests that are out now", in_flight.clone());
+        registry.register("in_flight", "Requests in flight", in_flight.clone());
         let mut seconds = |name: &str, help: &str, metric: Histograms| {
             registry.register_with_unit(name, help, Unit::Seconds, metric);
         };
         seconds(
             "request_duration",
-            "How long a request took, from connecting to the last byte of its answer",
+            "Duration of a request, from connecting to the last byte of the answer",
             request.clone(),
         );
         seconds(
             "due_to_sent",
-            "How long after it fell due a job was recorded as sent, retries and waiting included",
+            "Time from when a job became due until it was recorded as sent, including further attempts",
             due_to_sent.clone(),
         );
         registry.register_with_unit(
             "cycle_duration",
-            "How long the transaction took that records and claims",
+            "Duration of the transaction that records and claims",
             Unit::Seconds,
             cycle.clone(),
         );

@@ -165,7 +165,9 @@ mod tests {
         let lines: Vec<String> = seen.try_iter().collect();
         assert!(lines.contains(&format!("lost {lost}")), "{lines:?}");
         let numbers: Vec<usize> = lines.iter().filter_map(|line| line.parse().ok()).collect();
-        assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>(), "in their order");
+        // The thread may take its first line late: then the last one kept is any later one.
+        assert_eq!(numbers[..CAPACITY], (0..CAPACITY).collect::<Vec<_>>());
+        assert!(numbers.is_sorted(), "in their order");
         assert_eq!(numbers.len() as u64 + lost, 3 * CAPACITY as u64);
     }
 

@@ -1,4 +1,4 @@
-//! What the layers may know of each other, by reading the sources.
+//! Reads the sources and checks what each layer may know of the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn code(text: &str) -> Vec<(usize, &str)> {
 /// Code that needs to know how an outbox is stored.
 fn is_the_stores_own(file: &str) -> bool {
     file.starts_with("store/sqlite/")
-        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database.rs")
+        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database_path.rs")
 }
 
 /// A file of tests alone.
@@ -116,4 +116,69 @@ fn every_exception_is_needed() {
         });
         assert!(needed, "{file}: {word}: {why}");
     }
+}
+
+/// The modules of the crate, from the lowest to the highest, as `lib.rs` declares them.
+fn modules_in_order() -> Vec<String> {
+    let lib = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let lib = fs::read_to_string(lib).unwrap();
+    let declared = lib.lines().filter_map(|line| line.strip_prefix("pub mod "));
+    declared.map(|rest| rest.trim_end_matches(';').to_owned()).collect()
+}
+
+/// Whether `word` is in the text as a whole word.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
+    })
+}
+
+/// Where a module, comments and tests included, mentions one of these paths, such as `crate::store`.
+fn mentions(module: &str, paths: &[String]) -> Vec<String> {
+    let (file_name, folder) = (format!("{module}.rs"), format!("{module}/"));
+    let is_of_module = |file: &str| file == file_name || file.starts_with(&folder);
+    let mut found = Vec::new();
+    let files = sources("").into_iter().filter(|(file, _)| is_of_module(file));
+    for (file, text) in files {
+        for (index, line) in text.lines().enumerate() {
+            for path in paths.iter().filter(|path| has_word(line, path)) {
+                found.push(format!("src/{file}:{}: {path}", index + 1));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_module_depends_only_on_those_that_lib_rs_declares_before_it() {
+    // `reload` makes the dispatcher's routes, and the dispatcher waits for it.
+    let exceptions = [("reload", "dispatcher")];
+    let modules = modules_in_order();
+    assert!(modules.len() > 10, "{modules:?}");
+    let mut wrong = Vec::new();
+    for (position, module) in modules.iter().enumerate() {
+        let higher = modules[position + 1..].iter();
+        let forbidden: Vec<_> = higher
+            .filter(|other| !exceptions.contains(&(module.as_str(), other.as_str())))
+            .map(|other| format!("crate::{other}"))
+            .collect();
+        wrong.extend(mentions(module, &forbidden));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_lower_layers_know_no_crate_of_a_higher_one() {
+    let mut wrong = Vec::new();
+    for (module, crates) in [
+        ("queue", &["tokio", "sqlx", "reqwest", "clap"][..]),
+        ("config", &["tokio", "sqlx", "reqwest", "clap"]),
+        ("acquire", &["sqlx", "clap"]),
+        ("store", &["reqwest", "hyper", "axum", "clap"]),
+    ] {
+        let crates: Vec<_> = crates.iter().map(|name| (*name).to_owned()).collect();
+        wrong.extend(mentions(module, &crates));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

@@ -210,7 +210,9 @@ fn a_database_in_trouble_is_told_and_the_loop_still_turns() {
         use sqlx::Executor as _;
         connection.execute("BEGIN IMMEDIATE").await.unwrap();
         gate.open();
-        manager.wait_for_status("database is locked; 0 in flight, unrecorded in memory: 1");
+        let status = "the database is locked by another program; try again when that has ended; \
+                      0 in flight, unrecorded in memory: 1";
+        manager.wait_for_status(status);
         manager.wait_for_more("WATCHDOG=1", 3);
         connection.execute("ROLLBACK").await.unwrap();
     });

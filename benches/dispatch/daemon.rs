@@ -23,8 +23,8 @@ impl Outbox {
     /// With an empty database, made by `init`.
     pub fn new(binary: &Path) -> Result<Outbox> {
         let outbox = Outbox::without_database(binary)?;
-        // `init` asks for no account, but the configuration has to be a whole one.
-        outbox.configure("http://127.0.0.1:9/api/v1", 64)?;
+        // `init` asks for no account, but the configuration has to be complete.
+        outbox.configure("http://127.0.0.1:9/api/v1", "")?;
         Process::spawn("init", &mut outbox.command(&["init"]))?.wait(SOON)?;
         Ok(outbox)
     }
@@ -56,11 +56,11 @@ impl Outbox {
         Database::at(self.path())
     }
 
-    fn configure(&self, base_url: &str, max_in_flight: u32) -> Result<()> {
+    fn configure(&self, base_url: &str, more: &str) -> Result<()> {
         let config = format!(
             "database = \"outbox.db\"\n\n[accounts.default]\naccount_id = \"bench\"\n\
              api_key_env = \"BENCH_KEY\"\nbase_url = \"{base_url}\"\n\n\
-             [channels.chat]\nmax_in_flight = {max_in_flight}\n"
+             [channels.chat]\nmax_in_flight = 64\n\n{more}"
         );
         fs::write(self.folder.path().join("outbox.toml"), config).context("the configuration")
     }
@@ -73,35 +73,34 @@ impl Outbox {
         command
     }
 
-    /// The daemon with this many accounts, watching its database; the jobs belong to the first
-    /// account.
+    /// The daemon with this many accounts; the jobs belong to the first one.
     pub fn run_with_accounts(&self, target: &Target, count: u32) -> Result<Process> {
-        self.configure(&target.base_url(), 64)?;
-        let config = self.folder.path().join("outbox.toml");
-        let mut text = fs::read_to_string(&config)?;
-        for number in 1..count {
-            // With the usual address, like real accounts; they have no jobs.
-            text += &format!(
-                "\n[accounts.a{number}]\naccount_id = \"a{number}\"\napi_key_env = \"BENCH_KEY\"\n"
-            );
-        }
-        fs::write(&config, text)?;
+        // With the usual address, like real accounts; they have no jobs.
+        let account = |number| {
+            format!(
+                "[accounts.a{number}]\naccount_id = \"a{number}\"\napi_key_env = \"BENCH_KEY\"\n"
+            )
+        };
+        self.run_with(target, &(1..count).map(account).collect::<String>())
+    }
+
+    /// The daemon, watching its database, with `more` in its configuration.
+    pub fn run_with(&self, target: &Target, more: &str) -> Result<Process> {
+        self.configure(&target.base_url(), more)?;
         let mut daemon = Process::spawn("the daemon", &mut self.command(&["run"]))?;
         daemon.wait_for_log("ready", SOON)?;
         Ok(daemon)
     }
 
-    /// The daemon, sending to the target; started, perhaps not ready yet.
-    pub fn start(&self, target: &Target, until_empty: bool) -> Result<Process> {
-        self.configure(&target.base_url(), 64)?;
-        let arguments: &[&str] = if until_empty { &["run", "--until-empty"] } else { &["run"] };
-        Process::spawn("the daemon", &mut self.command(arguments))
-    }
-
     /// The daemon, watching its database.
     pub fn run(&self, target: &Target) -> Result<Process> {
-        let mut daemon = self.start(target, false)?;
-        daemon.wait_for_log("ready", SOON)?;
-        Ok(daemon)
+        self.run_with(target, "")
+    }
+
+    /// The daemon, sending to the target; started, perhaps not ready yet.
+    pub fn start(&self, target: &Target, until_empty: bool) -> Result<Process> {
+        self.configure(&target.base_url(), "")?;
+        let arguments: &[&str] = if until_empty { &["run", "--until-empty"] } else { &["run"] };
+        Process::spawn("the daemon", &mut self.command(arguments))
     }
 }

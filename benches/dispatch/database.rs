@@ -9,7 +9,18 @@ use std::time::Duration;
 /// The text of every message.
 pub const WORDS: &str = "Hello, this is a message of about a hundred characters, as long as what people write in a chat.";
 
-/// A database file, opened anew for each call as a script would.
+/// A table without rules, for what a commit costs by itself.
+pub const PLAIN_TABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+    CREATE TABLE plain (id INTEGER PRIMARY KEY, words TEXT)";
+
+/// One commit, synced.
+pub async fn insert_plain(connection: &mut SqliteConnection) -> Result<()> {
+    let insert = sqlx::query("INSERT INTO plain (words) VALUES (?1)").bind(WORDS);
+    insert.execute(connection).await?;
+    Ok(())
+}
+
+/// A database file, opened for each call as a script would.
 pub struct Database {
     path: PathBuf,
 }
@@ -23,7 +34,7 @@ impl Database {
         &self.path
     }
 
-    /// SQLite's own defaults (in WAL mode every commit is synced), and a producer's patience.
+    /// SQLite's own defaults (in WAL mode every commit is synced), and waiting for the lock as a producer does.
     pub fn options(path: &Path) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(path)
@@ -32,8 +43,8 @@ impl Database {
             .disable_statement_logging()
     }
 
-    /// Inserts chat jobs the ordinary way, in one transaction: `jobs` of them, over so many
-    /// `conversations`, whose numbers start at `first`.
+    /// Inserts chat jobs the ordinary way, in one transaction: `jobs` of them, over
+    /// `conversations` whose numbers start at `first`.
     pub fn insert_chats(&self, jobs: u64, conversations: u64, first: u64) -> Result<()> {
         self.execute(&format!(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {jobs})

@@ -1,15 +1,19 @@
-//! Deep tables: rows by the million, as the triggers and the daemon would have left them.
+//! Deep tables: rows by the million. The first of a kind becomes what it is in the ordinary way, by
+//! a producer's INSERT and the daemon; the others are copies of it, whatever columns it has.
 
+use crate::daemon::{Outbox, SOON};
 use crate::database::{Database, WORDS};
+use crate::target::{Answer, Target};
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, SqliteConnection};
-use std::fs::File;
 
 /// Rows of one transaction.
 const CHUNK: u64 = 250_000;
 /// Far from the conversations of the jobs that are measured.
 const FIRST_CASE: u64 = 1_000_000_000;
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// An integer from here on is a time in milliseconds.
+const FIRST_TIME: i64 = 1_000_000_000_000;
 
 /// Why the rows are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,129 +22,161 @@ pub enum Depth {
     Ready,
     /// For tomorrow, and the seconds after.
     Scheduled,
-    /// Behind the job of [`Database::stick`].
+    /// Behind a job whose next attempt is most of a day away.
     Parked,
     /// Sent within the last twenty days, each at the first attempt.
     Finished,
 }
 
 impl Depth {
-    /// Inserts a row for each `i` of the table `n`, which is its id, at the time `now`.
-    fn statements(self) -> Vec<String> {
-        let insert = |columns: &str, values: &str| {
-            format!(
-                "INSERT INTO outbox (id, channel, payload, lane, {columns})
-                 SELECT i, 'chat', json_object('caseId', {FIRST_CASE} + i, 'message', '{WORDS}'),
-                        'case:chat/' || ({FIRST_CASE} + i) || '/default', {values} FROM n, clock"
-            )
-        };
+    /// The time of copy `i` of a row that has this `time`.
+    fn time(self, time: i64) -> String {
         match self {
-            Depth::Ready => {
-                vec![insert("due_at, updated_at, wait, holds", "now, now, 'ready', 1")]
-            }
-            Depth::Scheduled => {
-                let at = format!("now + {DAY_MS} + i");
-                vec![insert("send_at, due_at, updated_at, wait", &format!("{at}, {at}, now, 'scheduled'"))]
-            }
-            Depth::Parked => vec![format!(
-                "INSERT INTO outbox (id, channel, payload, ordering_key, lane, due_at, updated_at, wait)
-                 SELECT i, 'chat', json_object('caseId', {FIRST_CASE}, 'message', '{WORDS}'),
-                        'stuck', 'key:stuck', now, now, 'parked' FROM n, clock"
-            )],
-            Depth::Finished => {
-                let at = format!("now - {} + i", 20 * DAY_MS);
-                vec![
-                    insert(
-                        "created_at, due_at, updated_at, budget_from, finished_at, status, attempts, message_id, receipt",
-                        &format!(
-                            "{at}, {at}, {at} + 9, {at} + 2, {at} + 9, 'sent', 1, 8289 + i,
-                             json_object('id', 8289 + i, 'caseId', {FIRST_CASE} + i, 'threadId', 1875,
-                                         'contactId', 597759, 'dateCreated', '2021-03-30T16:05:46.000Z')"
-                        ),
-                    ),
-                    format!(
-                        "INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, http_status)
-                         SELECT i, 1, {at} + 2, 7, 'accepted', 200 FROM n, clock"
-                    ),
-                ]
-            }
+            Depth::Finished => format!("{} + i", time - 20 * DAY_MS),
+            Depth::Scheduled => format!("{time} + i"),
+            Depth::Ready | Depth::Parked => time.to_string(),
         }
     }
 }
 
-impl Database {
-    /// Adds so many rows. By the triggers, millions would take minutes: they are taken away, the
-    /// rows written with what the triggers would have put into them, and the same triggers made
-    /// again. No other process may have the database open.
+impl Outbox {
+    /// Adds this many rows. No other process may have the database open.
     pub fn deepen(&self, depth: Depth, rows: u64) -> Result<()> {
-        self.with(async |connection| {
-            sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&mut *connection).await?;
-            let triggers: Vec<(String, String)> = sqlx::query_as(
-                "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'outbox' ORDER BY rowid",
-            )
-            .fetch_all(&mut *connection)
-            .await?;
-            for (name, _) in &triggers {
-                run(connection, format!("DROP TRIGGER {name}")).await?;
+        let database = self.database();
+        let last = database.number("SELECT ifnull(max(id), 0) FROM outbox")?.unsigned_abs();
+        // The copies are told apart by their id: the case of row `i` is FIRST_CASE + i.
+        let case = FIRST_CASE + last + 1;
+        match depth {
+            Depth::Ready => insert(&database, case, "NULL", "NULL")?,
+            Depth::Scheduled => {
+                let tomorrow = format!("{DAY_MS} + CAST(unixepoch('subsec') * 1000 AS INTEGER)");
+                insert(&database, case, "NULL", &tomorrow)?;
             }
-            let last: Option<i64> =
-                sqlx::query_scalar("SELECT max(id) FROM outbox").fetch_one(&mut *connection).await?;
-            let first = last.unwrap_or(0).unsigned_abs() + 1;
-            for start in (first..first + rows).step_by(usize::try_from(CHUNK)?) {
-                let end = (start + CHUNK).min(first + rows) - 1;
-                run(connection, chunk(depth, start, end)).await?;
+            Depth::Parked => {
+                insert(&database, case, "'stuck'", "NULL")?;
+                self.stick()?;
+                insert(&database, case, "'stuck'", "NULL")?;
             }
-            for (_, sql) in triggers {
-                run(connection, sql).await?;
+            Depth::Finished => {
+                insert(&database, case, "NULL", "NULL")?;
+                let target = Target::start(Answer::Chat)?;
+                self.start(&target, true)?.wait(SOON)?;
             }
-            Ok(())
-        })?;
-        // No connection of this process is open any more, whose locks the close would drop.
-        File::open(self.path())?.sync_all().context("the deep table")
+        }
+        let first = database.number("SELECT max(id) FROM outbox")?.unsigned_abs();
+        // Rows behind one job keep its conversation.
+        let case = (depth != Depth::Parked).then(|| case.to_string());
+        let copied = database.with(async |connection| {
+            multiply(connection, depth, first, rows, case.as_deref()).await
+        });
+        copied.and_then(|()| self.sync())
     }
 
-    /// One conversation whose first job waits for a retry that is a day away, written as the
-    /// daemon writes it, so that [`Depth::Parked`] has something to wait behind.
-    pub fn stick(&self) -> Result<()> {
-        self.execute(&format!(
-            "BEGIN;
-             INSERT INTO outbox (channel, payload, ordering_key)
-             VALUES ('chat', json_object('caseId', {FIRST_CASE}, 'message', '{WORDS}'), 'stuck');
-             UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 0,
-                 budget_from = updated_at
-             WHERE lane = 'key:stuck';
-             UPDATE outbox SET status = 'pending', wait = 'backoff', moves = moves + 1, claimed_by = NULL,
-                 next_attempt_at = updated_at + {DAY_MS}, error_code = 'http_503', error = 'unavailable'
-             WHERE lane = 'key:stuck';
-             INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, http_status)
-             SELECT id, 1, updated_at, 7, 'retry', 503 FROM outbox WHERE lane = 'key:stuck';
-             COMMIT"
-        ))
-    }
-
-    /// Adds what is missing to so many ready jobs.
+    /// Adds what is missing to this many ready jobs.
     pub fn keep_ready(&self, rows: u64) -> Result<()> {
-        let ready = self.ready()?;
+        let ready = self.database().pending()?;
         if ready < rows { self.deepen(Depth::Ready, rows - ready) } else { Ok(()) }
     }
 
-    pub fn ready(&self) -> Result<u64> {
-        Ok(self.number("SELECT count(*) FROM outbox WHERE wait = 'ready'")?.unsigned_abs())
+    /// Lets the only job fail once, so that its conversation waits for its next attempt.
+    fn stick(&self) -> Result<()> {
+        let target = Target::start(Answer::Unavailable)?;
+        let retry = "[retry]\ninitial = \"20h\"\nmax = \"20h\"\njitter = 0.0\n";
+        let daemon = self.run_with(&target, retry)?;
+        crate::poll("a job that waits for its next attempt", SOON, || {
+            let waiting = "SELECT count(*) FROM outbox WHERE next_attempt_at IS NOT NULL";
+            Ok((self.database().number(waiting)? == 1).then_some(()))
+        })?;
+        daemon.stop(SOON).map(drop)
     }
 }
 
-/// The rows with the ids from `start` to `end`, in one transaction.
-fn chunk(depth: Depth, start: u64, end: u64) -> String {
-    let tables = format!(
-        "WITH RECURSIVE n (i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < {end}),
-              clock (now) AS MATERIALIZED (SELECT now FROM outbox_clock)"
-    );
-    let statements: Vec<_> =
-        depth.statements().iter().map(|insert| format!("{tables} {insert};")).collect();
-    format!("BEGIN; {} COMMIT", statements.concat())
+impl Database {
+    pub fn pending(&self) -> Result<u64> {
+        Ok(self.number("SELECT count(*) FROM outbox WHERE status = 'pending'")?.unsigned_abs())
+    }
 }
 
-async fn run(connection: &mut SqliteConnection, sql: String) -> Result<()> {
+fn insert(database: &Database, case: u64, key: &str, send_at: &str) -> Result<()> {
+    database.execute(&format!(
+        "INSERT INTO outbox (channel, payload, ordering_key, send_at)
+         VALUES ('chat', json_object('caseId', {case}, 'message', '{WORDS}'), {key}, {send_at})"
+    ))
+}
+
+/// Copies the row `first` and its history until there are `rows` of it. With the triggers, millions
+/// would take minutes: they are dropped, and the same ones are made again.
+async fn multiply(
+    connection: &mut SqliteConnection,
+    depth: Depth,
+    first: u64,
+    rows: u64,
+    case: Option<&str>,
+) -> Result<()> {
+    run(connection, "PRAGMA synchronous = OFF").await?;
+    let triggers: Vec<(String, String)> = sqlx::query_as(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'outbox' ORDER BY rowid",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for (name, _) in &triggers {
+        run(connection, &format!("DROP TRIGGER {name}")).await?;
+    }
+    let tables = [("outbox", "id"), ("outbox_attempts", "job_id")];
+    for (table, id) in tables {
+        let Some(copy) = copy_statement(connection, table, id, depth, first, case).await? else {
+            continue;
+        };
+        for start in (first + 1..first + rows).step_by(usize::try_from(CHUNK)?) {
+            let end = (start + CHUNK).min(first + rows) - 1;
+            let numbers = format!(
+                "WITH RECURSIVE n (i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < {end})"
+            );
+            run(connection, &format!("{numbers} {copy}")).await?;
+        }
+    }
+    for (_, sql) in triggers {
+        run(connection, &sql).await?;
+    }
+    Ok(())
+}
+
+/// Copies the row of job `first` for each `i` of the table `n`; None where there is no such row.
+async fn copy_statement(
+    connection: &mut SqliteConnection,
+    table: &str,
+    id: &str,
+    depth: Depth,
+    first: u64,
+    case: Option<&str>,
+) -> Result<Option<String>> {
+    let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info(?1)")
+        .bind(table)
+        .fetch_all(&mut *connection)
+        .await?;
+    let literals = columns.iter().map(|name| format!("quote({name})")).collect::<Vec<_>>();
+    let row =
+        format!("SELECT json_array({}) FROM {table} WHERE {id} = {first}", literals.join(", "));
+    let row: Option<String> =
+        sqlx::query_scalar(AssertSqlSafe(row)).fetch_optional(&mut *connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    let literals: Vec<String> = serde_json::from_str(&row).context("a row's literals")?;
+    let values = columns.iter().zip(literals).map(|(name, literal)| {
+        match (name.as_str(), literal.parse::<i64>(), case) {
+            (name, ..) if name == id => "i".to_owned(),
+            ("message_id", ..) if literal != "NULL" => "CAST(8289 + i AS TEXT)".to_owned(),
+            (_, Ok(time), _) if time >= FIRST_TIME => depth.time(time),
+            (_, Err(_), Some(case)) => {
+                literal.replace(case, &format!("' || ({FIRST_CASE} + i) || '"))
+            }
+            _ => literal,
+        }
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    Ok(Some(format!("INSERT INTO {table} ({}) SELECT {values} FROM n", columns.join(", "))))
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<()> {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }

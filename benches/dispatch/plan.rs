@@ -9,7 +9,7 @@ pub struct Plan {
     pub rounds: usize,
     /// Jobs of one drain, and requests of the raw client beside it.
     pub jobs: u64,
-    /// Jobs on the wire at once, as configured for the channel.
+    /// Requests at once, as configured for the channel.
     pub in_flight: u64,
     /// Single commits whose wake-up is timed, per round.
     pub commits: u64,
@@ -17,7 +17,7 @@ pub struct Plan {
     pub idle_seconds: u64,
     /// How long writers write, and how long a deep backlog is drained, seconds.
     pub busy_seconds: u64,
-    /// Deep tables: jobs for later or in line, jobs behind one stuck conversation, finished ones.
+    /// Deep tables: jobs that are scheduled or ready, jobs behind one stuck conversation, finished jobs.
     pub waiting: u64,
     pub stuck: u64,
     pub finished: u64,
@@ -40,7 +40,7 @@ impl Plan {
             waiting: 1_000_000,
             stuck: 300_000,
             finished: 5_000_000,
-            conversations: 3_000,
+            conversations: 1_000,
             answers: 20_000,
         }
     }
@@ -56,7 +56,6 @@ impl Plan {
             waiting: 200_000,
             stuck: 30_000,
             finished: 200_000,
-            conversations: 1_000,
             answers: 5_000,
             ..Plan::full()
         }

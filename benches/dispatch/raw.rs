@@ -1,6 +1,7 @@
 //! The raw limit: what reqwest alone can do against the same server, with the same connections
 //! and the same bytes, without a database and without a queue.
 
+use crate::database::{Database, PLAIN_TABLE, insert_plain};
 use crate::process::{Ended, Process};
 use crate::target::{Answer, Target, now_ns};
 use acquire_outbox::acquire::outcome_of;
@@ -9,9 +10,11 @@ use acquire_outbox::queue::outcome::Outcome;
 use anyhow::{Context, Result, ensure};
 use reqwest::Client;
 use serde::Deserialize;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How an answer is taken once all of it is there.
 type Read = fn(&[u8]) -> bool;
@@ -69,9 +72,13 @@ pub struct Args {
     concurrency: u64,
     #[arg(long, value_enum)]
     reading: Reading,
-    /// One request after the other, 5 to 30 ms apart; prints when each was sent
+    /// One request after the other, 5 to 30 ms apart, with a commit to a table of this new database
+    /// before each, as far apart; prints how long each commit took and when each request was sent
     #[arg(long)]
-    paced: bool,
+    paced: Option<PathBuf>,
+    /// Opens this outbox, reads a job and commits once before the only request
+    #[arg(long, conflicts_with = "paced")]
+    after: Option<PathBuf>,
 }
 
 /// The client's process.
@@ -88,7 +95,11 @@ pub fn run(args: &Args) -> Result<()> {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()?;
-        if args.paced { paced(&client, args).await } else { flat_out(&client, args).await }
+        match (&args.paced, &args.after) {
+            (Some(database), _) => paced(&client, args, database).await,
+            (_, Some(outbox)) => after_opening(&client, args, outbox).await,
+            _ => flat_out(&client, args).await,
+        }
     })
 }
 
@@ -114,16 +125,34 @@ async fn flat_out(client: &Client, args: &Args) -> Result<()> {
     Ok(())
 }
 
-async fn paced(client: &Client, args: &Args) -> Result<()> {
+async fn paced(client: &Client, args: &Args, database: &Path) -> Result<()> {
     let read = args.reading.function();
+    let mut connection = Database::options(database).create_if_missing(true).connect().await?;
+    sqlx::raw_sql(PLAIN_TABLE).execute(&mut connection).await?;
     let mut sent = Vec::new();
     for case in 1..=args.requests {
         tokio::time::sleep(crate::random_pause()).await;
-        sent.push((case, now_ns()));
+        let clock = Instant::now();
+        insert_plain(&mut connection).await?;
+        let micros = clock.elapsed().as_secs_f64() * 1e6;
+        tokio::time::sleep(crate::random_pause()).await;
+        sent.push((micros, case, now_ns()));
         send(client, &args.url, case, read).await?;
     }
     println!("{}", serde_json::to_string(&sent)?);
-    Ok(())
+    Ok(connection.close().await?)
+}
+
+async fn after_opening(client: &Client, args: &Args, outbox: &Path) -> Result<()> {
+    let mut connection = Database::options(outbox).connect().await?;
+    let job = "SELECT payload FROM outbox WHERE id = (SELECT max(id) FROM outbox)";
+    let _payload: String = sqlx::query_scalar(job).fetch_one(&mut connection).await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
+    // A commit that changes nothing.
+    let same = format!("PRAGMA user_version = {version}");
+    sqlx::raw_sql(AssertSqlSafe(same)).execute(&mut connection).await?;
+    send(client, &args.url, 1, args.reading.function()).await?;
+    Ok(connection.close().await?)
 }
 
 async fn send(client: &Client, url: &str, case: u64, read: Read) -> Result<()> {
@@ -150,7 +179,7 @@ fn start(target: &Target, requests: u64, concurrency: u64, more: &[&str]) -> Res
     Process::spawn("the raw client", &mut command)
 }
 
-/// Sends so many requests, from a process of its own, to its end.
+/// Sends this many requests from a process of its own.
 pub fn measure(
     target: &Target,
     requests: u64,
@@ -161,11 +190,24 @@ pub fn measure(
         .wait(Duration::from_secs(120))
 }
 
-/// From the call that sends to the arrival, microseconds, for single requests now and then.
-pub fn arrival_micros(requests: u64) -> Result<Vec<f64>> {
+/// For single messages now and then, microseconds: how long a synced INSERT takes, and a request from
+/// its call to its arrival.
+pub fn paced_micros(count: u64) -> Result<Vec<(f64, f64)>> {
     let mut target = Target::recording(Answer::Chat)?;
-    let mut process = start(&target, requests, 1, &["--reading", "id", "--paced"])?;
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("plain.db");
+    let database = database.to_str().context("a temporary folder's name")?;
+    let mut process = start(&target, count, 1, &["--reading", "id", "--paced", database])?;
     let sent = process.line(Duration::from_secs(120))?;
     process.wait(Duration::from_secs(10))?;
-    crate::rows::wake::latencies(&serde_json::from_str::<Vec<_>>(&sent)?, &target.report()?)
+    let sent: Vec<(f64, i64, u64)> = serde_json::from_str(&sent).context("the paced times")?;
+    let calls: Vec<_> = sent.iter().map(|(_, case, at)| (*case, *at)).collect();
+    let arrivals = crate::rows::wake::latencies(&calls, &target.report()?)?;
+    Ok(sent.iter().map(|(micros, ..)| *micros).zip(arrivals).collect())
+}
+
+/// A process that does the least which a daemon must do until its first request.
+pub fn first_request(target: &Target, outbox: &Database) -> Result<Ended> {
+    let path = outbox.path().to_str().context("a temporary folder's name")?;
+    start(target, 1, 1, &["--reading", "id", "--after", path])?.wait(Duration::from_secs(60))
 }

@@ -1,4 +1,4 @@
-//! What was measured, beside what is asked: a table for people, JSON for programs.
+//! What was measured, over its floor and next to what is asked: a table for people, JSON for programs.
 
 use crate::plan::Plan;
 use anyhow::{Context, Result};
@@ -28,67 +28,185 @@ impl Asked {
             Asked::AtLeast(bound) | Asked::AtMost(bound) => bound,
         }
     }
+
+    fn json(self) -> Value {
+        match self {
+            Asked::AtLeast(bound) => json!({"at_least": bound}),
+            Asked::AtMost(bound) => json!({"at_most": bound}),
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Asked::AtLeast(bound) => format!(">= {bound}"),
+            Asked::AtMost(bound) => format!("<= {bound}"),
+        }
+    }
 }
 
-/// One figure: its value in every round.
+/// One figure of one binary: its value in every round and, where it has one, its floor's.
+#[derive(Clone, Debug)]
+pub struct Series {
+    value: Vec<f64>,
+    floor: Option<Vec<f64>>,
+}
+
+impl Series {
+    /// What is judged: the ratio to the floor of the same round, or the value itself.
+    fn judged(&self) -> Vec<f64> {
+        match &self.floor {
+            Some(floor) => {
+                self.value.iter().zip(floor).map(|(value, floor)| value / floor).collect()
+            }
+            None => self.value.clone(),
+        }
+    }
+}
+
+/// One figure of the table.
 #[derive(Clone, Debug)]
 pub struct Line {
     row: &'static str,
     what: String,
     unit: &'static str,
-    rounds: Vec<f64>,
-    /// What must hold, and what is aimed at; None for a limit or for context.
+    /// What the floor is.
+    floor: Option<String>,
+    /// The measured binary, then the one that it is compared with, if there is one.
+    sides: Vec<Series>,
+    /// The limit and the aim; None for context.
     asked: Option<(Asked, Asked)>,
 }
 
 impl Line {
-    pub fn new(
+    /// A figure without a floor; `sides`: the rounds of each binary, or of the machine itself.
+    pub fn absolute(
         row: &'static str,
         what: impl Into<String>,
         unit: &'static str,
-        rounds: Vec<f64>,
+        sides: Vec<Vec<f64>>,
     ) -> Line {
-        Line { row, what: what.into(), unit, rounds, asked: None }
+        let sides = sides.into_iter().map(|value| Series { value, floor: None }).collect();
+        Line { row, what: what.into(), unit, floor: None, sides, asked: None }
     }
 
-    pub fn at_least(self, required: f64, aim: f64) -> Line {
-        Line { asked: Some((Asked::AtLeast(required), Asked::AtLeast(aim))), ..self }
+    /// A figure over its floor; `sides`: for each binary the pairs of floor and value, by round.
+    pub fn over<T>(
+        row: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        floor: impl Into<String>,
+        sides: &[Vec<(T, T)>],
+        figure: impl Fn(&T) -> f64,
+    ) -> Line {
+        let series = |pairs: &Vec<(T, T)>| Series {
+            value: pairs.iter().map(|(_, value)| figure(value)).collect(),
+            floor: Some(pairs.iter().map(|(floor, _)| figure(floor)).collect()),
+        };
+        let sides = sides.iter().map(series).collect();
+        Line { row, what: what.into(), unit, floor: Some(floor.into()), sides, asked: None }
     }
 
-    pub fn at_most(self, required: f64, aim: f64) -> Line {
-        Line { asked: Some((Asked::AtMost(required), Asked::AtMost(aim))), ..self }
+    pub fn at_least(self, limit: f64, aim: f64) -> Line {
+        Line { asked: Some((Asked::AtLeast(limit), Asked::AtLeast(aim))), ..self }
+    }
+
+    pub fn at_most(self, limit: f64, aim: f64) -> Line {
+        Line { asked: Some((Asked::AtMost(limit), Asked::AtMost(aim))), ..self }
+    }
+
+    /// Of the measured binary.
+    fn judged(&self) -> Vec<f64> {
+        self.sides.first().map(Series::judged).unwrap_or_default()
     }
 
     fn median(&self) -> f64 {
-        percentile(&self.rounds, 50)
+        median(&self.judged())
     }
 
     fn is_met(&self) -> Option<bool> {
-        self.asked.map(|(required, _)| required.is_met_by(self.median()))
+        self.asked.map(|(limit, _)| limit.is_met_by(self.median()))
     }
 
     fn verdict(&self) -> &'static str {
         match self.asked {
             None => "",
             Some((_, aim)) if aim.is_met_by(self.median()) => "aim reached",
-            Some((required, _)) if required.is_met_by(self.median()) => "enough",
+            Some((limit, _)) if limit.is_met_by(self.median()) => "enough",
             Some(_) => "MISSED",
         }
     }
 
-    fn json(&self) -> Value {
-        let bound = |asked: Asked| match asked {
-            Asked::AtLeast(bound) => json!({"at_least": bound}),
-            Asked::AtMost(bound) => json!({"at_most": bound}),
-        };
-        json!({
-            "row": self.row, "what": self.what, "unit": self.unit,
-            "median": self.median(), "min": percentile(&self.rounds, 0),
-            "max": percentile(&self.rounds, 100), "rounds": self.rounds,
-            "required": self.asked.map(|(required, _)| bound(required)),
-            "aim": self.asked.map(|(_, aim)| bound(aim)), "met": self.is_met(),
-        })
+    /// The value as a multiple of the other binary's in the same round: of absolute values, as
+    /// both have been measured in turns.
+    fn change(&self) -> Option<Vec<f64>> {
+        let [new, old] = self.sides.as_slice() else { return None };
+        Some(new.value.iter().zip(&old.value).map(|(new, old)| new / old).collect())
     }
+
+    fn json(&self) -> Value {
+        let side = |series: &Series| {
+            let judged = series.judged();
+            let absolute = json!({
+                "unit": self.unit, "median": median(&series.value), "rounds": series.value,
+            });
+            let floor = series.floor.as_ref().map(|floor| {
+                json!({
+                    "what": self.floor, "unit": self.unit, "median": median(floor), "rounds": floor,
+                })
+            });
+            let ratio = floor.is_some().then(|| median(&judged));
+            json!({
+                "median": median(&judged), "min": percentile(&judged, 0),
+                "max": percentile(&judged, 100), "rounds": judged,
+                "ratio": ratio, "floor": floor, "absolute": absolute,
+            })
+        };
+        let mut line = json!({
+            "row": self.row, "what": self.what,
+            "unit": if self.floor.is_some() { "ratio" } else { self.unit },
+            "required": self.asked.map(|(limit, _)| limit.json()),
+            "limit": self.asked.map(|(limit, _)| limit.json()),
+            "aim": self.asked.map(|(_, aim)| aim.json()), "met": self.is_met(),
+            "against": self.sides.get(1).map(side),
+            "change": self.change().map(|change| median(&change)),
+        });
+        if let (Some(line), Some(Value::Object(own))) =
+            (line.as_object_mut(), self.sides.first().map(side))
+        {
+            line.extend(own);
+        }
+        line
+    }
+
+    fn cells(&self, compared: bool) -> Vec<String> {
+        let judged = self.judged();
+        let [min, max] = [0, 100].map(|percent| shown(percentile(&judged, percent)));
+        let first = self.sides.first();
+        let value = first.map_or(f64::NAN, |series| median(&series.value));
+        let floor = first.and_then(|series| series.floor.as_ref()).map(|floor| median(floor));
+        let floor_cell =
+            floor.zip(self.floor.as_ref()).map(|(value, what)| format!("{} {what}", shown(value)));
+        let mut cells = vec![
+            self.what.clone(),
+            format!("{} {}", shown(value), self.unit),
+            floor_cell.unwrap_or_default(),
+            floor.map_or(String::new(), |_| shown(self.median())),
+            format!("{min}..{max}"),
+            self.asked.map_or(String::new(), |(limit, _)| limit.text()),
+            self.asked.map_or(String::new(), |(_, aim)| aim.text()),
+            self.verdict().to_owned(),
+        ];
+        if compared {
+            let old = self.sides.get(1).map(|series| shown(median(&series.judged())));
+            let change = self.change().map(|change| shown(median(&change)));
+            cells.extend([old.unwrap_or_default(), change.unwrap_or_default()]);
+        }
+        cells
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    percentile(values, 50)
 }
 
 /// By the nearest rank, so it is a value that was measured; NaN of nothing.
@@ -99,7 +217,7 @@ pub fn percentile(values: &[f64], percent: usize) -> f64 {
     sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// Three digits that mean something.
+/// Three significant digits.
 fn shown(value: f64) -> String {
     match value.abs() {
         size if size >= 10_000.0 => format!("{:.1}k", value / 1000.0),
@@ -110,31 +228,26 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// `busy`: what [`busy_cores`] said before.
+/// `busy`: what [`busy_cores`] found before. The ratio is the median of the rounds' ratios, which
+/// is not always the quotient of the two medians that are shown.
 pub fn table(lines: &[Line], plan: &Plan, busy: f64) -> String {
+    let compared = lines.iter().any(|line| line.sides.len() > 1);
+    let mut header =
+        vec!["row", "measured", "absolute", "floor", "ratio", "min..max", "limit", "aim", ""];
+    if compared {
+        header.extend(["against", "new/old"]);
+    }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["row", "measured", "median", "min..max", "unit", "required", "aim", ""]);
+    table.set_header(header);
     let mut row = "";
     for line in lines {
-        let [min, max] = [0, 100].map(|percent| shown(percentile(&line.rounds, percent)));
-        let asked = |asked: Asked| match asked {
-            Asked::AtLeast(bound) => format!(">= {bound}"),
-            Asked::AtMost(bound) => format!("<= {bound}"),
-        };
-        table.add_row([
-            if row == line.row { "" } else { line.row }.to_owned(),
-            line.what.clone(),
-            shown(line.median()),
-            format!("{min}..{max}"),
-            line.unit.to_owned(),
-            line.asked.map_or(String::new(), |(required, _)| asked(required)),
-            line.asked.map_or(String::new(), |(_, aim)| asked(aim)),
-            line.verdict().to_owned(),
-        ]);
+        let mut cells = line.cells(compared);
+        cells.insert(0, if row == line.row { "" } else { line.row }.to_owned());
+        table.add_row(cells);
         row = line.row;
     }
-    for column in [2, 3, 5, 6] {
+    for column in [2, 4, 5, 6, 7, 9, 10] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -143,14 +256,14 @@ pub fn table(lines: &[Line], plan: &Plan, busy: f64) -> String {
     format!("{table}\n{}\n{others}", plan.describe())
 }
 
-/// The sentence about what fell short; None where all is well.
+/// The sentence about what fell short; None where every limit is met.
 pub fn missed(lines: &[Line]) -> Option<String> {
     let missed: Vec<_> = lines
         .iter()
         .filter(|line| line.is_met() == Some(false))
         .map(|line| {
-            let bound = line.asked.map_or(f64::NAN, |(required, _)| required.bound());
-            format!("{}: {} is {}, not {bound}", line.row, line.what, shown(line.median()))
+            let limit = line.asked.map_or(f64::NAN, |(limit, _)| limit.bound());
+            format!("{}: {} is {}, not {limit}", line.row, line.what, shown(line.median()))
         })
         .collect();
     (!missed.is_empty()).then(|| missed.join("; "))

@@ -1,5 +1,5 @@
 //! What the messages are sent to: a server that costs little, as it shares the cores with the
-//! client that is measured. It runs in a process of its own and tells when requests came.
+//! client that is measured. It runs in a process of its own and reports when requests arrived.
 
 use crate::process::Process;
 use anyhow::{Context, Result};
@@ -25,6 +25,8 @@ pub enum Answer {
     Chat,
     /// 28 KB, the id in `data.data.id`
     Sms,
+    /// The chat's with status 503, so that a job fails
+    Unavailable,
 }
 
 impl Answer {
@@ -32,12 +34,15 @@ impl Answer {
         match self {
             Answer::Chat => "chat",
             Answer::Sms => "sms",
+            Answer::Unavailable => "unavailable",
         }
     }
 
     fn body(self) -> Result<Vec<u8>> {
         let published = match self {
-            Answer::Chat => include_str!("../../tests/requests/published/chat-answer.json"),
+            Answer::Chat | Answer::Unavailable => {
+                include_str!("../../tests/requests/published/chat-answer.json")
+            }
             Answer::Sms => include_str!("../../tests/requests/published/sms-answer.json"),
         };
         // Indented by one space they have the size that the vendor's pages show.
@@ -51,8 +56,9 @@ impl Answer {
     fn response(self) -> Result<Vec<u8>> {
         let body = self.body()?;
         let length = body.len();
+        let status = if self == Answer::Unavailable { "503 Service Unavailable" } else { "200 OK" };
         let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n\
+            "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\n\
              content-length: {length}\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n"
         );
         Ok([head.into_bytes(), body].concat())
@@ -230,8 +236,8 @@ impl Target {
         self.ask("reset").map(drop)
     }
 
-    /// Waits until so many requests have come since the last reset. It looks so seldom that the
-    /// looking costs the cores nothing.
+    /// Waits until this many requests have arrived since the last reset. It asks seldom enough to
+    /// cost nothing.
     pub fn wait_for(&mut self, count: u64, limit: Duration) -> Result<Seen> {
         crate::poll(&format!("{count} requests"), limit, || {
             let seen = self.count()?;

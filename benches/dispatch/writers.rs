@@ -94,7 +94,7 @@ pub fn commits(database: &Database, count: u64) -> Result<Vec<(i64, u64)>> {
     serde_json::from_str(&committed).context("the times of the commits")
 }
 
-/// The microseconds of each commit of 8 writers, who write for so long.
+/// The microseconds of each commit of 8 writers that write for `seconds`.
 pub fn flat_out(database: &Database, seconds: u64) -> Result<Vec<f64>> {
     let mut command = crate::this_program("writers")?;
     command.arg("--database").arg(database.path()).args(["--seconds", &seconds.to_string()]);

@@ -1,11 +1,11 @@
 //! One request to Acquire and its answer, or what went wrong.
 
 use super::account_client::{AccountClient, ClientSettings};
+use super::awake_time_limit::{AwakeTimeLimit, TimedOut};
 use super::classify::{BodyEnd, LIMIT_BYTES, RawAnswer, classify};
 use super::client_error::{Destination, error_chain};
 use super::receipt::{self, FieldMap};
 use super::redact::Redactor;
-use super::time_limit::{TimeLimit, TimedOut};
 use super::write_gate::{GateBefore, WriteGate};
 use super::{chat_request, local_shortage, mail_request, request, sms_request};
 use crate::config::Proxy;
@@ -167,7 +167,7 @@ impl Endpoint {
 
     /// Asks for a case that does not exist, with the account's key; sends no message.
     pub async fn check_account(&self) -> AccountCheck {
-        let mut limit = TimeLimit::new(self.destination.request_timeout);
+        let mut limit = AwakeTimeLimit::new(self.destination.request_timeout);
         let asked = limit.wait_for(self.client.get().get(self.check_url.clone()).send()).await;
         let mut response = match asked {
             Ok(Ok(response)) => response,
@@ -210,7 +210,7 @@ impl Endpoint {
             tokio::task::yield_now().await;
         }
         let body = gate.body(request::body(payload));
-        let mut limit = TimeLimit::new(self.destination.request_timeout);
+        let mut limit = AwakeTimeLimit::new(self.destination.request_timeout);
         let request = self.client.get().post(self.url_for(payload)).body(Body::wrap(body));
         let mut response = match limit.wait_for(request.send()).await {
             Ok(Ok(response)) => response,
@@ -253,7 +253,7 @@ impl Endpoint {
     }
 
     /// Stops at `LIMIT_BYTES`; the connection is then dropped with the rest unread.
-    async fn read(&self, response: &mut Response, limit: &mut TimeLimit) -> (Bytes, BodyEnd) {
+    async fn read(&self, response: &mut Response, limit: &mut AwakeTimeLimit) -> (Bytes, BodyEnd) {
         // A short answer is one chunk, which is used without a copy.
         let (mut first, mut all) = (Bytes::new(), Vec::new());
         let end = loop {

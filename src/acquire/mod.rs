@@ -6,6 +6,7 @@
 //! means), `receipt` (its ids), and what makes reading it lenient: `body_text`, `lenient_json`.
 
 mod account_client;
+mod awake_time_limit;
 mod body_text;
 mod chat_request;
 mod classify;
@@ -22,7 +23,6 @@ mod request;
 mod retry_after;
 mod sms_request;
 mod status_class;
-mod time_limit;
 mod write_gate;
 
 #[doc(hidden)]

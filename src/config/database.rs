@@ -44,13 +44,13 @@ impl Database {
         let problem = if text.is_empty() {
             "must not be empty; give the path of a file, such as outbox.db"
         } else if lower.starts_with(":memory:") {
-            "no other program can insert into a database that is in this one's memory; give the path of a \
-             file, such as outbox.db"
+            "other programs cannot insert into a database in memory; give the path of a file, such as \
+             outbox.db"
         } else if URI_PREFIXES.iter().any(|scheme| lower.starts_with(scheme))
             || lower.contains("://")
         {
-            "a URI is not supported; give only the path of the file, such as outbox.db (with ./ in front \
-             if the file's name looks like a URI)"
+            "a URI is not supported; give the path of the file, such as outbox.db (with ./ in front if \
+             its name looks like a URI)"
         } else {
             return Ok(Database::File(folder.join(given)));
         };
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_has_a_path() {
+    fn only_the_path_of_a_file_is_accepted() {
         let read =
             |text: &str| Database::read(text.into(), Path::new(""), &Place::Flag("--database"));
         for path in ["outbox.db", "/var/lib/shop/shop.db", "./file:x.db", "memory", "a:b.db"] {

@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -36,6 +37,7 @@ use self::raw::RawConfig;
 use self::raw_account::RawAccount;
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
+use self::section::Located;
 use crate::queue::job::Channel;
 use crate::queue::policy::Purpose;
 pub use crate::queue::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
@@ -184,7 +186,7 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.open(env)
 }
 
-/// The path of the database, for commands that need nothing else. Missing accounts and missing or
+/// Where the outbox is, for commands that need nothing else. Missing accounts and missing or
 /// unreadable keys are not errors here.
 ///
 /// # Errors
@@ -368,6 +370,19 @@ fn read_file(
         }
     }
     Ok(None)
+}
+
+/// An environment variable that is parsed as `T`, whose error says what is allowed.
+fn parsed_variable<T>(env: Env<'_>, name: &'static str) -> Result<Option<Located<T>>, ConfigError>
+where
+    T: FromStr<Err = &'static str>,
+{
+    let Some(text) = variable(env, name) else { return Ok(None) };
+    let place = Place::Variable(name);
+    match text.to_str().ok_or("must be UTF-8").and_then(str::parse) {
+        Ok(value) => Ok(Some(Located { value, place })),
+        Err(problem) => Err(ConfigError::invalid(&place, problem)),
+    }
 }
 
 /// An environment variable; an empty one counts as unset.

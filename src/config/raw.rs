@@ -106,7 +106,8 @@ pub(super) struct RawChannel {
     connect_timeout: Option<Duration>,
     on_uncertain: Option<OnUncertain>,
     uncertain_retries: Option<u32>,
-    scrub: Option<ScrubAfter>,
+    /// An inner `None` is "never".
+    scrub: Option<Option<Duration>>,
     retry: RawRetry,
 }
 
@@ -130,7 +131,7 @@ impl RawChannel {
             connect_timeout: section.duration("connect_timeout", MILLISECOND..=HOUR)?.map(value),
             on_uncertain: section.parsed("on_uncertain")?.map(value),
             uncertain_retries: section.integer("uncertain_retries", 0..=1000)?.map(value),
-            scrub: section.parsed("scrub")?.map(value),
+            scrub: section.parsed_by("scrub", |text| duration_or("never", text))?.map(value),
             retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
         })
     }
@@ -145,7 +146,7 @@ impl RawChannel {
             connect_timeout: self.connect_timeout.unwrap_or(default.connect_timeout),
             on_uncertain: self.on_uncertain.unwrap_or(default.on_uncertain),
             uncertain_retries: self.uncertain_retries.unwrap_or(default.uncertain_retries),
-            scrub: self.scrub.map_or(default.scrub, |scrub| scrub.0),
+            scrub: self.scrub.unwrap_or(default.scrub),
             retry: self.retry.over(retry)?,
         })
     }
@@ -201,54 +202,33 @@ impl RawRetry {
     }
 }
 
+/// An inner `None` is "forever".
 #[derive(Default)]
 pub(super) struct RawRetention {
-    sent: Option<KeepFor>,
-    failed: Option<KeepFor>,
-    cancelled: Option<KeepFor>,
+    sent: Option<Option<Duration>>,
+    failed: Option<Option<Duration>>,
+    cancelled: Option<Option<Duration>>,
 }
 
 impl RawRetention {
     fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
         section.allow(&["sent", "failed", "cancelled"])?;
         Ok(RawRetention {
-            sent: section.parsed("sent")?.map(value),
-            failed: section.parsed("failed")?.map(value),
-            cancelled: section.parsed("cancelled")?.map(value),
+            sent: section.parsed_by("sent", |text| duration_or("forever", text))?.map(value),
+            failed: section.parsed_by("failed", |text| duration_or("forever", text))?.map(value),
+            cancelled: section
+                .parsed_by("cancelled", |text| duration_or("forever", text))?
+                .map(value),
         })
     }
 
     pub fn over_defaults(&self) -> Retention {
         let default = Retention::default();
         Retention {
-            sent: self.sent.map_or(default.sent, |age| age.0),
-            failed: self.failed.map_or(default.failed, |age| age.0),
-            cancelled: self.cancelled.map_or(default.cancelled, |age| age.0),
+            sent: self.sent.unwrap_or(default.sent),
+            failed: self.failed.unwrap_or(default.failed),
+            cancelled: self.cancelled.unwrap_or(default.cancelled),
         }
-    }
-}
-
-/// How long rows are kept; `None` is "forever".
-#[derive(Clone, Copy)]
-struct KeepFor(Option<Duration>);
-
-impl std::str::FromStr for KeepFor {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        duration_or("forever", text).map(KeepFor)
-    }
-}
-
-/// How long after sending the message text is removed; `None` is "never".
-#[derive(Clone, Copy)]
-struct ScrubAfter(Option<Duration>);
-
-impl std::str::FromStr for ScrubAfter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        duration_or("never", text).map(ScrubAfter)
     }
 }
 

@@ -7,11 +7,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::address::{AccountId, BaseUrl};
-use super::config_error::{ConfigError, Place};
+use super::config_error::ConfigError;
 use super::proxy::Proxies;
-use super::secret::{KeyKind, KeySource, Secret};
+use super::secret::{KeySource, Secret};
 use super::section::{Located, Section};
-use super::{Account, DEFAULT_ACCOUNT, Env, variable};
+use super::{Account, DEFAULT_ACCOUNT, Env, parsed_variable};
 
 /// As the vendor documents the query parameter; some accounts use `-x-user-type`.
 pub(super) const USER_TYPE_PARAMETER: &str = "x-user-type";
@@ -48,14 +48,6 @@ impl RawAccount {
         let id = section.parsed::<AccountId>("account_id")?;
         let url = section.parsed::<BaseUrl>("base_url")?;
 
-        let file = section.text("api_key_file")?;
-        let keys = [
-            file.map(|path| (path.place, KeyKind::File(folder.join(path.value)))),
-            section.text("api_key_env")?.map(|name| (name.place, KeyKind::Variable(name.value))),
-            section
-                .text("api_key_credential")?
-                .map(|name| (name.place, KeyKind::Credential(name.value))),
-        ];
         let parameter = section.text("user_type_parameter")?;
         if let Some(parameter) = &parameter
             && !parameter.value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
@@ -66,12 +58,7 @@ impl RawAccount {
         }
         Ok(RawAccount {
             address: address(id.map(|id| id.value), url.map(|url| url.value)),
-            key: only_key(
-                Secret::ApiKey,
-                keys,
-                "the account's key is set twice; keep one of `api_key_file`, `api_key_env` and \
-                 `api_key_credential`",
-            )?,
+            key: KeySource::in_section(Secret::ApiKey, section, folder)?,
             user_type_parameter: parameter.map(|parameter| parameter.value),
             ca_file: section
                 .text("ca_file")?
@@ -118,16 +105,11 @@ pub(super) fn overlay_environment(
     accounts: &mut BTreeMap<String, RawAccount>,
     env: Env<'_>,
 ) -> Result<(), ConfigError> {
-    let id = parsed_variable::<AccountId>(env, "ACQUIRE_ACCOUNT_ID")?;
-    let url = parsed_variable::<BaseUrl>(env, "ACQUIRE_BASE_URL")?;
+    let id = parsed_variable::<AccountId>(env, "ACQUIRE_ACCOUNT_ID")?.map(|id| id.value);
+    let url = parsed_variable::<BaseUrl>(env, "ACQUIRE_BASE_URL")?.map(|url| url.value);
     let address = address(id, url);
 
-    let file = variable(env, "ACQUIRE_API_KEY_FILE")
-        .map(|path| (Place::Variable("ACQUIRE_API_KEY_FILE"), KeyKind::File(path.into())));
-    let itself = variable(env, "ACQUIRE_API_KEY")
-        .map(|key| (Place::Variable("ACQUIRE_API_KEY"), KeyKind::Itself(key)));
-    let twice = "unset one of ACQUIRE_API_KEY_FILE and ACQUIRE_API_KEY";
-    let key = only_key(Secret::ApiKey, [file, itself], twice)?;
+    let key = KeySource::in_environment(Secret::ApiKey, env)?;
 
     // If there are other accounts, a key alone does not make a `default`: one of them may name the
     // variable in `api_key_env`.
@@ -143,26 +125,4 @@ pub(super) fn overlay_environment(
 /// The URL if both are set, as it is more specific.
 fn address(id: Option<AccountId>, url: Option<BaseUrl>) -> Option<BaseUrl> {
     url.or_else(|| id.map(|id| id.base_url()))
-}
-
-pub(super) fn only_key<const N: usize>(
-    of: Secret,
-    given: [Option<(Place, KeyKind)>; N],
-    twice: &str,
-) -> Result<Option<KeySource>, ConfigError> {
-    let mut given = given.into_iter().flatten();
-    let Some((place, kind)) = given.next() else { return Ok(None) };
-    match given.next() {
-        Some((second, _)) => Err(ConfigError::invalid(&second, twice)),
-        None => KeySource { of, place, kind }.check().map(Some),
-    }
-}
-
-fn parsed_variable<T>(env: Env<'_>, name: &'static str) -> Result<Option<T>, ConfigError>
-where
-    T: std::str::FromStr<Err = &'static str>,
-{
-    let Some(text) = variable(env, name) else { return Ok(None) };
-    let parsed = text.to_str().ok_or("must be UTF-8").and_then(str::parse);
-    parsed.map(Some).map_err(|problem| ConfigError::invalid(&Place::Variable(name), problem))
 }

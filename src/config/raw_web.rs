@@ -7,10 +7,9 @@ use std::str::FromStr;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config_error::{ConfigError, Place};
-use super::raw_account::only_key;
-use super::secret::{KeyKind, KeySource, Secret};
+use super::secret::{KeySource, Secret};
 use super::section::{Located, Section};
-use super::{Env, Flags, Web, variable};
+use super::{Env, Flags, Web, parsed_variable};
 
 /// A token shorter than this can be guessed.
 const MIN_TOKEN_LENGTH: usize = 16;
@@ -18,10 +17,6 @@ const MIN_TOKEN_LENGTH: usize = 16;
 /// Behind a proxy even a loopback address can be reached from other machines.
 const HOSTS_WITHOUT_TOKEN: &str = "with these names the dashboard can be reached from other machines, through a proxy, so it needs a \
      token; set `token_file` in [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or remove `hosts`";
-
-const LISTEN: &str = "ACQUIRE_OUTBOX_LISTEN";
-const TOKEN: &str = "ACQUIRE_OUTBOX_WEB_TOKEN";
-const TOKEN_FILE: &str = "ACQUIRE_OUTBOX_WEB_TOKEN_FILE";
 
 /// An address to listen on. Not a host name, which could have several addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,19 +45,9 @@ impl RawWeb {
     /// A relative `token_file` is relative to `folder`.
     pub fn read(section: &Section<'_>, folder: &Path) -> Result<Self, ConfigError> {
         section.allow(&["listen", "token_file", "token_env", "token_credential", "hosts"])?;
-        let file = section.text("token_file")?;
-        let tokens = [
-            file.map(|path| (path.place, KeyKind::File(folder.join(path.value)))),
-            section.text("token_env")?.map(|name| (name.place, KeyKind::Variable(name.value))),
-            section
-                .text("token_credential")?
-                .map(|name| (name.place, KeyKind::Credential(name.value))),
-        ];
-        let twice = "the token is set twice; keep one of `token_file`, `token_env` and \
-                     `token_credential`";
         Ok(RawWeb {
             listen: section.parsed("listen")?,
-            token: only_key(Secret::WebToken, tokens, twice)?,
+            token: KeySource::in_section(Secret::WebToken, section, folder)?,
             hosts: hosts(section)?,
         })
     }
@@ -71,18 +56,10 @@ impl RawWeb {
     pub fn overlay(mut self, flags: &Flags, env: Env<'_>) -> Result<Self, ConfigError> {
         if let Some(listen) = flags.listen {
             self.listen = Some(Located { value: listen, place: Place::Flag("--listen") });
-        } else if let Some(text) = variable(env, LISTEN) {
-            let place = Place::Variable(LISTEN);
-            let parsed = text.to_str().ok_or("must be UTF-8").and_then(str::parse);
-            let value = parsed.map_err(|problem| ConfigError::invalid(&place, problem))?;
-            self.listen = Some(Located { value, place });
+        } else if let Some(listen) = parsed_variable(env, "ACQUIRE_OUTBOX_LISTEN")? {
+            self.listen = Some(listen);
         }
-        let file = variable(env, TOKEN_FILE)
-            .map(|path| (Place::Variable(TOKEN_FILE), KeyKind::File(path.into())));
-        let itself =
-            variable(env, TOKEN).map(|token| (Place::Variable(TOKEN), KeyKind::Itself(token)));
-        let twice = "unset one of ACQUIRE_OUTBOX_WEB_TOKEN_FILE and ACQUIRE_OUTBOX_WEB_TOKEN";
-        let token = only_key(Secret::WebToken, [file, itself], twice)?;
+        let token = KeySource::in_environment(Secret::WebToken, env)?;
         self.token = token.or(self.token.take());
         Ok(self)
     }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::Env;
 use super::config_error::{ConfigError, Place};
+use super::section::Section;
+use super::{Env, variable};
 
 /// Far longer than any key. The path may be wrong, and the file huge.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
@@ -40,14 +41,32 @@ impl Secret {
     }
 }
 
-/// Where the key is. Not `Debug`: a key may be misplaced in a name.
-pub(super) struct KeySource {
-    pub of: Secret,
-    pub place: Place,
-    pub kind: KeyKind,
+impl Secret {
+    /// The settings for it in its section: a path, the name of a variable, the name of a credential.
+    fn settings(self) -> [&'static str; 3] {
+        match self {
+            Secret::ApiKey => ["api_key_file", "api_key_env", "api_key_credential"],
+            Secret::WebToken => ["token_file", "token_env", "token_credential"],
+        }
+    }
+
+    /// The environment variables for it: a path, or the secret itself.
+    fn variables(self) -> [&'static str; 2] {
+        match self {
+            Secret::ApiKey => ["ACQUIRE_API_KEY_FILE", "ACQUIRE_API_KEY"],
+            Secret::WebToken => ["ACQUIRE_OUTBOX_WEB_TOKEN_FILE", "ACQUIRE_OUTBOX_WEB_TOKEN"],
+        }
+    }
 }
 
-pub(super) enum KeyKind {
+/// Where the key is. Not `Debug`: a key may be misplaced in a name.
+pub(super) struct KeySource {
+    of: Secret,
+    pub place: Place,
+    kind: KeyKind,
+}
+
+enum KeyKind {
     File(PathBuf),
     /// The name of an environment variable.
     Variable(String),
@@ -58,8 +77,50 @@ pub(super) enum KeyKind {
 }
 
 impl KeySource {
+    /// The one that the file sets. A relative path is relative to `folder`.
+    pub fn in_section(
+        of: Secret,
+        section: &Section<'_>,
+        folder: &Path,
+    ) -> Result<Option<Self>, ConfigError> {
+        let [file, variable, credential] = of.settings();
+        let given = [
+            section.text(file)?.map(|path| (path.place, KeyKind::File(folder.join(path.value)))),
+            section.text(variable)?.map(|name| (name.place, KeyKind::Variable(name.value))),
+            section.text(credential)?.map(|name| (name.place, KeyKind::Credential(name.value))),
+        ];
+        let twice = format!(
+            "the {} is set twice; keep one of `{file}`, `{variable}` and `{credential}`",
+            of.name()
+        );
+        KeySource::only_one(of, given, &twice)
+    }
+
+    /// The one that the environment sets.
+    pub fn in_environment(of: Secret, env: Env<'_>) -> Result<Option<Self>, ConfigError> {
+        let [file, itself] = of.variables();
+        let given = [
+            variable(env, file).map(|path| (Place::Variable(file), KeyKind::File(path.into()))),
+            variable(env, itself).map(|key| (Place::Variable(itself), KeyKind::Itself(key))),
+        ];
+        KeySource::only_one(of, given, &format!("unset one of {file} and {itself}"))
+    }
+
+    fn only_one<const N: usize>(
+        of: Secret,
+        given: [Option<(Place, KeyKind)>; N],
+        twice: &str,
+    ) -> Result<Option<Self>, ConfigError> {
+        let mut given = given.into_iter().flatten();
+        let Some((place, kind)) = given.next() else { return Ok(None) };
+        match given.next() {
+            Some((second, _)) => Err(ConfigError::invalid(&second, twice)),
+            None => KeySource { of, place, kind }.check().map(Some),
+        }
+    }
+
     /// Validates the names.
-    pub fn check(self) -> Result<Self, ConfigError> {
+    fn check(self) -> Result<Self, ConfigError> {
         let problem = match &self.kind {
             KeyKind::Variable(name) if !is_variable_name(name) => Some(format!(
                 "must be the name of an environment variable, not the {} itself",
@@ -81,7 +142,7 @@ impl KeySource {
         let key = match &self.kind {
             KeyKind::File(path) => self.read_file(path, ModeCheck::NotForOthers)?,
             KeyKind::Credential(name) => {
-                let folder = super::variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                let folder = variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     self.invalid(
                         "CREDENTIALS_DIRECTORY is not set; run as a systemd service with \
                          LoadCredential= or LoadCredentialEncrypted=",
@@ -89,7 +150,7 @@ impl KeySource {
                 })?;
                 self.read_file(&Path::new(&folder).join(name), ModeCheck::BySystemd)?
             }
-            KeyKind::Variable(name) => super::variable(env, name)
+            KeyKind::Variable(name) => variable(env, name)
                 .ok_or_else(|| {
                     let known = name.len() <= TOO_SHORT_FOR_KEY
                         || name.contains("API_KEY")

@@ -137,12 +137,20 @@ impl<'a> Section<'a> {
     where
         T: FromStr<Err: Display>,
     {
+        self.parsed_by(key, str::parse)
+    }
+
+    /// A text that `parse` reads; its error says what is allowed.
+    pub fn parsed_by<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<Located<T>>, ConfigError> {
         let Some(text) = self.text(key)? else { return Ok(None) };
-        let value = text
-            .value
-            .parse()
-            .map_err(|problem: T::Err| ConfigError::invalid(&text.place, problem.to_string()))?;
-        Ok(Some(Located { value, place: text.place }))
+        match parse(&text.value) {
+            Ok(value) => Ok(Some(Located { value, place: text.place })),
+            Err(problem) => Err(ConfigError::invalid(&text.place, problem.to_string())),
+        }
     }
 
     pub fn integer(

@@ -98,7 +98,7 @@ pub struct Agenda {
     pub next_due: Option<Millis>,
     /// Accounts that have jobs ready, configured or not.
     pub ready_accounts: Vec<String>,
-    /// Another program has committed something that the last cycle and the last look may have
-    /// missed. It may be true without need.
+    /// Another program has committed something that the last claim and the last look may have
+    /// missed, or the engine has ended rows since. It may be true without need.
     pub others_committed: bool,
 }

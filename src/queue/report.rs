@@ -3,8 +3,7 @@
 use super::job::{Channel, Failure};
 use tracing::Level;
 
-/// Comes with each answer of a [`Tenure`](crate::store::Tenure), also about what happened before an
-/// error.
+/// Returned with each answer of the store's tenure, also about what happened before an error.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Report {
     pub notices: Vec<Notice>,
@@ -15,13 +14,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds what `later` says.
-    pub fn append(&mut self, mut later: Report) {
-        self.notices.append(&mut later.notices);
-        self.failures.append(&mut later.failures);
-        self.may_be_ready |= later.may_be_ready;
-    }
-
     pub fn notice(&mut self, notice: Notice) {
         self.notices.push(notice);
     }

@@ -187,7 +187,7 @@ impl Submission<'_> {
         state.log.push(ReceivedRequest {
             n: 0, // set by the log
             received_at: now,
-            channel: channel,
+            channel,
             id,
             accepted: fate.accepted,
             status,

@@ -122,9 +122,9 @@ impl Repeats {
 
 /// Prints lines to stdout. If too many wait for a slow reader, further ones are dropped: it must not
 /// stop the sandbox.
-pub(super) type Report = Spool<String>;
+pub(super) type RequestReport = Spool<String>;
 
-pub(super) fn start_report() -> std::io::Result<Report> {
+pub(super) fn start_report() -> std::io::Result<RequestReport> {
     Spool::start("sandbox-report", TextOutlet(spool::unlocked(&std::io::stdout())?))
 }
 

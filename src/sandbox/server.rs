@@ -2,7 +2,7 @@
 
 use super::endpoint::receive;
 use super::faults::{Faults, ShareError};
-use super::request_log::{Log, ReceivedRequest, Repeats, Report, start_report};
+use super::request_log::{Log, ReceivedRequest, Repeats, RequestReport, start_report};
 use super::response::{Ids, Reply};
 use super::{Settings, read_back};
 use crate::http_server::{self, http1};
@@ -72,7 +72,7 @@ pub(super) struct SandboxState {
     pub(super) faults: Faults,
     pub(super) log: Log,
     pub(super) repeats: Repeats,
-    report: Option<Report>,
+    report: Option<RequestReport>,
     next_id: AtomicI64,
 }
 

@@ -149,7 +149,7 @@ pub async fn blocks_are_published_and_replaced(mut outbox: Outbox) {
     assert_eq!(tenure.blocks().await.unwrap(), blocks);
     assert_eq!(outbox.store.pulse(now(), ALL).await.unwrap().blocks, blocks);
     tenure.publish_blocks(&blocks[1..]).await.unwrap();
-    assert_eq!(outbox.store.overview(now()).await.unwrap().holds, blocks[1..]);
+    assert_eq!(outbox.store.overview(now()).await.unwrap().blocks, blocks[1..]);
 }
 
 pub async fn jobs_of_an_unknown_account_fail(mut outbox: Outbox) {

@@ -32,7 +32,8 @@ pub async fn a_rehearsed_change_changes_nothing(mut outbox: Outbox) {
     assert!(would.is_empty());
     let would = outbox.store.change(Change::Prune, &ids, Mode::Rehearse).await.unwrap();
     assert_eq!(would.iter().map(|job| job.id).collect::<Vec<_>>(), ids);
-    let would = outbox.store.change(Change::Resolve(Resolution::Sent), &ids, Mode::Rehearse).await.unwrap();
+    let would =
+        outbox.store.change(Change::Resolve(Resolution::Sent), &ids, Mode::Rehearse).await.unwrap();
     assert!(would[0].sentence.starts_with("is pending; "), "{}", would[0].sentence);
     assert_eq!(outbox.statuses(&ids).await, ["pending", "pending"]);
 }
@@ -67,7 +68,8 @@ pub async fn an_uncertain_job_is_resolved_or_retried(mut outbox: Outbox) {
     let unknown: Vec<_> = claimed.iter().map(policy_gives_up).collect();
     cycle(&mut tenure, &unknown, None, now()).await;
     assert_eq!(outbox.statuses(&ids).await, ["uncertain"; 3]);
-    let decisions = [Change::Resolve(Resolution::Sent), Change::Resolve(Resolution::Failed), Change::Retry];
+    let decisions =
+        [Change::Resolve(Resolution::Sent), Change::Resolve(Resolution::Failed), Change::Retry];
     for (change, id) in decisions.into_iter().zip(&ids) {
         assert!(outbox.store.change(change, &[*id], Mode::Apply).await.unwrap().is_empty());
     }

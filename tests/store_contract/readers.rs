@@ -4,7 +4,7 @@ use super::{Outbox, accepted, chat, cycle, ended, room};
 use acquire_outbox::config::Database;
 use acquire_outbox::queue::change::{Change, Mode};
 use acquire_outbox::queue::examination::Depth;
-use acquire_outbox::queue::filter::{Filter, Page, Sort};
+use acquire_outbox::queue::filter::{Filter, Page, SortBy};
 use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::new_job::{GivenTime, NewJob};
 use acquire_outbox::queue::story::Extent;
@@ -31,7 +31,7 @@ pub async fn a_filter_gives_the_same_jobs_by_page_by_count_and_by_ids(mut outbox
         (Filter { finished_before: Some(now() + 60_000), ..all() }, vec![ids[1], ids[2]]),
     ];
     for (filter, expected) in cases {
-        let page = Page { sort: Sort::Id, ascending: true, limit: 100, offset: 0 };
+        let page = Page { sort: SortBy::Id, ascending: true, limit: 100, offset: 0 };
         let listed = outbox.store.deliveries(&filter, &page).await.unwrap();
         assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), expected, "{filter:?}");
         let found = outbox.store.ids(&filter, i64::MIN, ALL).await.unwrap();

@@ -1,39 +1,38 @@
 //! `scheduled`, `stuck`, `finished` and `conversations`: whether what lies in the table, or the
-//! order that is asked for, slows down the jobs that can go.
+//! order that is asked for, slows down the jobs that can go. The floor is the same daemon with the
+//! same number of jobs in an empty table, all of different conversations.
 
-use super::{Bench, ratios};
+use super::{Bench, Pairs};
 use crate::daemon::{Outbox, SOON};
 use crate::deep::Depth;
 use crate::report::Line;
 use crate::target::{Answer, Target};
 use anyhow::{Result, ensure};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::time::Duration;
 
 /// Enough for a daemon that has become ten times slower.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn scheduled(bench: &Bench) -> Result<Vec<Line>> {
-    let deep = Outbox::new(&bench.binary)?;
-    bench.build("scheduled", || deep.database().deepen(Depth::Scheduled, bench.plan.waiting))?;
-    let what = format!("with {} jobs for later", bench.plan.waiting);
-    against_empty(bench, "scheduled", &what, &deep)
+    let rows = bench.plan.waiting;
+    let deep = deep(bench, "scheduled", Depth::Scheduled, rows)?;
+    over_empty(bench, "scheduled", &format!("with {rows} jobs for later"), deep)
+        .map(|(line, _)| line)
 }
 
 pub fn stuck(bench: &Bench) -> Result<Vec<Line>> {
-    let deep = Outbox::new(&bench.binary)?;
-    bench.build("stuck", || {
-        deep.database().stick()?;
-        deep.database().deepen(Depth::Parked, bench.plan.stuck)
-    })?;
-    let what = format!("with {} jobs behind a stuck one", bench.plan.stuck);
-    against_empty(bench, "stuck", &what, &deep)
+    let rows = bench.plan.stuck;
+    let deep = deep(bench, "stuck", Depth::Parked, rows)?;
+    over_empty(bench, "stuck", &format!("with {rows} jobs behind a stuck one"), deep)
+        .map(|(line, _)| line)
 }
 
 pub fn finished(bench: &Bench) -> Result<Vec<Line>> {
     let deep = bench.history("finished")?;
     let what = format!("with {} finished jobs", bench.plan.finished);
-    let lines = against_empty(bench, "finished", &what, &deep)?;
+    let (lines, deep) = over_empty(bench, "finished", &what, deep)?;
     bench.keep_history(deep);
     Ok(lines)
 }
@@ -41,59 +40,92 @@ pub fn finished(bench: &Bench) -> Result<Vec<Line>> {
 pub fn conversations(bench: &Bench) -> Result<Vec<Line>> {
     let conversations = bench.plan.conversations;
     let jobs = conversations * 10;
-    let [different, ordered] = [jobs, conversations].map(|conversations| {
-        let outbox = Outbox::new(&bench.binary)?;
-        outbox.database().insert_chats(jobs, conversations, 1)?;
-        anyhow::Ok(outbox)
-    });
-    let (different, ordered) = (different?, ordered?);
+    let sides = bench
+        .each(|binary| Ok((chats(binary, jobs, jobs)?, chats(binary, jobs, conversations)?)))?;
     let target = RefCell::new(Target::start(Answer::Chat)?);
-    let rates = bench.pairs(
+    let pairs = bench.over_own(
         "conversations",
-        || rate(&mut target.borrow_mut(), &different.copy()?, jobs),
-        || rate(&mut target.borrow_mut(), &ordered.copy()?, jobs),
+        &sides,
+        |(different, _)| drain(&mut target.borrow_mut(), &different.copy()?, jobs),
+        |(_, ordered)| drain(&mut target.borrow_mut(), &ordered.copy()?, jobs),
     )?;
     let what = format!("{conversations} conversations of 10 messages each");
-    Ok(lines("conversations", "every job its own conversation", &what, &rates))
+    Ok(lines("conversations", &what, "all different", &pairs, (0.9, 0.95)))
+}
+
+fn deep(bench: &Bench, row: &str, depth: Depth, rows: u64) -> Result<Vec<Outbox>> {
+    bench.each(|binary| {
+        let deep = Outbox::new(binary)?;
+        bench.build(row, || deep.deepen(depth, rows))?;
+        Ok(deep)
+    })
+}
+
+fn chats(binary: &Path, jobs: u64, conversations: u64) -> Result<Outbox> {
+    let outbox = Outbox::new(binary)?;
+    outbox.database().insert_chats(jobs, conversations, 1)?;
+    Ok(outbox)
 }
 
 /// The same number of fresh jobs in an empty table and in the deep one, in turns.
-fn against_empty(bench: &Bench, row: &'static str, what: &str, deep: &Outbox) -> Result<Vec<Line>> {
+fn over_empty(
+    bench: &Bench,
+    row: &'static str,
+    what: &str,
+    deep: Vec<Outbox>,
+) -> Result<(Vec<Line>, Vec<Outbox>)> {
     let jobs = bench.plan.jobs;
-    let full = Outbox::new(&bench.binary)?;
-    full.database().insert_chats(jobs, jobs, 1)?;
+    let empty = bench.each(|binary| chats(binary, jobs, jobs))?;
+    let sides: Vec<_> =
+        empty.into_iter().zip(deep).map(|(empty, deep)| (empty, deep, Cell::new(1))).collect();
     let target = RefCell::new(Target::start(Answer::Chat)?);
-    let mut first_case = 1;
-    let rates = bench.pairs(
+    let pairs = bench.over_own(
         row,
-        || rate(&mut target.borrow_mut(), &full.copy()?, jobs),
-        || {
-            deep.database().insert_chats(jobs, jobs, first_case)?;
+        &sides,
+        |(empty, ..)| drain(&mut target.borrow_mut(), &empty.copy()?, jobs),
+        |(_, deep, first_case)| {
+            deep.database().insert_chats(jobs, jobs, first_case.get())?;
             deep.sync()?;
-            first_case += jobs;
-            rate(&mut target.borrow_mut(), deep, jobs)
+            first_case.set(first_case.get() + jobs);
+            drain(&mut target.borrow_mut(), deep, jobs)
         },
     )?;
-    Ok(lines(row, "in an empty table", what, &rates))
+    let lines = lines(row, what, "in an empty table", &pairs, (0.8, 0.95));
+    let deep = sides.into_iter().map(|(_, deep, _)| deep).collect();
+    Ok((lines, deep))
 }
 
-/// Jobs per second from the first arrival to the last: the daemon does not end by itself while
-/// jobs wait for later, and its start is another row.
-fn rate(target: &mut Target, outbox: &Outbox, jobs: u64) -> Result<f64> {
+/// One drain of fresh jobs.
+struct Drain {
+    /// Jobs per second from the first arrival to the last: the daemon does not end by itself while
+    /// jobs wait for later, and its start is another row.
+    per_second: f64,
+    /// CPU time of a job, microseconds; the daemon's start and end are in it.
+    cpu_micros: f64,
+}
+
+fn drain(target: &mut Target, outbox: &Outbox, jobs: u64) -> Result<Drain> {
     target.reset()?;
     let daemon = outbox.start(target, false)?;
     target.wait_for(jobs, LIMIT)?;
-    daemon.stop(SOON)?;
+    let ended = daemon.stop(SOON)?;
     let seen = target.count()?;
     ensure!(seen.count == jobs, "{} requests for {jobs} jobs", seen.count);
-    Ok(seen.per_second())
+    Ok(Drain { per_second: seen.per_second(), cpu_micros: ended.cpu_seconds * 1e6 / jobs as f64 })
 }
 
-fn lines(row: &'static str, base: &str, what: &str, rates: &[(f64, f64)]) -> Vec<Line> {
-    let [empty, deep, ratio] = ratios(rates, |rate| *rate);
+/// The judged line, and the CPU time for a machine that is too busy for a rate.
+fn lines(
+    row: &'static str,
+    what: &str,
+    floor: &str,
+    pairs: &Pairs<Drain>,
+    least: (f64, f64),
+) -> Vec<Line> {
+    let (limit, aim) = least;
     vec![
-        Line::new(row, base, "jobs/s", empty),
-        Line::new(row, what, "jobs/s", deep),
-        Line::new(row, "ratio of the two", "ratio", ratio).at_least(0.8, 0.95),
+        Line::over(row, what, "jobs/s", floor, pairs, |drain| drain.per_second)
+            .at_least(limit, aim),
+        Line::over(row, "CPU of a job", "us", floor, pairs, |drain| drain.cpu_micros),
     ]
 }

@@ -1,4 +1,5 @@
-//! `idle`: what the daemon costs while there is nothing to do.
+//! `idle`: what the daemon costs while there is nothing to do. Nothing is the floor, so the figure
+//! is a percentage of a core.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};
@@ -6,27 +7,30 @@ use crate::report::Line;
 use crate::target::{Answer, Target};
 use anyhow::{Context, Result};
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Until what the start has left to do is done.
 const SETTLED: Duration = Duration::from_secs(1);
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
-    let target = Target::start(Answer::Chat)?;
-    let mut shares = Vec::new();
-    bench.rounds("idle", || {
-        let outbox = Outbox::new(&bench.binary)?;
-        let daemon = outbox.run(&target)?;
-        std::thread::sleep(SETTLED);
-        let (clock, before) = (Instant::now(), cpu_ns(daemon.pid())?);
-        std::thread::sleep(Duration::from_secs(bench.plan.idle_seconds));
-        let spent = cpu_ns(daemon.pid())?.saturating_sub(before);
-        shares.push(spent as f64 / clock.elapsed().as_nanos() as f64 * 100.0);
-        daemon.stop(SOON)?;
-        Ok(())
-    })?;
-    let what = format!("the daemon's CPU over {} s", bench.plan.idle_seconds);
-    Ok(vec![Line::new("idle", what, "% of a core", shares).at_most(0.1, 0.02)])
+    let (target, seconds) = (Target::start(Answer::Chat)?, bench.plan.idle_seconds);
+    let shares = bench
+        .alone("idle", &bench.binaries, |binary| percent_of_a_core(binary, &target, seconds))?;
+    let what = format!("the daemon's CPU over {seconds} s");
+    Ok(vec![Line::absolute("idle", what, "% of a core", shares).at_most(0.1, 0.02)])
+}
+
+fn percent_of_a_core(binary: &Path, target: &Target, seconds: u64) -> Result<f64> {
+    let outbox = Outbox::new(binary)?;
+    let daemon = outbox.run(target)?;
+    std::thread::sleep(SETTLED);
+    let (clock, before) = (Instant::now(), cpu_ns(daemon.pid())?);
+    std::thread::sleep(Duration::from_secs(seconds));
+    let spent = cpu_ns(daemon.pid())?.saturating_sub(before);
+    let share = spent as f64 / clock.elapsed().as_nanos() as f64 * 100.0;
+    daemon.stop(SOON)?;
+    Ok(share)
 }
 
 /// The time on a core of all threads that live, in nanoseconds: the ticks of /proc/PID/stat are

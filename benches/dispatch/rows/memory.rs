@@ -1,4 +1,5 @@
-//! `memory`: resident, idle and at the peak of a drain with a deep backlog behind it.
+//! `memory`: resident, idle and at the peak of a drain with a deep backlog behind it, in MiB: no
+//! machine changes it much.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};
@@ -6,36 +7,40 @@ use crate::process::Process;
 use crate::report::Line;
 use crate::target::{Answer, Target};
 use anyhow::{Context, Result};
+use std::cell::RefCell;
 use std::fs;
 use std::time::Duration;
 
 const SETTLED: Duration = Duration::from_secs(1);
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
-    let mut target = Target::start(Answer::Chat)?;
+    let waiting = bench.plan.waiting;
+    let target = RefCell::new(Target::start(Answer::Chat)?);
     let deep = bench.backlog("memory")?;
-    let (mut idle, mut peak) = (Vec::new(), Vec::new());
-    bench.rounds("memory", || {
-        let outbox = Outbox::new(&bench.binary)?;
-        let daemon = outbox.run(&target)?;
+    let idle = bench.alone("memory, idle", &bench.binaries, |binary| {
+        let outbox = Outbox::new(binary)?;
+        let daemon = outbox.run(&target.borrow())?;
         std::thread::sleep(SETTLED);
-        idle.push(mebibytes(&daemon, "VmRSS:")?);
+        let resident = mebibytes(&daemon, "VmRSS:")?;
         daemon.stop(SOON)?;
-
-        deep.database().keep_ready(bench.plan.waiting)?;
+        Ok(resident)
+    })?;
+    let peak = bench.alone("memory, draining", &deep, |deep| {
+        deep.keep_ready(waiting)?;
+        let mut target = target.borrow_mut();
         target.reset()?;
         let daemon = deep.start(&target, false)?;
         target.wait_for(1, SOON)?;
         std::thread::sleep(Duration::from_secs(bench.plan.busy_seconds));
-        peak.push(mebibytes(&daemon, "VmHWM:")?);
+        let peak = mebibytes(&daemon, "VmHWM:")?;
         daemon.stop(SOON)?;
-        Ok(())
+        Ok(peak)
     })?;
     bench.keep_backlog(deep);
-    let draining = format!("resident at the peak, draining {} pending jobs", bench.plan.waiting);
+    let draining = format!("resident at the peak, draining {waiting} pending jobs");
     Ok(vec![
-        Line::new("memory", "resident, idle", "MiB", idle).at_most(20.0, 12.0),
-        Line::new("memory", draining, "MiB", peak).at_most(40.0, 20.0),
+        Line::absolute("memory", "resident, idle", "MiB", idle).at_most(20.0, 12.0),
+        Line::absolute("memory", draining, "MiB", peak).at_most(40.0, 20.0),
     ])
 }
 

@@ -18,56 +18,100 @@ use crate::plan::Plan;
 use crate::report::Line;
 use anyhow::Result;
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a measurement needs to know, and the deep tables that two of them use.
 pub struct Bench {
-    pub binary: PathBuf,
+    /// The builds of the daemon: the measured one, and the one that it is compared with.
+    pub binaries: Vec<PathBuf>,
     pub plan: Plan,
-    history: RefCell<Option<Outbox>>,
-    backlog: RefCell<Option<Outbox>>,
+    history: RefCell<Vec<Outbox>>,
+    backlog: RefCell<Vec<Outbox>>,
 }
 
+/// Something to measure once in each round.
+pub type Station<'a, T> = Box<dyn FnMut() -> Result<T> + 'a>;
+
+/// For each binary the pairs of floor and value, by round.
+pub type Pairs<T> = Vec<Vec<(T, T)>>;
+
 impl Bench {
-    pub fn new(binary: PathBuf, plan: Plan) -> Bench {
-        Bench { binary, plan, history: RefCell::default(), backlog: RefCell::default() }
+    pub fn new(binaries: Vec<PathBuf>, plan: Plan) -> Bench {
+        Bench { binaries, plan, history: RefCell::default(), backlog: RefCell::default() }
     }
 
-    /// Measures once per round and says on standard error how it goes.
-    pub fn rounds(&self, row: &str, mut round: impl FnMut() -> Result<()>) -> Result<()> {
-        let rounds = self.plan.rounds;
-        for number in 1..=rounds {
-            eprintln!("{row}: round {number} of {rounds}");
-            round()?;
+    /// Prepares what is measured of each binary.
+    pub fn each<S>(&self, setup: impl Fn(&Path) -> Result<S>) -> Result<Vec<S>> {
+        self.binaries.iter().map(|binary| setup(binary)).collect()
+    }
+
+    /// Each round measures every station once. Which one goes first changes from round to round, so
+    /// that a machine that gets slower or faster favours none. Gives the rounds of each station.
+    pub fn turns<T>(&self, row: &str, mut stations: Vec<Station<'_, T>>) -> Result<Vec<Vec<T>>> {
+        let (rounds, count) = (self.plan.rounds, stations.len());
+        let mut measured: Vec<Vec<T>> = stations.iter().map(|_| Vec::new()).collect();
+        for number in 0..rounds {
+            eprintln!("{row}: round {} of {rounds}", number + 1);
+            for offset in 0..count {
+                let station = (number + offset) % count;
+                measured[station].push(stations[station]()?);
+            }
         }
-        Ok(())
+        Ok(measured)
     }
 
-    /// Each round measures both, in turns: which one goes first changes, so that a machine that
-    /// gets slower or faster favours neither.
-    pub fn pairs<A, B>(
+    /// Measures each of `sides`, which has no floor; the rounds of each.
+    pub fn alone<S, T>(
         &self,
         row: &str,
-        mut one: impl FnMut() -> Result<A>,
-        mut other: impl FnMut() -> Result<B>,
-    ) -> Result<Vec<(A, B)>> {
+        sides: &[S],
+        measure: impl Fn(&S) -> Result<T>,
+    ) -> Result<Vec<Vec<T>>> {
+        let stations = sides.iter().map(|side| -> Station<'_, T> { Box::new(|| measure(side)) });
+        self.turns(row, stations.collect())
+    }
+
+    /// Measures a floor that all sides share, and each of `sides`.
+    pub fn over_shared<S, T: Clone>(
+        &self,
+        row: &str,
+        sides: &[S],
+        floor: impl FnMut() -> Result<T>,
+        measure: impl Fn(&S) -> Result<T>,
+    ) -> Result<Pairs<T>> {
+        let mut stations: Vec<Station<'_, T>> = vec![Box::new(floor)];
+        for side in sides {
+            stations.push(Box::new(|| measure(side)));
+        }
+        let mut rounds = self.turns(row, stations)?.into_iter();
+        let floor = rounds.next().unwrap_or_default();
+        Ok(rounds.map(|values| floor.iter().cloned().zip(values).collect()).collect())
+    }
+
+    /// Measures for each of `sides` a floor of its own, and the side.
+    pub fn over_own<S, T>(
+        &self,
+        row: &str,
+        sides: &[S],
+        floor: impl Fn(&S) -> Result<T>,
+        measure: impl Fn(&S) -> Result<T>,
+    ) -> Result<Pairs<T>> {
+        let mut stations: Vec<Station<'_, T>> = Vec::new();
+        for side in sides {
+            stations.push(Box::new(|| floor(side)));
+            stations.push(Box::new(|| measure(side)));
+        }
+        let mut rounds = self.turns(row, stations)?.into_iter();
         let mut pairs = Vec::new();
-        self.rounds(row, || {
-            pairs.push(if pairs.len() % 2 == 0 {
-                let one = one()?;
-                (one, other()?)
-            } else {
-                let other = other()?;
-                (one()?, other)
-            });
-            Ok(())
-        })?;
+        while let (Some(floor), Some(values)) = (rounds.next(), rounds.next()) {
+            pairs.push(floor.into_iter().zip(values).collect());
+        }
         Ok(pairs)
     }
 
     /// Makes a deep table and says how long it took.
-    pub fn build(&self, row: &str, build: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn build<T>(&self, row: &str, build: impl FnOnce() -> Result<T>) -> Result<T> {
         eprint!("{row}: filling the table");
         let clock = Instant::now();
         let done = build();
@@ -75,51 +119,54 @@ impl Bench {
         done
     }
 
-    /// Finished jobs; give them back by [`Bench::keep_history`].
-    pub fn history(&self, row: &str) -> Result<Outbox> {
+    /// Finished jobs, for each binary; give them back by [`Bench::keep_history`].
+    pub fn history(&self, row: &str) -> Result<Vec<Outbox>> {
         self.deep(&self.history, row, Depth::Finished, self.plan.finished)
     }
 
     /// For `start`, which comes after `finished` and leaves pending jobs in it.
-    pub fn keep_history(&self, outbox: Outbox) {
-        self.history.replace(Some(outbox));
+    pub fn keep_history(&self, outboxes: Vec<Outbox>) {
+        self.history.replace(outboxes);
     }
 
-    /// Jobs that are ready; give them back by [`Bench::keep_backlog`].
-    pub fn backlog(&self, row: &str) -> Result<Outbox> {
+    /// Jobs that are ready, for each binary; give them back by [`Bench::keep_backlog`].
+    pub fn backlog(&self, row: &str) -> Result<Vec<Outbox>> {
         self.deep(&self.backlog, row, Depth::Ready, self.plan.waiting)
     }
 
-    pub fn keep_backlog(&self, outbox: Outbox) {
-        self.backlog.replace(Some(outbox));
+    pub fn keep_backlog(&self, outboxes: Vec<Outbox>) {
+        self.backlog.replace(outboxes);
     }
 
     fn deep(
         &self,
-        kept: &RefCell<Option<Outbox>>,
+        kept: &RefCell<Vec<Outbox>>,
         row: &str,
         depth: Depth,
         rows: u64,
-    ) -> Result<Outbox> {
-        if let Some(outbox) = kept.take() {
-            return Ok(outbox);
+    ) -> Result<Vec<Outbox>> {
+        let kept = kept.take();
+        if !kept.is_empty() {
+            return Ok(kept);
         }
-        let outbox = Outbox::new(&self.binary)?;
-        self.build(row, || outbox.database().deepen(depth, rows))?;
-        Ok(outbox)
+        self.each(|binary| {
+            let outbox = Outbox::new(binary)?;
+            self.build(row, || outbox.deepen(depth, rows))?;
+            Ok(outbox)
+        })
     }
 }
 
 /// The rows of the table, in the order in which they are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Row {
-    /// Limits of the disk, for context
+    /// What the disk gives, for context
     Sqlite,
     /// Jobs per second of the whole daemon, as a share of raw reqwest's requests
     Drain,
     /// CPU time per job, as a multiple of raw reqwest's per request
     Cpu,
-    /// From a commit's return to the request's arrival
+    /// From a commit's return to the request's arrival, over a synced INSERT and half a raw round trip
     Wake,
     /// CPU of the idle daemon
     Idle,
@@ -137,20 +184,12 @@ pub enum Row {
     Stuck,
     /// Jobs per second with many finished jobs in the table
     Finished,
-    /// Jobs per second in conversations of 10 messages
+    /// Jobs per second in conversations of 10 messages, as a share of all different ones
     Conversations,
-    /// From the spawn to the first request, with a full table
+    /// From the spawn to the first request with a full table, over a bare program that does it
     Start,
     /// An SMS answer read for its ids
     Sms,
-}
-
-/// A figure of every round, and the same figure's share of its neighbour's in the round.
-pub fn ratios<T>(pairs: &[(T, T)], figure: impl Fn(&T) -> f64) -> [Vec<f64>; 3] {
-    let base = pairs.iter().map(|(base, _)| figure(base)).collect();
-    let other = pairs.iter().map(|(_, other)| figure(other)).collect();
-    let ratio = pairs.iter().map(|(base, other)| figure(other) / figure(base)).collect();
-    [base, other, ratio]
 }
 
 impl Row {

@@ -1,55 +1,61 @@
-//! `writers`: how long producers wait for their commits while the daemon drains flat out.
+//! `writers`: how long producers wait for their commits while the daemon drains flat out. The floor
+//! is what the same writers, as fast, wait on the same table without the daemon.
 
-use super::{Bench, ratios};
-use crate::daemon::SOON;
+use super::Bench;
+use crate::daemon::{Outbox, SOON};
 use crate::report::{Line, percentile};
 use crate::target::{Answer, Target};
 use crate::writers;
 use anyhow::{Result, ensure};
+use std::cell::RefCell;
+
+const FLOOR: &str = "without the daemon";
+
+/// One round: the microseconds of each insert, and the daemon's jobs per second meanwhile.
+struct Round {
+    micros: Vec<f64>,
+    jobs: f64,
+}
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
-    let seconds = bench.plan.busy_seconds;
+    let (seconds, waiting) = (bench.plan.busy_seconds, bench.plan.waiting);
     let deep = bench.backlog("writers")?;
-    let mut target = Target::start(Answer::Chat)?;
-    let mut jobs = Vec::new();
-    let pairs = bench.pairs(
+    let target = RefCell::new(Target::start(Answer::Chat)?);
+    let pairs = bench.over_own(
         "writers",
-        || {
-            deep.database().keep_ready(bench.plan.waiting)?;
-            writers::flat_out(&deep.database(), seconds)
+        &deep,
+        |deep| {
+            deep.keep_ready(waiting)?;
+            Ok(Round { micros: writers::flat_out(&deep.database(), seconds)?, jobs: f64::NAN })
         },
-        || {
-            deep.database().keep_ready(bench.plan.waiting)?;
-            target.reset()?;
-            let daemon = deep.start(&target, false)?;
-            target.wait_for(1, SOON)?;
-            target.reset()?;
-            let inserts = writers::flat_out(&deep.database(), seconds)?;
-            jobs.push(target.count()?.per_second());
-            ensure!(deep.database().ready()? > 0, "the backlog ran dry: the daemon could rest");
-            daemon.stop(SOON)?;
-            Ok(inserts)
+        |deep| {
+            deep.keep_ready(waiting)?;
+            with_the_daemon(deep, &mut target.borrow_mut(), seconds)
         },
     )?;
     bench.keep_backlog(deep);
-    let [.., ratio] = ratios(&pairs, |micros| percentile(micros, 99));
-    let (alone, beside): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    let mut lines = latencies("8 writers alone", &alone, seconds);
-    lines.extend(latencies("8 writers beside the daemon", &beside, seconds));
-    lines.push(Line::new("writers", "the daemon meanwhile", "jobs/s", jobs));
-    lines.push(Line::new("writers", "multiple of the p99", "ratio", ratio).at_most(3.0, 1.5));
-    Ok(lines)
+    let line = |what: &str, unit, figure: &dyn Fn(&Round) -> f64| {
+        Line::over("writers", format!("8 writers, {what}"), unit, FLOOR, &pairs, figure)
+    };
+    let jobs = pairs.iter().map(|rounds| rounds.iter().map(|(_, round)| round.jobs).collect());
+    Ok(vec![
+        line("p99 of a commit", "ms", &|round| percentile(&round.micros, 99) / 1000.0)
+            .at_most(3.0, 1.5),
+        line("p50", "ms", &|round| percentile(&round.micros, 50) / 1000.0),
+        line("longest", "ms", &|round| percentile(&round.micros, 100) / 1000.0),
+        line("together", "inserts/s", &|round| round.micros.len() as f64 / seconds as f64),
+        Line::absolute("writers", "the daemon meanwhile", "jobs/s", jobs.collect()),
+    ])
 }
 
-/// `rounds`: the microseconds of each insert.
-fn latencies(who: &str, rounds: &[Vec<f64>], seconds: u64) -> Vec<Line> {
-    let line = |what: &str, unit, figure: &dyn Fn(&Vec<f64>) -> f64| {
-        Line::new("writers", format!("{who}, {what}"), unit, rounds.iter().map(figure).collect())
-    };
-    vec![
-        line("p50", "ms", &|micros| percentile(micros, 50) / 1000.0),
-        line("p99", "ms", &|micros| percentile(micros, 99) / 1000.0),
-        line("longest", "ms", &|micros| percentile(micros, 100) / 1000.0),
-        line("together", "inserts/s", &|micros| micros.len() as f64 / seconds as f64),
-    ]
+fn with_the_daemon(deep: &Outbox, target: &mut Target, seconds: u64) -> Result<Round> {
+    target.reset()?;
+    let daemon = deep.start(target, false)?;
+    target.wait_for(1, SOON)?;
+    target.reset()?;
+    let micros = writers::flat_out(&deep.database(), seconds)?;
+    let jobs = target.count()?.per_second();
+    ensure!(deep.database().pending()? > 0, "the backlog ran dry: the daemon could rest");
+    daemon.stop(SOON)?;
+    Ok(Round { micros, jobs })
 }

@@ -7,9 +7,9 @@ fn flags_override_the_environment_and_that_overrides_the_file() {
     let mut setup = Setup::new("database = \"file.db\"");
     assert_eq!(setup.draft().unwrap().database, setup.path("file.db").into());
     setup = setup.env("ACQUIRE_OUTBOX_DATABASE", "env.db");
-    assert_eq!(setup.draft().unwrap().database, Path::new("env.db").into());
+    assert_eq!(setup.draft().unwrap().database, "env.db".into());
     setup.database = Some("flag.db".into());
-    assert_eq!(setup.draft().unwrap().database, Path::new("flag.db").into());
+    assert_eq!(setup.draft().unwrap().database, "flag.db".into());
 }
 
 #[test]

@@ -33,11 +33,10 @@ impl Agenda {
             serde_json::from_str(&row.text_or_empty("accounts")).unwrap_or_default();
         let names = accounts.iter().filter_map(Value::as_str);
         let names = names.filter(|name| !name.contains(char::REPLACEMENT_CHARACTER));
+        let due = [row.due("scheduled"), row.due("backoff"), expiry].into_iter().flatten().min();
         let agenda = Agenda {
-            next_due: [row.due("scheduled"), row.due("backoff"), expiry]
-                .into_iter()
-                .flatten()
-                .min(),
+            // The column may hold any number, and callers subtract the time from it.
+            next_due: due.map(|at| at.max(0)),
             ready_accounts: names.map(str::to_owned).collect(),
             others_committed: false,
         };

@@ -89,7 +89,8 @@ struct Run {
 
 /// What one cycle has done in the file.
 pub(super) struct CycleInFile {
-    /// Neither these are on disk, nor need their rows have left this claim.
+    /// These outcomes are not on disk. Their rows may have left this claim, or a trigger has ignored
+    /// the change.
     pub unrecorded: Vec<i64>,
     pub claimed: Vec<Job>,
     /// Claimed rows that are not jobs: they are still to be ended.

@@ -63,5 +63,5 @@ pub use tenure::SqliteTenure;
 pub(crate) use contents::Contents;
 pub(crate) use progress::Progress;
 pub(crate) use real_path::{PathError, RealPath};
-pub(crate) use repair::Mend;
+pub(crate) use repair::RepairScope;
 pub(crate) use schema::Flaw;

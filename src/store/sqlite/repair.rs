@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// How far a repair may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mend {
+pub enum RepairScope {
     /// Triggers, views and indexes: no row is touched.
     Rules,
     /// Tables, too: what a person asks for with `init`.
@@ -81,7 +81,7 @@ impl SqliteStore {
     ///
     /// # Errors [`SqliteError::Flawed`] for what it may not repair, [`SqliteError::Unrepaired`] for
     /// what it cannot.
-    pub async fn repair(&mut self, mend: Mend) -> Result<Vec<Flaw>, SqliteError> {
+    pub async fn repair(&mut self, scope: RepairScope) -> Result<Vec<Flaw>, SqliteError> {
         if self.flaws().await?.is_empty() {
             return Ok(Vec::new());
         }
@@ -89,20 +89,20 @@ impl SqliteStore {
         // rebuilt one.
         execute(&mut self.conn, "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")
             .await?;
-        let done = self.repair_now(mend).await;
+        let done = self.repair_now(scope).await;
         execute(&mut self.conn, "PRAGMA foreign_keys = ON; PRAGMA legacy_alter_table = OFF")
             .await?;
         done
     }
 
-    async fn repair_now(&mut self, mend: Mend) -> Result<Vec<Flaw>, SqliteError> {
+    async fn repair_now(&mut self, scope: RepairScope) -> Result<Vec<Flaw>, SqliteError> {
         let path = self.path().to_owned();
         let wanted = Schema::wanted().await?;
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         // Compared again: another program may have repaired it meanwhile.
         let found = Schema::read(&mut tx).await?.flaws(wanted);
         let beyond: Vec<_> = found.iter().filter(|flaw| flaw.part != Part::Rule).cloned().collect();
-        if mend == Mend::Rules && !beyond.is_empty() {
+        if scope == RepairScope::Rules && !beyond.is_empty() {
             return Err(SqliteError::Flawed { path, flaws: found });
         }
         drop_rules(&mut tx, wanted, &found).await?;

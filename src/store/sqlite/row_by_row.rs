@@ -3,7 +3,7 @@
 use super::lenient::Lenient;
 use super::tenure::SqliteTenure;
 use super::{SqliteError, SqliteStore, stray_rows};
-use crate::queue::claim::{Cycle, CycleDone};
+use crate::queue::claim::{Agenda, Cycle, CycleDone, Room};
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis};
 use crate::queue::report::Notice;
@@ -179,9 +179,15 @@ impl SqliteTenure {
         if !found {
             return Err(e);
         }
-        self.report.may_be_ready = true;
+        // The connection remembers the rooms, as after each cycle.
+        let room = work.room.map(|room| Room { places: 0, ..room.clone() });
+        let (record, due, now, expecting) = (&[][..], false, work.now, false);
+        let rest = Cycle { record, room: room.as_ref(), due, now, expecting };
+        let rest = self.store.cycle(&rest, self.epoch).await?;
+        self.data_version = rest.data_version;
         self.wake.clear();
-        let agenda = self.look().await?;
+        // Nothing was claimed, and the others can be now.
+        let agenda = Agenda { others_committed: true, ..rest.agenda };
         let recorded = self.recorded(work.record, done);
         Ok(CycleDone { recorded, agenda, ..CycleDone::default() })
     }

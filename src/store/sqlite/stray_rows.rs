@@ -7,7 +7,7 @@ use super::reading::{LAST_TIME, Unreadable};
 use super::row_by_row::IGNORED;
 use super::set_aside::Tryable;
 use super::tenure::SqliteTenure;
-use super::{Mend, SqliteError, SqliteStore, listed};
+use super::{RepairScope, SqliteError, SqliteStore, listed};
 use crate::queue::overview::Untouched;
 use crate::queue::report::Notice;
 use sqlx::sqlite::SqliteRow;
@@ -324,7 +324,7 @@ impl SqliteTenure {
             return Ok(has_rules);
         }
         let mut has_rules = true;
-        match self.store.repair(Mend::Rules).await {
+        match self.store.repair(RepairScope::Rules).await {
             Ok(flaws) if flaws.is_empty() => {}
             Ok(flaws) => {
                 let sentence = "the rules of the outbox were changed: they have been restored";

@@ -7,7 +7,7 @@ use super::progress::{Progress, ProgressNote};
 use super::retries_clock::WallClock;
 use super::tenure::SqliteTenure;
 use super::wake::Wake;
-use super::{Contents, Mend, RealPath, SqliteError, SqliteStore, disk, listed};
+use super::{Contents, RealPath, RepairScope, SqliteError, SqliteStore, disk, listed};
 use crate::queue::ended::Ended;
 use crate::queue::job::{Job, Millis};
 use crate::queue::policy::Purpose;
@@ -163,7 +163,7 @@ async fn open(
         return Ok(None);
     }
     lock.align();
-    let repaired = store.repair(Mend::Rules).await?;
+    let repaired = store.repair(RepairScope::Rules).await?;
     if !repaired.is_empty() {
         let sentence = "the rules of the outbox were missing or changed: they have been restored";
         let notice = Notice::new(Level::WARN, sentence).reason(listed(&repaired));

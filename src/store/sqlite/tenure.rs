@@ -62,6 +62,8 @@ impl SqliteTenure {
         if others_committed || agenda.others_committed {
             self.timers.others_committed();
         }
+        // Each of them may have held back another job.
+        agenda.others_committed |= !done.unreadable.is_empty();
         // A claim alone makes nothing ready, and two routes that stirred each other would never
         // rest.
         self.report.may_be_ready |= work.due || !work.record.is_empty() || others_committed;

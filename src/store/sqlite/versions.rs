@@ -3,7 +3,7 @@
 
 use super::contents;
 use super::lenient::Lenient;
-use super::{Contents, Flaw, Mend, RealPath, SqliteError, SqliteStore};
+use super::{Contents, Flaw, RealPath, RepairScope, SqliteError, SqliteStore};
 use crate::queue::policy::Purpose;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
@@ -64,7 +64,7 @@ impl SqliteStore {
         }
         store.migrate(purpose).await?;
         store.sandbox = purpose == Purpose::Sandbox;
-        let repaired = store.repair(Mend::Everything).await?;
+        let repaired = store.repair(RepairScope::Everything).await?;
         store.reconcile().await?;
         store.forget_statistics().await?;
         Ok((store, repaired))

@@ -1,19 +1,19 @@
-// Keeps the parts of a page that are marked with data-live as they are now: it fetches the page
-// again and exchanges those that differ. Everything else works without it.
+// Refreshes the parts of a page that are marked with data-live: it fetches the page again and
+// replaces those that differ. Everything else works without it.
 "use strict";
 
-const PAUSE = 2000; // ms, from the end of one look to the next
-const REST = 20; // a look that took long is followed by a rest so many times as long
-const LIMIT = 8000; // ms, for one look
+const PAUSE = 2000; // ms, between two refreshes
+const REST = 20; // a slow refresh is followed by a pause this many times as long
+const LIMIT = 8000; // ms, for one refresh
 const lost = document.getElementById("lost");
 
-// A part in which something is checked or typed stays as it is until that is sent.
+// A part with checked boxes or typed text is not replaced until the form is sent.
 function inUse(part) {
   const typing = part.querySelector("input:focus:not([type=checkbox]), select:focus, textarea:focus");
   return typing !== null || part.querySelector("input:checked") !== null;
 }
 
-// How to find in the new text what had the focus in the old.
+// Finds the element in the new part that had the focus in the old one.
 function mark(part) {
   const focused = document.activeElement;
   if (!focused || !part.contains(focused)) return null;

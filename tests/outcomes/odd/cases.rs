@@ -78,7 +78,7 @@ pub fn all() -> Vec<Case> {
         rejected("ERROR_INVALID_INPUT", "No such case", "400 in gzip", answer("400 Bad", "content-encoding: gzip\r\n", gzip(NO))),
         rejected("ERROR_INVALID_INPUT", "No such case", "404 in UTF-16", answer("404 Not Found", "", utf16(NO, true))),
         rejected("ERROR_INVALID_INPUT", "No s", "400 that breaks off", format!("HTTP/1.1 400 Bad\r\ncontent-length: 900\r\n\r\n{}", &NO[..54])),
-        rejected("http_403", "said nothing", "403 that breaks off at once", "HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n"),
+        rejected("http_403", "without an explanation", "403 that breaks off at once", "HTTP/1.1 403 No\r\ncontent-length: 900\r\n\r\n"),
         // Answers that quote the message, which is the case's name.
         rejected("ERROR_X", "[...]", "quoted in gzip", answer("400 Bad", "", gzip(r#"{"type":"ERROR_X","message":"'quoted in gzip' is no message"}"#))),
         rejected("ERROR_X", "[...]", "quoted in UTF-16", answer("400 Bad", "", utf16(r#"{"type":"ERROR_X","message":"'quoted in UTF-16' is no message"}"#, true))),

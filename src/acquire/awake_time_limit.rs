@@ -12,7 +12,7 @@ const LATE: Duration = Duration::from_millis(500);
 
 /// What is left of a time limit, over several steps.
 #[derive(Debug)]
-pub(super) struct TimeLimit {
+pub(super) struct AwakeTimeLimit {
     left: Duration,
 }
 
@@ -20,9 +20,9 @@ pub(super) struct TimeLimit {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TimedOut;
 
-impl TimeLimit {
-    pub(super) fn new(limit: Duration) -> TimeLimit {
-        TimeLimit { left: limit }
+impl AwakeTimeLimit {
+    pub(super) fn new(limit: Duration) -> AwakeTimeLimit {
+        AwakeTimeLimit { left: limit }
     }
 
     /// Waits for `work` for as long as is left.
@@ -58,7 +58,7 @@ mod tests {
     #[tokio::test]
     async fn one_limit_covers_several_waits() {
         let begun = Instant::now();
-        let mut limit = TimeLimit::new(Duration::from_millis(30));
+        let mut limit = AwakeTimeLimit::new(Duration::from_millis(30));
         assert_eq!(limit.wait_for(async { 7 }).await, Ok(7));
         assert_eq!(limit.wait_for(std::future::pending::<()>()).await, Err(TimedOut));
         assert!(begun.elapsed() >= Duration::from_millis(30));
