@@ -1,30 +1,33 @@
-//! # acquire-outbox: the tour
+//! # acquire-outbox: a tour
 //!
-//! Any program INSERTs a row into the table `outbox` of a SQLite file; this program sends the
-//! message through Acquire and records in the same row what became of it.
+//! Any program inserts a row into the table `outbox`. This program sends the message through Acquire
+//! and records the result in the same row.
 //!
 //! ```text
 //! producer --INSERT--> outbox --claim--> request --answer--> outcome --record--> outbox
-//!                      (SQLite)   |                                       |
-//!                                 '------- one transaction, one fsync ----'
+//!                               |                                       |
+//!                               '------- one transaction, one fsync ----'
 //! ```
 //!
 //! # The path of a job
 //!
-//! 1. A producer inserts it. The triggers of `migrations/` check it, turn time text into
-//!    milliseconds and give it its place: `ready`, `scheduled` (its `send_at` is to come) or
-//!    `parked` (an earlier job of its ordering key goes first).
-//! 2. `wake` tells the loop of [`dispatcher`] that the file is being written to; it claims at once,
-//!    and gets the write lock when that commit is there.
-//! 3. [`store`]'s cycle claims it: `sending`, one attempt more, the dispatcher's epoch on it. A cycle
-//!    is one statement; what it does stands in `src/store/sqlite/cycle.sql`. Only when that is on disk, its
-//!    route sends it: at once, or, claimed ahead of a free place, as soon as another has ended.
-//!    `send` gives it a task of its own.
-//! 4. `payload` reads it strictly, [`acquire`] makes the request; whatever happens is an
-//!    `outcome::Outcome`.
-//! 5. `transition::decide` turns the outcome into a state, purely.
-//! 6. The next cycle records it, with its row in `outbox_attempts`, in the transaction that also
-//!    claims what there is room for by then.
+//! 1. A producer inserts it. The database itself checks it, turns time text into milliseconds and
+//!    gives it its place in the queue: `ready`, `scheduled` (its `send_at` has not come yet) or
+//!    `parked` (an earlier job of its ordering key goes first). All of that is in
+//!    `migrations/sqlite/0001_outbox.sql`.
+//! 2. [`Tenure::changed`](store::Tenure::changed) wakes the loop in [`dispatcher`].
+//! 3. [`Tenure::cycle`](store::Tenure::cycle) claims it: `sending`, one more attempt, with the
+//!    dispatcher's mark. Only after that is on disk is the job in memory, in `dispatcher/jobs.rs`,
+//!    the one map that owns every claimed job until its outcome is recorded.
+//! 4. [`routes`](dispatcher::routes) decide whether it may be sent now: places, rates, pauses that
+//!    Acquire asked for, accounts that are refused. They count; they hold no job.
+//! 5. `dispatcher/attempt.rs` gives it a task: [`payload`](queue::payload) reads it strictly,
+//!    [`acquire`] makes the request, and whatever happens is an
+//!    [`Outcome`](queue::outcome::Outcome).
+//! 6. [`transition::decide`](queue::transition::decide) turns the outcome into the next state. It is
+//!    a pure function.
+//! 7. The next cycle records it, with a row in `outbox_attempts`, in the same transaction that claims
+//!    what there is room for by then.
 //!
 //! # The states
 //!
@@ -34,65 +37,60 @@
 //!    |                  |------refused / used up-----> failed
 //!    |                  '------outcome unknown-------> uncertain   (policy `hold`, or retried enough)
 //!    |--cancelled, or expired/invalid --> cancelled / failed
-//!    '--retry----- failed | cancelled | uncertain
-//! uncertain --resolved by a person--> sent | failed
+//!    '--retry-- failed | cancelled | uncertain
+//! uncertain --resolve--> sent | failed
 //! ```
 //!
-//! The triggers keep this machine, whoever writes. The helper column `wait` says why a job is
-//! pending, and `holds` marks the one job of a lane (an effective ordering key) that goes first;
-//! a unique index proves that there is one. So what is parked costs the claim nothing: the index
-//! of the claim holds only what can be claimed.
+//! The database's triggers enforce these transitions, whoever writes. The helper column `wait` says
+//! why a job is pending. `holds` marks the head of a lane (an effective ordering key); a unique index
+//! makes sure that there is only one. The claim's index contains only jobs that can be claimed, so
+//! parked jobs cost the claim nothing.
 //!
-//! # What is never lost, and why
+//! # Why nothing is lost
 //!
-//! * A claim is durable before the first byte leaves, so after any crash the rows that may have
-//!   been sent are exactly those `sending`; [`daemon`] decides them at the start, from disk alone.
-//! * What was sent from a file is noted next to it ([`store::Progress`]): a file that is behind its
-//!   note is a restored backup, and is paused until a person decides.
-//! * Every write of a result is fenced by id, attempt and epoch. `lock` lets one dispatcher
-//!   work on a file; the epoch in `outbox_dispatcher` fences one that thinks it still does.
-//! * [`acquire::WriteGate`] knows, without a race, whether a byte of a request may have left: only
+//! * A claim is durable before the first byte of its request leaves. So after any crash, the jobs
+//!   that may have been sent are exactly those in `sending`, and the next start decides them
+//!   ([`Tenure::take_over`](store::Tenure::take_over)).
+//! * Every claimed job is in one map until its outcome is on disk. A row that is `sending` under our
+//!   own claim and not in the map was claimed by a commit whose answer was lost, and goes back.
+//! * Every write of an outcome is fenced by id, attempt and claim. A dispatcher that has been
+//!   superseded writes nothing.
+//! * [`acquire::WriteGate`] knows, without a race, whether a byte of a request may have left. Only
 //!   then is an attempt without an answer of unknown outcome.
-//! * One row never stops the rest. A row that cannot be read ends by itself, an outcome that the
-//!   database refuses to record is kept in `outbox_set_aside` and recorded later, and rows that
-//!   were written without the triggers are checked and queued. The schema itself is compared with
-//!   the one that the migrations make.
-//! * When the database cannot be written, nothing is claimed, and results wait in memory. When
-//!   its files were deleted, replaced or damaged, the dispatcher ends: [`store::Files`].
-//! * `docs/reliability.md` has what was done to it to find out.
+//! * One row never stops the others: the engine ends rows that cannot be read, sets aside those that
+//!   the database refuses to change, and reports both.
+//! * While the database cannot be used, nothing is claimed and outcomes wait in memory. If the
+//!   outbox was deleted, replaced or damaged, the dispatcher stops.
+//! * `docs/reliability.md` lists what was tried against these promises.
 //!
 //! # What it costs
 //!
-//! All requests run on one thread, the database has one of its own, and neither waits for the other:
-//! while a cycle runs, what ends is taken and what was claimed ahead goes out. While most of what is
-//! out is on the wire the loop rests, so that one transaction and one fsync record many jobs. What
-//! waits stands in indexes that no claim reads. `docs/performance.md` has the figures, what each job
-//! costs, and what was tried; `cargo bench --bench dispatch` measures them again.
+//! All requests run on one thread; the database has its own, and neither waits for the other.
+//! `docs/performance.md` has the figures, what each mechanism costs in lines and what it buys;
+//! `cargo bench --bench dispatch` measures them again.
 //!
-//! What all routes share is limited: the requests that are out, by the descriptors that this
-//! process may have ([`limits`]), and their payloads by `max_in_flight_bytes`. If this machine
-//! runs out of something all the same, that costs no attempt (`outcome::Outcome::Shortage`).
+//! # Where a change belongs
 //!
-//! # As a service
+//! | to change | look in |
+//! |---|---|
+//! | the backoff, or when a job gives up | [`queue::retry`], [`queue::transition`] |
+//! | what an answer of Acquire means | [`acquire`] |
+//! | how many requests run, breaker, Retry-After, rates | [`dispatcher::routes`] |
+//! | when a cycle is worth making | `dispatcher/reason.rs` |
+//! | the order of the claim | `store/sqlite/cycle.sql`, and the index `outbox_ready` of the migration |
+//! | which changes of a row are allowed, and the sentences that refuse others | the migration |
+//! | what a person may do with a job, and in which words it is shown | [`desk`], [`queue::change`] |
+//! | a button or a page | [`web`]; a command or a flag: `cli/` |
+//! | files, locks, wake-ups, housekeeping of the database | `store/sqlite/` |
 //!
-//! [`service`] tells the service manager how things are; the watchdog's pings come from the loop
-//! itself, one for so many turns, so a loop that is stuck is found out. [`reload`] reads a new
-//! configuration beside the loop, which takes it over between two turns.
+//! # Reading order
 //!
-//! Slow readers never hold it up: log lines go through a [`spool`], and the service manager's
-//! socket is written to without waiting.
-//!
-//! # What people see of it
-//!
-//! `store::query` and its neighbours read what `list`, `show` and the pages show, `explain` says in
-//! a sentence why a job waits, [`metrics`] counts what the loop does. [`web`] serves the dashboard,
-//! `/metrics` and the health on the same thread as the requests, with connections of its own whose
-//! queries are bounded: it must never hold up a message.
-//!
-//! # Reading order, and what may depend on what
-//!
-//! Dependencies point up this list. The first seven know no tokio, sqlx or reqwest; `acquire`
-//! never sees SQL; `store` never sees HTTP.
+//! A module depends only on those that are declared before it (`tests/layering.rs` checks it).
+//! [`queue`] has the nouns and the rules, without I/O. [`store`] is a door: one closed enum over
+//! engines and one error, and only the folder of an engine knows whether there is a file or a
+//! server. [`acquire`] never sees SQL, and `store` never sees HTTP. [`dispatcher`] is the loop;
+//! [`desk`] is what operators do, which [`web`] and the commands only present; [`daemon`] is the
+//! service around the loop.
 
 pub mod queue;
 pub mod config;

@@ -33,7 +33,7 @@ fn code(text: &str) -> Vec<(usize, &str)> {
 /// Code that needs to know how an outbox is stored.
 fn is_the_stores_own(file: &str) -> bool {
     file.starts_with("store/sqlite/")
-        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database_path.rs")
+        || matches!(file, "store/mod.rs" | "store/tenure.rs" | "config/database.rs")
 }
 
 /// A file of tests alone.
@@ -67,10 +67,10 @@ const ALLOWED: [(&str, &str, &str); 9] = [
     ("cli/demo.rs", "INSERT OR ", "the demo shows a producer's own SQL"),
     ("cli/demo.rs", "SELECT ", "the demo suggests a query"),
     ("cli/demo.rs", "sqlite3", "the demo suggests a query"),
-    ("cli/edit.rs", "UPDATE outbox", "help: the same in SQL, which is a full client"),
+    ("cli/retry_cancel.rs", "UPDATE outbox", "help: the same in SQL, which is a full client"),
     ("cli/list.rs", "SELECT ", "help: the same in SQL"),
-    ("cli/pause.rs", "INSERT INTO ", "help: the same in SQL"),
-    ("cli/pause.rs", "DELETE FROM ", "help: the same in SQL"),
+    ("cli/pause_resume.rs", "INSERT INTO ", "help: the same in SQL"),
+    ("cli/pause_resume.rs", "DELETE FROM ", "help: the same in SQL"),
     (
         "cli/import/coding.rs",
         "SQLite",

@@ -745,7 +745,7 @@ END;
 CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
                 finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves ON outbox
-WHEN NEW.moves IS NOT OLD.moves + 1
+WHEN (NEW.moves IS NOT OLD.moves + 1 AND NEW.moves IS NOT OLD.moves + 2)
      OR (NEW.status IS NOT OLD.status
          AND (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
               OR NEW.attempts <> OLD.attempts + 1)
@@ -792,7 +792,7 @@ BEGIN
             AND typeof(NEW.error) IN ('text', 'null')
             AND ifnull(NEW.failure IN ('rejected', 'exhausted', 'expired', 'invalid'), 1)
     FROM (SELECT NEW.status = 'pending' AND OLD.status <> 'pending' AS again LIMIT 1)
-    WHERE NEW.moves IS NOT OLD.moves + 1;
+    WHERE NEW.moves IS NOT OLD.moves + 1 AND NEW.moves IS NOT OLD.moves + 2;
     UPDATE outbox
     SET finished_at = CAST(round((julianday(finished_at) - 2440587.5) * 86400000.0) AS INTEGER), moves = moves + 1
     WHERE id = NEW.id AND typeof(NEW.finished_at) = 'text' AND NEW.moves IS OLD.moves;
@@ -837,10 +837,12 @@ END;
 -- jobs waiting.
 CREATE VIEW outbox_move AS SELECT id, lane, status AS was, status AS becomes, failure FROM outbox WHERE 0;
 
+-- A row that moves by two is the dispatcher's cycle's, which lets the next of all lanes follow by one
+-- statement.
 CREATE TRIGGER outbox_moved AFTER UPDATE OF status ON outbox
 WHEN NEW.status <> 'sending' AND NEW.status <> OLD.status
      AND (OLD.status <> 'sending'
-          OR (OLD.lane IS NOT NULL
+          OR (NEW.moves IS NOT OLD.moves + 2 AND OLD.lane IS NOT NULL
               AND (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'parked')
                    OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'scheduled'))))
 BEGIN

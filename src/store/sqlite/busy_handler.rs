@@ -30,7 +30,8 @@ impl Pace {
         let tries = usize::try_from(tries).unwrap_or(0).min(PAUSES.len() - 1);
         match (self, waited.as_micros()) {
             (Pace::Spinning, 0..1_000) => std::thread::yield_now(),
-            (Pace::Spinning, _) => std::thread::sleep(Duration::from_millis(1)),
+            // Late by an eighth at most, however slow the disk is.
+            (Pace::Spinning, _) => std::thread::sleep(waited / 8),
             (Pace::Sleeping, _) => std::thread::sleep(Duration::from_millis(PAUSES[tries])),
         }
     }
