@@ -13,13 +13,13 @@ pub(super) struct Sending {
     /// The case's id; for SMS the `threadId`.
     pub(super) case: i64,
     pub(super) contact: Option<i64>,
-    pub(super) sender: Sender,
+    pub(super) sender: MessageSender,
     /// The object with the message's fields: mail's `data`, else the whole body.
     pub(super) fields: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sender {
+pub(super) enum MessageSender {
     Agent,
     Contact(i64),
 }
@@ -64,7 +64,8 @@ impl Sending {
         };
         let contact = contact.or(integer_parameter(query, "contactId")?);
         // Mail has no such parameter: it is always from an agent.
-        let sender = if channel == Channel::Mail { Sender::Agent } else { sender(query, contact)? };
+        let sender =
+            if channel == Channel::Mail { MessageSender::Agent } else { sender(query, contact)? };
         Ok(Sending { channel, case, contact, sender, fields: fields.object.clone() })
     }
 
@@ -74,15 +75,15 @@ impl Sending {
 
     pub(super) fn sender_id(&self) -> i64 {
         match self.sender {
-            Sender::Agent => AGENT,
-            Sender::Contact(contact) => contact,
+            MessageSender::Agent => AGENT,
+            MessageSender::Contact(contact) => contact,
         }
     }
 
     pub(super) fn sender_type(&self) -> &'static str {
         match self.sender {
-            Sender::Agent => "user",
-            Sender::Contact(_) => "contact",
+            MessageSender::Agent => "user",
+            MessageSender::Contact(_) => "contact",
         }
     }
 
@@ -175,13 +176,13 @@ fn check_sms<'a>(body: &BodyFields<'a>) -> Result<Checked<'a>, String> {
     Ok((case, Some(contact), *body))
 }
 
-fn sender(query: &BTreeMap<String, String>, contact: Option<i64>) -> Result<Sender, String> {
+fn sender(query: &BTreeMap<String, String>, contact: Option<i64>) -> Result<MessageSender, String> {
     // The vendor's documentation and its own web client spell it differently.
     let kind = query.get("x-user-type").or_else(|| query.get("-x-user-type"));
     match kind.map(String::as_str) {
-        None | Some("user") => Ok(Sender::Agent),
+        None | Some("user") => Ok(MessageSender::Agent),
         Some("contact") => contact
-            .map(Sender::Contact)
+            .map(MessageSender::Contact)
             .ok_or_else(|| "contactId is required when x-user-type is contact".to_owned()),
         Some(_) => Err("x-user-type must be user or contact".to_owned()),
     }

@@ -1,6 +1,6 @@
 //! Answers in the shape that the vendor documents: its example answers with this message's values.
 
-use super::message::{AGENT, Sender, Sending};
+use super::message::{AGENT, MessageSender, Sending};
 use super::request_log::iso_text;
 use crate::queue::job::{Channel, Millis};
 use axum::Json;
@@ -96,16 +96,16 @@ pub(super) fn accepted(sending: &Sending, ids: Ids, provider: Provider, now: Mil
 fn common(sending: &Sending, ids: Ids, now: Millis) -> Map<String, Value> {
     let contact = sending.contact();
     let mut sender = match sending.sender {
-        Sender::Agent => json!({
+        MessageSender::Agent => json!({
             "roles": [], "id": AGENT, "name": "Sandbox Agent", "firstName": "Sandbox Agent",
             "lastName": "", "photo": "", "email": "agent@example.com", "clientId": "",
             "parentId": 0, "type": "user", "accessLevel": null,
         }),
-        Sender::Contact(id) => {
+        MessageSender::Contact(id) => {
             json!({"type": "contact", "id": id, "name": format!("#{id}"), "photo": null})
         }
     };
-    if sending.channel == Channel::Sms && sending.sender == Sender::Agent {
+    if sending.channel == Channel::Sms && sending.sender == MessageSender::Agent {
         sender["departments"] = json!([]);
         sender["meta"] = json!({"fields": {}});
         sender["metaDetails"] = json!({"isBotClient": false, "label": ""});

@@ -17,6 +17,7 @@ mod chart;
 mod error_page;
 mod exposition;
 mod guard;
+mod health_checks;
 mod job_list;
 mod job_page;
 mod layout;
@@ -25,7 +26,6 @@ mod login;
 mod front_page;
 mod pause_page;
 mod posted;
-mod probes;
 mod parameters;
 mod reader;
 mod session;
@@ -53,7 +53,7 @@ pub struct Shared {
     pub reader: PageReader,
     /// For the metrics: their counts may take longer than a page.
     pub counter: PageReader,
-    pub write_probe: probes::WriteProbe,
+    pub write_probe: health_checks::WriteProbe,
     pub metrics: Arc<Metrics>,
     /// The names of the accounts when the program started, to choose from.
     accounts: Vec<String>,
@@ -74,7 +74,7 @@ impl Shared {
             settings,
             reader: PageReader::of(&config.database),
             counter: PageReader::within(exposition::COUNTING, &config.database),
-            write_probe: probes::WriteProbe::of(&config.database),
+            write_probe: health_checks::WriteProbe::of(&config.database),
             metrics: Arc::clone(metrics),
             accounts: config.accounts.keys().cloned().collect(),
             sandbox: config.sandbox,
@@ -137,8 +137,8 @@ fn open() -> Router<Arc<Shared>> {
         get(async move |headers: HeaderMap| assets::serve(of, headers).await)
     };
     Router::new()
-        .route("/healthz", get(probes::alive))
-        .route("/readyz", get(probes::ready))
+        .route("/healthz", get(health_checks::alive))
+        .route("/readyz", get(health_checks::ready))
         .route("/login", get(login::show).post(login::login))
         .route("/assets/style.css", asset(&assets::STYLE))
         .route("/assets/live.js", asset(&assets::SCRIPT))
