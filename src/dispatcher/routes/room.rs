@@ -18,12 +18,6 @@ impl Route {
         self.ramp.map_or(limit, |ramp| ramp.min(limit)).saturating_sub(in_flight)
     }
 
-    /// The most that one claim takes. Two halves of the places take turns: the requests of one are
-    /// out while the other is recorded and claimed. All at once would wait for each other.
-    fn half(&self) -> u32 {
-        self.policy.max_in_flight.div_ceil(2)
-    }
-
     /// None of its requests is out, and nothing is known about it that the next claim would need.
     fn is_at_rest(&self, in_flight: u32) -> bool {
         let usual = self.timed_block.is_none() && self.breaker.is_none() && self.ramp.is_none();
@@ -36,7 +30,7 @@ impl Route {
         if self.is_blocked(now) {
             return 0;
         }
-        let mut limit = self.free(in_flight).min(self.half());
+        let mut limit = self.free(in_flight);
         if let Some(pace) = &mut self.pace {
             limit = pace.allow(limit, now);
         }

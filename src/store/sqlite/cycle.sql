@@ -106,14 +106,14 @@ BEGIN
     WHERE id IN (
         SELECT (SELECT w.id FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'parked' ORDER BY w.due_at, w.id LIMIT 1)
         FROM outbox_cycle_sent AS j CROSS JOIN outbox AS o NOT INDEXED ON o.id = j.id
-        WHERE EXISTS (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'parked')
+        WHERE (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'parked' LIMIT 1)
           AND NOT EXISTS (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'scheduled')
           AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = o.lane AND h.holds = 1));
-    -- A lane with a scheduled job needs the clock.
+    -- A lane with a scheduled job needs the clock. Not by EXISTS: SQLite 3.51 makes a join of it, and
+    -- builds an index of the whole table for that.
     INSERT INTO outbox_elect (lane)
     SELECT o.lane FROM outbox_cycle_sent AS j CROSS JOIN outbox AS o NOT INDEXED ON o.id = j.id
-    WHERE EXISTS (SELECT 1 FROM outbox AS w WHERE w.wait = 'scheduled' AND w.lane IS NOT NULL)
-      AND EXISTS (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'scheduled');
+    WHERE (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'scheduled' LIMIT 1);
 END;
 
 CREATE TEMP TRIGGER outbox_cycle_record_ended INSTEAD OF INSERT ON outbox_cycle_record
