@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         done
     });
     let code = done.unwrap_or_else(|e| {
-        log::note(format!("acquire-outbox: {}", cli::told(&e)));
+        log::note(format!("acquire-outbox: {}", cli::sentence_of(&e)));
         cli::exit_code(&e)
     });
     drop(last_lines);

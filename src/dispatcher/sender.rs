@@ -27,7 +27,7 @@ use tracing::{debug, error};
 type Finished = (i64, AttemptResult);
 
 /// The half of the loop that needs no database.
-pub(super) struct Sender {
+pub(super) struct AttemptSender {
     pub(super) config: Config,
     pub(super) routes: Routes,
     pub(super) jobs: Jobs,
@@ -41,10 +41,10 @@ pub(super) struct Sender {
     meters: Vec<Arc<RouteMeter>>,
 }
 
-impl Sender {
-    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> Sender {
+impl AttemptSender {
+    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> AttemptSender {
         let (report, results) = mpsc::unbounded_channel();
-        let mut sender = Sender {
+        let mut sender = AttemptSender {
             config,
             routes,
             jobs: Jobs::default(),
@@ -159,7 +159,7 @@ impl Sender {
 
     /// Decides what an ended attempt makes of its job, and of its route.
     pub(super) fn ended(&mut self, (id, mut attempt): Finished) {
-        let Sender { jobs, routes, config, .. } = self;
+        let AttemptSender { jobs, routes, config, .. } = self;
         let Some(InFlight { job, route, endpoint, meter, .. }) = jobs.request(id) else {
             error!(job = id, "an attempt ended of a job that was not being sent; this is a bug");
             return;

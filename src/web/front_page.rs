@@ -3,7 +3,7 @@
 mod sections;
 
 use super::cache::Counted;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
 use super::reader::ReadError;
 use super::{Shared, chart};
@@ -44,7 +44,7 @@ struct FrontPage<'a> {
     accounts: usize,
 }
 
-pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
+pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, ErrorPage> {
     let page = read(&shared).await?;
     let content = html! {
         h1 .visually-hidden { "Overview" }

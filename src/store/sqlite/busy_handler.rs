@@ -18,21 +18,21 @@ const PAUSES: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
 
 /// How a statement waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum BusyWait {
     Sleeping,
     /// Without sleeping for as long as a commit takes: being woken takes longer than what is left
     /// of it.
     Spinning,
 }
 
-impl Pace {
+impl BusyWait {
     fn pause(self, tries: c_int, waited: Duration) {
         let tries = usize::try_from(tries).unwrap_or(0).min(PAUSES.len() - 1);
         match (self, waited.as_micros()) {
-            (Pace::Spinning, 0..1_000) => std::thread::yield_now(),
+            (BusyWait::Spinning, 0..1_000) => std::thread::yield_now(),
             // Late by an eighth at most, however slow the disk is.
-            (Pace::Spinning, _) => std::thread::sleep(waited / 8),
-            (Pace::Sleeping, _) => std::thread::sleep(Duration::from_millis(PAUSES[tries])),
+            (BusyWait::Spinning, _) => std::thread::sleep(waited / 8),
+            (BusyWait::Sleeping, _) => std::thread::sleep(Duration::from_millis(PAUSES[tries])),
         }
     }
 }
@@ -42,7 +42,7 @@ pub(super) struct BusyHandler(&'static Mutex<Waiting>);
 
 struct Waiting {
     limit: Duration,
-    pace: Pace,
+    pace: BusyWait,
     since: Instant,
 }
 
@@ -52,7 +52,7 @@ impl BusyHandler {
     /// A few bytes are never freed: the connection's thread may outlive everything of ours.
     pub async fn of(conn: &mut SqliteConnection) -> sqlx::Result<BusyHandler> {
         let waiting =
-            Mutex::new(Waiting { limit: USUAL, pace: Pace::Sleeping, since: Instant::now() });
+            Mutex::new(Waiting { limit: USUAL, pace: BusyWait::Sleeping, since: Instant::now() });
         let waiting: &'static Mutex<Waiting> = Box::leak(Box::new(waiting));
         let mut conn = conn.lock_handle().await?;
         let context = std::ptr::from_ref(waiting).cast_mut().cast::<c_void>();
@@ -66,14 +66,14 @@ impl BusyHandler {
     }
 
     /// For the statements from now on.
-    pub fn set(&self, limit: Duration, pace: Pace) {
+    pub fn set(&self, limit: Duration, pace: BusyWait) {
         if let Ok(mut waiting) = self.0.lock() {
             (waiting.limit, waiting.pace) = (limit, pace);
         }
     }
 
     pub fn set_usual(&self) {
-        self.set(USUAL, Pace::Sleeping);
+        self.set(USUAL, BusyWait::Sleeping);
     }
 }
 
@@ -104,7 +104,7 @@ impl SqliteStore {
     pub async fn try_write_lock(&mut self, wait: Duration) -> Result<(), SqliteError> {
         let reads_only: bool =
             sqlx::query_scalar("PRAGMA query_only").fetch_one(&mut self.conn).await?;
-        self.busy_handler.set(wait, Pace::Sleeping);
+        self.busy_handler.set(wait, BusyWait::Sleeping);
         sqlx::query("PRAGMA query_only = OFF").execute(&mut self.conn).await?;
         let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut self.conn).await;
         if reads_only {

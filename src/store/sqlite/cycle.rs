@@ -6,8 +6,8 @@
 //! of it is one row.
 
 use super::agenda::AGENDA;
-use super::busy_handler::Pace;
-use super::claim::{self, PAYLOAD, claimed_json};
+use super::busy_handler::BusyWait;
+use super::claimed_rows::{self, PAYLOAD, claimed_json};
 use super::epoch::SENDING_BEFORE;
 use super::lenient::Lenient;
 use super::reading::{self, JOB_COLUMNS, Unreadable};
@@ -121,9 +121,9 @@ impl SqliteStore {
     ) -> Result<CycleInFile, SqliteError> {
         let (sent, others) = record::json(work.record, epoch);
         let run =
-            Run { sent, others, claims: claim::json(work.room), due: work.due, now: work.now };
+            Run { sent, others, claims: claimed_rows::json(work.room), due: work.due, now: work.now };
         if work.expecting {
-            self.busy_handler.set(EXPECTING, Pace::Spinning);
+            self.busy_handler.set(EXPECTING, BusyWait::Spinning);
         }
         let row = self.run(run, epoch).await;
         self.busy_handler.set_usual();
@@ -202,7 +202,7 @@ impl SqliteStore {
     /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and
     /// the dispatcher finds and withdraws them.
     async fn jobs(&mut self, json: &[u8], epoch: i64) -> Result<Vec<Job>, SqliteError> {
-        let (mut jobs, without) = claim::jobs(json, epoch)?;
+        let (mut jobs, without) = claimed_rows::jobs(json, epoch)?;
         for id in without {
             let payload: Vec<u8> =
                 sqlx::query_scalar(PAYLOAD).bind(id).fetch_one(&mut self.conn).await?;

@@ -1,7 +1,7 @@
 //! The size of the files: unused pages go back to the file system, and a long write-ahead log is
 //! emptied. Also what ANALYZE has left of the outbox's tables is deleted, by whichever program.
 
-use super::busy_handler::Pace;
+use super::busy_handler::BusyWait;
 use super::files::beside;
 use super::{SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Row};
@@ -63,7 +63,7 @@ impl SqliteStore {
         if copied < all {
             return Ok(true);
         }
-        self.busy_handler.set(LOG_WAIT, Pace::Sleeping);
+        self.busy_handler.set(LOG_WAIT, BusyWait::Sleeping);
         let done = self.checkpoint("TRUNCATE").await;
         self.busy_handler.set_usual();
         done.map(|(_, left)| left > 0)

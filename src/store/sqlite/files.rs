@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Files(Vec<(PathBuf, Inode)>);
 
-type Inode = (u64, u64);
+/// Device and number.
+pub(super) type Inode = (u64, u64);
 
 impl Files {
     /// Those that are there now, with `database` open and written to.
@@ -46,7 +47,7 @@ impl Files {
     }
 }
 
-fn inode(path: &Path) -> std::io::Result<Inode> {
+pub(super) fn inode(path: &Path) -> std::io::Result<Inode> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 

@@ -3,7 +3,7 @@
 
 use super::SqliteError;
 use super::erase::Erased;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use crate::queue::job::Millis;
 use crate::queue::report::Notice;
 use crate::queue::when::now;

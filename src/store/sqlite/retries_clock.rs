@@ -3,7 +3,7 @@
 //! scheduled follows the wall clock. A machine that slept looks the same, because its monotonic
 //! clock stood still: what was left of a pause is waited for after it woke up.
 
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::report::Notice;

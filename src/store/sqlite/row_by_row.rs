@@ -1,7 +1,7 @@
 //! A cycle's work, row by row: for when the database refuses one of them.
 
 use super::lenient::Lenient;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::{SqliteError, SqliteStore, stray_rows};
 use crate::queue::claim::{Agenda, Cycle, CycleDone, Room};
 use crate::queue::ended::Ended;

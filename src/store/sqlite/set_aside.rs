@@ -25,7 +25,7 @@ pub(super) struct Tryable {
 
 /// How an unreadable row ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum RowEnd {
     /// It was never sent.
     Failed,
     /// It was being sent when its dispatcher ended.
@@ -63,7 +63,7 @@ WHERE id = ?1 AND status = 'pending'";
 
 /// How the row ends, with all of the dispatcher's columns as a retry needs them. If `attempts`
 /// cannot be read, its history gives the number.
-fn end_statement(end: End) -> String {
+fn end_statement(end: RowEnd) -> String {
     let (count, time) =
         (format!("BETWEEN 0 AND {LAST_COUNT}"), format!("BETWEEN 0 AND {LAST_TIME}"));
     let attempts = format!(
@@ -71,8 +71,8 @@ fn end_statement(end: End) -> String {
             ELSE ifnull((SELECT max(a.attempt) FROM outbox_attempts AS a WHERE a.job_id = outbox.id), 0) END"
     );
     let ended = match end {
-        End::Failed => "status = 'failed', failure = 'invalid', finished_at = ?3",
-        End::Uncertain => "status = 'uncertain', failure = NULL, finished_at = NULL",
+        RowEnd::Failed => "status = 'failed', failure = 'invalid', finished_at = ?3",
+        RowEnd::Uncertain => "status = 'uncertain', failure = NULL, finished_at = NULL",
     };
     format!(
         "UPDATE outbox SET {ended}, error_code = '{UNREADABLE}', error = ?2, updated_at = ?3, wait = NULL,
@@ -101,7 +101,7 @@ impl SqliteStore {
         rows: &[Unreadable],
         claimed: bool,
     ) -> Result<(), SqliteError> {
-        self.end_unreadable(rows, End::Failed, claimed).await
+        self.end_unreadable(rows, RowEnd::Failed, claimed).await
     }
 
     /// Ends rows that cannot be read and may have been sent: `uncertain`.
@@ -109,13 +109,13 @@ impl SqliteStore {
         &mut self,
         rows: &[Unreadable],
     ) -> Result<(), SqliteError> {
-        self.end_unreadable(rows, End::Uncertain, false).await
+        self.end_unreadable(rows, RowEnd::Uncertain, false).await
     }
 
     async fn end_unreadable(
         &mut self,
         rows: &[Unreadable],
-        end: End,
+        end: RowEnd,
         claimed: bool,
     ) -> Result<(), SqliteError> {
         let now = now();
@@ -132,7 +132,7 @@ impl SqliteStore {
                 }
                 Err(_) => return done.map(|_| ()),
             };
-            if done.is_ok() && end == End::Uncertain {
+            if done.is_ok() && end == RowEnd::Uncertain {
                 sqlx::query(HISTORY).bind(row.id).bind(now).execute(&mut *tx).await?;
             }
             note(&mut tx, row.id, &reason, None).await?;

@@ -6,7 +6,7 @@ use super::reading;
 use super::reading::{LAST_TIME, Unreadable};
 use super::row_by_row::IGNORED;
 use super::set_aside::Tryable;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::{RepairScope, SqliteError, SqliteStore, listed};
 use crate::queue::overview::Untouched;
 use crate::queue::report::Notice;

@@ -5,7 +5,7 @@ use super::housekeeping::Timers;
 use super::lock::DispatcherLock;
 use super::progress::{Progress, ProgressNote};
 use super::retries_clock::WallClock;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::wake::Wake;
 use super::{Contents, RealPath, RepairScope, SqliteError, SqliteStore, disk, listed};
 use crate::queue::ended::Ended;
