@@ -199,7 +199,7 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
         oldest.get_or_create(&label).set(age as f64 / 1000.0);
     }
     let help = "Jobs that wait for a person because their row cannot be read, recorded or moved";
-    registry.register("set_aside_jobs", help, gauge(overview.aside.count));
+    registry.register("set_aside_jobs", help, gauge(overview.set_aside.count));
     let help = "Rows written without the triggers that are not in the queue yet, up to 10000";
     registry.register("untouched_jobs", help, gauge(overview.untouched.count));
     registry.register("jobs", "Jobs in the outbox, by state", jobs);

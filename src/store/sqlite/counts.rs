@@ -85,7 +85,7 @@ impl SqliteStore {
             since: row.whole("since"),
             blocks: self.blocks_up_to(limit).await?,
             pauses: self.pauses(limit).await?,
-            aside: self.asides(limit).await?,
+            set_aside: self.set_aside_summary(limit).await?,
         })
     }
 
@@ -93,7 +93,7 @@ impl SqliteStore {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, SqliteError> {
         let flaws = self.flaws().await?;
         let holds = unless_missing(self.blocks().await)?;
-        let aside = unless_missing(self.asides(NAMED).await)?;
+        let set_aside = unless_missing(self.set_aside_summary(NAMED).await)?;
         let untouched = unless_missing(self.untouched().await)?;
         let pauses = unless_missing(self.pauses(ALL).await)?;
         let mut tx = self.conn.begin().await?;
@@ -121,7 +121,7 @@ impl SqliteStore {
             dispatcher_since,
             blocks: holds,
             pauses,
-            aside,
+            set_aside,
             untouched,
             flaws: flaws.iter().map(Flaw::to_string).collect(),
         })

@@ -141,7 +141,7 @@ impl SqliteStore {
             sqlx::query(update).bind(id).bind(at).execute(&mut self.conn).await?;
         }
         self.would_claim(id, epoch).await?;
-        self.not_aside(id).await
+        self.release(id).await
     }
 }
 
