@@ -56,7 +56,7 @@ enum Cycled {
 /// When [`Dispatcher::run`] returns by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// Only when it is told to stop.
+    /// Only when asked to stop.
     Stopped,
     /// As soon as no job is due, being sent or in backoff. Jobs that are paused or for a later time
     /// are left.
@@ -212,7 +212,7 @@ impl Dispatcher {
             Ok(CycleResult::Locked) => {
                 self.sender.routes.expect_none();
                 self.commit = Commit::Missed;
-                // What has ended meanwhile does not wait for the next poll.
+                // Attempts that have ended since do not wait for the next poll.
                 let none = self.sender.jobs.unrecorded() == 0;
                 Ok(if none { Cycled::No } else { Cycled::FoundNothing })
             }
@@ -330,7 +330,7 @@ impl Dispatcher {
         }
     }
 
-    /// The loop has made a step: the watchdog and the health checks are told.
+    /// Reports an iteration of the loop to the watchdog and the health checks.
     fn note_step(&mut self) {
         self.sender.metrics.turned(Instant::now().into_std());
         self.service.turned();

@@ -74,7 +74,7 @@ impl AttemptSender {
     }
 
     /// Takes what a cycle has claimed: each job is sent at once, or goes back if its route was shut or
-    /// the job has expired meanwhile. `cut` as in [`Routes::claimed`].
+    /// the job has expired since. `cut` as in [`Routes::claimed`].
     pub(super) fn claimed(&mut self, claimed: Vec<Job>, cut: bool) {
         let mut counts: HashMap<RouteId, u32> = HashMap::new();
         for job in &claimed {
@@ -94,7 +94,7 @@ impl AttemptSender {
         }
     }
 
-    /// Hands a claimed job to a task of its own, whose result arrives in any case.
+    /// Starts a task for a claimed job; its result arrives in every case.
     fn send(&mut self, route: RouteId, mut job: Job) {
         let payload = std::mem::take(&mut job.payload);
         let (id, channel) = (job.id, job.channel);
@@ -138,7 +138,7 @@ impl AttemptSender {
         self.stop.send_replace(Stop::Drain);
     }
 
-    /// Awaits `work` and takes the results that arrive meanwhile.
+    /// Awaits `work` and handles the results that arrive in the meantime.
     pub(super) async fn while_sending<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {

@@ -82,7 +82,7 @@ pub async fn page(
 /// The last count, and whether the database could be read when it was last tried.
 async fn overview(shared: &Arc<Shared>) -> (Counted<Arc<Overview>>, bool) {
     let counting = Arc::clone(shared);
-    // A task of its own: it ends even if the client no longer waits.
+    // A separate task: it ends even if the client no longer waits.
     let count = tokio::spawn(async move {
         let _ = counting.overview.get(count(&counting)).await;
     });

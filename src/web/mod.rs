@@ -1,6 +1,6 @@
 //! The dashboard: pages about the queue, served by the program itself.
 //!
-//! It must not slow down the dispatcher: it reads through connections of its own (`reader`), one
+//! It must not slow down the dispatcher: it reads through separate connections (`reader`), one
 //! page at a time and within a time limit, and `listener` limits what a client can cost. A request
 //! passes these checks in this order: the host name (`browser`), the token (`guard`) and, for a
 //! form, whether a page of the dashboard sent it (`posted`).

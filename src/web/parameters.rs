@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 
 /// Rows on a page.
 pub const ROWS: u32 = 50;
-/// Nobody turns more pages than this; a filter finds older jobs.
+/// Nobody pages further than this; a filter finds older jobs.
 const PAGES: u64 = 100_000;
 
 /// By default all jobs, newest first.

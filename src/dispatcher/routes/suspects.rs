@@ -24,7 +24,7 @@ const PAGES_TOGETHER: u32 = 3;
 const PAGES_AFTER: u32 = 8;
 const JUST_BEFORE: Duration = Duration::from_secs(10);
 
-/// The most that are remembered: jobs that a person has removed would otherwise stay for ever.
+/// How many are remembered at most: jobs that a person deleted would otherwise stay forever.
 const MOST: usize = 10_000;
 
 struct Suspect {

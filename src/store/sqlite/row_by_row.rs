@@ -1,4 +1,4 @@
-//! A cycle's work, row by row: for when the database refuses one of them.
+//! A cycle's work, row by row, for when the database refuses one of the rows.
 
 use super::lenient::Lenient;
 use super::sqlite_tenure::SqliteTenure;
@@ -18,13 +18,12 @@ struct DueEach {
     pub refused: Vec<(i64, String)>,
 }
 
-/// If this many rows in succession cannot be moved and none can, the error is not about one of
-/// them.
+/// If this many rows fail and none succeeds, the error is not about a single row.
 const NOT_ONE: usize = 16;
 /// An application's trigger has RAISE(IGNORE).
 pub(super) const IGNORED: &str = "the change was ignored without an error; look for a trigger with RAISE(IGNORE) on the table outbox";
 
-/// This many are tried of each route; a cycle seldom chooses more.
+/// How many rows of each route are tried; a cycle rarely chooses more.
 const FIRST: i64 = 64;
 
 // These find and move rows as the cycle does: see cycle.sql.
@@ -134,7 +133,7 @@ impl SqliteStore {
         Ok(ids)
     }
 
-    /// Whether a pending row that is set aside can now be moved: then it is no longer set aside.
+    /// Releases a pending row that is set aside if it can now be moved.
     pub(super) async fn try_move(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
         let at = now();
         for update in [EXPIRE, RETRY, START] {
@@ -192,8 +191,8 @@ impl SqliteTenure {
         Ok(CycleDone { recorded, agenda, ..CycleDone::default() })
     }
 
-    /// Sets aside the rows that were refused while others passed; where none did, the error is
-    /// about all of them. True: there were some.
+    /// Sets aside the rows that were refused while others passed; if none passed, the error is not about
+    /// single rows. True if any were refused.
     async fn set_refused_aside(
         &mut self,
         passed: usize,
