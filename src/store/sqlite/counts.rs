@@ -16,8 +16,8 @@ const NAMED: u32 = 10;
 /// The spans of the rates.
 const MINUTES: [u32; 3] = [1, 5, 15];
 
-// Each state from the index that has it: a payload that spills over its page lies between a
-// row's start and its status, so that a scan of the table reads every message.
+// Counts each state from its index: a large payload lies between the start of its row and the status, so a
+// scan of the table would read every message.
 const COUNTS: &str = "\
 WITH part (channel, status, count, due) AS (
     SELECT channel, status, count(*), NULL FROM outbox WHERE finished_at IS NOT NULL GROUP BY status, channel
@@ -42,7 +42,7 @@ SELECT ifnull(sum(finished_at >= ?2), 0), ifnull(sum(finished_at >= ?3), 0), cou
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN ?4 AND 253402300799999
     AND finished_at IS NOT NULL";
 
-// As COUNTS: each state from the index that has it.
+// Each state from its index, like COUNTS.
 const CENSUS: &str = "\
 SELECT channel, status, '' AS wait, count(*) AS count FROM outbox
     WHERE finished_at IS NOT NULL GROUP BY status, channel

@@ -54,9 +54,9 @@ const STILL_CLAIMED: &str = "\
 SELECT 1 FROM outbox WHERE id = ?1 AND status = 'sending' AND claimed_by IS ?2 AND attempts = ?3";
 
 impl SqliteStore {
-    /// Records what has ended: all together or, where the database refuses one, each by itself; the
-    /// outcome of a refused one is kept. Gives the ids of those that are not on disk, and of those
-    /// that were kept with the reasons.
+    /// Records outcomes, all together or, if the database refuses one, each by itself; the outcome of a
+    /// refused one is kept. Returns the ids of those that are not on disk, and of those that were kept,
+    /// with the reasons.
     pub(super) async fn record_or_keep(
         &mut self,
         ended: &[Ended],
@@ -82,14 +82,14 @@ impl SqliteStore {
         Ok((unrecorded, kept))
     }
 
-    /// Records without claiming; gives the ids of those that are not on disk.
+    /// Records without claiming; returns the ids of those that are not on disk.
     async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, SqliteError> {
         let (room, due, expecting) = (None, false, false);
         let work = Cycle { record: ended, room, due, now: now(), expecting };
         Ok(self.cycle(&work, epoch).await?.unrecorded)
     }
 
-    /// Whether the row is as this attempt's claim left it.
+    /// Whether the row is still as this attempt's claim left it.
     pub(super) async fn is_still_claimed(&mut self, ended: &Ended) -> Result<bool, SqliteError> {
         let t = &ended.transition;
         let query =
@@ -145,8 +145,8 @@ impl SqliteStore {
 }
 
 impl SqliteTenure {
-    /// A cycle that failed for one of its rows: each row by itself; those that fail are set aside,
-    /// and the next cycle claims.
+    /// Repeats a cycle that failed because of one of its rows, row by row. Rows that fail are set aside, and
+    /// the next cycle claims.
     pub(super) async fn row_by_row(
         &mut self,
         e: SqliteError,
