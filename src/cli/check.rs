@@ -37,7 +37,10 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     let config = match settings.load() {
         Ok(config) => config,
         Err(e) => {
-            report(&CheckedItem { name: "configuration".to_owned(), found: Err(error_text::sentence_of(&e)) })?;
+            report(&CheckedItem {
+                name: "configuration".to_owned(),
+                found: Err(error_text::sentence_of(&e)),
+            })?;
             return Ok(super::exit_code(&e));
         }
     };
@@ -56,7 +59,10 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     }
 
     let probes = config.accounts.values().map(|account| async {
-        CheckedItem { name: format!("account {}", account.name), found: probe(&config, account).await }
+        CheckedItem {
+            name: format!("account {}", account.name),
+            found: probe(&config, account).await,
+        }
     });
     for finding in join_all(probes).await {
         report(&finding)?;

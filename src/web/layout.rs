@@ -45,7 +45,10 @@ enum Refresh {
 impl FromRequestParts<Arc<Shared>> for Frame {
     type Rejection = ErrorPage;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ErrorPage> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, ErrorPage> {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Reader);
         let live = parts.headers.contains_key(LIVE_HEADER);
         let flash = match &caller {

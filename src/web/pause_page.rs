@@ -96,7 +96,10 @@ fn form(accounts: &[String], frame: &Frame) -> Markup {
     }
 }
 
-pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Redirect, ErrorPage> {
+pub async fn pause(
+    State(shared): State<Arc<Shared>>,
+    posted: Posted,
+) -> Result<Redirect, ErrorPage> {
     let scope = scope(&posted)?;
     let reason = posted.fields.get("reason").unwrap_or_default();
     if reason.chars().count() > REASON_LENGTH {

@@ -46,7 +46,10 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
 
 pub(super) fn mebibytes(process: &Process, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such line in /proc/PID/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .context("no such line in /proc/PID/status")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().context("kibibytes")?;
     Ok(kibibytes / 1024.0)
 }

@@ -48,7 +48,11 @@ impl Bench {
 
     /// Measures every station once per round. Which one goes first changes from round to round, so that a
     /// machine that gets slower or faster favours none. Returns the rounds of each station.
-    pub fn alternately<T>(&self, row: &str, mut stations: Vec<Station<'_, T>>) -> Result<Vec<Vec<T>>> {
+    pub fn alternately<T>(
+        &self,
+        row: &str,
+        mut stations: Vec<Station<'_, T>>,
+    ) -> Result<Vec<Vec<T>>> {
         let (rounds, count) = (self.plan.rounds, stations.len());
         let mut measured: Vec<Vec<T>> = stations.iter().map(|_| Vec::new()).collect();
         for number in 0..rounds {

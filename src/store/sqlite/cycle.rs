@@ -120,8 +120,13 @@ impl SqliteStore {
         epoch: i64,
     ) -> Result<CycleInFile, SqliteError> {
         let (sent, others) = record::json(work.record, epoch);
-        let run =
-            Run { sent, others, claims: claimed_rows::json(work.room), due: work.due, now: work.now };
+        let run = Run {
+            sent,
+            others,
+            claims: claimed_rows::json(work.room),
+            due: work.due,
+            now: work.now,
+        };
         if work.expecting {
             self.busy_handler.set(EXPECTING, BusyWait::Spinning);
         }

@@ -302,8 +302,7 @@ impl SqliteTenure {
             self.report.notice(Notice::new(Level::ERROR, sentence).job(*id).reason(IGNORED));
         }
         if left > 0 {
-            let sentence =
-                "rows that ended without the triggers have been removed from the queue";
+            let sentence = "rows that ended without the triggers have been removed from the queue";
             self.report.notice(Notice::new(Level::WARN, sentence).rows(left));
         }
         if left + ignored.len() > 0 {
@@ -326,7 +325,8 @@ impl SqliteTenure {
         match self.store.repair(RepairScope::Rules).await {
             Ok(flaws) if flaws.is_empty() => {}
             Ok(flaws) => {
-                let sentence = "triggers, views or indexes of the outbox were changed and have been restored";
+                let sentence =
+                    "triggers, views or indexes of the outbox were changed and have been restored";
                 let notice = Notice::new(Level::WARN, sentence);
                 self.report.notice(notice.reason(listed(&flaws)));
             }

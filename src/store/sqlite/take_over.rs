@@ -86,7 +86,8 @@ impl SqliteTenure {
             }
             self.store.doubt_unreadable(&unreadable).await?;
             for row in &unreadable {
-                let sentence = "this row cannot be read and may have been sent: it is uncertain and set aside";
+                let sentence =
+                    "this row cannot be read and may have been sent: it is uncertain and set aside";
                 let notice = Notice::new(Level::ERROR, sentence).job(row.id);
                 on_event(TakeOver::Noticed(notice.reason(&row.sentence)));
             }
@@ -122,7 +123,8 @@ impl SqliteTenure {
         match ProgressNote::begin(&RealPath::of(self.path())?, progress) {
             Ok(note) => self.note = Some(note),
             Err(e) => {
-                let sentence = "the progress note cannot be written: a restored backup will not be recognised";
+                let sentence =
+                    "the progress note cannot be written: a restored backup will not be recognised";
                 let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
                 on_event(TakeOver::Noticed(notice));
             }

@@ -62,7 +62,10 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
 }
 
 /// How many jobs there are, and some of them. A filter is limited to the jobs of this moment.
-async fn find(shared: &Shared, selection: &mut Selection) -> Result<(u64, Vec<Delivery>), ErrorPage> {
+async fn find(
+    shared: &Shared,
+    selection: &mut Selection,
+) -> Result<(u64, Vec<Delivery>), ErrorPage> {
     let mut reading = shared.reader.read().await?;
     let found = match selection {
         Selection::Ids(ids) => {
