@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-/// How long a stop may take before the dispatcher runs: a statement may be waiting for a lock.
+/// How long a stop may take during startup: a statement may be waiting for a lock.
 const STOP_AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Why the daemon ended, or did not start.
@@ -82,7 +82,7 @@ async fn dispatch(
     Ok(dispatcher.run(until, &mut reload, shutdown).await?)
 }
 
-/// Takes over the outbox; `recovered` counts the jobs of an earlier dispatcher that were decided.
+/// Takes over the outbox; `recovered` counts an earlier dispatcher's jobs that were decided.
 async fn take_over(
     config: &Config,
     service: &mut Service,
@@ -114,7 +114,7 @@ async fn take_over(
 
 /// The attempt of a dispatcher that has ended: the request may have been sent, and no answer was read.
 fn interrupted(claimed_at: Millis) -> AttemptResult {
-    let message = "the dispatcher ended while the request may have been on its way";
+    let message = "the dispatcher ended while the request may have been in flight";
     AttemptResult {
         outcome: Outcome::Unknown { fault: Fault::new("interrupted", message) },
         http_status: None,
@@ -139,14 +139,14 @@ pub fn stop_signal(
         }
         tokio::spawn(async move {
             either(&mut term, &mut int).await;
-            warn!("stopped a second time: ending at once");
+            warn!("asked to stop a second time: ending at once");
             last_words();
             std::process::exit(1);
         });
     })
 }
 
-/// Resolves when the terminal is closed. Without a terminal, SIGHUP has another meaning and is not handled.
+/// Resolves when the terminal is closed. Without a terminal, SIGHUP means a reload and is not handled here.
 fn terminal_gone() -> Result<impl Future<Output = ()>, DaemonError> {
     let hangup = std::io::stdin().is_terminal().then(|| signal(SignalKind::hangup()));
     let hangup = hangup.transpose().map_err(DaemonError::Signals)?;

@@ -13,8 +13,8 @@ fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     let last_lines = log::set_up(cli.is_service());
     rustls::crypto::ring::default_provider().install_default().ok();
-    // One thread, and the database's own beside it: what work there is between two requests is not
-    // worth a second one's waking.
+    // One thread, next to the database's own: there is too little work between two requests to be
+    // worth waking a second one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         // As a task: a future that is blocked on is woken by a system call each time.
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         done
     });
     let code = done.unwrap_or_else(|e| {
-        log::note(format!("acquire-outbox: {}", cli::told(&e)));
+        log::note(format!("acquire-outbox: {}", cli::sentence_of(&e)));
         cli::exit_code(&e)
     });
     drop(last_lines);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-/// Reads the configuration as at the start: file, environment, flags.
+/// Reads the configuration from file, environment and flags, as the start does.
 type LoadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// Waits for SIGHUP and reads the configuration again.
@@ -60,7 +60,7 @@ impl Reload {
         Ok(Reload { source: Some((signal(SignalKind::hangup())?, Arc::new(load))), reading: None })
     }
 
-    /// Leaves SIGHUP alone, and never reloads.
+    /// Does not handle SIGHUP and never reloads.
     pub fn never() -> Reload {
         Reload { source: None, reading: None }
     }
@@ -131,7 +131,7 @@ pub fn has_same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
     }
 }
 
-/// The accounts of `new` that are not in `old`, or have another address, key, proxy or certificates there.
+/// The accounts of `new` that are not in `old`, or have a different address, key, proxy or certificates there.
 pub fn changed_accounts(old: &Config, new: &Config) -> BTreeSet<String> {
     let same = |old: &Account, new: &Account| {
         old.base_url == new.base_url

@@ -1,5 +1,6 @@
 //! Reads the sources and checks what each layer may know of the others.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -181,4 +182,49 @@ fn the_lower_layers_know_no_crate_of_a_higher_one() {
         wrong.extend(mentions(module, &crates));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The names that are given more than once, each with the files that give it.
+fn repeated(names: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, file) in names {
+        files.entry(name).or_default().push(file);
+    }
+    let repeated = files.into_iter().filter(|(_, files)| files.len() > 1);
+    repeated.map(|(name, files)| format!("{name}: {}", files.join(", "))).collect()
+}
+
+#[test]
+fn a_file_has_a_name_that_no_other_has() {
+    let name = |(file, _): (String, String)| (file.rsplit('/').next().unwrap().to_owned(), file);
+    let names = sources("").into_iter().map(name);
+    let repeated = repeated(names.filter(|(name, _)| name != "mod.rs" && name != "tests.rs"));
+    assert!(repeated.is_empty(), "\n{}", repeated.join("\n"));
+}
+
+/// The type that this line declares. Associated types are indented, and named by their trait.
+fn declared_type(line: &str) -> Option<String> {
+    let is_indented = line.starts_with(' ');
+    let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
+    match words.next()? {
+        "type" if is_indented => None,
+        "struct" | "enum" | "trait" | "union" | "type" => {
+            let name = words.next()?;
+            let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
+            name.starts_with(|c: char| c.is_uppercase()).then(|| name[..end].to_owned())
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_type_has_a_name_that_no_other_has() {
+    let mut names = Vec::new();
+    for (file, text) in sources("").into_iter().filter(|(file, _)| !is_of_tests(file)) {
+        let types = code(&text).into_iter().filter_map(|(_, line)| declared_type(line));
+        names.extend(types.map(|name| (name, file.clone())));
+    }
+    assert!(names.len() > 200, "only {} types were found", names.len());
+    let repeated = repeated(names.into_iter());
+    assert!(repeated.is_empty(), "\n{}", repeated.join("\n"));
 }

@@ -9,6 +9,7 @@ use acquire_outbox::queue::payload;
 use acquire_outbox::queue::retry::RetryPolicy;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use support::{Database, KEY, Program};
@@ -31,7 +32,9 @@ fn pages() -> Vec<String> {
 /// The fenced blocks of this language, without their fences.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
-    page.split(&fence).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+    // In a list, a block and its fences are indented.
+    let ended = |rest: &'a str| rest.split_once("```").expect("a closing fence").0.trim_end();
+    page.split(&fence).skip(1).map(ended).collect()
 }
 
 /// What stands between backticks in the prose and in the tables.
@@ -67,7 +70,8 @@ fn the_configuration_is_valid_and_gives_the_defaults() {
     assert_eq!(written.shutdown_timeout, bare.shutdown_timeout);
     assert_eq!(written.max_in_flight_bytes, bare.max_in_flight_bytes);
     for config in [&written, &bare] {
-        assert!(config.database.to_string().ends_with("/outbox.db"), "{}", config.database);
+        let database = config.database.to_string();
+        assert!(Path::new(&database).ends_with("outbox.db"), "{database}");
     }
     assert_eq!(written.accounts["default"].base_url.as_str(), "https://acme.acquire.io/api/v1");
     assert!(block.contains(written.accounts["default"].base_url.as_str()));

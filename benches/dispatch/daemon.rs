@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long the daemon may take until it dispatches, or ends once nothing is left to do.
+/// How long the daemon may take until it dispatches, or until it ends when nothing is left to do.
 pub const SOON: Duration = Duration::from_secs(60);
 
 /// Configuration, key and database.
@@ -20,10 +20,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// With an empty database, made by `init`.
+    /// With an empty database, created by `init`.
     pub fn new(binary: &Path) -> Result<Outbox> {
         let outbox = Outbox::without_database(binary)?;
-        // `init` asks for no account, but the configuration has to be complete.
+        // `init` needs no account, but the configuration has to be complete.
         outbox.configure("http://127.0.0.1:9/api/v1", "")?;
         Process::spawn("init", &mut outbox.command(&["init"]))?.wait(SOON)?;
         Ok(outbox)
@@ -37,8 +37,8 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// Puts on disk what a fill or a copy has left to be written later, as the daemon's first
-    /// fsync would do it otherwise. No process may have the database open.
+    /// Flushes what a fill or a copy has not yet written to disk; otherwise the daemon's first fsync
+    /// would do it. No process may have the database open.
     pub fn sync(&self) -> Result<()> {
         fs::File::open(self.path())?.sync_all().context("the database")
     }
@@ -75,7 +75,7 @@ impl Outbox {
 
     /// The daemon with this many accounts; the jobs belong to the first one.
     pub fn run_with_accounts(&self, target: &Target, count: u32) -> Result<Process> {
-        // With the usual address, like real accounts; they have no jobs.
+        // With the default address, like real accounts; they have no jobs.
         let account = |number| {
             format!(
                 "[accounts.a{number}]\naccount_id = \"a{number}\"\napi_key_env = \"BENCH_KEY\"\n"
@@ -97,7 +97,7 @@ impl Outbox {
         self.run_with(target, "")
     }
 
-    /// The daemon, sending to the target; started, perhaps not ready yet.
+    /// Starts the daemon, which sends to the target; it may not be ready yet.
     pub fn start(&self, target: &Target, until_empty: bool) -> Result<Process> {
         self.configure(&target.base_url(), "")?;
         let arguments: &[&str] = if until_empty { &["run", "--until-empty"] } else { &["run"] };

@@ -1,4 +1,4 @@
-//! The benchmark's own way into the database file: what any producer has, plain SQL.
+//! The benchmark's access to the database file: plain SQL, like any producer.
 
 use anyhow::{Context, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The text of every message.
-pub const WORDS: &str = "Hello, this is a message of about a hundred characters, as long as what people write in a chat.";
+pub const TEXT: &str = "Hello, this is a message of about a hundred characters, as long as what people write in a chat.";
 
-/// A table without rules, for what a commit costs by itself.
+/// A table without triggers, to measure what a commit costs by itself.
 pub const PLAIN_TABLE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
     CREATE TABLE plain (id INTEGER PRIMARY KEY, words TEXT)";
 
 /// One commit, synced.
 pub async fn insert_plain(connection: &mut SqliteConnection) -> Result<()> {
-    let insert = sqlx::query("INSERT INTO plain (words) VALUES (?1)").bind(WORDS);
+    let insert = sqlx::query("INSERT INTO plain (words) VALUES (?1)").bind(TEXT);
     insert.execute(connection).await?;
     Ok(())
 }
@@ -43,13 +43,13 @@ impl Database {
             .disable_statement_logging()
     }
 
-    /// Inserts chat jobs the ordinary way, in one transaction: `jobs` of them, over
+    /// Inserts chat jobs as a producer does, in one transaction: `jobs` of them, over
     /// `conversations` whose numbers start at `first`.
     pub fn insert_chats(&self, jobs: u64, conversations: u64, first: u64) -> Result<()> {
         self.execute(&format!(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {jobs})
              INSERT INTO outbox (channel, payload)
-             SELECT 'chat', json_object('caseId', {first} + i % {conversations}, 'message', '{WORDS}') FROM n"
+             SELECT 'chat', json_object('caseId', {first} + i % {conversations}, 'message', '{TEXT}') FROM n"
         ))
     }
 
@@ -66,7 +66,7 @@ impl Database {
         })
     }
 
-    /// Runs something on a connection of its own; the last one to close checkpoints the WAL.
+    /// Runs `work` on a new connection; the last one to close checkpoints the WAL.
     pub fn with<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

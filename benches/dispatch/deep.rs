@@ -1,26 +1,26 @@
-//! Deep tables: rows by the million. The first of a kind becomes what it is in the ordinary way, by
-//! a producer's INSERT and the daemon; the others are copies of it, whatever columns it has.
+//! Deep tables with millions of rows. The first row of a kind is made by a producer's INSERT and the
+//! daemon; the others are copies of it, whatever columns it has.
 
 use crate::daemon::{Outbox, SOON};
-use crate::database::{Database, WORDS};
+use crate::database::{Database, TEXT};
 use crate::target::{Answer, Target};
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-/// Rows of one transaction.
+/// Rows per transaction.
 const CHUNK: u64 = 250_000;
-/// Far from the conversations of the jobs that are measured.
+/// Far away from the conversations of the measured jobs.
 const FIRST_CASE: u64 = 1_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// An integer from here on is a time in milliseconds.
+/// An integer of at least this is a time in milliseconds.
 const FIRST_TIME: i64 = 1_000_000_000_000;
 
-/// Why the rows are there.
+/// The kind of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Can be claimed, each in a conversation of its own.
+    /// They can be claimed, each in a different conversation.
     Ready,
-    /// For tomorrow, and the seconds after.
+    /// Scheduled for tomorrow, a second apart.
     Scheduled,
     /// Behind a job whose next attempt is most of a day away.
     Parked,
@@ -44,7 +44,7 @@ impl Outbox {
     pub fn deepen(&self, depth: Depth, rows: u64) -> Result<()> {
         let database = self.database();
         let last = database.number("SELECT ifnull(max(id), 0) FROM outbox")?.unsigned_abs();
-        // The copies are told apart by their id: the case of row `i` is FIRST_CASE + i.
+        // The case of row `i` is FIRST_CASE + i.
         let case = FIRST_CASE + last + 1;
         match depth {
             Depth::Ready => insert(&database, case, "NULL", "NULL")?,
@@ -72,13 +72,13 @@ impl Outbox {
         copied.and_then(|()| self.sync())
     }
 
-    /// Adds what is missing to this many ready jobs.
+    /// Adds jobs until there are this many ready ones.
     pub fn keep_ready(&self, rows: u64) -> Result<()> {
         let ready = self.database().pending()?;
         if ready < rows { self.deepen(Depth::Ready, rows - ready) } else { Ok(()) }
     }
 
-    /// Lets the only job fail once, so that its conversation waits for its next attempt.
+    /// Makes the only job fail once, so that its conversation waits for its next attempt.
     fn stick(&self) -> Result<()> {
         let target = Target::start(Answer::Unavailable)?;
         let retry = "[retry]\ninitial = \"20h\"\nmax = \"20h\"\njitter = 0.0\n";
@@ -100,12 +100,12 @@ impl Database {
 fn insert(database: &Database, case: u64, key: &str, send_at: &str) -> Result<()> {
     database.execute(&format!(
         "INSERT INTO outbox (channel, payload, ordering_key, send_at)
-         VALUES ('chat', json_object('caseId', {case}, 'message', '{WORDS}'), {key}, {send_at})"
+         VALUES ('chat', json_object('caseId', {case}, 'message', '{TEXT}'), {key}, {send_at})"
     ))
 }
 
 /// Copies the row `first` and its history until there are `rows` of it. With the triggers, millions
-/// would take minutes: they are dropped, and the same ones are made again.
+/// would take minutes, so they are dropped and recreated.
 async fn multiply(
     connection: &mut SqliteConnection,
     depth: Depth,
@@ -141,7 +141,7 @@ async fn multiply(
     Ok(())
 }
 
-/// Copies the row of job `first` for each `i` of the table `n`; None where there is no such row.
+/// Copies the row of job `first` for each `i` of the table `n`; None if there is no such row.
 async fn copy_statement(
     connection: &mut SqliteConnection,
     table: &str,

@@ -1,9 +1,9 @@
-//! `cargo bench --bench dispatch`: every figure that the daemon is to reach, measured from
+//! `cargo bench --bench dispatch`: every figure that the daemon has to reach, measured from the
 //! outside on the built binary, as a ratio to a floor that is measured in the same run at the same
-//! pace. Machines differ by a factor of three; ratios do not.
+//! pace. Machines differ by a factor of three; ratios hardly differ.
 //!
-//! The target server, the raw client and the writers are this program again, in processes of
-//! their own, so that their CPU time and memory are not counted as the daemon's.
+//! The target server, the raw client and the writers are this same program in separate processes, so
+//! that their CPU time and memory are not counted as the daemon's.
 
 mod daemon;
 mod database;
@@ -28,16 +28,16 @@ use std::time::{Duration, Instant};
 #[command(
     bin_name = "cargo bench --bench dispatch --",
     about = "Measures the daemon, each figure as a ratio to what this machine takes without it",
-    after_help = "The databases lie in the folder for temporary files: TMPDIR chooses another disk.",
+    after_help = "The databases are in the folder for temporary files; set TMPDIR to use another disk.",
     args_conflicts_with_subcommands = true
 )]
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Rows to measure; all of them where none is named
+    /// Rows to measure; all of them if none is named
     #[arg(value_enum, value_name = "ROW")]
     rows: Vec<Row>,
-    /// A minute or two, with smaller tables and fewer rounds
+    /// Use smaller tables and fewer rounds: a minute or two
     #[arg(long)]
     quick: bool,
     /// How often each figure is measured
@@ -46,13 +46,13 @@ struct Cli {
     /// Another build of the daemon
     #[arg(long, value_name = "NEW", default_value = env!("CARGO_BIN_EXE_acquire-outbox"))]
     binary: PathBuf,
-    /// A second build, measured in turns with the first, round by round
+    /// A second build, measured alternately with the first, round by round
     #[arg(long, value_name = "OLD")]
     against: Option<PathBuf>,
-    /// Where the figures go as JSON
+    /// Write the figures to this file as JSON
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench/dispatch.json"))]
     json: PathBuf,
-    /// Fail where a limit is missed
+    /// Fail if a limit is missed
     #[arg(long)]
     check: bool,
     /// Cargo gives it to every benchmark
@@ -60,7 +60,7 @@ struct Cli {
     bench: bool,
 }
 
-/// What this program is in the processes that it starts.
+/// What this program does in the processes that it starts.
 #[derive(Subcommand)]
 #[command(hide = true)]
 enum Part {
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
 
 fn measure(cli: &Cli) -> Result<()> {
     if cfg!(debug_assertions) && !cli.bench {
-        // `cargo test --all-targets` runs benchmarks, too.
+        // `cargo test --all-targets` also runs benchmarks.
         eprintln!("nothing is measured without optimisation: cargo bench --bench dispatch");
         return Ok(());
     }
@@ -116,7 +116,7 @@ fn measure(cli: &Cli) -> Result<()> {
     measurements.dedup_by(|a, b| std::ptr::fn_addr_eq(*a, *b));
     let busy = report::busy_cores()?;
     if busy > 0.2 {
-        eprintln!("other programs use {busy:.1} cores: what is measured now says little");
+        eprintln!("other programs use {busy:.1} cores: figures measured now mean little");
     }
     let mut lines = Vec::new();
     for measurement in measurements {
@@ -133,7 +133,7 @@ fn measure(cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-/// Processes die with this one, but the databases, gigabytes, would stay.
+/// Child processes die with this one, but gigabytes of databases would stay.
 fn leave_nothing_at_ctrl_c(folder: PathBuf) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::spawn(move || {
@@ -145,14 +145,14 @@ fn leave_nothing_at_ctrl_c(folder: PathBuf) -> Result<()> {
     Ok(())
 }
 
-/// This program as one of its parts.
+/// This program in one of its roles.
 fn this_program(part: &str) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(part);
     Ok(command)
 }
 
-/// Looks every 10 ms until there is a value; past the limit an error names what did not happen.
+/// Polls every 10 ms until there is a value; after the limit, an error names what did not happen.
 fn poll<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let end = Instant::now() + limit;
     loop {
@@ -166,7 +166,7 @@ fn poll<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<
     }
 }
 
-/// Between two messages that are sent one by one: 5 to 30 ms.
+/// The pause between messages that are sent one by one: 5 to 30 ms.
 fn random_pause() -> Duration {
     Duration::from_micros(fastrand::u64(5_000..30_000))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Plan {
     pub quick: bool,
     pub rounds: usize,
-    /// Jobs of one drain, and requests of the raw client beside it.
+    /// Jobs of one drain, and requests of the raw client in the same round.
     pub jobs: u64,
     /// Requests at once, as configured for the channel.
     pub in_flight: u64,
@@ -68,7 +68,7 @@ impl Plan {
              {finished} finished."
         );
         if self.quick {
-            format!("QUICK: smaller than what the figures are asked for. {sizes}")
+            format!("QUICK: smaller than the sizes for which the limits hold. {sizes}")
         } else {
             sizes
         }

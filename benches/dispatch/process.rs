@@ -1,4 +1,4 @@
-//! A child process: its lines, its CPU time, its end within a limit; killed when dropped.
+//! A child process: its output lines, its CPU time and its exit within a limit. Dropping it kills it.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
@@ -21,7 +21,7 @@ pub struct Process {
     reaped: bool,
 }
 
-/// A process that has ended by itself, with exit code 0.
+/// A process that has exited with code 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     /// From before the spawn to the exit, seconds.
@@ -35,7 +35,7 @@ impl Process {
         let name = name.into();
         let stderr = tempfile::tempfile().context("a temporary file for a process's log")?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
-        // Whatever ends the benchmark, a `kill -9` included, ends what it has started.
+        // However the benchmark ends, even by `kill -9`, its child processes end with it.
         // SAFETY: prctl is async-signal-safe and touches no memory of this process.
         unsafe {
             command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
@@ -49,7 +49,7 @@ impl Process {
         // SAFETY: takes no pointers; the pid is our own child's, not yet waited for.
         let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         ensure!(pidfd >= 0, "pidfd_open of {name}: {}", std::io::Error::last_os_error());
-        // SAFETY: a descriptor that the kernel has just given to us, and to nobody else.
+        // SAFETY: the kernel has just returned this descriptor; nothing else owns it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(i32::try_from(pidfd)?) };
         let stdout = child.stdout.take().context("stdout is piped")?;
         let (sender, lines) = channel();
@@ -61,7 +61,7 @@ impl Process {
             }
         });
         let stdin = child.stdin.take();
-        // From here on wait4 is ours, for the times that `Child` does not tell.
+        // From here on we call wait4 ourselves, for the times that `Child` does not report.
         Ok(Process { name, pid, pidfd, spawned, stdin, lines, stderr, reaped: false })
     }
 
@@ -89,7 +89,7 @@ impl Process {
         let length = self.stderr.metadata().map_or(0, |meta| meta.len());
         let start = length.saturating_sub(LAST);
         let mut text = vec![0; usize::try_from(length - start).unwrap_or(0)];
-        // Not by seeking: the child writes at the place that both share.
+        // Without seeking: the child writes at the position that both share.
         match self.stderr.read_exact_at(&mut text, start) {
             Ok(()) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => format!("(its log cannot be read: {error})"),
@@ -108,7 +108,7 @@ impl Process {
         })
     }
 
-    /// Waits for an end with exit code 0.
+    /// Waits for an exit with code 0.
     pub fn wait(mut self, limit: Duration) -> Result<Ended> {
         ensure!(self.ended_within(limit)?, "{} runs after {limit:?}:\n{}", self.name, self.log());
         let seconds = self.spawned.elapsed().as_secs_f64();
@@ -148,7 +148,7 @@ impl Process {
         }
     }
 
-    /// The exit status as wait4 has it, and the CPU seconds.
+    /// The exit status from wait4, and the CPU seconds.
     fn reap(&mut self) -> Result<(libc::c_int, f64)> {
         let mut status = 0;
         // SAFETY: rusage is plain numbers, for which zeros are valid.

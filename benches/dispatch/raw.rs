@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How an answer is taken once all of it is there.
+/// What is done with a complete answer.
 type Read = fn(&[u8]) -> bool;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Reading {
-    /// Read to the end, not looked at
+    /// Read to the end and discarded
     Only,
     /// `data.id` by serde_json
     Id,
@@ -72,11 +72,11 @@ pub struct Args {
     concurrency: u64,
     #[arg(long, value_enum)]
     reading: Reading,
-    /// One request after the other, 5 to 30 ms apart, with a commit to a table of this new database
-    /// before each, as far apart; prints how long each commit took and when each request was sent
+    /// Send one request after the other, 5 to 30 ms apart, each after a commit to a table of this new
+    /// database with the same pause; print how long each commit took and when each request was sent
     #[arg(long)]
     paced: Option<PathBuf>,
-    /// Opens this outbox, reads a job and commits once before the only request
+    /// Open this outbox, read a job and commit once before the only request
     #[arg(long, conflicts_with = "paced")]
     after: Option<PathBuf>,
 }
@@ -158,7 +158,7 @@ async fn after_opening(client: &Client, args: &Args, outbox: &Path) -> Result<()
 async fn send(client: &Client, url: &str, case: u64, read: Read) -> Result<()> {
     let body = format!(
         r#"{{"channel":"chat","message":{{"type":"message","message":"{}"}},"caseId":{case}}}"#,
-        crate::database::WORDS
+        crate::database::TEXT
     );
     let request = client
         .post(url)
@@ -179,7 +179,7 @@ fn start(target: &Target, requests: u64, concurrency: u64, more: &[&str]) -> Res
     Process::spawn("the raw client", &mut command)
 }
 
-/// Sends this many requests from a process of its own.
+/// Sends this many requests from a separate process.
 pub fn measure(
     target: &Target,
     requests: u64,
@@ -190,8 +190,8 @@ pub fn measure(
         .wait(Duration::from_secs(120))
 }
 
-/// For single messages now and then, microseconds: how long a synced INSERT takes, and a request from
-/// its call to its arrival.
+/// For single messages with pauses, in microseconds: the time of a synced INSERT, and the time of a request
+/// from its call to its arrival.
 pub fn paced_micros(count: u64) -> Result<Vec<(f64, f64)>> {
     let mut target = Target::recording(Answer::Chat)?;
     let folder = tempfile::tempdir()?;
@@ -206,7 +206,7 @@ pub fn paced_micros(count: u64) -> Result<Vec<(f64, f64)>> {
     Ok(sent.iter().map(|(micros, ..)| *micros).zip(arrivals).collect())
 }
 
-/// A process that does the least which a daemon must do until its first request.
+/// A process that does the minimum that a daemon must do until its first request.
 pub fn first_request(target: &Target, outbox: &Database) -> Result<Ended> {
     let path = outbox.path().to_str().context("a temporary folder's name")?;
     start(target, 1, 1, &["--reading", "id", "--after", path])?.wait(Duration::from_secs(60))

@@ -1,4 +1,4 @@
-//! What was measured, over its floor and next to what is asked: a table for people, JSON for programs.
+//! The figures as ratios to their floors, with the limits: a table for people, JSON for programs.
 
 use crate::plan::Plan;
 use anyhow::{Context, Result};
@@ -44,7 +44,7 @@ impl Asked {
     }
 }
 
-/// One figure of one binary: its value in every round and, where it has one, its floor's.
+/// One figure of one binary: its value in every round and, if it has a floor, the floor's.
 #[derive(Clone, Debug)]
 pub struct Series {
     value: Vec<f64>,
@@ -52,7 +52,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// What is judged: the ratio to the floor of the same round, or the value itself.
+    /// What the limit applies to: the ratio to the floor of the same round, or the value itself.
     fn judged(&self) -> Vec<f64> {
         match &self.floor {
             Some(floor) => {
@@ -71,9 +71,9 @@ pub struct Line {
     unit: &'static str,
     /// What the floor is.
     floor: Option<String>,
-    /// The measured binary, then the one that it is compared with, if there is one.
+    /// The measured binary, and the one that it is compared with, if any.
     sides: Vec<Series>,
-    /// The limit and the aim; None for context.
+    /// The limit and the aim; None for information only.
     asked: Option<(Asked, Asked)>,
 }
 
@@ -136,8 +136,8 @@ impl Line {
         }
     }
 
-    /// The value as a multiple of the other binary's in the same round: of absolute values, as
-    /// both have been measured in turns.
+    /// The value as a multiple of the other binary's in the same round. These are absolute values, because
+    /// both were measured alternately.
     fn change(&self) -> Option<Vec<f64>> {
         let [new, old] = self.sides.as_slice() else { return None };
         Some(new.value.iter().zip(&old.value).map(|(new, old)| new / old).collect())
@@ -209,7 +209,7 @@ fn median(values: &[f64]) -> f64 {
     percentile(values, 50)
 }
 
-/// By the nearest rank, so it is a value that was measured; NaN of nothing.
+/// By the nearest rank, so the result is a measured value; NaN if there are none.
 pub fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -228,7 +228,7 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// `busy`: what [`busy_cores`] found before. The ratio is the median of the rounds' ratios, which
+/// `busy` is what [`busy_cores`] returned before. The ratio is the median of the rounds' ratios, which
 /// is not always the quotient of the two medians that are shown.
 pub fn table(lines: &[Line], plan: &Plan, busy: f64) -> String {
     let compared = lines.iter().any(|line| line.sides.len() > 1);
@@ -256,7 +256,7 @@ pub fn table(lines: &[Line], plan: &Plan, busy: f64) -> String {
     format!("{table}\n{}\n{others}", plan.describe())
 }
 
-/// The sentence about what fell short; None where every limit is met.
+/// A sentence about the limits that were missed; None if every limit is met.
 pub fn missed(lines: &[Line]) -> Option<String> {
     let missed: Vec<_> = lines
         .iter()
@@ -283,7 +283,7 @@ pub fn write_json(path: &Path, lines: &[Line], plan: &Plan, busy: f64) -> Result
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// How many cores other programs use, over a second in which this one does nothing.
+/// How many cores other programs use, measured over a second in which this one does nothing.
 pub fn busy_cores() -> Result<f64> {
     // Ticks that were not idle, and all ticks, summed over the cores.
     let ticks = || -> Result<(f64, f64)> {

@@ -1,5 +1,5 @@
-//! What the messages are sent to: a server that costs little, as it shares the cores with the
-//! client that is measured. It runs in a process of its own and reports when requests arrived.
+//! The server that messages are sent to. It is cheap, because it shares the cores with the measured
+//! client. It runs in a separate process and reports when requests arrived.
 
 use crate::process::Process;
 use anyhow::{Context, Result};
@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const SOON: Duration = Duration::from_secs(10);
-/// Room for one request; none here is half as long.
+/// Room for one request; none is half as long.
 const REQUEST_BYTES: usize = 16 * 1024;
 
-/// Which of the vendor's published answers is given.
+/// Which of the vendor's published answers the server gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Answer {
     /// 3 KB, the id in `data.id`
@@ -77,7 +77,7 @@ pub struct Seen {
     pub count: u64,
     pub first: u64,
     pub last: u64,
-    /// Case and time of each request, where the server was told to record them.
+    /// Case and time of each request, if the server records them.
     pub arrivals: Vec<(i64, u64)>,
 }
 
@@ -107,14 +107,14 @@ pub fn serve(args: &Args) -> Result<()> {
     tasks.block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?.port());
-        let told = Arc::clone(&seen);
-        std::thread::spawn(move || obey(&told));
+        let counted = Arc::clone(&seen);
+        std::thread::spawn(move || obey(&counted));
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let (response, seen, record) = (Rc::clone(&response), Arc::clone(&seen), args.record);
             tokio::task::spawn_local(async move {
-                // A client that goes away is no error of the server.
+                // A client that goes away is not an error.
                 let _ = converse(stream, &response, &seen, record).await;
             });
         }
@@ -124,13 +124,13 @@ pub fn serve(args: &Args) -> Result<()> {
 fn obey(seen: &Mutex<Seen>) {
     for line in io::stdin().lock().lines().map_while(Result::ok) {
         let mut seen = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let told = match line.as_str() {
+        let answer = match line.as_str() {
             "count" => Seen { arrivals: Vec::new(), ..*seen },
             "report" => seen.clone(),
             _ => std::mem::take(&mut *seen),
         };
         drop(seen);
-        println!("{}", serde_json::to_string(&told).unwrap_or_default());
+        println!("{}", serde_json::to_string(&answer).unwrap_or_default());
     }
     std::process::exit(0);
 }
@@ -144,7 +144,7 @@ async fn converse(
 ) -> io::Result<()> {
     let mut buffer = vec![0; REQUEST_BYTES];
     let mut filled = 0;
-    // The moment at which the head of the request in the buffer was whole.
+    // When the head of the request in the buffer was complete.
     let mut arrived = None;
     loop {
         let body = body(&buffer[..filled]);
@@ -175,7 +175,7 @@ fn note(seen: &Mutex<Seen>, at: u64, case: Option<i64>) {
     seen.arrivals.extend(case.map(|case| (case, at)));
 }
 
-/// Where the body of the request lies, once its head is whole.
+/// The position of the request's body, once its head is complete.
 fn body(request: &[u8]) -> Option<Range<usize>> {
     let start = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let name = b"content-length:";
@@ -188,14 +188,14 @@ fn body(request: &[u8]) -> Option<Range<usize>> {
     Some(start..start + length.unwrap_or(0))
 }
 
-/// The number of the conversation that a body names.
+/// The number of a body's conversation.
 fn case(body: &[u8]) -> Option<i64> {
     let (_, after) = std::str::from_utf8(body).ok()?.split_once("\"caseId\":")?;
     let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
     after[..end].parse().ok()
 }
 
-/// The server, as the benchmark sees it.
+/// The server's process, for the benchmark.
 pub struct Target {
     process: Process,
     port: u16,
@@ -206,7 +206,7 @@ impl Target {
         Target::spawn(answer, &[])
     }
 
-    /// One that records the time of each request.
+    /// A server that records the time of each request.
     pub fn recording(answer: Answer) -> Result<Target> {
         Target::spawn(answer, &["--record"])
     }
@@ -236,7 +236,7 @@ impl Target {
         self.ask("reset").map(drop)
     }
 
-    /// Waits until this many requests have arrived since the last reset. It asks seldom enough to
+    /// Waits until this many requests have arrived since the last reset. It polls rarely enough to
     /// cost nothing.
     pub fn wait_for(&mut self, count: u64, limit: Duration) -> Result<Seen> {
         crate::poll(&format!("{count} requests"), limit, || {
@@ -247,6 +247,6 @@ impl Target {
 
     fn ask(&mut self, what: &str) -> Result<Seen> {
         self.process.tell(what)?;
-        serde_json::from_str(&self.process.line(SOON)?).context("what the target server saw")
+        serde_json::from_str(&self.process.line(SOON)?).context("the target server's report")
     }
 }

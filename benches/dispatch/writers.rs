@@ -1,6 +1,6 @@
-//! Programs that insert jobs, in a process of their own, as producers are.
+//! Programs that insert jobs, in separate processes like real producers.
 
-use crate::database::{Database, WORDS};
+use crate::database::{Database, TEXT};
 use crate::process::Process;
 use crate::target::now_ns;
 use anyhow::{Context, Result, anyhow};
@@ -38,7 +38,7 @@ pub fn run_commits(args: &CommitsArgs) -> Result<()> {
 async fn insert(connection: &mut SqliteConnection, case: i64) -> Result<()> {
     sqlx::query("INSERT INTO outbox (channel, payload) VALUES ('chat', json_object('caseId', ?1, 'message', ?2))")
         .bind(case)
-        .bind(WORDS)
+        .bind(TEXT)
         .execute(connection)
         .await?;
     Ok(())
@@ -76,7 +76,7 @@ fn write_until(end: Instant, database: &Path) -> Result<Vec<f64>> {
         let mut micros = Vec::new();
         while Instant::now() < end {
             let clock = Instant::now();
-            // Seldom the same conversation twice.
+            // Rarely the same conversation twice.
             insert(&mut connection, fastrand::i64(1..1_000_000_000)).await?;
             micros.push(clock.elapsed().as_secs_f64() * 1e6);
         }
@@ -84,7 +84,7 @@ fn write_until(end: Instant, database: &Path) -> Result<Vec<f64>> {
     })
 }
 
-/// The commits' cases and times, from a process that makes them now.
+/// Starts a process that commits, and returns the cases and times of the commits.
 pub fn commits(database: &Database, count: u64) -> Result<Vec<(i64, u64)>> {
     let mut command = crate::this_program("commits")?;
     command.arg("--database").arg(database.path()).args(["--count", &count.to_string()]);

@@ -1,15 +1,15 @@
 -- The outbox: one row per message, written by any program, delivered by acquire-outbox.
 --
--- Once it is released, this file is never edited: a change is a migration of its own that only adds.
--- tests/schema checks its checksum, by which a file's version is recognised.
+-- After the first release this file is never edited: every change is a new migration that only adds.
+-- tests/schema checks the file's checksum, which identifies the version of an outbox.
 --
--- What a producer executes here runs in any SQLite from 3.26 on with JSON1, whatever the database's
--- encoding. Every object is named outbox... or delivery_status, because it lives next to an
--- application's own tables. Checks are triggers that RAISE(ABORT), not constraints: INSERT OR IGNORE
+-- Everything that a producer's statements run here works in SQLite 3.26 or later with JSON1, in any
+-- database encoding. Every object is named outbox... or delivery_status, because an outbox may live next
+-- to an application's own tables. Checks are triggers that RAISE(ABORT), not constraints: INSERT OR IGNORE
 -- (how a producer makes its insert idempotent) silently skips a row that fails a constraint.
 --
--- Each trigger costs time for every row: SQLite builds a table for every IN of three values or more, and even
--- a trigger that only evaluates its WHEN is a program. docs/performance.md has the figures.
+-- Every trigger costs time for every row: SQLite builds a table for each IN of three or more values, and
+-- even a trigger whose WHEN is false runs a program. docs/performance.md has the figures.
 
 CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,41 +37,41 @@ CREATE TABLE outbox (
     error           TEXT,
     updated_at      INTEGER,
     finished_at     INTEGER,
-    -- Helper columns, the implementer's: kept by the triggers below and by the dispatcher.
+    -- Internal columns, maintained by the triggers below and by the dispatcher.
     lane               TEXT,     -- the effective ordering key; NULL: no order
-    due_at             INTEGER,  -- send_at, or when it was inserted; with id, the order in its lane
+    due_at             INTEGER,  -- send_at, or the time of the INSERT; with id, the order in its lane
     wait               TEXT,     -- why it is pending: ready, scheduled, backoff, parked
-    holds              INTEGER,  -- 1 while it holds its lane: from ready until it leaves the queue
-    claimed_by         INTEGER,  -- the dispatcher's epoch, exactly while sending
+    holds              INTEGER,  -- 1 while it is the head of its lane: from ready until it leaves the queue
+    claimed_by         INTEGER,  -- the dispatcher's epoch; set only while sending
     unspent            INTEGER NOT NULL DEFAULT 0,  -- attempts that do not count against the budget
     uncertain_attempts INTEGER NOT NULL DEFAULT 0,  -- attempts of this budget with an unknown outcome
     budget_from        INTEGER,  -- when the first attempt of this budget began
-    -- Goes up by one with every UPDATE of the columns above by the rules or the dispatcher. By it,
-    -- outbox_update_check distinguishes their changes from anybody else's.
+    -- Every UPDATE of the columns above by the triggers or the dispatcher adds one or two, so that
+    -- outbox_update_check can tell it from anybody else's.
     moves              INTEGER NOT NULL DEFAULT 0
 );
 
--- What can be claimed, in the order of the claim: no scan and no sort, whatever waits behind. With
--- expires_at, so that the claim passes over what has expired without reading its row.
+-- Jobs that can be claimed, in claim order: no scan and no sort, however many others wait. expires_at is
+-- included so that a claim skips expired jobs without reading their rows.
 CREATE INDEX outbox_ready ON outbox (account, channel, priority DESC, due_at, id, expires_at) WHERE wait = 'ready';
--- What falls due by time: first sends, and retries.
+-- Jobs that fall due at a time: first attempts, and next ones.
 CREATE INDEX outbox_scheduled ON outbox (due_at) WHERE wait = 'scheduled';
 CREATE INDEX outbox_backoff ON outbox (next_attempt_at) WHERE wait = 'backoff';
 CREATE INDEX outbox_expiry ON outbox (expires_at) WHERE status = 'pending' AND expires_at IS NOT NULL;
--- One job at a time per lane, proven by the database; and who is next in it.
+-- At most one head per lane, enforced by the database; and the next jobs of the lane.
 CREATE UNIQUE INDEX outbox_holder ON outbox (lane) WHERE holds = 1;
 CREATE INDEX outbox_parked ON outbox (lane, due_at) WHERE wait = 'parked';
 CREATE INDEX outbox_lane_scheduled ON outbox (lane, due_at) WHERE wait = 'scheduled' AND lane IS NOT NULL;
--- What a dead dispatcher left claimed.
+-- Jobs that a dead dispatcher left claimed.
 CREATE INDEX outbox_claimed ON outbox (claimed_by) WHERE claimed_by IS NOT NULL;
--- Rows that have no place in the queue, as they were written while the triggers were missing or turned off.
+-- Rows that are not in the queue because they were written while the triggers were missing or disabled.
 CREATE INDEX outbox_untouched ON outbox (id) WHERE status = 'pending'
     AND (wait IS NULL OR (wait <> 'ready' AND wait <> 'scheduled' AND wait <> 'backoff' AND wait <> 'parked'));
--- Counts and retention; what waits for a person is not finished.
+-- For counts and retention; an uncertain job is not finished.
 CREATE INDEX outbox_uncertain ON outbox (channel) WHERE status = 'uncertain';
 CREATE INDEX outbox_finished ON outbox (status, channel, finished_at) WHERE finished_at IS NOT NULL;
 
--- One row per request. History outlives a re-drive and goes with its job.
+-- One row per request. It is kept when its job is retried, and deleted with its job.
 CREATE TABLE outbox_attempts (
     job_id      INTEGER NOT NULL,
     attempt     INTEGER NOT NULL,
@@ -84,30 +84,30 @@ CREATE TABLE outbox_attempts (
     PRIMARY KEY (job_id, attempt)
 ) WITHOUT ROWID;
 
--- The dispatcher that works on this file: each start is an epoch, and a claim carries it.
+-- The dispatcher of this file. Each start begins a new epoch, and every claim carries it.
 CREATE TABLE outbox_dispatcher (
     one        INTEGER PRIMARY KEY CHECK (one = 1),
     epoch      INTEGER NOT NULL,
     pid        INTEGER,
     started_at INTEGER,
-    sandbox    INTEGER NOT NULL DEFAULT 0  -- 1: made for the sandbox; nothing in this file is real
+    sandbox    INTEGER NOT NULL DEFAULT 0  -- 1: for the sandbox; nothing in this file reaches Acquire
 );
 INSERT INTO outbox_dispatcher (one, epoch) VALUES (1, 0);
 
--- What holds jobs back from outside: a refused account, a Retry-After, an open breaker.
--- The channel '' is every channel.
+-- Blocks, which keep a route shut without a person: a refused account, a Retry-After, an open breaker, a
+-- shortage on this machine. An empty account means every account, an empty channel every channel.
 CREATE TABLE outbox_holds (
     account  TEXT NOT NULL,
     channel  TEXT NOT NULL,
-    kind     TEXT NOT NULL,  -- refused, retry_after, breaker
+    kind     TEXT NOT NULL,  -- refused, retry_after, breaker, shortage
     reason   TEXT NOT NULL,
     since    INTEGER NOT NULL,
     until    INTEGER,        -- when it is tried again
     PRIMARY KEY (account, channel, kind)
 ) WITHOUT ROWID;
 
--- What a person has paused: nothing of it is claimed, requests under way go on. An empty account
--- is every account, an empty channel every channel. Plain SQL is a full client of it, too.
+-- What people have paused: none of it is claimed, and requests in flight are finished. An empty account
+-- means every account, an empty channel every channel. Plain SQL may insert and delete rows here.
 CREATE TABLE outbox_pauses (
     account TEXT    NOT NULL DEFAULT '',
     channel TEXT    NOT NULL DEFAULT '',
@@ -116,8 +116,8 @@ CREATE TABLE outbox_pauses (
     PRIMARY KEY (account, channel)
 ) WITHOUT ROWID;
 
--- Jobs that the dispatcher leaves alone until somebody has dealt with them: their row cannot be read, or
--- their outcome cannot be written into it. `record` is that outcome, as JSON.
+-- Jobs that the dispatcher leaves alone until somebody deals with them, because their row cannot be read
+-- or their outcome cannot be written to it. `record` is that outcome, as JSON.
 CREATE TABLE outbox_set_aside (
     job_id INTEGER PRIMARY KEY,
     since  INTEGER NOT NULL,
@@ -125,7 +125,7 @@ CREATE TABLE outbox_set_aside (
     record TEXT
 );
 
--- How far scrubbing has got: of a channel, what was sent until then is done.
+-- How far scrubbing has got in each channel: messages sent up to this point are done.
 CREATE TABLE outbox_scrubbing (
     channel     TEXT PRIMARY KEY,
     finished_at INTEGER NOT NULL,
@@ -138,7 +138,7 @@ CREATE TABLE outbox_taken_keys (idempotency_key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE VIEW outbox_clock AS
 SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS now;
 
--- The effective ordering key of a row. NULL: the conversation; '': none.
+-- The effective ordering key of each row. An ordering_key of NULL means the conversation, '' means none.
 CREATE VIEW outbox_lanes AS
 SELECT id,
        CASE
@@ -150,8 +150,8 @@ SELECT id,
        END AS lane
 FROM outbox;
 
--- Time text as SQLite reads it: the colon or the minutes that an offset lacks (+0200, +02) are added. NULL
--- stays NULL, and a number stays a number.
+-- Time text in a form that SQLite reads: offsets such as +0200 and +02 get their missing colon or minutes.
+-- NULL stays NULL, and a number stays a number.
 CREATE VIEW outbox_time_texts AS
 SELECT id,
        CASE WHEN send_at GLOB '*:*[-+][0-9][0-9][0-9][0-9]' THEN substr(send_at, 1, length(send_at) - 2) || ':' || substr(send_at, -2)
@@ -162,7 +162,7 @@ SELECT id,
             WHEN created_at GLOB '*:*[-+][0-9][0-9]' THEN created_at || ':00' ELSE created_at END AS created_at
 FROM outbox;
 
--- The times of a row in milliseconds, whichever way they were written.
+-- The times of a row in milliseconds, however they were written.
 CREATE VIEW outbox_times AS
 SELECT id,
        CASE typeof(send_at) WHEN 'text'
@@ -182,7 +182,7 @@ SELECT id, channel, account, source, idempotency_key, status, attempts, message_
        strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch') AS finished_at
 FROM outbox;
 
--- What is left of a payload once the message's text and addresses are taken out of it: the ids.
+-- A payload without the message's text and addresses: only the ids remain.
 CREATE VIEW outbox_scrubbed AS
 SELECT id, channel, CASE WHEN json_valid(payload) THEN json_patch('{"scrubbed":true}', json_object(
         'caseId', json_extract(payload, '$.caseId'), 'contactId', json_extract(payload, '$.contactId'),
@@ -190,8 +190,8 @@ SELECT id, channel, CASE WHEN json_valid(payload) THEN json_patch('{"scrubbed":t
     ELSE '{"scrubbed":true}' END AS payload
 FROM outbox;
 
--- A view with an INSTEAD OF trigger is SQLite's procedure. This one checks what a producer
--- wrote, for an INSERT and for an UPDATE alike.
+-- A view with an INSTEAD OF trigger is SQLite's equivalent of a procedure. This one checks what a
+-- producer wrote, in an INSERT or an UPDATE.
 CREATE VIEW outbox_check AS
 SELECT channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
        max_attempts, source, created_at
@@ -212,7 +212,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.ordering_key: must be text (empty for no order), or NULL for the conversation')
         WHEN typeof(NEW.source) NOT IN ('text', 'null')
             THEN RAISE(ABORT, 'outbox.source: must be text, or NULL')
-        -- How a float arrives as text: 17.0, 9.00719925474098e+15. Not 1e5, which may be part of a hash.
+        -- How a float looks as text: 17.0, 9.00719925474098e+15. 1e5 is accepted: it may be part of a hash.
         WHEN NEW.idempotency_key = 'Inf' OR NEW.idempotency_key = '-Inf'
              OR NEW.idempotency_key GLOB '[-0-9]*[-+.]*' AND json_valid(NEW.idempotency_key) AND json_type(NEW.idempotency_key) = 'real'
             THEN RAISE(ABORT, 'outbox.idempotency_key: looks like a number that was bound as a float and may have lost digits; bind it as text')
@@ -253,7 +253,7 @@ BEGIN
     UNION ALL SELECT 'ordering_key', NEW.ordering_key WHERE NEW.ordering_key GLOB '*[^ -~]*'
     UNION ALL SELECT 'source', NEW.source WHERE NEW.source GLOB '*[^ -~]*';
 
-    -- Times: whole milliseconds of this century or later need no more checks.
+    -- Times in whole milliseconds from the year 2000 on need no further checks.
     INSERT INTO outbox_check_time SELECT 'send_at', NEW.send_at
     WHERE NEW.send_at IS NOT NULL
       AND (typeof(NEW.send_at) <> 'integer' OR NEW.send_at NOT BETWEEN 946684800000 AND 253402300799999)
@@ -264,7 +264,7 @@ BEGIN
     WHERE typeof(NEW.created_at) <> 'integer' OR NEW.created_at NOT BETWEEN 946684800000 AND 253402300799999;
 END;
 
--- Checks a time that is not plain milliseconds.
+-- Checks any other time.
 CREATE VIEW outbox_check_time AS SELECT '' AS field, send_at AS value FROM outbox WHERE 0;
 
 CREATE TRIGGER outbox_check_time_number INSTEAD OF INSERT ON outbox_check_time
@@ -279,7 +279,7 @@ BEGIN
     END;
 END;
 
--- From 2000 on, as for numbers. A time of day alone would be read as a day in that year.
+-- From the year 2000 on, as for numbers. SQLite would read a time of day alone as of 1 January 2000.
 CREATE TRIGGER outbox_check_time_text INSTEAD OF INSERT ON outbox_check_time
 WHEN typeof(NEW.value) <> 'integer'
      AND (typeof(NEW.value) <> 'text' OR ltrim(NEW.value) GLOB '[0-9][0-9]:*' OR instr(NEW.value, char(0)) > 0
@@ -293,7 +293,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.send_at: must be Unix milliseconds as a whole number, or time text that SQLite reads, like 2026-11-22T09:00:00+02:00, from the year 2000 on; text without an offset is UTC')
         WHEN 'expires_at'
             THEN RAISE(ABORT, 'outbox.expires_at: must be Unix milliseconds as a whole number, or time text that SQLite reads, like 2026-11-22T09:00:00+02:00, from the year 2000 on; text without an offset is UTC')
-        ELSE RAISE(ABORT, 'outbox.created_at: leave it out, or write Unix milliseconds or time text that SQLite reads')
+        ELSE RAISE(ABORT, 'outbox.created_at: must be Unix milliseconds or time text that SQLite reads; leave it out to use the current time')
     END;
 END;
 
@@ -312,13 +312,13 @@ BEGIN
 END;
 
 -- Checks that text is UTF-8: SQLite itself accepts any bytes as text. GLOB reads a broken sequence as
--- U+FFFD or, where a byte is missing or one too many, as some other character. To find the latter, the
--- first bytes are replaced by others, after which broken and whole sequences read differently.
+-- U+FFFD or, if a byte is missing or extra, as some other character. To find the latter, lead bytes are
+-- replaced by others, after which broken and complete sequences read differently.
 CREATE VIEW outbox_check_text AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 CREATE VIEW outbox_check_bytes AS SELECT '' AS field, '' AS value FROM outbox WHERE 0;
 
--- GLOB reads U+FFFD, U+FFFE and U+FFFF all as U+FFFD; they are valid and are taken out first. A database in
--- UTF-16 has no such bytes.
+-- GLOB reads U+FFFD, U+FFFE and U+FFFF all as U+FFFD; they are valid, so they are removed first. A UTF-16
+-- database has no such bytes.
 CREATE TRIGGER outbox_check_text_once INSTEAD OF INSERT ON outbox_check_text
 WHEN length(CAST('a' AS BLOB)) = 1
 BEGIN
@@ -328,10 +328,10 @@ END;
 
 CREATE TRIGGER outbox_check_bytes_whole INSTEAD OF INSERT ON outbox_check_bytes
 WHEN NEW.value GLOB '*[' || char(65533) || ']*' OR NEW.value GLOB '*[^' || char(1) || '-' || char(1114111) || ']*'
-     -- A continuation byte without a first byte.
+     -- A continuation byte without a lead byte.
      OR replace(NEW.value, CAST(x'c2' AS TEXT), CAST(x'c1' AS TEXT)) GLOB '*[' || char(128) || '-' || char(191) || ']*'
-     -- Sequences that lack a byte or have one too many: with these first bytes, whole sequences of three
-     -- bytes read as U+1000 to U+1FFF, of four as more than U+10FFFF, and of two as before.
+     -- Sequences with a missing or extra byte: with these lead bytes, complete sequences of three bytes read
+     -- as U+1000 to U+1FFF, of four as above U+10FFFF, and of two as before.
      OR replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(NEW.value, CAST(x'e0' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e1' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e2' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e3' AS TEXT), CAST(x'c1' AS TEXT))
              , CAST(x'e4' AS TEXT), CAST(x'c1' AS TEXT)), CAST(x'e5' AS TEXT), CAST(x'c1' AS TEXT))
@@ -353,7 +353,7 @@ BEGIN
     END;
 END;
 
--- The payload's required fields, per channel; the daemon checks the rest. JSON null is absent.
+-- The payload's required fields, per channel; the daemon checks the rest. JSON null counts as absent.
 CREATE TRIGGER outbox_check_chat INSTEAD OF INSERT ON outbox_check
 WHEN NEW.channel = 'chat' AND typeof(NEW.payload) = 'text' AND json_valid(NEW.payload)
 BEGIN
@@ -505,21 +505,20 @@ BEGIN
     END;
 END;
 
--- The procedure that keeps the order within a lane: from the moment a job is due, the first one
--- by (due_at, id) holds the lane, and the others are parked behind it. Each question is a seek in an
--- index, so that nothing costs more with a longer backlog.
+-- Keeps the order within a lane: once a job is due, the first one by (due_at, id) is the head, and the
+-- others are parked behind it. Each lookup is an index seek, so the cost does not grow with the backlog.
 CREATE VIEW outbox_elect AS SELECT lane FROM outbox WHERE 0;
 
--- Only where a scheduled job of the lane has fallen due, and has not been moved yet, are there two
--- queues to choose the first of.
+-- Usually the next head is the first parked job. Only if the lane also has a scheduled job that is due and
+-- has not been moved yet, the first of both kinds is next: outbox_elect_holder.
 CREATE TRIGGER outbox_elect_parked INSTEAD OF INSERT ON outbox_elect
 WHEN NEW.lane IS NOT NULL
-     -- The clock is read only where the lane has a scheduled job.
+     -- The clock is read only if the lane has a scheduled job.
      AND NOT (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled')
               AND EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
                           AND w.due_at <= (SELECT now FROM outbox_clock)))
 BEGIN
-    -- A holder that is not under way yields to an earlier one that is due.
+    -- A head that is not being sent yields to an earlier job that is due.
     UPDATE outbox SET wait = 'parked', holds = NULL, moves = moves + 1
     WHERE lane = NEW.lane AND holds = 1 AND status = 'pending'
       AND EXISTS (
@@ -530,7 +529,7 @@ BEGIN
     SET holds = 1, moves = moves + 1,
         wait = CASE WHEN next_attempt_at IS NOT NULL AND next_attempt_at > (SELECT now FROM outbox_clock)
             THEN 'backoff' ELSE 'ready' END
-    -- Whether there is a holder is asked once, not for each parked job.
+    -- Evaluated once, not for each parked job.
     WHERE NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
       AND id = (SELECT w.id FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked'
                 ORDER BY w.due_at, w.id LIMIT 1);
@@ -542,7 +541,7 @@ WHEN NEW.lane IS NOT NULL
      AND EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
                  AND w.due_at <= (SELECT now FROM outbox_clock))
 BEGIN
-    -- A holder that is not under way yields to an earlier one that is due.
+    -- A head that is not being sent yields to an earlier job that is due.
     UPDATE outbox SET wait = 'parked', holds = NULL, moves = moves + 1
     WHERE lane = NEW.lane AND holds = 1 AND status = 'pending'
       AND EXISTS (
@@ -569,8 +568,8 @@ BEGIN
         ORDER BY first.due_at, first.id LIMIT 1);
 END;
 
--- The procedure that puts a job into the queue: new, changed by its producer, or re-driven. It works
--- out the job's lane and time; outbox_place gives the job its place by them.
+-- Puts a job into the queue: a new one, one that its producer changed, or one that is retried. It works
+-- out the job's lane and time; outbox_place gives the job its place.
 CREATE VIEW outbox_enqueue AS SELECT id FROM outbox WHERE 0;
 CREATE VIEW outbox_place AS SELECT id, lane, due_at, send_at, next_attempt_at, due_at AS now FROM outbox WHERE 0;
 
@@ -582,8 +581,8 @@ BEGIN
     FROM outbox AS o JOIN outbox_lanes AS l ON l.id = o.id WHERE o.id = NEW.id;
 END;
 
--- "Now" never sorts before what its lane already holds, even when the clock was set back. A job
--- that has its place keeps it: correcting a payload does not move the job to the end.
+-- A job that is due now never sorts before jobs already in its lane, even if the clock was set back. A job
+-- that has a place keeps it: correcting its payload does not move it to the end.
 CREATE TRIGGER outbox_place_job INSTEAD OF INSERT ON outbox_place
 BEGIN
     UPDATE outbox
@@ -598,7 +597,7 @@ BEGIN
             SELECT CASE WHEN NEW.send_at > NEW.now THEN 'scheduled' WHEN NOT place.first THEN 'parked'
                         WHEN NEW.next_attempt_at > NEW.now THEN 'backoff' ELSE 'ready' END,
                    CASE WHEN NEW.send_at > NEW.now THEN NULL WHEN place.first AND NEW.lane IS NOT NULL THEN 1 END
-            -- LIMIT, so that it is computed once.
+            -- LIMIT makes SQLite compute it once.
             FROM (SELECT NEW.lane IS NULL
                       OR (NOT EXISTS (SELECT 1 FROM outbox h WHERE h.lane = NEW.lane AND h.holds = 1)
                           AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked')
@@ -626,8 +625,8 @@ BEGIN
              OR NEW.claimed_by IS NOT NULL OR NEW.unspent IS NOT 0 OR NEW.uncertain_attempts IS NOT 0
              OR NEW.budget_from IS NOT NULL OR NEW.moves IS NOT 0
             THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own; leave them out')
-        -- SQLite continues from the highest id ever used, up to 9007199254740991: an id near the end would
-        -- leave no room for others. An id that is left out reads -1 here.
+        -- SQLite continues from the highest id ever used: an id near the end of the range would leave no room
+        -- for others. If id is left out, NEW.id is -1 here.
         WHEN NEW.id > 1000000000000
             THEN RAISE(ABORT, 'outbox.id: must be from 1 to 1000000000000; leave id out and read last_insert_rowid()')
         WHEN EXISTS (SELECT 1 FROM outbox WHERE id = NEW.id)
@@ -636,9 +635,9 @@ BEGIN
 END;
 
 -- INSERT OR REPLACE would delete the row that has the key, perhaps while its message is being sent, and
--- may fire no DELETE trigger (recursive_triggers). So a taken key is noted before the insert, and an insert
--- that happened all the same is refused after it. A note that an ignored INSERT leaves behind has no effect
--- later; the dispatcher's upkeep deletes it.
+-- without recursive_triggers it fires no DELETE trigger. So a taken key is noted before the insert, and if
+-- the row is inserted anyway, that is refused afterwards. The note that an ignored INSERT leaves behind has
+-- no effect; the dispatcher's upkeep deletes it.
 CREATE TRIGGER outbox_insert_taken BEFORE INSERT ON outbox
 WHEN NEW.idempotency_key IS NOT NULL
 BEGIN
@@ -657,8 +656,8 @@ END;
 
 CREATE TRIGGER outbox_inserted AFTER INSERT ON outbox
 BEGIN
-    -- Before the insert, an id that is left out reads -1: a row with that id would make every later
-    -- one `taken`. After the highest possible id AUTOINCREMENT has none left.
+    -- Before an insert, an id that is left out reads as -1: a row with that id would make every later one
+    -- look taken. After the highest possible id, AUTOINCREMENT has none left.
     SELECT RAISE(ABORT, 'outbox.id: must be from 1 to 1000000000000; leave id out and read last_insert_rowid()')
     WHERE NEW.id NOT BETWEEN 1 AND 9007199254740991;
     UPDATE outbox
@@ -669,7 +668,7 @@ BEGIN
     INSERT INTO outbox_enqueue (id) VALUES (NEW.id);
 END;
 
--- What a producer wrote can be changed until the job is under way, and before a re-drive.
+-- A producer may change what it wrote until the job is being sent, and again before a retry.
 CREATE TRIGGER outbox_change_check
 BEFORE UPDATE OF id, channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at,
                  max_attempts, source, created_at ON outbox
@@ -686,7 +685,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox: a job that is sending cannot be changed; wait until its attempt has ended')
         WHEN NEW.idempotency_key IS NOT OLD.idempotency_key AND OLD.status <> 'pending'
             THEN RAISE(ABORT, 'outbox.idempotency_key: can only be changed while the job is pending')
-        -- UPDATE OR REPLACE would delete the job that has it.
+        -- UPDATE OR REPLACE would delete the job that has the key.
         WHEN NEW.idempotency_key IS NOT OLD.idempotency_key
              AND EXISTS (SELECT 1 FROM outbox WHERE idempotency_key = NEW.idempotency_key)
             THEN RAISE(ABORT, 'outbox.idempotency_key: is taken')
@@ -724,8 +723,8 @@ BEGIN
     WHERE id = NEW.id;
 END;
 
--- Not for the change from text to milliseconds during the INSERT (wait is NULL until it is enqueued), nor
--- where an ORM writes the same values again.
+-- Not for the change from text to milliseconds during an INSERT (wait is NULL until the job is enqueued), nor
+-- for an ORM that writes the same values again.
 CREATE TRIGGER outbox_changed AFTER UPDATE OF channel, payload, account, ordering_key, send_at ON outbox
 WHEN NEW.status = 'pending' AND OLD.status = 'pending' AND OLD.wait IS NOT NULL
      AND (NEW.channel IS NOT OLD.channel OR NEW.payload IS NOT OLD.payload OR NEW.account IS NOT OLD.account
@@ -737,11 +736,11 @@ BEGIN
     INSERT INTO outbox_elect (lane) VALUES (OLD.lane);
 END;
 
--- The state machine, and the columns that belong to the dispatcher. Each change of them by the rules or by
--- the dispatcher increments `moves`; a person's UPDATE does not, nor does an ORM that writes back a row as
--- it was before. One trigger, after the row is written: a BEFORE trigger makes SQLite read the whole row
--- once more. For the dispatcher's two moves, a claim and the record of an attempt, only the WHEN is
--- evaluated. Where the consequences of a move (outbox_moved) come first, a refusal undoes them.
+-- The state machine, and the dispatcher's columns. Each change of these by the triggers or the dispatcher
+-- increments `moves`; an UPDATE by a person does not, nor does an ORM that writes back an old state of the
+-- row. One AFTER trigger, because a BEFORE trigger makes SQLite read the whole row once more. For the
+-- dispatcher's own two moves, a claim and the record of an attempt, only the WHEN is evaluated. If
+-- outbox_moved fires first, a refusal here undoes what it did.
 CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
                 finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves ON outbox
@@ -770,7 +769,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.status: an uncertain job can become sent, failed or (to send it again) pending')
         ELSE RAISE(ABORT, 'outbox.status: a failed or cancelled job can only become pending again')
     END;
-    -- A retry empties what the last attempt left, whoever makes it.
+    -- A retry clears what the last attempt left, whoever makes it.
     INSERT INTO outbox_check_own
     SELECT NEW.status, OLD.status, NEW.attempts IS NOT OLD.attempts,
         NEW.next_attempt_at IS NOT OLD.next_attempt_at AND NOT (again AND NEW.next_attempt_at IS NULL),
@@ -796,15 +795,15 @@ BEGIN
     UPDATE outbox
     SET finished_at = CAST(round((julianday(finished_at) - 2440587.5) * 86400000.0) AS INTEGER), moves = moves + 1
     WHERE id = NEW.id AND typeof(NEW.finished_at) = 'text' AND NEW.moves IS OLD.moves;
-    -- An ORM may set its own time of the change: the time is now. Of a job that is sending, updated_at is
-    -- the time of its claim and stays that.
+    -- An ORM may set updated_at: it becomes the current time. While a job is sending, updated_at stays the
+    -- time of its claim.
     UPDATE outbox
     SET updated_at = CASE OLD.status WHEN 'sending' THEN OLD.updated_at ELSE (SELECT now FROM outbox_clock) END,
         moves = moves + 1
     WHERE id = NEW.id AND NEW.updated_at IS NOT OLD.updated_at AND NEW.moves IS OLD.moves;
 END;
 
--- Which of the dispatcher's columns an UPDATE from outside has changed: a truth value for each.
+-- Which of the dispatcher's columns an UPDATE from outside has changed: a flag for each.
 CREATE VIEW outbox_check_own AS
 SELECT status AS becomes, status AS was, attempts, next_attempt_at, message_id, receipt, failure, error_code, error,
        finished_at, 0 AS helpers, 0 AS readable
@@ -822,7 +821,8 @@ BEGIN
             THEN RAISE(ABORT, 'outbox.finished_at: is written by the dispatcher; of a finished job it can be set to an earlier time')
         WHEN NEW.helpers
             THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own and cannot be changed')
-        -- Whoever resolves an uncertain job may say more about it; whoever fails a pending one must say why.
+        -- Whoever resolves an uncertain job may also set its ids and its error; whoever fails a pending one must
+        -- say why.
         WHEN NEW.was = 'uncertain' AND (NEW.becomes = 'sent' OR NEW.becomes = 'failed') AND NEW.readable THEN NULL
         WHEN NEW.message_id
             THEN RAISE(ABORT, 'outbox.message_id: is written by the dispatcher and cannot be changed')
@@ -833,12 +833,11 @@ BEGIN
     END;
 END;
 
--- The procedure for what follows a move. A claim needs nothing; a record, only where its lane has
--- jobs waiting.
+-- What follows a move. A claim needs nothing; a record needs it only if jobs wait in its lane.
 CREATE VIEW outbox_move AS SELECT id, lane, status AS was, status AS becomes, failure FROM outbox WHERE 0;
 
--- A row that moves by two is the dispatcher's cycle's, which lets the next of all lanes follow by one
--- statement.
+-- If `moves` grows by two, the dispatcher's cycle has made the change, and moves up the next job of all
+-- lanes by one statement.
 CREATE TRIGGER outbox_moved AFTER UPDATE OF status ON outbox
 WHEN NEW.status <> 'sending' AND NEW.status <> OLD.status
      AND (OLD.status <> 'sending'
@@ -849,20 +848,20 @@ BEGIN
     INSERT INTO outbox_move VALUES (NEW.id, OLD.lane, OLD.status, NEW.status, NEW.failure);
 END;
 
--- The dispatcher recorded an attempt: its lane is free, or an earlier job goes before the retry.
+-- The dispatcher has recorded an attempt: its lane is free, or an earlier job goes before its next attempt.
 CREATE TRIGGER outbox_recorded INSTEAD OF INSERT ON outbox_move
 WHEN NEW.was = 'sending'
 BEGIN
     INSERT INTO outbox_elect (lane) VALUES (NEW.lane);
 END;
 
--- A person moved it.
+-- Retried by a person.
 CREATE TRIGGER outbox_redriven INSTEAD OF INSERT ON outbox_move
 WHEN NEW.becomes = 'pending' AND NEW.was <> 'sending'
 BEGIN
     UPDATE outbox
     SET unspent = attempts, uncertain_attempts = 0, budget_from = NULL, next_attempt_at = NULL, message_id = NULL,
-        -- A send_at that was removed in the meantime gives no place in the lane.
+        -- A send_at that has been removed since gives no place in the lane.
         due_at = CASE WHEN send_at IS NULL AND due_at > (SELECT now FROM outbox_clock) THEN NULL ELSE due_at END,
         receipt = NULL, failure = NULL, error_code = NULL, error = NULL, finished_at = NULL, moves = moves + 1
     WHERE id = NEW.id;
@@ -893,8 +892,8 @@ BEGIN
     DELETE FROM outbox_set_aside WHERE job_id = NEW.id;
 END;
 
--- The dispatcher found a scheduled job due: it takes its place in its lane. By due_at, which only
--- that statement and the triggers write, not by wait, which every move does.
+-- The dispatcher has found a scheduled job due: it takes its place in its lane. The trigger watches due_at,
+-- which only that statement and the triggers write, because every move writes wait.
 CREATE TRIGGER outbox_due AFTER UPDATE OF due_at ON outbox
 WHEN OLD.wait = 'scheduled' AND NEW.wait = 'parked'
 BEGIN
@@ -926,7 +925,7 @@ BEGIN
             THEN RAISE(ABORT, 'outbox_pauses.account: must be the name of an account, or empty for every account')
         WHEN typeof(NEW.reason) <> 'text' THEN RAISE(ABORT, 'outbox_pauses.reason: must be text')
         WHEN typeof(NEW.since) <> 'integer' OR NEW.since NOT BETWEEN 946684800000 AND 253402300799999
-            THEN RAISE(ABORT, 'outbox_pauses.since: must be Unix milliseconds; leave it out for now')
+            THEN RAISE(ABORT, 'outbox_pauses.since: must be Unix milliseconds; leave it out to use the current time')
     END;
     INSERT INTO outbox_check_text SELECT 'reason', NEW.reason WHERE NEW.reason GLOB '*[^ -~]*';
 END;

@@ -1,6 +1,6 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
-use super::{GlobalFlags, output, problem};
+use super::{GlobalFlags, error_text, output};
 use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::queue::examination::{Depth, Examination, Healthy};
@@ -28,7 +28,7 @@ pub struct CheckArgs {
 }
 
 /// A check's name, and what it found: wrong is `Err`.
-struct Finding {
+struct CheckedItem {
     name: String,
     found: Result<String, String>,
 }
@@ -37,26 +37,32 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     let config = match settings.load() {
         Ok(config) => config,
         Err(e) => {
-            report(&Finding { name: "configuration".to_owned(), found: Err(problem::told(&e)) })?;
+            report(&CheckedItem {
+                name: "configuration".to_owned(),
+                found: Err(error_text::sentence_of(&e)),
+            })?;
             return Ok(super::exit_code(&e));
         }
     };
     let accounts: Vec<_> = config.accounts.keys().map(String::as_str).collect();
     let found = Ok(format!("accounts: {}", accounts.join(", ")));
-    let mut findings = vec![Finding { name: "configuration".to_owned(), found }];
+    let mut findings = vec![CheckedItem { name: "configuration".to_owned(), found }];
     report(&findings[0])?;
 
     let depth = if args.deep { Depth::Full } else { Depth::Quick };
     let Examination { verdict, caution } = Store::examine(&config.database, depth).await;
     let found = verdict.map(|healthy| described(healthy, depth));
-    findings.push(Finding { name: format!("database {}", config.database), found });
+    findings.push(CheckedItem { name: format!("database {}", config.database), found });
     report(&findings[1])?;
     if let Some(caution) = caution {
         output::line(output::plain(&format!("warn  database {}: {caution}", config.database)))?;
     }
 
     let probes = config.accounts.values().map(|account| async {
-        Finding { name: format!("account {}", account.name), found: probe(&config, account).await }
+        CheckedItem {
+            name: format!("account {}", account.name),
+            found: probe(&config, account).await,
+        }
     });
     for finding in join_all(probes).await {
         report(&finding)?;
@@ -66,7 +72,7 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn report(finding: &Finding) -> Result<()> {
+fn report(finding: &CheckedItem) -> Result<()> {
     let (mark, text) = match &finding.found {
         Ok(text) => ("ok   ", text),
         Err(text) => ("FAIL ", text),

@@ -7,7 +7,7 @@ mod keys;
 mod row;
 mod table;
 
-use super::{GlobalFlags, WrongUsage, output, problem};
+use super::{GlobalFlags, WrongUsage, error_text, output};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::queue::change::Mode;
 use acquire_outbox::queue::transfer::NewRow;
@@ -104,7 +104,7 @@ pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
         let so_far = done.inserted + done.existing;
         anyhow!(
             "{}; {so_far} of {} are inserted; run the import again for the rest",
-            problem::told(&e),
+            error_text::sentence_of(&e),
             lines(found.all)
         )
     })?;

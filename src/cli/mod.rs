@@ -3,6 +3,7 @@
 mod change_jobs;
 mod check;
 mod demo;
+mod error_text;
 mod export;
 mod filter_flags;
 mod generate;
@@ -12,7 +13,6 @@ mod list;
 mod output;
 mod pause_resume;
 mod possible_values;
-mod problem;
 mod prune;
 mod retry_cancel;
 mod run;
@@ -24,7 +24,7 @@ mod stand_in;
 mod status;
 mod usage;
 
-pub use problem::told;
+pub use error_text::sentence_of;
 pub use usage::parse;
 
 use crate::log;
@@ -175,7 +175,7 @@ struct WrongUsage(String);
 /// for wrong usage; otherwise 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let shares = matches!(error.downcast_ref(), Some(SandboxError::Share(_)));
-    if error.is::<ConfigError>() || problem::is_of_the_file(error) {
+    if error.is::<ConfigError>() || error_text::is_of_the_file(error) {
         ExitCode::from(78)
     } else if shares || error.is::<WrongUsage>() {
         ExitCode::from(2)

@@ -84,7 +84,7 @@ type Explained = (WaitReason, String);
 
 /// `None` for a job that waits for nothing: it is sent, failed or cancelled.
 pub fn next(known: &Known<'_>) -> Option<Next> {
-    let explained = match (known.story.job.delivery.status.as_str(), &known.story.aside) {
+    let explained = match (known.story.job.delivery.status.as_str(), &known.story.set_aside) {
         ("pending" | "sending", Some(aside)) => vec![set_aside(aside, known.now)],
         ("pending", None) => pending(known),
         ("sending", None) => vec![sending(known)],

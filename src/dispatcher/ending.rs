@@ -1,5 +1,5 @@
-//! How the loop ends: it is told to stop, nothing is left to send, or the outbox is not what it was.
-//! And what a claim without an answer leaves behind.
+//! How the loop ends: by a request to stop, when nothing is left to send, or because the outbox has
+//! changed under it. Also what a claim without an answer leaves behind.
 
 use super::Dispatcher;
 use super::outage::ERROR_PAUSE;
@@ -18,8 +18,8 @@ use tracing::{error, info, warn};
 const LAST_RECORDS: Duration = Duration::from_secs(10);
 
 impl Dispatcher {
-    /// Gives back the jobs whose claim was committed without an answer: after an error a COMMIT may
-    /// have taken place all the same.
+    /// Gives back the jobs whose claim was committed without an answer: a COMMIT that returned an
+    /// error may still have taken place.
     ///
     /// A job is in [`Jobs`](super::jobs::Jobs) from the answer to its claim until its outcome is known
     /// to be on disk. So a row that is `sending` under our own claim and is not there belongs to a

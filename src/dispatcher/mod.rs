@@ -30,7 +30,7 @@ use crate::store::{StoreError, Tenure};
 use outage::Outage;
 use pause_watch::PauseWatch;
 use reason::{Commit, Reason, Rest};
-use sender::Sender;
+use sender::AttemptSender;
 pub(crate) use sender::decide;
 use shown_blocks::ShownBlocks;
 use std::future::{Future, ready};
@@ -56,7 +56,7 @@ enum Cycled {
 /// When [`Dispatcher::run`] returns by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// Only when it is told to stop.
+    /// Only when asked to stop.
     Stopped,
     /// As soon as no job is due, being sent or in backoff. Jobs that are paused or for a later time
     /// are left.
@@ -64,7 +64,7 @@ pub enum Until {
 }
 
 /// Why the loop has ended in good order.
-enum End {
+enum LoopEnd {
     Stopped,
     Empty,
 }
@@ -72,7 +72,7 @@ enum End {
 /// Everything the loop works with.
 pub struct Dispatcher {
     tenure: Tenure,
-    sender: Sender,
+    sender: AttemptSender,
     agenda: Agenda,
     commit: Commit,
     rest: Rest,
@@ -94,7 +94,7 @@ impl Dispatcher {
     ) -> Self {
         Dispatcher {
             tenure,
-            sender: Sender::new(config, routes, metrics),
+            sender: AttemptSender::new(config, routes, metrics),
             agenda: Agenda::default(),
             commit: Commit::None,
             rest: Rest::none(),
@@ -127,8 +127,8 @@ impl Dispatcher {
         let restored = ShownBlocks::restore(&mut self.tenure, &mut self.sender.routes).await?;
         self.shown_blocks = restored;
         match self.dispatch(until, reload, shutdown).await {
-            Ok(End::Stopped) => self.drain().await,
-            Ok(End::Empty) => self.tenure.close().await,
+            Ok(LoopEnd::Stopped) => self.drain().await,
+            Ok(LoopEnd::Empty) => self.tenure.close().await,
             Err(StoreError::Superseded) => Err(StoreError::Superseded),
             Err(e) => Err(self.leave(e).await),
         }
@@ -141,7 +141,7 @@ impl Dispatcher {
         until: Until,
         reload: &mut Reload,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<End, StoreError> {
+    ) -> Result<LoopEnd, StoreError> {
         tokio::pin!(shutdown);
         loop {
             let stepped = self.step().await;
@@ -149,13 +149,13 @@ impl Dispatcher {
             self.note_step();
             self.show_status().await;
             if until == Until::Empty && !more && self.nothing_left().await {
-                return Ok(End::Empty);
+                return Ok(LoopEnd::Empty);
             }
             let resting = self.rests_until().is_some();
             let idle_until = self.idle_until();
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(End::Stopped),
+                () = &mut shutdown => return Ok(LoopEnd::Stopped),
                 step = reload.next() => self.reload(step),
                 Some(result) = self.sender.results.recv() => self.sender.ended(result),
                 () = ready(()), if more => {}
@@ -212,7 +212,7 @@ impl Dispatcher {
             Ok(CycleResult::Locked) => {
                 self.sender.routes.expect_none();
                 self.commit = Commit::Missed;
-                // What has ended meanwhile does not wait for the next poll.
+                // Attempts that have ended since do not wait for the next poll.
                 let none = self.sender.jobs.unrecorded() == 0;
                 Ok(if none { Cycled::No } else { Cycled::FoundNothing })
             }
@@ -330,7 +330,7 @@ impl Dispatcher {
         }
     }
 
-    /// The loop has made a step: the watchdog and the health checks are told.
+    /// Reports an iteration of the loop to the watchdog and the health checks.
     fn note_step(&mut self) {
         self.sender.metrics.turned(Instant::now().into_std());
         self.service.turned();

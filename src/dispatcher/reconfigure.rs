@@ -1,12 +1,12 @@
 //! A new configuration for the running loop.
 
-use super::sender::Sender;
+use super::sender::AttemptSender;
 use crate::config::Config;
 use crate::dispatcher::routes::Moment;
 use crate::reload::{self, ReloadError, Reloaded};
 use tracing::{error, info, warn};
 
-impl Sender {
+impl AttemptSender {
     /// Takes it over whole or not at all. Requests in flight end over their own endpoints; everything
     /// else is as the new configuration says.
     ///

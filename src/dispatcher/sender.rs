@@ -27,7 +27,7 @@ use tracing::{debug, error};
 type Finished = (i64, AttemptResult);
 
 /// The half of the loop that needs no database.
-pub(super) struct Sender {
+pub(super) struct AttemptSender {
     pub(super) config: Config,
     pub(super) routes: Routes,
     pub(super) jobs: Jobs,
@@ -41,10 +41,10 @@ pub(super) struct Sender {
     meters: Vec<Arc<RouteMeter>>,
 }
 
-impl Sender {
-    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> Sender {
+impl AttemptSender {
+    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> AttemptSender {
         let (report, results) = mpsc::unbounded_channel();
-        let mut sender = Sender {
+        let mut sender = AttemptSender {
             config,
             routes,
             jobs: Jobs::default(),
@@ -74,7 +74,7 @@ impl Sender {
     }
 
     /// Takes what a cycle has claimed: each job is sent at once, or goes back if its route was shut or
-    /// the job has expired meanwhile. `cut` as in [`Routes::claimed`].
+    /// the job has expired since. `cut` as in [`Routes::claimed`].
     pub(super) fn claimed(&mut self, claimed: Vec<Job>, cut: bool) {
         let mut counts: HashMap<RouteId, u32> = HashMap::new();
         for job in &claimed {
@@ -94,7 +94,7 @@ impl Sender {
         }
     }
 
-    /// Hands a claimed job to a task of its own, whose result arrives in any case.
+    /// Starts a task for a claimed job; its result arrives in every case.
     fn send(&mut self, route: RouteId, mut job: Job) {
         let payload = std::mem::take(&mut job.payload);
         let (id, channel) = (job.id, job.channel);
@@ -138,7 +138,7 @@ impl Sender {
         self.stop.send_replace(Stop::Drain);
     }
 
-    /// Awaits `work` and takes the results that arrive meanwhile.
+    /// Awaits `work` and handles the results that arrive in the meantime.
     pub(super) async fn while_sending<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
@@ -159,7 +159,7 @@ impl Sender {
 
     /// Decides what an ended attempt makes of its job, and of its route.
     pub(super) fn ended(&mut self, (id, mut attempt): Finished) {
-        let Sender { jobs, routes, config, .. } = self;
+        let AttemptSender { jobs, routes, config, .. } = self;
         let Some(InFlight { job, route, endpoint, meter, .. }) = jobs.request(id) else {
             error!(job = id, "an attempt ended of a job that was not being sent; this is a bug");
             return;

@@ -213,7 +213,7 @@ async fn jobs_of_unknown_accounts_come_to_an_end() {
     assert_rests(routes(&[(Channel::Mail, None)]), rows).await;
 }
 
-/// Scrubbing notes how far it has got: what is recorded later must not lie before that.
+/// Scrubbing notes how far it has got: nothing recorded later may be before that point.
 #[tokio::test]
 async fn nothing_is_scrubbed_past_what_waits_to_be_recorded() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,8 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// Makes each event an entry. Its message has the text and the fields, so that plain `journalctl`
-/// shows both; each field is also stored separately, so that `OUTBOX_JOB=17` finds a job.
+/// Turns each event into an entry. The message contains the text and the fields, so that plain
+/// `journalctl` shows both; each field is also stored separately, so that `OUTBOX_JOB=17` finds a job.
 pub struct Journal;
 
 impl<S: Subscriber> Layer<S> for Journal {
@@ -45,14 +45,14 @@ impl Entry {
         format!("{}{}", self.text, self.shown_fields)
     }
 
-    /// Sends it. Blocks while the journal does not read.
+    /// Sends the entry. Blocks while the journal does not read.
     pub fn send(&self) -> Result<(), SdError> {
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let identifier = ("SYSLOG_IDENTIFIER", "acquire-outbox");
         journal_send(self.priority, &self.message(), fields.chain([identifier]))
     }
 
-    /// `shown` is the value as it is written in the message.
+    /// `shown` is the value as it appears in the message.
     fn add(&mut self, field: &Field, value: String, shown: &str) {
         if field.name() == "message" {
             self.text = value;

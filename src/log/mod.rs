@@ -3,7 +3,7 @@
 //!
 //! `ACQUIRE_OUTBOX_LOG` sets the level, `ACQUIRE_OUTBOX_LOG_FORMAT` the format.
 //!
-//! A service never waits for its log: the thread of a [`Spool`] writes to stderr or the journal.
+//! A service never waits for its log: a [`Spool`]'s thread writes to stderr or the journal.
 
 mod journal;
 
@@ -28,7 +28,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 /// How long the process waits for the last lines when it ends.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
 
-/// Only in a process that runs as a service.
+/// Set only in a process that runs as a service.
 static SPOOL: OnceLock<Spool<Logged>> = OnceLock::new();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +40,12 @@ enum LogFormat {
 
 /// A line of the log.
 enum Logged {
-    /// With its line end.
+    /// With its line ending.
     Text(Vec<u8>),
     Entry(Entry),
 }
 
-/// When dropped, waits for a limited time until the last lines are written.
+/// Dropping it waits, for a limited time, until the last lines are written.
 #[must_use = "the last lines are lost without it"]
 pub struct LastLines(());
 
@@ -70,7 +70,7 @@ pub fn set_up(service: bool) -> LastLines {
         .with_writer(LogWriter)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
-        // They would be printed to stderr directly, which panics if its reader has gone.
+        // These errors would be printed to stderr directly, which panics if its reader has gone.
         .log_internal_errors(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format() {
         LogFormat::Pretty => lines.boxed(),
@@ -81,7 +81,7 @@ pub fn set_up(service: bool) -> LastLines {
     LastLines(())
 }
 
-/// Writes a line of plain text, in order with the other lines. If nobody reads it, it is lost.
+/// Writes a line of plain text, in order with the other lines. It is lost if nobody reads the log.
 pub fn note(text: impl AsRef<str>) {
     put(Logged::Text(format!("{}\n", text.as_ref()).into_bytes()));
 }
@@ -101,7 +101,7 @@ pub fn lost() -> Counter {
 fn put(line: Logged) {
     match (SPOOL.get(), line) {
         (Some(spool), line) => spool.put(line),
-        // Commands wait for their reader.
+        // A command waits for whoever reads its output.
         (None, Logged::Text(text)) => drop(stderr().lock().write_all(&text)),
         (None, Logged::Entry(entry)) => entry.send().unwrap_or_else(|_| note(entry.message())),
     }
@@ -127,7 +127,7 @@ impl Outlet for Stderr {
     }
 }
 
-/// Is given each event as one line.
+/// Gets each event as one line.
 struct LogWriter;
 
 impl<'a> MakeWriter<'a> for LogWriter {
@@ -149,8 +149,8 @@ impl Write for LogWriter {
     }
 }
 
-/// Replaces the standard hook, which writes to stderr directly and shows values quoted in the panic's
-/// message.
+/// Replaces the standard hook, which writes to stderr directly and prints the panic's message, which may
+/// quote values.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = Backtrace::capture();

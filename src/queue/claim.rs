@@ -81,16 +81,6 @@ pub struct CycleDone {
     pub agenda: Agenda,
 }
 
-/// A row that is not a job, and its first column that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    pub id: i64,
-    /// Known unless that column is the odd one.
-    pub channel: Option<Channel>,
-    /// For people; without the text of any column.
-    pub sentence: String,
-}
-
 /// What comes next, read at the end of each cycle and in each look.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Agenda {

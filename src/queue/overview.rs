@@ -38,7 +38,7 @@ pub struct Overview {
     pub dispatcher_since: Option<Millis>,
     pub blocks: Vec<Block>,
     pub pauses: Vec<Pause>,
-    pub aside: AsideSummary,
+    pub set_aside: SetAsideSummary,
     pub untouched: Untouched,
     /// How the schema differs from what this program needs, a sentence each.
     pub flaws: Vec<String>,
@@ -81,7 +81,7 @@ pub struct Pulse {
     pub since: Option<Millis>,
     pub blocks: Vec<Block>,
     pub pauses: Vec<Pause>,
-    pub aside: AsideSummary,
+    pub set_aside: SetAsideSummary,
 }
 
 /// Jobs that have the same error.
@@ -154,7 +154,7 @@ pub struct SetAside {
 
 /// How many rows are set aside, and the first ones.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct AsideSummary {
+pub struct SetAsideSummary {
     pub count: u64,
     pub first: Vec<SetAside>,
 }

@@ -98,7 +98,7 @@ pub struct Story {
     /// The pauses of its account and channel.
     pub pauses: Vec<Pause>,
     /// Why it is set aside, if it is.
-    pub aside: Option<SetAside>,
+    pub set_aside: Option<SetAside>,
 }
 
 /// How much of a job is read. -1 rows means all of them.

@@ -84,7 +84,7 @@ impl Store {
     /// Whether a dispatcher works on the outbox or is about to.
     pub fn dispatcher_is_running(database: &Database) -> Result<bool, StoreError> {
         let Database::File(path) = database;
-        Ok(sqlite::is_held(path)?)
+        sqlite::is_held(path)
     }
 }
 
@@ -122,7 +122,7 @@ impl Store {
     /// Whether a write would succeed; takes and releases the write lock.
     ///
     /// # Errors
-    /// What a write would meet; [`StoreError::is_busy`] where another program keeps the lock for
+    /// The error that a write would get; [`StoreError::is_busy`] if another program keeps the lock for
     /// longer than `wait`.
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), StoreError> {
         match self {
@@ -282,7 +282,7 @@ impl Store {
     }
 
     /// The first `limit` ids above `after` that pass, ascending. Whoever asks batch by batch sees
-    /// each job once, even one that returns to the filter's states meanwhile.
+    /// each job once, even one that returns to the filter's states in between.
     pub async fn ids(
         &mut self,
         filter: &Filter,

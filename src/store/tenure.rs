@@ -44,12 +44,12 @@ pub enum TakeOver<'a> {
     Noticed(Notice),
 }
 
-/// What is done now and then.
+/// What upkeep is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// How long finished jobs of a state are kept; a state that is not named is kept for ever.
+    /// How long finished jobs of a state are kept; jobs of other states are kept forever.
     pub retention: Vec<(Status, Duration)>,
-    /// How long after it was sent a message's text is removed, of each channel where it is.
+    /// How long after sending a message's text is removed, for the channels that scrub.
     pub scrub: Vec<(Channel, Duration)>,
     /// Every attempt of this node that ended before this time is recorded.
     pub recorded_until: Millis,
@@ -149,8 +149,8 @@ impl Tenure {
     }
 
     /// Retention, scrubbing, the engine's own housekeeping, and rows that are set aside or have lost
-    /// their place in the queue: in small steps, each as often as it needs. Call it after every
-    /// turn, and at [`Upkept::next`]; where nothing is to be done yet it costs next to nothing.
+    /// their place in the queue: in small steps, each as often as needed. Call it after every
+    /// iteration of the loop and at [`Upkept::next`]; it costs almost nothing if nothing is due.
     pub async fn upkeep(&mut self, plan: &Plan) -> Result<Upkept, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.upkeep(plan).await.map_err(|e| t.neutral(e)),
@@ -158,8 +158,8 @@ impl Tenure {
     }
 
     /// Fails some of the ready jobs of these accounts, which this node has not configured, unless
-    /// they are paused. `known`: the accounts that it has. Where there are several nodes the engine
-    /// fails only what none of them knows. [`Report::may_be_ready`]: there may be more.
+    /// they are paused. `known` are the accounts that it has. With several nodes the engine
+    /// fails only jobs of accounts that none of them knows. [`Report::may_be_ready`]: there may be more.
     pub async fn fail_unknown_accounts(
         &mut self,
         accounts: &[String],
@@ -219,8 +219,8 @@ impl Tenure {
         }
     }
 
-    /// What is left when nothing is left to send; `None` while a job is being sent, by whichever
-    /// node, or will be without a person or a later time than `now`.
+    /// What remains when there is nothing more to send; `None` while any node is sending a job, or will
+    /// send one without a person and by `now`.
     pub async fn left(&mut self, now: Millis) -> Result<Option<Left>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.left(now).await.map_err(|e| t.neutral(e)),

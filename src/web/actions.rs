@@ -5,7 +5,7 @@ mod confirm;
 
 use super::Shared;
 use super::display::{jobs, number};
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::guard::Caller;
 use super::parameters::JobQuery;
 use super::posted::{FormFields, Posted};
@@ -38,12 +38,12 @@ struct ChangeRequest {
 }
 
 impl ChangeRequest {
-    fn read(fields: &FormFields) -> Result<ChangeRequest, Problem> {
+    fn read(fields: &FormFields) -> Result<ChangeRequest, ErrorPage> {
         let name = fields.get("change").unwrap_or_default();
         let change = OFFERED.into_iter().find(|change| change_labels(*change).name == name);
         let change = change.ok_or_else(|| {
             let known = OFFERED.map(|change| change_labels(change).name).join(", ");
-            Problem::bad(format!("change: must be one of {known}"))
+            ErrorPage::bad(format!("change: must be one of {known}"))
         })?;
         let query = JobQuery::read(fields)?;
         let selection = match fields.get("which") {
@@ -52,7 +52,7 @@ impl ChangeRequest {
                 let filter = Filter { up_to_id: until(fields)?, ..query.filter.clone() };
                 Selection::of_filter(filter, change)
             }
-            Some(_) => return Err(Problem::bad("which: must be checked or all")),
+            Some(_) => return Err(ErrorPage::bad("which: must be checked or all")),
         };
         let back = fields.path("back").map_or_else(|| query.path(), str::to_owned);
         Ok(ChangeRequest { change, selection, back })
@@ -60,16 +60,16 @@ impl ChangeRequest {
 }
 
 /// The newest job at the time of the question.
-fn until(fields: &FormFields) -> Result<Option<i64>, Problem> {
+fn until(fields: &FormFields) -> Result<Option<i64>, ErrorPage> {
     let parsed = fields.get("until").map(str::parse).transpose();
-    parsed.map_err(|_| Problem::bad("until: a whole number is needed"))
+    parsed.map_err(|_| ErrorPage::bad("until: a whole number is needed"))
 }
 
-fn ids(fields: &FormFields) -> Result<Vec<i64>, Problem> {
+fn ids(fields: &FormFields) -> Result<Vec<i64>, ErrorPage> {
     let parsed = fields.all("id").map(str::parse::<i64>).collect::<Result<Vec<_>, _>>();
-    let ids = parsed.map_err(|_| Problem::bad("id: a whole number is needed"))?;
+    let ids = parsed.map_err(|_| ErrorPage::bad("id: a whole number is needed"))?;
     match ids.is_empty() {
-        true => Err(Problem::bad("No job is checked; go back and check some, or choose all")),
+        true => Err(ErrorPage::bad("No job is checked; go back and check some, or choose all")),
         false => Ok(ids),
     }
 }
@@ -78,7 +78,7 @@ fn ids(fields: &FormFields) -> Result<Vec<i64>, Problem> {
 pub async fn change(
     State(shared): State<Arc<Shared>>,
     posted: Posted,
-) -> Result<Redirect, Problem> {
+) -> Result<Redirect, ErrorPage> {
     let ChangeRequest { change, selection, back } = ChangeRequest::read(&posted.fields)?;
     let key = match &posted.caller {
         Caller::Person { key, .. } => Some(*key),
@@ -96,7 +96,7 @@ pub async fn change(
 }
 
 /// The jobs of one page: a busy database is reported at once.
-async fn by_ids(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, Problem> {
+async fn by_ids(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, ErrorPage> {
     let mut store = Store::open(shared.reader.database()).await?;
     let mut batches = Batches::of_ids(&mut store, change, ids, Mode::Apply);
     while let Some(step) = batches.next().await? {

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::display::jobs;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::session::Key;
 use crate::desk::changes::Batches;
 use crate::desk::vocabulary::change_labels;
@@ -58,7 +58,7 @@ impl BackgroundChange {
         change: Change,
         filter: Filter,
         caller: Option<Key>,
-    ) -> Result<String, Problem> {
+    ) -> Result<String, ErrorPage> {
         self.begin(change)?;
         let slot = Slot(Arc::clone(shared));
         let task = tokio::spawn(async move {
@@ -74,7 +74,7 @@ impl BackgroundChange {
         });
         match timeout(ANSWER_AFTER, task).await {
             Ok(Ok(report)) => Ok(report),
-            Ok(Err(failed)) => Err(Problem::new(
+            Ok(Err(failed)) => Err(ErrorPage::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("the change failed: {failed}"),
             )),
@@ -85,7 +85,7 @@ impl BackgroundChange {
         }
     }
 
-    fn begin(&self, change: Change) -> Result<(), Problem> {
+    fn begin(&self, change: Change) -> Result<(), ErrorPage> {
         let begun = self.running.send_if_modified(|running| {
             let free = running.is_none();
             running.get_or_insert(RunningChange { change, changed: 0 });
@@ -95,7 +95,7 @@ impl BackgroundChange {
             return Ok(());
         }
         let sentence = "Another change of many jobs is in progress; wait until it has ended";
-        Err(Problem::new(StatusCode::CONFLICT, sentence))
+        Err(ErrorPage::new(StatusCode::CONFLICT, sentence))
     }
 
     fn changed(&self) -> u64 {

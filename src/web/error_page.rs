@@ -9,48 +9,48 @@ use maud::html;
 
 /// The sentence never contains message text.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct ErrorPage {
     status: StatusCode,
     sentence: String,
 }
 
-impl Problem {
-    pub fn new(status: StatusCode, sentence: impl Into<String>) -> Problem {
-        Problem { status, sentence: sentence.into() }
+impl ErrorPage {
+    pub fn new(status: StatusCode, sentence: impl Into<String>) -> ErrorPage {
+        ErrorPage { status, sentence: sentence.into() }
     }
 
     /// The request is not valid.
-    pub fn bad(sentence: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, sentence)
+    pub fn bad(sentence: impl Into<String>) -> ErrorPage {
+        ErrorPage::new(StatusCode::BAD_REQUEST, sentence)
     }
 
-    pub fn missing(sentence: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, sentence)
-    }
-}
-
-impl From<ReadError> for Problem {
-    fn from(e: ReadError) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string())
+    pub fn missing(sentence: impl Into<String>) -> ErrorPage {
+        ErrorPage::new(StatusCode::NOT_FOUND, sentence)
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(e: StoreError) -> Problem {
+impl From<ReadError> for ErrorPage {
+    fn from(e: ReadError) -> ErrorPage {
+        ErrorPage::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string())
+    }
+}
+
+impl From<StoreError> for ErrorPage {
+    fn from(e: StoreError) -> ErrorPage {
         let busy = "the database is busy: another program is writing. Nothing was changed";
         let sentence = if e.is_busy() { busy.to_owned() } else { ReadError::from(e).to_string() };
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+        ErrorPage::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
     }
 }
 
-impl From<getrandom::Error> for Problem {
-    fn from(e: getrandom::Error) -> Problem {
+impl From<getrandom::Error> for ErrorPage {
+    fn from(e: getrandom::Error) -> ErrorPage {
         let sentence = format!("the operating system provides no random numbers: {e}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, sentence)
+        ErrorPage::new(StatusCode::INTERNAL_SERVER_ERROR, sentence)
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ErrorPage {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let page = layout::bare(

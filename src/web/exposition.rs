@@ -82,7 +82,7 @@ pub async fn page(
 /// The last count, and whether the database could be read when it was last tried.
 async fn overview(shared: &Arc<Shared>) -> (Counted<Arc<Overview>>, bool) {
     let counting = Arc::clone(shared);
-    // A task of its own: it ends even if the client no longer waits.
+    // A separate task: it ends even if the client no longer waits.
     let count = tokio::spawn(async move {
         let _ = counting.overview.get(count(&counting)).await;
     });
@@ -199,7 +199,7 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
         oldest.get_or_create(&label).set(age as f64 / 1000.0);
     }
     let help = "Jobs that wait for a person because their row cannot be read, recorded or moved";
-    registry.register("set_aside_jobs", help, gauge(overview.aside.count));
+    registry.register("set_aside_jobs", help, gauge(overview.set_aside.count));
     let help = "Rows written without the triggers that are not in the queue yet, up to 10000";
     registry.register("untouched_jobs", help, gauge(overview.untouched.count));
     registry.register("jobs", "Jobs in the outbox, by state", jobs);

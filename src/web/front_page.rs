@@ -3,7 +3,7 @@
 mod sections;
 
 use super::cache::Counted;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
 use super::reader::ReadError;
 use super::{Shared, chart};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 const GROUPS: u32 = 12;
 const LATEST: u32 = 8;
 /// How many of the jobs that are set aside it names.
-const ASIDE: u32 = 20;
+const SET_ASIDE: u32 = 20;
 /// How many pauses, and how many blocks, a page lists.
 pub const LISTED: u32 = 200;
 
@@ -44,7 +44,7 @@ struct FrontPage<'a> {
     accounts: usize,
 }
 
-pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
+pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, ErrorPage> {
     let page = read(&shared).await?;
     let content = html! {
         h1 .visually-hidden { "Overview" }
@@ -69,7 +69,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
             h2 #held { "What holds jobs back" }
             div #holds data-live { (sections::blocks(&page, &frame)) }
         }
-        div #aside data-live { (sections::aside(&page)) }
+        div #aside data-live { (sections::set_aside(&page)) }
         section aria-labelledby="failures" {
             h2 #failures { "What goes wrong" }
             div #groups data-live { (sections::failures(&page)) }

@@ -4,7 +4,7 @@
 //! a browser logs in and has a session; a program sends `Authorization: Bearer`.
 
 use super::Shared;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::listener::Peer;
 use super::session::{Key, same_secret};
 use crate::http_server::bearer;
@@ -56,7 +56,7 @@ pub async fn check(
     }
 }
 
-fn caller(shared: &Shared, from: IpAddr, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+fn caller(shared: &Shared, from: IpAddr, headers: &HeaderMap) -> Result<Option<Caller>, ErrorPage> {
     if shared.settings.token.is_none() {
         return Ok(Some(Caller::Reader));
     }
@@ -72,7 +72,7 @@ fn caller(shared: &Shared, from: IpAddr, headers: &HeaderMap) -> Result<Option<C
 ///
 /// The right token always passes: behind a proxy everybody has the same address, and somebody who
 /// guesses there must not lock the others out.
-pub fn is_token(shared: &Shared, from: IpAddr, given: &str) -> Result<bool, Problem> {
+pub fn is_token(shared: &Shared, from: IpAddr, given: &str) -> Result<bool, ErrorPage> {
     let token = shared.settings.token.as_ref();
     if token.is_some_and(|token| same_secret(token.expose_secret(), given)) {
         return Ok(true);
@@ -80,7 +80,7 @@ pub fn is_token(shared: &Shared, from: IpAddr, given: &str) -> Result<bool, Prob
     if shared.guesses.allow(from) {
         return Ok(false);
     }
-    Err(Problem::new(
+    Err(ErrorPage::new(
         StatusCode::TOO_MANY_REQUESTS,
         "Too many wrong tokens were sent from your address; wait a second and try again.",
     ))
@@ -104,7 +104,7 @@ fn unauthorized(request: &Request) -> Response {
     }
     let sentence =
         "The dashboard's token is required: log in, or send it as `Authorization: Bearer`.";
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, sentence).into_response();
+    let mut response = ErrorPage::new(StatusCode::UNAUTHORIZED, sentence).into_response();
     let bearer = header::HeaderValue::from_static("Bearer");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
     response

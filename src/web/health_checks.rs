@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::debug;
 
-/// A loop that has not turned for this long is stuck. A turn may wait for several database locks,
+/// A loop that has not turned for this long is stuck. One iteration may wait for several database locks,
 /// a few seconds each.
 const STUCK: Duration = Duration::from_secs(60);
 /// How long the result of the write probe is reused: frequent requests take no lock.
@@ -69,7 +69,7 @@ fn answer(well: bool, body: impl Serialize) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// While the loop starts, stands by or stops, it need not turn and has other limits.
+/// While the loop starts, stands by or stops, it need not turn, and other limits apply.
 fn stuck(metrics: &Metrics, now: Instant) -> Option<String> {
     if !matches!(metrics.state(), DaemonState::Dispatching | DaemonState::Trouble) {
         return None;

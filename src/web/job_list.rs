@@ -5,7 +5,7 @@ mod filter_form;
 use super::Shared;
 use super::actions::OFFERED;
 use super::display::{number, short, status, time_of};
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
 use super::parameters::{JobQuery, ROWS};
 use super::posted::FormFields;
@@ -24,7 +24,7 @@ pub async fn show(
     State(shared): State<Arc<Shared>>,
     frame: Frame,
     RawQuery(query): RawQuery,
-) -> Result<Markup, Problem> {
+) -> Result<Markup, ErrorPage> {
     let query = JobQuery::read(&FormFields::parse(query.unwrap_or_default().as_bytes()))?;
     let mut reading = shared.reader.read().await?;
     let mut rows = reading.deliveries(&query.filter, &query.page()).await?;
@@ -50,7 +50,7 @@ pub async fn show(
 }
 
 /// How many jobs pass, if the cached census knows it.
-async fn count(shared: &Shared, filter: &Filter) -> Result<Option<u64>, Problem> {
+async fn count(shared: &Shared, filter: &Filter) -> Result<Option<u64>, ErrorPage> {
     let plain = Filter { statuses: Vec::new(), channel: None, ..filter.clone() };
     if !plain.is_empty() {
         return Ok(None);
@@ -180,7 +180,7 @@ fn detail(job: &Delivery) -> Markup {
 pub async fn search(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorPage> {
     let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
     let Some(text) = fields.get("q") else { return Ok(Redirect::to("/jobs").into_response()) };
     let mut reading = shared.reader.read().await?;

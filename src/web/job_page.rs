@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::display::{LINE, length, number, short, spoken, status, time, time_of};
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use crate::desk::inspect::{Inspection, Scope, inspect};
@@ -35,7 +35,7 @@ pub async fn show(
     State(shared): State<Arc<Shared>>,
     frame: Frame,
     Path(id): Path<String>,
-) -> Result<Markup, Problem> {
+) -> Result<Markup, ErrorPage> {
     let job = read(&shared, &id, false).await?;
     Ok(frame.live(Tab::Jobs, &title(&job), &content(&job, &frame)))
 }
@@ -45,7 +45,7 @@ pub async fn show_text(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     posted: Posted,
-) -> Result<Markup, Problem> {
+) -> Result<Markup, ErrorPage> {
     let job = read(&shared, &id, true).await?;
     let frame = Frame::of(posted.caller);
     Ok(frame.still(Tab::Jobs, &title(&job), &content(&job, &frame)))
@@ -55,8 +55,8 @@ fn title(job: &Inspection) -> String {
     format!("Job {}", job.story.job.delivery.id)
 }
 
-async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, Problem> {
-    let id = id.parse().map_err(|_| Problem::missing("A job’s id is a whole number"))?;
+async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, ErrorPage> {
+    let id = id.parse().map_err(|_| ErrorPage::missing("A job’s id is a whole number"))?;
     let mut reading = shared.reader.read().await?;
     let dispatcher = Store::dispatcher_is_running(&reading.database()).unwrap_or(false);
     // The channels' policies may have been reloaded since this process started.
@@ -64,7 +64,7 @@ async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, 
     let scope = Scope { extent: READ, payload_characters, policies: None, dispatcher };
     let job = inspect(&mut reading, id, &scope).await?;
     reading.done();
-    job.ok_or_else(|| Problem::missing(format!("There is no job {id}")))
+    job.ok_or_else(|| ErrorPage::missing(format!("There is no job {id}")))
 }
 
 fn content(shown: &Inspection, frame: &Frame) -> Markup {

@@ -1,7 +1,7 @@
 //! The frame around every page.
 
 use super::Shared;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::guard::Caller;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -43,9 +43,12 @@ enum Refresh {
 }
 
 impl FromRequestParts<Arc<Shared>> for Frame {
-    type Rejection = Problem;
+    type Rejection = ErrorPage;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, ErrorPage> {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Reader);
         let live = parts.headers.contains_key(LIVE_HEADER);
         let flash = match &caller {

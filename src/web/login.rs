@@ -1,7 +1,7 @@
 //! Logging in with the token, and logging out.
 
 use super::Shared;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::guard::{Caller, is_token};
 use super::layout;
 use super::listener::Peer;
@@ -28,7 +28,7 @@ pub async fn login(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, ErrorPage> {
     require_from_here(&headers, &shared)?;
     let given = fields(request, &shared).await?;
     let next = given.path("next").unwrap_or("/");

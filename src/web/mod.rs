@@ -1,6 +1,6 @@
 //! The dashboard: pages about the queue, served by the program itself.
 //!
-//! It must not slow down the dispatcher: it reads through connections of its own (`reader`), one
+//! It must not slow down the dispatcher: it reads through separate connections (`reader`), one
 //! page at a time and within a time limit, and `listener` limits what a client can cost. A request
 //! passes these checks in this order: the host name (`browser`), the token (`guard`) and, for a
 //! form, whether a page of the dashboard sent it (`posted`).
@@ -43,7 +43,7 @@ use axum::routing::{get, post};
 use axum::{Router, http::Uri};
 use background_change::BackgroundChange;
 use cache::{Cache, Counted};
-use error_page::Problem;
+use error_page::ErrorPage;
 use session::{Guesses, Sessions};
 use std::sync::Arc;
 
@@ -162,11 +162,11 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/logout", post(login::logout))
 }
 
-async fn unknown(uri: Uri) -> Problem {
-    Problem::missing(format!("There is no page {}", uri.path()))
+async fn unknown(uri: Uri) -> ErrorPage {
+    ErrorPage::missing(format!("There is no page {}", uri.path()))
 }
 
-async fn wrong_method() -> Problem {
+async fn wrong_method() -> ErrorPage {
     let sentence = "This page does not support that method";
-    Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, sentence)
+    ErrorPage::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, sentence)
 }

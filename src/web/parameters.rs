@@ -1,6 +1,6 @@
 //! Which jobs a page is about: a filter, an order and a page, as parameters of an address.
 
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::posted::FormFields;
 use crate::queue::filter::{Filter, Page, SortBy};
 use crate::queue::job::{Channel, Millis, Status};
@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 
 /// Rows on a page.
 pub const ROWS: u32 = 50;
-/// Nobody turns more pages than this; a filter finds older jobs.
+/// Nobody pages further than this; a filter finds older jobs.
 const PAGES: u64 = 100_000;
 
 /// By default all jobs, newest first.
@@ -53,7 +53,7 @@ impl JobQuery {
     }
 
     /// An invalid value is an error: ignoring it would show, or change, too many jobs.
-    pub fn read(fields: &FormFields) -> Result<JobQuery, Problem> {
+    pub fn read(fields: &FormFields) -> Result<JobQuery, ErrorPage> {
         let text = |name| fields.get(name).map(str::to_owned);
         let statuses = fields.all("status").map(|word| parsed("status", word));
         let page: u64 = fields.get("page").map_or(Ok(1), |given| parsed("page", given))?;
@@ -126,16 +126,16 @@ impl JobQuery {
     }
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, word: &str) -> Result<T, Problem> {
+fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, word: &str) -> Result<T, ErrorPage> {
     word.parse().map_err(|e: T::Err| wrong(field, &e.to_string()))
 }
 
-fn wrong(field: &str, problem: &str) -> Problem {
-    Problem::bad(format!("{field}: {problem}"))
+fn wrong(field: &str, problem: &str) -> ErrorPage {
+    ErrorPage::bad(format!("{field}: {problem}"))
 }
 
 /// In the format of a browser's field for a time, as UTC; or with an offset.
-fn time(field: &str, text: &str) -> Result<Millis, Problem> {
+fn time(field: &str, text: &str) -> Result<Millis, ErrorPage> {
     let local = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f"];
     let found = local.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
     let exact = || DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis());
@@ -163,7 +163,7 @@ pub fn minute(at: Millis) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<JobQuery, Problem> {
+    fn read(text: &str) -> Result<JobQuery, ErrorPage> {
         JobQuery::read(&FormFields::parse(text.as_bytes()))
     }
 

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::display::{short, time};
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::front_page::LISTED;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// In characters.
 const REASON_LENGTH: usize = 500;
 
-pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, Problem> {
+pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, ErrorPage> {
     let mut reading = shared.reader.read().await?;
     let mut pauses = reading.pauses(LISTED + 1).await?;
     reading.done();
@@ -96,11 +96,14 @@ fn form(accounts: &[String], frame: &Frame) -> Markup {
     }
 }
 
-pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Redirect, Problem> {
+pub async fn pause(
+    State(shared): State<Arc<Shared>>,
+    posted: Posted,
+) -> Result<Redirect, ErrorPage> {
     let scope = scope(&posted)?;
     let reason = posted.fields.get("reason").unwrap_or_default();
     if reason.chars().count() > REASON_LENGTH {
-        return Err(Problem::bad(format!(
+        return Err(ErrorPage::bad(format!(
             "reason: at most {REASON_LENGTH} characters are allowed"
         )));
     }
@@ -118,7 +121,7 @@ pub async fn pause(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<
 pub async fn resume(
     State(shared): State<Arc<Shared>>,
     posted: Posted,
-) -> Result<Redirect, Problem> {
+) -> Result<Redirect, ErrorPage> {
     let scope = scope(&posted)?;
     let mut store = Store::open(shared.reader.database()).await?;
     let Resumed { was_paused, .. } = scope.resume(&mut store).await?;
@@ -132,9 +135,9 @@ pub async fn resume(
     Ok(Redirect::to("/pauses"))
 }
 
-fn scope(posted: &Posted) -> Result<PauseScope, Problem> {
+fn scope(posted: &Posted) -> Result<PauseScope, ErrorPage> {
     let channel = posted.fields.get("channel").map(str::parse).transpose();
-    let channel = channel.map_err(|e: UnknownValue| Problem::bad(format!("channel: {e}")))?;
+    let channel = channel.map_err(|e: UnknownValue| ErrorPage::bad(format!("channel: {e}")))?;
     Ok(PauseScope { account: posted.fields.get("account").map(str::to_owned), channel })
 }
 

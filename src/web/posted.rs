@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::browser::is_from_here;
-use super::error_page::Problem;
+use super::error_page::ErrorPage;
 use super::guard::Caller;
 use super::session::same_secret;
 use axum::body::Bytes;
@@ -55,12 +55,12 @@ pub struct Posted {
 }
 
 impl FromRequest<Arc<Shared>> for Posted {
-    type Rejection = Problem;
+    type Rejection = ErrorPage;
 
-    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, ErrorPage> {
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Reader);
         if !caller.may_act() {
-            return Err(Problem::new(
+            return Err(ErrorPage::new(
                 StatusCode::FORBIDDEN,
                 "This dashboard is read-only; to make changes here, set a token with `token_file` in \
                  [web] or ACQUIRE_OUTBOX_WEB_TOKEN_FILE, and restart",
@@ -72,7 +72,7 @@ impl FromRequest<Arc<Shared>> for Posted {
             Caller::Person { csrf, .. } => {
                 require_from_here(&headers, shared)?;
                 if !fields.get("csrf").is_some_and(|given| same_secret(given, csrf)) {
-                    return Err(Problem::new(
+                    return Err(ErrorPage::new(
                         StatusCode::FORBIDDEN,
                         "This form belongs to an earlier login; go back, reload the page and try again",
                     ));
@@ -87,24 +87,24 @@ impl FromRequest<Arc<Shared>> for Posted {
 }
 
 /// The form's fields, without any check of the sender.
-pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<FormFields, Problem> {
+pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<FormFields, ErrorPage> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let form = |kind: &str| kind.starts_with("application/x-www-form-urlencoded");
     // A program that sends no fields may leave out their type.
     if kind.is_some_and(|kind| !form(kind)) {
         let sentence = "A form is needed: application/x-www-form-urlencoded";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+        return Err(ErrorPage::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
     }
     let body = Bytes::from_request(request, shared).await.map_err(|rejection| {
-        Problem::new(rejection.status(), "the form could not be read, or is too long")
+        ErrorPage::new(rejection.status(), "the form could not be read, or is too long")
     })?;
     Ok(FormFields::parse(&body))
 }
 
-pub fn require_from_here(headers: &HeaderMap, shared: &Shared) -> Result<(), Problem> {
+pub fn require_from_here(headers: &HeaderMap, shared: &Shared) -> Result<(), ErrorPage> {
     match is_from_here(headers, &shared.settings.hosts) {
         true => Ok(()),
-        false => Err(Problem::new(
+        false => Err(ErrorPage::new(
             StatusCode::FORBIDDEN,
             "This form was not sent from a page of this dashboard. If there is a reverse proxy, \
              make it pass on the Host header, or add the name to `hosts` in [web]",

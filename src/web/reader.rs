@@ -1,5 +1,5 @@
 //! The dashboard's own connection: one reader at a time, opened when it is first needed and
-//! anew after every error.
+//! reopened after every error.
 
 use crate::config::Database;
 use crate::store::{Store, StoreError};

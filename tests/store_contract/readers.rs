@@ -95,7 +95,7 @@ pub async fn the_overview_the_census_and_the_pulse_agree(mut outbox: Outbox) {
     let pulse = outbox.store.pulse(now(), 10).await.unwrap();
     assert_eq!(pulse.oldest_due, overview.oldest_due);
     assert_eq!(pulse.pauses, overview.pauses);
-    assert_eq!((pulse.pauses.len(), pulse.blocks.len(), pulse.aside.count), (1, 0, 0));
+    assert_eq!((pulse.pauses.len(), pulse.blocks.len(), pulse.set_aside.count), (1, 0, 0));
     assert!(overview.flaws.is_empty() && outbox.store.flaws().await.unwrap().is_empty());
     assert_eq!(outbox.store.failures(10).await.unwrap(), []);
 }

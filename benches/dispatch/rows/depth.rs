@@ -1,5 +1,5 @@
-//! `scheduled`, `stuck`, `finished` and `conversations`: whether what lies in the table, or the
-//! order that is asked for, slows down the jobs that can go. The floor is the same daemon with the
+//! `scheduled`, `stuck`, `finished` and `conversations`: whether other rows in the table, or the
+//! required order, slow down the jobs that can be sent. The floor is the same daemon with the
 //! same number of jobs in an empty table, all of different conversations.
 
 use super::{Bench, Pairs};
@@ -67,7 +67,7 @@ fn chats(binary: &Path, jobs: u64, conversations: u64) -> Result<Outbox> {
     Ok(outbox)
 }
 
-/// The same number of fresh jobs in an empty table and in the deep one, in turns.
+/// The same number of new jobs in an empty table and in the deep one, alternately.
 fn over_empty(
     bench: &Bench,
     row: &'static str,
@@ -95,12 +95,12 @@ fn over_empty(
     Ok((lines, deep))
 }
 
-/// One drain of fresh jobs.
+/// One drain of new jobs.
 struct Drain {
-    /// Jobs per second from the first arrival to the last: the daemon does not end by itself while
-    /// jobs wait for later, and its start is another row.
+    /// Jobs per second from the first arrival to the last: the daemon does not exit while
+    /// jobs are scheduled for later, and its start is measured in another row.
     per_second: f64,
-    /// CPU time of a job, microseconds; the daemon's start and end are in it.
+    /// CPU time per job in microseconds, including the daemon's start and end.
     cpu_micros: f64,
 }
 
@@ -114,7 +114,7 @@ fn drain(target: &mut Target, outbox: &Outbox, jobs: u64) -> Result<Drain> {
     Ok(Drain { per_second: seen.per_second(), cpu_micros: ended.cpu_seconds * 1e6 / jobs as f64 })
 }
 
-/// The judged line, and the CPU time for a machine that is too busy for a rate.
+/// The line with the limit, and the CPU time for machines that are too busy for a rate.
 fn lines(
     row: &'static str,
     what: &str,

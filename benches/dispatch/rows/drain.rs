@@ -1,5 +1,5 @@
 //! `drain` and `cpu`: everything from an empty process to an empty queue. The floor is raw reqwest:
-//! the same number of requests from a process of its own, as many at once.
+//! the same number of requests from a separate process, with as many at once.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};

@@ -1,5 +1,5 @@
-//! `idle`: what the daemon costs while there is nothing to do. Nothing is the floor, so the figure
-//! is a percentage of a core.
+//! `idle`: what the daemon costs while there is nothing to do. The floor is zero, so the figure is a
+//! percentage of a core.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Until what the start has left to do is done.
+/// How long to wait until the work after the start is done.
 const SETTLED: Duration = Duration::from_secs(1);
 
 pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
@@ -33,12 +33,11 @@ fn percent_of_a_core(binary: &Path, target: &Target, seconds: u64) -> Result<f64
     Ok(share)
 }
 
-/// The time on a core of all threads that live, in nanoseconds: the ticks of /proc/PID/stat are
-/// too coarse for this.
+/// The CPU time of all living threads, in nanoseconds: the ticks of /proc/PID/stat are too coarse.
 pub(super) fn cpu_ns(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end in between.
+        // A thread may have ended since.
         let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
         let on_core = text.split(' ').next().context("schedstat")?;
         sum += on_core.parse::<u64>().context("schedstat")?;

@@ -1,5 +1,5 @@
 //! `key`: what a producer pays for a job of a key that has a long backlog. The floor is the same
-//! number of jobs, each with a key of its own.
+//! number of jobs, each with a different key.
 
 use super::Bench;
 use crate::daemon::Outbox;

@@ -1,5 +1,5 @@
-//! `memory`: resident, idle and at the peak of a drain with a deep backlog behind it, in MiB: no
-//! machine changes it much.
+//! `memory`: resident memory, idle and at the peak of a drain with a deep backlog, in MiB; it hardly
+//! depends on the machine.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};
@@ -46,7 +46,10 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
 
 pub(super) fn mebibytes(process: &Process, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such figure")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .context("no such line in /proc/PID/status")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().context("kibibytes")?;
     Ok(kibibytes / 1024.0)
 }

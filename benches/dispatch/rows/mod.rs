@@ -30,10 +30,10 @@ pub struct Bench {
     backlog: RefCell<Vec<Outbox>>,
 }
 
-/// Something to measure once in each round.
+/// Something that is measured once in each round.
 pub type Station<'a, T> = Box<dyn FnMut() -> Result<T> + 'a>;
 
-/// For each binary the pairs of floor and value, by round.
+/// The pairs of floor and value of each binary, by round.
 pub type Pairs<T> = Vec<Vec<(T, T)>>;
 
 impl Bench {
@@ -41,14 +41,18 @@ impl Bench {
         Bench { binaries, plan, history: RefCell::default(), backlog: RefCell::default() }
     }
 
-    /// Prepares what is measured of each binary.
+    /// Prepares the measurement of each binary.
     pub fn each<S>(&self, setup: impl Fn(&Path) -> Result<S>) -> Result<Vec<S>> {
         self.binaries.iter().map(|binary| setup(binary)).collect()
     }
 
-    /// Each round measures every station once. Which one goes first changes from round to round, so
-    /// that a machine that gets slower or faster favours none. Gives the rounds of each station.
-    pub fn turns<T>(&self, row: &str, mut stations: Vec<Station<'_, T>>) -> Result<Vec<Vec<T>>> {
+    /// Measures every station once per round. Which one goes first changes from round to round, so that a
+    /// machine that gets slower or faster favours none. Returns the rounds of each station.
+    pub fn alternately<T>(
+        &self,
+        row: &str,
+        mut stations: Vec<Station<'_, T>>,
+    ) -> Result<Vec<Vec<T>>> {
         let (rounds, count) = (self.plan.rounds, stations.len());
         let mut measured: Vec<Vec<T>> = stations.iter().map(|_| Vec::new()).collect();
         for number in 0..rounds {
@@ -69,7 +73,7 @@ impl Bench {
         measure: impl Fn(&S) -> Result<T>,
     ) -> Result<Vec<Vec<T>>> {
         let stations = sides.iter().map(|side| -> Station<'_, T> { Box::new(|| measure(side)) });
-        self.turns(row, stations.collect())
+        self.alternately(row, stations.collect())
     }
 
     /// Measures a floor that all sides share, and each of `sides`.
@@ -84,12 +88,12 @@ impl Bench {
         for side in sides {
             stations.push(Box::new(|| measure(side)));
         }
-        let mut rounds = self.turns(row, stations)?.into_iter();
+        let mut rounds = self.alternately(row, stations)?.into_iter();
         let floor = rounds.next().unwrap_or_default();
         Ok(rounds.map(|values| floor.iter().cloned().zip(values).collect()).collect())
     }
 
-    /// Measures for each of `sides` a floor of its own, and the side.
+    /// Measures each of `sides`, each with its own floor.
     pub fn over_own<S, T>(
         &self,
         row: &str,
@@ -102,7 +106,7 @@ impl Bench {
             stations.push(Box::new(|| floor(side)));
             stations.push(Box::new(|| measure(side)));
         }
-        let mut rounds = self.turns(row, stations)?.into_iter();
+        let mut rounds = self.alternately(row, stations)?.into_iter();
         let mut pairs = Vec::new();
         while let (Some(floor), Some(values)) = (rounds.next(), rounds.next()) {
             pairs.push(floor.into_iter().zip(values).collect());
@@ -110,7 +114,7 @@ impl Bench {
         Ok(pairs)
     }
 
-    /// Makes a deep table and says how long it took.
+    /// Makes a deep table and prints how long it took.
     pub fn build<T>(&self, row: &str, build: impl FnOnce() -> Result<T>) -> Result<T> {
         eprint!("{row}: filling the table");
         let clock = Instant::now();
@@ -160,7 +164,7 @@ impl Bench {
 /// The rows of the table, in the order in which they are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Row {
-    /// What the disk gives, for context
+    /// What the disk can do, for information
     Sqlite,
     /// Jobs per second of the whole daemon, as a share of raw reqwest's requests
     Drain,
@@ -170,7 +174,7 @@ pub enum Row {
     Wake,
     /// CPU of the idle daemon
     Idle,
-    /// What 400 configured accounts cost: the CPU of a lone message, the start, memory
+    /// What 400 configured accounts cost: the CPU of a single message, the start, memory
     Accounts,
     /// Resident memory, idle and draining a deep backlog
     Memory,
@@ -184,11 +188,11 @@ pub enum Row {
     Stuck,
     /// Jobs per second with many finished jobs in the table
     Finished,
-    /// Jobs per second in conversations of 10 messages, as a share of all different ones
+    /// Jobs per second in conversations of 10 messages, as a share of those with all different ones
     Conversations,
-    /// From the spawn to the first request with a full table, over a bare program that does it
+    /// From the spawn to the first request with a full table, over that of a bare program
     Start,
-    /// An SMS answer read for its ids
+    /// Reading the ids of an SMS answer
     Sms,
 }
 

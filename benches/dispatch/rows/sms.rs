@@ -1,6 +1,6 @@
-//! `sms`: an answer of nearly 30 KB, read for its ids. The floor is to read it only, with the same
-//! client. The parser is the one of the library that the benchmark is built with, so there is no
-//! comparison of binaries.
+//! `sms`: reading the ids of an answer of nearly 30 KB. The floor only reads the answer, with the same
+//! client. The parser is that of the library that the benchmark is built with, so binaries are not
+//! compared.
 
 use super::Bench;
 use crate::raw::{self, Reading};

@@ -1,4 +1,4 @@
-//! `sqlite`: what the disk gives, so that a reader can judge the machine.
+//! `sqlite`: what the disk can do, so that a reader can judge the machine.
 
 use super::Bench;
 use crate::database::{Database, PLAIN_TABLE, insert_plain};

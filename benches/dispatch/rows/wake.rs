@@ -1,8 +1,8 @@
 //! `wake`: how soon after another process's commit a message is on its way.
 //!
 //! The daemon has to commit its claim and to send the request. So the floor is one synced INSERT
-//! and half a raw round trip, at the same pace: a disk and a core that have just rested are slower
-//! than those of a hot loop.
+//! and half a raw round trip, at the same pace: disks and cores are slower after a pause than in a
+//! hot loop.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};
@@ -63,8 +63,8 @@ fn lone(binary: &Path, commits: u64) -> Result<Vec<f64>> {
     Ok(micros)
 }
 
-/// Microseconds from when each case was `sent` to its arrival. Below zero where it arrived
-/// before the sender had the time to look at the clock.
+/// Microseconds from when each case was `sent` to its arrival; negative if it arrived before the sender
+/// could read the clock.
 pub fn latencies(sent: &[(i64, u64)], seen: &Seen) -> Result<Vec<f64>> {
     let arrivals: HashMap<i64, u64> = seen.arrivals.iter().copied().collect();
     sent.iter()

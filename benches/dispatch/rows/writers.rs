@@ -1,5 +1,5 @@
 //! `writers`: how long producers wait for their commits while the daemon drains flat out. The floor
-//! is what the same writers, as fast, wait on the same table without the daemon.
+//! is what the same writers wait at the same speed on the same table, without the daemon.
 
 use super::Bench;
 use crate::daemon::{Outbox, SOON};
@@ -55,7 +55,7 @@ fn with_the_daemon(deep: &Outbox, target: &mut Target, seconds: u64) -> Result<R
     target.reset()?;
     let micros = writers::flat_out(&deep.database(), seconds)?;
     let jobs = target.count()?.per_second();
-    ensure!(deep.database().pending()? > 0, "the backlog ran dry: the daemon could rest");
+    ensure!(deep.database().pending()? > 0, "the backlog ran dry: the daemon was idle");
     daemon.stop(SOON)?;
     Ok(Round { micros, jobs })
 }

@@ -5,8 +5,8 @@ use crate::cli::output;
 use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::block::{Block, BlockKind};
 use acquire_outbox::queue::job::{Channel, Millis, Status};
-use acquire_outbox::queue::overview::{AsideSummary, SetAside};
 use acquire_outbox::queue::overview::{Count, Throughput};
+use acquire_outbox::queue::overview::{SetAside, SetAsideSummary};
 use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::store::listed;
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub struct StatusJson<'a> {
     holds: Vec<BlockJson<'a>>,
     /// Rows that cannot be read, recorded or changed: how many, and the first ones.
     set_aside: u64,
-    set_aside_jobs: Vec<AsideJson<'a>>,
+    set_aside_jobs: Vec<SetAsideJson<'a>>,
     /// Rows that were written without the triggers, counted up to 10,000.
     untouched: u64,
     untouched_jobs: &'a [i64],
@@ -74,7 +74,7 @@ struct BlockJson<'a> {
 }
 
 #[derive(Serialize)]
-struct AsideJson<'a> {
+struct SetAsideJson<'a> {
     id: i64,
     status: &'a str,
     since: String,
@@ -105,8 +105,8 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
         rates: overview.throughput.iter().map(RateJson::from).collect(),
         pauses: overview.pauses.iter().map(PauseJson::from).collect(),
         holds: overview.blocks.iter().map(BlockJson::from).collect(),
-        set_aside: overview.aside.count,
-        set_aside_jobs: overview.aside.first.iter().map(AsideJson::from).collect(),
+        set_aside: overview.set_aside.count,
+        set_aside_jobs: overview.set_aside.first.iter().map(SetAsideJson::from).collect(),
         untouched: overview.untouched.count,
         untouched_jobs: &overview.untouched.first,
         schema: overview.flaws.clone(),
@@ -135,10 +135,10 @@ impl<'a> From<&'a Pause> for PauseJson<'a> {
     }
 }
 
-impl<'a> From<&'a SetAside> for AsideJson<'a> {
+impl<'a> From<&'a SetAside> for SetAsideJson<'a> {
     fn from(of: &'a SetAside) -> Self {
         let SetAside { id, status, since, reason } = of;
-        AsideJson { id: *id, status, since: output::iso(*since), reason }
+        SetAsideJson { id: *id, status, since: output::iso(*since), reason }
     }
 }
 
@@ -164,8 +164,8 @@ pub fn text(report: &StatusReport) -> String {
     if !overview.blocks.is_empty() {
         parts.push(blocks(&overview.blocks, report.now).text());
     }
-    if overview.aside.count > 0 {
-        parts.push(aside(&overview.aside, report.now).text());
+    if overview.set_aside.count > 0 {
+        parts.push(set_aside(&overview.set_aside, report.now).text());
     }
     parts.join("\n\n")
 }
@@ -199,9 +199,9 @@ fn fields(report: &StatusReport) -> output::Table {
         );
         fields.row(["untouched", &sentence]);
     }
-    if overview.aside.count > 0 {
-        let ids = overview.aside.first.iter().map(|of| of.id);
-        fields.row(["set aside", &named(overview.aside.count, ids)]);
+    if overview.set_aside.count > 0 {
+        let ids = overview.set_aside.first.iter().map(|of| of.id);
+        fields.row(["set aside", &named(overview.set_aside.count, ids)]);
     }
     fields
 }
@@ -274,9 +274,9 @@ fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
     table
 }
 
-fn aside(aside: &AsideSummary, now: Millis) -> output::Table {
+fn set_aside(set_aside: &SetAsideSummary, now: Millis) -> output::Table {
     let mut table = output::Table::new(["set aside", "status", "since", "reason"]);
-    for of in &aside.first {
+    for of in &set_aside.first {
         let since = output::when(&output::iso(of.since), now);
         table.row([of.id.to_string(), of.status.clone(), since, of.reason.clone()]);
     }

@@ -1,7 +1,7 @@
 //! `status --watch`: repeats until Ctrl-C.
 
 use super::{StatusReport, view};
-use crate::cli::{GlobalFlags, output, told};
+use crate::cli::{GlobalFlags, output, sentence_of};
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use console::{Term, is_dumb};
@@ -67,7 +67,7 @@ fn shown(report: Result<StatusReport>, json: bool) -> Result<Result<String, Stri
     Ok(match report {
         Ok(report) if json => Ok(serde_json::to_string(&view::json(&report))?),
         Ok(report) => Ok(view::text(&report)),
-        Err(e) => Err(told(&e)),
+        Err(e) => Err(sentence_of(&e)),
     })
 }
 

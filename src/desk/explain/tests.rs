@@ -46,7 +46,7 @@ pub fn story(status: &str, wait: &str) -> Story {
         ahead: None,
         blocks: vec![],
         pauses: vec![],
-        aside: None,
+        set_aside: None,
     }
 }
 

@@ -32,7 +32,7 @@ enum Expected {
 }
 
 /// The map, and what it should be.
-struct Test {
+struct JobsFixture {
     config: Config,
     jobs: Jobs,
     expected: BTreeMap<i64, Expected>,
@@ -44,12 +44,12 @@ struct Test {
     last_id: i64,
 }
 
-impl Test {
-    fn new() -> Test {
+impl JobsFixture {
+    fn new() -> JobsFixture {
         let routes = routes(&[(Channel::Chat, None)]);
         let route = id(&routes, Channel::Chat);
         let url = "http://127.0.0.1:9/api/v1".parse().unwrap();
-        Test {
+        JobsFixture {
             config: Config::for_sandbox("outbox.db".into(), &url),
             jobs: Jobs::default(),
             expected: BTreeMap::new(),
@@ -176,7 +176,7 @@ proptest! {
     fn a_job_is_known_from_its_claim_to_its_record_whatever_happens_in_between(
         events in prop::collection::vec(event(), 1..120),
     ) {
-        let mut test = Test::new();
+        let mut test = JobsFixture::new();
         for event in events {
             test.happens(event);
             test.check();
@@ -186,7 +186,7 @@ proptest! {
 
 #[test]
 fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_later() {
-    let mut test = Test::new();
+    let mut test = JobsFixture::new();
     for event in [
         Event::Claimed,
         Event::Claimed,
@@ -206,7 +206,7 @@ fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_
 
 #[test]
 fn a_request_whose_account_has_gone_counts_for_no_route() {
-    let mut test = Test::new();
+    let mut test = JobsFixture::new();
     test.happens(Event::Claimed);
     test.jobs.reroute(|_| None);
     assert_eq!((test.jobs.load().of(test.route), test.jobs.in_flight()), (0, 1));

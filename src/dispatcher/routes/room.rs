@@ -1,5 +1,5 @@
-//! How much room there is, and what the claim took of it. A route with nothing to send and nothing
-//! in its way is at rest: no cycle looks at it.
+//! How much room there is, and how much of it a claim took. A route with nothing to send and no block
+//! is at rest: no cycle checks it.
 
 use super::{Load, Refusal, Route, RouteId, Routes};
 use crate::queue::claim::{Claim, Room};
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 impl Route {
     /// How many more jobs may be claimed while this many are in flight.
     ///
-    /// After a crash every job whose outcome is not on disk is of unknown outcome, and under `retry`
-    /// is sent again: at most `max_in_flight` of a route. For nothing is claimed ahead of its place,
-    /// and a claim is in the same transaction as the record of all that has ended before it. So what
-    /// is unrecorded after that transaction was in flight before it, and is counted here.
+    /// After a crash, jobs whose outcome is not on disk are uncertain, and under `retry` they are sent
+    /// again: at most `max_in_flight` per route. Nothing is claimed without a free place, and a claim
+    /// is in the same transaction as the record of all attempts that ended before it. So what is
+    /// unrecorded after that transaction was in flight before it, and is counted here.
     pub(super) fn free(&self, in_flight: u32) -> u32 {
         let limit = self.policy.max_in_flight;
         self.ramp.map_or(limit, |ramp| ramp.min(limit)).saturating_sub(in_flight)

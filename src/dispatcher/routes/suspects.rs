@@ -24,7 +24,7 @@ const PAGES_TOGETHER: u32 = 3;
 const PAGES_AFTER: u32 = 8;
 const JUST_BEFORE: Duration = Duration::from_secs(10);
 
-/// The most that are remembered: jobs that a person has removed would otherwise stay for ever.
+/// How many are remembered at most: jobs that a person deleted would otherwise stay forever.
 const MOST: usize = 10_000;
 
 struct Suspect {
@@ -191,14 +191,14 @@ mod tests {
     use crate::dispatcher::routes::{Load, News};
     use crate::queue::job::Channel::{Chat, Mail};
 
-    struct Test {
+    struct RoutesFixture {
         routes: Routes,
         start: Instant,
     }
 
-    impl Test {
-        fn new() -> Test {
-            Test { routes: routes(&[(Chat, None), (Mail, None)]), start: Instant::now() }
+    impl RoutesFixture {
+        fn new() -> RoutesFixture {
+            RoutesFixture { routes: routes(&[(Chat, None), (Mail, None)]), start: Instant::now() }
         }
 
         fn at(&self, seconds: u64) -> Moment {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_page_that_one_message_alone_gets_ends_it() {
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         let first = test.page(1, 0);
         assert!(matches!(first, (PageVerdict::Again { .. }, true)), "{first:?}");
         let holds = test.routes.blocks();
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn while_nothing_gets_through_no_message_ends_and_probes_grow_rare() {
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         for job in 0..32 {
             test.again(job, 0);
         }
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_message_without_others_is_tried_at_growing_intervals_and_holds_up_no_new_one() {
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         let pauses: Vec<_> = (0..8).map(|round| test.again(1, round * 1000)).collect();
         assert!(pauses[7] > 20 * pauses[0], "{pauses:?}");
         assert!(test.probes(7001), "a new job goes out at once");
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_suspect_that_is_answered_takes_the_blame_from_the_others() {
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         test.again(1, 0);
         test.again(2, 0);
         test.answered(3);
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn answers_of_before_an_outage_prove_nothing_in_it() {
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         test.again(1, 0);
         test.answered(2);
         test.again(1, 5);
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn the_last_of_a_queue_is_judged_by_those_with_it_and_before_it() {
         for (answered_at, pages) in [(1_i64, 3), (0, 3), (-1, 8), (-9, 8)] {
-            let mut test = Test::new();
+            let mut test = RoutesFixture::new();
             let start = test.start;
             let at = match u64::try_from(answered_at) {
                 Ok(later) => start + Duration::from_secs(later),
@@ -325,10 +325,10 @@ mod tests {
             assert_eq!(test.page(1, 9000).0, PageVerdict::OnlyThisMessage, "{answered_at}");
         }
         // Two suspects prove nothing about each other, nor does an answer from long before.
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         test.answered(2);
         (0..20).for_each(|round| _ = test.again(1, round * 100));
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         test.routes.answered(2, id(&test.routes, Chat), test.start);
         for round in 0..20 {
             test.again(1, round * 100);
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn answers_on_another_channel_prove_nothing() {
-        let mut test = Test::new();
+        let mut test = RoutesFixture::new();
         test.again(1, 0);
         let mail = id(&test.routes, Mail);
         test.routes.answered(2, mail, test.start);

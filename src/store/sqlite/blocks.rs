@@ -1,4 +1,4 @@
-//! What keeps routes shut, on disk so that `status` and `show` can say it.
+//! The blocks of routes, on disk so that `status` and `show` can report them.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 pub(super) const HOLDS: &str = "\
 SELECT account, channel, kind, reason, since, until FROM outbox_holds ORDER BY account, channel, kind";
 
-/// Those of an account's jobs of a channel.
+/// The blocks of one account and channel.
 pub(super) const HOLDS_OF: &str = "\
 SELECT account, channel, kind, reason, since, until FROM outbox_holds
 WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel, kind";
@@ -19,7 +19,7 @@ const INSERT: &str = "\
 INSERT INTO outbox_holds (account, channel, kind, reason, since, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 impl SqliteStore {
-    /// Makes these all there are: one dispatcher works on a file, so no others are another's.
+    /// Replaces all blocks: only one dispatcher works on a file, so all of them are its own.
     pub async fn publish_blocks(&mut self, blocks: &[Block]) -> Result<(), SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM outbox_holds").execute(&mut *tx).await?;

@@ -16,8 +16,8 @@ const NAMED: u32 = 10;
 /// The spans of the rates.
 const MINUTES: [u32; 3] = [1, 5, 15];
 
-// Each state from the index that has it: a payload that spills over its page lies between a
-// row's start and its status, so that a scan of the table reads every message.
+// Counts each state from its index: a large payload lies between the start of its row and the status, so a
+// scan of the table would read every message.
 const COUNTS: &str = "\
 WITH part (channel, status, count, due) AS (
     SELECT channel, status, count(*), NULL FROM outbox WHERE finished_at IS NOT NULL GROUP BY status, channel
@@ -42,7 +42,7 @@ SELECT ifnull(sum(finished_at >= ?2), 0), ifnull(sum(finished_at >= ?3), 0), cou
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN ?4 AND 253402300799999
     AND finished_at IS NOT NULL";
 
-// As COUNTS: each state from the index that has it.
+// Each state from its index, like COUNTS.
 const CENSUS: &str = "\
 SELECT channel, status, '' AS wait, count(*) AS count FROM outbox
     WHERE finished_at IS NOT NULL GROUP BY status, channel
@@ -85,7 +85,7 @@ impl SqliteStore {
             since: row.whole("since"),
             blocks: self.blocks_up_to(limit).await?,
             pauses: self.pauses(limit).await?,
-            aside: self.asides(limit).await?,
+            set_aside: self.set_aside_summary(limit).await?,
         })
     }
 
@@ -93,7 +93,7 @@ impl SqliteStore {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, SqliteError> {
         let flaws = self.flaws().await?;
         let holds = unless_missing(self.blocks().await)?;
-        let aside = unless_missing(self.asides(NAMED).await)?;
+        let set_aside = unless_missing(self.set_aside_summary(NAMED).await)?;
         let untouched = unless_missing(self.untouched().await)?;
         let pauses = unless_missing(self.pauses(ALL).await)?;
         let mut tx = self.conn.begin().await?;
@@ -121,7 +121,7 @@ impl SqliteStore {
             dispatcher_since,
             blocks: holds,
             pauses,
-            aside,
+            set_aside,
             untouched,
             flaws: flaws.iter().map(Flaw::to_string).collect(),
         })

@@ -2,12 +2,12 @@
 //! what there is room for.
 //!
 //! A statement through sqlx costs 80 us, and wakes two threads. So the whole transaction is one
-//! INSERT into a view of this connection, whose trigger does the work (`cycle.sql`), and what came
-//! of it is one row.
+//! INSERT into a view of this connection, whose trigger does the work (`cycle.sql`), and its result
+//! is one row.
 
 use super::agenda::AGENDA;
-use super::busy_handler::Pace;
-use super::claim::{self, PAYLOAD, claimed_json};
+use super::busy_handler::BusyWait;
+use super::claimed_rows::{self, PAYLOAD, claimed_json};
 use super::epoch::SENDING_BEFORE;
 use super::lenient::Lenient;
 use super::reading::{self, JOB_COLUMNS, Unreadable};
@@ -20,8 +20,8 @@ use sqlx::{AssertSqlSafe, Row};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// How long a cycle for what somebody is just writing waits for that commit. One that takes longer is
-/// a long transaction's, or a slow disk's: its end causes another file event.
+/// How long a cycle waits for another program's commit. If that takes longer, it is a long transaction or
+/// a slow disk, and its end causes another file event.
 const EXPECTING: Duration = Duration::from_millis(50);
 
 /// The procedures that a dispatcher's connection needs for [`SqliteStore::cycle`].
@@ -31,14 +31,14 @@ pub static PROCEDURES: LazyLock<String> =
 
 const RUN: &str = "INSERT INTO temp.outbox_cycle (sent, ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Only the INSERT writes; the row of what came of it is read right after it.
+/// Only the INSERT writes; its result is read right after it.
 static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", results(&claimed_json())));
 
-/// The results without the claim, for when a claimed row cannot be put into JSON. `?1`: as `?4`
+/// The results without the claimed jobs, for when a claimed row cannot be put into JSON. `?1` is `?4`
 /// above.
 static RESULTS_ALONE: LazyLock<String> = LazyLock::new(|| results("NULL").replace("?4", "?1"));
 
-/// What came of a cycle, and the agenda.
+/// The result of a cycle, and the agenda.
 fn results(claimed: &str) -> String {
     const LOST: &str = "(SELECT json_group_array(id) FROM temp.outbox_cycle_lost)";
     const EXPIRED: &str = "CASE WHEN ?4 THEN (
@@ -93,7 +93,7 @@ pub(super) struct CycleInFile {
     /// the change.
     pub unrecorded: Vec<i64>,
     pub claimed: Vec<Job>,
-    /// Claimed rows that are not jobs: they are still to be ended.
+    /// Claimed rows that cannot be read as jobs; the caller ends them.
     pub unreadable: Vec<Unreadable>,
     pub cut: bool,
     /// The channels of those that expired, one each.
@@ -106,24 +106,29 @@ pub(super) struct CycleInFile {
 }
 
 impl SqliteStore {
-    /// For the dispatcher's connection alone.
+    /// Only for the dispatcher's connection.
     pub(super) async fn create_procedures(&mut self) -> Result<(), SqliteError> {
         sqlx::raw_sql(AssertSqlSafe(PROCEDURES.as_str())).execute(&mut self.conn).await?;
         Ok(())
     }
 
-    /// Records, moves what is due, claims: one transaction. On an error nothing of it happened, or
-    /// all of it without an answer: [`SqliteStore::sending_before`] tells which.
+    /// Records, moves what is due, claims: one transaction. After an error either nothing
+    /// happened or all of it: [`SqliteStore::sending_before`] shows which.
     pub(super) async fn cycle(
         &mut self,
         work: &Cycle<'_>,
         epoch: i64,
     ) -> Result<CycleInFile, SqliteError> {
         let (sent, others) = record::json(work.record, epoch);
-        let run =
-            Run { sent, others, claims: claim::json(work.room), due: work.due, now: work.now };
+        let run = Run {
+            sent,
+            others,
+            claims: claimed_rows::json(work.room),
+            due: work.due,
+            now: work.now,
+        };
         if work.expecting {
-            self.busy_handler.set(EXPECTING, Pace::Spinning);
+            self.busy_handler.set(EXPECTING, BusyWait::Spinning);
         }
         let row = self.run(run, epoch).await;
         self.busy_handler.set_usual();
@@ -181,7 +186,7 @@ impl SqliteStore {
         Ok(elements(&row, "lost").iter().filter_map(Value::as_i64).collect())
     }
 
-    /// All together where each is as it should be, else row by row.
+    /// Reads all of them at once or, if one is not as it should be, row by row.
     async fn claimed(
         &mut self,
         row: &SqliteRow,
@@ -199,10 +204,10 @@ impl SqliteStore {
         Ok((jobs.into_iter().map(|(job, _)| job).collect(), unreadable))
     }
 
-    /// The claimed jobs with their payloads. They are claimed by now: on an error none is sent, and
-    /// the dispatcher finds and withdraws them.
+    /// The claimed jobs with their payloads. They are already claimed: after an error none is
+    /// sent, and the dispatcher finds them and gives them back.
     async fn jobs(&mut self, json: &[u8], epoch: i64) -> Result<Vec<Job>, SqliteError> {
-        let (mut jobs, without) = claim::jobs(json, epoch)?;
+        let (mut jobs, without) = claimed_rows::jobs(json, epoch)?;
         for id in without {
             let payload: Vec<u8> =
                 sqlx::query_scalar(PAYLOAD).bind(id).fetch_one(&mut self.conn).await?;

@@ -1,36 +1,35 @@
 -- The dispatcher's procedures, in the temporary schema of its connection: a view with an INSTEAD OF
--- trigger is SQLite's procedure. One INSERT into outbox_cycle is a whole cycle. As one statement it
--- is a transaction of its own, and the connection's thread has one thing to tell instead of twenty.
+-- trigger is SQLite's equivalent of a procedure. One INSERT into outbox_cycle is a whole cycle. As a
+-- single statement it is also a transaction, and one message to the connection's thread instead of twenty.
 
--- The tables outbox_cycle_sent (jobs that were sent with nothing to note: most of them, by the shortest
--- way) and outbox_cycle_ended (what all other ended attempts made of their jobs) are made in record.rs,
--- with the views outbox_cycle_sent_json and outbox_cycle_ended_json that fill them.
+-- record.rs creates the tables outbox_cycle_sent (jobs that were sent without an error: most of them, by
+-- the shortest way) and outbox_cycle_ended (the jobs of all other ended attempts), with the views
+-- outbox_cycle_sent_json and outbox_cycle_ended_json that fill them.
 
--- Those of the ended that no longer belonged to this claim.
+-- Ended jobs that no longer belonged to this claim.
 CREATE TEMP TABLE outbox_cycle_lost (id);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
--- How much room each route has, as last given by the dispatcher; and the turn in which it last got
--- something while there was not enough for all.
+-- How much room each route has, as the dispatcher last gave it, and in which round it was last served
+-- when there was not enough room for all.
 CREATE TEMP TABLE outbox_cycle_rooms (
     account, channel, room, served DEFAULT 0, PRIMARY KEY (account, channel)) WITHOUT ROWID;
--- The routes of this cycle that have jobs ready and room for them.
+-- The routes that have jobs ready and room for them in this cycle.
 CREATE TEMP TABLE outbox_cycle_routes (account, channel, room, served);
--- Their jobs, in their order within the route, where there is not enough for all.
+-- Their jobs, ranked within each route, when there is not enough room for all.
 CREATE TEMP TABLE outbox_cycle_weighed (id, account, channel, served, rank, bytes);
 -- One seek in the index for each account that has jobs ready, however many are configured.
 CREATE TEMP VIEW outbox_cycle_accounts AS
 WITH RECURSIVE a (name) AS (
-    -- NULL, possible in a table that lost its NOT NULL, sorts before all others and would hide
-    -- them.
+    -- NULL, possible in a table that lost its NOT NULL, would sort first and hide all others.
     SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
     UNION ALL
     SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account > a.name ORDER BY account LIMIT 1)
     FROM a WHERE a.name IS NOT NULL)
 SELECT name FROM a WHERE name IS NOT NULL;
--- What the claim has seen of others' commits.
+-- The data_version as of the claim: which commits of other connections it has seen.
 CREATE TEMP TABLE outbox_cycle_seen (data_version);
 INSERT INTO outbox_cycle_seen VALUES (0);
--- What the last look at what is due found too late to be sent.
+-- Jobs that had expired when due jobs were last moved.
 CREATE TEMP TABLE outbox_cycle_expired (id INTEGER PRIMARY KEY, channel);
 
 CREATE TEMP VIEW outbox_cycle AS
@@ -44,8 +43,8 @@ CREATE TEMP VIEW outbox_cycle_cut AS SELECT '' AS claims, 0 AS now WHERE 0;
 CREATE TEMP VIEW outbox_cycle_weigh AS
 SELECT '' AS account, '' AS channel, 0 AS room, 0 AS served, 0 AS now WHERE 0;
 
--- The epoch fences the claim: a dispatcher that has been superseded claims nothing. Nor is anything
--- claimed that is paused, from the pause's commit on.
+-- The epoch fences the claim: a dispatcher that has been superseded claims nothing. From the commit of a
+-- pause on, nothing that it covers is claimed.
 CREATE TEMP TRIGGER outbox_cycle_run INSTEAD OF INSERT ON outbox_cycle
 BEGIN
     DELETE FROM outbox_cycle_sent;
@@ -68,7 +67,7 @@ BEGIN
       AND (SELECT epoch FROM outbox_dispatcher) = NEW.epoch
       AND NOT EXISTS (SELECT 1 FROM outbox_pauses AS p
                       WHERE (p.account = '' OR p.account = r.account) AND (p.channel = '' OR p.channel = r.channel));
-    -- The length of a text is in its row's header: no payload is read for it.
+    -- A text's length is in the row's header: no payload is read for it.
     INSERT INTO outbox_cycle_cut
     SELECT NEW.claims, NEW.now
     FROM (SELECT count(*) AS jobs, sum(octet_length(o.payload)) AS bytes, max(octet_length(o.payload)) AS largest
@@ -80,14 +79,14 @@ BEGIN
     WHERE status = 'pending' AND id IN (SELECT id FROM outbox_cycle_claimed);
 END;
 
--- `wait` and `next_attempt_at` are not written: the claim has emptied them, and each costs the indexes
--- that know it.
+-- `wait` and `next_attempt_at` are not written: the claim has cleared them, and each write would update
+-- indexes.
 CREATE TEMP TRIGGER outbox_cycle_send_sent INSTEAD OF INSERT ON outbox_cycle_send
 BEGIN
     INSERT INTO outbox_cycle_sent_json SELECT NEW.sent;
     INSERT OR IGNORE INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, http_status)
     SELECT id, attempts, started_at, duration_ms, 'accepted', http_status FROM outbox_cycle_sent;
-    -- `claimed_by IS`, not `=`: each by its id, whatever ANALYZE says of the index of what is claimed.
+    -- `claimed_by IS`, not `=`: each row is found by its id, whatever ANALYZE says about outbox_claimed.
     UPDATE outbox SET
         status = 'sent', moves = moves + 2, holds = NULL, claimed_by = NULL, message_id = j.message_id, receipt = j.receipt,
         failure = NULL, error_code = NULL, error = NULL, finished_at = j.finished_at, updated_at = j.finished_at
@@ -98,8 +97,8 @@ BEGIN
     SELECT j.id FROM outbox_cycle_sent AS j LEFT JOIN outbox AS o ON o.id = j.id
     WHERE (SELECT changes() < count(*) FROM outbox_cycle_sent)
       AND (o.status, o.updated_at, o.claimed_by) IS NOT ('sent', j.finished_at, NULL);
-    -- The first of those that wait behind them, by one statement for all lanes: the trigger outbox_moved
-    -- leaves a row that has moved by two to its mover. Its statement for each row opened every index each time.
+    -- Moves up the first job that waits behind each of them, by one statement for all lanes. Because `moves`
+    -- grew by two, the trigger outbox_moved did nothing: a statement per row would open every index each time.
     UPDATE outbox SET holds = 1, moves = moves + 1,
         wait = CASE WHEN next_attempt_at IS NOT NULL AND next_attempt_at > (SELECT now FROM outbox_clock)
             THEN 'backoff' ELSE 'ready' END
@@ -140,9 +139,9 @@ BEGIN
       AND (o.status, o.updated_at, o.claimed_by) IS NOT (j.status, j.updated_at, NULL);
 END;
 
--- What has fallen due, not more than 500 of a kind: no producer waits long. A scheduled job with a
--- lane takes its place there (trigger outbox_due, by due_at), which may make a later row of the
--- same UPDATE the holder of its lane: that one stays so.
+-- Moves jobs that have fallen due, at most 500 of a kind so that no producer waits long. A scheduled job
+-- with a lane takes its place there (trigger outbox_due), which may make a later row of the same UPDATE
+-- the head of its lane: it stays the head.
 CREATE TEMP TRIGGER outbox_cycle_due_now INSTEAD OF INSERT ON outbox_cycle_due
 BEGIN
     DELETE FROM outbox_cycle_expired;
@@ -167,8 +166,8 @@ BEGIN
                  ORDER BY due_at LIMIT 500);
 END;
 
--- Chooses what one route has room for, except what is set aside, which is checked for each only if
--- anything is.
+-- Chooses as many jobs as one route has room for, without those that are set aside. Jobs are checked for
+-- that only if any are.
 CREATE TEMP TRIGGER outbox_cycle_claim_route INSTEAD OF INSERT ON outbox_cycle_claim
 BEGIN
     INSERT INTO outbox_cycle_claimed
@@ -190,10 +189,10 @@ BEGIN
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
 END;
 
--- There are more jobs than places, or more bytes than fit into memory. The first of each route
--- comes before the second of any, and the route that was served longest ago before the others.
--- Within a route the order is kept. A large job waits for its turn: no large job after it gets the
--- bytes that it needs. Small jobs have bytes that large ones cannot take.
+-- For when there are more jobs than places, or more bytes than fit into memory. The first job of every
+-- route goes before the second of any, and the route that was served longest ago goes first. Within a
+-- route the order is kept. A large job that does not fit is not overtaken by a later large job, which would
+-- take the bytes that it needs. Small jobs have bytes that large ones cannot take.
 CREATE TEMP TRIGGER outbox_cycle_cut_claim INSTEAD OF INSERT ON outbox_cycle_cut
 BEGIN
     INSERT INTO outbox_cycle_weigh SELECT account, channel, room, served, NEW.now FROM outbox_cycle_routes;
@@ -203,11 +202,11 @@ BEGIN
         SELECT id, row_number() OVER (ORDER BY rank, served, account, channel) AS place FROM (
             SELECT *, max(too_much) OVER (PARTITION BY account, channel ORDER BY rank) AS stopped FROM (
                 SELECT *, CASE WHEN bytes > 16384
-                        THEN sum(bytes) FILTER (WHERE bytes > 16384) OVER turn > NEW.claims->>'large'
-                            AND NOT (NEW.claims->>'alone' AND count(*) FILTER (WHERE bytes > 16384) OVER turn = 1)
-                        ELSE sum(bytes) FILTER (WHERE bytes <= 16384) OVER turn > NEW.claims->>'small' END AS too_much
+                        THEN sum(bytes) FILTER (WHERE bytes > 16384) OVER so_far > NEW.claims->>'large'
+                            AND NOT (NEW.claims->>'alone' AND count(*) FILTER (WHERE bytes > 16384) OVER so_far = 1)
+                        ELSE sum(bytes) FILTER (WHERE bytes <= 16384) OVER so_far > NEW.claims->>'small' END AS too_much
                 FROM outbox_cycle_weighed
-                WINDOW turn AS (ORDER BY rank, served, account, channel ROWS UNBOUNDED PRECEDING)))
+                WINDOW so_far AS (ORDER BY rank, served, account, channel ROWS UNBOUNDED PRECEDING)))
         WHERE NOT stopped)
     WHERE place <= NEW.claims->>'places';
     UPDATE outbox_cycle_rooms SET served = 1 + (SELECT max(served) FROM outbox_cycle_rooms)

@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use std::sync::LazyLock;
 
 /// A claim that no dispatcher can have made counts as an earlier one. Rows that are set aside are
-/// decided already.
+/// already decided.
 pub(super) static SENDING_BEFORE: LazyLock<String> = LazyLock::new(|| {
     let part = |claims: &str| {
         format!(
@@ -39,7 +39,7 @@ pub(super) const IS_OF_EPOCH: &str =
 pub(super) const EPOCH_STARTED_AT: &str = "SELECT ifnull(started_at, 0) FROM outbox_dispatcher";
 
 impl SqliteStore {
-    /// Takes the file over: a new epoch, which every claim carries. Call it with the lock held.
+    /// Begins a new epoch, which every claim carries. Call it with the lock held.
     pub(super) async fn begin_epoch(&mut self) -> Result<i64, SqliteError> {
         Ok(sqlx::query_scalar(BEGIN_EPOCH)
             .bind(i64::from(std::process::id()))
@@ -48,7 +48,7 @@ impl SqliteStore {
             .await?)
     }
 
-    /// Puts this epoch back where the file has none.
+    /// Restores this epoch if the file has none.
     pub(super) async fn restore_epoch(&mut self, epoch: i64) -> Result<(), SqliteError> {
         let restore = sqlx::query(RESTORE_EPOCH).bind(epoch).bind(i64::from(std::process::id()));
         restore.bind(now()).execute(&mut self.conn).await?;
@@ -66,8 +66,8 @@ impl SqliteStore {
         Ok(reading::jobs_from(&rows.fetch_all(&mut self.conn).await?, now()))
     }
 
-    /// Whether the file says that this process, under this epoch, is its dispatcher: a copy of
-    /// the one that it has claimed from does, any other does not.
+    /// Whether the file names this process and this epoch as its dispatcher: true of a copy of the file
+    /// that it claimed from, and of no other.
     pub(super) async fn is_of_epoch(
         &mut self,
         epoch: i64,
@@ -82,7 +82,7 @@ impl SqliteStore {
         Ok(row.is_some_and(|row| row.whole(0) == Some(1)))
     }
 
-    /// When the epoch that runs on this file began.
+    /// When the current epoch of the file began.
     pub(super) async fn epoch_started_at(&mut self) -> Result<i64, SqliteError> {
         let row = sqlx::query(EPOCH_STARTED_AT).fetch_optional(&mut self.conn).await?;
         Ok(row.and_then(|row| row.whole(0)).unwrap_or_default())

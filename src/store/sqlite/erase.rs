@@ -1,5 +1,5 @@
-//! What is taken out of the file: finished rows that are kept no longer, and the words of messages
-//! that have been delivered. Both are overwritten where they stood: see `secure_delete` in `open.rs`.
+//! Erases data: finished rows whose retention has ended, and the text of messages that were sent. Both are
+//! overwritten on disk: see `secure_delete` in `open.rs`.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
@@ -8,19 +8,20 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, SqliteConnection};
 use tracing::warn;
 
-/// Most rows of one transaction, and most bytes of theirs: each is written once more as zeros, and
-/// meanwhile no producer can write.
+/// How many rows and how many of their bytes one transaction erases at most: all are overwritten with
+/// zeros, and no producer can write until it ends.
 const BATCH: i64 = 500;
 const BATCH_BYTES: i64 = 1024 * 1024;
-/// The clock was set back, or more is kept than before: so far before the limit it begins anew.
+/// If the clock was set back or messages are kept for longer than before, scrubbing starts again this far
+/// before the limit.
 const BEHIND_MS: Millis = 10 * 60_000;
 
 /// What one transaction has done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
-    /// So many rows were deleted or scrubbed.
+    /// How many rows were deleted or scrubbed.
     pub rows: u64,
-    /// There are others for which the same holds.
+    /// There are more of them.
     pub more: bool,
 }
 
@@ -139,19 +140,18 @@ impl SqliteStore {
         Ok(delete.execute(&mut self.conn).await?.rows_affected())
     }
 
-    /// Takes the words out of the next sent messages of a channel that ended by `until`. The ids of
-    /// the case and of the people stay (view `outbox_scrubbed`), and so does everything else of
-    /// the row.
+    /// Removes the text of the next messages of a channel that were sent by `until`. The ids (view
+    /// `outbox_scrubbed`) and the rest of the row stay.
     ///
-    /// It goes on where it stood, so `until` must lie before all that is still to be recorded.
+    /// It continues where it stopped, so `until` must be before everything that is still to be recorded.
     pub async fn scrub(&mut self, channel: Channel, until: Millis) -> Result<Erased, SqliteError> {
-        let stood = self.scrubbed_until(channel).await?;
-        let from = if stood.finished_at > until {
+        let reached = self.scrubbed_until(channel).await?;
+        let from = if reached.finished_at > until {
             let from = Mark { finished_at: until.saturating_sub(BEHIND_MS), id: 0 };
             self.mark(channel, from).await?;
             from
         } else {
-            stood
+            reached
         };
         let found = sqlx::query(SCRUBBABLE)
             .bind(channel.as_str())
@@ -184,7 +184,7 @@ impl SqliteStore {
         Ok(rows)
     }
 
-    /// Deletes up to 500 notes that ignored INSERTs have left. True: there were some.
+    /// Deletes up to 500 notes that ignored INSERTs have left. True if there were any.
     pub async fn forget_taken_keys(&mut self) -> Result<bool, SqliteError> {
         // No write lock where there is nothing to delete.
         let any = "SELECT EXISTS (SELECT 1 FROM outbox_taken_keys)";

@@ -1,34 +1,34 @@
-//! The size of the files: unused pages go back to the file system, and a long write-ahead log is
-//! emptied. Also what ANALYZE has left of the outbox's tables is deleted, by whichever program.
+//! The size of the files: free pages are returned to the file system, and a long write-ahead log is
+//! emptied. The statistics that another program's ANALYZE made of the outbox's tables are deleted.
 
-use super::busy_handler::Pace;
+use super::busy_handler::BusyWait;
 use super::files::beside;
 use super::{SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 
-/// A log longer than this is emptied; SQLite alone never shortens one that a reader let grow.
+/// A longer log is emptied; SQLite itself never shortens one that grew because of a reader.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
-/// How long emptying the log may wait for readers. It holds the write lock: producers wait as long.
+/// How long emptying the log may wait for readers. Producers wait as long, because it has the write lock.
 const LOG_WAIT: Duration = Duration::from_millis(100);
 
-/// Free pages that are kept for what comes next: so many, or this part of the file.
+/// Free pages that are kept for the next jobs: this many, or this fraction of the file if that is more.
 const KEPT_PAGES: i64 = 1_000;
 const KEPT_PART: i64 = 10;
-/// Pages that one transaction gives back: as many may have to be moved.
+/// How many pages one transaction returns; it may have to move as many.
 const STEP: i64 = 250;
 
-// 2: incremental. An application's own file, or one of before, is as it was made.
+// 2 is incremental. An application's own file keeps the mode that it was created with.
 pub(super) const SPACE: &str = "\
 SELECT (SELECT auto_vacuum = 2 FROM pragma_auto_vacuum), (SELECT freelist_count FROM pragma_freelist_count),
     (SELECT page_count FROM pragma_page_count)";
 
-/// What one step has done.
+/// What one step did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Shrunk {
-    /// Pages given back.
+    /// Pages that were returned.
     pub pages: u64,
-    /// There are more than are kept.
+    /// There are more to return.
     pub more: bool,
 }
 
@@ -45,14 +45,14 @@ impl Space {
     }
 }
 
-// The statements need no statistics. Those of a day when there were three jobs say that reading the
-// whole table is the quickest way to any of them, and are believed when there are a million.
+// Our statements need no statistics. Statistics from when there were three jobs make SQLite scan the whole
+// table even when there are a million.
 const THERE: &str = "\
 SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4') AND type = 'table'";
 
 impl SqliteStore {
-    /// Empties the log where it has grown long and nobody reads from it any more. True: it is
-    /// still long, and another try later is worth it.
+    /// Empties the log if it is long and nobody reads from it. True if it is still long, and another try
+    /// later may help.
     pub async fn shorten_log(&mut self) -> Result<bool, SqliteError> {
         let log = beside(&self.path().canonicalize().unwrap_or_default(), "-wal");
         if std::fs::metadata(log).map_or(0, |log| log.len()) <= LOG_BYTES {
@@ -63,20 +63,20 @@ impl SqliteStore {
         if copied < all {
             return Ok(true);
         }
-        self.busy_handler.set(LOG_WAIT, Pace::Sleeping);
+        self.busy_handler.set(LOG_WAIT, BusyWait::Sleeping);
         let done = self.checkpoint("TRUNCATE").await;
         self.busy_handler.set_usual();
         done.map(|(_, left)| left > 0)
     }
 
-    /// How many frames of the log are in the database by now, and how many there are.
+    /// How many frames of the log have been copied to the database, and how many there are.
     pub(super) async fn checkpoint(&mut self, mode: &str) -> Result<(i64, i64), SqliteError> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut self.conn).await?;
         Ok((row.try_get(2)?, row.try_get(1)?))
     }
 
-    /// Deletes the statistics of the outbox's tables, if there are any; no other table's. True: it did.
+    /// Deletes the statistics of the outbox's tables, but of no others. True if there were any.
     pub async fn forget_statistics(&mut self) -> Result<bool, SqliteError> {
         let tables: Vec<String> = sqlx::query_scalar(THERE).fetch_all(&mut self.conn).await?;
         let mut any = false;
@@ -98,13 +98,13 @@ impl SqliteStore {
             }
         }
         if any {
-            // Analyzes nothing: it reads anew what there is.
+            // This analyzes nothing: it makes SQLite reload the statistics that are left.
             sqlx::query("ANALYZE sqlite_schema").execute(&mut self.conn).await?;
         }
         Ok(any)
     }
 
-    /// Gives back some free pages, where there are many and the file is one that can.
+    /// Returns some free pages, if there are many and the file's mode allows it.
     pub async fn shrink(&mut self) -> Result<Shrunk, SqliteError> {
         let before = self.space().await?;
         if !before.is_worth_it() {
@@ -115,7 +115,7 @@ impl SqliteStore {
         let after = self.space().await?;
         let more = after.is_worth_it() && after.free < before.free;
         if !more {
-            // The file itself gets shorter by a checkpoint, and nobody may write for a long time.
+            // The file itself gets shorter only at a checkpoint, and nobody may write for a long time.
             self.checkpoint("PASSIVE").await?;
         }
         Ok(Shrunk { pages: u64::try_from(before.all - after.all).unwrap_or(0), more })
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_our_own_gives_back_what_is_free_but_for_a_stock() {
+    async fn our_own_file_returns_all_free_pages_except_a_reserve() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
         let mut store = emptied(&path).await;
@@ -165,7 +165,7 @@ mod tests {
         assert!(steps >= (full.free - KEPT_PAGES) / STEP, "{steps} steps");
         let left = store.space().await.unwrap();
         assert!((KEPT_PAGES - STEP..=KEPT_PAGES).contains(&left.free), "{}", left.free);
-        assert_eq!(bytes(&path), 4096 * left.all.unsigned_abs(), "shorter on the disk, too");
+        assert_eq!(bytes(&path), 4096 * left.all.unsigned_abs(), "shorter on disk as well");
         assert!(store.damage().await.unwrap().is_empty());
         assert_eq!(store.shrink().await.unwrap(), Shrunk::default());
     }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_give_back_is_left_alone() {
+    async fn a_file_whose_mode_does_not_allow_it_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("own.db");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
@@ -200,7 +200,7 @@ mod tests {
         assert!(store.space().await.unwrap().free > 2_000);
     }
 
-    /// Whether the move of the retries reads the whole table.
+    /// Whether `move_retries` scans the whole table.
     async fn scans(store: &mut SqliteStore) -> bool {
         let is_it = |(name, _): &(String, String)| name == "move_retries";
         let sql = statements().into_iter().find(is_it).unwrap().1;
@@ -222,7 +222,7 @@ mod tests {
             ANALYZE";
         other.execute_sql(small).await.unwrap();
         store.look().await.unwrap();
-        assert!(scans(&mut store).await, "what this is about");
+        assert!(scans(&mut store).await, "old statistics cause a scan");
 
         assert!(store.forget_statistics().await.unwrap());
         assert!(!scans(&mut store).await);

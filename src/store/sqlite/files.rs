@@ -4,19 +4,20 @@ use super::SqliteError;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Which files a connection works on: the database, its log and its shared memory. None of them
-/// is exchanged while a connection is open, unless somebody does it behind SQLite's back. What
-/// is then written into the old ones is lost, and two logs at one database damage it.
+/// Which files a connection works on: the database, its log and its shared memory. They are
+/// only replaced while a connection is open if somebody does it behind SQLite's back. Writes to the
+/// old files are then lost, and two logs for one database damage it.
 #[derive(Debug)]
 pub struct Files(Vec<(PathBuf, Inode)>);
 
-type Inode = (u64, u64);
+/// Device and number.
+pub(super) type Inode = (u64, u64);
 
 impl Files {
-    /// Those that are there now, with `database` open and written to.
+    /// The files that exist now; `database` must be open and have been written to.
     ///
     /// # Errors
-    /// [`SqliteError::Deleted`] for one that has gone already.
+    /// [`SqliteError::Deleted`] if one of them is already gone.
     pub fn of(database: &Path) -> Result<Files, SqliteError> {
         let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         let beside = ["-wal", "-shm"].map(|ending| beside(&real, ending));
@@ -38,7 +39,7 @@ impl Files {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                     return Err(SqliteError::Deleted(path.clone()));
                 }
-                // It cannot be found out just now; the database itself will say what is wrong.
+                // Unknown at the moment; the database itself will report what is wrong.
                 Err(_) => {}
             }
         }
@@ -46,7 +47,7 @@ impl Files {
     }
 }
 
-fn inode(path: &Path) -> std::io::Result<Inode> {
+pub(super) fn inode(path: &Path) -> std::io::Result<Inode> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
@@ -57,7 +58,8 @@ pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
 }
 
 impl SqliteError {
-    /// The file is not what it was: writing on would lose or damage data, waiting does not help.
+    /// The file is no longer the one that was opened: writing would lose or damage data, and waiting does
+    /// not help.
     pub fn is_final(&self) -> bool {
         match self {
             SqliteError::Superseded | SqliteError::Deleted(_) | SqliteError::Replaced(_) => true,
@@ -65,7 +67,7 @@ impl SqliteError {
         }
     }
 
-    /// SQLite found a page that cannot be (11), or no database at all (26).
+    /// SQLite found a corrupt page (11), or the file is not a database (26).
     pub fn is_damage(&self) -> bool {
         self.sqlite_code().is_some_and(|code| matches!(code & 0xff, 11 | 26))
     }

@@ -1,9 +1,9 @@
-//! What is done between cycles, each as often as it needs: stray rows, the log's length, and in small
+//! Work between cycles, each kind as often as it needs: stray rows, the length of the log, and in small
 //! batches retention, scrubbing and the size of the file.
 
 use super::SqliteError;
 use super::erase::Erased;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use crate::queue::job::Millis;
 use crate::queue::report::Notice;
 use crate::queue::when::now;
@@ -12,23 +12,24 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Level;
 
-/// Every producer's commit may leave a stray row, but they are not looked for more often than this.
+/// Every producer's commit may leave a stray row, but they are searched for at most this often.
 const STRAYS_EVERY: Duration = Duration::from_secs(1);
-/// How often jobs without a route are looked for: a seek for each account and channel.
+/// How often jobs without a route are searched for: a seek for each account and channel.
 const ROUTES_EVERY: Duration = Duration::from_secs(10);
-/// How often what is set aside is tried again.
+/// How often set-aside jobs are tried again.
 const TRY_EVERY: Duration = Duration::from_secs(60);
-/// How often the length of the log is looked at, and how soon again while it stays long.
+/// How often the length of the log is checked, and how soon again while it stays long.
 const LOG_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(5));
-/// How often there is a batch of each kind, how often where texts are to be removed sooner than
-/// that, and how soon after a batch that left some over: producers write in between.
+/// How often there is a batch of each kind.
 const BATCHES_EVERY: Duration = Duration::from_secs(60);
+/// The same if texts must be removed sooner than that.
 const SCRUB_EVERY: Duration = Duration::from_secs(5);
+/// The pause after a batch that left some rows over, so that producers can write.
 const NEXT_BATCH: Duration = Duration::from_millis(200);
-/// Scrubbing stays this far behind, so that a clock that is set back a little is not before it.
+/// Scrubbing stays this far behind, in case the clock is set back a little.
 const SCRUB_BEHIND: Duration = Duration::from_secs(5);
 
-/// When what is due next.
+/// When each kind of work is due next.
 pub(super) struct Timers {
     strays: Instant,
     /// Another connection has committed since the last search for stray rows.
@@ -77,7 +78,7 @@ impl Timers {
         }
     }
 
-    /// Stray rows are looked for afterwards, too.
+    /// Whether set-aside jobs are due; then stray rows are searched for as well.
     pub fn is_time_to_try(&mut self, at: Instant) -> bool {
         let due = self.try_again <= at;
         if due {
@@ -115,8 +116,8 @@ impl SqliteTenure {
     /// See [`Tenure::upkeep`](crate::store::Tenure::upkeep).
     ///
     /// # Errors
-    /// Of the batches only those after which the tenure must end: what else fails is tried again,
-    /// and messages go out meanwhile.
+    /// From a batch, only an error that ends the tenure. A batch that fails otherwise is tried again
+    /// later, and messages still go out.
     pub async fn upkeep(&mut self, plan: &Plan) -> Result<Upkept, SqliteError> {
         self.look_for_strays().await?;
         if let Some(note) = &mut self.note {
@@ -127,7 +128,7 @@ impl SqliteTenure {
             let still_long = self.store.shorten_log().await?;
             self.timers.log = at + if still_long { LOG_EVERY.1 } else { LOG_EVERY.0 };
         }
-        // Another configuration is followed at once.
+        // A new configuration applies at once.
         let known = self.timers.plan.as_ref();
         let is_new = known
             .is_none_or(|known| (&known.retention, &known.scrub) != (&plan.retention, &plan.scrub));
@@ -155,7 +156,7 @@ impl SqliteTenure {
                 Ok(false) => {}
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    let sentence = "upkeep failed and is tried again; messages go out";
+                    let sentence = "upkeep failed and is tried again later; messages still go out";
                     let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
                     self.report.notice(notice);
                 }
@@ -165,25 +166,25 @@ impl SqliteTenure {
         Ok(())
     }
 
-    /// A batch of each state; true: there are more.
+    /// Deletes a batch of each state. True if there are more.
     async fn prune(&mut self, plan: &Plan) -> Result<bool, SqliteError> {
         let mut more = false;
         for (status, age) in &plan.retention {
             let pruned = self.store.prune(*status, before(now(), *age)).await?;
-            self.tell_erased(format!("finished jobs pruned that were {status}"), pruned);
+            self.report_erased(format!("finished jobs ({status}) were deleted"), pruned);
             more |= pruned.more;
         }
         Ok(more)
     }
 
-    /// A batch of each channel; true: there are more.
+    /// Scrubs a batch of each channel. True if there are more.
     async fn scrub(&mut self, plan: &Plan) -> Result<bool, SqliteError> {
         let mut more = false;
         for (channel, age) in &plan.scrub {
             let until = plan.recorded_until.min(before(now(), (*age).max(SCRUB_BEHIND)));
             let scrubbed = self.store.scrub(*channel, until).await?;
-            self.tell_erased(
-                format!("the texts of sent messages removed, channel {channel}"),
+            self.report_erased(
+                format!("the texts of sent messages were removed, channel {channel}"),
                 scrubbed,
             );
             more |= scrubbed.more;
@@ -191,18 +192,18 @@ impl SqliteTenure {
         Ok(more)
     }
 
-    fn tell_erased(&mut self, sentence: String, erased: Erased) {
+    fn report_erased(&mut self, sentence: String, erased: Erased) {
         if erased.rows > 0 {
             let rows = usize::try_from(erased.rows).unwrap_or(usize::MAX);
             self.report.notice(Notice::new(Level::DEBUG, sentence).rows(rows));
         }
     }
 
-    /// True: there is more to give back.
+    /// Returns free pages to the file system. True if there are more.
     async fn shrink(&mut self) -> Result<bool, SqliteError> {
         let shrunk = self.store.shrink().await?;
         if shrunk.pages > 0 {
-            let sentence = format!("{} free pages given back to the file system", shrunk.pages);
+            let sentence = format!("{} free pages were returned to the file system", shrunk.pages);
             self.report.notice(Notice::new(Level::DEBUG, sentence));
         }
         Ok(shrunk.more)
@@ -210,7 +211,7 @@ impl SqliteTenure {
 
     async fn forget_statistics(&mut self) -> Result<bool, SqliteError> {
         if self.store.forget_statistics().await? {
-            let sentence = "another program has run ANALYZE: the outbox's part of it is deleted";
+            let sentence = "another program has run ANALYZE: the statistics of the outbox's tables were deleted";
             self.report.notice(Notice::new(Level::DEBUG, sentence));
         }
         Ok(false)

@@ -99,7 +99,7 @@ async fn examined(path: &Path, depth: Depth) -> Result<Healthy, Finding> {
         return Err(Finding::Untouched { rows: untouched.count, first });
     }
     store.write_nothing().await.map_err(unusable)?;
-    let set_aside = store.asides(0).await.map_err(unusable)?.count;
+    let set_aside = store.set_aside_summary(0).await.map_err(unusable)?.count;
     if depth == Depth::Full {
         let damage = store.damage().await.map_err(unusable)?;
         if !damage.is_empty() {

@@ -143,10 +143,10 @@ impl SqliteStore {
         let pauses = unless_missing(pauses.fetch_all(&mut *tx).await.map_err(SqliteError::from))?;
         let holds = sqlx::query(HOLDS_OF).bind(account).bind(channel).fetch_all(&mut *tx).await;
         let holds = unless_missing(holds.map_err(SqliteError::from))?;
-        let aside = unless_missing(set_aside::one(&mut tx, id).await)?;
+        let set_aside = unless_missing(set_aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
-        Ok(Some(Story { job, history, attempts, ahead, blocks: holds, pauses, aside }))
+        Ok(Some(Story { job, history, attempts, ahead, blocks: holds, pauses, set_aside }))
     }
 
     /// What goes before this job; `None` for one that is not ready.

@@ -1,6 +1,6 @@
-//! One dispatcher a file: a lock that the kernel releases with its process, however it ends.
+//! Only one dispatcher works on a file: it has a lock that the kernel releases when its process ends.
 //!
-//! It is on a separate file next to the database: locking the database's own file from outside
+//! The lock is on a separate file next to the database, because locking the database file outside
 //! SQLite would drop SQLite's locks. The lock file gets the database's mode and owner.
 
 use super::{PathError, RealPath, owner};
@@ -42,8 +42,8 @@ pub enum LockError {
 
 /// Whether a dispatcher has the lock, without creating its file.
 ///
-/// The question takes a shared lock for an instant, so that two who ask do not see each other; a
-/// dispatcher that starts in that very instant stands by for as long.
+/// This takes a shared lock for an instant, so that two callers do not see each other. A dispatcher
+/// that starts in that instant waits for it.
 pub fn is_held(database: &Path) -> Result<bool, StoreError> {
     Ok(find(database)?)
 }
@@ -99,8 +99,8 @@ impl DispatcherLock {
         }
     }
 
-    /// Whether it is the lock of what this path leads to now: since it was taken, a link may have
-    /// been changed, or the lock file removed.
+    /// Whether this is still the lock of the file that the path leads to: a link may have been changed
+    /// or the lock file removed since it was taken.
     pub fn guards(&self, database: &Path) -> bool {
         let lock = self.database.with_ending(ENDING);
         RealPath::of(database).is_ok_and(|real| real == self.database)
@@ -121,7 +121,7 @@ fn wait_for(database: RealPath) -> Result<DispatcherLock, LockError> {
         let file = open(&database)?;
         match file.lock() {
             Ok(()) if is_still(&file, &path) => return Ok(DispatcherLock { file, database }),
-            // Somebody removed or replaced the file: the lock of the new one counts.
+            // Somebody has removed or replaced the file: the lock of the new one counts.
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(LockError::Failed { lock: path, source }),
@@ -155,7 +155,7 @@ fn open(database: &RealPath) -> Result<File, LockError> {
     }
 }
 
-/// A link that somebody has put there is not followed, and only a regular file is waited for.
+/// Follows no link that somebody may have put there, and does not wait for a FIFO.
 fn opened(path: &Path, how: OFlags) -> rustix::io::Result<File> {
     let never = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     openat(CWD, path, how | never, Mode::from_raw_mode(0o666)).map(File::from)

@@ -3,6 +3,7 @@
 use super::SqliteError;
 use super::busy_handler::BusyHandler;
 use super::contents::{self, Contents};
+use super::files::{Inode, inode};
 use super::lenient::unless_missing;
 use super::owner;
 use super::real_path::RealPath;
@@ -12,7 +13,6 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,13 +27,6 @@ pub struct SqliteStore {
     path: PathBuf,
     /// The file that was opened.
     file: Option<Inode>,
-}
-
-/// Device and number.
-type Inode = (u64, u64);
-
-fn inode(path: &Path) -> Option<Inode> {
-    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// SQLite makes its files 0644; here the umask alone decides, so that a group may write the
@@ -108,7 +101,7 @@ impl SqliteStore {
             .await
             .map_err(|source| SqliteError::Open { path: path.to_owned(), source })?;
         owner::align_companions(&real);
-        store.file = inode(path);
+        store.file = inode(path).ok();
         Ok(store)
     }
 
@@ -154,7 +147,7 @@ impl SqliteStore {
 
     /// Whether the path still leads to the file that was opened.
     pub fn is_current(&self) -> bool {
-        inode(&self.path) == self.file
+        inode(&self.path).ok() == self.file
     }
 
     /// Closes the connection; the last one in any process checkpoints the WAL into the file.

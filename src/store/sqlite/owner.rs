@@ -1,4 +1,4 @@
-//! Who owns the files next to a database, and what to say where that is wrong.
+//! Who owns the files next to a database, and what to say if that is wrong.
 
 use super::real_path::RealPath;
 use crate::links::is_root;
@@ -15,7 +15,7 @@ const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
 /// Gives the database's log and shared memory to the database's owner, as far as this user may.
 ///
-/// SQLite does so for files that it creates as root; this is for members of the group, and for
+/// SQLite only does this for files that it creates as root. This also covers members of the group and
 /// files that existed before.
 pub fn align_companions(database: &RealPath) {
     let Ok(like) = fs::metadata(database.as_path()) else { return };
@@ -24,10 +24,10 @@ pub fn align_companions(database: &RealPath) {
     }
 }
 
-/// Gives `file` the mode and, where this user may, the owner and the group of `like`.
+/// Gives `file` the mode of `like` and, if this user may, its owner and group.
 ///
-/// It uses a descriptor that cannot read: closing any other would drop SQLite's locks, and a path
-/// could be replaced by a link meanwhile. A file with two names may have been planted.
+/// It uses an `O_PATH` descriptor: closing any other would drop SQLite's locks, and a path could be
+/// replaced by a link in between. A file with two names may have been planted by somebody else.
 pub fn align(file: &Path, like: &Metadata) -> rustix::io::Result<()> {
     let at = openat(CWD, file, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let found = fstat(&at)?;
@@ -50,8 +50,7 @@ pub fn align(file: &Path, like: &Metadata) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// A database that root has just created is given to the folder's owner: root will not be the one
-/// who uses it.
+/// Gives a database that root has just created to the folder's owner, who will use it.
 pub fn give_to_folder(made: &fs::File, folder: &Path) {
     let owner = fs::metadata(folder).ok().filter(|folder| is_root() && folder.uid() != 0);
     if let Some(owner) = owner {
@@ -59,7 +58,7 @@ pub fn give_to_folder(made: &fs::File, folder: &Path) {
     }
 }
 
-/// A sentence about the first of a database's files that this user may not use, with what to do.
+/// A sentence about the first of a database's files that this user may not use, and what to do about it.
 pub fn obstacle(database: &RealPath) -> Option<String> {
     let (file, folder) = (database.as_path(), database.folder());
     if let Some(sentence) = refused(folder, Access::EXEC_OK, "look into") {
@@ -90,7 +89,7 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
     ))
 }
 
-/// Why this user may not do `what` to the file; `None` if it may, or if there is no file.
+/// Why this user may not do `what` to the file; `None` if it may, or if the file does not exist.
 pub fn refused(path: &Path, what: Access, verb: &str) -> Option<String> {
     if !matches!(may(path, what), Err(Errno::ACCESS | Errno::PERM)) {
         return None;

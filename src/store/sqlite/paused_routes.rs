@@ -1,5 +1,5 @@
-//! What a person has paused. The claim itself reads it (`cycle.sql`), so nothing is claimed of it
-//! once the pause is committed.
+//! What people have paused. The claim itself reads it (`cycle.sql`), so no paused job is claimed once
+//! the pause is committed.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
@@ -13,7 +13,7 @@ pub(super) const PAUSES: &str = "\
 SELECT account, channel, reason, since FROM outbox_pauses
 WHERE channel IN ('', 'chat', 'mail', 'sms') ORDER BY account, channel LIMIT ?1";
 
-/// Those that concern an account's jobs of a channel.
+/// The pauses of one account and channel.
 pub(super) const PAUSES_OF: &str = "\
 SELECT account, channel, reason, since FROM outbox_pauses WHERE account IN ('', ?1) AND channel IN ('', ?2) ORDER BY account, channel";
 
@@ -57,7 +57,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Ends exactly this pause; false: there is none. A wider one still keeps its jobs back.
+    /// Ends exactly this pause; false if there is none. A wider pause still holds its jobs back.
     pub async fn resume(
         &mut self,
         account: Option<&str>,
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(store.pauses(ALL).await.unwrap().len(), 3);
     }
 
-    /// The account may be configured in a moment; what the daemon knows of pauses may be a second old.
+    /// The account may be configured soon, and the daemon's list of pauses may be a second old.
     #[tokio::test]
     async fn what_is_paused_does_not_fail_for_an_account_that_nobody_has_configured() {
         let jobs = [chat("gone", "", "NULL"), chat("lost", "", "NULL")].concat();

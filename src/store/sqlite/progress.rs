@@ -1,8 +1,8 @@
-//! Notes next to a database what was done with it, so that a restored backup is recognised: it has
-//! no trace of what was sent since it was made, and would send that again.
+//! A note next to the database of what was last recorded in it, so that a restored backup is
+//! recognised: it does not know what was sent after it was made, and would send that again.
 //!
 //! The note's name does not begin with the database's, so it stays when somebody moves or deletes
-//! `outbox.db*`; copies made by SQLite do not include it. It may be behind the database, never
+//! `outbox.db*`, and copies made by SQLite do not include it. It may be behind the database, never
 //! ahead of it.
 
 use super::lenient::Lenient;
@@ -20,16 +20,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Written over as a whole: the note always has this length.
+/// The note always has this length, so each write replaces all of it.
 const LENGTH: usize = 256;
 
-/// Hundreds of jobs may end in this time, and they share one write.
+/// How often the note is written at most: all jobs that end in this time share one write.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// How far the work on an outbox had come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Which outbox: another one at the same path is new, not a restored backup.
+    /// Which outbox: a different one at the same path is new, not a restored backup.
     pub outbox: String,
     /// Which start of a dispatcher.
     pub epoch: i64,
@@ -50,7 +50,7 @@ fn path_of(database: &RealPath) -> PathBuf {
 }
 
 impl Progress {
-    /// What was noted last; `None` where there is no note, or none that can be read.
+    /// What was last noted; `None` if there is no readable note.
     pub fn noted(database: &RealPath) -> Option<Progress> {
         let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(CWD, path_of(database), how, Mode::empty()).ok()?);
@@ -88,8 +88,7 @@ impl NoteFile {
     }
 }
 
-/// The note of the database that this dispatcher works on. What is not written yet is written on
-/// drop.
+/// The note of the database that this dispatcher works on. Dropping it writes what is not written yet.
 #[derive(Debug)]
 pub(super) struct ProgressNote {
     file: NoteFile,
@@ -99,17 +98,17 @@ pub(super) struct ProgressNote {
 }
 
 impl ProgressNote {
-    /// Begins with this.
+    /// Begins the note with `progress`.
     ///
     /// # Errors
-    /// Where the note cannot be created: the work goes on without it.
+    /// If the note cannot be created; the dispatcher can work without it.
     pub(super) fn begin(database: &RealPath, progress: Progress) -> std::io::Result<ProgressNote> {
         let file = NoteFile::open(database)?;
         file.write(&progress)?;
         Ok(ProgressNote { file, progress, unwritten: false, next_write: Instant::now() })
     }
 
-    /// These are now on disk in the database.
+    /// Notes outcomes that are now on disk in the database.
     pub(super) fn recorded(&mut self, ended: &[Ended]) {
         let attempted = ended.iter().rev().map(|e| &e.transition).find(|t| t.history.is_some());
         if let Some(last) = attempted {
@@ -119,14 +118,14 @@ impl ProgressNote {
         }
     }
 
-    /// Writes what is new, at most once a second.
+    /// Writes any news, at most once a second.
     pub(super) fn write_if_due(&mut self) {
         if self.unwritten && self.next_write <= Instant::now() {
             self.write();
         }
     }
 
-    /// A failed write is tried again in a second: a note that is behind does no harm.
+    /// A failed write is repeated a second later: a note that is behind does no harm.
     fn write(&mut self) {
         self.progress.at = now();
         self.next_write = Instant::now() + WRITE_EVERY;
@@ -142,7 +141,7 @@ impl Drop for ProgressNote {
     }
 }
 
-/// Made with the outbox and copied with it: when it was made, and how long that took.
+/// Identifies an outbox and its copies: when it was created, and how long that took.
 const IDENTITY: &str = "\
 SELECT ifnull(min(installed_on || '/' || execution_time), '') FROM outbox_migrations
 WHERE version = (SELECT min(version) FROM outbox_migrations)";
@@ -156,7 +155,7 @@ SELECT CASE
         THEN (SELECT attempts < ?2 FROM outbox WHERE id = ?1)
     ELSE ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) < ?1 END";
 
-const HOLD: &str = "\
+const PAUSE_ALL: &str = "\
 INSERT INTO outbox_pauses (account, channel, reason) VALUES ('', '', ?1)
 ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason, since = excluded.since
 WHERE since <= ?2";
@@ -167,15 +166,14 @@ impl SqliteStore {
         Ok(sqlx::query_scalar(IDENTITY).fetch_one(&mut self.conn).await?)
     }
 
-    /// Whether this is an older state of the outbox than what was noted of it.
+    /// Whether this is an older state of the outbox than the one that was noted.
     pub async fn is_behind(&mut self, noted: &Progress) -> Result<bool, SqliteError> {
         if self.identity().await? != noted.outbox {
             return Ok(false);
         }
         let epoch = sqlx::query("SELECT epoch FROM outbox_dispatcher");
         let epoch = epoch.fetch_optional(&mut self.conn).await?.and_then(|row| row.whole(0));
-        // A row that is missing or damaged is repaired at each start; it does not mean that the
-        // file is older.
+        // A missing or damaged row is repaired at each start and does not mean that the file is older.
         if epoch.is_some_and(|epoch| epoch < noted.epoch) {
             return Ok(true);
         }
@@ -183,9 +181,8 @@ impl SqliteStore {
         Ok(noted.job > 0 && lacks.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
-    /// Pauses everything: jobs that wait in a restored file may have been sent since. If a person
-    /// has paused everything after the note, that pause serves as well and stays. Gives the number
-    /// of jobs.
+    /// Pauses everything, because jobs that wait in a restored file may have been sent since. A pause
+    /// of everything that a person made after the note stays as it is. Returns the number of jobs.
     pub async fn hold_restored(&mut self, noted: &Progress) -> Result<i64, SqliteError> {
         let waiting = "SELECT count(*) FROM outbox WHERE status IN ('pending', 'sending')";
         let jobs: i64 = sqlx::query_scalar(waiting).fetch_one(&mut self.conn).await?;
@@ -196,12 +193,12 @@ impl SqliteStore {
                  in it may have been sent already. `acquire-outbox resume --restored` makes those jobs \
                  uncertain and sends new ones; `acquire-outbox resume --all` sends them all again"
             );
-            sqlx::query(HOLD).bind(reason).bind(noted.at).execute(&mut self.conn).await?;
+            sqlx::query(PAUSE_ALL).bind(reason).bind(noted.at).execute(&mut self.conn).await?;
         }
         Ok(jobs)
     }
 
-    /// What there is to note at the start of an epoch.
+    /// The progress to note at the start of an epoch.
     pub async fn progress(&mut self, epoch: i64) -> Result<Progress, SqliteError> {
         Ok(Progress { outbox: self.identity().await?, epoch, job: 0, attempt: 0, at: now() })
     }

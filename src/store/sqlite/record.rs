@@ -75,8 +75,8 @@ pub(super) fn procedures() -> String {
     reader("outbox_cycle_sent", SentRow::COLUMNS) + &reader("outbox_cycle_ended", EndedRow::COLUMNS)
 }
 
-/// In JSONB an element is handed on without being written and read as text; `->>` would make a path
-/// of each number every time.
+/// JSONB elements are passed on without being written and parsed as text; `->>` would build a path from
+/// each number every time.
 fn reader(table: &str, columns: &[&str]) -> String {
     let names = columns.join(", ");
     let value = |n: usize| format!("json_extract(value, '$[{n}]')");

@@ -1,7 +1,7 @@
 //! Repairs the schema: restores what a migration tool, a dump or a person removed from it.
 //!
-//! Triggers, views and indexes are created again. A table that lost columns or constraints is
-//! rebuilt, with all its rows and what an application added.
+//! Triggers, views and indexes are recreated. A table that lost columns or constraints is rebuilt,
+//! with all its rows and whatever an application added.
 
 use super::lenient::Lenient;
 use super::schema::{Flaw, Part, Rule, Schema, TableShape};
@@ -11,14 +11,13 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 /// How far a repair may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepairScope {
-    /// Triggers, views and indexes: no row is touched.
+    /// Triggers, views and indexes; no table is rebuilt.
     Rules,
-    /// Tables, too: what a person asks for with `init`.
+    /// Tables as well: only `init` does this.
     Everything,
 }
 
-/// Rows that were moved while the triggers were missing: a finished job holds no place in the
-/// queue.
+/// Jobs that finished while the triggers were missing must leave the queue.
 const LEAVE_THE_QUEUE: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1,
     finished_at = CASE WHEN status = 'uncertain' THEN finished_at
@@ -27,17 +26,17 @@ WHERE status IN ('sent', 'failed', 'cancelled', 'uncertain')
     AND (wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL
          OR (status <> 'uncertain' AND finished_at IS NULL))";
 
-/// An unknown `wait` is treated like none: the dispatcher queues these rows again.
+/// An unknown `wait` is treated like a missing one: the dispatcher queues these rows again.
 const NO_SUCH_WAIT: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, moves = moves + 1
 WHERE status = 'pending' AND wait NOT IN ('ready', 'scheduled', 'backoff', 'parked')";
 
-/// A sending row without a claim counts as claimed earlier: the next start decides it.
+/// A sending row without a claim counts as claimed by an earlier dispatcher: the next start decides it.
 const NO_CLAIM: &str = "\
 UPDATE outbox SET claimed_by = 0, moves = moves + 1 WHERE status = 'sending' AND claimed_by IS NULL";
 
-/// Whether any of the statements above, or the election below, has anything to do.
-const OUT_OF_LINE: &str = "\
+/// Whether the statements above, or `ELECT`, have anything to do.
+const NEEDS_RECONCILING: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE CASE status
         WHEN 'pending' THEN wait NOT IN ('ready', 'scheduled', 'backoff', 'parked')
         WHEN 'sending' THEN claimed_by IS NULL
@@ -46,13 +45,13 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE CASE status
     OR EXISTS (SELECT 1 FROM outbox AS w WHERE w.wait = 'parked'
         AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = w.lane AND h.holds = 1))";
 
-/// Of several holders of a lane, the one that is being sent stays, else the first of them.
-const ONE_HOLDER: &str = "\
+/// If a lane has several heads, the one that is being sent stays, or else the first of them.
+const ONE_HEAD: &str = "\
 UPDATE outbox SET holds = NULL, wait = CASE status WHEN 'pending' THEN 'parked' END, moves = moves + 1
 WHERE holds = 1 AND id <> (SELECT h.id FROM outbox AS h NOT INDEXED WHERE h.lane = outbox.lane AND h.holds = 1
     ORDER BY h.status = 'sending' DESC, h.due_at, h.id LIMIT 1)";
 
-/// Lanes whose jobs wait for a holder that does not exist.
+/// Lanes whose jobs wait for a head that does not exist.
 const ELECT: &str = "\
 INSERT INTO outbox_elect (lane) SELECT DISTINCT w.lane FROM outbox AS w WHERE w.wait = 'parked'
     AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = w.lane AND h.holds = 1)";
@@ -65,8 +64,8 @@ SELECT 1, ifnull(max(claimed_by), 0) FROM outbox WHERE claimed_by BETWEEN 0 AND 
 impl SqliteStore {
     /// Corrects rows that were changed while the rules were missing or turned off; reads all rows.
     pub(super) async fn reconcile(&mut self) -> Result<(), SqliteError> {
-        // Without the write lock, which every producer needs, while there is nothing to write.
-        let row = sqlx::query(OUT_OF_LINE).fetch_one(&mut self.conn).await?;
+        // Producers need the write lock, so it is not taken if there is nothing to write.
+        let row = sqlx::query(NEEDS_RECONCILING).fetch_one(&mut self.conn).await?;
         if row.whole(0) == Some(0) {
             return Ok(());
         }
@@ -77,16 +76,17 @@ impl SqliteStore {
         Ok(tx.commit().await?)
     }
 
-    /// Repairs what it may, and gives what was wrong. One transaction: all or nothing.
+    /// Repairs what `scope` allows, in one transaction, and returns what was wrong.
     ///
-    /// # Errors [`SqliteError::Flawed`] for what it may not repair, [`SqliteError::Unrepaired`] for
-    /// what it cannot.
+    /// # Errors
+    /// [`SqliteError::Flawed`] if `scope` does not allow the repair, [`SqliteError::Unrepaired`] if it
+    /// is not possible.
     pub async fn repair(&mut self, scope: RepairScope) -> Result<Vec<Flaw>, SqliteError> {
         if self.flaws().await?.is_empty() {
             return Ok(Vec::new());
         }
-        // Outside a transaction, or they are ignored: other tables must not follow the renames of a
-        // rebuilt one.
+        // Other tables must not follow the renames of a rebuilt one. SQLite ignores these pragmas
+        // inside a transaction.
         execute(&mut self.conn, "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON")
             .await?;
         let done = self.repair_now(scope).await;
@@ -99,7 +99,7 @@ impl SqliteStore {
         let path = self.path().to_owned();
         let wanted = Schema::wanted().await?;
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        // Compared again: another program may have repaired it meanwhile.
+        // Compared again, because another program may have repaired it since.
         let found = Schema::read(&mut tx).await?.flaws(wanted);
         let beyond: Vec<_> = found.iter().filter(|flaw| flaw.part != Part::Rule).cloned().collect();
         if scope == RepairScope::Rules && !beyond.is_empty() {
@@ -122,7 +122,8 @@ impl SqliteStore {
     }
 }
 
-/// All triggers, because they fire in the order of their creation; of the rest, what was changed.
+/// Drops all triggers, because they fire in the order of their creation, and the views and indexes that
+/// were changed.
 async fn drop_rules(
     conn: &mut SqliteConnection,
     wanted: &Schema,
@@ -158,7 +159,7 @@ async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), 
         name: "outbox_holder".to_owned(),
         sql: String::new(),
     }) {
-        execute(conn, ONE_HOLDER).await?;
+        execute(conn, ONE_HEAD).await?;
     }
     for rule in missing("index").chain(missing("trigger")) {
         execute(conn, &rule.sql).await?;
@@ -166,7 +167,7 @@ async fn make_rules(conn: &mut SqliteConnection, wanted: &Schema) -> Result<(), 
     execute(conn, ELECT).await
 }
 
-/// SQLite's own way: <https://www.sqlite.org/lang_altertable.html#otheralter>.
+/// As SQLite recommends: <https://www.sqlite.org/lang_altertable.html#otheralter>.
 async fn rebuild(conn: &mut SqliteConnection, wanted: &TableShape) -> Result<(), SqliteError> {
     let name = wanted.name.as_str();
     let is = Schema::read(conn).await?;
@@ -205,7 +206,7 @@ async fn rebuild(conn: &mut SqliteConnection, wanted: &TableShape) -> Result<(),
         problem: e.refusal().unwrap_or_else(|| e.to_string()),
     };
     execute(conn, &copy).await.map_err(unrepaired)?;
-    // No id is given a second time.
+    // So that no id is given twice.
     let counted = format!(
         "UPDATE sqlite_sequence SET seq = max(seq, ifnull((SELECT max(s.seq) FROM sqlite_sequence AS s
             WHERE s.name = '{name}'), 0)) WHERE name = '{name}_rebuilt';

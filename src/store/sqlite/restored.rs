@@ -1,15 +1,15 @@
-//! A person's decision about a restored backup: jobs that wait in it become `uncertain`, because
-//! they may have been delivered.
+//! What a person may decide about a restored backup: jobs that wait in it become `uncertain`,
+//! because they may have been delivered.
 
 use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::when::now;
 use sqlx::Connection;
 
-/// Most jobs that one transaction takes, so that no producer waits long.
+/// How many jobs one transaction changes at most, so that no producer waits long.
 const BATCH: i64 = 500;
 
-/// One seek in each index of waiting jobs; the last two are small where nothing is parked.
+/// Reads only the partial indexes of waiting jobs.
 const DUE_UNTIL: &str = "\
 SELECT json_group_array(id) FROM (
     SELECT id FROM outbox WHERE wait = 'ready' AND due_at <= ?1
@@ -18,8 +18,8 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
     LIMIT ?2)";
 
-// The two moves of an attempt, as the rules know them: one that was made by the lost state of the
-// file.
+// The triggers only allow this as a claim and its record. That attempt represents the one that may have
+// been made before the file was restored.
 const CLAIM: &str = "\
 UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, next_attempt_at = NULL,
     claimed_by = (SELECT epoch FROM outbox_dispatcher), updated_at = ?2
@@ -32,8 +32,8 @@ UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 
 impl SqliteStore {
-    /// Makes uncertain some of the pending jobs that were due by `until`; gives how many, 0 when
-    /// none is left. Everything must be paused.
+    /// Makes a batch of the pending jobs that were due by `until` uncertain. Returns how many; 0 if none
+    /// was left. Everything must be paused.
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let ids: String =
@@ -54,7 +54,7 @@ mod tests {
     use crate::store::sqlite::fixture::{chat, outbox};
 
     #[tokio::test]
-    async fn what_was_due_becomes_uncertain_in_every_place_of_the_queue() {
+    async fn what_was_due_becomes_uncertain_in_every_part_of_the_queue() {
         let later = chat(2, "datetime('now', '+1 day')");
         let jobs = [chat(1, "NULL").repeat(3), later, chat(3, "NULL")].concat();
         let (_folder, mut store) = outbox(&jobs).await;

@@ -1,9 +1,9 @@
-//! A wall clock that is set while jobs wait for their next attempt. Their times are by the wall's,
-//! for everybody to read; their pauses are spans, so their times move with the clock. What is
-//! scheduled follows the wall clock. A machine that slept looks the same, because its monotonic
-//! clock stood still: what was left of a pause is waited for after it woke up.
+//! Corrects next attempts when the wall clock is set. Their times are stored as wall-clock times, but
+//! the waits are spans, so the times move with the clock. Scheduled jobs follow the wall clock. A machine
+//! that was suspended looks the same, because its monotonic clock stopped: it waits for the rest of each
+//! span after it resumes.
 
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::{SqliteError, SqliteStore};
 use crate::queue::job::Millis;
 use crate::queue::report::Notice;
@@ -11,13 +11,14 @@ use crate::store::tenure::ClockStep;
 use tokio::time::Instant;
 use tracing::Level;
 
-/// Most rows that one transaction moves: short, so that no producer waits long.
+/// How many rows one transaction moves at most, so that no producer waits long.
 const BATCH: usize = 500;
 
-/// From here on it was set. Below it is drift, or a look that was interrupted between its clocks.
+/// A larger step means that the clock was set. A smaller one is drift, or the process was interrupted
+/// between reading the two clocks.
 const STEP_MS: Millis = 2000;
 
-/// Both clocks, as they were together, and what is still to be moved.
+/// Both clocks at one moment, and the jobs that are still to be moved.
 pub(super) struct WallClock {
     at: Instant,
     wall: Millis,
@@ -36,14 +37,14 @@ impl WallClock {
     }
 }
 
-// Both read every retry, as both are about every one: after the clock was set, and at the start.
+// Both read every job in backoff, but only after the clock was set and at the start.
 pub(super) const IN_BACKOFF: &str = "\
 SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2";
 pub(super) const BEGUN_LATER: &str = "\
 SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1
     AND updated_at <= 253402300799999";
 
-// Each batch by its ids: with the `+` the index of all retries cannot be taken instead.
+// Finds each batch by its ids: the `+` keeps SQLite from using the index of all jobs in backoff.
 pub(super) const MOVE_RETRIES: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at + ?2, budget_from = budget_from + ?2,
     updated_at = updated_at + ?2, moves = moves + 1
@@ -55,13 +56,13 @@ UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
 WHERE +wait = 'backoff' AND updated_at > ?2 AND updated_at <= 253402300799999 AND id IN (SELECT value FROM json_each(?1))";
 
 impl SqliteStore {
-    /// The jobs in backoff, but for those last written between `from` and `to`.
+    /// The jobs in backoff, except those last written between `from` and `to`.
     async fn in_backoff(&mut self, from: Millis, to: Millis) -> Result<Vec<i64>, SqliteError> {
         Ok(sqlx::query_scalar(IN_BACKOFF).bind(from).bind(to).fetch_all(&mut self.conn).await?)
     }
 
-    /// Moves the times of the first of these retries by so many milliseconds, and takes their ids
-    /// away; until the list is empty there are more.
+    /// Moves the times of a batch of these jobs by `by` milliseconds and removes their ids from the
+    /// list; there are more until it is empty.
     async fn move_retries(&mut self, ids: &mut Vec<i64>, by: Millis) -> Result<(), SqliteError> {
         let rest = ids.len().saturating_sub(BATCH);
         self.for_each(MOVE_RETRIES, &ids[rest..], by).await?;
@@ -69,8 +70,8 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Lets the pauses that began after `now` begin now: the clock was set back while no
-    /// dispatcher ran. Returns how many.
+    /// Restarts waits that seem to have begun after `now`: the clock was set back while no dispatcher
+    /// ran. Returns how many.
     pub(super) async fn pull_in_retries(&mut self, now: Millis) -> Result<usize, SqliteError> {
         let ids: Vec<i64> =
             sqlx::query_scalar(BEGUN_LATER).bind(now).fetch_all(&mut self.conn).await?;
@@ -80,7 +81,7 @@ impl SqliteStore {
         Ok(ids.len())
     }
 
-    /// All together, or one by one where the database refuses a row, which then keeps its time.
+    /// All in one statement, or one by one if the database refuses a row, which then keeps its time.
     async fn for_each(
         &mut self,
         statement: &'static str,

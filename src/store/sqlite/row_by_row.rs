@@ -1,7 +1,7 @@
-//! A cycle's work, row by row: for when the database refuses one of them.
+//! A cycle's work, row by row, for when the database refuses one of the rows.
 
 use super::lenient::Lenient;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::{SqliteError, SqliteStore, stray_rows};
 use crate::queue::claim::{Agenda, Cycle, CycleDone, Room};
 use crate::queue::ended::Ended;
@@ -18,13 +18,12 @@ struct DueEach {
     pub refused: Vec<(i64, String)>,
 }
 
-/// If this many rows in succession cannot be moved and none can, the error is not about one of
-/// them.
+/// If this many rows fail and none succeeds, the error is not about a single row.
 const NOT_ONE: usize = 16;
 /// An application's trigger has RAISE(IGNORE).
 pub(super) const IGNORED: &str = "the change was ignored without an error; look for a trigger with RAISE(IGNORE) on the table outbox";
 
-/// This many are tried of each route; a cycle seldom chooses more.
+/// How many rows of each route are tried; a cycle rarely chooses more.
 const FIRST: i64 = 64;
 
 // These find and move rows as the cycle does: see cycle.sql.
@@ -55,9 +54,9 @@ const STILL_CLAIMED: &str = "\
 SELECT 1 FROM outbox WHERE id = ?1 AND status = 'sending' AND claimed_by IS ?2 AND attempts = ?3";
 
 impl SqliteStore {
-    /// Records what has ended: all together or, where the database refuses one, each by itself; the
-    /// outcome of a refused one is kept. Gives the ids of those that are not on disk, and of those
-    /// that were kept with the reasons.
+    /// Records outcomes, all together or, if the database refuses one, each by itself; the outcome of a
+    /// refused one is kept. Returns the ids of those that are not on disk, and of those that were kept,
+    /// with the reasons.
     pub(super) async fn record_or_keep(
         &mut self,
         ended: &[Ended],
@@ -83,14 +82,14 @@ impl SqliteStore {
         Ok((unrecorded, kept))
     }
 
-    /// Records without claiming; gives the ids of those that are not on disk.
+    /// Records without claiming; returns the ids of those that are not on disk.
     async fn record(&mut self, ended: &[Ended], epoch: i64) -> Result<Vec<i64>, SqliteError> {
         let (room, due, expecting) = (None, false, false);
         let work = Cycle { record: ended, room, due, now: now(), expecting };
         Ok(self.cycle(&work, epoch).await?.unrecorded)
     }
 
-    /// Whether the row is as this attempt's claim left it.
+    /// Whether the row is still as this attempt's claim left it.
     pub(super) async fn is_still_claimed(&mut self, ended: &Ended) -> Result<bool, SqliteError> {
         let t = &ended.transition;
         let query =
@@ -134,20 +133,20 @@ impl SqliteStore {
         Ok(ids)
     }
 
-    /// Whether a pending row that is set aside can now be moved: then it is no longer set aside.
+    /// Releases a pending row that is set aside if it can now be moved.
     pub(super) async fn try_move(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
         let at = now();
         for update in [EXPIRE, RETRY, START] {
             sqlx::query(update).bind(id).bind(at).execute(&mut self.conn).await?;
         }
         self.would_claim(id, epoch).await?;
-        self.not_aside(id).await
+        self.release(id).await
     }
 }
 
 impl SqliteTenure {
-    /// A cycle that failed for one of its rows: each row by itself; those that fail are set aside,
-    /// and the next cycle claims.
+    /// Repeats a cycle that failed because of one of its rows, row by row. Rows that fail are set aside, and
+    /// the next cycle claims.
     pub(super) async fn row_by_row(
         &mut self,
         e: SqliteError,
@@ -192,8 +191,8 @@ impl SqliteTenure {
         Ok(CycleDone { recorded, agenda, ..CycleDone::default() })
     }
 
-    /// Sets aside the rows that were refused while others passed; where none did, the error is
-    /// about all of them. True: there were some.
+    /// Sets aside the rows that were refused while others passed; if none passed, the error is not about
+    /// single rows. True if any were refused.
     async fn set_refused_aside(
         &mut self,
         passed: usize,

@@ -1,4 +1,4 @@
-//! The schema as the migrations make it, the schema that a file has, and how they differ. An
+//! The schema as the migrations make it, the schema of a file, and how they differ. An
 //! application's own triggers, indexes and columns are not compared.
 
 use super::lenient::Lenient;
@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use std::fmt;
 use tokio::sync::OnceCell;
 
-/// Ours by their names. `outbox_migrations` is compared by its rows (`versions`).
+/// Our objects, by their names. `outbox_migrations` is compared by its rows (`versions.rs`).
 const OBJECTS: &str = "\
 SELECT type, name, tbl_name, sql FROM sqlite_schema
 WHERE (name GLOB 'outbox*' OR name = 'delivery_status') AND name <> 'outbox_migrations' AND sql IS NOT NULL
@@ -19,7 +19,7 @@ const UNIQUE: &str = "\
 SELECT (SELECT group_concat(name) FROM pragma_index_info(i.name)) FROM pragma_index_list(?1) AS i
 WHERE i.\"unique\" AND NOT i.partial AND i.origin <> 'pk'";
 
-/// One of our objects that is not as it should be.
+/// An object of ours that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Flaw {
     /// `trigger outbox_inserted`, `table outbox`
@@ -30,10 +30,10 @@ pub struct Flaw {
     pub(super) part: Part,
 }
 
-/// Which part of the schema it is about.
+/// The part of the schema that a flaw is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A trigger, a view or an index: created again without touching a row.
+    /// A trigger, a view or an index: it can be recreated without changing a row.
     Rule,
     /// A table that is missing.
     Table,
@@ -47,7 +47,7 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// All of them in one sentence, which names the first ones.
+/// A list that names the first of them and counts the rest.
 pub fn listed<T: fmt::Display>(flaws: &[T]) -> String {
     const NAMED: usize = 8;
     let named: Vec<_> = flaws.iter().take(NAMED).map(T::to_string).collect();
@@ -83,7 +83,7 @@ pub(super) struct ColumnShape {
     key: i64,
 }
 
-/// In the order in which they were made.
+/// Tables and rules, each in the order of creation.
 #[derive(Debug, Clone)]
 pub(super) struct Schema {
     pub tables: Vec<TableShape>,
@@ -190,7 +190,8 @@ impl TableShape {
         if wanted.counts_up() && !self.counts_up() {
             lacks.push("has lost AUTOINCREMENT".to_owned());
         }
-        // It would refuse time text, which the rules convert to a number only after the insert.
+        // A STRICT table would refuse time text, which the triggers convert to a number only after the
+        // insert.
         if normalized(&self.sql).to_ascii_uppercase().ends_with("STRICT") {
             lacks.push("is STRICT".to_owned());
         }
@@ -229,8 +230,8 @@ fn affinity(kind: &str) -> &'static str {
     }
 }
 
-/// SQL without comments, without quotes around names, and with single spaces: differences that
-/// `.schema`, a dump and ALTER TABLE make without changing the meaning.
+/// SQL without comments and quotes around names, and with single spaces: `.schema`, a dump and ALTER
+/// TABLE change these without changing the meaning.
 fn normalized(sql: &str) -> String {
     let (mut normalized, mut rest) = (String::with_capacity(sql.len()), sql);
     while let Some(c) = rest.chars().next() {
@@ -261,7 +262,7 @@ fn normalized(sql: &str) -> String {
 }
 
 impl SqliteStore {
-    /// How the schema differs from what this program needs; empty if it does not.
+    /// How the schema differs from what this program needs.
     pub async fn flaws(&mut self) -> Result<Vec<Flaw>, SqliteError> {
         Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
     }

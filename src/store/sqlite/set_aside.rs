@@ -1,21 +1,21 @@
-//! Rows that are set aside, so that one row does not stop the rest: those that cannot be read,
-//! those whose outcome cannot be recorded, and those that cannot be moved.
+//! Sets rows aside so that one row does not stop the rest: rows that cannot be read, rows whose
+//! outcome cannot be recorded, and rows that cannot be moved.
 //!
-//! `outbox_set_aside` names each with the reason. An outcome that cannot be recorded is kept there,
-//! to be recorded later; until then its job is not decided a second time.
+//! `outbox_set_aside` has each with its reason. An outcome that cannot be recorded is kept there and
+//! recorded later; until then nobody else decides its job.
 
 use super::lenient::Lenient;
 use super::reading::{LAST_COUNT, LAST_TIME, Unreadable};
 use super::record;
 use super::{SqliteError, SqliteStore};
 use crate::queue::ended::Ended;
-use crate::queue::overview::AsideSummary;
 use crate::queue::overview::SetAside;
+use crate::queue::overview::SetAsideSummary;
 use crate::queue::when::now;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-/// A row that may now be able to go on.
+/// A set-aside row that may work now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tryable {
     pub id: i64,
@@ -23,12 +23,12 @@ pub(super) struct Tryable {
     pub record: Option<String>,
 }
 
-/// How an unreadable row ends.
+/// What an unreadable row becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum RowEnd {
     /// It was never sent.
     Failed,
-    /// It was being sent when its dispatcher ended.
+    /// Its dispatcher ended while it was being sent.
     Uncertain,
 }
 
@@ -44,26 +44,26 @@ ORDER BY a.job_id LIMIT ?1";
 const ONE: &str = "\
 SELECT a.job_id, '' AS status, a.since, a.reason FROM outbox_set_aside AS a WHERE a.job_id = ?1";
 const COUNT: &str = "SELECT count(*) FROM outbox_set_aside";
-/// A finished row waits for a person, not for the dispatcher.
+/// Not finished rows: they wait for a person, not for the dispatcher.
 pub(super) const TRYABLE: &str = "\
 SELECT a.job_id, a.record FROM outbox_set_aside AS a CROSS JOIN outbox AS o NOT INDEXED ON o.id = a.job_id
 WHERE (a.record IS NOT NULL AND o.status = 'sending') OR (a.record IS NULL AND o.status = 'pending')
 ORDER BY a.job_id LIMIT 500";
-/// Rows that have ended in another way meanwhile.
+/// Rows that have ended in another way since.
 pub(super) const OVER: &str = "\
 DELETE FROM outbox_set_aside WHERE job_id IN (
     SELECT a.job_id FROM outbox_set_aside AS a LEFT JOIN outbox AS o ON o.id = a.job_id
     WHERE o.id IS NULL OR o.status IN ('sent', 'cancelled') OR (a.record IS NOT NULL AND o.status <> 'sending')
         OR (o.status = 'failed' AND o.error_code IS NOT 'unreadable_row'))";
-/// The move that a claim makes, taken back at once.
+/// The same change as a claim; it is rolled back at once.
 const CLAIM: &str = "\
 UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, claimed_by = ?2,
     next_attempt_at = NULL, updated_at = ?3, budget_from = ifnull(budget_from, ?3)
 WHERE id = ?1 AND status = 'pending'";
 
-/// How the row ends, with all of the dispatcher's columns as a retry needs them. If `attempts`
-/// cannot be read, its history gives the number.
-fn end_statement(end: End) -> String {
+/// Ends the row and puts all of the dispatcher's columns into a state that a retry can use. If
+/// `attempts` cannot be read, the history gives the number.
+fn end_statement(end: RowEnd) -> String {
     let (count, time) =
         (format!("BETWEEN 0 AND {LAST_COUNT}"), format!("BETWEEN 0 AND {LAST_TIME}"));
     let attempts = format!(
@@ -71,8 +71,8 @@ fn end_statement(end: End) -> String {
             ELSE ifnull((SELECT max(a.attempt) FROM outbox_attempts AS a WHERE a.job_id = outbox.id), 0) END"
     );
     let ended = match end {
-        End::Failed => "status = 'failed', failure = 'invalid', finished_at = ?3",
-        End::Uncertain => "status = 'uncertain', failure = NULL, finished_at = NULL",
+        RowEnd::Failed => "status = 'failed', failure = 'invalid', finished_at = ?3",
+        RowEnd::Uncertain => "status = 'uncertain', failure = NULL, finished_at = NULL",
     };
     format!(
         "UPDATE outbox SET {ended}, error_code = '{UNREADABLE}', error = ?2, updated_at = ?3, wait = NULL,
@@ -93,29 +93,28 @@ INSERT OR IGNORE INTO outbox_attempts (job_id, attempt, started_at, duration_ms,
 SELECT id, max(attempts, 1), ?2, 0, 'uncertain', error_code, error FROM outbox WHERE id = ?1";
 
 impl SqliteStore {
-    /// Ends rows that cannot be read and were never sent: `failed`, `invalid`. `claimed`: by a
-    /// claim that has counted an attempt. A row for which even this is refused is noted all the
-    /// same.
+    /// Ends rows that cannot be read and were never sent as `failed`, `invalid`. `claimed` means that a
+    /// claim has counted an attempt. If the database refuses even this, the row is still set aside.
     pub(super) async fn fail_unreadable(
         &mut self,
         rows: &[Unreadable],
         claimed: bool,
     ) -> Result<(), SqliteError> {
-        self.end_unreadable(rows, End::Failed, claimed).await
+        self.end_unreadable(rows, RowEnd::Failed, claimed).await
     }
 
-    /// Ends rows that cannot be read and may have been sent: `uncertain`.
+    /// Makes rows that cannot be read and may have been sent `uncertain`.
     pub(super) async fn doubt_unreadable(
         &mut self,
         rows: &[Unreadable],
     ) -> Result<(), SqliteError> {
-        self.end_unreadable(rows, End::Uncertain, false).await
+        self.end_unreadable(rows, RowEnd::Uncertain, false).await
     }
 
     async fn end_unreadable(
         &mut self,
         rows: &[Unreadable],
-        end: End,
+        end: RowEnd,
         claimed: bool,
     ) -> Result<(), SqliteError> {
         let now = now();
@@ -128,11 +127,11 @@ impl SqliteStore {
             let reason = match &done {
                 Ok(_) => row.sentence.clone(),
                 Err(e) if e.is_of_a_row() => {
-                    format!("{}; and it cannot be ended: {e}", row.sentence)
+                    format!("{}; and the row cannot be ended: {e}", row.sentence)
                 }
                 Err(_) => return done.map(|_| ()),
             };
-            if done.is_ok() && end == End::Uncertain {
+            if done.is_ok() && end == RowEnd::Uncertain {
                 sqlx::query(HISTORY).bind(row.id).bind(now).execute(&mut *tx).await?;
             }
             note(&mut tx, row.id, &reason, None).await?;
@@ -141,13 +140,12 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Notes a row that cannot be moved as it should; it is left alone until
-    /// [`SqliteStore::not_aside`].
+    /// Sets aside a row that cannot be moved, until [`SqliteStore::release`].
     pub(super) async fn set_aside(&mut self, id: i64, reason: &str) -> Result<(), SqliteError> {
         note(&mut self.conn, id, reason, None).await
     }
 
-    /// Notes an outcome that cannot be recorded, durably, so that no restart sends its job again.
+    /// Keeps an outcome that cannot be recorded on disk, so that no restart sends its job again.
     pub(super) async fn keep_outcome(
         &mut self,
         ended: &Ended,
@@ -157,14 +155,13 @@ impl SqliteStore {
         note(&mut self.conn, ended.transition.id, reason, Some(&record)).await
     }
 
-    /// It is no longer set aside.
-    pub(super) async fn not_aside(&mut self, id: i64) -> Result<(), SqliteError> {
+    /// The row is no longer set aside.
+    pub(super) async fn release(&mut self, id: i64) -> Result<(), SqliteError> {
         sqlx::query(FORGET).bind(id).execute(&mut self.conn).await?;
         Ok(())
     }
 
-    /// Forgets the rows that have ended in another way, and gives those that may now be able to go
-    /// on.
+    /// Releases the rows that have ended in another way, and returns those that may work now.
     pub(super) async fn tryable(&mut self) -> Result<Vec<Tryable>, SqliteError> {
         sqlx::query(OVER).execute(&mut self.conn).await?;
         let rows = sqlx::query(TRYABLE).fetch_all(&mut self.conn).await?;
@@ -173,13 +170,13 @@ impl SqliteStore {
         Ok(rows.iter().map(tryable).collect())
     }
 
-    /// Whether anything is set aside.
-    pub(super) async fn is_any_aside(&mut self) -> Result<bool, SqliteError> {
+    /// Whether any row is set aside.
+    pub(super) async fn has_set_aside(&mut self) -> Result<bool, SqliteError> {
         let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM outbox_set_aside)");
         Ok(row.fetch_one(&mut self.conn).await?.whole(0) == Some(1))
     }
 
-    /// Records an outcome that was kept. False: the row no longer belonged to this claim.
+    /// Records a kept outcome. False if the row no longer belonged to this claim.
     pub(super) async fn record_kept(
         &mut self,
         id: i64,
@@ -190,36 +187,36 @@ impl SqliteStore {
         let lost = self.record_json(ended, now(), epoch).await?;
         let done = !lost.contains(&id);
         if done {
-            self.not_aside(id).await?;
+            self.release(id).await?;
         }
         Ok(done)
     }
 
-    /// Whether the claim of this one job would go through now; claims nothing.
+    /// An error if a claim of this job would fail now; claims nothing.
     pub(super) async fn would_claim(&mut self, id: i64, epoch: i64) -> Result<(), SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
         let claim = sqlx::query(CLAIM).bind(id).bind(epoch).bind(now());
         let claimed = claim.execute(&mut *tx).await;
-        // A trigger may have ended the transaction already.
+        // A trigger may already have ended the transaction.
         let _ = tx.rollback().await;
         claimed?;
         Ok(())
     }
 
     /// How many rows are set aside, and the first `limit` of them.
-    pub async fn asides(&mut self, limit: u32) -> Result<AsideSummary, SqliteError> {
+    pub async fn set_aside_summary(&mut self, limit: u32) -> Result<SetAsideSummary, SqliteError> {
         summary(&mut self.conn, limit).await
     }
 }
 
-async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<AsideSummary, SqliteError> {
+async fn summary(conn: &mut SqliteConnection, limit: u32) -> Result<SetAsideSummary, SqliteError> {
     let rows = sqlx::query(LIST).bind(limit).fetch_all(&mut *conn).await?;
     let first = rows.iter().map(set_aside_from).collect();
     let count = sqlx::query(COUNT).fetch_one(conn).await?.whole(0).unwrap_or_default();
-    Ok(AsideSummary { count: count.unsigned_abs(), first })
+    Ok(SetAsideSummary { count: count.unsigned_abs(), first })
 }
 
-/// The row of this job, if it is set aside.
+/// The entry of this job, if it is set aside.
 pub(super) async fn one(
     conn: &mut SqliteConnection,
     id: i64,
@@ -249,8 +246,8 @@ async fn note(
 }
 
 impl SqliteError {
-    /// Whether the error is about the statement's rows, not about the file: a constraint or a
-    /// trigger that refuses one, or a value that cannot be read. Other rows may go through.
+    /// Whether the error is about the statement's rows, not about the file: a constraint or a trigger
+    /// refuses a row, or a value cannot be read. Other rows may work.
     pub fn is_of_a_row(&self) -> bool {
         // Primary result codes: 1 ERROR, 18 TOOBIG, 19 CONSTRAINT, 20 MISMATCH.
         match self {

@@ -105,7 +105,7 @@ impl SqliteError {
         (e.code().as_deref() == Some(SQLITE_CONSTRAINT_TRIGGER)).then(|| e.message().to_owned())
     }
 
-    /// A statement ran longer than its [`TimeLimit`].
+    /// A statement ran longer than its connection may read.
     pub fn is_interrupted(&self) -> bool {
         const SQLITE_INTERRUPT: i32 = 9;
         self.sqlite_code() == Some(SQLITE_INTERRUPT)

@@ -1,12 +1,12 @@
-//! Rows that would wait for ever without an error: with an invalid time, account or channel, or
-//! without a place in the queue because they were written without the triggers. Found by seeks.
+//! Finds rows that would otherwise wait forever: those with an invalid time, account or channel, and
+//! those that are not in the queue because they were written without the triggers. Index seeks only.
 
 use super::lenient::Lenient;
 use super::reading;
 use super::reading::{LAST_TIME, Unreadable};
 use super::row_by_row::IGNORED;
 use super::set_aside::Tryable;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::{RepairScope, SqliteError, SqliteStore, listed};
 use crate::queue::overview::Untouched;
 use crate::queue::report::Notice;
@@ -16,21 +16,21 @@ use std::sync::LazyLock;
 use tokio::time::Instant;
 use tracing::Level;
 
-/// The most of a kind that one search gives; the next search gives more.
+/// How many rows of a kind one search returns at most; the next search returns more.
 const STRAYS: i64 = 100;
 
-/// What became of rows that were written without the triggers.
+/// What happened to rows that were written without the triggers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct TakenIn {
-    /// They have their place in the queue.
+    /// Rows that are now in the queue.
     pub queued: Vec<i64>,
-    /// They break a rule, and have failed with its sentence.
+    /// Rows that broke a rule and have failed with its sentence.
     pub failed: Vec<(i64, String)>,
-    /// They can be neither queued nor failed, and are set aside.
-    pub aside: Vec<(i64, String)>,
+    /// Rows that could neither be queued nor failed, and are set aside.
+    pub set_aside: Vec<(i64, String)>,
 }
 
-/// A time that never comes: NULL, text (which sorts after every number), or after the year 9999.
+/// Waiting for a time that never comes: NULL, text (which sorts after every number), or after the year 9999.
 static LOST_IN_TIME: LazyLock<String> = LazyLock::new(|| {
     let part = |wait: &str, column: &str, odd: &str| {
         format!(
@@ -49,7 +49,7 @@ static LOST_IN_TIME: LazyLock<String> = LazyLock::new(|| {
     .join(" UNION ALL ")
 });
 
-/// Without a place in the queue, or with a word for it that is none; as the index `outbox_untouched` has it.
+/// Not in the queue, or with an unknown `wait`; the condition of the index `outbox_untouched`.
 macro_rules! without_a_place {
     () => {
         "status = 'pending' AND (wait IS NULL OR (wait <> 'ready' AND wait <> 'scheduled' AND wait <> 'backoff' AND wait <> 'parked'))"
@@ -62,7 +62,7 @@ const UNTOUCHED: &str = concat!(
     " AND id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT ?1"
 );
 
-/// Whether there is any of them.
+/// Whether any row is lost in time or untouched.
 static ANY_STRAY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE {}
@@ -73,7 +73,7 @@ static ANY_STRAY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// One job of each account and channel that has any ready: a seek for each.
+/// One job of each account and channel that has jobs ready: one seek each.
 pub(super) const ROUTES: &str = "\
 WITH RECURSIVE route (id) AS (
     SELECT (SELECT id FROM outbox WHERE wait = 'ready' ORDER BY account, channel LIMIT 1)
@@ -86,18 +86,18 @@ WITH RECURSIVE route (id) AS (
     FROM route CROSS JOIN outbox AS o NOT INDEXED ON o.id = route.id)
 SELECT o.id, o.account, o.channel FROM route CROSS JOIN outbox AS o NOT INDEXED ON o.id = route.id LIMIT 10000";
 
-/// The other jobs of such a route.
+/// All jobs of the route of such a job.
 const OF_ROUTE: &str = "\
 SELECT o.id, o.account, o.channel FROM outbox AS e NOT INDEXED CROSS JOIN outbox AS o
     ON o.wait = 'ready' AND o.account = e.account AND o.channel = e.channel
 WHERE e.id = ?1 AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT ?2";
 
-/// Rows that the last cycle has chosen and could not claim: they are still ready.
+/// Rows that the last cycle chose but could not claim: they are still ready.
 const UNCLAIMED: &str = "\
 SELECT o.id, o.status = 'pending' FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
 WHERE o.wait = 'ready' AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)";
 
-/// Takes a row that has ended without the triggers out of the queue.
+/// Removes a row that ended without the triggers from the queue.
 const LEAVE: &str = "\
 UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1 WHERE id = ?1 AND status <> 'pending'";
 const ELECT: &str = "INSERT INTO outbox_elect (lane) SELECT lane FROM outbox WHERE id = ?1";
@@ -112,7 +112,7 @@ UPDATE outbox SET (send_at, expires_at, created_at) =
     (SELECT t.send_at, t.expires_at, t.created_at FROM outbox_times AS t WHERE t.id = ?1)
 WHERE id = ?1 AND (typeof(send_at) = 'text' OR typeof(expires_at) = 'text' OR typeof(created_at) = 'text')";
 
-/// The dispatcher's columns as in a new row, or as a retry leaves them if the row has ended before.
+/// Resets the dispatcher's columns as in a new row or, if the row had attempts, as a retry does.
 const FRESH: &str = "\
 UPDATE outbox SET moves = moves + 1, holds = NULL, claimed_by = NULL, due_at = NULL, next_attempt_at = NULL,
     budget_from = NULL, uncertain_attempts = 0, message_id = NULL, receipt = NULL, failure = NULL, error_code = NULL,
@@ -157,7 +157,7 @@ impl SqliteStore {
         Ok(rows.iter().map(odd).collect())
     }
 
-    /// Ready rows whose account or channel no route can have.
+    /// Ready rows with an account or channel that no route can have.
     async fn without_a_route(&mut self) -> Result<Vec<Unreadable>, SqliteError> {
         let mut found = Vec::new();
         let routes = sqlx::query(ROUTES).fetch_all(&mut self.conn).await?;
@@ -170,8 +170,8 @@ impl SqliteStore {
         Ok(found)
     }
 
-    /// Rows that the last cycle has chosen and could not claim. Those that have ended without the
-    /// triggers leave the queue; the others, whose claim a trigger ignores, are returned.
+    /// Handles rows that the last cycle chose but could not claim. Those that ended without the triggers
+    /// leave the queue, and their number is returned; so are the others, whose claim a trigger ignores.
     async fn unclaimed(&mut self) -> Result<(usize, Vec<i64>), SqliteError> {
         let (mut left, mut ignored) = (0, Vec::new());
         for row in sqlx::query(UNCLAIMED).fetch_all(&mut self.conn).await? {
@@ -190,8 +190,8 @@ impl SqliteStore {
         Ok((left, ignored))
     }
 
-    /// Queues rows that were written without the triggers, as an INSERT would have: checked, and
-    /// with times in milliseconds. Up to [`STRAYS`] of them, in one transaction.
+    /// Queues up to `STRAYS` rows that were written without the triggers, as an INSERT would have done:
+    /// checked, and with times in milliseconds. One transaction.
     async fn take_in(&mut self) -> Result<TakenIn, SqliteError> {
         let rows = sqlx::query(UNTOUCHED).bind(STRAYS).fetch_all(&mut self.conn).await?;
         let mut taken = TakenIn::default();
@@ -229,7 +229,7 @@ async fn take_in_one(
         match done {
             Ok(_) => {}
             Err(e) if e.is_of_a_row() => {
-                // Only a rule of ours says that the row is wrong.
+                // Only one of our rules proves that the row is wrong.
                 let by_rule = step == CHECK && e.trigger_sentence().is_some();
                 refused = Some((e.refusal().unwrap_or_else(|| e.to_string()), by_rule));
                 break;
@@ -245,10 +245,10 @@ async fn take_in_one(
     let failed = sqlx::query(refuse).bind(id).bind(&sentence).execute(&mut *conn).await;
     match failed.map_err(SqliteError::from) {
         Ok(_) if by_rule => taken.failed.push((id, sentence)),
-        Ok(_) => taken.aside.push((id, sentence)),
+        Ok(_) => taken.set_aside.push((id, sentence)),
         Err(e) if e.is_of_a_row() => {
             sqlx::query(LEAVE_ALONE).bind(id).bind(&sentence).execute(&mut *conn).await?;
-            taken.aside.push((id, sentence));
+            taken.set_aside.push((id, sentence));
         }
         Err(e) => return Err(e),
     }
@@ -256,12 +256,12 @@ async fn take_in_one(
 }
 
 impl SqliteTenure {
-    /// Looks for stray rows if another connection has written since, and tries again what is set
-    /// aside. A refusal of the database does not stop the rest.
+    /// Looks for stray rows if another connection has written since, and retries set-aside jobs. If the
+    /// database refuses a repair, messages still go out.
     pub(super) async fn look_for_strays(&mut self) -> Result<(), SqliteError> {
         match self.follow_rows().await {
             Err(e) if e.is_of_a_row() => {
-                let sentence = "the database refuses to repair odd rows; this is tried again, and messages go out";
+                let sentence = "the database refuses to repair odd rows; messages go out, and the repair is tried again";
                 self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
                 Ok(())
             }
@@ -272,39 +272,37 @@ impl SqliteTenure {
     async fn follow_rows(&mut self) -> Result<(), SqliteError> {
         let at = Instant::now();
         if self.timers.is_time_to_try(at) {
-            self.try_what_is_aside().await?;
+            self.try_set_aside_jobs().await?;
         }
         if self.timers.is_time_for_routes(at) {
             let odd = self.store.without_a_route().await?;
             self.fail_unreadable(&odd, false).await?;
             self.free_places().await?;
         }
-        // The rules judge rows, so the rules must be there.
+        // The triggers check the rows, so they must exist.
         if self.timers.is_time_for_strays(at)
             && self.follow_schema().await?
             && self.store.is_any_stray().await?
         {
             let odd = self.store.lost_in_time().await?;
             self.fail_unreadable(&odd, false).await?;
-            let full = self.take_in().await?;
-            // There may be more than one search finds.
-            self.timers.strays_again(full);
+            let may_have_more = self.take_in().await?;
+            // There may be more than one search returns.
+            self.timers.strays_again(may_have_more);
         }
         Ok(())
     }
 
-    /// Rows that are chosen and cannot be claimed would take the places of others, cycle after
-    /// cycle.
+    /// Rows that are chosen but cannot be claimed would take the places of others in every cycle.
     async fn free_places(&mut self) -> Result<(), SqliteError> {
         let (left, ignored) = self.store.unclaimed().await?;
         for id in &ignored {
             self.store.set_aside(*id, IGNORED).await?;
-            let sentence = "the claim of this row is ignored: it is set aside";
+            let sentence = "a trigger ignores the claim of this row: it is set aside";
             self.report.notice(Notice::new(Level::ERROR, sentence).job(*id).reason(IGNORED));
         }
         if left > 0 {
-            let sentence =
-                "rows that were ended without the triggers have been taken out of the queue";
+            let sentence = "rows that ended without the triggers have been removed from the queue";
             self.report.notice(Notice::new(Level::WARN, sentence).rows(left));
         }
         if left + ignored.len() > 0 {
@@ -314,8 +312,8 @@ impl SqliteTenure {
         Ok(())
     }
 
-    /// Whether the rules are as they should be. Where somebody has changed the schema, what was
-    /// removed is restored, if that is safe.
+    /// Whether the triggers, views and indexes are as they should be. If somebody has changed the schema,
+    /// restores what was removed, if that is safe.
     async fn follow_schema(&mut self) -> Result<bool, SqliteError> {
         let cookie = self.store.schema_cookie().await?;
         if let Some((known, has_rules)) = self.timers.schema
@@ -327,7 +325,8 @@ impl SqliteTenure {
         match self.store.repair(RepairScope::Rules).await {
             Ok(flaws) if flaws.is_empty() => {}
             Ok(flaws) => {
-                let sentence = "the rules of the outbox were changed: they have been restored";
+                let sentence =
+                    "triggers, views or indexes of the outbox were changed and have been restored";
                 let notice = Notice::new(Level::WARN, sentence);
                 self.report.notice(notice.reason(listed(&flaws)));
             }
@@ -338,38 +337,38 @@ impl SqliteTenure {
             }
             Err(e) => return Err(e),
         }
-        // As it was before: a change since then is another one.
+        // The version from before the repair: a change since then is checked next time.
         self.timers.schema = Some((cookie, has_rules));
         Ok(has_rules)
     }
 
-    /// Rows that were written while the triggers were missing or turned off. True: there may be more.
+    /// Queues rows that were written while the triggers were missing or disabled. True if there may be more.
     async fn take_in(&mut self) -> Result<bool, SqliteError> {
         let taken = self.store.take_in().await?;
-        let rows = taken.queued.len() + taken.failed.len() + taken.aside.len();
+        let rows = taken.queued.len() + taken.failed.len() + taken.set_aside.len();
         if rows == 0 {
             return Ok(false);
         }
         let first = taken.queued.iter().chain(taken.failed.iter().map(|(id, _)| id)).min();
-        let sentence = "rows were written while the triggers of the table outbox were missing or turned \
-            off: they are checked and queued now; the first is this job";
+        let sentence = "rows were written while the triggers of the table outbox were missing or \
+            disabled; they have now been checked and queued; this job is the first of them";
         let notice = Notice { job: first.copied(), ..Notice::new(Level::WARN, sentence) };
         self.report.notice(notice.rows(rows));
         for (id, sentence) in &taken.failed {
-            let notice = Notice::new(Level::WARN, "this row breaks a rule: it has failed");
+            let notice = Notice::new(Level::WARN, "this row breaks a rule and has failed");
             self.report.notice(notice.job(*id).reason(sentence));
         }
-        for (id, sentence) in &taken.aside {
-            let notice = "this row can be neither queued nor failed: it is set aside";
+        for (id, sentence) in &taken.set_aside {
+            let notice = "this row could neither be queued nor failed and is set aside";
             self.report.notice(Notice::new(Level::ERROR, notice).job(*id).reason(sentence));
         }
         self.report.may_be_ready = true;
         Ok(rows as i64 == STRAYS)
     }
 
-    /// Jobs whose outcome can now be recorded, or that can now be claimed, are no longer set aside.
-    async fn try_what_is_aside(&mut self) -> Result<(), SqliteError> {
-        if !self.store.is_any_aside().await? {
+    /// Set-aside jobs whose outcome can now be recorded, or that can now be claimed, are released.
+    async fn try_set_aside_jobs(&mut self) -> Result<(), SqliteError> {
+        if !self.store.has_set_aside().await? {
             return Ok(());
         }
         for Tryable { id, record } in self.store.tryable().await? {

@@ -1,11 +1,11 @@
-//! Taking a file over: its lock, its rules, a new epoch, and what an earlier dispatcher left.
+//! Takes over a file: its lock, its schema, a new epoch, and the jobs that an earlier dispatcher left.
 
 use super::files::Files;
 use super::housekeeping::Timers;
 use super::lock::DispatcherLock;
 use super::progress::{Progress, ProgressNote};
 use super::retries_clock::WallClock;
-use super::tenure::SqliteTenure;
+use super::sqlite_tenure::SqliteTenure;
 use super::wake::Wake;
 use super::{Contents, RealPath, RepairScope, SqliteError, SqliteStore, disk, listed};
 use crate::queue::ended::Ended;
@@ -18,21 +18,21 @@ use std::path::Path;
 use std::time::Duration;
 use tracing::Level;
 
-/// Most rows that one transaction of the recovery decides.
+/// How many rows one transaction of the recovery decides at most.
 const RECOVERY_BATCH: i64 = 500;
-/// How often a start that finds the database busy tries again, and how long it waits between.
+/// How often a start tries a busy database, and how long it waits in between.
 const START_TRIES: (u32, Duration) = (10, Duration::from_secs(1));
 
 impl SqliteTenure {
-    /// See [`Tenure::take_over`](crate::store::Tenure::take_over). If a link was changed while it
-    /// waited for the lock, the lock belongs to another file: then it begins again.
+    /// See [`Tenure::take_over`](crate::store::Tenure::take_over). If a link was changed while it waited
+    /// for the lock, the lock belongs to another file, and it starts again.
     pub async fn take_over(
         database: &Path,
         purpose: Purpose,
         mut decide: impl FnMut(&Job, Millis) -> Ended,
         mut on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<SqliteTenure, SqliteError> {
-        // Before the lock: a dispatcher must not even stand by for a file that it may not work on.
+        // Before the lock, because a dispatcher must not even be a standby on a file that it may not use.
         let mut tries = Tries::default();
         while let Err(e) = admit(database, purpose).await {
             tries.again(e, &mut on_event).await?;
@@ -72,8 +72,8 @@ impl SqliteTenure {
         }
     }
 
-    /// Decides what a dead dispatcher left `sending`: each may have been sent, and no answer was
-    /// read. Only one dispatcher works on a file, so every earlier epoch's has ended.
+    /// Decides the jobs that a dead dispatcher left `sending`: each may have been sent, and no answer was
+    /// read. Only one dispatcher works on a file, so those of all earlier epochs have ended.
     async fn recover(
         &mut self,
         decide: &mut impl FnMut(&Job, Millis) -> Ended,
@@ -86,7 +86,8 @@ impl SqliteTenure {
             }
             self.store.doubt_unreadable(&unreadable).await?;
             for row in &unreadable {
-                let sentence = "this row cannot be read, and may have been sent: it is uncertain and set aside";
+                let sentence =
+                    "this row cannot be read and may have been sent: it is uncertain and set aside";
                 let notice = Notice::new(Level::ERROR, sentence).job(row.id);
                 on_event(TakeOver::Noticed(notice.reason(&row.sentence)));
             }
@@ -102,14 +103,14 @@ impl SqliteTenure {
         }
         let retries = self.store.pull_in_retries(now()).await?;
         if retries > 0 {
-            let sentence = "the wall clock was set back: the pauses of retries begin again";
+            let sentence = "the wall clock was set back: waits before next attempts start again";
             on_event(TakeOver::Noticed(Notice::new(Level::INFO, sentence).rows(retries)));
         }
         Ok(())
     }
 
-    /// A file that was replaced by an older state is noted only now, after everything in it was
-    /// paused: if the start is interrupted, the next one detects it again.
+    /// A restored file is noted only now, after everything in it was paused: if the start is interrupted,
+    /// the next one detects the restored file again.
     async fn begin_note(
         &mut self,
         before: Option<Progress>,
@@ -122,7 +123,8 @@ impl SqliteTenure {
         match ProgressNote::begin(&RealPath::of(self.path())?, progress) {
             Ok(note) => self.note = Some(note),
             Err(e) => {
-                let sentence = "the note of what was sent cannot be written: a restored backup will not be recognised";
+                let sentence =
+                    "the progress note cannot be written: a restored backup will not be recognised";
                 let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
                 on_event(TakeOver::Noticed(notice));
             }
@@ -131,11 +133,11 @@ impl SqliteTenure {
     }
 }
 
-/// Whether a dispatcher of this kind may work on the file at all.
+/// Whether a dispatcher for this purpose may work on the file at all.
 async fn admit(database: &Path, purpose: Purpose) -> Result<(), SqliteError> {
     RealPath::of(database)?.require_only_one()?;
     match (purpose, Contents::of(database).await?) {
-        // Somebody's file, although without an outbox: `init --sandbox` can add one.
+        // The file belongs to an application; `init --sandbox` can add an outbox.
         (Purpose::Sandbox, Contents::NoOutbox) => {
             Err(SqliteError::NotForSandbox(database.to_owned()))
         }
@@ -151,7 +153,7 @@ struct Opened {
 }
 
 /// Opens and repairs the file, pauses everything if it is older than what was sent from it, and begins
-/// an epoch. Gives also what was noted of it; `None`: the lock is not its lock.
+/// an epoch. Also returns the progress that was noted. `None` if the lock belongs to another file.
 async fn open(
     database: &Path,
     purpose: Purpose,
@@ -165,7 +167,7 @@ async fn open(
     lock.align();
     let repaired = store.repair(RepairScope::Rules).await?;
     if !repaired.is_empty() {
-        let sentence = "the rules of the outbox were missing or changed: they have been restored";
+        let sentence = "triggers, views or indexes of the outbox were missing or changed and have been restored";
         let notice = Notice::new(Level::WARN, sentence).reason(listed(&repaired));
         on_event(TakeOver::Noticed(notice));
     }
@@ -187,7 +189,7 @@ async fn open(
 }
 
 impl Opened {
-    /// It has been written to: only then are all of its files there.
+    /// The epoch has been written, so all of the database's files exist now.
     fn with(self, lock: DispatcherLock) -> Result<SqliteTenure, SqliteError> {
         let Opened { store, epoch, started_at } = self;
         let files = Files::of(store.path())?;
@@ -207,12 +209,12 @@ impl Opened {
     }
 }
 
-/// How many times a start has found the database busy.
+/// Counts how often a start has found the database busy.
 #[derive(Default)]
 struct Tries(u32);
 
 impl Tries {
-    /// Waits before the next try; gives the error back if it is another one, or after enough tries.
+    /// Waits before the next try. Returns the error if it is a different one, or after too many tries.
     async fn again(
         &mut self,
         e: SqliteError,

@@ -1,4 +1,4 @@
-//! Jobs of accounts that nobody has configured have no way out: they fail.
+//! Fails jobs of accounts that are not configured: nothing could send them.
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
@@ -22,14 +22,14 @@ SELECT o.id, ?2, ?3 FROM outbox AS o WHERE o.wait = 'ready' AND o.account = ?1 A
     AND o.id NOT IN (SELECT job_id FROM outbox_set_aside) LIMIT 1";
 
 impl SqliteStore {
-    /// Fails up to 500 ready jobs of an account that is not configured; gives the channel of each.
+    /// Fails up to 500 ready jobs of an account that is not configured; returns the channel of each.
     pub(super) async fn fail_unknown_account(
         &mut self,
         account: &str,
         sentence: &str,
     ) -> Result<Vec<Channel>, SqliteError> {
         let mut failed = Vec::new();
-        // One at a time where the database refuses one of them: it does not say which.
+        // One at a time if the database refuses one of them, because it does not say which.
         for limit in [500, 1] {
             let update = sqlx::query(FAIL_UNKNOWN_ACCOUNT).bind(account).bind(sentence).bind(limit);
             match update.fetch_all(&mut self.conn).await.map_err(SqliteError::from) {

@@ -50,8 +50,8 @@ async fn has_table(conn: &mut SqliteConnection, name: &str) -> Result<bool, Sqli
 }
 
 impl SqliteStore {
-    /// Creates the file where it is missing, adds the outbox, migrates it, and repairs what is not
-    /// as it should be; gives what that was.
+    /// Creates the file if it is missing, adds the outbox, migrates it and repairs its schema; returns
+    /// what was repaired.
     pub async fn init(
         purpose: Purpose,
         path: &Path,
@@ -122,7 +122,7 @@ impl SqliteStore {
     }
 
     /// # Errors
-    /// Unless it is an outbox that this program can use as it is.
+    /// An error unless this program can use the outbox as it is.
     pub(super) async fn check_version(&mut self) -> Result<(), SqliteError> {
         let path = self.path().to_owned();
         if is_of_earlier_build(&mut self.conn).await? {

@@ -29,7 +29,7 @@ SELECT (SELECT count(*) FROM outbox WHERE wait = 'scheduled') AS scheduled,
         + (SELECT count(*) FROM outbox WHERE wait = 'parked') AS paused,
     (SELECT count(*) FROM outbox_set_aside) AS set_aside";
 
-// A parked job has a holder before it, and that is one of these.
+// A parked job has a head, which is one of these.
 pub(super) const ANY_LEFT: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox WHERE wait = 'backoff' AND id NOT IN (SELECT job_id FROM outbox_set_aside))
@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE wait = 'ready' AND id NOT IN (SELECT j
     OR EXISTS (SELECT 1 FROM outbox WHERE claimed_by IS NOT NULL AND +status = 'sending'
         AND id NOT IN (SELECT job_id FROM outbox_set_aside))";
 
-// Partial indexes alone are read, and no more than the limit of each.
+// Reads only partial indexes, and only up to the limit of each.
 pub(super) const BACKLOG: &str = "\
 SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'ready' LIMIT ?1 + 0)),
     (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'parked' LIMIT ?1 + 0))

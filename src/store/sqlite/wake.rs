@@ -1,9 +1,9 @@
 //! Waking up when another process commits.
 //!
-//! A commit writes the `-wal` file, which inotify tells at no cost while nothing happens. The
-//! event comes before the commit can be read: its writer still has the write lock, for which the claim
-//! that follows waits.
-//! The file is watched by its path: opening and closing it would drop SQLite's locks.
+//! A commit writes the `-wal` file, and inotify reports that at no cost while nothing happens. The
+//! event arrives before the commit can be read: its writer still has the write lock, and the claim
+//! that follows waits for it. The file is watched by its path, because opening and closing it would
+//! drop SQLite's locks.
 
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchMask};
@@ -15,12 +15,12 @@ use tracing::warn;
 /// Room for many events of one file, which carry no name.
 const BUFFER_BYTES: usize = 4096;
 
-/// Wakes the dispatcher; where the file system tells nothing, its slow look finds the commit.
+/// Wakes the dispatcher. If the file system has no events, a poll once a second finds the commits.
 pub struct Wake {
     events: Option<Events>,
 }
 
-/// One queue of the kernel's, to be waited for and to be emptied.
+/// One inotify queue, as a stream to wait for and as a handle to empty it.
 struct Events {
     stream: EventStream<Vec<u8>>,
     queue: Inotify,
@@ -53,11 +53,11 @@ impl Wake {
         Ok(Events { stream: inotify.into_event_stream(vec![0; BUFFER_BYTES])?, queue })
     }
 
-    /// Forgets what has been told so far. Right after a commit of our own that is our own writes,
-    /// and others' that our transaction has already seen: nobody else writes while we hold the lock.
+    /// Discards the events so far. Right after a commit of our own, these are our own writes, and
+    /// others' that our transaction has already seen: nobody else writes while we hold the lock.
     ///
-    /// It asks the kernel, not the stream: the runtime may not have heard yet that there is
-    /// something to read.
+    /// It reads from the kernel, not from the stream, because the runtime may not know yet that
+    /// there is something to read.
     pub fn clear(&mut self) {
         while let Some(events) = &mut self.events {
             match events.queue.read_events(&mut [0; BUFFER_BYTES]) {
@@ -68,8 +68,8 @@ impl Wake {
         }
     }
 
-    /// Resolves when the log has been written to since the last call, our own writes included:
-    /// events that come while nobody waits are one event to the kernel.
+    /// Resolves when the log has been written to since the last call, also by us. The kernel merges
+    /// events that arrive while nobody waits into one.
     pub async fn changed(&mut self) {
         while let Some(events) = &mut self.events {
             match events.stream.next().await {
@@ -81,9 +81,9 @@ impl Wake {
         std::future::pending().await
     }
 
-    /// Said once: from now on the dispatcher's slow look alone finds the commits.
+    /// Logged once: from now on only the poll finds the commits.
     fn go_without(&mut self, e: &io::Error) {
-        warn!(error = %e, "no file events for the database: it is looked at once a second");
+        warn!(error = %e, "no file events for the database: it is polled once a second");
         self.events = None;
     }
 }
@@ -96,7 +96,7 @@ mod tests {
     use std::io::Write;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// So the kernel's queue (16384 events) never overflows, however long nobody listens.
+    /// So the kernel's queue (16384 events) never overflows, even if nobody reads it for a long time.
     #[tokio::test]
     async fn writes_that_nobody_waits_for_are_one_event() {
         let folder = tempfile::tempdir().unwrap();
@@ -111,22 +111,22 @@ mod tests {
         wake.changed().await;
     }
 
-    /// Once this has come through, the runtime has heard of everything before it.
-    async fn the_runtime_has_heard() {
+    /// When this returns, the runtime knows about everything that happened before.
+    async fn the_runtime_has_caught_up() {
         let (mut from, mut to) = tokio::net::UnixStream::pair().unwrap();
         from.write_u8(1).await.unwrap();
         to.read_u8().await.unwrap();
     }
 
     #[tokio::test]
-    async fn what_is_cleared_before_the_runtime_has_heard_of_it_wakes_nobody() {
+    async fn events_that_are_cleared_before_the_runtime_knows_of_them_wake_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = File::create(folder.path().join("outbox.db-wal")).unwrap();
         let mut wake = Wake::watch(&folder.path().join("outbox.db"));
-        the_runtime_has_heard().await;
+        the_runtime_has_caught_up().await;
         log.write_all(b"ours").unwrap();
         wake.clear();
-        the_runtime_has_heard().await;
+        the_runtime_has_caught_up().await;
         assert!(wake.changed().now_or_never().is_none());
         log.set_len(0).unwrap();
         wake.changed().await;

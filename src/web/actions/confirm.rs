@@ -10,7 +10,7 @@ use crate::queue::story::Delivery;
 use crate::queue::when::now;
 use crate::web::Shared;
 use crate::web::display::{jobs, number};
-use crate::web::error_page::Problem;
+use crate::web::error_page::ErrorPage;
 use crate::web::job_list::table;
 use crate::web::layout::{Frame, Tab};
 use crate::web::parameters::JobQuery;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 const SHOWN: u32 = 10;
 
 /// `POST /jobs/confirm`: a page that asks, and changes nothing.
-pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Markup, Problem> {
+pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Markup, ErrorPage> {
     let mut request = ChangeRequest::read(&posted.fields)?;
     let (count, some) = find(&shared, &mut request.selection).await?;
     let frame = Frame::of(posted.caller);
@@ -62,7 +62,10 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
 }
 
 /// How many jobs there are, and some of them. A filter is limited to the jobs of this moment.
-async fn find(shared: &Shared, selection: &mut Selection) -> Result<(u64, Vec<Delivery>), Problem> {
+async fn find(
+    shared: &Shared,
+    selection: &mut Selection,
+) -> Result<(u64, Vec<Delivery>), ErrorPage> {
     let mut reading = shared.reader.read().await?;
     let found = match selection {
         Selection::Ids(ids) => {

@@ -262,8 +262,8 @@ fn block_row(block: &Block, page: &FrontPage<'_>) -> Markup {
 }
 
 /// Jobs that are set aside, if there are any, with links to their pages.
-pub fn aside(page: &FrontPage<'_>) -> Markup {
-    let aside = &page.pulse.aside;
+pub fn set_aside(page: &FrontPage<'_>) -> Markup {
+    let aside = &page.pulse.set_aside;
     html! {
         @if aside.count > 0 {
             section aria-labelledby="set-aside" {
@@ -276,7 +276,7 @@ pub fn aside(page: &FrontPage<'_>) -> Markup {
                             th scope="col" { "because" } th scope="col" { "since" }
                         } }
                         tbody {
-                            @for of in aside.first.iter().take(super::ASIDE as usize) {
+                            @for of in aside.first.iter().take(super::SET_ASIDE as usize) {
                                 tr {
                                     th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
                                     td data-label="state" { (status(&of.status, None)) }

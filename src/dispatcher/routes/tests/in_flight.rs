@@ -6,17 +6,7 @@ fn what_is_unrecorded_after_a_claim_is_never_more_than_max_in_flight() {
     routes.set_max_in_flight(5);
     let chat = id(&routes, Channel::Chat);
     let mut room = |in_flight| limit(&room_of(&mut routes, &load(chat, in_flight), start));
-    assert_eq!((0..7).map(&mut room).collect::<Vec<_>>(), [3, 3, 3, 2, 1, 0, 0]);
-}
-
-#[test]
-fn a_claim_takes_half_of_the_places_so_that_the_other_half_is_out_meanwhile() {
-    let (start, mut routes) = (Instant::now(), routes(&[(Channel::Chat, None)]));
-    let chat = id(&routes, Channel::Chat);
-    for (places, half) in [(1, 1), (2, 1), (3, 2), (32, 16)] {
-        routes.set_max_in_flight(places);
-        assert_eq!(limit(&room_of(&mut routes, &load(chat, 0), start)), half, "{places}");
-    }
+    assert_eq!((0..7).map(&mut room).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0, 0]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ async fn the_words_of_what_was_sent_until_then_are_taken_out_and_the_ids_stay() 
     store.scrub(Channel::Sms, 2_000).await.unwrap();
     let left = r#"{"scrubbed":true,"contactId":5,"threadId":6,"timelineId":8}"#;
     assert_eq!(payload(&mut store, other).await, left);
-    // It goes on where it stood.
+    // It continues where it stopped.
     assert_eq!(store.scrub(Channel::Chat, 2_999).await.unwrap().rows, 0);
     assert_eq!(store.scrub(Channel::Chat, 3_000).await.unwrap().rows, 1);
     assert_eq!(payload(&mut store, new).await, CHAT_LEFT);

@@ -8,14 +8,14 @@ use acquire_outbox::store::StoreError;
 use anyhow::Error;
 
 /// The error with its contexts. The library's own errors quote their causes already, so these
-/// are not told again.
-pub fn told(error: &Error) -> String {
-    let mut told = String::new();
+/// are not repeated.
+pub fn sentence_of(error: &Error) -> String {
+    let mut sentence = String::new();
     for cause in error.chain() {
-        if !told.is_empty() {
-            told.push_str(": ");
+        if !sentence.is_empty() {
+            sentence.push_str(": ");
         }
-        told.push_str(&cause.to_string());
+        sentence.push_str(&cause.to_string());
         let whole = cause.is::<ConfigError>()
             || cause.is::<DaemonError>()
             || cause.is::<LinkError>()
@@ -25,7 +25,7 @@ pub fn told(error: &Error) -> String {
             break;
         }
     }
-    told
+    sentence
 }
 
 fn of_store(error: &Error) -> Option<&StoreError> {

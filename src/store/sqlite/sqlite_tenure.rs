@@ -22,14 +22,14 @@ use tracing::Level;
 pub struct SqliteTenure {
     pub(in crate::store) store: SqliteStore,
     pub(super) epoch: i64,
-    /// When the epoch began: with it, a copy of the file is told from another outbox.
+    /// When the epoch began; it distinguishes a copy of the file from another outbox.
     pub(super) started_at: i64,
     pub(super) files: Files,
     pub(super) note: Option<ProgressNote>,
     pub(super) wake: Wake,
     pub(super) clock: WallClock,
     pub(super) timers: Timers,
-    /// The data version as of the last cycle or look: another one means that others have committed.
+    /// The data version as of the last cycle or `look`: a different one means that others have committed.
     pub(super) data_version: i64,
     /// What is still to be reported.
     pub(super) report: Report,
@@ -64,8 +64,7 @@ impl SqliteTenure {
         }
         // Each of them may have held back another job.
         agenda.others_committed |= !done.unreadable.is_empty();
-        // A claim alone makes nothing ready, and two routes that stirred each other would never
-        // rest.
+        // A claim alone makes nothing ready, and otherwise two routes could keep waking each other.
         self.report.may_be_ready |= work.due || !work.record.is_empty() || others_committed;
         if work.due || !work.record.is_empty() || !done.claimed.is_empty() {
             self.wake.clear();
@@ -85,7 +84,7 @@ impl SqliteTenure {
     }
 
     /// Some of the rows that a cycle did not record may still belong to this claim: then a trigger
-    /// ignores the change, and the outcome is kept. Where that fails, too, the caller gives it again.
+    /// ignores the change, and the outcome is kept. If that also fails, the caller passes it again.
     async fn settle(&mut self, record: &[Ended], unrecorded: Vec<i64>) -> Recorded {
         let mut recorded = Recorded::default();
         for ended in record {
@@ -113,7 +112,7 @@ impl SqliteTenure {
         Ok(self.recorded(ended, done))
     }
 
-    /// Into the file that has taken ours' place, if that is a copy of it.
+    /// Records into the file that has replaced ours, if it is a copy of it.
     async fn record_in_copy(&mut self, ended: &[Ended]) -> Result<Recorded, SqliteError> {
         if ended.is_empty() {
             return Ok(Recorded::default());
