@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// The shortest time between two status lines with counts.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// Pings per watchdog interval: a turn of the loop may wait for several database locks, a few
+/// Pings per watchdog interval: one iteration of the loop may wait for several database locks, a few
 /// seconds each, and still be in time.
 const PINGS: u32 = 4;
 /// How soon to try again after the manager had no room for a notification.
@@ -143,7 +143,7 @@ impl Service {
         }
     }
 
-    /// When the loop must turn again, for a ping or to retry a notification.
+    /// When the loop must run again, for a ping or to retry a notification.
     pub fn next_ping(&self) -> Option<Instant> {
         [self.ping_every.map(|_| self.next_ping), self.retry_at].into_iter().flatten().min()
     }

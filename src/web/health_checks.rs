@@ -69,7 +69,7 @@ fn answer(well: bool, body: impl Serialize) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// While the loop starts, stands by or stops, it need not turn, and other limits apply.
+/// While the loop starts, stands by or stops, it need not turn; other limits apply.
 fn stuck(metrics: &Metrics, now: Instant) -> Option<String> {
     if !matches!(metrics.state(), DaemonState::Dispatching | DaemonState::Trouble) {
         return None;
@@ -148,7 +148,7 @@ mod tests {
         let metrics = Metrics::new(begun, 0);
         let after = |seconds| stuck(&metrics, begun + Duration::from_secs(seconds));
         metrics.enter(DaemonState::Dispatching);
-        assert_eq!(after(3600), None, "before the first turn");
+        assert_eq!(after(3600), None, "before its first iteration");
         metrics.turned(begun + Duration::from_secs(5));
         assert_eq!(after(65), None);
         assert_eq!(after(66).as_deref(), Some("the dispatch loop has not turned for 61 s"));
