@@ -18,7 +18,10 @@ fn a_cycle_is_given_only_the_routes_whose_room_has_changed() {
     let room = routes.room(&load(mail, 1), now);
     let changed: Vec<_> = room.changed.iter().map(|c| (c.account.as_str(), c.channel)).collect();
     assert_eq!((changed, routes.active.len()), (vec![("a7", Channel::Mail)], 1));
+    claimed(&mut routes, &[]);
     routes.probe_ended(mail);
+    assert_eq!(routes.room(&none, now).changed.len(), 1, "the cycle that records gives it back");
+    claimed(&mut routes, &[]);
     routes.room(&none, now);
     assert_eq!(routes.active.len(), 0);
 }
