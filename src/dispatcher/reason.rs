@@ -50,16 +50,16 @@ impl Commit {
 /// The pause between two cycles.
 ///
 /// A transaction costs about the same for one job as for ten, and holds up every writer. So after
-/// each the loop rests for half as long as it took, until two fifths of the jobs in memory have
-/// ended: these are recorded together while the requests of the others are out. Longer rests save
-/// little CPU, and a place is free only once its outcome is recorded. A loop with nothing out never
-/// rests.
+/// each the loop rests for as long as it took, until two fifths of the jobs in memory have ended:
+/// these are recorded together while the requests of the others are out. To wait for more of them
+/// saves little CPU, and a place is free only once its outcome is recorded. A loop with nothing out
+/// never rests.
 pub(super) struct Rest {
     until: Instant,
 }
 
 impl Rest {
-    const LONGEST: Duration = Duration::from_micros(2500);
+    const LONGEST: Duration = Duration::from_millis(5);
 
     pub(super) fn none() -> Rest {
         Rest { until: Instant::now() }
@@ -67,7 +67,7 @@ impl Rest {
 
     /// After a cycle that took this long and has just ended.
     pub(super) fn after(took: Duration) -> Rest {
-        Rest { until: Instant::now() + (took / 2).min(Rest::LONGEST) }
+        Rest { until: Instant::now() + took.min(Rest::LONGEST) }
     }
 
     /// When it ends, unless enough has ended before; `None` when there is none.
