@@ -191,8 +191,11 @@ fn what_has_not_gone_back_is_not_held() {
         "a backup of what was all sent",
         "sqlite3 /var/lib/shop/shop.db \"VACUUM INTO '/var/b.db'\"; rm /var/lib/shop/shop.db*; mv /var/b.db /var/lib/shop/shop.db",
     );
-    goes_on("a job that was deleted", "sqlite3 /var/lib/shop/shop.db 'DELETE FROM outbox'");
-    goes_on("a vacuum", "sqlite3 /var/lib/shop/shop.db VACUUM");
+    goes_on(
+        "a job that was deleted",
+        "sqlite3 -cmd '.timeout 5000' /var/lib/shop/shop.db 'DELETE FROM outbox'",
+    );
+    goes_on("a vacuum", "sqlite3 -cmd '.timeout 5000' /var/lib/shop/shop.db VACUUM");
     goes_on("another outbox", "rm /var/lib/shop/shop.db*; acquire-outbox init");
     goes_on("a note that cannot be read", "echo nonsense > /var/lib/shop/.shop.db.dispatcher-note");
 }
