@@ -21,13 +21,14 @@
 //! 4. [`Tenure::cycle`](store::Tenure::cycle) claims that many: `sending`, one more attempt, marked
 //!    with the dispatcher's epoch. What operators have paused, it leaves out. Once the claim is on
 //!    disk, `dispatcher/jobs.rs`, the one map of jobs in memory, has each job until its outcome is
-//!    recorded.
+//!    recorded. Where answers come quickly, some jobs are claimed ahead and wait there for a place.
 //! 5. `dispatcher/sender.rs` starts a task for it, which runs `dispatcher/attempt.rs`:
 //!    [`payload`](queue::payload) reads the message strictly, [`acquire`] makes the request, and
 //!    whatever happens is an [`Outcome`](queue::outcome::Outcome).
 //! 6. [`transition::decide`](queue::transition::decide) turns the outcome into the next state. It
 //!    does no I/O; apart from the jitter of the backoff, its result depends only on its arguments.
-//! 7. The next cycle records it, with a row in `outbox_attempts`, and the same transaction claims new
+//! 7. An [`AnswerNote`](store::AnswerNote) keeps the outcome where a kill does not lose it, and its place is
+//!    free. The next cycle records it, with a row in `outbox_attempts`, and the same transaction claims new
 //!    jobs for the free places.
 //!
 //! # The states
@@ -55,6 +56,8 @@
 //! * A claim is durable before the first byte of its request leaves. So after any crash, the jobs
 //!   that may have been sent and have no recorded outcome are exactly those in `sending`, and the
 //!   next start decides them ([`Tenure::take_over`](store::Tenure::take_over)).
+//! * An answer that a killed process had not recorded is in its note, and the next start records it. So
+//!   what arrives twice after a kill are at most the requests that were out.
 //! * Every claimed job is in one map until its outcome is on disk. A row that is `sending` under our
 //!   own claim and not in the map was claimed by a commit whose answer was lost, unless it is set
 //!   aside; it goes back.

@@ -3,9 +3,11 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms};
+use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms, write_lock};
 
 const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"";
 
@@ -65,6 +67,66 @@ fn a_claim_survives_kill_nine_and_is_left_to_a_person_under_hold() {
     assert_eq!(outbox.outcomes(id), ["uncertain"]);
     assert_eq!(outbox.status(later), "sent");
     assert_eq!(server.words(), ["hi", "the next"]);
+}
+
+/// It has an answer that it could not record, because another program has the write lock, and is dead.
+fn killed_with_an_answer(server: &Server, more: &str) -> (Outbox, i64, PathBuf) {
+    let gate = server.hold();
+    let outbox = Outbox::setup(server).more(more).ready();
+    let mut daemon = outbox.daemon();
+    let id = outbox.chat(1, "hi");
+    server.wait_for(1);
+    let (release, lock) = write_lock(outbox.database());
+    gate.open();
+    let note = outbox.folder().join(".outbox.db.dispatcher-answers");
+    eventually(SOON, "the answer in the note", || {
+        fs::read(&note).unwrap().windows(6).any(|text| text == b"\"8289\"")
+    });
+    daemon.kill9();
+    drop(release);
+    lock.join().unwrap();
+    assert_eq!(outbox.status(id), "sending");
+    (outbox, id, note)
+}
+
+#[test]
+fn an_answer_that_was_not_recorded_is_recorded_by_the_next_start() {
+    for more in ["", HOLD] {
+        let server = Server::start();
+        let (outbox, id, _) = killed_with_an_answer(&server, more);
+        outbox.run_until_empty();
+        let row = outbox.row(id);
+        assert_eq!((row.text("status"), row.text("message_id")), ("sent", "8289"), "{row:?}");
+        assert_eq!(outbox.outcomes(id), ["accepted"]);
+        assert_eq!(server.count(), 1);
+    }
+}
+
+/// The job is of unknown outcome, as without a note.
+#[test]
+fn a_note_of_answers_that_cannot_be_read_or_is_of_another_start_is_ignored() {
+    let damages: [fn(&Path); 4] = [
+        |note| fs::remove_file(note).unwrap(),
+        |note| fs::write(note, [0xff; 100]).unwrap(),
+        |note| edit(note, "\"epoch\":1,", "\"epoch\":2,"),
+        |note| edit(note, "\"8289\"", "8289\""),
+    ];
+    for damage in damages {
+        let server = Server::start();
+        let (outbox, id, note) = killed_with_an_answer(&server, "");
+        damage(&note);
+        outbox.run_until_empty();
+        assert_eq!(outbox.status(id), "sent");
+        assert_eq!(outbox.outcomes(id), ["uncertain", "accepted"]);
+        assert_eq!(server.count(), 2);
+    }
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let bytes = fs::read(file).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(file, text.replace(from, to)).unwrap();
 }
 
 #[test]

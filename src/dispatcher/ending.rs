@@ -94,7 +94,7 @@ impl Dispatcher {
 
     /// Records all that has ended.
     pub(super) async fn record(&mut self) -> Result<(), StoreError> {
-        let outcomes = self.sender.jobs.begin_recording();
+        let outcomes = self.sender.begin_recording();
         if outcomes.is_empty() {
             return Ok(());
         }

@@ -1,9 +1,13 @@
 //! The one owner of the jobs in memory: a map from each claimed job's id to its stage.
 //!
 //! ```text
-//! claim --> Sending --request ends--> ToRecord --a cycle takes it--> Recording --on disk--> gone
-//!    '------- goes back unsent --------^   '---------- the cycle fails -----'
+//! claim --> Waiting --a place--> Sending --request ends--> ToRecord --a cycle takes it--> Recording --on disk--> gone
+//!              '---------- goes back unsent ---------------^   '---------- the cycle fails -----'
 //! ```
+//!
+//! A job's *place* is one of its route's `max_in_flight`. It is taken when its request begins, and
+//! free when a kill of the process would no longer make its outcome unknown: when its answer is kept
+//! ([`crate::store::AnswerNote`]) or, at the latest, on disk. So no more outcomes than places are lost.
 //!
 //! A job is in the map from the moment at which its claim is known until its outcome is known to be
 //! on disk, whatever happens in between. So a row that is `sending` under our own claim and is not
@@ -14,9 +18,11 @@ use crate::dispatcher::routes::{Load, RouteId};
 use crate::metrics::RouteMeter;
 use crate::queue::ended::Ended;
 use crate::queue::job::{Job, Millis};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The jobs that are claimed, by id.
 #[derive(Default)]
@@ -25,15 +31,30 @@ pub(super) struct Jobs {
     /// The ids of those to record, in the order in which they ended.
     to_record: Vec<i64>,
     in_flight: usize,
+    /// What those take up that wait or whose request is out.
     load: Load,
+    /// The ids of those that wait for a place, in the order of their claims.
+    waiting: BTreeMap<RouteId, VecDeque<i64>>,
+    /// How many places each route has taken.
+    places: BTreeMap<RouteId, u32>,
+    /// The ids of those whose request has ended since answers were last kept.
+    unkept: Vec<i64>,
 }
 
 enum Stage {
+    Waiting(Job, Instant),
     Sending(InFlight),
-    ToRecord(Ended),
+    ToRecord(Ended, Place),
     /// The running cycle has its outcome.
-    Recording,
+    Recording(Place),
 }
+
+/// The route whose place an ended job still has.
+type Place = Option<RouteId>;
+
+/// How long a claimed job waits for a place. Usually it is a few milliseconds. If Acquire has just
+/// become slow, it goes back, so that it can be cancelled, paused or overtaken again.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// A job whose request is out.
 pub(super) struct InFlight {
@@ -64,26 +85,108 @@ impl Jobs {
 
     /// How many have ended and are not known to be on disk.
     pub(super) fn unrecorded(&self) -> usize {
-        self.held.len() - self.in_flight
+        self.held.len() - self.in_flight - self.waiting()
     }
 
-    /// What the requests in flight take up.
+    /// How many wait for a place.
+    fn waiting(&self) -> usize {
+        self.waiting.values().map(VecDeque::len).sum()
+    }
+
+    /// What those take up that wait or whose request is out.
     pub(super) fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// A claimed job waits for a place of this route.
+    pub(super) fn wait(&mut self, route: RouteId, job: Job, now: Instant) {
+        let id = job.id;
+        self.load.add(Some(route), job.payload.len());
+        self.waiting.entry(route).or_default().push_back(id);
+        self.hold(id, Stage::Waiting(job, now));
+    }
+
+    /// The routes that have jobs waiting.
+    pub(super) fn waiting_routes(&self) -> Vec<RouteId> {
+        self.waiting.keys().copied().collect()
+    }
+
+    /// How many places of the route are taken.
+    pub(super) fn places_taken(&self, route: RouteId) -> u32 {
+        self.places.get(&route).copied().unwrap_or(0)
+    }
+
+    /// Takes the job of this route that has waited longest out of the map. The caller sends it or gives
+    /// it back, in the same step.
+    pub(super) fn next_waiting(&mut self, route: RouteId) -> Option<Job> {
+        let waiting = self.waiting.get_mut(&route)?;
+        let id = waiting.pop_front();
+        if waiting.is_empty() {
+            self.waiting.remove(&route);
+        }
+        match self.held.remove(&id?) {
+            Some(Stage::Waiting(job, _)) => {
+                self.load.remove(Some(route), job.payload.len());
+                Some(job)
+            }
+            _ => None,
+        }
+    }
+
+    /// Since when the first job of this route has waited.
+    pub(super) fn waiting_since(&self, route: RouteId) -> Option<Instant> {
+        match self.held.get(self.waiting.get(&route)?.front()?)? {
+            Stage::Waiting(_, since) => Some(*since),
+            _ => None,
+        }
+    }
+
+    /// When the first job has waited too long.
+    pub(super) fn longest_wait_ends(&self) -> Option<Instant> {
+        let since = self.waiting.keys().filter_map(|route| self.waiting_since(*route)).min();
+        since.map(|since| since + LONGEST_WAIT)
     }
 
     /// A claimed job's request begins.
     pub(super) fn send(&mut self, request: InFlight) {
         self.load.add(request.route, request.payload_bytes);
+        if let Some(route) = request.route {
+            *self.places.entry(route).or_default() += 1;
+        }
         self.in_flight += 1;
         self.hold(request.job.id, Stage::Sending(request));
+    }
+
+    fn free(&mut self, place: Place) {
+        if let Some(taken) = place.and_then(|route| self.places.get_mut(&route)) {
+            *taken = taken.saturating_sub(1);
+        }
+    }
+
+    /// The outcomes that have ended since [`Jobs::kept`].
+    pub(super) fn unkept(&self) -> Vec<&Ended> {
+        let ended = |id: &i64| match self.held.get(id)? {
+            Stage::ToRecord(ended, _) => Some(ended),
+            _ => None,
+        };
+        self.unkept.iter().filter_map(ended).collect()
+    }
+
+    /// Those are kept where a kill does not lose them: their places are free.
+    pub(super) fn kept(&mut self) {
+        for id in std::mem::take(&mut self.unkept) {
+            if let Some(Stage::ToRecord(_, place)) = self.held.get_mut(&id) {
+                let place = place.take();
+                self.free(place);
+            }
+        }
     }
 
     /// A claimed job's attempt has ended before it had a request.
     pub(super) fn end_unsent(&mut self, ended: Ended) {
         let id = ended.transition.id;
         self.to_record.push(id);
-        self.hold(id, Stage::ToRecord(ended));
+        self.hold(id, Stage::ToRecord(ended, None));
     }
 
     fn hold(&mut self, id: i64, stage: Stage) {
@@ -95,7 +198,7 @@ impl Jobs {
     pub(super) fn request(&self, id: i64) -> Option<&InFlight> {
         match self.held.get(&id)? {
             Stage::Sending(request) => Some(request),
-            Stage::ToRecord(_) | Stage::Recording => None,
+            _ => None,
         }
     }
 
@@ -107,18 +210,22 @@ impl Jobs {
         {
             self.load.remove(route, payload_bytes);
             self.in_flight -= 1;
-            *stage = Stage::ToRecord(ended);
+            *stage = Stage::ToRecord(ended, route);
             self.to_record.push(id);
+            self.unkept.push(id);
         }
     }
 
     /// All outcomes that are to be recorded, in the order in which the attempts ended. Each must come
     /// back by [`Jobs::recorded`] or [`Jobs::not_recorded`].
     pub(super) fn begin_recording(&mut self) -> Vec<Ended> {
+        // What could not be kept has its place until it is recorded.
+        self.unkept.clear();
         let mut outcomes = Vec::with_capacity(self.to_record.len());
         for id in self.to_record.drain(..) {
-            if let Some(stage @ Stage::ToRecord(_)) = self.held.get_mut(&id)
-                && let Stage::ToRecord(ended) = std::mem::replace(stage, Stage::Recording)
+            if let Some(stage) = self.held.get_mut(&id)
+                && let Stage::ToRecord(_, place) = *stage
+                && let Stage::ToRecord(ended, _) = std::mem::replace(stage, Stage::Recording(place))
             {
                 outcomes.push(ended);
             }
@@ -130,8 +237,10 @@ impl Jobs {
     pub(super) fn recorded(&mut self, outcomes: &[Ended]) {
         for ended in outcomes {
             let id = ended.transition.id;
-            if let Some(Stage::Recording) = self.held.get(&id) {
+            if let Some(Stage::Recording(place)) = self.held.get(&id) {
+                let place = *place;
                 self.held.remove(&id);
+                self.free(place);
             }
         }
     }
@@ -141,8 +250,10 @@ impl Jobs {
         let mut first = Vec::with_capacity(outcomes.len() + self.to_record.len());
         for ended in outcomes {
             let id = ended.transition.id;
-            if let Some(stage @ Stage::Recording) = self.held.get_mut(&id) {
-                *stage = Stage::ToRecord(ended);
+            if let Some(stage) = self.held.get_mut(&id)
+                && let Stage::Recording(place) = *stage
+            {
+                *stage = Stage::ToRecord(ended, place);
                 first.push(id);
             }
         }
@@ -153,16 +264,16 @@ impl Jobs {
     /// The outcomes that no cycle has taken, in the order in which the attempts ended.
     pub(super) fn to_record(&self) -> impl Iterator<Item = &Ended> {
         self.to_record.iter().filter_map(|id| match self.held.get(id)? {
-            Stage::ToRecord(ended) => Some(ended),
-            Stage::Sending(_) | Stage::Recording => None,
+            Stage::ToRecord(ended, _) => Some(ended),
+            _ => None,
         })
     }
 
     /// The same, in no order, for a change of their times.
     pub(super) fn to_record_mut(&mut self) -> impl Iterator<Item = &mut Ended> {
         self.held.values_mut().filter_map(|stage| match stage {
-            Stage::ToRecord(ended) => Some(ended),
-            Stage::Sending(_) | Stage::Recording => None,
+            Stage::ToRecord(ended, _) => Some(ended),
+            _ => None,
         })
     }
 
@@ -172,13 +283,25 @@ impl Jobs {
         self.to_record().map(|ended| ended.transition.updated_at - 1).fold(limit, Millis::min)
     }
 
-    /// A new configuration: gives each request its route's new id.
+    /// A new configuration: gives each job its route's new id. Nothing may be waiting.
     pub(super) fn reroute(&mut self, new_id: impl Fn(RouteId) -> Option<RouteId>) {
         self.load = Load::default();
+        self.places.clear();
         for stage in self.held.values_mut() {
-            if let Stage::Sending(request) = stage {
-                request.route = request.route.and_then(&new_id);
-                self.load.add(request.route, request.payload_bytes);
+            let place = match stage {
+                Stage::Sending(request) => {
+                    request.route = request.route.and_then(&new_id);
+                    self.load.add(request.route, request.payload_bytes);
+                    request.route
+                }
+                Stage::ToRecord(_, place) | Stage::Recording(place) => {
+                    *place = place.and_then(&new_id);
+                    *place
+                }
+                Stage::Waiting(..) => None,
+            };
+            if let Some(route) = place {
+                *self.places.entry(route).or_default() += 1;
             }
         }
     }

@@ -86,15 +86,16 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// On an outbox that has been taken over.
     pub fn new(
-        tenure: Tenure,
+        mut tenure: Tenure,
         config: Config,
         routes: Routes,
         service: Service,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let answer_note = tenure.answer_note();
         Dispatcher {
             tenure,
-            sender: AttemptSender::new(config, routes, metrics),
+            sender: AttemptSender::new(config, routes, metrics, answer_note),
             agenda: Agenda::default(),
             commit: Commit::None,
             rest: Rest::none(),
@@ -204,7 +205,7 @@ impl Dispatcher {
         if commit {
             self.sender.routes.expect_jobs();
         }
-        let outcomes = self.sender.jobs.begin_recording();
+        let outcomes = self.sender.begin_recording();
         let room = self.sender.room();
         let Some(reason) = self.reason(commit, &outcomes, &room) else { return Ok(Cycled::No) };
         match self.transact(reason, &outcomes, &room).await {
@@ -257,7 +258,7 @@ impl Dispatcher {
         if let CycleResult::Done(done) = &result {
             let took = begun.elapsed();
             self.rest = Rest::after(took);
-            self.sender.metrics.cycle(took);
+            self.sender.cycle_took(took);
             trace!(
                 ?reason,
                 recorded = done.recorded.ids.len(),
@@ -370,7 +371,9 @@ impl Dispatcher {
             let due = self.agenda.next_due.map(|due| {
                 at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
             });
-            let opening = self.sender.routes.next_opening(self.sender.jobs.load(), at);
+            let jobs = &self.sender.jobs;
+            let opening = self.sender.routes.next_opening(jobs.load(), at);
+            let opening = [opening, jobs.longest_wait_ends()].into_iter().flatten().min();
             [Some(at + POLL), ping, due, opening, Some(self.next_upkeep)]
         };
         first.into_iter().flatten().min().unwrap_or(at)

@@ -21,6 +21,7 @@ impl AttemptSender {
             format!("not reloaded, the old configuration stays: {e}")
         })?;
         let renewed = reload::changed_accounts(&self.config, &config);
+        self.give_back_waiting();
         let former = self.routes.replace(routes, &renewed, Moment::now());
         self.jobs.reroute(|route| former.now(route));
         let old = std::mem::replace(&mut self.config, config);

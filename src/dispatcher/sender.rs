@@ -1,7 +1,7 @@
 //! Sends what is claimed and takes the results, until they are on disk. It knows no database, so
 //! it works while a cycle runs.
 
-use super::jobs::{InFlight, Jobs};
+use super::jobs::{InFlight, Jobs, LONGEST_WAIT};
 use super::upkeep::log_notice;
 use crate::config::Config;
 use crate::dispatcher::attempt::{self, Stop};
@@ -15,7 +15,8 @@ use crate::queue::report::Report;
 use crate::queue::transition;
 use crate::queue::transition::Signal;
 use crate::queue::when::now;
-use std::collections::HashMap;
+use crate::store::AnswerNote;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,10 +40,17 @@ pub(super) struct AttemptSender {
     pub(super) metrics: Arc<Metrics>,
     /// In the order of the routes' ids.
     meters: Vec<Arc<RouteMeter>>,
+    /// `None` where the engine has none: then nothing is claimed ahead of free places.
+    pub(super) answer_note: Option<AnswerNote>,
 }
 
 impl AttemptSender {
-    pub(super) fn new(config: Config, routes: Routes, metrics: Arc<Metrics>) -> AttemptSender {
+    pub(super) fn new(
+        config: Config,
+        routes: Routes,
+        metrics: Arc<Metrics>,
+        answer_note: Option<AnswerNote>,
+    ) -> AttemptSender {
         let (report, results) = mpsc::unbounded_channel();
         let mut sender = AttemptSender {
             config,
@@ -54,6 +62,7 @@ impl AttemptSender {
             sent: 0,
             metrics,
             meters: Vec::new(),
+            answer_note,
         };
         sender.meter_routes();
         sender
@@ -73,23 +82,80 @@ impl AttemptSender {
         self.routes.room(self.jobs.load(), Instant::now())
     }
 
-    /// Takes what a cycle has claimed: each job is sent at once, or goes back if its route was shut or
-    /// the job has expired since. `cut` as in [`Routes::claimed`].
+    /// A cycle has taken this long. Only what is kept has a place that is free before the next.
+    pub(super) fn cycle_took(&mut self, took: Duration) {
+        self.metrics.cycle(took);
+        if self.answer_note.is_some() {
+            self.routes.claim_ahead(took);
+        }
+    }
+
+    /// All outcomes that are to be recorded, as [`Jobs::begin_recording`].
+    pub(super) fn begin_recording(&mut self) -> Vec<Ended> {
+        if let Some(note) = &mut self.answer_note {
+            note.cycle_begins();
+        }
+        self.jobs.begin_recording()
+    }
+
+    /// Takes what a cycle has claimed: each job is sent as soon as there is a place. `cut` as in
+    /// [`Routes::claimed`].
     pub(super) fn claimed(&mut self, claimed: Vec<Job>, cut: bool) {
-        let mut counts: HashMap<RouteId, u32> = HashMap::new();
-        for job in &claimed {
-            if let Some(route) = self.routes.id(&job.account, job.channel) {
-                *counts.entry(route).or_default() += 1;
+        let mut counts: BTreeMap<RouteId, u32> = BTreeMap::new();
+        let (at, wall) = (Instant::now(), now());
+        for job in claimed {
+            match self.routes.id(&job.account, job.channel) {
+                Some(route) => {
+                    *counts.entry(route).or_default() += 1;
+                    self.jobs.wait(route, job, at);
+                }
+                None => self.give_back(None, &job, wall),
             }
         }
         self.routes.claimed(&counts, cut);
-        let now = now();
-        for job in claimed {
-            let route = self.routes.id(&job.account, job.channel);
-            let expired = job.expires_at.is_some_and(|at| at < now);
-            match route.filter(|route| !expired && self.routes.may_send(*route)) {
-                Some(route) => self.send(route, job),
-                None => self.give_back(route, &job, now),
+        self.send_waiting();
+    }
+
+    /// Sends what is claimed as long as there are places. What has expired, waited too long, or is of a
+    /// route that is shut goes back.
+    pub(super) fn send_waiting(&mut self) {
+        self.keep_answers();
+        for route in self.jobs.waiting_routes() {
+            let (at, wall) = (Instant::now(), now());
+            while let Some(since) = self.jobs.waiting_since(route) {
+                let late = since + LONGEST_WAIT <= at;
+                let back = late || !self.routes.may_send(route);
+                if !back && self.jobs.places_taken(route) >= self.routes.of(route).places() {
+                    break;
+                }
+                let Some(job) = self.jobs.next_waiting(route) else { break };
+                if late {
+                    self.routes.answers_late(route);
+                }
+                match back || job.expires_at.is_some_and(|expires| expires < wall) {
+                    true => self.give_back(Some(route), &job, wall),
+                    false => self.send(route, job),
+                }
+            }
+        }
+    }
+
+    /// Keeps the answers that have arrived where a kill does not lose them; their places are then
+    /// free. If that fails they are free once the answers are on disk.
+    fn keep_answers(&mut self) {
+        if let Some(note) = &mut self.answer_note
+            && note.keep(&self.jobs.unkept())
+        {
+            self.jobs.kept();
+        }
+    }
+
+    /// All that waits for a place goes back.
+    pub(super) fn give_back_waiting(&mut self) {
+        let wall = now();
+        for route in self.jobs.waiting_routes() {
+            while let Some(job) = self.jobs.next_waiting(route) {
+                self.give_back(Some(route), &job, wall);
             }
         }
     }
@@ -135,6 +201,7 @@ impl AttemptSender {
     /// to its connection yet.
     pub(super) fn stop(&mut self) {
         self.routes.shut_all();
+        self.give_back_waiting();
         self.stop.send_replace(Stop::Drain);
     }
 
@@ -145,16 +212,20 @@ impl AttemptSender {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                Some(result) = self.results.recv() => self.ended(result),
+                Some(result) = self.results.recv() => {
+                    self.ended(result);
+                    self.take_results();
+                }
             }
         }
     }
 
-    /// Takes the results that have arrived by now.
+    /// Takes the results that have arrived by now, and sends what has waited for their places.
     pub(super) fn take_results(&mut self) {
         while let Ok(result) = self.results.try_recv() {
             self.ended(result);
         }
+        self.send_waiting();
     }
 
     /// Decides what an ended attempt makes of its job, and of its route.
@@ -183,6 +254,7 @@ impl AttemptSender {
             status = %transition.status, code, "attempt ended");
         if let Some(route) = route {
             routes.probe_ended(route);
+            routes.answered_in(route, request.map(|(_, duration)| duration));
             // Where no request was made nothing was learnt of the account: the next job is its probe.
             let learnt = match transition.signal {
                 Signal::Shortage { .. } => true,
@@ -199,6 +271,9 @@ impl AttemptSender {
     /// What became of outcomes that were to be recorded. One that is neither on disk nor lost is
     /// recorded with the next.
     pub(super) fn recorded(&mut self, outcomes: Vec<Ended>, done: &Recorded) {
+        if let Some(note) = &mut self.answer_note {
+            note.cycle_recorded();
+        }
         if done.ids.len() == outcomes.len() {
             return self.on_disk(&outcomes);
         }

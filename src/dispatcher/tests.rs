@@ -6,7 +6,7 @@ use crate::queue::claim::{Claim, Room};
 use crate::queue::job::{Channel, Job};
 use crate::queue::policy::Purpose;
 use crate::store::Store;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A job that is ready.
@@ -201,7 +201,7 @@ async fn channels_with_a_rate_and_without_jobs_rest() {
     let mut routes = routes(&[(Channel::Chat, rate("50/s")), (Channel::Sms, rate("1000/s"))]);
     // As after a burst of one channel: it has no slot just now, the other has.
     routes.room(&Load::default(), Instant::now());
-    routes.claimed(&HashMap::new(), false);
+    routes.claimed(&BTreeMap::new(), false);
     assert_rests(routes, "").await;
 }
 

@@ -6,7 +6,7 @@ pub mod sqlite;
 pub mod tenure;
 
 pub use error::StoreError;
-pub use sqlite::{listed, wait_until_closed};
+pub use sqlite::{AnswerNote, listed, wait_until_closed};
 pub use tenure::Tenure;
 
 use crate::config::Database;

@@ -8,7 +8,7 @@
 //!
 //! [`is_busy`]: StoreError::is_busy
 
-use super::sqlite::{SqliteTenure, neutral};
+use super::sqlite::{AnswerNote, SqliteTenure, neutral};
 use super::{ALL, StoreError};
 use crate::config::Database;
 use crate::queue::block::Block;
@@ -129,6 +129,15 @@ impl Tenure {
     pub async fn look(&mut self) -> Result<Agenda, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.look().await.map_err(|e| t.neutral(e)),
+        }
+    }
+
+    /// Where the dispatcher keeps answers until they are recorded, so that a kill of the process does not
+    /// lose them: the next [`Tenure::take_over`] records them. `None` if this engine, or this outbox
+    /// at present, has no such place, and the second time.
+    pub fn answer_note(&mut self) -> Option<AnswerNote> {
+        match self {
+            Tenure::Sqlite(t) => t.answer_note.take(),
         }
     }
 

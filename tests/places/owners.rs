@@ -262,7 +262,9 @@ fn root_follows_no_link_that_others_can_replace() {
     // The dispatcher's files next to the database do not allow it either.
     let machine = Machine::new(&server, 0o770);
     machine.run_as_root(&["init"]).expect(0);
-    for name in ["outbox.db.dispatcher-lock", ".outbox.db.dispatcher-note"] {
+    for name in
+        ["outbox.db.dispatcher-lock", ".outbox.db.dispatcher-note", ".outbox.db.dispatcher-answers"]
+    {
         symlink(&secret, machine.folder.join(name)).unwrap();
         let ran = machine.run_as_root(&["run", "--until-empty"]);
         assert_eq!(fs::read_to_string(&secret).unwrap(), "root's own", "{ran:?}");

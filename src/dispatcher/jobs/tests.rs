@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Claimed,
+    FindsPlace,
     GoesBack,
+    AnswersAreKept,
     RequestEnds(usize),
     CycleBegins,
     CycleSucceeds,
@@ -26,9 +28,11 @@ enum Event {
 /// The stages that a job is in, apart from its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
+    Waiting,
     Sending,
-    ToRecord,
-    Recording,
+    /// Whether it has its place.
+    ToRecord(bool),
+    Recording(bool),
 }
 
 /// The map, and what it should be.
@@ -85,9 +89,15 @@ impl JobsFixture {
         match event {
             Event::Claimed => {
                 self.last_id += 1;
-                self.expect(self.last_id, Expected::Sending);
+                self.expect(self.last_id, Expected::Waiting);
+                let job = Job { payload: vec![b'.'; 7], ..chat(self.last_id) };
+                self.jobs.wait(self.route, job, tokio::time::Instant::now());
+            }
+            Event::FindsPlace => {
+                let Some(job) = self.first_waiting() else { return };
+                self.expect(job.id, Expected::Sending);
                 self.jobs.send(InFlight {
-                    job: chat(self.last_id),
+                    job,
                     payload_bytes: 7,
                     route: Some(self.route),
                     endpoint: Arc::clone(&self.endpoint),
@@ -95,16 +105,24 @@ impl JobsFixture {
                 });
             }
             Event::GoesBack => {
-                self.last_id += 1;
-                self.expect(self.last_id, Expected::ToRecord);
-                self.order.push(self.last_id);
-                self.jobs.end_unsent(self.ended(self.last_id));
+                let Some(job) = self.first_waiting() else { return };
+                self.expect(job.id, Expected::ToRecord(false));
+                self.order.push(job.id);
+                self.jobs.end_unsent(self.ended(job.id));
+            }
+            Event::AnswersAreKept => {
+                let kept: Vec<_> = self.jobs.unkept().iter().map(|e| e.transition.id).collect();
+                self.jobs.kept();
+                for id in kept {
+                    assert_eq!(self.expected[&id], Expected::ToRecord(true));
+                    self.expect(id, Expected::ToRecord(false));
+                }
             }
             Event::RequestEnds(which) => {
                 let sending = self.all(Expected::Sending);
                 let Some(&id) = sending.get(which % sending.len().max(1)) else { return };
                 assert_eq!(self.jobs.request(id).unwrap().job.id, id);
-                self.expect(id, Expected::ToRecord);
+                self.expect(id, Expected::ToRecord(true));
                 self.order.push(id);
                 self.jobs.end(self.ended(id));
                 assert!(self.jobs.request(id).is_none(), "a request ends once");
@@ -114,7 +132,10 @@ impl JobsFixture {
                 self.recording = self.jobs.begin_recording();
                 let taken: Vec<_> = self.recording.iter().map(|e| e.transition.id).collect();
                 assert_eq!(taken, std::mem::take(&mut self.order), "all of them, in their order");
-                taken.into_iter().for_each(|id| self.expect(id, Expected::Recording));
+                for id in taken {
+                    let Expected::ToRecord(place) = self.expected[&id] else { panic!("job {id}") };
+                    self.expect(id, Expected::Recording(place));
+                }
             }
             Event::CycleBegins => {}
             Event::CycleSucceeds => self.cycle_ends(|_| true),
@@ -122,6 +143,11 @@ impl JobsFixture {
             Event::CycleRecordsAllBut(refused) => self.cycle_ends(|at| at != refused),
             Event::Reload => {
                 let route = self.route;
+                while let Some(job) = self.first_waiting() {
+                    self.expect(job.id, Expected::ToRecord(false));
+                    self.order.push(job.id);
+                    self.jobs.end_unsent(self.ended(job.id));
+                }
                 self.jobs.reroute(|id| (id == route).then_some(id));
             }
         }
@@ -135,9 +161,20 @@ impl JobsFixture {
         self.expected.retain(|id, _| !on_disk.iter().any(|ended| ended.transition.id == *id));
         let first = again.iter().map(|ended| ended.transition.id);
         self.order.splice(0..0, first.clone());
-        first.for_each(|id| self.expect(id, Expected::ToRecord));
+        for id in first {
+            let Expected::Recording(place) = self.expected[&id] else { panic!("job {id}") };
+            self.expect(id, Expected::ToRecord(place));
+        }
         self.jobs.recorded(&on_disk);
         self.jobs.not_recorded(again);
+    }
+
+    /// Takes the first of those that wait, which is the first that was claimed.
+    fn first_waiting(&mut self) -> Option<Job> {
+        let first = self.all(Expected::Waiting).first().copied();
+        let job = self.jobs.next_waiting(self.route);
+        assert_eq!(job.as_ref().map(|job| job.id), first);
+        job
     }
 
     fn check(&self) {
@@ -146,19 +183,27 @@ impl JobsFixture {
         }
         let in_flight = self.all(Expected::Sending).len();
         assert_eq!(self.jobs.in_flight(), in_flight);
-        assert_eq!(self.jobs.unrecorded(), self.expected.len() - in_flight);
+        let waiting = self.all(Expected::Waiting).len();
+        assert_eq!(self.jobs.unrecorded(), self.expected.len() - in_flight - waiting);
+        let ended =
+            [Expected::ToRecord(true), Expected::Recording(true)].map(|s| self.all(s).len());
+        let places = u32::try_from(in_flight + ended.iter().sum::<usize>()).unwrap();
+        assert_eq!(self.jobs.places_taken(self.route), places);
+        assert_eq!(self.jobs.waiting_since(self.route).is_some(), waiting > 0);
         assert_eq!(self.jobs.is_empty(), self.expected.is_empty());
-        let waiting: Vec<_> = self.jobs.to_record().map(|ended| ended.transition.id).collect();
-        assert_eq!(waiting, self.order);
+        let to_record: Vec<_> = self.jobs.to_record().map(|ended| ended.transition.id).collect();
+        assert_eq!(to_record, self.order);
         let mut load = Load::default();
-        (0..in_flight).for_each(|_| load.add(Some(self.route), 7));
+        (0..in_flight + waiting).for_each(|_| load.add(Some(self.route), 7));
         assert_eq!(self.jobs.load().of(self.route), load.of(self.route));
     }
 }
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        4 => Just(Event::Claimed),
+        5 => Just(Event::Claimed),
+        4 => Just(Event::FindsPlace),
+        2 => Just(Event::AnswersAreKept),
         1 => Just(Event::GoesBack),
         4 => (0..20usize).prop_map(Event::RequestEnds),
         3 => Just(Event::CycleBegins),
@@ -190,6 +235,8 @@ fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_
     for event in [
         Event::Claimed,
         Event::Claimed,
+        Event::FindsPlace,
+        Event::FindsPlace,
         Event::RequestEnds(1),
         Event::CycleBegins,
         Event::RequestEnds(0),
@@ -208,6 +255,7 @@ fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_
 fn a_request_whose_account_has_gone_counts_for_no_route() {
     let mut test = JobsFixture::new();
     test.happens(Event::Claimed);
+    test.happens(Event::FindsPlace);
     test.jobs.reroute(|_| None);
     assert_eq!((test.jobs.load().of(test.route), test.jobs.in_flight()), (0, 1));
     test.happens(Event::RequestEnds(0));

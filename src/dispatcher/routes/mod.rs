@@ -27,7 +27,7 @@ use scarcity::Scarcity;
 use std::collections::HashMap;
 use std::sync::Arc;
 use suspects::{Answers, Suspects};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 /// One account's way to Acquire for one channel.
 pub struct Route {
@@ -47,6 +47,8 @@ pub struct Route {
     /// A `Retry-After` or a shortage of ports, and its end.
     timed_block: Option<(Instant, Block)>,
     answers: Answers,
+    /// How long its last requests took, on average; zero before the first.
+    answer_time: Duration,
     /// Requests in a row that ended without a usable answer.
     failures: u32,
     /// Open: only probes go out.
@@ -57,7 +59,7 @@ pub struct Route {
 }
 
 /// Names a route until the next [`Routes::replace`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(usize);
 
 impl RouteId {
@@ -94,6 +96,8 @@ pub struct Routes {
     /// Paces the probes of a refused account.
     probe_policy: RetryPolicy,
     scarcity: Option<Scarcity>,
+    /// How long a cycle takes, if jobs may be claimed ahead of free places.
+    cycle: Option<Duration>,
     capacity: Capacity,
     /// By account, then by channel.
     by_account: HashMap<String, [Option<RouteId>; Channel::ALL.len()]>,
@@ -132,6 +136,7 @@ impl Route {
             active: true,
             timed_block: None,
             answers: Answers::default(),
+            answer_time: Duration::ZERO,
             failures: 0,
             breaker: None,
             ramp: None,
@@ -169,6 +174,7 @@ impl Routes {
             suspects: Suspects::default(),
             probe_policy,
             scarcity: None,
+            cycle: None,
             capacity: Capacity { jobs: u32::MAX, bytes: u64::MAX },
             by_account,
             resting_may_have_jobs: true,
@@ -244,7 +250,7 @@ impl Routes {
             if let Some((until, _)) = &route.timed_block {
                 return Some(*until);
             }
-            if !route.may_have_jobs || route.free(load.of(RouteId(at))) == 0 {
+            if !route.may_have_jobs || load.of(RouteId(at)) >= route.places() {
                 return None;
             }
             let refusal = self.refusals.iter().find(|r| r.concerns(&route.account, route.channel));

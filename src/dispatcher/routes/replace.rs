@@ -19,6 +19,7 @@ impl Routes {
         self.suspects = old.suspects;
         self.gone = old.gone;
         self.scarcity = old.scarcity;
+        self.cycle = old.cycle;
         let mut ids = Vec::with_capacity(old.routes.len());
         for was in old.routes {
             let id = self.id(&was.account, was.channel);
@@ -38,6 +39,7 @@ impl Routes {
             if same {
                 route.endpoint = Arc::clone(&was.endpoint);
                 route.failures = was.failures;
+                route.answer_time = was.answer_time;
             } else if let Some(breaker) = &mut route.breaker {
                 breaker.restart(now);
             }

@@ -2,20 +2,37 @@
 //! is at rest: no cycle checks it.
 
 use super::{Load, Refusal, Route, RouteId, Routes};
+use crate::config::OnUncertain;
+use crate::dispatcher::jobs::LONGEST_WAIT;
 use crate::queue::claim::{Claim, Room};
-use std::collections::HashMap;
-use tokio::time::Instant;
+use std::collections::{BTreeMap, HashMap};
+use tokio::time::{Duration, Instant};
 
 impl Route {
-    /// How many more jobs may be claimed while this many are in flight.
-    ///
-    /// After a crash, jobs whose outcome is not on disk are uncertain, and under `retry` they are sent
-    /// again: at most `max_in_flight` per route. Nothing is claimed without a free place, and a claim
-    /// is in the same transaction as the record of all attempts that ended before it. So what is
-    /// unrecorded after that transaction was in flight before it, and is counted here.
-    pub(super) fn free(&self, in_flight: u32) -> u32 {
+    /// How many of its jobs may have a place at once. After a crash these may be uncertain, and under
+    /// `retry` they are sent again.
+    pub fn places(&self) -> u32 {
         let limit = self.policy.max_in_flight;
-        self.ramp.map_or(limit, |ramp| ramp.min(limit)).saturating_sub(in_flight)
+        self.ramp.map_or(limit, |ramp| ramp.min(limit))
+    }
+
+    /// How many jobs beyond its places are worth a claim if a cycle takes as long as `cycle`: as many as
+    /// will find a place before the next claim is there, which is after this cycle, a rest, the next
+    /// cycle, and one more for what takes longer. Where requests take long that is none, so nothing is
+    /// claimed long before it is sent. Neither is anything that a crash would leave to a person, or
+    /// that is paced or has only just begun to work again.
+    fn ahead(&self, cycle: Duration) -> u32 {
+        let policy = &self.policy;
+        let steady = self.ramp.is_none() && self.breaker.is_none() && self.pace.is_none();
+        let sent_again = policy.on_uncertain == OnUncertain::Retry
+            && policy.uncertain_retries > 1
+            && policy.retry.max_attempts > 1;
+        if !steady || !sent_again || self.answer_time.is_zero() {
+            return 0;
+        }
+        let limit = policy.max_in_flight;
+        let ended = f64::from(limit) * (4 * cycle).div_duration_f64(self.answer_time);
+        (ended as u32).min(2 * limit)
     }
 
     /// None of its requests is out, and nothing is known about it that the next claim would need.
@@ -25,12 +42,20 @@ impl Route {
     }
 
     /// How many jobs may be claimed for it now, if only this route counts. `refusal` is its
-    /// account's.
-    fn reckon(&mut self, in_flight: u32, refusal: Option<&Refusal>, now: Instant) -> u32 {
+    /// account's. `cycle` as for [`Route::ahead`].
+    fn reckon(
+        &mut self,
+        in_flight: u32,
+        refusal: Option<&Refusal>,
+        now: Instant,
+        cycle: Option<Duration>,
+    ) -> u32 {
         if self.is_blocked(now) {
             return 0;
         }
-        let mut limit = self.free(in_flight);
+        let cycle = cycle.filter(|_| refusal.is_none());
+        let ahead = cycle.map_or(0, |cycle| self.ahead(cycle));
+        let mut limit = (self.places() + ahead).saturating_sub(in_flight);
         if let Some(pace) = &mut self.pace {
             limit = pace.allow(limit, now);
         }
@@ -43,10 +68,16 @@ impl Route {
 }
 
 impl Routes {
-    /// The room at `now`, given what is in flight. A refused account gets one probe over
+    /// From now on jobs may be claimed ahead of free places; a cycle takes this long.
+    pub fn claim_ahead(&mut self, cycle: Duration) {
+        self.cycle = Some(cycle);
+    }
+
+    /// The room at `now`, given what is claimed and has not ended. A refused account gets one probe over
     /// all its channels, an open breaker gets a separate one.
     pub fn room(&mut self, load: &Load, now: Instant) -> Room {
         self.all_shut = false;
+        let cycle = self.cycle;
         let mut probed: Vec<&str> = Vec::new();
         let mut refusals: HashMap<&str, Vec<&Refusal>> = HashMap::new();
         for refusal in &self.refusals {
@@ -58,7 +89,7 @@ impl Routes {
             route.shut = false;
             let own = refusals.get(route.account.as_str()).into_iter().flatten();
             let refusal = own.copied().find(|r| r.concerns(&route.account, route.channel));
-            let mut limit = route.reckon(in_flight, refusal, now);
+            let mut limit = route.reckon(in_flight, refusal, now, cycle);
             if let (Some(refusal), 1..) = (refusal, limit) {
                 let account = refusal.probing.block.account.as_str();
                 if probed.contains(&account) {
@@ -138,7 +169,7 @@ impl Routes {
     /// The claim that used [`Routes::room`] took this many jobs of each route. `cut`: more were ready
     /// than there is capacity for; the rest is claimed when some of it is free again, which is when
     /// something has been recorded.
-    pub fn claimed(&mut self, counts: &HashMap<RouteId, u32>, cut: bool) {
+    pub fn claimed(&mut self, counts: &BTreeMap<RouteId, u32>, cut: bool) {
         for id in counts.keys() {
             self.of_mut(*id);
         }
@@ -177,7 +208,7 @@ impl Routes {
     }
 
     /// An account whose probe was to be another job and that had none: any job will do.
-    fn accept_any_probe(&mut self, counts: &HashMap<RouteId, u32>) {
+    fn accept_any_probe(&mut self, counts: &BTreeMap<RouteId, u32>) {
         for refusal in &mut self.refusals {
             let own = |at: &&usize| {
                 let route = &self.routes[**at];
@@ -192,6 +223,24 @@ impl Routes {
                 own.iter().for_each(|&at| self.routes[at].may_have_jobs = true);
             }
         }
+    }
+
+    /// A request of the route took this long; `None`: none was made.
+    pub fn answered_in(&mut self, id: RouteId, took: Option<Duration>) {
+        if let Some(took) = took {
+            let route = self.of_mut(id);
+            let before = route.answer_time;
+            // A mean over some ten requests.
+            route.answer_time = if before.is_zero() { took } else { (9 * before + took) / 10 };
+        }
+    }
+
+    /// A claimed job has found no place for long: answers are slower than was thought, and nothing is
+    /// claimed ahead until there have been enough quick ones.
+    pub fn answers_late(&mut self, id: RouteId) {
+        let route = self.of_mut(id);
+        let slow = LONGEST_WAIT * route.policy.max_in_flight;
+        route.answer_time = route.answer_time.max(slow);
     }
 
     /// Whether what was just claimed may go out: nothing has shut its route during the claim.

@@ -36,6 +36,7 @@ ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch WHERE typeof(epoch) <> 'i
 
 pub(super) const IS_OF_EPOCH: &str =
     "SELECT epoch = ?1 AND pid = ?2 AND started_at = ?3 FROM outbox_dispatcher";
+const EPOCH: &str = "SELECT epoch FROM outbox_dispatcher";
 pub(super) const EPOCH_STARTED_AT: &str = "SELECT ifnull(started_at, 0) FROM outbox_dispatcher";
 
 impl SqliteStore {
@@ -80,6 +81,12 @@ impl SqliteStore {
             .fetch_optional(&mut self.conn)
             .await?;
         Ok(row.is_some_and(|row| row.whole(0) == Some(1)))
+    }
+
+    /// The current epoch; 0 before the first.
+    pub(super) async fn epoch(&mut self) -> Result<i64, SqliteError> {
+        let row = sqlx::query(EPOCH).fetch_optional(&mut self.conn).await?;
+        Ok(row.and_then(|row| row.whole(0)).unwrap_or_default())
     }
 
     /// When the current epoch of the file began.

@@ -5,6 +5,7 @@
 //! fail.
 
 mod agenda;
+mod answer_note;
 mod blocks;
 mod busy_handler;
 mod claimed_rows;
@@ -51,6 +52,7 @@ mod versions;
 mod waiting;
 mod wake;
 
+pub use answer_note::AnswerNote;
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
 pub(crate) use inspection::storage;

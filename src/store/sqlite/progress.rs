@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,15 +45,32 @@ pub struct Progress {
 struct NoteFile(File);
 
 fn path_of(database: &RealPath) -> PathBuf {
-    let name = database.as_path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    database.folder().join(format!(".{name}.dispatcher-note"))
+    database.hidden("dispatcher-note")
+}
+
+/// Opens a note of this database, without following a link. One to write to is created where it is
+/// missing, and given to the database's owner.
+pub(super) fn open_note(path: &Path, database: &RealPath, access: OFlags) -> std::io::Result<File> {
+    let how = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = match openat(CWD, path, how, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) if access == OFlags::WRONLY => {
+            let new = how | OFlags::CREATE | OFlags::EXCL;
+            openat(CWD, path, new, Mode::from_raw_mode(0o600))?
+        }
+        opened => opened?,
+    };
+    if access == OFlags::WRONLY
+        && let Ok(like) = std::fs::metadata(database.as_path())
+    {
+        let _ = owner::align(path, &like);
+    }
+    Ok(File::from(opened))
 }
 
 impl Progress {
     /// What was last noted; `None` if there is no readable note.
     pub fn noted(database: &RealPath) -> Option<Progress> {
-        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(openat(CWD, path_of(database), how, Mode::empty()).ok()?);
+        let file = open_note(&path_of(database), database, OFlags::RDONLY).ok()?;
         let mut text = String::new();
         file.take(LENGTH as u64).read_to_string(&mut text).ok()?;
         serde_json::from_str(text.trim_end()).ok()
@@ -61,23 +78,6 @@ impl Progress {
 }
 
 impl NoteFile {
-    /// Opens or creates it, and gives it to the database's owner.
-    fn open(database: &RealPath) -> std::io::Result<NoteFile> {
-        let path = path_of(database);
-        let how = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = match openat(CWD, &path, how, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => {
-                let new = how | OFlags::CREATE | OFlags::EXCL;
-                openat(CWD, &path, new, Mode::from_raw_mode(0o600))?
-            }
-            opened => opened?,
-        };
-        if let Ok(like) = std::fs::metadata(database.as_path()) {
-            let _ = owner::align(&path, &like);
-        }
-        Ok(NoteFile(File::from(opened)))
-    }
-
     /// Only what the database has on disk may be noted. The note is not synced: after a loss of
     /// power it may be older, or missing.
     fn write(&self, progress: &Progress) -> std::io::Result<()> {
@@ -103,7 +103,7 @@ impl ProgressNote {
     /// # Errors
     /// If the note cannot be created; the dispatcher can work without it.
     pub(super) fn begin(database: &RealPath, progress: Progress) -> std::io::Result<ProgressNote> {
-        let file = NoteFile::open(database)?;
+        let file = NoteFile(open_note(&path_of(database), database, OFlags::WRONLY)?);
         file.write(&progress)?;
         Ok(ProgressNote { file, progress, unwritten: false, next_write: Instant::now() })
     }

@@ -55,6 +55,13 @@ impl RealPath {
         path.into()
     }
 
+    /// A file next to it whose name begins with a dot, so that it stays when somebody moves or deletes
+    /// `outbox.db*`.
+    pub fn hidden(&self, ending: &str) -> PathBuf {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        self.folder().join(format!(".{name}.{ending}"))
+    }
+
     /// The folder that it is in.
     pub fn folder(&self) -> &Path {
         self.0.parent().unwrap_or(Path::new("/"))

@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 macro_rules! row_of_json {
     ($(#[$about:meta])* $name:ident<$life:lifetime> { $($column:ident: $kind:ty,)* }) => {
         $(#[$about])*
-        struct $name<$life> { $($column: $kind,)* }
+        pub(super) struct $name<$life> { $($column: $kind,)* }
 
         impl $name<'_> {
-            const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),*];
+            pub(super) const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),*];
         }
 
         impl Serialize for $name<'_> {
@@ -97,7 +97,7 @@ END;
 pub(super) fn json(ended: &[Ended], epoch: i64) -> (String, String) {
     let (sent, others): (Vec<_>, Vec<_>) =
         ended.iter().partition(|e| has_nothing_to_note(e, epoch));
-    (array(sent.into_iter().map(sent_row)), array(others.into_iter().map(ended_row)))
+    (array(sent.into_iter().map(sent_row)), array(others.into_iter().map(EndedRow::of)))
 }
 
 fn array(rows: impl Iterator<Item = impl Serialize>) -> String {
@@ -131,33 +131,35 @@ fn sent_row(e: &Ended) -> SentRow<'_> {
     }
 }
 
-fn ended_row(e: &Ended) -> EndedRow<'_> {
-    let t = &e.transition;
-    EndedRow {
-        id: t.id,
-        fence_attempts: t.fence_attempts,
-        fence_claim: t.fence_claim,
-        status: t.status.as_str(),
-        updated_at: t.updated_at,
-        finished_at: t.finished_at,
-        message_id: t.receipt.message_id.as_deref(),
-        receipt: receipt(e),
-        started_at: e.started_at,
-        duration_ms: e.duration_ms,
-        outcome: t.history,
-        http_status: e.http_status,
-        attempts: t.attempts,
-        unspent: t.unspent,
-        uncertain_attempts: t.uncertain_attempts,
-        budget_from: t.budget_from,
-        wait: t.wait.map(|w| match w {
-            Wait::Ready => "ready",
-            Wait::Backoff => "backoff",
-        }),
-        next_attempt_at: t.next_attempt_at,
-        failure: t.failure.map(|f| f.as_str()),
-        error_code: t.fault.as_ref().map(|f| f.code.as_str()),
-        error: t.fault.as_ref().map(|f| f.message.as_str()),
+impl EndedRow<'_> {
+    pub(super) fn of(e: &Ended) -> EndedRow<'_> {
+        let t = &e.transition;
+        EndedRow {
+            id: t.id,
+            fence_attempts: t.fence_attempts,
+            fence_claim: t.fence_claim,
+            status: t.status.as_str(),
+            updated_at: t.updated_at,
+            finished_at: t.finished_at,
+            message_id: t.receipt.message_id.as_deref(),
+            receipt: receipt(e),
+            started_at: e.started_at,
+            duration_ms: e.duration_ms,
+            outcome: t.history,
+            http_status: e.http_status,
+            attempts: t.attempts,
+            unspent: t.unspent,
+            uncertain_attempts: t.uncertain_attempts,
+            budget_from: t.budget_from,
+            wait: t.wait.map(|w| match w {
+                Wait::Ready => "ready",
+                Wait::Backoff => "backoff",
+            }),
+            next_attempt_at: t.next_attempt_at,
+            failure: t.failure.map(|f| f.as_str()),
+            error_code: t.fault.as_ref().map(|f| f.code.as_str()),
+            error: t.fault.as_ref().map(|f| f.message.as_str()),
+        }
     }
 }
 
@@ -169,8 +171,8 @@ fn receipt(e: &Ended) -> Option<&Map<String, Value>> {
 /// An outcome as `outbox_set_aside` keeps it: an object with a name for each value, which another
 /// version can read.
 pub(super) fn to_keep(ended: &Ended) -> String {
-    let values =
-        serde_json::to_value(ended_row(ended)).expect("a row of texts and numbers is always JSON");
+    let values = serde_json::to_value(EndedRow::of(ended))
+        .expect("a row of texts and numbers is always JSON");
     let values = values.as_array().cloned().unwrap_or_default();
     let named = EndedRow::COLUMNS.iter().map(|name| (*name).to_owned()).zip(values);
     Value::Object(named.collect()).to_string()

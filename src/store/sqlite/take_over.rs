@@ -1,5 +1,6 @@
 //! Takes over a file: its lock, its schema, a new epoch, and the jobs that an earlier dispatcher left.
 
+use super::answer_note::AnswerNote;
 use super::files::Files;
 use super::housekeeping::Timers;
 use super::lock::DispatcherLock;
@@ -120,7 +121,17 @@ impl SqliteTenure {
         if let Some(before) = before.filter(|before| before.outbox == progress.outbox) {
             (progress.job, progress.attempt) = (before.job, before.attempt);
         }
-        match ProgressNote::begin(&RealPath::of(self.path())?, progress) {
+        let database = RealPath::of(self.path())?;
+        match AnswerNote::begin(&database, self.epoch, self.started_at) {
+            Ok(note) => self.answer_note = Some(note),
+            Err(e) => {
+                let sentence = "the note of answers cannot be written: sending is slower, and after a kill more \
+                    jobs are of unknown outcome";
+                let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
+                on_event(TakeOver::Noticed(notice));
+            }
+        }
+        match ProgressNote::begin(&database, progress) {
             Ok(note) => self.note = Some(note),
             Err(e) => {
                 let sentence =
@@ -183,6 +194,12 @@ async fn open(
         before = None;
     }
     store.create_procedures().await?;
+    let answers = store.record_noted_answers().await?;
+    if answers > 0 {
+        let sentence =
+            "answers that had arrived when the last dispatcher was killed have been recorded";
+        on_event(TakeOver::Noticed(Notice::new(Level::INFO, sentence).rows(answers)));
+    }
     let epoch = store.begin_epoch().await?;
     let started_at = store.epoch_started_at().await?;
     Ok(Some((Opened { store, epoch, started_at }, before)))
@@ -199,6 +216,7 @@ impl Opened {
             started_at,
             files,
             note: None,
+            answer_note: None,
             wake: Wake::never(),
             clock: WallClock::new(),
             timers: Timers::new(),
