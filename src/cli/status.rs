@@ -66,7 +66,7 @@ impl StatusReport {
         let overview = store.overview(now).await?;
         let database = store.database();
         Ok(StatusReport {
-            running: Store::dispatcher_is_running(&database)?,
+            running: Store::dispatcher_is_running(&database).await?,
             storage: Store::storage(&database),
             sandbox: store.is_sandbox(),
             database,

@@ -10,13 +10,26 @@ use std::path::{Path, PathBuf};
 pub enum Database {
     /// A file's path; not something that SQLite or another program reads differently.
     File(PathBuf),
+    /// A schema of a PostgreSQL database.
+    Postgres(Box<PostgresServer>),
+}
+
+/// Which PostgreSQL database, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresServer {
+    /// `postgres://user@host:port/database?sslmode=...`, without a password.
+    pub url: String,
+    /// The schema that the outbox is in.
+    pub schema: String,
 }
 
 /// As the person wrote it.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Database::File(path) = self;
-        path.display().fmt(f)
+        match self {
+            Database::File(path) => path.display().fmt(f),
+            Database::Postgres(server) => server.url.fmt(f),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use self::config_error::{ConfigError, Place};
-pub use self::database::Database;
+pub use self::database::{Database, PostgresServer};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;

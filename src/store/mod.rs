@@ -2,6 +2,7 @@
 //! error; only this folder knows which engine is behind them.
 
 mod error;
+mod postgres;
 pub mod sqlite;
 pub mod tenure;
 
@@ -20,6 +21,7 @@ use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
+use postgres::PostgresStore;
 use sqlite::{Flaw, SqliteStore, neutral};
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ pub const ALL: u32 = u32::MAX;
 /// An open outbox.
 pub enum Store {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 /// Opening, and what can be asked without opening.
@@ -43,24 +46,43 @@ impl Store {
         purpose: Purpose,
         database: &Database,
     ) -> Result<(Store, Vec<String>), StoreError> {
-        let Database::File(path) = database;
-        let opened = SqliteStore::init(purpose, path).await;
-        let (store, repaired) = opened.map_err(|e| neutral(e, Some(path)))?;
-        Ok((Store::Sqlite(store), repaired.iter().map(Flaw::to_string).collect()))
+        match database {
+            Database::File(path) => {
+                let opened = SqliteStore::init(purpose, path).await;
+                let (store, repaired) = opened.map_err(|e| neutral(e, Some(path)))?;
+                Ok((Store::Sqlite(store), repaired.iter().map(Flaw::to_string).collect()))
+            }
+            Database::Postgres(server) => {
+                let (store, repaired) = PostgresStore::init(purpose, server).await?;
+                Ok((Store::Postgres(store), repaired))
+            }
+        }
     }
 
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
     pub async fn open(database: &Database) -> Result<Store, StoreError> {
-        let Database::File(path) = database;
-        let opened = SqliteStore::open_existing(path).await;
-        Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+        match database {
+            Database::File(path) => {
+                let opened = SqliteStore::open_existing(path).await;
+                Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+            }
+            Database::Postgres(server) => {
+                PostgresStore::open_existing(server).await.map(Store::Postgres)
+            }
+        }
     }
 
     /// As [`Store::open`], only to read; see [`Store::limit`].
     pub async fn open_to_read(database: &Database) -> Result<Store, StoreError> {
-        let Database::File(path) = database;
-        let opened = SqliteStore::open_to_read(path).await;
-        Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+        match database {
+            Database::File(path) => {
+                let opened = SqliteStore::open_to_read(path).await;
+                Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+            }
+            Database::Postgres(server) => {
+                PostgresStore::open_to_read(server).await.map(Store::Postgres)
+            }
+        }
     }
 
     /// An empty outbox in memory, with the same rules.
@@ -71,20 +93,26 @@ impl Store {
     /// Whether the outbox can be used, and what is wrong with it. Opens it, takes the write lock for
     /// a moment, and changes nothing.
     pub async fn examine(database: &Database, depth: Depth) -> Examination {
-        let Database::File(path) = database;
-        SqliteStore::examine(path, depth).await
+        match database {
+            Database::File(path) => SqliteStore::examine(path, depth).await,
+            Database::Postgres(server) => PostgresStore::examine(server, depth).await,
+        }
     }
 
     /// What is known of the outbox's storage; opens nothing and never waits.
     pub fn storage(database: &Database) -> Storage {
-        let Database::File(path) = database;
-        sqlite::storage(path)
+        match database {
+            Database::File(path) => sqlite::storage(path),
+            Database::Postgres(_) => Storage::default(),
+        }
     }
 
     /// Whether a dispatcher works on the outbox or is about to.
-    pub fn dispatcher_is_running(database: &Database) -> Result<bool, StoreError> {
-        let Database::File(path) = database;
-        sqlite::is_held(path)
+    pub async fn dispatcher_is_running(database: &Database) -> Result<bool, StoreError> {
+        match database {
+            Database::File(path) => sqlite::is_held(path),
+            Database::Postgres(server) => PostgresStore::dispatcher_is_running(server).await,
+        }
     }
 }
 
@@ -94,6 +122,7 @@ impl Store {
     pub fn database(&self) -> Database {
         match self {
             Store::Sqlite(s) => Database::File(s.path().to_owned()),
+            Store::Postgres(s) => Database::Postgres(Box::new(s.server().clone())),
         }
     }
 
@@ -101,6 +130,7 @@ impl Store {
     pub fn is_sandbox(&self) -> bool {
         match self {
             Store::Sqlite(s) => s.is_sandbox(),
+            Store::Postgres(s) => s.is_sandbox(),
         }
     }
 
@@ -108,6 +138,7 @@ impl Store {
     pub fn is_current(&self) -> bool {
         match self {
             Store::Sqlite(s) => s.is_current(),
+            Store::Postgres(s) => s.is_current(),
         }
     }
 
@@ -116,6 +147,7 @@ impl Store {
     pub fn limit(&self, limit: Duration) {
         match self {
             Store::Sqlite(s) => s.limit(limit),
+            Store::Postgres(s) => s.limit(limit),
         }
     }
 
@@ -127,6 +159,7 @@ impl Store {
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.try_write_lock(wait).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.probe_write(wait).await,
         }
     }
 
@@ -134,6 +167,7 @@ impl Store {
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.close().await.map_err(|e| neutral(e, None)),
+            Store::Postgres(s) => s.close().await,
         }
     }
 }
@@ -144,6 +178,7 @@ impl Store {
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
         match self {
             Store::Sqlite(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.insert(job).await,
         }
     }
 
@@ -156,6 +191,7 @@ impl Store {
     pub async fn import(&mut self, rows: &[NewRow], mode: Mode) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.import(rows, mode).await,
         }
     }
 
@@ -163,6 +199,7 @@ impl Store {
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.execute_sql(sql).await,
         }
     }
 }
@@ -179,6 +216,7 @@ impl Store {
     ) -> Result<Vec<Refused>, StoreError> {
         match self {
             Store::Sqlite(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.change(change, ids, mode).await,
         }
     }
 
@@ -192,6 +230,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.change_where(change, filter, ids).await,
         }
     }
 
@@ -200,6 +239,7 @@ impl Store {
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.resolve_restored(until).await,
         }
     }
 
@@ -213,6 +253,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.pause(account, channel, reason).await,
         }
     }
 
@@ -224,6 +265,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.resume(account, channel).await,
         }
     }
 }
@@ -234,6 +276,7 @@ impl Store {
     pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, StoreError> {
         match self {
             Store::Sqlite(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.story(id, extent).await,
         }
     }
 
@@ -241,6 +284,7 @@ impl Store {
     pub async fn position(&mut self, id: i64, now: Millis) -> Result<Option<Position>, StoreError> {
         match self {
             Store::Sqlite(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.position(id, now).await,
         }
     }
 
@@ -253,6 +297,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match self {
             Store::Sqlite(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.payload(id, characters).await,
         }
     }
 
@@ -260,6 +305,7 @@ impl Store {
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.delivery(id).await,
         }
     }
 
@@ -271,6 +317,7 @@ impl Store {
     ) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.deliveries(filter, page).await,
         }
     }
 
@@ -278,6 +325,7 @@ impl Store {
     pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.count(filter).await,
         }
     }
 
@@ -291,6 +339,7 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         match self {
             Store::Sqlite(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.ids(filter, after, limit).await,
         }
     }
 
@@ -298,6 +347,7 @@ impl Store {
     pub async fn last_id(&mut self) -> Result<i64, StoreError> {
         match self {
             Store::Sqlite(s) => s.last_id().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.last_id().await,
         }
     }
 
@@ -315,6 +365,7 @@ impl Store {
             Store::Sqlite(s) => {
                 s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
             }
+            Store::Postgres(s) => s.export_page(export, after, last, limit).await,
         }
     }
 
@@ -322,6 +373,7 @@ impl Store {
     pub async fn pauses(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
         match self {
             Store::Sqlite(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.pauses(limit).await,
         }
     }
 
@@ -329,6 +381,7 @@ impl Store {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
         match self {
             Store::Sqlite(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.overview(now).await,
         }
     }
 
@@ -336,6 +389,7 @@ impl Store {
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, StoreError> {
         match self {
             Store::Sqlite(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.pulse(now, limit).await,
         }
     }
 
@@ -343,6 +397,7 @@ impl Store {
     pub async fn census(&mut self) -> Result<Census, StoreError> {
         match self {
             Store::Sqlite(s) => s.census().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.census().await,
         }
     }
 
@@ -351,6 +406,7 @@ impl Store {
     pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => s.failures(limit).await,
         }
     }
 
@@ -361,6 +417,7 @@ impl Store {
                 let flaws = s.flaws().await.map_err(|e| s.neutral(e))?;
                 Ok(flaws.iter().map(Flaw::to_string).collect())
             }
+            Store::Postgres(s) => s.flaws().await,
         }
     }
 }

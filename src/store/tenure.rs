@@ -8,6 +8,7 @@
 //!
 //! [`is_busy`]: StoreError::is_busy
 
+use super::postgres::PostgresTenure;
 use super::sqlite::{SqliteTenure, neutral};
 use super::{ALL, StoreError};
 use crate::config::Database;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 /// A dispatcher's right to work on an outbox.
 pub enum Tenure {
     Sqlite(Box<SqliteTenure>),
+    Postgres(Box<PostgresTenure>),
 }
 
 /// What happens while an outbox is taken over.
@@ -95,10 +97,17 @@ impl Tenure {
         decide: impl FnMut(&Job, Millis) -> Ended,
         on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<Tenure, StoreError> {
-        let Database::File(path) = database;
-        let taken = SqliteTenure::take_over(path, purpose, decide, on_event).await;
-        let tenure = taken.map_err(|e| neutral(e, Some(path)))?;
-        Ok(Tenure::Sqlite(Box::new(tenure)))
+        match database {
+            Database::File(path) => {
+                let taken = SqliteTenure::take_over(path, purpose, decide, on_event).await;
+                let tenure = taken.map_err(|e| neutral(e, Some(path)))?;
+                Ok(Tenure::Sqlite(Box::new(tenure)))
+            }
+            Database::Postgres(server) => {
+                let taken = PostgresTenure::take_over(server, purpose, decide, on_event).await;
+                Ok(Tenure::Postgres(Box::new(taken?)))
+            }
+        }
     }
 
     /// Records, moves what is due, claims: one transaction. A claim is durable when it is returned,
@@ -114,6 +123,7 @@ impl Tenure {
     pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.cycle(work).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.cycle(work).await,
         }
     }
 
@@ -122,6 +132,7 @@ impl Tenure {
     pub async fn record(&mut self, ended: &[Ended]) -> Result<Recorded, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.record(ended).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.record(ended).await,
         }
     }
 
@@ -129,6 +140,7 @@ impl Tenure {
     pub async fn look(&mut self) -> Result<Agenda, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.look().await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.look().await,
         }
     }
 
@@ -137,6 +149,7 @@ impl Tenure {
     pub async fn changed(&mut self) {
         match self {
             Tenure::Sqlite(t) => t.changed().await,
+            Tenure::Postgres(t) => t.changed().await,
         }
     }
 
@@ -145,6 +158,7 @@ impl Tenure {
     pub fn check(&self) -> Result<(), StoreError> {
         match self {
             Tenure::Sqlite(t) => t.check().map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.check(),
         }
     }
 
@@ -154,6 +168,7 @@ impl Tenure {
     pub async fn upkeep(&mut self, plan: &Plan) -> Result<Upkept, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.upkeep(plan).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.upkeep(plan).await,
         }
     }
 
@@ -169,6 +184,7 @@ impl Tenure {
             Tenure::Sqlite(t) => {
                 t.fail_unknown_accounts(accounts, known).await.map_err(|e| t.neutral(e))
             }
+            Tenure::Postgres(t) => t.fail_unknown_accounts(accounts, known).await,
         }
     }
 
@@ -177,6 +193,7 @@ impl Tenure {
     pub async fn follow_clock(&mut self, now: Millis) -> Result<Option<ClockStep>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.follow_clock(now).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.follow_clock(now).await,
         }
     }
 
@@ -188,6 +205,7 @@ impl Tenure {
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.claims(known).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.claims(known).await,
         }
     }
 
@@ -195,6 +213,7 @@ impl Tenure {
     pub async fn blocks(&mut self) -> Result<Vec<Block>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.blocks().await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.blocks().await,
         }
     }
 
@@ -202,6 +221,7 @@ impl Tenure {
     pub async fn publish_blocks(&mut self, blocks: &[Block]) -> Result<(), StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.publish_blocks(blocks).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.publish_blocks(blocks).await,
         }
     }
 
@@ -209,6 +229,7 @@ impl Tenure {
     pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.pauses(ALL).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.pauses(ALL).await,
         }
     }
 
@@ -216,6 +237,7 @@ impl Tenure {
     pub async fn backlog(&mut self) -> Result<Backlog, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.backlog().await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.backlog().await,
         }
     }
 
@@ -224,6 +246,7 @@ impl Tenure {
     pub async fn left(&mut self, now: Millis) -> Result<Option<Left>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.left(now).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.left(now).await,
         }
     }
 
@@ -231,6 +254,7 @@ impl Tenure {
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
             Tenure::Sqlite(t) => t.close().await.map_err(|e| neutral(e, None)),
+            Tenure::Postgres(t) => t.close().await,
         }
     }
 }

@@ -98,7 +98,7 @@ async fn read(shared: &Shared) -> Result<FrontPage<'_>, ReadError> {
         daemon: shared.metrics.state(),
         started_at: shared.metrics.started_at(),
         database: shared.reader.database(),
-        held: Store::dispatcher_is_running(shared.reader.database()).unwrap_or(false),
+        held: Store::dispatcher_is_running(shared.reader.database()).await.unwrap_or(false),
         hour,
         census,
         failures,

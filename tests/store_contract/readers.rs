@@ -144,11 +144,11 @@ pub async fn a_healthy_outbox_is_examined_as_such(mut outbox: Outbox) {
         assert!(healthy.schema >= 1);
     }
     assert!(Store::storage(&outbox.database).bytes > 0);
-    assert!(!Store::dispatcher_is_running(&outbox.database).unwrap());
+    assert!(!Store::dispatcher_is_running(&outbox.database).await.unwrap());
     let tenure = outbox.take_over().await.unwrap();
-    assert!(Store::dispatcher_is_running(&outbox.database).unwrap());
+    assert!(Store::dispatcher_is_running(&outbox.database).await.unwrap());
     tenure.close().await.unwrap();
-    assert!(!Store::dispatcher_is_running(&outbox.database).unwrap());
+    assert!(!Store::dispatcher_is_running(&outbox.database).await.unwrap());
     assert!(!outbox.store.is_sandbox());
 }
 
