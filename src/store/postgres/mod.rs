@@ -1,5 +1,6 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
+mod connect_options;
 mod postgres_store;
 mod postgres_tenure;
 
