@@ -2,6 +2,7 @@
 
 mod connection;
 mod postgres_error;
+mod connect_options;
 mod postgres_store;
 mod postgres_tenure;
 mod time_limit;

@@ -66,7 +66,7 @@ pub struct Place(String);
 
 impl Place {
     pub(super) fn of(server: &PostgresServer) -> Place {
-        Place(format!("schema {} of {}", server.schema, server.url))
+        Place(server.to_string())
     }
 }
 
@@ -159,9 +159,16 @@ impl PostgresError {
             PostgresError::Lost(problem) => {
                 format!("{problem}; check that the server is running, and host, port and sslmode")
             }
+            PostgresError::Unreadable(problem) => problem,
             other => other.to_string(),
         };
         PostgresError::Connect { place, problem }
+    }
+
+    /// Every one of the hosts is a standby.
+    pub(super) fn standby(server: &PostgresServer) -> PostgresError {
+        let problem = "each of its hosts is a standby; name the primary server".to_owned();
+        PostgresError::Connect { place: Place::of(server), problem }
     }
 
     /// The server did not answer in time.
@@ -228,6 +235,7 @@ impl From<sqlx::Error> for PostgresError {
             }
             sqlx::Error::Io(e) => PostgresError::Lost(e.to_string()),
             sqlx::Error::Tls(e) => PostgresError::Lost(format!("TLS: {e}")),
+            sqlx::Error::Configuration(sentence) => PostgresError::Unreadable(sentence.to_string()),
             sqlx::Error::Protocol(problem) => PostgresError::Lost(problem),
             e => PostgresError::Unreadable(e.to_string()),
         }
