@@ -122,7 +122,7 @@ impl Cluster {
     fn named(&self, name: &str) -> PostgresDatabase {
         let folder = self.folder.display();
         let url = format!("postgres://postgres@localhost/{name}?host={folder}");
-        let server = PostgresServer::read(&url, Path::new("")).expect("a database's URL");
+        let server = PostgresServer::read(&url, Path::new("/")).expect("a URL");
         PostgresDatabase { server }
     }
 }
