@@ -10,6 +10,7 @@ mod generate;
 mod import;
 mod init;
 mod list;
+mod nodes;
 mod output;
 mod pause_resume;
 mod possible_values;
@@ -87,6 +88,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// Show counts by channel and state, ages, rates, and what holds jobs back
     Status(status::StatusArgs),
+    /// List the dispatchers that work on the outbox, with their leases
+    Nodes(nodes::NodesArgs),
     /// List jobs, newest first
     List(list::ListArgs),
     /// Show one job, its history, and why it waits
@@ -139,6 +142,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(&settings, args).await,
         Command::Send(args) => send::run(&settings, *args).await,
         Command::Status(args) => status::run(&settings, args).await,
+        Command::Nodes(args) => nodes::run(&settings, args).await,
         Command::List(args) => list::run(&settings, args).await,
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => retry_cancel::retry(&settings, args).await,

@@ -15,6 +15,7 @@ pub mod claim;
 pub mod pause;
 pub mod block;
 pub mod filter;
+pub mod node;
 pub mod story;
 pub mod overview;
 pub mod new_job;

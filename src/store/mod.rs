@@ -16,6 +16,7 @@ use crate::queue::examination::{Depth, Examination, Storage};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
+use crate::queue::node::{Nodes, Standing};
 use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
 use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
@@ -411,6 +412,20 @@ impl Store {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
             Store::Postgres(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
+        }
+    }
+
+    /// The dispatchers that work on the outbox or have left something to decide; `all`: also those
+    /// that have ended, as far as they are known.
+    pub async fn nodes(&mut self, all: bool) -> Result<Nodes, StoreError> {
+        match self {
+            Store::Sqlite(s) => {
+                let is_held = sqlite::is_held(s.path())?;
+                let mut nodes = s.nodes(is_held).await.map_err(|e| s.neutral(e))?;
+                nodes.nodes.retain(|node| all || node.standing != Standing::Ended);
+                Ok(nodes)
+            }
+            Store::Postgres(s) => s.nodes(all).await.map_err(|e| s.neutral(e)),
         }
     }
 

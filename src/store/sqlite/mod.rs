@@ -12,6 +12,7 @@ mod contents;
 mod counts;
 mod cycle;
 mod disk;
+mod dispatcher_row;
 mod epoch;
 mod erase;
 mod failures;
