@@ -67,9 +67,14 @@ pub struct GlobalFlags {
     /// /etc/acquire-outbox/config.toml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
-    /// The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    /// The SQLite file with the outbox, or postgres://user@host/database [env:
+    /// ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]
+    #[arg(long, global = true, value_name = "FILE|URL", help_heading = "Settings")]
     database: Option<PathBuf>,
+    /// The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default:
+    /// public]
+    #[arg(long, global = true, value_name = "SCHEMA", help_heading = "Settings")]
+    schema: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -197,15 +202,20 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl GlobalFlags {
     fn flags(&self) -> Flags {
-        Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() }
+        Flags {
+            config: self.config.clone(),
+            database: self.database.clone(),
+            schema: self.schema.clone(),
+            ..Flags::default()
+        }
     }
 
     /// clap accepts these flags for every command; a command that would ignore them refuses them.
     fn unused_by(&self, command: &str) -> Result<(), WrongUsage> {
-        match (&self.config, &self.database) {
-            (None, None) => Ok(()),
+        match (&self.config, &self.database, &self.schema) {
+            (None, None, None) => Ok(()),
             _ => Err(WrongUsage(format!(
-                "`{command}` uses neither --config nor --database; leave them out"
+                "`{command}` uses neither --config nor --database nor --schema; leave them out"
             ))),
         }
     }

@@ -8,6 +8,8 @@
 mod address;
 mod config_error;
 mod database;
+mod pass_file;
+mod postgres_server;
 mod proxy;
 mod raw;
 mod raw_account;
@@ -30,13 +32,16 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use self::config_error::{ConfigError, Place};
-pub use self::database::{Database, PostgresServer};
+pub use self::database::Database;
+use self::database::DatabaseLayers;
+pub use self::postgres_server::{PostgresServer, ServerHost, ServerTls};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;
 use self::raw_account::RawAccount;
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
+use self::secret::{KeySource, Secret};
 use self::section::Located;
 use crate::queue::job::Channel;
 use crate::queue::policy::Purpose;
@@ -69,6 +74,8 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--database`
     pub database: Option<PathBuf>,
+    /// `--schema`
+    pub schema: Option<String>,
     /// `--listen`
     pub listen: Option<ListenAddress>,
 }
@@ -263,17 +270,36 @@ impl Draft {
             Some((file, text)) => RawConfig::read(&file, &text)?,
             None => RawConfig::default(),
         };
-        let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
+        let RawConfig {
+            database,
+            schema,
+            database_password,
+            shutdown_timeout,
+            mut accounts,
+            channels,
+            retry,
+            ..
+        } = raw;
         raw_account::overlay_environment(&mut accounts, env)?;
 
-        let given = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
-            (Some(path), _) => Some((path.into(), Place::Flag("--database"))),
-            (None, Some(path)) => Some((path, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))),
-            (None, None) => None,
+        let by_environment = variable(env, "ACQUIRE_OUTBOX_DATABASE");
+        let layers = DatabaseLayers {
+            database: [
+                given_database(flags.database.clone().map(Into::into), Place::Flag("--database"))?,
+                given_database(by_environment, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?,
+                database,
+            ],
+            schema: [
+                flags.schema.clone().map(|value| Located { value, place: Place::Flag("--schema") }),
+                text_variable(env, "ACQUIRE_OUTBOX_SCHEMA")?,
+                schema,
+            ],
+            file_password: database_password,
+            env_password: KeySource::in_environment(Secret::DatabasePassword, env)?,
         };
-        let given = given.map(|(path, place)| Database::read(path, Path::new(""), &place));
-        let given = given.transpose()?;
-        let system_file = of_system.filter(|_| given.is_none() && database.is_some());
+        let [by_flag, by_environment, by_file] = &layers.database;
+        let is_by_file = by_flag.is_none() && by_environment.is_none() && by_file.is_some();
+        let system_file = of_system.filter(|_| is_by_file);
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
             Some(given) => given.over_defaults(&retry),
@@ -281,7 +307,7 @@ impl Draft {
         };
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
-            database: given.or(database).unwrap_or(DEFAULT_DATABASE.into()),
+            database: layers.combined(DEFAULT_DATABASE, env)?,
             system_file,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
@@ -370,6 +396,23 @@ fn read_file(
         }
     }
     Ok(None)
+}
+
+/// A database that a flag or a variable names; a relative path starts at the working directory.
+fn given_database(
+    given: Option<OsString>,
+    place: Place,
+) -> Result<Option<Located<Database>>, ConfigError> {
+    let Some(given) = given else { return Ok(None) };
+    Ok(Some(Located { value: Database::read(given, Path::new(""), &place)?, place }))
+}
+
+fn text_variable(env: Env<'_>, name: &'static str) -> Result<Option<Located<String>>, ConfigError> {
+    let (Some(text), place) = (variable(env, name), Place::Variable(name)) else { return Ok(None) };
+    match text.into_string() {
+        Ok(value) => Ok(Some(Located { value, place })),
+        Err(_) => Err(ConfigError::invalid(&place, "must be UTF-8")),
+    }
 }
 
 /// An environment variable that is parsed as `T`, whose error says what is allowed.

@@ -67,7 +67,7 @@ impl Store {
                 Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
             }
             Database::Postgres(server) => {
-                PostgresStore::open_existing(server).await.map(Store::Postgres)
+                Ok(Store::Postgres(PostgresStore::open_existing(server).await?))
             }
         }
     }
@@ -80,7 +80,7 @@ impl Store {
                 Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
             }
             Database::Postgres(server) => {
-                PostgresStore::open_to_read(server).await.map(Store::Postgres)
+                Ok(Store::Postgres(PostgresStore::open_to_read(server).await?))
             }
         }
     }
@@ -111,7 +111,7 @@ impl Store {
     pub async fn dispatcher_is_running(database: &Database) -> Result<bool, StoreError> {
         match database {
             Database::File(path) => sqlite::is_held(path),
-            Database::Postgres(server) => PostgresStore::dispatcher_is_running(server).await,
+            Database::Postgres(server) => Ok(PostgresStore::dispatcher_is_running(server).await?),
         }
     }
 }
@@ -159,7 +159,7 @@ impl Store {
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.try_write_lock(wait).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.probe_write(wait).await,
+            Store::Postgres(s) => s.probe_write(wait).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -167,7 +167,7 @@ impl Store {
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.close().await.map_err(|e| neutral(e, None)),
-            Store::Postgres(s) => s.close().await,
+            Store::Postgres(s) => Ok(s.close().await?),
         }
     }
 }
@@ -178,7 +178,7 @@ impl Store {
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
         match self {
             Store::Sqlite(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.insert(job).await,
+            Store::Postgres(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -191,7 +191,7 @@ impl Store {
     pub async fn import(&mut self, rows: &[NewRow], mode: Mode) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.import(rows, mode).await,
+            Store::Postgres(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -199,7 +199,7 @@ impl Store {
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.execute_sql(sql).await,
+            Store::Postgres(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
         }
     }
 }
@@ -216,7 +216,7 @@ impl Store {
     ) -> Result<Vec<Refused>, StoreError> {
         match self {
             Store::Sqlite(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.change(change, ids, mode).await,
+            Store::Postgres(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -230,7 +230,9 @@ impl Store {
     ) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.change_where(change, filter, ids).await,
+            Store::Postgres(s) => {
+                s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e))
+            }
         }
     }
 
@@ -239,7 +241,7 @@ impl Store {
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.resolve_restored(until).await,
+            Store::Postgres(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -253,7 +255,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pause(account, channel, reason).await,
+            Store::Postgres(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -265,7 +267,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.resume(account, channel).await,
+            Store::Postgres(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
         }
     }
 }
@@ -276,7 +278,7 @@ impl Store {
     pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, StoreError> {
         match self {
             Store::Sqlite(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.story(id, extent).await,
+            Store::Postgres(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -284,7 +286,7 @@ impl Store {
     pub async fn position(&mut self, id: i64, now: Millis) -> Result<Option<Position>, StoreError> {
         match self {
             Store::Sqlite(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.position(id, now).await,
+            Store::Postgres(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -297,7 +299,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match self {
             Store::Sqlite(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.payload(id, characters).await,
+            Store::Postgres(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -305,7 +307,7 @@ impl Store {
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.delivery(id).await,
+            Store::Postgres(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -317,7 +319,7 @@ impl Store {
     ) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.deliveries(filter, page).await,
+            Store::Postgres(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -325,7 +327,7 @@ impl Store {
     pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.count(filter).await,
+            Store::Postgres(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -339,7 +341,7 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         match self {
             Store::Sqlite(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.ids(filter, after, limit).await,
+            Store::Postgres(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -347,7 +349,7 @@ impl Store {
     pub async fn last_id(&mut self) -> Result<i64, StoreError> {
         match self {
             Store::Sqlite(s) => s.last_id().await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.last_id().await,
+            Store::Postgres(s) => s.last_id().await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -365,7 +367,9 @@ impl Store {
             Store::Sqlite(s) => {
                 s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
             }
-            Store::Postgres(s) => s.export_page(export, after, last, limit).await,
+            Store::Postgres(s) => {
+                s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
+            }
         }
     }
 
@@ -373,7 +377,7 @@ impl Store {
     pub async fn pauses(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
         match self {
             Store::Sqlite(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pauses(limit).await,
+            Store::Postgres(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -381,7 +385,7 @@ impl Store {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
         match self {
             Store::Sqlite(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.overview(now).await,
+            Store::Postgres(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -389,7 +393,7 @@ impl Store {
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, StoreError> {
         match self {
             Store::Sqlite(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pulse(now, limit).await,
+            Store::Postgres(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -397,7 +401,7 @@ impl Store {
     pub async fn census(&mut self) -> Result<Census, StoreError> {
         match self {
             Store::Sqlite(s) => s.census().await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.census().await,
+            Store::Postgres(s) => s.census().await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -406,7 +410,7 @@ impl Store {
     pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.failures(limit).await,
+            Store::Postgres(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -417,7 +421,7 @@ impl Store {
                 let flaws = s.flaws().await.map_err(|e| s.neutral(e))?;
                 Ok(flaws.iter().map(Flaw::to_string).collect())
             }
-            Store::Postgres(s) => s.flaws().await,
+            Store::Postgres(s) => s.flaws().await.map_err(|e| s.neutral(e)),
         }
     }
 }

@@ -122,7 +122,8 @@ impl Cluster {
     fn named(&self, name: &str) -> PostgresDatabase {
         let folder = self.folder.display();
         let url = format!("postgres://postgres@localhost/{name}?host={folder}");
-        PostgresDatabase { server: PostgresServer { url, schema: "public".to_owned() } }
+        let server = PostgresServer::read(&url, Path::new("/")).expect("a URL");
+        PostgresDatabase { server }
     }
 }
 
@@ -195,7 +196,8 @@ impl PostgresDatabase {
 
     /// The same database, with the outbox in another schema.
     pub fn in_schema(&self, schema: &str) -> PostgresDatabase {
-        let server = PostgresServer { schema: schema.to_owned(), ..self.server.clone() };
+        let mut server = self.server.clone();
+        server.set_schema(schema.to_owned()).expect("a schema's name");
         PostgresDatabase { server }
     }
 

@@ -1,7 +1,13 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
+mod connection;
+mod postgres_error;
+mod connect_options;
 mod postgres_store;
 mod postgres_tenure;
+mod time_limit;
+mod versions;
 
+pub use postgres_error::PostgresError;
 pub use postgres_store::PostgresStore;
 pub use postgres_tenure::PostgresTenure;
