@@ -60,6 +60,18 @@ impl Store {
         }
     }
 
+    /// The SQL that [`Store::init`] would execute to create the outbox or to bring it up to date, for
+    /// those who let somebody else execute it. Changes nothing.
+    pub async fn init_script(purpose: Purpose, database: &Database) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => {
+                let script = SqliteStore::init_script(purpose, path).await;
+                script.map_err(|e| neutral(e, Some(path)))
+            }
+            Database::Postgres(server) => Ok(PostgresStore::init_script(purpose, server).await?),
+        }
+    }
+
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
     pub async fn open(database: &Database) -> Result<Store, StoreError> {
         match database {

@@ -1,6 +1,7 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
 mod connection;
+mod init_script;
 mod node_list;
 mod postgres_error;
 mod connect_options;

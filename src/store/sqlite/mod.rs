@@ -10,6 +10,7 @@ mod busy_handler;
 mod claimed_rows;
 mod contents;
 mod counts;
+mod creation_script;
 mod cycle;
 mod disk;
 mod dispatcher_row;
