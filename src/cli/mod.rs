@@ -7,6 +7,7 @@ mod error_text;
 mod export;
 mod filter_flags;
 mod generate;
+mod grants;
 mod import;
 mod init;
 mod list;
@@ -110,6 +111,8 @@ enum Command {
     Resume(pause_resume::ResumeArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
     Prune(prune::PruneArgs),
+    /// Print the SQL that gives roles of a PostgreSQL database what they need
+    Grants(grants::GrantsArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),
     /// Run a stand-in for Acquire on this machine, to try things out
@@ -153,6 +156,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Pause(args) => pause_resume::pause(&settings, args).await,
         Command::Resume(args) => pause_resume::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,
+        Command::Grants(args) => grants::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;

@@ -20,6 +20,7 @@ use crate::queue::node::{Nodes, Standing};
 use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
 use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
+use crate::queue::role::{Reach, Role};
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
 use postgres::PostgresStore;
@@ -109,6 +110,21 @@ impl Store {
         match database {
             Database::File(path) => SqliteStore::examine(path, depth).await,
             Database::Postgres(server) => PostgresStore::examine(server, depth).await,
+        }
+    }
+
+    /// The SQL that gives these roles what they need; executes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] for an engine without roles.
+    pub fn grants(database: &Database, roles: &[Role], reach: Reach) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => Err(StoreError::Unusable(format!(
+                "{} is a file, which has no roles: who may use it is decided by its owner, group and \
+                 mode; see docs/security.md",
+                path.display()
+            ))),
+            Database::Postgres(server) => Ok(postgres::grants(server, roles, reach)),
         }
     }
 
