@@ -1,13 +1,25 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
-mod connection;
-mod grants;
-mod init_script;
-mod node_list;
-mod postgres_error;
 mod connect_options;
+mod connection;
+mod counts;
+mod failures;
+mod filter_sql;
+mod grants;
+mod import_export;
+mod init_script;
+mod inspection;
+mod job_changes;
+mod job_reads;
+mod new_rows;
+mod node_list;
+mod paused_routes;
+mod postgres_error;
 mod postgres_store;
 mod postgres_tenure;
+mod restored;
+mod rows;
+mod schema;
 mod time_limit;
 mod versions;
 
