@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod roles;
 mod script;
 
 use support::{PostgresDatabase, Program};

@@ -37,7 +37,7 @@ fn an_administrator_can_execute_what_init_would() {
     assert!(again.lines().all(|line| line.starts_with("-- ")), "{again}");
     assert!(again.contains("up to date"), "{again}");
     // It has nothing left to do.
-    let record = r#"SELECT count(*), min(checksum) = max(checksum) AS same FROM "the ""shop's"" messages".outbox_migrations"#;
+    let record = r#"SELECT count(*) FROM "the ""shop's"" messages".outbox_migrations"#;
     assert_eq!(place.database.one(record).int("count"), 1);
     let init = program.run(&["init"]).expect(0);
     assert!(!init.output().contains("repaired"), "{init:?}");

@@ -21,13 +21,13 @@ const CHANGEABLE: &str =
     "status, ordering_key, priority, send_at, expires_at, max_attempts, updated_at";
 
 /// What a person may set who resolves an uncertain job, or fails a pending one.
-const RESOLVABLE: &str = "status, failure, error_code, error, message_id, receipt, updated_at, finished_at";
+const RESOLVABLE: &str =
+    "status, failure, error_code, error, message_id, receipt, updated_at, finished_at";
 
 /// What says which version an outbox has and what it was made for: whoever opens it reads them.
 const OPENING: &str = "outbox_migrations, outbox_dispatcher";
 
-const OTHER_TABLES: &str =
-    "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing";
+const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing";
 
 /// The statements, for the outbox's owner to execute; executing them again changes nothing.
 pub fn grants(server: &PostgresServer, roles: &[Role], reach: Reach) -> String {
