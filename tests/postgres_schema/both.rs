@@ -32,7 +32,7 @@ impl Both {
             )
         });
         let mut both = Both { runtime, sqlite, postgres, _folder: folder };
-        both.on_sqlite("PRAGMA synchronous = OFF").unwrap();
+        both.on_sqlite("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY").unwrap();
         Some(both)
     }
 
