@@ -21,7 +21,7 @@ use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
-use postgres::PostgresStore;
+use postgres::{PostgresStore, within};
 use sqlite::{Flaw, SqliteStore, neutral};
 use std::time::Duration;
 
@@ -31,6 +31,13 @@ pub const BATCH: u32 = 500;
 
 /// As a limit: none.
 pub const ALL: u32 = u32::MAX;
+
+/// What the server answers, waited for no longer than its connection allows.
+macro_rules! ask {
+    ($store:ident.$call:ident($($argument:expr),*)) => {
+        within($store.patience(), $store.$call($($argument),*)).await.map_err(|e| $store.neutral(e))
+    };
+}
 
 /// An open outbox.
 pub enum Store {
@@ -159,7 +166,7 @@ impl Store {
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.try_write_lock(wait).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.probe_write(wait).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.probe_write(wait)),
         }
     }
 
@@ -178,7 +185,7 @@ impl Store {
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
         match self {
             Store::Sqlite(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.insert(job)),
         }
     }
 
@@ -191,7 +198,7 @@ impl Store {
     pub async fn import(&mut self, rows: &[NewRow], mode: Mode) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.import(rows, mode)),
         }
     }
 
@@ -199,7 +206,7 @@ impl Store {
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.execute_sql(sql)),
         }
     }
 }
@@ -216,7 +223,7 @@ impl Store {
     ) -> Result<Vec<Refused>, StoreError> {
         match self {
             Store::Sqlite(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.change(change, ids, mode)),
         }
     }
 
@@ -230,9 +237,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => {
-                s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e))
-            }
+            Store::Postgres(s) => ask!(s.change_where(change, filter, ids)),
         }
     }
 
@@ -241,7 +246,7 @@ impl Store {
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.resolve_restored(until)),
         }
     }
 
@@ -255,7 +260,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pause(account, channel, reason)),
         }
     }
 
@@ -267,7 +272,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.resume(account, channel)),
         }
     }
 }
@@ -278,7 +283,7 @@ impl Store {
     pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, StoreError> {
         match self {
             Store::Sqlite(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.story(id, extent)),
         }
     }
 
@@ -286,7 +291,7 @@ impl Store {
     pub async fn position(&mut self, id: i64, now: Millis) -> Result<Option<Position>, StoreError> {
         match self {
             Store::Sqlite(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.position(id, now)),
         }
     }
 
@@ -299,7 +304,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match self {
             Store::Sqlite(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.payload(id, characters)),
         }
     }
 
@@ -307,7 +312,7 @@ impl Store {
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.delivery(id)),
         }
     }
 
@@ -319,7 +324,7 @@ impl Store {
     ) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.deliveries(filter, page)),
         }
     }
 
@@ -327,7 +332,7 @@ impl Store {
     pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.count(filter)),
         }
     }
 
@@ -341,7 +346,7 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         match self {
             Store::Sqlite(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.ids(filter, after, limit)),
         }
     }
 
@@ -349,7 +354,7 @@ impl Store {
     pub async fn last_id(&mut self) -> Result<i64, StoreError> {
         match self {
             Store::Sqlite(s) => s.last_id().await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.last_id().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.last_id()),
         }
     }
 
@@ -367,9 +372,7 @@ impl Store {
             Store::Sqlite(s) => {
                 s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
             }
-            Store::Postgres(s) => {
-                s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
-            }
+            Store::Postgres(s) => ask!(s.export_page(export, after, last, limit)),
         }
     }
 
@@ -377,7 +380,7 @@ impl Store {
     pub async fn pauses(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
         match self {
             Store::Sqlite(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pauses(limit)),
         }
     }
 
@@ -385,7 +388,7 @@ impl Store {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
         match self {
             Store::Sqlite(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.overview(now)),
         }
     }
 
@@ -393,7 +396,7 @@ impl Store {
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, StoreError> {
         match self {
             Store::Sqlite(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pulse(now, limit)),
         }
     }
 
@@ -401,7 +404,7 @@ impl Store {
     pub async fn census(&mut self) -> Result<Census, StoreError> {
         match self {
             Store::Sqlite(s) => s.census().await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.census().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.census()),
         }
     }
 
@@ -410,7 +413,7 @@ impl Store {
     pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.failures(limit)),
         }
     }
 
@@ -421,7 +424,7 @@ impl Store {
                 let flaws = s.flaws().await.map_err(|e| s.neutral(e))?;
                 Ok(flaws.iter().map(Flaw::to_string).collect())
             }
-            Store::Postgres(s) => s.flaws().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.flaws()),
         }
     }
 }

@@ -215,7 +215,8 @@ impl PostgresDatabase {
     /// The outbox's schema is the search path.
     pub fn options(&self) -> PgConnectOptions {
         let options: PgConnectOptions = self.server.url.parse().expect("a URL");
-        options.options([("search_path", &self.server.schema)])
+        let schema = self.server.schema.replace('"', "\"\"");
+        options.options([("search_path", format!("\"{schema}\""))])
     }
 
     /// Runs the statements and gives the last one's rows, or PostgreSQL's message.

@@ -1,13 +1,27 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
-mod connection;
-mod postgres_error;
 mod connect_options;
+mod connection;
+mod counts;
+mod failures;
+mod filter_sql;
+mod import_export;
+mod inspection;
+mod job_changes;
+mod job_reads;
+mod new_rows;
+mod paused_routes;
+mod postgres_error;
 mod postgres_store;
 mod postgres_tenure;
+mod restored;
+mod rows;
+mod schema;
 mod time_limit;
 mod versions;
+mod wanted_schema;
 
 pub use postgres_error::PostgresError;
 pub use postgres_store::PostgresStore;
 pub use postgres_tenure::PostgresTenure;
+pub use time_limit::within;

@@ -43,6 +43,19 @@ pub enum PostgresError {
         "the schema of {place} is not as it should be: {flaws}; repair it with `acquire-outbox init`"
     )]
     Flawed { place: Place, flaws: String },
+    #[error(
+        "{}: the triggers were missing or turned off; `acquire-outbox run` checks and queues such rows; \
+         a program that turns the triggers off must be changed", untouched(*.rows, *.first)
+    )]
+    Untouched { rows: u64, first: i64 },
+    #[error(
+        "{place}: {flaw}, and it cannot be restored: add the column with SQL, or restore a backup, and \
+         then run `acquire-outbox init` again"
+    )]
+    Unrepaired { place: Place, flaw: String },
+    /// One of the outbox's own rules, found before the database was asked.
+    #[error("{0}")]
+    Rule(String),
     /// No session came about.
     #[error("cannot connect to {place}: {problem}")]
     Connect { place: Place, problem: String },
@@ -58,6 +71,15 @@ pub enum PostgresError {
     TimeLimit(Place),
     #[error("another dispatcher has taken over this database")]
     Superseded,
+}
+
+fn untouched(rows: u64, first: i64) -> String {
+    match rows {
+        1 => format!("1 job was written without the triggers and is in no queue (job {first})"),
+        rows => format!(
+            "{rows} jobs were written without the triggers and are in no queue (the first is job {first})"
+        ),
+    }
 }
 
 /// Where an outbox is, for a sentence.
@@ -209,6 +231,7 @@ impl PostgresError {
     pub(super) fn rule(&self) -> Option<&str> {
         match self {
             PostgresError::Answer(answer) => answer.rule(),
+            PostgresError::Rule(sentence) => Some(sentence),
             _ => None,
         }
     }
@@ -252,14 +275,17 @@ impl From<PostgresError> for StoreError {
             | PostgresError::Foreign(_)
             | PostgresError::MayNotCreate { .. }
             | PostgresError::OldServer(..)
+            | PostgresError::Unrepaired { .. }
             | PostgresError::Migrate { .. } => StoreError::WrongVersion(sentence),
             PostgresError::ForSandbox(_)
             | PostgresError::NotForSandbox(_)
             | PostgresError::Flawed { .. } => StoreError::Unusable(sentence),
+            PostgresError::Rule(sentence) => StoreError::Refused { sentence, by_rule: true },
             PostgresError::Superseded => StoreError::Superseded,
             PostgresError::TimeLimit(_) => StoreError::TimeLimit(sentence),
             PostgresError::Answer(answer) => of_answer(&answer, sentence),
             PostgresError::Connect { .. }
+            | PostgresError::Untouched { .. }
             | PostgresError::Lost(_)
             | PostgresError::Unreadable(_) => StoreError::Other(sentence),
         }
