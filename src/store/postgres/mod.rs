@@ -22,8 +22,10 @@ mod rows;
 mod schema;
 mod time_limit;
 mod versions;
+mod wanted_schema;
 
 pub use grants::grants;
 pub use postgres_error::PostgresError;
 pub use postgres_store::PostgresStore;
 pub use postgres_tenure::PostgresTenure;
+pub use time_limit::within;
