@@ -119,7 +119,8 @@ impl Cluster {
         self.named(&name)
     }
 
-    fn named(&self, name: &str) -> PostgresDatabase {
+    /// A database that a test has created itself.
+    pub fn named(&self, name: &str) -> PostgresDatabase {
         let folder = self.folder.display();
         let url = format!("postgres://postgres@localhost/{name}?host={folder}");
         let server = PostgresServer::read(&url, Path::new("/")).expect("a URL");
