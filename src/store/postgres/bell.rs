@@ -17,15 +17,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// The channel of this schema's bell.
-const CHANNEL: &str = "SELECT outbox_bell_channel()";
-const TAKE: &str = "SELECT pg_try_advisory_lock(outbox_bell())";
-/// Whether another node sleeps: then producers notify, and this one hears it as well.
-const IS_TAKEN: &str = "SELECT pg_try_advisory_lock_shared(outbox_bell())";
+const CHANNEL: &str = "SELECT 'outbox_' || 'outbox'::regclass::oid";
+const TAKE: &str = "SELECT pg_try_advisory_lock(1869771896, 'outbox'::regclass::oid::integer)";
+/// False if another node sleeps: then producers notify, and this one hears it as well.
+const MAY_SHARE: &str = "SELECT pg_try_advisory_lock_shared(1869771896, 'outbox'::regclass::oid::integer)";
 const LEAVE: &str = "SELECT pg_advisory_unlock_all()";
 
 /// How often a node looks itself while it cannot take the bell, at first and after a while: a producer's
 /// transaction is open.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+/// How often it tries to take the bell that another node has.
+const TAKEN: Duration = Duration::from_millis(250);
 /// How many polls are quick.
 const QUICK: u32 = 100;
 /// A node that has just claimed does not fall asleep: the next results, or jobs, are near.
@@ -128,7 +130,7 @@ async fn listen(
         let mut polls = 0;
         // A shared lock is given up at once: it only shows whether a producer or a node has the bell.
         while !ask(listener, TAKE).await? {
-            let by_producers = ask(listener, IS_TAKEN).await?;
+            let by_producers = ask(listener, MAY_SHARE).await?;
             let _: Option<bool> = timeout(ANSWER, sqlx::query_scalar(LEAVE).fetch_optional(&mut *listener))
                 .await
                 .unwrap_or(Err(sqlx::Error::PoolTimedOut))
@@ -137,7 +139,7 @@ async fn listen(
                 (true, true) => POLL.0,
                 (true, false) => POLL.1,
                 // Another node has it: it is notified, and so is this one.
-                (false, _) => Duration::from_millis(500),
+                (false, _) => TAKEN,
             };
             polls += 1;
             tokio::select! {

@@ -17,6 +17,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(6);
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// For clocks that do not run at the same speed.
 const MARGIN: Duration = Duration::from_millis(100);
+/// A request's time limit ends it a little later than it says.
+const REQUEST_MARGIN: Duration = Duration::from_millis(500);
 /// How long a statement may take, with the way there and back.
 const ANSWER: Duration = Duration::from_secs(10);
 /// A cycle waits only for other nodes' cycles, and must not cost the node its lease.
@@ -40,7 +42,9 @@ pub(super) struct NodeSession {
     /// When the lease was last asked for.
     renewed: BootTime,
     /// No request of this node takes longer.
-    pub(super) longest_request: Duration,
+    longest_request: Duration,
+    /// Whether the caller has said it.
+    is_said: bool,
     /// Why the tenure is over.
     over: Option<StoreError>,
 }
@@ -64,6 +68,7 @@ impl NodeSession {
             lease: Lease::until(renewed),
             renewed,
             longest_request,
+            is_said: false,
             over: None,
         }
     }
@@ -130,7 +135,7 @@ impl NodeSession {
             epoch: self.epoch,
             cycle: self.cycle + 1,
             lease_ms: millis(LEASE),
-            request_ms: millis(self.longest_request),
+            request_ms: self.request_ms(),
         };
         let done = self.with(async move |conn| work(conn, beat).await).await;
         match done {
@@ -142,6 +147,17 @@ impl NodeSession {
             }
             Err(e) => Err(self.refused(e).await),
         }
+    }
+
+    /// Once said it only grows: requests that began with the settings of before may still be in flight.
+    pub(super) fn expect_requests(&mut self, longest: Duration) {
+        let before = if self.is_said { self.longest_request } else { Duration::ZERO };
+        self.longest_request = before.max(longest);
+        self.is_said = true;
+    }
+
+    pub(super) fn request_ms(&self) -> i64 {
+        millis(self.longest_request + REQUEST_MARGIN)
     }
 
     /// The epoch has begun; `asked`: when it was asked for.

@@ -1,7 +1,7 @@
 //! A node's tenure on PostgreSQL. Any number of nodes have one at once.
 
 use super::bell::Bell;
-use super::cycle_call::{CycleAnswer, CycleCall, NodeAgenda};
+use super::cycle_call::{ClaimedJob, CycleAnswer, CycleCall, NodeAgenda};
 use super::node_process::NodeProcess;
 use super::node_session::NodeSession;
 use super::node_upkeep::NodeTimers;
@@ -82,7 +82,7 @@ impl PostgresTenure {
 
     /// See [`Tenure::expect_requests`](crate::store::Tenure::expect_requests).
     pub fn expect_requests(&mut self, longest: Duration) {
-        self.session.longest_request = longest;
+        self.session.expect_requests(longest);
     }
 
     /// See [`Tenure::cycle`](crate::store::Tenure::cycle).
@@ -126,10 +126,8 @@ impl PostgresTenure {
     /// Takes over what a cycle has done.
     fn follow(&mut self, work: &Cycle<'_>, share: u32, answer: CycleAnswer) -> CycleDone {
         let CycleAnswer { claimed, locked, lost, agenda } = answer;
-        let of_routes: Vec<_> = claimed.iter();
-        let of_routes: Vec<_> = of_routes
-            .map(|c| (c.job.account.as_str(), c.job.channel, c.priority, c.due_at))
-            .collect();
+        let of_route = |c: &ClaimedJob| (c.job.account.clone(), c.job.channel, c.priority, c.due_at);
+        let of_routes: Vec<_> = claimed.iter().map(of_route).collect();
         if work.room.is_some() {
             self.rooms.claimed(&of_routes, share, agenda.cut);
         }
@@ -140,10 +138,8 @@ impl PostgresTenure {
         let expired = agenda.expired.iter().map(|channel| (*channel, Failure::Expired));
         self.report.failures.extend(expired);
         let cut = agenda.cut;
-        let mut agenda = self.agenda(agenda);
+        let agenda = self.agenda(agenda);
         let others_committed = agenda.others_committed;
-        // Accounts that were ready before a full look, and whose jobs may all be claimed by now.
-        agenda.others_committed = false;
         let recorded = self.recorded(work.record, lost, locked);
         CycleDone {
             recorded,
@@ -171,7 +167,7 @@ impl PostgresTenure {
         }
     }
 
-    fn recorded(&mut self, record: &[Ended], lost: Vec<i64>, locked: Vec<i64>) -> Recorded {
+    pub(super) fn recorded(&mut self, record: &[Ended], lost: Vec<i64>, locked: Vec<i64>) -> Recorded {
         let ids = record.iter().map(|ended| ended.transition.id);
         let ids = ids.filter(|id| !lost.contains(id) && !locked.contains(id)).collect();
         self.locked = locked.into_iter().collect();

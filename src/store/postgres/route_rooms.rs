@@ -39,6 +39,12 @@ impl RouteRooms {
         self.routes.keys().map(|(account, _)| account.as_str()).collect()
     }
 
+    /// The routes with room.
+    pub(super) fn open(&self) -> Vec<(String, Channel)> {
+        let open = self.routes.iter().filter(|(_, route)| route.limit > 0);
+        open.map(|(key, _)| key.clone()).collect()
+    }
+
     /// As `outbox_cycle` reads it: the route that was served longest ago first. `full`: from the beginning
     /// of what can be claimed, and of every account.
     pub(super) fn json(&self, share: u32, full: bool, ready: &[String]) -> Value {
@@ -56,7 +62,7 @@ impl RouteRooms {
     }
 
     /// What a cycle has claimed: where each ended, and of which priority.
-    pub(super) fn claimed(&mut self, jobs: &[(&str, Channel, i16, Millis)], share: u32, cut: bool) {
+    pub(super) fn claimed(&mut self, jobs: &[(String, Channel, i16, Millis)], share: u32, cut: bool) {
         self.round += u64::from(cut);
         let mut counts: BTreeMap<(&str, Channel), u32> = BTreeMap::new();
         for (account, channel, ..) in jobs {
@@ -72,7 +78,7 @@ impl RouteRooms {
             route.floors = is_full.then(|| route.floors.unwrap_or_default());
         }
         for (account, channel, priority, due_at) in jobs {
-            let key = ((*account).to_owned(), *channel);
+            let key = (account.clone(), *channel);
             let floors = self.routes.get_mut(&key).and_then(|route| route.floors.as_mut());
             let at = usize::try_from(9 - priority).unwrap_or_default();
             if let Some(floor) = floors.and_then(|floors| floors.get_mut(at)) {
