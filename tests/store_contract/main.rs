@@ -5,6 +5,8 @@ mod delivery;
 mod operators;
 mod producers;
 mod readers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use acquire_outbox::config::{ChannelPolicy, Database};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleDone, CycleResult, Room};
@@ -21,8 +23,8 @@ use acquire_outbox::store::{Store, StoreError, Tenure};
 struct Outbox {
     database: Database,
     store: Store,
-    /// Dropped last: what the outbox is kept in.
-    _kept: tempfile::TempDir,
+    /// Dropped last: the folder that the outbox is kept in.
+    _kept: Option<tempfile::TempDir>,
 }
 
 impl Outbox {
@@ -31,7 +33,21 @@ impl Outbox {
         let database = Database::from(folder.path().join("outbox.db"));
         let (store, repaired) = Store::init(Purpose::Delivery, &database).await.unwrap();
         assert_eq!(repaired, [""; 0]);
-        Outbox { database, store, _kept: folder }
+        Outbox { database, store, _kept: Some(folder) }
+    }
+
+    /// None where there is no PostgreSQL.
+    async fn on_postgres() -> Option<Outbox> {
+        let fresh = tokio::task::spawn_blocking(support::PostgresDatabase::fresh).await.unwrap()?;
+        let server = fresh.in_schema("the \"outbox\"").server().clone();
+        let database = Database::Postgres(Box::new(server));
+        let (store, repaired) = Store::init(Purpose::Delivery, &database).await.unwrap();
+        assert_eq!(repaired, [""; 0]);
+        Some(Outbox { database, store, _kept: None })
+    }
+
+    fn is_on_postgres(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
     }
 
     /// Inserts chat messages into these cases; gives their ids.
@@ -129,6 +145,16 @@ macro_rules! on_each_engine {
                 #[tokio::test]
                 async fn $contract() {
                     super::$part::$contract(super::Outbox::on_sqlite().await).await;
+                }
+            )+)+
+        }
+        mod postgres {
+            $($(
+                #[tokio::test]
+                async fn $contract() {
+                    if let Some(outbox) = super::Outbox::on_postgres().await {
+                        super::$part::$contract(outbox).await;
+                    }
                 }
             )+)+
         }

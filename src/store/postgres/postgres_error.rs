@@ -43,6 +43,14 @@ pub enum PostgresError {
         "the schema of {place} is not as it should be: {flaws}; repair it with `acquire-outbox init`"
     )]
     Flawed { place: Place, flaws: String },
+    #[error(
+        "{}: the triggers were missing or turned off; `acquire-outbox run` checks and queues such rows; \
+         a program that turns the triggers off must be changed", untouched(*.rows, *.first)
+    )]
+    Untouched { rows: u64, first: i64 },
+    /// One of the outbox's own rules, found before the database was asked.
+    #[error("{0}")]
+    Rule(String),
     /// No session came about.
     #[error("cannot connect to {place}: {problem}")]
     Connect { place: Place, problem: String },
@@ -58,6 +66,15 @@ pub enum PostgresError {
     TimeLimit(Place),
     #[error("another dispatcher has taken over this database")]
     Superseded,
+}
+
+fn untouched(rows: u64, first: i64) -> String {
+    match rows {
+        1 => format!("1 job was written without the triggers and is in no queue (job {first})"),
+        rows => format!(
+            "{rows} jobs were written without the triggers and are in no queue (the first is job {first})"
+        ),
+    }
 }
 
 /// Where an outbox is, for a sentence.
@@ -209,6 +226,7 @@ impl PostgresError {
     pub(super) fn rule(&self) -> Option<&str> {
         match self {
             PostgresError::Answer(answer) => answer.rule(),
+            PostgresError::Rule(sentence) => Some(sentence),
             _ => None,
         }
     }
@@ -256,10 +274,12 @@ impl From<PostgresError> for StoreError {
             PostgresError::ForSandbox(_)
             | PostgresError::NotForSandbox(_)
             | PostgresError::Flawed { .. } => StoreError::Unusable(sentence),
+            PostgresError::Rule(sentence) => StoreError::Refused { sentence, by_rule: true },
             PostgresError::Superseded => StoreError::Superseded,
             PostgresError::TimeLimit(_) => StoreError::TimeLimit(sentence),
             PostgresError::Answer(answer) => of_answer(&answer, sentence),
             PostgresError::Connect { .. }
+            | PostgresError::Untouched { .. }
             | PostgresError::Lost(_)
             | PostgresError::Unreadable(_) => StoreError::Other(sentence),
         }
