@@ -1,6 +1,6 @@
 //! What nodes share: jobs, the order of keys, blocks, accounts; and what they do not wait for.
 
-use super::{Outbox, cycle, ids, room, sent};
+use super::{Outbox, cycle, ids, sent};
 use acquire_outbox::queue::block::{Block, BlockKind};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::job::Channel;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 #[tokio::test]
 async fn nodes_share_the_jobs_and_keep_the_order_of_each_key() {
     let Some(outbox) = Outbox::new().await else { return };
-    let cases: Vec<i64> = (0..300).map(|n| n * n % 11).collect();
+    let cases: Vec<i64> = (0..300).map(|n| n * 7 % 11).collect();
     let jobs = outbox.insert(&cases).await;
     let case_of: BTreeMap<_, _> = jobs.iter().copied().zip(cases).collect();
     let mut nodes = Vec::new();
@@ -145,5 +145,4 @@ async fn a_row_that_the_database_refuses_is_set_aside_and_the_others_go_on() {
     assert_eq!(aside.iter().map(|row| row.int("job_id")).collect::<Vec<_>>(), jobs[..2]);
     assert_eq!(outbox.status(jobs[2]).await, "sent");
     assert_eq!(outbox.status(jobs[1]).await, "sending");
-    let _ = room(1);
 }
