@@ -255,6 +255,23 @@ fn several_messages_that_a_firewall_dislikes_end_and_the_others_are_sent() {
 }
 
 #[test]
+fn messages_that_get_pages_keep_no_new_one_from_being_the_probe() {
+    let server = disliking(&["bad", "worse"]);
+    let outbox = Outbox::new(&server);
+    let bad = [outbox.chat(1, "bad"), outbox.chat(2, "worse")];
+    let _daemon = outbox.daemon();
+    // Each is due again before the other's probe is over, and both are older than any new job.
+    server.wait_for(8);
+    let good = outbox.chat(3, "good");
+    assert_eq!(outbox.settled(good)["status"], "sent");
+    for job in bad {
+        outbox.chat(job + 10, "good");
+        assert_eq!(outbox.settled(job)["status"], "failed");
+        assert_blocked(&outbox, job);
+    }
+}
+
+#[test]
 fn a_message_that_gets_a_page_and_is_the_only_one_waits_and_is_named() {
     let server = disliking(&["bad"]);
     let outbox = Outbox::new(&server);

@@ -26,6 +26,8 @@ pub struct Room {
     /// How many jobs at most of one route.
     pub share: u32,
     pub bytes: BytesLeft,
+    /// Jobs that this claim leaves alone, however early they come in its order.
+    pub passed_over: Vec<i64>,
 }
 
 /// How many bytes of payloads may be claimed. Small and large ones have separate room.
@@ -41,7 +43,7 @@ impl Room {
     /// These rooms, without any other limit.
     pub fn unlimited(changed: Vec<Claim>) -> Room {
         let bytes = BytesLeft { small: u64::MAX, large: u64::MAX, alone: true };
-        Room { changed, places: u32::MAX, share: u32::MAX, bytes }
+        Room { changed, places: u32::MAX, share: u32::MAX, bytes, passed_over: Vec::new() }
     }
 }
 

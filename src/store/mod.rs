@@ -16,12 +16,14 @@ use crate::queue::examination::{Depth, Examination, Storage};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
+use crate::queue::node::{Nodes, Standing};
 use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
 use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
+use crate::queue::role::{Reach, Role};
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
-use postgres::PostgresStore;
+use postgres::{PostgresStore, within};
 use sqlite::{Flaw, SqliteStore, neutral};
 use std::time::Duration;
 
@@ -31,6 +33,13 @@ pub const BATCH: u32 = 500;
 
 /// As a limit: none.
 pub const ALL: u32 = u32::MAX;
+
+/// What the server answers, waited for no longer than its connection allows.
+macro_rules! ask {
+    ($store:ident.$call:ident($($argument:expr),*)) => {
+        within($store.patience(), $store.$call($($argument),*)).await.map_err(|e| $store.neutral(e))
+    };
+}
 
 /// An open outbox.
 pub enum Store {
@@ -56,6 +65,18 @@ impl Store {
                 let (store, repaired) = PostgresStore::init(purpose, server).await?;
                 Ok((Store::Postgres(store), repaired))
             }
+        }
+    }
+
+    /// The SQL that [`Store::init`] would execute to create the outbox or to bring it up to date, for
+    /// those who let somebody else execute it. Changes nothing.
+    pub async fn init_script(purpose: Purpose, database: &Database) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => {
+                let script = SqliteStore::init_script(purpose, path).await;
+                script.map_err(|e| neutral(e, Some(path)))
+            }
+            Database::Postgres(server) => Ok(PostgresStore::init_script(purpose, server).await?),
         }
     }
 
@@ -96,6 +117,21 @@ impl Store {
         match database {
             Database::File(path) => SqliteStore::examine(path, depth).await,
             Database::Postgres(server) => PostgresStore::examine(server, depth).await,
+        }
+    }
+
+    /// The SQL that gives these roles what they need; executes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] for an engine without roles.
+    pub fn grants(database: &Database, roles: &[Role], reach: Reach) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => Err(StoreError::Unusable(format!(
+                "{} is a file, which has no roles: who may use it is decided by its owner, group and \
+                 mode; see docs/security.md",
+                path.display()
+            ))),
+            Database::Postgres(server) => Ok(postgres::grants(server, roles, reach)),
         }
     }
 
@@ -159,7 +195,7 @@ impl Store {
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.try_write_lock(wait).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.probe_write(wait).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.probe_write(wait)),
         }
     }
 
@@ -178,7 +214,7 @@ impl Store {
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
         match self {
             Store::Sqlite(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.insert(job)),
         }
     }
 
@@ -191,7 +227,7 @@ impl Store {
     pub async fn import(&mut self, rows: &[NewRow], mode: Mode) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.import(rows, mode)),
         }
     }
 
@@ -199,7 +235,7 @@ impl Store {
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.execute_sql(sql)),
         }
     }
 }
@@ -216,7 +252,7 @@ impl Store {
     ) -> Result<Vec<Refused>, StoreError> {
         match self {
             Store::Sqlite(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.change(change, ids, mode)),
         }
     }
 
@@ -230,9 +266,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => {
-                s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e))
-            }
+            Store::Postgres(s) => ask!(s.change_where(change, filter, ids)),
         }
     }
 
@@ -241,7 +275,7 @@ impl Store {
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.resolve_restored(until)),
         }
     }
 
@@ -255,7 +289,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pause(account, channel, reason)),
         }
     }
 
@@ -267,7 +301,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.resume(account, channel)),
         }
     }
 }
@@ -278,7 +312,7 @@ impl Store {
     pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, StoreError> {
         match self {
             Store::Sqlite(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.story(id, extent)),
         }
     }
 
@@ -286,7 +320,7 @@ impl Store {
     pub async fn position(&mut self, id: i64, now: Millis) -> Result<Option<Position>, StoreError> {
         match self {
             Store::Sqlite(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.position(id, now)),
         }
     }
 
@@ -299,7 +333,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match self {
             Store::Sqlite(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.payload(id, characters)),
         }
     }
 
@@ -307,7 +341,7 @@ impl Store {
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.delivery(id)),
         }
     }
 
@@ -319,7 +353,7 @@ impl Store {
     ) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.deliveries(filter, page)),
         }
     }
 
@@ -327,7 +361,7 @@ impl Store {
     pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.count(filter)),
         }
     }
 
@@ -341,7 +375,7 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         match self {
             Store::Sqlite(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.ids(filter, after, limit)),
         }
     }
 
@@ -349,7 +383,7 @@ impl Store {
     pub async fn last_id(&mut self) -> Result<i64, StoreError> {
         match self {
             Store::Sqlite(s) => s.last_id().await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.last_id().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.last_id()),
         }
     }
 
@@ -367,9 +401,7 @@ impl Store {
             Store::Sqlite(s) => {
                 s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
             }
-            Store::Postgres(s) => {
-                s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
-            }
+            Store::Postgres(s) => ask!(s.export_page(export, after, last, limit)),
         }
     }
 
@@ -377,7 +409,7 @@ impl Store {
     pub async fn pauses(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
         match self {
             Store::Sqlite(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pauses(limit)),
         }
     }
 
@@ -385,7 +417,7 @@ impl Store {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
         match self {
             Store::Sqlite(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.overview(now)),
         }
     }
 
@@ -393,7 +425,7 @@ impl Store {
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, StoreError> {
         match self {
             Store::Sqlite(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pulse(now, limit)),
         }
     }
 
@@ -401,7 +433,7 @@ impl Store {
     pub async fn census(&mut self) -> Result<Census, StoreError> {
         match self {
             Store::Sqlite(s) => s.census().await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.census().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.census()),
         }
     }
 
@@ -410,7 +442,21 @@ impl Store {
     pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.failures(limit)),
+        }
+    }
+
+    /// The dispatchers that work on the outbox or have left something to decide; `all`: also those
+    /// that have ended, as far as they are known.
+    pub async fn nodes(&mut self, all: bool) -> Result<Nodes, StoreError> {
+        match self {
+            Store::Sqlite(s) => {
+                let is_held = sqlite::is_held(s.path())?;
+                let mut nodes = s.nodes(is_held).await.map_err(|e| s.neutral(e))?;
+                nodes.nodes.retain(|node| all || node.standing != Standing::Ended);
+                Ok(nodes)
+            }
+            Store::Postgres(s) => s.nodes(all).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -421,7 +467,7 @@ impl Store {
                 let flaws = s.flaws().await.map_err(|e| s.neutral(e))?;
                 Ok(flaws.iter().map(Flaw::to_string).collect())
             }
-            Store::Postgres(s) => s.flaws().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.flaws()),
         }
     }
 }

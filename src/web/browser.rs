@@ -1,6 +1,6 @@
 //! Protection against other sites' pages in a browser.
 //!
-//! The Host header shows whether the browser asked for this dashboard by one of its own names: with
+//! The Host header shows whether the browser asked for this dashboard by one of its names: with
 //! DNS rebinding, a foreign page's name resolves to this machine. Other sites may link here, but
 //! not embed parts of the dashboard or send its forms.
 

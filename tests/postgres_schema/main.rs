@@ -3,6 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod both;
+mod machine;
+mod places;
+mod producers;
+mod refusals;
+
 use support::{Cluster, PostgresDatabase};
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Outbox, accepted, chat, cycle, ended, fault, ids, room};
 use acquire_outbox::queue::block::{Block, BlockKind};
 use acquire_outbox::queue::change::{Change, Mode};
+use acquire_outbox::queue::claim::Room;
 use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::new_job::{GivenTime, NewJob};
@@ -58,6 +59,16 @@ pub async fn no_more_is_claimed_than_there_is_room(mut outbox: Outbox) {
     let agenda = tenure.look().await.unwrap();
     assert_eq!(agenda.ready_accounts, ["default", "shop"]);
     assert_eq!(tenure.backlog().await.unwrap().due, 2);
+}
+
+pub async fn what_is_passed_over_is_claimed_another_time(mut outbox: Outbox) {
+    let jobs = outbox.insert(&[1, 2, 3]).await;
+    let mut tenure = outbox.take_over().await.unwrap();
+    let without = Room { passed_over: jobs[..2].to_vec(), ..room(1) };
+    let done = cycle(&mut tenure, &[], Some(&without), now()).await;
+    assert_eq!(ids(&done.claimed), jobs[2..]);
+    let done = cycle(&mut tenure, &[], Some(&room(1)), now()).await;
+    assert_eq!(ids(&done.claimed), jobs[..1]);
 }
 
 pub async fn a_failed_attempt_waits_and_is_claimed_again(mut outbox: Outbox) {

@@ -187,6 +187,7 @@ on_each_engine! {
         jobs_of_a_key_are_claimed_one_after_the_other
         the_higher_priority_is_claimed_first
         no_more_is_claimed_than_there_is_room
+        what_is_passed_over_is_claimed_another_time
         a_failed_attempt_waits_and_is_claimed_again
         what_is_paused_is_not_claimed
         recording_twice_is_recording_once

@@ -119,7 +119,8 @@ impl Cluster {
         self.named(&name)
     }
 
-    fn named(&self, name: &str) -> PostgresDatabase {
+    /// A database that a test has created itself.
+    pub fn named(&self, name: &str) -> PostgresDatabase {
         let folder = self.folder.display();
         let url = format!("postgres://postgres@localhost/{name}?host={folder}");
         let server = PostgresServer::read(&url, Path::new("/")).expect("a URL");
@@ -214,7 +215,8 @@ impl PostgresDatabase {
     /// The outbox's schema is the search path.
     pub fn options(&self) -> PgConnectOptions {
         let options: PgConnectOptions = self.server.url.parse().expect("a URL");
-        options.options([("search_path", &self.server.schema)])
+        let schema = self.server.schema.replace('"', "\"\"");
+        options.options([("search_path", format!("\"{schema}\""))])
     }
 
     /// Runs the statements and gives the last one's rows, or PostgreSQL's message.

@@ -25,6 +25,9 @@ pub(super) struct Refusal {
     pub(super) probing: Probing,
     /// The only job so far that got a page that Acquire did not write.
     pub(super) only: Option<i64>,
+    /// The next probe is a job that has not got such a page, if there is one: those that have would
+    /// be first in the order of the claim again and again, and learn nothing about the others.
+    pub(super) others_first: bool,
 }
 
 impl Refusal {
@@ -128,7 +131,7 @@ impl Routes {
         for id in self.of_its_account(id) {
             self.of_mut(id).shut = true;
         }
-        self.refusals.push(Refusal { from, probing, only });
+        self.refusals.push(Refusal { from, probing, only, others_first: true });
     }
 
     fn of_its_account(&self, id: RouteId) -> impl Iterator<Item = RouteId> + use<> {

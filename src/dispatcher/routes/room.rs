@@ -78,7 +78,14 @@ impl Routes {
         self.has_capacity = jobs > 0;
         self.share = (jobs / self.contenders.max(1)).saturating_mul(2).max(1);
         let bytes = self.capacity.bytes_left(load);
-        Room { changed: self.changed(), places: jobs, share: self.share, bytes }
+        let passed_over = self.passed_over(now);
+        Room { changed: self.changed(), places: jobs, share: self.share, bytes, passed_over }
+    }
+
+    /// The jobs that are not to be the next probe of their account.
+    fn passed_over(&self, now: Instant) -> Vec<i64> {
+        let waiting = self.refusals.iter().filter(|r| r.others_first && r.probing.due(now));
+        waiting.flat_map(|r| self.suspects.jobs(&r.probing.block.account)).collect()
     }
 
     /// The routes whose room differs from what a cycle was last given.
@@ -151,6 +158,7 @@ impl Routes {
                 route.may_have_jobs = !cut && count >= route.room.min(self.share);
             }
         }
+        self.accept_any_probe(counts);
         for (&id, &count) in counts {
             if !self.may_send(id) {
                 continue;
@@ -164,6 +172,24 @@ impl Routes {
             }
             if let Some(refused) = self.refused_mut(id) {
                 refused.sent();
+            }
+        }
+    }
+
+    /// An account whose probe was to be another job and that had none: any job will do.
+    fn accept_any_probe(&mut self, counts: &HashMap<RouteId, u32>) {
+        for refusal in &mut self.refusals {
+            let own = |at: &&usize| {
+                let route = &self.routes[**at];
+                refusal.concerns(&route.account, route.channel) && route.room > 0
+            };
+            let own: Vec<usize> = self.active.iter().filter(own).copied().collect();
+            let none = own.iter().all(|at| !counts.contains_key(&RouteId(*at)));
+            let account = &refusal.probing.block.account;
+            let passed_over = refusal.others_first && self.suspects.jobs(account).next().is_some();
+            if passed_over && !own.is_empty() && none {
+                refusal.others_first = false;
+                own.iter().for_each(|&at| self.routes[at].may_have_jobs = true);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::queue::retry;
 use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
-/// After this many pages while others were answered, the page is about this message: one could be
+/// After this many pages while others were answered, the page may be about this message: one could be
 /// chance.
 const PAGES: u32 = 2;
 
@@ -24,6 +24,12 @@ const PAGES_TOGETHER: u32 = 3;
 const PAGES_AFTER: u32 = 8;
 const JUST_BEFORE: Duration = Duration::from_secs(10);
 
+/// If one of two ways to Acquire were broken, each answer and each page would be one of two equally
+/// likely outcomes. After this many in a row that fit only messages that are to blame, no more are
+/// needed: answers to others without a page among them, and pages of suspects of which none got
+/// through.
+const PROOF: u32 = 12;
+
 /// How many are remembered at most: jobs that a person deleted would otherwise stay forever.
 const MOST: usize = 10_000;
 
@@ -37,6 +43,11 @@ struct Suspect {
     /// After this many pages the page is about this message, if it is the only suspect of its
     /// route.
     if_only: Option<u32>,
+    /// The place of its last page among all outcomes on its route, and the greatest common divisor
+    /// of the distances between its pages. Where requests go to several servers in turn and one of
+    /// them is broken, a message may meet just that one again and again: then it is above 1.
+    at: u32,
+    period: u32,
 }
 
 /// By job.
@@ -45,15 +56,15 @@ pub(super) struct Suspects(BTreeMap<i64, Suspect>);
 
 impl Suspects {
     /// A job got a page. True: only this job does. `since`: how long before its request began
-    /// Acquire last answered another job of its route; zero if later. `by_chance`: pages come and
-    /// go.
+    /// Acquire last answered another job of its route; zero if later.
     fn met(
         &mut self,
         job: i64,
         (account, channel): (&str, Channel),
         since: Option<Duration>,
-        by_chance: bool,
+        pages: Pages,
     ) -> bool {
+        let Pages { by_chance, clean, at } = pages;
         if self.0.len() >= MOST {
             self.0.pop_first();
         }
@@ -68,13 +79,30 @@ impl Suspects {
             pages: 0,
             since_others: None,
             if_only,
+            at,
+            period: 0,
         });
         suspect.pages = suspect.pages.saturating_add(1);
+        suspect.period = gcd(at.wrapping_sub(suspect.at), suspect.period);
+        suspect.at = at;
+        let in_turn = suspect.period != 1;
         suspect.since_others = suspect.since_others.map(|pages| pages + 1);
         let (pages, since_others, if_only) = (suspect.pages, suspect.since_others, suspect.if_only);
+        let (count, together) = self.of(account, channel).fold((0, 0_u32), |(count, sum), s| {
+            (count + 1, sum.saturating_add(s.since_others.unwrap_or(0)))
+        });
+        let only = count == 1;
+        let proven = pages >= PAGES_BY_CHANCE || clean.saturating_add(pages) >= PROOF;
         let most = if by_chance { PAGES_BY_CHANCE } else { PAGES };
-        let alone = since_others.is_some_and(|pages| pages >= most)
-            || if_only.is_some_and(|most| pages >= most) && self.of(account, channel).count() == 1;
+        let alone = if in_turn {
+            false
+        } else if only {
+            proven
+                && (since_others.is_some_and(|pages| pages >= most)
+                    || if_only.is_some_and(|most| pages >= most))
+        } else {
+            together >= PROOF && since_others.is_some_and(|pages| pages >= most)
+        };
         if alone {
             self.0.remove(&job);
         }
@@ -104,6 +132,11 @@ impl Suspects {
         }
     }
 
+    /// The jobs of an account that are suspects.
+    pub(super) fn jobs<'a>(&'a self, account: &'a str) -> impl Iterator<Item = i64> + 'a {
+        self.0.iter().filter(move |(_, suspect)| suspect.account == account).map(|(job, _)| *job)
+    }
+
     fn of(&mut self, account: &str, channel: Channel) -> impl Iterator<Item = &mut Suspect> {
         self.0.values_mut().filter(move |s| s.channel == channel && s.account == account)
     }
@@ -122,12 +155,18 @@ impl Routes {
         now: Moment,
     ) -> (PageVerdict, bool) {
         let policy = self.probe_policy.clone();
+        self.of_mut(id).answers.page(job);
         let RouteId(at) = id;
         let route = &self.routes[at];
         let (account, channel) = (route.account.as_str(), route.channel);
         let since = route.answers.last.map(|at| began.saturating_duration_since(at));
         let by_chance = route.answers.after_page.is_some_and(|at| now.at < at + CHANCE_FOR);
-        if self.suspects.met(job, (account, channel), since, by_chance) {
+        let pages = Pages {
+            by_chance,
+            clean: route.answers.since_page_of_another(job),
+            at: route.answers.outcomes,
+        };
+        if self.suspects.met(job, (account, channel), since, pages) {
             return (PageVerdict::OnlyThisMessage, false);
         }
         let suspect = &self.suspects.0[&job];
@@ -139,6 +178,7 @@ impl Routes {
             }
             return (PageVerdict::Again { pause }, !others_pass);
         };
+        refusal.others_first = true;
         if refusal.only == Some(job) {
             // Its own delays grow; another job may be a probe at any time.
             refusal.probing.block.until = Some(now.wall_at(now.at + pause));
@@ -170,10 +210,28 @@ impl Routes {
         let was_one = self.suspects.answered(job, &route.account, route.channel);
         let answers = &mut self.of_mut(id).answers;
         answers.last = Some(now);
+        answers.since_page = answers.since_page.saturating_add(1);
+        answers.outcomes = answers.outcomes.wrapping_add(1);
         if was_one {
             answers.after_page = Some(now);
         }
     }
+}
+
+/// What is known of a route's pages when a job gets one.
+#[derive(Clone, Copy)]
+struct Pages {
+    /// They come and go: messages that had got one got through.
+    by_chance: bool,
+    /// Answers since another message got one.
+    clean: u32,
+    /// The place of this one among all outcomes.
+    at: u32,
+}
+
+/// The greatest common divisor; that of 0 and a number is the number.
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// When Acquire itself answered on a route, whatever it said.
@@ -182,6 +240,26 @@ pub(super) struct Answers {
     last: Option<Instant>,
     /// To a job that had got a page before.
     after_page: Option<Instant>,
+    /// How many since the last page.
+    since_page: u32,
+    /// The job that got the last pages, and how many answers came between them and since the page
+    /// before.
+    paged: Option<(i64, u32)>,
+    /// Answers and pages so far.
+    outcomes: u32,
+}
+
+impl Answers {
+    fn page(&mut self, job: i64) {
+        self.paged = Some((job, self.since_page_of_another(job)));
+        self.since_page = 0;
+        self.outcomes = self.outcomes.wrapping_add(1);
+    }
+
+    fn since_page_of_another(&self, job: i64) -> u32 {
+        let between = self.paged.filter(|(paged, _)| *paged == job).map_or(0, |(_, count)| count);
+        between.saturating_add(self.since_page)
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +328,8 @@ mod tests {
         let second = test.page(1, 3);
         assert!(matches!(second, (PageVerdict::Again { .. }, false)), "{second:?}");
         assert!(test.routes.blocks().is_empty(), "the others are sent");
+        test.again(1, 5);
+        (0..PROOF).for_each(|other| _ = test.answered(10 + i64::from(other)));
         assert_eq!(test.page(1, 9).0, PageVerdict::OnlyThisMessage);
         assert!(test.page(1, 9).1, "a retry starts from nothing");
     }
@@ -318,7 +398,7 @@ mod tests {
                 Ok(later) => start + Duration::from_secs(later),
                 Err(_) => start - Duration::from_secs(answered_at.unsigned_abs()),
             };
-            test.routes.answered(2, id(&test.routes, Chat), at);
+            (0..PROOF).for_each(|_| test.routes.answered(2, id(&test.routes, Chat), at));
             for page in 1..pages {
                 test.again(1, page * 100 - 100);
             }
@@ -334,6 +414,37 @@ mod tests {
             test.again(1, round * 100);
             test.again(3, round * 100);
         }
+    }
+
+    #[test]
+    fn a_probe_is_another_message_if_there_is_one() {
+        let mut test = RoutesFixture::new();
+        let chat = id(&test.routes, Chat);
+        let probe = |test: &mut RoutesFixture, seconds, claimed: u32| {
+            let room = test.routes.room(&Load::default(), test.at(seconds).at);
+            let counts = (claimed > 0).then_some((chat, claimed));
+            test.routes.claimed(&counts.into_iter().collect(), false);
+            test.routes.probe_ended(chat);
+            room.passed_over
+        };
+        test.again(1, 0);
+        test.again(2, 0);
+        assert_eq!(probe(&mut test, 100, 0), [1, 2]);
+        assert!(test.routes.of(chat).may_have_jobs, "and there is none");
+        assert_eq!(probe(&mut test, 100, 1), [0; 0]);
+        test.again(1, 101);
+        assert_eq!(probe(&mut test, 200, 1), [1, 2]);
+    }
+
+    #[test]
+    fn a_message_that_meets_the_broken_one_of_two_servers_in_turn_does_not_end() {
+        let mut test = RoutesFixture::new();
+        for round in 0..30 {
+            test.again(1, 10 * round);
+            test.answered(2);
+        }
+        test.answered(2);
+        assert_eq!(test.page(1, 400).0, PageVerdict::OnlyThisMessage);
     }
 
     #[test]

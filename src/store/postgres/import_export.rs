@@ -14,6 +14,10 @@ use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Postgres, QueryBuil
 const INSERT_ROWS: &str = include_str!("insert_rows.sql");
 const WITH_KEY: &str = "SELECT id FROM outbox WHERE idempotency_key = $1";
 
+/// JSON that is valid, but has a character that no text of PostgreSQL's may have.
+const UNTRANSLATABLE: &str = "22P05";
+const NO_NUL: &str = "outbox.payload: must not contain \\u0000, which PostgreSQL cannot store";
+
 impl FromRow<'_, PgRow> for ExportedJob {
     fn from_row(row: &PgRow) -> sqlx::Result<ExportedJob> {
         let delivery = Delivery::from_row(row)?;
@@ -87,7 +91,10 @@ async fn insert(conn: &mut PgConnection, rows: &NewRows) -> Result<Vec<i64>, Pos
         .bind(&rows.expires_at)
         .bind(&rows.max_attempts)
         .bind(&rows.source);
-    Ok(query.fetch_all(conn).await?)
+    query.fetch_all(conn).await.map_err(|e| match PostgresError::from(e) {
+        e if e.code() == Some(UNTRANSLATABLE) => PostgresError::Rule(NO_NUL.to_owned()),
+        e => e,
+    })
 }
 
 /// Along the ids: through another index each page would sort all that is left.

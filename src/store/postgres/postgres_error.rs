@@ -48,6 +48,11 @@ pub enum PostgresError {
          a program that turns the triggers off must be changed", untouched(*.rows, *.first)
     )]
     Untouched { rows: u64, first: i64 },
+    #[error(
+        "{place}: {flaw}, and it cannot be restored: add the column with SQL, or restore a backup, and \
+         then run `acquire-outbox init` again"
+    )]
+    Unrepaired { place: Place, flaw: String },
     /// One of the outbox's own rules, found before the database was asked.
     #[error("{0}")]
     Rule(String),
@@ -270,6 +275,7 @@ impl From<PostgresError> for StoreError {
             | PostgresError::Foreign(_)
             | PostgresError::MayNotCreate { .. }
             | PostgresError::OldServer(..)
+            | PostgresError::Unrepaired { .. }
             | PostgresError::Migrate { .. } => StoreError::WrongVersion(sentence),
             PostgresError::ForSandbox(_)
             | PostgresError::NotForSandbox(_)

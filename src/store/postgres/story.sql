@@ -2,7 +2,7 @@
 -- What has arrived, and no node has looked at yet, waits as if it had been placed.
 SELECT {delivery},
     octet_length(o.payload::text) AS payload_bytes,
-    (SELECT coalesce(json_agg(name)::text, '[]')
+    (SELECT '[' || coalesce(string_agg(to_json(name)::text, ','), '') || ']'
      FROM (SELECT left(key, $3) AS name FROM jsonb_object_keys(CASE jsonb_typeof(o.payload) WHEN 'object' THEN o.payload ELSE '{}' END) AS key
            LIMIT $2) AS names) AS payload_fields,
     left(o.receipt::text, $4) AS receipt, octet_length(o.receipt::text) AS receipt_bytes, o.priority, o.ordering_key,

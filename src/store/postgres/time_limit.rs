@@ -24,7 +24,30 @@ impl TimeLimit {
     }
 }
 
+/// For a server or a network that does not answer at all: longer than any of our statements takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// After the server should have ended the statement by itself.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Waits for an answer no longer than this. A call that was given up leaves its session useless.
+pub async fn within<T>(
+    patience: Duration,
+    call: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    let answer = tokio::time::timeout(patience, call).await;
+    answer.unwrap_or_else(|_| {
+        let seconds = patience.as_secs();
+        Err(PostgresError::Lost(format!("no answer within {seconds} s")))
+    })
+}
+
 impl PostgresStore {
+    /// How long a caller waits for the next answer.
+    pub fn patience(&self) -> Duration {
+        let left = self.limit.as_ref().and_then(TimeLimit::left);
+        left.map_or(PATIENCE, |left| left + GRACE)
+    }
+
     /// As [`PostgresStore::open_existing`], only to read.
     pub async fn open_to_read(server: &PostgresServer) -> Result<PostgresStore, PostgresError> {
         let mut store = PostgresStore::open_as("acquire-outbox reader", server).await?;

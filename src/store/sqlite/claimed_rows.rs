@@ -15,6 +15,7 @@ struct RoomJson<'a> {
     small: i64,
     large: i64,
     alone: u8,
+    passed_over: &'a [i64],
 }
 
 /// As the cycle's procedure reads it; an empty array claims nothing.
@@ -28,6 +29,7 @@ pub(super) fn json(room: Option<&Room>) -> String {
         small: whole(room.bytes.small),
         large: whole(room.bytes.large),
         alone: u8::from(room.bytes.alone),
+        passed_over: &room.passed_over,
     };
     serde_json::to_string(&json).expect("texts and numbers are always JSON")
 }

@@ -9,6 +9,8 @@
 -- Ended jobs that no longer belonged to this claim.
 CREATE TEMP TABLE outbox_cycle_lost (id);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
+-- Jobs that are not to be claimed now.
+CREATE TEMP TABLE outbox_cycle_passed_over (id INTEGER PRIMARY KEY);
 -- How much room each route has, as the dispatcher last gave it, and in which round it was last served
 -- when there was not enough room for all.
 CREATE TEMP TABLE outbox_cycle_rooms (
@@ -51,6 +53,7 @@ BEGIN
     DELETE FROM outbox_cycle_ended;
     DELETE FROM outbox_cycle_lost;
     DELETE FROM outbox_cycle_claimed;
+    DELETE FROM outbox_cycle_passed_over;
     DELETE FROM outbox_cycle_routes;
     DELETE FROM outbox_cycle_weighed;
     UPDATE outbox_cycle_seen SET data_version = (SELECT data_version FROM pragma_data_version);
@@ -60,6 +63,7 @@ BEGIN
     INSERT INTO outbox_cycle_rooms (account, channel, room)
     SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.claims, '$.changed') WHERE true
     ON CONFLICT (account, channel) DO UPDATE SET room = excluded.room;
+    INSERT INTO outbox_cycle_passed_over SELECT value FROM json_each(NEW.claims, '$.passed_over');
     INSERT INTO outbox_cycle_claim
     SELECT r.account, r.channel, min(r.room, NEW.claims->>'share'), r.served, NEW.now
     FROM outbox_cycle_accounts AS a CROSS JOIN outbox_cycle_rooms AS r ON r.account = a.name
@@ -174,6 +178,7 @@ BEGIN
     SELECT id FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
         AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
+        AND (NOT EXISTS (SELECT 1 FROM outbox_cycle_passed_over) OR id NOT IN (SELECT id FROM outbox_cycle_passed_over))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
     INSERT INTO outbox_cycle_routes VALUES (NEW.account, NEW.channel, NEW.room, NEW.served);
 END;
@@ -186,6 +191,7 @@ BEGIN
     FROM outbox WHERE wait = 'ready' AND account = NEW.account AND channel = NEW.channel
         AND (expires_at IS NULL OR expires_at >= NEW.now)
         AND (NOT EXISTS (SELECT 1 FROM outbox_set_aside) OR id NOT IN (SELECT job_id FROM outbox_set_aside))
+        AND (NOT EXISTS (SELECT 1 FROM outbox_cycle_passed_over) OR id NOT IN (SELECT id FROM outbox_cycle_passed_over))
     ORDER BY priority DESC, due_at, id LIMIT NEW.room;
 END;
 

@@ -2,8 +2,7 @@
 //! emptied. The statistics that another program's ANALYZE made of the outbox's tables are deleted.
 
 use super::busy_handler::BusyWait;
-use super::files::beside;
-use super::{SqliteError, SqliteStore};
+use super::{RealPath, SqliteError, SqliteStore};
 use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ impl SqliteStore {
     /// Empties the log if it is long and nobody reads from it. True if it is still long, and another try
     /// later may help.
     pub async fn shorten_log(&mut self) -> Result<bool, SqliteError> {
-        let log = beside(&self.path().canonicalize().unwrap_or_default(), "-wal");
+        let log = RealPath::of(self.path())?.with_ending("-wal");
         if std::fs::metadata(log).map_or(0, |log| log.len()) <= LOG_BYTES {
             return Ok(false);
         }

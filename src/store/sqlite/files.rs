@@ -1,6 +1,6 @@
 //! Whether the database's files are still those that were opened.
 
-use super::SqliteError;
+use super::{RealPath, SqliteError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,9 @@ impl Files {
     /// # Errors
     /// [`SqliteError::Deleted`] if one of them is already gone.
     pub fn of(database: &Path) -> Result<Files, SqliteError> {
-        let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-        let beside = ["-wal", "-shm"].map(|ending| beside(&real, ending));
-        let paths = std::iter::once(database.to_owned()).chain(beside);
+        let real = RealPath::of(database)?;
+        let others = ["-wal", "-shm"].map(|ending| real.with_ending(ending));
+        let paths = std::iter::once(database.to_owned()).chain(others);
         let known = |path: PathBuf| match inode(&path) {
             Ok(inode) => Ok((path, inode)),
             Err(_) => Err(SqliteError::Deleted(path)),
@@ -49,12 +49,6 @@ impl Files {
 
 pub(super) fn inode(path: &Path) -> std::io::Result<Inode> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
-}
-
-pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(ending);
-    path.into()
 }
 
 impl SqliteError {

@@ -64,7 +64,7 @@ async fn one_that_is_larger_than_all_there_is_goes_alone() {
     assert_eq!(claim(&mut store, &little).await, (vec![1], true));
 }
 
-/// Otherwise small messages of its own account would overtake it forever.
+/// Otherwise small messages of the same account would overtake it forever.
 #[tokio::test]
 async fn what_waits_for_bytes_is_not_overtaken_within_its_route_and_holds_up_no_small_one_of_another()
  {
