@@ -40,7 +40,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite.
+/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite or
+/// PostgreSQL.
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Cli {

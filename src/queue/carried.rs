@@ -52,7 +52,7 @@ pub struct CarriedAttempt {
 
 /// Some jobs in the order of their ids, with their history.
 #[derive(Default)]
-pub struct Load {
+pub struct CarriedPart {
     pub jobs: Vec<CarriedJob>,
     pub attempts: Vec<CarriedAttempt>,
     /// Those that cannot be read, and why.
@@ -88,7 +88,7 @@ pub struct CarriedScrubbing {
 
 /// What belongs to the outbox as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rest {
+pub struct CarriedRest {
     pub pauses: Vec<CarriedPause>,
     pub set_aside: Vec<CarriedSetAside>,
     pub scrubbing: Vec<CarriedScrubbing>,

@@ -5,7 +5,7 @@ use super::StoreError;
 use super::postgres::{SchemaArrival, SchemaDeparture};
 use super::sqlite::{FileArrival, FileDeparture};
 use crate::config::Database;
-use crate::queue::carried::{Carried, LeftBehind, Load, Rest};
+use crate::queue::carried::{Carried, CarriedPart, CarriedRest, LeftBehind};
 use crate::queue::policy::Purpose;
 
 /// How many of the jobs that cannot be carried an error names.
@@ -81,7 +81,7 @@ async fn carry(
     to: &Database,
     unfit: Unfit,
     mut progress: impl FnMut(u64),
-) -> Result<(Carried, Arrival, Rest), StoreError> {
+) -> Result<(Carried, Arrival, CarriedRest), StoreError> {
     let mut arrival = Arrival::begin(to, departure.purpose()).await?;
     let mut carried = Carried::default();
     let mut after = i64::MIN;
@@ -138,14 +138,14 @@ impl Departure {
     }
 
     /// The next jobs above `after`.
-    async fn load(&mut self, after: i64) -> Result<Load, StoreError> {
+    async fn load(&mut self, after: i64) -> Result<CarriedPart, StoreError> {
         match self {
             Departure::Sqlite(from) => from.load(after).await,
             Departure::Postgres(from) => from.load(after).await,
         }
     }
 
-    async fn rest(&mut self) -> Result<Rest, StoreError> {
+    async fn rest(&mut self) -> Result<CarriedRest, StoreError> {
         match self {
             Departure::Sqlite(from) => from.rest().await,
             Departure::Postgres(from) => from.rest().await,
@@ -178,7 +178,7 @@ impl Arrival {
     }
 
     /// Gives the jobs that it cannot hold.
-    async fn put(&mut self, load: &Load) -> Result<Vec<LeftBehind>, StoreError> {
+    async fn put(&mut self, load: &CarriedPart) -> Result<Vec<LeftBehind>, StoreError> {
         let (mut refused, mut parts) = (Vec::new(), vec![&load.jobs[..]]);
         // A part that is refused is halved until the job that is to blame is alone.
         while let Some(jobs) = parts.pop().filter(|jobs| !jobs.is_empty()) {
@@ -209,7 +209,7 @@ impl Arrival {
     }
 
     /// Gives every job its place in the queue, and commits.
-    async fn settle(self, rest: &Rest) -> Result<(), StoreError> {
+    async fn settle(self, rest: &CarriedRest) -> Result<(), StoreError> {
         match self {
             Arrival::Sqlite(to) => to.settle(rest).await,
             Arrival::Postgres(to) => to.settle(rest).await,

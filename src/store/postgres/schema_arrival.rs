@@ -2,7 +2,7 @@
 
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
-use crate::queue::carried::{CarriedAttempt, CarriedJob, Rest};
+use crate::queue::carried::{CarriedAttempt, CarriedJob, CarriedRest};
 use crate::queue::policy::Purpose;
 use crate::store::StoreError;
 use serde::Serialize;
@@ -110,12 +110,12 @@ impl SchemaArrival {
     }
 
     /// Gives every job its place in the queue, and commits.
-    pub async fn settle(mut self, rest: &Rest) -> Result<(), StoreError> {
+    pub async fn settle(mut self, rest: &CarriedRest) -> Result<(), StoreError> {
         self.place(rest).await?;
         Ok(self.store.close().await?)
     }
 
-    async fn place(&mut self, rest: &Rest) -> Result<(), PostgresError> {
+    async fn place(&mut self, rest: &CarriedRest) -> Result<(), PostgresError> {
         self.insert(PAUSES, &rest.pauses).await?;
         self.insert(SET_ASIDE, &rest.set_aside).await?;
         self.insert(SCRUBBING, &rest.scrubbing).await?;

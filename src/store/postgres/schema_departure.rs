@@ -3,8 +3,8 @@
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
 use crate::queue::carried::{
-    CarriedAttempt, CarriedJob, CarriedPause, CarriedScrubbing, CarriedSetAside, LOAD_BYTES,
-    LOAD_JOBS, Load, Rest,
+    CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest, CarriedScrubbing,
+    CarriedSetAside, LOAD_BYTES, LOAD_JOBS,
 };
 use crate::store::{ALL, StoreError};
 use sqlx::Row;
@@ -84,28 +84,33 @@ impl SchemaDeparture {
         self.store.is_sandbox()
     }
 
-    pub async fn load(&mut self, after: i64) -> Result<Load, StoreError> {
+    pub async fn load(&mut self, after: i64) -> Result<CarriedPart, StoreError> {
         Ok(self.read(after).await?)
     }
 
-    async fn read(&mut self, after: i64) -> Result<Load, PostgresError> {
+    async fn read(&mut self, after: i64) -> Result<CarriedPart, PostgresError> {
         let conn = &mut self.store.conn;
         let end = sqlx::query_scalar(END).bind(after).bind(LOAD_JOBS).bind(LOAD_BYTES);
         let Some(last): Option<i64> = end.fetch_one(&mut *conn).await? else {
-            return Ok(Load::default());
+            return Ok(CarriedPart::default());
         };
         let rows = sqlx::query(JOBS).bind(after).bind(last).fetch_all(&mut *conn).await?;
         let jobs: Result<_, _> = rows.iter().map(carried_job).collect();
         let rows = sqlx::query(ATTEMPTS).bind(after).bind(last).fetch_all(conn).await?;
         let attempts: Result<_, _> = rows.iter().map(carried_attempt).collect();
-        Ok(Load { jobs: jobs?, attempts: attempts?, unreadable: Vec::new(), last: Some(last) })
+        Ok(CarriedPart {
+            jobs: jobs?,
+            attempts: attempts?,
+            unreadable: Vec::new(),
+            last: Some(last),
+        })
     }
 
-    pub async fn rest(&mut self) -> Result<Rest, StoreError> {
+    pub async fn rest(&mut self) -> Result<CarriedRest, StoreError> {
         Ok(self.read_rest().await?)
     }
 
-    async fn read_rest(&mut self) -> Result<Rest, PostgresError> {
+    async fn read_rest(&mut self) -> Result<CarriedRest, PostgresError> {
         let conn = &mut self.store.conn;
         let pauses: Vec<(String, String, String, i64)> =
             sqlx::query_as(PAUSES).fetch_all(&mut *conn).await?;
@@ -134,7 +139,7 @@ impl SchemaDeparture {
             finished_at,
             id,
         });
-        Ok(Rest {
+        Ok(CarriedRest {
             pauses: pauses.filter(|of| !own(of)).collect(),
             set_aside: set_aside.collect(),
             scrubbing: scrubbing.collect(),

@@ -1,7 +1,7 @@
 //! A file that an outbox is carried to.
 
 use super::{SqliteError, SqliteStore, neutral};
-use crate::queue::carried::{CarriedAttempt, CarriedJob, Rest};
+use crate::queue::carried::{CarriedAttempt, CarriedJob, CarriedRest};
 use crate::queue::policy::Purpose;
 use crate::store::StoreError;
 use libsqlite3_sys::{SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_OK, sqlite3_db_config};
@@ -103,7 +103,7 @@ impl FileArrival {
     }
 
     /// Gives every job its place in the queue, and commits.
-    pub async fn settle(mut self, rest: &Rest) -> Result<(), StoreError> {
+    pub async fn settle(mut self, rest: &CarriedRest) -> Result<(), StoreError> {
         self.insert(PAUSES, &rest.pauses).await?;
         self.insert(SET_ASIDE, &rest.set_aside).await?;
         self.insert(SCRUBBING, &rest.scrubbing).await?;

@@ -2,8 +2,8 @@
 
 use super::{SqliteError, SqliteStore, neutral};
 use crate::queue::carried::{
-    CarriedAttempt, CarriedJob, CarriedPause, CarriedScrubbing, CarriedSetAside, LOAD_BYTES,
-    LOAD_JOBS, LeftBehind, Load, Rest,
+    CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest, CarriedScrubbing,
+    CarriedSetAside, LOAD_BYTES, LOAD_JOBS, LeftBehind,
 };
 use crate::store::{ALL, StoreError};
 use sqlx::sqlite::SqliteRow;
@@ -85,18 +85,18 @@ impl FileDeparture {
         neutral(e.into(), Some(&self.path))
     }
 
-    pub async fn load(&mut self, after: i64) -> Result<Load, StoreError> {
+    pub async fn load(&mut self, after: i64) -> Result<CarriedPart, StoreError> {
         self.read(after).await.map_err(|e| self.neutral(e))
     }
 
-    async fn read(&mut self, after: i64) -> Result<Load, SqliteError> {
+    async fn read(&mut self, after: i64) -> Result<CarriedPart, SqliteError> {
         let conn = &mut self.store.conn;
         let end = sqlx::query(END).bind(after).bind(LOAD_JOBS).bind(LOAD_BYTES);
         let Some(last): Option<i64> = end.fetch_one(&mut *conn).await?.try_get(0)? else {
-            return Ok(Load::default());
+            return Ok(CarriedPart::default());
         };
         let rows = sqlx::query(JOBS).bind(after).bind(last).fetch_all(&mut *conn).await?;
-        let mut load = Load { last: Some(last), ..Load::default() };
+        let mut load = CarriedPart { last: Some(last), ..CarriedPart::default() };
         for row in &rows {
             match CarriedJob::from_row(row) {
                 Ok(job) => load.jobs.push(job),
@@ -114,11 +114,11 @@ impl FileDeparture {
         Ok(load)
     }
 
-    pub async fn rest(&mut self) -> Result<Rest, StoreError> {
+    pub async fn rest(&mut self) -> Result<CarriedRest, StoreError> {
         self.read_rest().await.map_err(|e| self.neutral(e))
     }
 
-    async fn read_rest(&mut self) -> Result<Rest, SqliteError> {
+    async fn read_rest(&mut self) -> Result<CarriedRest, SqliteError> {
         let conn = &mut self.store.conn;
         let pauses = "SELECT account, channel, reason, since FROM outbox_pauses";
         let pauses = readable(&sqlx::query(pauses).fetch_all(&mut *conn).await?);
@@ -129,7 +129,7 @@ impl FileDeparture {
         };
         let set_aside = "SELECT job_id, since, reason FROM outbox_set_aside";
         let scrubbing = "SELECT channel, finished_at, id FROM outbox_scrubbing";
-        Ok(Rest {
+        Ok(CarriedRest {
             pauses: pauses.into_iter().filter(|of| !own(of)).collect(),
             set_aside: readable(&sqlx::query(set_aside).fetch_all(&mut *conn).await?),
             scrubbing: readable(&sqlx::query(scrubbing).fetch_all(&mut *conn).await?),
