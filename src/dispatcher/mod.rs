@@ -31,7 +31,7 @@ use outage::Outage;
 use pause_watch::PauseWatch;
 use reason::{Commit, Reason, Rest};
 use sender::AttemptSender;
-pub(crate) use sender::decide;
+pub(crate) use sender::{decide, interrupted};
 use shown_blocks::ShownBlocks;
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -86,15 +86,17 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// On an outbox that has been taken over.
     pub fn new(
-        tenure: Tenure,
+        mut tenure: Tenure,
         config: Config,
         routes: Routes,
         service: Service,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let sender = AttemptSender::new(config, routes, metrics, tenure.lease());
+        tenure.expect_requests(sender.longest_request());
         Dispatcher {
             tenure,
-            sender: AttemptSender::new(config, routes, metrics),
+            sender,
             agenda: Agenda::default(),
             commit: Commit::None,
             rest: Rest::none(),
@@ -182,6 +184,7 @@ impl Dispatcher {
             self.withdraw_strays().await?;
         }
         self.follow_clock().await?;
+        self.bury().await?;
         self.sender.routes.unblock(Instant::now());
         self.follow_pauses().await?;
         // Before the rows that they explain.
@@ -298,6 +301,7 @@ impl Dispatcher {
             ReloadStep::Requested => self.service.reloading(),
             ReloadStep::Finished(fresh) => {
                 let notice = self.sender.reconfigure(*fresh).err();
+                self.tenure.expect_requests(self.sender.longest_request());
                 self.next_upkeep = Instant::now();
                 self.service.reloaded(notice);
             }

@@ -11,6 +11,7 @@
 use super::postgres::PostgresTenure;
 use super::sqlite::{SqliteTenure, neutral};
 use super::{ALL, StoreError};
+use crate::acquire::Lease;
 use crate::config::Database;
 use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle, CycleResult};
@@ -107,6 +108,36 @@ impl Tenure {
                 let taken = PostgresTenure::take_over(server, purpose, decide, on_event).await;
                 Ok(Tenure::Postgres(Box::new(taken?)))
             }
+        }
+    }
+
+    /// The right to begin requests, which this tenure renews with its calls.
+    pub fn lease(&self) -> Lease {
+        match self {
+            Tenure::Sqlite(_) => Lease::unlimited(),
+            Tenure::Postgres(t) => t.lease(),
+        }
+    }
+
+    /// From now on no request takes longer, from its first byte to its end: other nodes wait that long
+    /// before they decide the jobs of this one when it has died.
+    pub fn expect_requests(&mut self, longest: Duration) {
+        match self {
+            Tenure::Sqlite(_) => {}
+            Tenure::Postgres(t) => t.expect_requests(longest),
+        }
+    }
+
+    /// Decides the jobs of other nodes that have died since, as [`Tenure::take_over`] does; costs nothing
+    /// if none has.
+    pub async fn bury(
+        &mut self,
+        decide: impl FnMut(&Job, Millis) -> Ended,
+        on_event: impl FnMut(TakeOver<'_>),
+    ) -> Result<(), StoreError> {
+        match self {
+            Tenure::Sqlite(_) => Ok(()),
+            Tenure::Postgres(t) => t.bury(decide, on_event).await,
         }
     }
 

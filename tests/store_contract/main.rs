@@ -192,7 +192,7 @@ on_each_engine! {
         what_is_paused_is_not_claimed
         recording_twice_is_recording_once
         the_claims_of_a_dead_dispatcher_are_decided_by_the_next
-        only_one_dispatcher_works_on_an_outbox
+        a_second_dispatcher_waits_or_works_too
         blocks_are_published_and_replaced
         jobs_of_an_unknown_account_fail
         finished_jobs_are_deleted_and_scrubbed_by_the_plan

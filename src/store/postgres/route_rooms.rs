@@ -1,0 +1,89 @@
+//! How much room each route has: the dispatcher says only what has changed.
+
+use crate::queue::claim::Room;
+use crate::queue::job::{Channel, Millis};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// If there are more, a cycle is given those alone that are known to have jobs.
+const FEW: usize = 32;
+
+/// The routes of this node.
+#[derive(Default)]
+pub(super) struct RouteRooms {
+    routes: BTreeMap<(String, Channel), RouteRoom>,
+    /// Counts the cycles that had more jobs than places.
+    round: u64,
+}
+
+#[derive(Default)]
+struct RouteRoom {
+    limit: u32,
+    /// In which round it was last served.
+    served: u64,
+    /// Where the last claim ended, by priority; see the type `outbox_room`. Only while there is more than
+    /// fits: otherwise the next claim is short, wherever it begins.
+    floors: Option<[Option<Millis>; 10]>,
+}
+
+impl RouteRooms {
+    pub(super) fn change(&mut self, room: &Room) {
+        for claim in &room.changed {
+            let key = (claim.account.clone(), claim.channel);
+            self.routes.entry(key).or_default().limit = claim.limit;
+        }
+    }
+
+    /// The accounts that this node has configured.
+    pub(super) fn accounts(&self) -> BTreeSet<&str> {
+        self.routes.keys().map(|(account, _)| account.as_str()).collect()
+    }
+
+    /// The routes with room.
+    pub(super) fn open(&self) -> Vec<(String, Channel)> {
+        let open = self.routes.iter().filter(|(_, route)| route.limit > 0);
+        open.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// As `outbox_cycle` reads it: the route that was served longest ago first. `full`: from the beginning
+    /// of what can be claimed, and of every account.
+    pub(super) fn json(&self, share: u32, full: bool, ready: &[String]) -> Value {
+        let mut open: Vec<_> = self.routes.iter().filter(|(_, route)| route.limit > 0).collect();
+        if !full && open.len() > FEW {
+            open.retain(|((account, _), _)| ready.contains(account));
+        }
+        open.sort_by_key(|(_, route)| route.served);
+        let room = |((account, channel), route): (&(String, Channel), &RouteRoom)| {
+            let floors = route.floors.filter(|_| !full);
+            let room = i32::try_from(route.limit.min(share)).unwrap_or(i32::MAX);
+            json!({ "account": account, "channel": channel, "room": room, "floors": floors })
+        };
+        open.into_iter().map(room).collect()
+    }
+
+    /// What a cycle has claimed: where each ended, and of which priority.
+    pub(super) fn claimed(&mut self, jobs: &[(String, Channel, i16, Millis)], share: u32, cut: bool) {
+        self.round += u64::from(cut);
+        let mut counts: BTreeMap<(&str, Channel), u32> = BTreeMap::new();
+        for (account, channel, ..) in jobs {
+            *counts.entry((account, *channel)).or_default() += 1;
+        }
+        for ((account, channel), route) in &mut self.routes {
+            let Some(count) = counts.get(&(account.as_str(), *channel)) else {
+                route.floors = None;
+                continue;
+            };
+            route.served = self.round;
+            let is_full = *count >= route.limit.min(share);
+            route.floors = is_full.then(|| route.floors.unwrap_or_default());
+        }
+        for (account, channel, priority, due_at) in jobs {
+            let key = (account.clone(), *channel);
+            let floors = self.routes.get_mut(&key).and_then(|route| route.floors.as_mut());
+            let at = usize::try_from(9 - priority).unwrap_or_default();
+            if let Some(floor) = floors.and_then(|floors| floors.get_mut(at)) {
+                *floor = Some(floor.map_or(*due_at, |floor| floor.max(*due_at)));
+            }
+        }
+    }
+}
