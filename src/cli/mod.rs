@@ -7,9 +7,11 @@ mod error_text;
 mod export;
 mod filter_flags;
 mod generate;
+mod grants;
 mod import;
 mod init;
 mod list;
+mod nodes;
 mod output;
 mod pause_resume;
 mod possible_values;
@@ -87,6 +89,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// Show counts by channel and state, ages, rates, and what holds jobs back
     Status(status::StatusArgs),
+    /// List the dispatchers that work on the outbox, with their leases
+    Nodes(nodes::NodesArgs),
     /// List jobs, newest first
     List(list::ListArgs),
     /// Show one job, its history, and why it waits
@@ -107,6 +111,8 @@ enum Command {
     Resume(pause_resume::ResumeArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
     Prune(prune::PruneArgs),
+    /// Print the SQL that gives roles of a PostgreSQL database what they need
+    Grants(grants::GrantsArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),
     /// Run a stand-in for Acquire on this machine, to try things out
@@ -139,6 +145,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(&settings, args).await,
         Command::Send(args) => send::run(&settings, *args).await,
         Command::Status(args) => status::run(&settings, args).await,
+        Command::Nodes(args) => nodes::run(&settings, args).await,
         Command::List(args) => list::run(&settings, args).await,
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => retry_cancel::retry(&settings, args).await,
@@ -149,6 +156,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Pause(args) => pause_resume::pause(&settings, args).await,
         Command::Resume(args) => pause_resume::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,
+        Command::Grants(args) => grants::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;

@@ -16,9 +16,11 @@ use crate::queue::examination::{Depth, Examination, Storage};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
+use crate::queue::node::{Nodes, Standing};
 use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
 use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
+use crate::queue::role::{Reach, Role};
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
 use postgres::{PostgresStore, within};
@@ -66,6 +68,18 @@ impl Store {
         }
     }
 
+    /// The SQL that [`Store::init`] would execute to create the outbox or to bring it up to date, for
+    /// those who let somebody else execute it. Changes nothing.
+    pub async fn init_script(purpose: Purpose, database: &Database) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => {
+                let script = SqliteStore::init_script(purpose, path).await;
+                script.map_err(|e| neutral(e, Some(path)))
+            }
+            Database::Postgres(server) => Ok(PostgresStore::init_script(purpose, server).await?),
+        }
+    }
+
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
     pub async fn open(database: &Database) -> Result<Store, StoreError> {
         match database {
@@ -103,6 +117,21 @@ impl Store {
         match database {
             Database::File(path) => SqliteStore::examine(path, depth).await,
             Database::Postgres(server) => PostgresStore::examine(server, depth).await,
+        }
+    }
+
+    /// The SQL that gives these roles what they need; executes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] for an engine without roles.
+    pub fn grants(database: &Database, roles: &[Role], reach: Reach) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => Err(StoreError::Unusable(format!(
+                "{} is a file, which has no roles: who may use it is decided by its owner, group and \
+                 mode; see docs/security.md",
+                path.display()
+            ))),
+            Database::Postgres(server) => Ok(postgres::grants(server, roles, reach)),
         }
     }
 
@@ -414,6 +443,20 @@ impl Store {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
             Store::Postgres(s) => ask!(s.failures(limit)),
+        }
+    }
+
+    /// The dispatchers that work on the outbox or have left something to decide; `all`: also those
+    /// that have ended, as far as they are known.
+    pub async fn nodes(&mut self, all: bool) -> Result<Nodes, StoreError> {
+        match self {
+            Store::Sqlite(s) => {
+                let is_held = sqlite::is_held(s.path())?;
+                let mut nodes = s.nodes(is_held).await.map_err(|e| s.neutral(e))?;
+                nodes.nodes.retain(|node| all || node.standing != Standing::Ended);
+                Ok(nodes)
+            }
+            Store::Postgres(s) => s.nodes(all).await.map_err(|e| s.neutral(e)),
         }
     }
 

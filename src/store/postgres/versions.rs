@@ -42,7 +42,7 @@ pub(super) fn migrator() -> Migrator {
     migrator
 }
 
-fn known_version() -> i64 {
+pub(super) fn known_version() -> i64 {
     migrator().iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
