@@ -2,11 +2,13 @@
 //! error; only this folder knows which engine is behind them.
 
 mod error;
+mod move_over;
 mod postgres;
 pub mod sqlite;
 pub mod tenure;
 
 pub use error::StoreError;
+pub use move_over::{Unfit, move_over};
 pub use sqlite::{listed, wait_until_closed};
 pub use tenure::Tenure;
 
