@@ -150,7 +150,9 @@ async fn a_schema_that_was_changed_is_named_and_repaired() {
     let refused = store.change(Change::Retry, &[1], Mode::Apply).await.unwrap();
     assert!(refused[0].sentence.starts_with("is pending already"), "{refused:?}");
     store.change(Change::Cancel, &[1], Mode::Apply).await.unwrap();
-    Store::examine(&database, Depth::Full).await.verdict.unwrap();
+    let examined = Store::examine(&database, Depth::Full).await;
+    examined.verdict.unwrap();
+    assert!(examined.caution.unwrap().contains("fsync = off"), "as the tests' servers run");
 
     store.execute_sql("ALTER TABLE outbox_attempts DROP COLUMN outcome").await.unwrap();
     let Err(e) = Store::init(Purpose::Delivery, &database).await else { panic!("what was in it?") };
