@@ -126,7 +126,8 @@ impl PostgresTenure {
     /// Takes over what a cycle has done.
     fn follow(&mut self, work: &Cycle<'_>, share: u32, answer: CycleAnswer) -> CycleDone {
         let CycleAnswer { claimed, locked, lost, agenda } = answer;
-        let of_route = |c: &ClaimedJob| (c.job.account.clone(), c.job.channel, c.priority, c.due_at);
+        let of_route =
+            |c: &ClaimedJob| (c.job.account.clone(), c.job.channel, c.priority, c.due_at);
         let of_routes: Vec<_> = claimed.iter().map(of_route).collect();
         if work.room.is_some() {
             self.rooms.claimed(&of_routes, share, agenda.cut);
@@ -167,7 +168,12 @@ impl PostgresTenure {
         }
     }
 
-    pub(super) fn recorded(&mut self, record: &[Ended], lost: Vec<i64>, locked: Vec<i64>) -> Recorded {
+    pub(super) fn recorded(
+        &mut self,
+        record: &[Ended],
+        lost: Vec<i64>,
+        locked: Vec<i64>,
+    ) -> Recorded {
         let ids = record.iter().map(|ended| ended.transition.id);
         let ids = ids.filter(|id| !lost.contains(id) && !locked.contains(id)).collect();
         self.locked = locked.into_iter().collect();

@@ -62,7 +62,12 @@ impl RouteRooms {
     }
 
     /// What a cycle has claimed: where each ended, and of which priority.
-    pub(super) fn claimed(&mut self, jobs: &[(String, Channel, i16, Millis)], share: u32, cut: bool) {
+    pub(super) fn claimed(
+        &mut self,
+        jobs: &[(String, Channel, i16, Millis)],
+        share: u32,
+        cut: bool,
+    ) {
         self.round += u64::from(cut);
         let mut counts: BTreeMap<(&str, Channel), u32> = BTreeMap::new();
         for (account, channel, ..) in jobs {
