@@ -30,7 +30,8 @@ impl PostgresStore {
     /// Inserts one job; a taken idempotency key gives the job that has it.
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, PostgresError> {
         let rows = NewRows::of_job(job).map_err(PostgresError::Rule)?;
-        loop {
+        // More than once, because the job that had the key may be deleted between the two statements.
+        for _ in 0..3 {
             if let [id] = insert(&mut self.conn, &rows).await?[..] {
                 return Ok(Inserted::New(id));
             }
@@ -38,8 +39,9 @@ impl PostgresStore {
             if let Some(id) = with_key.fetch_optional(&mut self.conn).await? {
                 return Ok(Inserted::Existing(id));
             }
-            // The job that had the key has been deleted meanwhile: the key is free again.
         }
+        // By a job that this user may not see.
+        Err(PostgresError::Rule("outbox.idempotency_key: is taken".to_owned()))
     }
 
     /// Inserts the rows in their order by one statement, all of them or none, and gives the number
@@ -56,7 +58,7 @@ impl PostgresStore {
         Ok(insert(&mut self.conn, &rows).await?.len() as u64)
     }
 
-    /// Executes `sql` as it is, as `psql` does: several statements are several transactions.
+    /// Executes `sql` as it is; several statements are one transaction, unless they begin and end others.
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), PostgresError> {
         self.take_time().await?;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await?;
