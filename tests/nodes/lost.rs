@@ -89,7 +89,8 @@ async fn a_database_that_has_gone_back_in_time_is_noticed_and_paused() {
     assert!(matches!(late, Err(StoreError::Gone(_))), "{late:?}");
     assert!(node.lease().has_ended());
     assert!(node.check().is_err());
-    let paused = outbox.text("SELECT reason FROM outbox_pauses WHERE account = '' AND channel = ''").await;
+    let paused =
+        outbox.text("SELECT reason FROM outbox_pauses WHERE account = '' AND channel = ''").await;
     assert!(paused.starts_with("restored backup: "), "{paused}");
     // Nobody else sends anything until a person has decided.
     let mut next = outbox.node().await;

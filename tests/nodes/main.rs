@@ -44,9 +44,10 @@ impl Outbox {
 
     /// A chat message into each of these cases; gives their ids.
     async fn insert(&self, cases: &[i64]) -> Vec<i64> {
-        let rows: Vec<_> = cases.iter().map(|case| {
-            format!(r#"('chat', '{{"caseId": {case}, "message": "hello"}}')"#)
-        }).collect();
+        let rows: Vec<_> = cases
+            .iter()
+            .map(|case| format!(r#"('chat', '{{"caseId": {case}, "message": "hello"}}')"#))
+            .collect();
         let insert = format!(
             "INSERT INTO outbox (channel, payload) VALUES {} RETURNING id",
             rows.join(", ")

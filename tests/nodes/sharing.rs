@@ -113,7 +113,8 @@ async fn a_job_fails_only_if_no_node_that_is_alive_knows_its_account() {
         Room::unlimited(vec![Claim { account, channel: Channel::Chat, limit: 0 }])
     };
     let say = async |node: &mut Tenure, room: Room| {
-        let work = Cycle { record: &[], room: Some(&room), due: false, now: now(), expecting: false };
+        let work =
+            Cycle { record: &[], room: Some(&room), due: false, now: now(), expecting: false };
         assert!(matches!(node.cycle(&work).await.unwrap(), CycleResult::Done(_)));
     };
     say(&mut other, rooms("default")).await;
@@ -141,7 +142,8 @@ async fn a_row_that_the_database_refuses_is_set_aside_and_the_others_go_on() {
     assert_eq!(ids(&claimed), jobs[1..]);
     let record: Vec<_> = claimed.iter().map(sent).collect();
     assert_eq!(cycle(&mut node, &record, 9).await.recorded.ids, jobs[1..]);
-    let aside = outbox.query("SELECT job_id, reason, record FROM outbox_set_aside ORDER BY job_id").await;
+    let aside =
+        outbox.query("SELECT job_id, reason, record FROM outbox_set_aside ORDER BY job_id").await;
     assert_eq!(aside.iter().map(|row| row.int("job_id")).collect::<Vec<_>>(), jobs[..2]);
     assert_eq!(outbox.status(jobs[2]).await, "sent");
     assert_eq!(outbox.status(jobs[1]).await, "sending");

@@ -20,7 +20,8 @@ use tokio::time::{sleep, timeout};
 const CHANNEL: &str = "SELECT 'outbox_' || 'outbox'::regclass::oid";
 const TAKE: &str = "SELECT pg_try_advisory_lock(1869771896, 'outbox'::regclass::oid::integer)";
 /// False if another node sleeps: then producers notify, and this one hears it as well.
-const MAY_SHARE: &str = "SELECT pg_try_advisory_lock_shared(1869771896, 'outbox'::regclass::oid::integer)";
+const MAY_SHARE: &str =
+    "SELECT pg_try_advisory_lock_shared(1869771896, 'outbox'::regclass::oid::integer)";
 const LEAVE: &str = "SELECT pg_advisory_unlock_all()";
 
 /// How often a node looks itself while it cannot take the bell, at first and after a while: a producer's
@@ -131,10 +132,11 @@ async fn listen(
         // A shared lock is given up at once: it only shows whether a producer or a node has the bell.
         while !ask(listener, TAKE).await? {
             let by_producers = ask(listener, MAY_SHARE).await?;
-            let _: Option<bool> = timeout(ANSWER, sqlx::query_scalar(LEAVE).fetch_optional(&mut *listener))
-                .await
-                .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-                .unwrap_or_default();
+            let _: Option<bool> =
+                timeout(ANSWER, sqlx::query_scalar(LEAVE).fetch_optional(&mut *listener))
+                    .await
+                    .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                    .unwrap_or_default();
             let pause = match (by_producers, polls < QUICK) {
                 (true, true) => POLL.0,
                 (true, false) => POLL.1,

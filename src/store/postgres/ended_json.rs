@@ -13,7 +13,8 @@ fn row(e: &Ended, now: Millis) -> Value {
         Wait::Ready => "ready",
         Wait::Backoff => "backoff",
     });
-    let delay = t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
+    let delay =
+        t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
     let receipt = &t.receipt.fields;
     json!({
         "id": t.id,
@@ -63,7 +64,8 @@ fn without_nul(value: Value) -> Value {
         Value::Array(values) => values.into_iter().map(without_nul).collect(),
         Value::Object(fields) => {
             let fields = fields.into_iter();
-            let clean = fields.map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)));
+            let clean =
+                fields.map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)));
             Value::Object(Map::from_iter(clean))
         }
         other => other,

@@ -27,7 +27,8 @@ SELECT b.account, b.channel, b.kind, b.reason, timestamptz 'epoch' + b.since * i
 FROM new b
 ON CONFLICT (account, channel, kind, node)
 DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until, epoch = excluded.epoch";
-const PUBLISH_ACCOUNTS: &str = "UPDATE outbox_nodes SET accounts = $2 WHERE epoch = $1 AND buried_at IS NULL";
+const PUBLISH_ACCOUNTS: &str =
+    "UPDATE outbox_nodes SET accounts = $2 WHERE epoch = $1 AND buried_at IS NULL";
 /// A node that has just started has not said yet which accounts it knows.
 const FAIL_UNKNOWN: &str = "\
 WITH x AS MATERIALIZED (

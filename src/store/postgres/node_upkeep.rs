@@ -60,7 +60,7 @@ DELETE FROM outbox_set_aside a WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.
 const RELEASE: &str = "DELETE FROM outbox_set_aside WHERE job_id = $1";
 /// A kept outcome, with its distances counted from when it was kept.
 const RECORD_KEPT: &str = "\
-SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', jsonb_build_array($5::text::jsonb), '[]', 0, 0, 0, false, false, false, '0')";
+SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', jsonb_build_array($5::text::jsonb), '[]', 0, 0, 0, false, false, false, '0', NULL)";
 
 /// The transaction that has ended a job commits later: scrubbing stays behind by the longest that one takes.
 const SCRUB_BEHIND: Duration = Duration::from_secs(10);
@@ -125,8 +125,7 @@ impl PostgresTenure {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
                     let sentence = "upkeep failed and is tried again later; messages still go out";
-                    self.report
-                        .notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
+                    self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
                 }
             }
             self.timers.batches = Instant::now() + pause;
@@ -159,8 +158,7 @@ impl PostgresTenure {
             });
             let row = row.await?;
             let count = |at: usize| row.try_get::<i64, _>(at).unwrap_or_default().unsigned_abs();
-            let sentence =
-                format!("the texts of sent messages were removed, channel {channel}");
+            let sentence = format!("the texts of sent messages were removed, channel {channel}");
             self.report_erased(sentence, count(0));
             more |= count(1) == 500;
         }
@@ -188,7 +186,8 @@ impl PostgresTenure {
             let (id, broken): (i64, Option<String>) =
                 (row.try_get(0).unwrap_or_default(), row.try_get(1).unwrap_or_default());
             if let Some(broken) = broken {
-                let sentence = "this row breaks a rule of the outbox: it has failed, the others go on";
+                let sentence =
+                    "this row breaks a rule of the outbox: it has failed, the others go on";
                 self.report.notice(Notice::new(Level::ERROR, sentence).job(id).reason(broken));
             }
         }

@@ -22,6 +22,8 @@ use tokio::time::{Instant, sleep};
 
 /// How often a claim begins at the beginning of what can be claimed, and looks for other accounts' jobs.
 const FULL_EVERY: Duration = Duration::from_secs(1);
+/// What a cycle takes at most, and for each job, unless something is in its way.
+const SLOW: (Duration, Duration) = (Duration::from_millis(10), Duration::from_micros(400));
 /// How long outcomes wait whose rows somebody has locked.
 const LOCKED_PAUSE: Duration = Duration::from_millis(25);
 
@@ -108,9 +110,13 @@ impl PostgresTenure {
             ..CycleCall::recording(work.record)
         };
         let call = match work.room {
-            Some(room) => CycleCall { bytes: room.bytes, ..call },
+            Some(room) => {
+                let passed_over = Some(&room.passed_over[..]).filter(|ids| !ids.is_empty());
+                CycleCall { bytes: room.bytes, passed_over, ..call }
+            }
             None => call,
         };
+        let begun = Instant::now();
         let answer = match self.session.cycle(call).await {
             Err(e) if e.is_of_a_row() => {
                 return self.row_by_row(e, work).await.map(CycleResult::Done);
@@ -120,16 +126,27 @@ impl PostgresTenure {
         if full {
             self.next_full = Instant::now() + FULL_EVERY;
         }
-        Ok(CycleResult::Done(self.follow(work, share, answer)))
+        let jobs = u32::try_from(answer.claimed.len() + work.record.len()).unwrap_or(u32::MAX);
+        let slow = begun.elapsed() > SLOW.0 + SLOW.1 * jobs;
+        let skips = work.room.is_some_and(|room| !room.passed_over.is_empty());
+        let slow = full.then_some(slow && !skips);
+        Ok(CycleResult::Done(self.follow(work, share, slow, answer)))
     }
 
     /// Takes over what a cycle has done.
-    fn follow(&mut self, work: &Cycle<'_>, share: u32, answer: CycleAnswer) -> CycleDone {
+    fn follow(
+        &mut self,
+        work: &Cycle<'_>,
+        share: u32,
+        slow: Option<bool>,
+        answer: CycleAnswer,
+    ) -> CycleDone {
         let CycleAnswer { claimed, locked, lost, agenda } = answer;
-        let of_route = |c: &ClaimedJob| (c.job.account.clone(), c.job.channel, c.priority, c.due_at);
+        let of_route =
+            |c: &ClaimedJob| (c.job.account.clone(), c.job.channel, c.priority, c.due_at);
         let of_routes: Vec<_> = claimed.iter().map(of_route).collect();
         if work.room.is_some() {
-            self.rooms.claimed(&of_routes, share, agenda.cut);
+            self.rooms.claimed(&of_routes, share, agenda.cut, slow);
         }
         if !claimed.is_empty() {
             self.bell.awake();
@@ -167,7 +184,12 @@ impl PostgresTenure {
         }
     }
 
-    pub(super) fn recorded(&mut self, record: &[Ended], lost: Vec<i64>, locked: Vec<i64>) -> Recorded {
+    pub(super) fn recorded(
+        &mut self,
+        record: &[Ended],
+        lost: Vec<i64>,
+        locked: Vec<i64>,
+    ) -> Recorded {
         let ids = record.iter().map(|ended| ended.transition.id);
         let ids = ids.filter(|id| !lost.contains(id) && !locked.contains(id)).collect();
         self.locked = locked.into_iter().collect();

@@ -78,7 +78,8 @@ impl PostgresTenure {
     async fn candidates(&mut self, due: bool) -> Result<Vec<i64>, StoreError> {
         let mut ids = Vec::new();
         for (account, channel) in self.rooms.open() {
-            let query = sqlx::query_scalar(CLAIMABLE).bind(account).bind(channel.as_str()).bind(FIRST);
+            let query =
+                sqlx::query_scalar(CLAIMABLE).bind(account).bind(channel.as_str()).bind(FIRST);
             let found: Vec<i64> =
                 self.session.with(async move |conn| query.fetch_all(conn).await).await?;
             ids.extend(found);
@@ -116,10 +117,7 @@ impl PostgresTenure {
     }
 
     /// Records each by itself; the outcome of one that the database refuses is kept.
-    pub(super) async fn record_or_keep(
-        &mut self,
-        ended: &[Ended],
-    ) -> Result<Recorded, StoreError> {
+    pub(super) async fn record_or_keep(&mut self, ended: &[Ended]) -> Result<Recorded, StoreError> {
         let (mut lost, mut locked) = (Vec::new(), Vec::new());
         for one in ended {
             match self.session.cycle(CycleCall::recording(std::slice::from_ref(one))).await {

@@ -22,7 +22,7 @@ struct RouteRoom {
     /// In which round it was last served.
     served: u64,
     /// Where the last claim ended, by priority; see the type `outbox_room`. Only while there is more than
-    /// fits: otherwise the next claim is short, wherever it begins.
+    /// fits, and claims from the beginning are slow: what has come in before it waits a little longer.
     floors: Option<[Option<Millis>; 10]>,
 }
 
@@ -61,8 +61,15 @@ impl RouteRooms {
         open.into_iter().map(room).collect()
     }
 
-    /// What a cycle has claimed: where each ended, and of which priority.
-    pub(super) fn claimed(&mut self, jobs: &[(String, Channel, i16, Millis)], share: u32, cut: bool) {
+    /// What a cycle has claimed. `slow`: it began at the beginning and took long for what it did; `None`: it
+    /// began elsewhere.
+    pub(super) fn claimed(
+        &mut self,
+        jobs: &[(String, Channel, i16, Millis)],
+        share: u32,
+        cut: bool,
+        slow: Option<bool>,
+    ) {
         self.round += u64::from(cut);
         let mut counts: BTreeMap<(&str, Channel), u32> = BTreeMap::new();
         for (account, channel, ..) in jobs {
@@ -75,7 +82,8 @@ impl RouteRooms {
             };
             route.served = self.round;
             let is_full = *count >= route.limit.min(share);
-            route.floors = is_full.then(|| route.floors.unwrap_or_default());
+            let keeps = slow.unwrap_or(route.floors.is_some());
+            route.floors = (is_full && keeps).then(|| route.floors.unwrap_or_default());
         }
         for (account, channel, priority, due_at) in jobs {
             let key = (account.clone(), *channel);
