@@ -93,6 +93,9 @@ pub(super) struct NodeAgenda {
     pub more: bool,
     #[serde(default)]
     pub cut: bool,
+    /// When a route that has jobs may claim its next one, by its rate.
+    #[serde(default)]
+    rate_at: Option<Millis>,
     /// The channels of those that have expired, one each.
     #[serde(default)]
     pub expired: Vec<Channel>,
@@ -111,7 +114,8 @@ impl NodeAgenda {
 
     /// When something falls due, by the local clock. Not a moment too early, or the loop would spin.
     pub(super) fn next_due(&self) -> Option<Millis> {
-        self.next_due.map(|due| due.saturating_add(self.shift).saturating_add(1).max(0))
+        let next = [self.next_due, self.rate_at].into_iter().flatten().min();
+        next.map(|due| due.saturating_add(self.shift).saturating_add(1).max(0))
     }
 
     /// To be added to a time of the database for one by the local clock.

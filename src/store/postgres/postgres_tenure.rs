@@ -9,9 +9,10 @@ use super::route_rooms::RouteRooms;
 use crate::acquire::Lease;
 use crate::queue::claim::{Agenda, Cycle, CycleDone, CycleResult};
 use crate::queue::ended::{Ended, Recorded};
-use crate::queue::job::{Failure, Job, Millis};
+use crate::queue::job::{Channel, Failure, Job, Millis};
 use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
+use crate::queue::policy::Rate;
 use crate::queue::report::Report;
 use crate::queue::when::now;
 use crate::store::StoreError;
@@ -87,11 +88,17 @@ impl PostgresTenure {
         self.session.expect_requests(longest);
     }
 
+    /// See [`Tenure::pace`](crate::store::Tenure::pace).
+    pub fn pace(&mut self, rates: &[(String, Channel, Rate)]) {
+        self.rooms.pace(rates);
+    }
+
     /// See [`Tenure::cycle`](crate::store::Tenure::cycle).
     pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         if let Some(room) = work.room {
             self.rooms.change(room);
             self.publish_accounts().await?;
+            self.publish_rates().await?;
         }
         self.wait_for_locked(work.record).await;
         let full = work.expecting || self.next_full <= Instant::now();

@@ -2,6 +2,7 @@
 
 use crate::queue::claim::Room;
 use crate::queue::job::{Channel, Millis};
+use crate::queue::policy::Rate;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,9 @@ const FEW: usize = 32;
 #[derive(Default)]
 pub(super) struct RouteRooms {
     routes: BTreeMap<(String, Channel), RouteRoom>,
+    /// Milliseconds from one request to the next.
+    rates: BTreeMap<(String, Channel), f64>,
+    rates_are_new: bool,
     /// Counts the cycles that had more jobs than places.
     round: u64,
 }
@@ -34,6 +38,30 @@ impl RouteRooms {
         }
     }
 
+    /// The rates of the routes that have one; of all nodes together.
+    pub(super) fn pace(&mut self, rates: &[(String, Channel, Rate)]) {
+        self.rates = rates
+            .iter()
+            .map(|(account, channel, rate)| {
+                let period = rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count.max(1));
+                ((account.clone(), *channel), period)
+            })
+            .collect();
+        self.rates_are_new = !rates.is_empty();
+    }
+
+    /// The routes whose rates the database does not know yet.
+    pub(super) fn take_new_rates(&mut self) -> Vec<(String, Channel)> {
+        match std::mem::take(&mut self.rates_are_new) {
+            true => self.rates.keys().cloned().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    pub(super) fn rates_are_new(&mut self) {
+        self.rates_are_new = true;
+    }
+
     /// The accounts that this node has configured.
     pub(super) fn accounts(&self) -> BTreeSet<&str> {
         self.routes.keys().map(|(account, _)| account.as_str()).collect()
@@ -53,10 +81,11 @@ impl RouteRooms {
             open.retain(|((account, _), _)| ready.contains(account));
         }
         open.sort_by_key(|(_, route)| route.served);
-        let room = |((account, channel), route): (&(String, Channel), &RouteRoom)| {
+        let room = |(key, route): (&(String, Channel), &RouteRoom)| {
+            let ((account, channel), period) = (key, self.rates.get(key));
             let floors = route.floors.filter(|_| !full);
             let room = i32::try_from(route.limit.min(share)).unwrap_or(i32::MAX);
-            json!({ "account": account, "channel": channel, "room": room, "floors": floors })
+            json!({ "account": account, "channel": channel, "room": room, "floors": floors, "period_ms": period })
         };
         open.into_iter().map(room).collect()
     }
