@@ -11,6 +11,7 @@ mod grants;
 mod import;
 mod init;
 mod list;
+mod move_outbox;
 mod nodes;
 mod output;
 mod pause_resume;
@@ -39,7 +40,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite.
+/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite or
+/// PostgreSQL.
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -113,6 +115,8 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Print the SQL that gives roles of a PostgreSQL database what they need
     Grants(grants::GrantsArgs),
+    /// Carry an outbox over from a file to PostgreSQL, or back, with its ids and history
+    Move(move_outbox::MoveArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),
     /// Run a stand-in for Acquire on this machine, to try things out
@@ -157,6 +161,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Resume(args) => pause_resume::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,
         Command::Grants(args) => grants::run(&settings, args).await,
+        Command::Move(args) => move_outbox::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;

@@ -1,10 +1,11 @@
 //! The setting `database`: where the outbox is. Only this folder and the store know what that means.
 
-use super::Env;
 use super::config_error::{ConfigError, Place};
 use super::postgres_server::PostgresServer;
-use super::secret::KeySource;
+use super::secret::{KeySource, Secret};
 use super::section::Located;
+use super::sources::given_database;
+use super::{Env, Flags};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,19 @@ pub(super) struct DatabaseLayers {
 }
 
 impl DatabaseLayers {
+    /// What the flags say, and the environment's password.
+    pub fn of_flags(flags: &Flags, env: Env<'_>) -> Result<DatabaseLayers, ConfigError> {
+        let place = Place::Flag("--schema");
+        let schema = flags.schema.clone().map(|value| Located { value, place });
+        let database = flags.database.clone().map(Into::into);
+        Ok(DatabaseLayers {
+            database: [given_database(database, Place::Flag("--database"))?, None, None],
+            schema: [schema, None, None],
+            file_password: None,
+            env_password: KeySource::in_environment(Secret::DatabasePassword, env)?,
+        })
+    }
+
     /// The database that counts, with its schema and the way to its password. `default` is the
     /// database if no layer names one.
     pub fn combined(self, default: &str, env: Env<'_>) -> Result<Database, ConfigError> {

@@ -40,7 +40,6 @@ use self::raw::RawConfig;
 use self::raw_account::RawAccount;
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
-use self::secret::{KeySource, Secret};
 use self::section::Located;
 use self::sources::{given_database, parsed_variable, read_file, text_variable, variable};
 use crate::queue::job::Channel;
@@ -202,6 +201,15 @@ pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigErro
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
 }
 
+/// A database that a command names by itself, with no file read: only its flags count, and for a
+/// password the environment.
+///
+/// # Errors
+/// As [`load_database`].
+pub fn load_end(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
+    DatabaseLayers::of_flags(flags, env)?.combined(DEFAULT_DATABASE, env)
+}
+
 /// All settings that need no key. Missing accounts and missing or unreadable keys are not errors here.
 ///
 /// # Errors
@@ -283,20 +291,12 @@ impl Draft {
         raw_account::overlay_environment(&mut accounts, env)?;
 
         let by_environment = variable(env, "ACQUIRE_OUTBOX_DATABASE");
-        let layers = DatabaseLayers {
-            database: [
-                given_database(flags.database.clone().map(Into::into), Place::Flag("--database"))?,
-                given_database(by_environment, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?,
-                database,
-            ],
-            schema: [
-                flags.schema.clone().map(|value| Located { value, place: Place::Flag("--schema") }),
-                text_variable(env, "ACQUIRE_OUTBOX_SCHEMA")?,
-                schema,
-            ],
-            file_password: database_password,
-            env_password: KeySource::in_environment(Secret::DatabasePassword, env)?,
-        };
+        let mut layers = DatabaseLayers::of_flags(flags, env)?;
+        layers.database[1] =
+            given_database(by_environment, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?;
+        layers.schema[1] = text_variable(env, "ACQUIRE_OUTBOX_SCHEMA")?;
+        (layers.database[2], layers.schema[2]) = (database, schema);
+        layers.file_password = database_password;
         let [by_flag, by_environment, by_file] = &layers.database;
         let is_by_file = by_flag.is_none() && by_environment.is_none() && by_file.is_some();
         let system_file = of_system.filter(|_| is_by_file);

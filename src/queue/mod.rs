@@ -22,3 +22,4 @@ pub mod overview;
 pub mod new_job;
 pub mod change;
 pub mod transfer;
+pub mod carried;

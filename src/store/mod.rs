@@ -2,11 +2,13 @@
 //! error; only this folder knows which engine is behind them.
 
 mod error;
+mod move_over;
 mod postgres;
 pub mod sqlite;
 pub mod tenure;
 
 pub use error::StoreError;
+pub use move_over::{Unfit, move_over};
 pub use sqlite::{listed, wait_until_closed};
 pub use tenure::Tenure;
 
@@ -111,8 +113,8 @@ impl Store {
         Ok(Store::Sqlite(SqliteStore::in_memory().await.map_err(|e| neutral(e, None))?))
     }
 
-    /// Whether the outbox can be used, and what is wrong with it. Opens it, takes the write lock for
-    /// a moment, and changes nothing.
+    /// Whether the outbox can be used, and what is wrong with it. Opens it, takes the lock that a write
+    /// needs for a moment, and changes nothing.
     pub async fn examine(database: &Database, depth: Depth) -> Examination {
         match database {
             Database::File(path) => SqliteStore::examine(path, depth).await,
@@ -187,7 +189,7 @@ impl Store {
         }
     }
 
-    /// Whether a write would succeed; takes and releases the write lock.
+    /// Whether a write would succeed; takes and releases the lock that it would need.
     ///
     /// # Errors
     /// The error that a write would get; [`StoreError::is_busy`] if another program keeps the lock for
@@ -231,7 +233,8 @@ impl Store {
         }
     }
 
-    /// Executes SQL of a producer's, as any program may; each statement is a transaction.
+    /// Executes SQL of a producer's, as any program may. Several statements are several transactions on
+    /// SQLite, and one on PostgreSQL.
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
@@ -388,7 +391,7 @@ impl Store {
     }
 
     /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a read of its
-    /// own, so that an export never keeps the write-ahead log from being emptied. A payload of more
+    /// own, so that an export never keeps the engine from clearing up behind it. A payload of more
     /// than 16 KiB is left out: [`Store::payload`] reads it.
     pub async fn export_page(
         &mut self,

@@ -174,7 +174,7 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     let help =
         "1 while it dispatches; 0 while it starts, stands by, stops or cannot use the database";
     flag(registry, "dispatching", help, metrics.state() == DaemonState::Dispatching);
-    let help = "1 while another dispatcher has the lock";
+    let help = "1 while it waits for another dispatcher to end";
     flag(registry, "standby", help, metrics.state() == DaemonState::Standby);
     let help = "1 while a restored backup is paused until a person decides";
     flag(registry, "restored_backup", help, metrics.holds_restored());

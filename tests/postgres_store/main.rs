@@ -1,6 +1,7 @@
 //! The store on PostgreSQL: creating the outbox, what is said of one that is not as it should be, and
 //! what becomes of errors. What it does like every engine is in tests/store_contract.
 
+mod alike;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -242,4 +243,56 @@ async fn without_a_server_or_a_database_it_says_where_it_looked() {
     let missing = other(url.replace("/test_", "/missing_"));
     let e = Store::open(&missing).await.map(|_| ()).unwrap_err().to_string();
     assert!(e.contains("does not exist; create it"), "{e}");
+}
+
+#[tokio::test]
+async fn two_people_change_the_same_jobs_at_once() {
+    let Some((database, _)) = fresh().await else { return };
+    let (mut one, _) = init(&database).await;
+    let (mut other, _) = init(&database).await;
+    let mut ids = Vec::new();
+    for case in 1..=60 {
+        ids.push(one.insert(&chat(case % 5)).await.unwrap().id());
+    }
+    let backwards: Vec<_> = ids.iter().rev().copied().collect();
+    for _ in 0..10 {
+        for change in [Change::Cancel, Change::Retry] {
+            let (a, b) = tokio::join!(
+                one.change(change, &ids, Mode::Apply),
+                other.change(change, &backwards, Mode::Apply)
+            );
+            assert_eq!(a.unwrap().len() + b.unwrap().len(), ids.len(), "each once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_read_reads_everything() {
+    let Some((database, elsewhere_in_it)) = fresh().await else { return };
+    let (mut store, _) = init(&database).await;
+    store.insert(&chat(1)).await.unwrap();
+    let schema = SCHEMA.replace('"', "\"\"");
+    let role = format!(
+        r#"DO $$ BEGIN CREATE ROLE only_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+           GRANT USAGE ON SCHEMA "{schema}" TO only_reader;
+           GRANT SELECT ON ALL TABLES IN SCHEMA "{schema}" TO only_reader"#
+    );
+    elsewhere(&elsewhere_in_it, &role).await.unwrap();
+    let url = elsewhere_in_it.url().replace("postgres@", "only_reader@");
+    let server = acquire_outbox::config::PostgresServer::read(&url, std::path::Path::new("/"));
+    let mut server = server.unwrap();
+    server.set_schema(SCHEMA.to_owned()).unwrap();
+    let database = Database::Postgres(Box::new(server));
+    let mut reader = Store::open_to_read(&database).await.unwrap();
+    let overview = reader.overview(now()).await.unwrap();
+    assert_eq!((overview.counts.len(), overview.flaws.len()), (1, 0));
+    assert_eq!(reader.pulse(now(), 10).await.unwrap().oldest_due, overview.oldest_due);
+    reader.story(1, acquire_outbox::queue::story::Extent::ALL).await.unwrap().unwrap();
+    // An outbox that is up to date needs no rights to be initialised.
+    Store::init(Purpose::Delivery, &database).await.unwrap();
+    let mut writer = Store::open(&database).await.unwrap();
+    let e = writer.insert(&chat(2)).await.unwrap_err();
+    assert!(e.to_string().contains("permission denied") && e.to_string().contains("grants"), "{e}");
+    let verdict = Store::examine(&database, Depth::Quick).await.verdict.unwrap_err();
+    assert!(verdict.contains("permission denied"), "{verdict}");
 }

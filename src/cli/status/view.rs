@@ -41,7 +41,7 @@ pub struct StatusJson<'a> {
     schema: Vec<String>,
 }
 
-/// Whether a dispatcher has the lock, which process it is, and since when.
+/// Whether a dispatcher works on it; which process, and since when, where there can be only one.
 #[derive(Serialize)]
 struct DispatcherJson {
     running: bool,

@@ -42,7 +42,7 @@ const PARTS: [(Status, &str); 10] = [
         Status::Pending,
         "o.status = 'pending' AND (o.wait IS NULL OR o.wait = 'arrived' AND o.lane IS NULL)",
     ),
-    (Status::Sending, "o.claimed_by IS NOT NULL"),
+    (Status::Sending, "o.claimed_by IS NOT NULL AND o.status = 'sending'"),
     (Status::Sent, "o.status = 'sent' AND o.finished_at IS NOT NULL"),
     (Status::Failed, "o.status = 'failed' AND o.finished_at IS NOT NULL"),
     (Status::Cancelled, "o.status = 'cancelled' AND o.finished_at IS NOT NULL"),

@@ -56,7 +56,7 @@ impl PostgresStore {
         Ok(insert(&mut self.conn, &rows).await?.len() as u64)
     }
 
-    /// Executes `sql` as it is, as `psql` does: several statements are several transactions.
+    /// Executes `sql` as it is; several statements are one transaction, unless they begin and end others.
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), PostgresError> {
         self.take_time().await?;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await?;

@@ -1,6 +1,6 @@
 //! Whether an outbox can be used and what is wrong with it, for `check`.
 
-use super::postgres_error::Place;
+use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
 use crate::queue::examination::{Depth, Examination, Healthy};
@@ -38,7 +38,7 @@ impl PostgresStore {
 
 async fn examined(server: &PostgresServer, depth: Depth) -> Result<Healthy, PostgresError> {
     let mut store = PostgresStore::open_existing(server).await?;
-    let place = Place::of(server);
+    let place = Location::of(server);
     if store.is_sandbox() {
         return Err(PostgresError::ForSandbox(place));
     }

@@ -10,39 +10,39 @@ use std::fmt;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PostgresError {
     #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
-    NoOutbox(Place),
+    NoOutbox(Location),
     #[error(
         "{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`"
     )]
-    Older(Place),
+    Older(Location),
     #[error("{0} was made by a newer acquire-outbox; use that version or a later one")]
-    Newer(Place),
+    Newer(Location),
     #[error(
         "{0} was made for the sandbox: nothing in it may reach Acquire; work on it with \
          `acquire-outbox run --sandbox`, or name another schema and make it with `acquire-outbox init`"
     )]
-    ForSandbox(Place),
+    ForSandbox(Location),
     #[error(
         "{0} was not made for the sandbox, which would mark its messages as sent without sending them; \
          make another schema for the sandbox (`acquire-outbox init --sandbox`), or leave --sandbox out \
          to deliver what is in this one"
     )]
-    NotForSandbox(Place),
+    NotForSandbox(Location),
     #[error("{0} has a table `outbox` that another program made; name another schema")]
-    Foreign(Place),
+    Foreign(Location),
     #[error(
         "{place}: the user may not create the outbox there: {refusal}; let the database's owner run \
          `acquire-outbox init`, or execute what `acquire-outbox init --dry-run` prints"
     )]
-    MayNotCreate { place: Place, refusal: String },
+    MayNotCreate { place: Location, refusal: String },
     #[error("{0} is of PostgreSQL {1}; acquire-outbox needs 13 or later")]
-    OldServer(Place, String),
+    OldServer(Location, String),
     #[error("the migration of {place} failed: {problem}")]
-    Migrate { place: Place, problem: String },
+    Migrate { place: Location, problem: String },
     #[error(
         "the schema of {place} is not as it should be: {flaws}; repair it with `acquire-outbox init`"
     )]
-    Flawed { place: Place, flaws: String },
+    Flawed { place: Location, flaws: String },
     #[error(
         "{}: the triggers were missing or turned off; `acquire-outbox run` checks and queues such rows; \
          a program that turns the triggers off must be changed", untouched(*.rows, *.first)
@@ -52,13 +52,13 @@ pub enum PostgresError {
         "{place}: {flaw}, and it cannot be restored: add the column with SQL, or restore a backup, and \
          then run `acquire-outbox init` again"
     )]
-    Unrepaired { place: Place, flaw: String },
+    Unrepaired { place: Location, flaw: String },
     /// One of the outbox's own rules, found before the database was asked.
     #[error("{0}")]
     Rule(String),
     /// No session came about.
     #[error("cannot connect to {place}: {problem}")]
-    Connect { place: Place, problem: String },
+    Connect { place: Location, problem: String },
     /// There was a session, and it has ended: whether the last statement was executed is unknown.
     #[error("the connection to the database was lost: {0}")]
     Lost(String),
@@ -68,7 +68,7 @@ pub enum PostgresError {
     #[error("the database answered: {0}")]
     Unreadable(String),
     #[error("{0} takes longer than it may")]
-    TimeLimit(Place),
+    TimeLimit(Location),
     #[error("another dispatcher has taken over this database")]
     Superseded,
 }
@@ -84,15 +84,15 @@ fn untouched(rows: u64, first: i64) -> String {
 
 /// Where an outbox is, for a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(String);
+pub struct Location(String);
 
-impl Place {
-    pub(super) fn of(server: &PostgresServer) -> Place {
-        Place(server.to_string())
+impl Location {
+    pub(super) fn of(server: &PostgresServer) -> Location {
+        Location(server.to_string())
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -163,7 +163,7 @@ impl Answer {
 impl PostgresError {
     /// No session came about.
     pub(super) fn connecting(server: &PostgresServer, e: sqlx::Error) -> PostgresError {
-        let place = Place::of(server);
+        let place = Location::of(server);
         let problem = match PostgresError::from(e) {
             PostgresError::Answer(answer) => {
                 let message = &answer.message;
@@ -190,18 +190,18 @@ impl PostgresError {
     /// Every one of the hosts is a standby.
     pub(super) fn standby(server: &PostgresServer) -> PostgresError {
         let problem = "each of its hosts is a standby; name the primary server".to_owned();
-        PostgresError::Connect { place: Place::of(server), problem }
+        PostgresError::Connect { place: Location::of(server), problem }
     }
 
     /// The server did not answer in time.
     pub(super) fn silent(server: &PostgresServer) -> PostgresError {
         let problem =
             "no answer within 10 seconds; check host and port, and the network between".to_owned();
-        PostgresError::Connect { place: Place::of(server), problem }
+        PostgresError::Connect { place: Location::of(server), problem }
     }
 
     pub(super) fn migrating(server: &PostgresServer, e: MigrateError) -> PostgresError {
-        let place = Place::of(server);
+        let place = Location::of(server);
         match e {
             MigrateError::VersionMissing(_) => PostgresError::Newer(place),
             MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => {

@@ -10,10 +10,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use std::sync::LazyLock;
 
-/// A column of type `timestamptz` as milliseconds. `infinity`, which no rule lets in, is none.
+/// A column of type `timestamptz` as milliseconds. `infinity`, which no rule lets in, is none. Rounded,
+/// because PostgreSQL 13 gives the epoch as a float.
 pub(super) fn millis(column: &str) -> String {
     format!(
-        "CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}) * 1000)::bigint END"
+        "CASE WHEN isfinite({column}) THEN round(extract(epoch FROM {column}) * 1000)::bigint END"
     )
 }
 

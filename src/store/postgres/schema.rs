@@ -1,7 +1,7 @@
 //! How the schema differs from what this program needs, and its repair.
 
-use super::postgres_error::Place;
-use super::wanted_schema::{Kind, WANTED, WantedObject};
+use super::postgres_error::Location;
+use super::wanted_schema::{ObjectKind, WANTED, WantedObject};
 use super::{PostgresError, PostgresStore};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ const FOUND: &str = include_str!("found_schema.sql");
 
 /// An object that is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum Defect {
     Missing,
     /// A trigger that does not fire.
     Off,
@@ -25,7 +25,7 @@ enum Fault {
 /// An object, and what is wrong with it.
 struct Flaw {
     object: &'static WantedObject,
-    fault: Fault,
+    fault: Defect,
     sentence: String,
 }
 
@@ -46,13 +46,13 @@ impl PostgresStore {
         if flaws.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(flaw) = flaws.iter().find(|flaw| flaw.fault == Fault::Incomplete) {
-            let (place, flaw) = (Place::of(self.server()), flaw.sentence.clone());
+        if let Some(flaw) = flaws.iter().find(|flaw| flaw.fault == Defect::Incomplete) {
+            let (place, flaw) = (Location::of(self.server()), flaw.sentence.clone());
             return Err(PostgresError::Unrepaired { place, flaw });
         }
         let server = self.server().clone();
         let denied = |e: sqlx::Error| PostgresError::migrating(&server, e.into());
-        let is_index = |flaw: &&Flaw| flaw.object.kind == Kind::Index;
+        let is_index = |flaw: &&Flaw| flaw.object.kind == ObjectKind::Index;
         let mut tx = self.conn.begin().await?;
         for flaw in flaws.iter().filter(|flaw| !is_index(flaw)) {
             let sql = correction(flaw);
@@ -61,7 +61,7 @@ impl PostgresStore {
         tx.commit().await?;
         // Not within a transaction, so that producers can write meanwhile.
         for flaw in flaws.iter().filter(is_index) {
-            if flaw.fault == Fault::Unfinished {
+            if flaw.fault == Defect::Unfinished {
                 let drop = format!("DROP INDEX CONCURRENTLY {}", flaw.object.name);
                 self.conn.execute(AssertSqlSafe(drop)).await?;
             }
@@ -73,33 +73,38 @@ impl PostgresStore {
 
 async fn find(conn: &mut PgConnection) -> Result<Vec<Flaw>, PostgresError> {
     let rows = sqlx::query(FOUND).fetch_all(conn).await?;
-    let mut found: HashMap<(Kind, String), String> = HashMap::new();
+    let mut found: HashMap<(ObjectKind, String), String> = HashMap::new();
     for row in rows {
         let kind: String = row.try_get(0)?;
         let detail: Option<String> = row.try_get(2)?;
-        if let Some(kind) = Kind::of(&kind) {
+        if let Some(kind) = ObjectKind::of(&kind) {
             found.insert((kind, row.try_get(1)?), detail.unwrap_or_default());
         }
     }
     Ok(WANTED.iter().filter_map(|object| flaw_of(object, &found)).collect())
 }
 
-fn flaw_of(object: &'static WantedObject, found: &HashMap<(Kind, String), String>) -> Option<Flaw> {
+fn flaw_of(
+    object: &'static WantedObject,
+    found: &HashMap<(ObjectKind, String), String>,
+) -> Option<Flaw> {
     let (fault, problem) = match found.get(&(object.kind, object.name.clone())) {
-        None => (Fault::Missing, "is missing".to_owned()),
+        None => (Defect::Missing, "is missing".to_owned()),
         Some(detail) => match object.kind {
-            Kind::Table => {
+            ObjectKind::Table => {
                 let there: Vec<_> = detail.split(',').collect();
                 let missing =
                     object.details.iter().find(|wanted| !there.contains(&wanted.as_str()));
-                (Fault::Incomplete, format!("lacks the column {}", missing?))
+                (Defect::Incomplete, format!("lacks the column {}", missing?))
             }
-            Kind::Index if detail == "false" => (Fault::Unfinished, "is not complete".to_owned()),
-            Kind::Function if object.details.first() != Some(detail) => {
-                (Fault::Changed, "was changed".to_owned())
+            ObjectKind::Index if detail == "false" => {
+                (Defect::Unfinished, "is not complete".to_owned())
             }
-            Kind::Trigger if detail == "D" || detail == "R" => {
-                (Fault::Off, "is turned off".to_owned())
+            ObjectKind::Function if object.details.first() != Some(detail) => {
+                (Defect::Changed, "was changed".to_owned())
+            }
+            ObjectKind::Trigger if detail == "D" || detail == "R" => {
+                (Defect::Off, "is turned off".to_owned())
             }
             _ => return None,
         },
@@ -112,9 +117,11 @@ fn flaw_of(object: &'static WantedObject, found: &HashMap<(Kind, String), String
 fn correction(flaw: &Flaw) -> String {
     let WantedObject { kind, name, sql, details } = flaw.object;
     match (kind, flaw.fault) {
-        (Kind::Function, _) => sql.replacen("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1),
-        (Kind::Index, _) => sql.replacen(" INDEX ", " INDEX CONCURRENTLY ", 1),
-        (Kind::Trigger, Fault::Off) => {
+        (ObjectKind::Function, _) => {
+            sql.replacen("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
+        }
+        (ObjectKind::Index, _) => sql.replacen(" INDEX ", " INDEX CONCURRENTLY ", 1),
+        (ObjectKind::Trigger, Defect::Off) => {
             format!("ALTER TABLE {} ENABLE TRIGGER {name}", details.join(", "))
         }
         _ => sql.clone(),

@@ -1,6 +1,6 @@
 //! A connection that only reads, and whose statements have a time limit together.
 
-use super::postgres_error::Place;
+use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
 use sqlx::AssertSqlSafe;
@@ -66,7 +66,7 @@ impl PostgresStore {
         let Some(left) = self.limit.as_ref().and_then(TimeLimit::left) else { return Ok(()) };
         let millis = left.as_millis().min(i32::MAX as u128);
         if millis == 0 {
-            return Err(PostgresError::TimeLimit(Place::of(self.server())));
+            return Err(PostgresError::TimeLimit(Location::of(self.server())));
         }
         let set = format!("SET statement_timeout = {millis}");
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut self.conn).await?;

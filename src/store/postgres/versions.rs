@@ -1,7 +1,7 @@
 //! Which version of the outbox a schema has, and how it is created and brought up to date.
 
 use super::connection::{connect, quoted};
-use super::postgres_error::Place;
+use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
 use crate::queue::policy::Purpose;
@@ -60,7 +60,7 @@ impl Found {
         let row = sqlx::query(FOUND).bind(&server.schema).fetch_one(&mut *conn).await?;
         let (schema, table, migrations, ours): (bool, bool, bool, bool) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        let place = Place::of(server);
+        let place = Location::of(server);
         let number: i32 = row.try_get(4)?;
         if number < 130_000 {
             return Err(PostgresError::OldServer(place, row.try_get(5)?));
@@ -118,7 +118,7 @@ pub(super) async fn check_version(
     conn: &mut PgConnection,
     server: &PostgresServer,
 ) -> Result<bool, PostgresError> {
-    let place = Place::of(server);
+    let place = Location::of(server);
     let Found::Outbox(version) = Found::of(conn, server).await? else {
         return Err(PostgresError::NoOutbox(place));
     };
@@ -175,8 +175,8 @@ async fn require(
 ) -> Result<bool, PostgresError> {
     let sandbox: bool = sqlx::query_scalar(IS_MARKED).fetch_one(conn).await?;
     match (purpose, sandbox) {
-        (Purpose::Delivery, true) => Err(PostgresError::ForSandbox(Place::of(server))),
-        (Purpose::Sandbox, false) => Err(PostgresError::NotForSandbox(Place::of(server))),
+        (Purpose::Delivery, true) => Err(PostgresError::ForSandbox(Location::of(server))),
+        (Purpose::Sandbox, false) => Err(PostgresError::NotForSandbox(Location::of(server))),
         _ => Ok(sandbox),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 /// An object that a migration creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WantedObject {
-    pub kind: Kind,
+    pub kind: ObjectKind,
     pub name: String,
     /// The statement that creates it.
     pub sql: String,
@@ -16,7 +16,7 @@ pub(super) struct WantedObject {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum ObjectKind {
     Table,
     View,
     Type,
@@ -25,27 +25,27 @@ pub(super) enum Kind {
     Trigger,
 }
 
-impl Kind {
-    pub fn of(word: &str) -> Option<Kind> {
+impl ObjectKind {
+    pub fn of(word: &str) -> Option<ObjectKind> {
         Some(match word {
-            "table" => Kind::Table,
-            "view" => Kind::View,
-            "type" => Kind::Type,
-            "index" => Kind::Index,
-            "function" => Kind::Function,
-            "trigger" => Kind::Trigger,
+            "table" => ObjectKind::Table,
+            "view" => ObjectKind::View,
+            "type" => ObjectKind::Type,
+            "index" => ObjectKind::Index,
+            "function" => ObjectKind::Function,
+            "trigger" => ObjectKind::Trigger,
             _ => return None,
         })
     }
 
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Table => "table",
-            Kind::View => "view",
-            Kind::Type => "type",
-            Kind::Index => "index",
-            Kind::Function => "function",
-            Kind::Trigger => "trigger",
+            ObjectKind::Table => "table",
+            ObjectKind::View => "view",
+            ObjectKind::Type => "type",
+            ObjectKind::Index => "index",
+            ObjectKind::Function => "function",
+            ObjectKind::Trigger => "trigger",
         }
     }
 }
@@ -98,16 +98,16 @@ fn created(sql: &str) -> Option<WantedObject> {
     if words.next() != Some("CREATE") {
         return None;
     }
-    let kind = Kind::of(&words.next()?.to_ascii_lowercase())?;
+    let kind = ObjectKind::of(&words.next()?.to_ascii_lowercase())?;
     let name = words.next()?.split('(').next()?.to_owned();
     let details = match kind {
-        Kind::Table => columns(sql),
-        Kind::Function => vec![hash(sql.split("$$").nth(1)?)],
-        Kind::Trigger => {
+        ObjectKind::Table => columns(sql),
+        ObjectKind::Function => vec![hash(sql.split("$$").nth(1)?)],
+        ObjectKind::Trigger => {
             let table = sql.split(" ON ").nth(1)?.split_whitespace().next()?;
             vec![table.to_owned()]
         }
-        Kind::View | Kind::Type | Kind::Index => Vec::new(),
+        ObjectKind::View | ObjectKind::Type | ObjectKind::Index => Vec::new(),
     };
     Some(WantedObject { kind, name, sql: sql.to_owned(), details })
 }
@@ -153,11 +153,11 @@ mod tests {
         let all = text.lines().filter(|line| line.starts_with("CREATE ")).count();
         assert_eq!(WANTED.len(), all);
         assert!(WANTED.iter().all(|o| o.name.starts_with("outbox") || o.name == "delivery_status"));
-        let outbox = of(Kind::Table).find(|table| table.name == "outbox").unwrap();
+        let outbox = of(ObjectKind::Table).find(|table| table.name == "outbox").unwrap();
         assert_eq!(outbox.details.first().unwrap(), "id");
         assert!(outbox.details.contains(&"moves".to_owned()), "{:?}", outbox.details);
-        let attempts = of(Kind::Table).find(|table| table.name == "outbox_attempts").unwrap();
+        let attempts = of(ObjectKind::Table).find(|table| table.name == "outbox_attempts").unwrap();
         assert_eq!(attempts.details.last().unwrap(), "node");
-        assert!(of(Kind::Trigger).all(|trigger| trigger.details[0].starts_with("outbox")));
+        assert!(of(ObjectKind::Trigger).all(|trigger| trigger.details[0].starts_with("outbox")));
     }
 }

@@ -17,6 +17,8 @@ mod dispatcher_row;
 mod epoch;
 mod erase;
 mod failures;
+mod file_arrival;
+mod file_departure;
 mod file_size;
 mod files;
 mod filter_sql;
@@ -55,6 +57,8 @@ mod wake;
 
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
+pub use file_arrival::FileArrival;
+pub use file_departure::FileDeparture;
 pub(crate) use inspection::storage;
 pub(crate) use lock::is_held;
 pub use open::{SqliteStore, wait_until_closed};
