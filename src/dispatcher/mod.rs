@@ -94,6 +94,7 @@ impl Dispatcher {
     ) -> Self {
         let sender = AttemptSender::new(config, routes, metrics, tenure.lease());
         tenure.expect_requests(sender.longest_request());
+        tenure.pace(&sender.routes.rates());
         Dispatcher {
             tenure,
             sender,
@@ -302,6 +303,7 @@ impl Dispatcher {
             ReloadStep::Finished(fresh) => {
                 let notice = self.sender.reconfigure(*fresh).err();
                 self.tenure.expect_requests(self.sender.longest_request());
+                self.tenure.pace(&self.sender.routes.rates());
                 self.next_upkeep = Instant::now();
                 self.service.reloaded(notice);
             }

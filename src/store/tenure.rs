@@ -19,7 +19,7 @@ use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
 use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
-use crate::queue::policy::Purpose;
+use crate::queue::policy::{Purpose, Rate};
 use crate::queue::report::{Notice, Report};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -125,6 +125,15 @@ impl Tenure {
         match self {
             Tenure::Sqlite(_) => {}
             Tenure::Postgres(t) => t.expect_requests(longest),
+        }
+    }
+
+    /// How many requests a route may begin per time. Where several nodes work on the outbox this is of all of
+    /// them together; a single dispatcher paces its routes itself.
+    pub fn pace(&mut self, rates: &[(String, Channel, Rate)]) {
+        match self {
+            Tenure::Sqlite(_) => {}
+            Tenure::Postgres(t) => t.pace(rates),
         }
     }
 

@@ -148,3 +148,32 @@ async fn a_row_that_the_database_refuses_is_set_aside_and_the_others_go_on() {
     assert_eq!(outbox.status(jobs[2]).await, "sent");
     assert_eq!(outbox.status(jobs[1]).await, "sending");
 }
+
+#[tokio::test]
+async fn a_rate_is_of_all_nodes_together() {
+    let Some(outbox) = Outbox::new().await else { return };
+    outbox.insert(&(0..200).collect::<Vec<_>>()).await;
+    let mut nodes = [outbox.node().await, outbox.node().await];
+    let rates = [("default".to_owned(), Channel::Chat, "20/s".parse().unwrap())];
+    for node in &mut nodes {
+        node.pace(&rates);
+    }
+    let (begun, mut claimed, mut by_node) = (Instant::now(), 0, [0, 0]);
+    let mut record = [Vec::new(), Vec::new()];
+    while begun.elapsed() < Duration::from_secs(3) {
+        for (at, node) in nodes.iter_mut().enumerate() {
+            let done = cycle(node, &record[at], 9).await;
+            claimed += done.claimed.len();
+            by_node[at] += done.claimed.len();
+            record[at] = done.claimed.iter().map(sent).collect();
+            if done.claimed.is_empty() {
+                let next = done.agenda.next_due.expect("when the next one may go");
+                assert!(next > now() - 50 && next <= now() + 60, "{}", next - now());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    let most = begun.elapsed().as_secs_f64() * 20.0 + 2.5;
+    assert!(claimed as f64 <= most && claimed >= 50, "{claimed}");
+    assert!(by_node.iter().all(|count| *count > 0), "{by_node:?}");
+}

@@ -16,7 +16,7 @@ const CYCLE: &str = "\
 SELECT kind, job, channel, account, payload, attempts::bigint, unspent::bigint, uncertain_attempts::bigint, budget_from,
     max_attempts::bigint, due_at, expires_at, priority
 FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5::text::jsonb, $6::text::jsonb, $7, $8, $9, $10, $11, $12,
-    $13 * interval '1 ms')";
+    $13 * interval '1 ms', $14)";
 const BEAT: &str = "SELECT outbox_beat($1, $2, $3 * interval '1 ms', $4 * interval '1 ms')";
 const AGENDA: &str = "SELECT outbox_agenda($1, true)::text";
 
@@ -34,6 +34,8 @@ pub(super) struct CycleCall<'a> {
     pub full: bool,
     /// How far ahead of the present what is due is looked for.
     pub ahead: Millis,
+    /// Jobs that are not claimed now; `None` for none.
+    pub passed_over: Option<&'a [i64]>,
 }
 
 impl<'a> CycleCall<'a> {
@@ -41,7 +43,16 @@ impl<'a> CycleCall<'a> {
     pub(super) fn recording(record: &'a [Ended]) -> CycleCall<'a> {
         let bytes = BytesLeft { small: 0, large: 0, alone: false };
         let rooms = Value::Array(Vec::new());
-        CycleCall { record, rooms, places: 0, bytes, due: false, full: false, ahead: 0 }
+        CycleCall {
+            record,
+            rooms,
+            places: 0,
+            bytes,
+            due: false,
+            full: false,
+            ahead: 0,
+            passed_over: None,
+        }
     }
 }
 
@@ -82,6 +93,9 @@ pub(super) struct NodeAgenda {
     pub more: bool,
     #[serde(default)]
     pub cut: bool,
+    /// When a route that has jobs may claim its next one, by its rate.
+    #[serde(default)]
+    rate_at: Option<Millis>,
     /// The channels of those that have expired, one each.
     #[serde(default)]
     pub expired: Vec<Channel>,
@@ -100,7 +114,8 @@ impl NodeAgenda {
 
     /// When something falls due, by the local clock. Not a moment too early, or the loop would spin.
     pub(super) fn next_due(&self) -> Option<Millis> {
-        self.next_due.map(|due| due.saturating_add(self.shift).saturating_add(1).max(0))
+        let next = [self.next_due, self.rate_at].into_iter().flatten().min();
+        next.map(|due| due.saturating_add(self.shift).saturating_add(1).max(0))
     }
 
     /// To be added to a time of the database for one by the local clock.
@@ -129,7 +144,8 @@ impl NodeSession {
                 .bind(call.bytes.alone)
                 .bind(call.due)
                 .bind(call.full)
-                .bind(call.ahead);
+                .bind(call.ahead)
+                .bind(call.passed_over);
             read_answer(&query.fetch_all(conn).await?, epoch)
         })
         .await

@@ -1,5 +1,6 @@
 //! Jobs from producers and files, and for files: rows inserted in batches, jobs exported in pages.
 
+use super::connection::begin_along_indexes;
 use super::filter_sql::{push_onto, push_time};
 use super::new_rows::NewRows;
 use super::rows::DELIVERY;
@@ -77,7 +78,10 @@ impl PostgresStore {
     ) -> Result<Vec<ExportedJob>, PostgresError> {
         self.take_time().await?;
         let mut query = page_query("", export, after, last, limit);
-        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
+        let page = query.build_query_as().fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(page)
     }
 }
 

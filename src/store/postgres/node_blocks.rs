@@ -29,6 +29,8 @@ ON CONFLICT (account, channel, kind, node)
 DO UPDATE SET reason = excluded.reason, since = excluded.since, until = excluded.until, epoch = excluded.epoch";
 const PUBLISH_ACCOUNTS: &str =
     "UPDATE outbox_nodes SET accounts = $2 WHERE epoch = $1 AND buried_at IS NULL";
+const PUBLISH_RATES: &str = "\
+INSERT INTO outbox_rates (account, channel) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING";
 /// A node that has just started has not said yet which accounts it knows.
 const FAIL_UNKNOWN: &str = "\
 WITH x AS MATERIALIZED (
@@ -79,6 +81,23 @@ impl PostgresTenure {
         self.session.with(async move |conn| query.execute(conn).await).await?;
         self.accounts = accounts;
         Ok(())
+    }
+
+    /// Makes sure that each route with a rate has its row: within a cycle nothing is waited for, and an INSERT
+    /// may wait for another node's.
+    pub(super) async fn publish_rates(&mut self) -> Result<(), StoreError> {
+        let rates = self.rooms.take_new_rates();
+        if rates.is_empty() {
+            return Ok(());
+        }
+        let (accounts, channels): (Vec<_>, Vec<_>) =
+            rates.into_iter().map(|(account, channel)| (account, channel.as_str())).unzip();
+        let query = sqlx::query(PUBLISH_RATES).bind(accounts).bind(channels);
+        let published = self.session.with(async move |conn| query.execute(conn).await).await;
+        if published.is_err() {
+            self.rooms.rates_are_new();
+        }
+        Ok(published.map(|_| ())?)
     }
 
     /// See [`Tenure::fail_unknown_accounts`](crate::store::Tenure::fail_unknown_accounts).

@@ -30,7 +30,9 @@ const BURY: &str = "SELECT outbox_bury($1, $2)";
 /// Only where nothing that can be decided is left: an outcome that is kept is recorded later.
 const SETTLE: &str = "\
 UPDATE outbox_nodes AS n SET settled_at = clock_timestamp()
-WHERE n.epoch = ANY ($1) AND n.buried_by = $2 AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.claimed_by = n.epoch AND o.status = 'sending')";
+WHERE n.epoch = ANY ($1) AND n.buried_by = $2 AND NOT EXISTS (
+    SELECT 1 FROM outbox o WHERE o.claimed_by = n.epoch AND o.status = 'sending'
+        AND NOT EXISTS (SELECT 1 FROM outbox_set_aside s WHERE s.job_id = o.id AND s.record IS NOT NULL))";
 
 impl PostgresTenure {
     /// See [`Tenure::take_over`](crate::store::Tenure::take_over).

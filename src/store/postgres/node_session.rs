@@ -96,7 +96,7 @@ impl NodeSession {
         let done = timeout(ANSWER, work(&mut store.conn)).await;
         let silent = |_| PostgresError::Lost(format!("no answer within {} s", ANSWER.as_secs()));
         let done = done.map_err(silent)?.map_err(PostgresError::from);
-        if !done.as_ref().is_err_and(PostgresError::ends_the_session) {
+        if !done.as_ref().is_err_and(is_of_no_use) {
             self.store = Some(store);
         }
         done
@@ -114,7 +114,7 @@ impl NodeSession {
         let done = timeout(ANSWER, work(&mut store)).await;
         let silent = |_| PostgresError::Lost(format!("no answer within {} s", ANSWER.as_secs()));
         let done = done.map_err(silent)?;
-        if !done.as_ref().is_err_and(PostgresError::ends_the_session) {
+        if !done.as_ref().is_err_and(is_of_no_use) {
             self.store = Some(store);
         }
         done
@@ -224,6 +224,11 @@ impl Drop for NodeSession {
     fn drop(&mut self) {
         self.lease.end();
     }
+}
+
+/// Whether another session may be better: this one has ended, or its server has become a standby.
+fn is_of_no_use(e: &PostgresError) -> bool {
+    e.ends_the_session() || e.code() == Some("25006")
 }
 
 async fn open(server: &PostgresServer) -> Result<PostgresStore, PostgresError> {

@@ -60,7 +60,7 @@ DELETE FROM outbox_set_aside a WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.
 const RELEASE: &str = "DELETE FROM outbox_set_aside WHERE job_id = $1";
 /// A kept outcome, with its distances counted from when it was kept.
 const RECORD_KEPT: &str = "\
-SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', jsonb_build_array($5::text::jsonb), '[]', 0, 0, 0, false, false, false, '0')";
+SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', jsonb_build_array($5::text::jsonb), '[]', 0, 0, 0, false, false, false, '0', NULL)";
 
 /// The transaction that has ended a job commits later: scrubbing stays behind by the longest that one takes.
 const SCRUB_BEHIND: Duration = Duration::from_secs(10);

@@ -9,9 +9,10 @@ use super::route_rooms::RouteRooms;
 use crate::acquire::Lease;
 use crate::queue::claim::{Agenda, Cycle, CycleDone, CycleResult};
 use crate::queue::ended::{Ended, Recorded};
-use crate::queue::job::{Failure, Job, Millis};
+use crate::queue::job::{Channel, Failure, Job, Millis};
 use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
+use crate::queue::policy::Rate;
 use crate::queue::report::Report;
 use crate::queue::when::now;
 use crate::store::StoreError;
@@ -22,6 +23,8 @@ use tokio::time::{Instant, sleep};
 
 /// How often a claim begins at the beginning of what can be claimed, and looks for other accounts' jobs.
 const FULL_EVERY: Duration = Duration::from_secs(1);
+/// What a cycle takes at most, and for each job, unless something is in its way.
+const SLOW: (Duration, Duration) = (Duration::from_millis(10), Duration::from_micros(400));
 /// How long outcomes wait whose rows somebody has locked.
 const LOCKED_PAUSE: Duration = Duration::from_millis(25);
 
@@ -85,11 +88,17 @@ impl PostgresTenure {
         self.session.expect_requests(longest);
     }
 
+    /// See [`Tenure::pace`](crate::store::Tenure::pace).
+    pub fn pace(&mut self, rates: &[(String, Channel, Rate)]) {
+        self.rooms.pace(rates);
+    }
+
     /// See [`Tenure::cycle`](crate::store::Tenure::cycle).
     pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         if let Some(room) = work.room {
             self.rooms.change(room);
             self.publish_accounts().await?;
+            self.publish_rates().await?;
         }
         self.wait_for_locked(work.record).await;
         let full = work.expecting || self.next_full <= Instant::now();
@@ -108,9 +117,13 @@ impl PostgresTenure {
             ..CycleCall::recording(work.record)
         };
         let call = match work.room {
-            Some(room) => CycleCall { bytes: room.bytes, ..call },
+            Some(room) => {
+                let passed_over = Some(&room.passed_over[..]).filter(|ids| !ids.is_empty());
+                CycleCall { bytes: room.bytes, passed_over, ..call }
+            }
             None => call,
         };
+        let begun = Instant::now();
         let answer = match self.session.cycle(call).await {
             Err(e) if e.is_of_a_row() => {
                 return self.row_by_row(e, work).await.map(CycleResult::Done);
@@ -120,17 +133,27 @@ impl PostgresTenure {
         if full {
             self.next_full = Instant::now() + FULL_EVERY;
         }
-        Ok(CycleResult::Done(self.follow(work, share, answer)))
+        let jobs = u32::try_from(answer.claimed.len() + work.record.len()).unwrap_or(u32::MAX);
+        let slow = begun.elapsed() > SLOW.0 + SLOW.1 * jobs;
+        let skips = work.room.is_some_and(|room| !room.passed_over.is_empty());
+        let slow = full.then_some(slow && !skips);
+        Ok(CycleResult::Done(self.follow(work, share, slow, answer)))
     }
 
     /// Takes over what a cycle has done.
-    fn follow(&mut self, work: &Cycle<'_>, share: u32, answer: CycleAnswer) -> CycleDone {
+    fn follow(
+        &mut self,
+        work: &Cycle<'_>,
+        share: u32,
+        slow: Option<bool>,
+        answer: CycleAnswer,
+    ) -> CycleDone {
         let CycleAnswer { claimed, locked, lost, agenda } = answer;
         let of_route =
             |c: &ClaimedJob| (c.job.account.clone(), c.job.channel, c.priority, c.due_at);
         let of_routes: Vec<_> = claimed.iter().map(of_route).collect();
         if work.room.is_some() {
-            self.rooms.claimed(&of_routes, share, agenda.cut);
+            self.rooms.claimed(&of_routes, share, agenda.cut, slow);
         }
         if !claimed.is_empty() {
             self.bell.awake();

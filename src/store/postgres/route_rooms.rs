@@ -2,6 +2,7 @@
 
 use crate::queue::claim::Room;
 use crate::queue::job::{Channel, Millis};
+use crate::queue::policy::Rate;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,9 @@ const FEW: usize = 32;
 #[derive(Default)]
 pub(super) struct RouteRooms {
     routes: BTreeMap<(String, Channel), RouteRoom>,
+    /// Milliseconds from one request to the next.
+    rates: BTreeMap<(String, Channel), f64>,
+    rates_are_new: bool,
     /// Counts the cycles that had more jobs than places.
     round: u64,
 }
@@ -22,7 +26,7 @@ struct RouteRoom {
     /// In which round it was last served.
     served: u64,
     /// Where the last claim ended, by priority; see the type `outbox_room`. Only while there is more than
-    /// fits: otherwise the next claim is short, wherever it begins.
+    /// fits, and claims from the beginning are slow: what has come in before it waits a little longer.
     floors: Option<[Option<Millis>; 10]>,
 }
 
@@ -32,6 +36,30 @@ impl RouteRooms {
             let key = (claim.account.clone(), claim.channel);
             self.routes.entry(key).or_default().limit = claim.limit;
         }
+    }
+
+    /// The rates of the routes that have one; of all nodes together.
+    pub(super) fn pace(&mut self, rates: &[(String, Channel, Rate)]) {
+        self.rates = rates
+            .iter()
+            .map(|(account, channel, rate)| {
+                let period = rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count.max(1));
+                ((account.clone(), *channel), period)
+            })
+            .collect();
+        self.rates_are_new = !rates.is_empty();
+    }
+
+    /// The routes whose rates the database does not know yet.
+    pub(super) fn take_new_rates(&mut self) -> Vec<(String, Channel)> {
+        match std::mem::take(&mut self.rates_are_new) {
+            true => self.rates.keys().cloned().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    pub(super) fn rates_are_new(&mut self) {
+        self.rates_are_new = true;
     }
 
     /// The accounts that this node has configured.
@@ -53,20 +81,23 @@ impl RouteRooms {
             open.retain(|((account, _), _)| ready.contains(account));
         }
         open.sort_by_key(|(_, route)| route.served);
-        let room = |((account, channel), route): (&(String, Channel), &RouteRoom)| {
+        let room = |(key, route): (&(String, Channel), &RouteRoom)| {
+            let ((account, channel), period) = (key, self.rates.get(key));
             let floors = route.floors.filter(|_| !full);
             let room = i32::try_from(route.limit.min(share)).unwrap_or(i32::MAX);
-            json!({ "account": account, "channel": channel, "room": room, "floors": floors })
+            json!({ "account": account, "channel": channel, "room": room, "floors": floors, "period_ms": period })
         };
         open.into_iter().map(room).collect()
     }
 
-    /// What a cycle has claimed: where each ended, and of which priority.
+    /// What a cycle has claimed. `slow`: it began at the beginning and took long for what it did; `None`: it
+    /// began elsewhere.
     pub(super) fn claimed(
         &mut self,
         jobs: &[(String, Channel, i16, Millis)],
         share: u32,
         cut: bool,
+        slow: Option<bool>,
     ) {
         self.round += u64::from(cut);
         let mut counts: BTreeMap<(&str, Channel), u32> = BTreeMap::new();
@@ -80,7 +111,8 @@ impl RouteRooms {
             };
             route.served = self.round;
             let is_full = *count >= route.limit.min(share);
-            route.floors = is_full.then(|| route.floors.unwrap_or_default());
+            let keeps = slow.unwrap_or(route.floors.is_some());
+            route.floors = (is_full && keeps).then(|| route.floors.unwrap_or_default());
         }
         for (account, channel, priority, due_at) in jobs {
             let key = (account.clone(), *channel);
