@@ -40,7 +40,6 @@ use self::raw::RawConfig;
 use self::raw_account::RawAccount;
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
-use self::section::Located;
 use self::sources::{given_database, parsed_variable, read_file, text_variable, variable};
 use crate::queue::job::Channel;
 use crate::queue::policy::Purpose;

@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connecting;
+mod daemon;
 mod moving;
 mod roles;
 mod script;

@@ -93,7 +93,7 @@ fn a_producer_inserts_cancels_and_retries_and_reads_no_message() {
         "TRUNCATE outbox",
         "SELECT * FROM outbox_attempts",
         "INSERT INTO outbox_pauses DEFAULT VALUES",
-        "SELECT outbox_join('x', '', '', interval '1 s', interval '1 s')",
+        "INSERT INTO outbox_nodes (name, lease_until, bury_at) VALUES ('x', now(), now())",
         "DELETE FROM outbox_elections",
     ] {
         roles.must_not(producer, refused);

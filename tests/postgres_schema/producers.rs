@@ -258,3 +258,46 @@ fn an_applications_own_trigger_inserts_and_cancels() {
     let refused = database.try_query("UPDATE orders SET state = 'odd'").unwrap_err();
     assert!(refused.starts_with("outbox.attempts: "), "{refused}");
 }
+
+/// A queue's statistics are of another time: what a session has planned while the table was small is kept.
+#[test]
+fn what_a_change_costs_does_not_grow_with_the_table() {
+    let Some(database) = PostgresDatabase::fresh() else { return };
+    let database = database.with_schema();
+    let many = |jobs: u32| {
+        format!(
+            "INSERT INTO outbox (channel, payload) SELECT 'chat', jsonb_build_object('caseId', n, 'message', 'hi') FROM generate_series(1, {jobs}) AS n;
+             INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome) SELECT id, 1, now(), 5, 'retry' FROM outbox ON CONFLICT DO NOTHING;
+             INSERT INTO outbox_set_aside (job_id, since, reason) SELECT id, now(), 'odd' FROM outbox ON CONFLICT DO NOTHING;"
+        )
+    };
+    let changes = |first: u32| {
+        (first..first + 8)
+            .map(|id| {
+                format!(
+                    "UPDATE outbox SET ordering_key = 'k' WHERE id = {id}; UPDATE outbox SET status = 'cancelled' WHERE id = {id};
+                     UPDATE outbox SET status = 'pending' WHERE id = {id}; DELETE FROM outbox WHERE id = {id};"
+                )
+            })
+            .collect::<String>()
+    };
+    block_on(async {
+        let mut connection = connect(&database).await;
+        run(&mut connection, &many(20)).await;
+        run(&mut connection, "ANALYZE outbox, outbox_attempts, outbox_set_aside").await;
+        run(&mut connection, &changes(1)).await;
+        run(&mut connection, &many(20_000)).await;
+        run(&mut connection, "BEGIN").await;
+        // With what earlier transactions have not reported yet.
+        let before = rows_scanned(&mut connection).await;
+        run(&mut connection, &changes(11)).await;
+        assert_eq!(rows_scanned(&mut connection).await, before);
+        run(&mut connection, "COMMIT").await;
+    });
+}
+
+/// Rows that were read by scans of whole tables.
+async fn rows_scanned(connection: &mut PgConnection) -> i64 {
+    let scanned = "SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_xact_user_tables WHERE relname LIKE 'outbox%'";
+    sqlx::query_scalar(scanned).fetch_one(connection).await.unwrap()
+}

@@ -9,9 +9,10 @@ use acquire_outbox::config::Database;
 use acquire_outbox::queue::change::{Change, Mode};
 use acquire_outbox::queue::examination::Depth;
 use acquire_outbox::queue::filter::Filter;
-use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::new_job::NewJob;
 use acquire_outbox::queue::policy::Purpose;
+use acquire_outbox::queue::transfer::Export;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, StoreError};
 use std::time::{Duration, Instant};
@@ -150,7 +151,9 @@ async fn a_schema_that_was_changed_is_named_and_repaired() {
     let refused = store.change(Change::Retry, &[1], Mode::Apply).await.unwrap();
     assert!(refused[0].sentence.starts_with("is pending already"), "{refused:?}");
     store.change(Change::Cancel, &[1], Mode::Apply).await.unwrap();
-    Store::examine(&database, Depth::Full).await.verdict.unwrap();
+    let examined = Store::examine(&database, Depth::Full).await;
+    examined.verdict.unwrap();
+    assert!(examined.caution.unwrap().contains("fsync = off"), "as the tests' servers run");
 
     store.execute_sql("ALTER TABLE outbox_attempts DROP COLUMN outcome").await.unwrap();
     let Err(e) = Store::init(Purpose::Delivery, &database).await else { panic!("what was in it?") };
@@ -295,4 +298,55 @@ async fn a_role_that_may_only_read_reads_everything() {
     assert!(e.to_string().contains("permission denied") && e.to_string().contains("grants"), "{e}");
     let verdict = Store::examine(&database, Depth::Quick).await.verdict.unwrap_err();
     assert!(verdict.contains("permission denied"), "{verdict}");
+}
+
+/// Without statistics, as a table is that has just been filled: none of these reads all rows.
+#[tokio::test]
+async fn what_pages_and_metrics_ask_reads_only_indexes() {
+    let Some((database, elsewhere_in_it)) = fresh().await else { return };
+    let (mut store, _) = init(&database).await;
+    let fill = r#"INSERT INTO outbox (channel, payload, send_at)
+        SELECT 'chat', jsonb_build_object('caseId', i % 500, 'message', repeat('x', 200)),
+            CASE WHEN i % 10 = 0 THEN now() + interval '1 day' END FROM generate_series(1, 20000) AS i;
+        UPDATE outbox SET status = 'cancelled' WHERE id % 3 = 0;
+        UPDATE outbox SET status = 'failed', failure = 'invalid' WHERE id = 7"#;
+    store.execute_sql(fill).await.unwrap();
+    store.close().await.unwrap();
+    let scans = async || {
+        let database = elsewhere_in_it.clone();
+        let sql = "SELECT seq_scan::bigint AS tables, coalesce(idx_scan, 0)::bigint AS indexes
+                   FROM pg_stat_user_tables WHERE relname = 'outbox'";
+        let row = tokio::task::spawn_blocking(move || database.one(sql)).await.unwrap();
+        (row.int("tables"), row.int("indexes"))
+    };
+    let before = scans().await;
+    let mut reader = Store::open_to_read(&database).await.unwrap();
+    reader.pulse(now(), 10).await.unwrap();
+    let overview = reader.overview(now()).await.unwrap();
+    assert_eq!(overview.counts.iter().map(|row| row.count).sum::<i64>(), 20_000);
+    assert_eq!(reader.census().await.unwrap().of(None, None, None), 20_000);
+    reader.failures(10).await.unwrap();
+    let page = acquire_outbox::queue::filter::Page::newest(50);
+    for status in Status::ALL {
+        let filter = Filter::of_states(&[status]);
+        reader.deliveries(&filter, &page).await.unwrap();
+        reader.ids(&filter, 0, 50).await.unwrap();
+    }
+    reader.deliveries(&Filter::default(), &page).await.unwrap();
+    for id in [1, 2, 7, 20_000] {
+        reader.story(id, acquire_outbox::queue::story::Extent::ALL).await.unwrap().unwrap();
+        reader.position(id, now()).await.unwrap();
+    }
+    reader.export_page(&Export::default(), 100, 20_000, 50).await.unwrap();
+    assert_eq!(reader.last_id().await.unwrap(), 20_000);
+    reader.close().await.unwrap();
+    // A session reports what it has read when it ends.
+    let begun = Instant::now();
+    let mut after = scans().await;
+    while after.1 < before.1 + 30 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{before:?} {after:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        after = scans().await;
+    }
+    assert_eq!(after.0, before.0, "scans of the whole table");
 }

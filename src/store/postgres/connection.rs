@@ -4,7 +4,7 @@ use super::PostgresError;
 use super::connect_options::connect_options;
 use crate::config::PostgresServer;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Postgres, Transaction};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -59,6 +59,17 @@ async fn set_up(
 /// Ends the session; where the server no longer listens, it finds out by itself.
 pub(super) async fn disconnect(conn: PgConnection) {
     let _ = timeout(Duration::from_secs(1), conn.close()).await;
+}
+
+/// One snapshot, read along the indexes: the table has the messages' texts, and statistics from when it
+/// had three jobs say that reading all of it is quicker.
+pub(super) async fn begin_along_indexes(
+    conn: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>, PostgresError> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let mut tx = conn.begin_with(begin).await?;
+    sqlx::raw_sql("SET LOCAL enable_seqscan = off").execute(&mut *tx).await?;
+    Ok(tx)
 }
 
 /// A name as SQL has to have it.

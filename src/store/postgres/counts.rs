@@ -1,5 +1,6 @@
 //! The state of the whole outbox: counts, ages and rates, and what keeps jobs from being sent.
 
+use super::connection::begin_along_indexes;
 use super::rows::{block_from, millis};
 use super::{PostgresError, PostgresStore};
 use crate::queue::block::Block;
@@ -7,9 +8,8 @@ use crate::queue::job::Millis;
 use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, SetAsideSummary};
 use crate::queue::overview::{Throughput, Untouched};
 use crate::store::ALL;
-use sqlx::Transaction;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Postgres, Row, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Row, SqlSafeStr, SqlStr};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -90,7 +90,7 @@ impl PostgresStore {
     /// Counts all jobs; reads an index entry for each.
     pub async fn census(&mut self) -> Result<Census, PostgresError> {
         self.take_time().await?;
-        let mut tx = begin_counting(&mut self.conn).await?;
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
         let query = sqlx::query(AssertSqlSafe(COUNTS.as_str())).bind(0_i64);
         let rows = query.fetch_all(&mut *tx).await?;
         tx.commit().await?;
@@ -121,7 +121,7 @@ impl PostgresStore {
         let pauses = self.pauses(ALL).await?;
         let dispatcher_since = self.node_since().await?;
         self.take_time().await?;
-        let mut tx = begin_counting(&mut self.conn).await?;
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
         let rows =
             sqlx::query(AssertSqlSafe(COUNTS.as_str())).bind(now).fetch_all(&mut *tx).await?;
         let sent = ended_since(&mut tx, "sent", now).await?;
@@ -181,17 +181,6 @@ impl PostgresStore {
         let first = first.fetch_all(&mut self.conn).await?;
         Ok(Untouched { count: count.unsigned_abs(), first })
     }
-}
-
-/// One snapshot. Along the indexes: the table has the messages' texts, and statistics from when it had
-/// three jobs say that this is quicker.
-async fn begin_counting(
-    conn: &mut PgConnection,
-) -> Result<Transaction<'_, Postgres>, PostgresError> {
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    let mut tx = conn.begin_with(begin).await?;
-    sqlx::raw_sql("SET LOCAL enable_seqscan = off").execute(&mut *tx).await?;
-    Ok(tx)
 }
 
 /// How many ended in this state in each of the spans.

@@ -26,7 +26,7 @@ pub(super) fn order(page: &Page) -> String {
 }
 
 /// The indexes that have the jobs of a state and few others, so that a few failed ones among millions
-/// are found at once, whatever the statistics say.
+/// are found at once, whatever the statistics say: without any, PostgreSQL expects that no row has NULL.
 const PARTS: [(Status, &str); 10] = [
     (
         Status::Pending,
@@ -42,7 +42,7 @@ const PARTS: [(Status, &str); 10] = [
         Status::Pending,
         "o.status = 'pending' AND (o.wait IS NULL OR o.wait = 'arrived' AND o.lane IS NULL)",
     ),
-    (Status::Sending, "o.claimed_by IS NOT NULL AND o.status = 'sending'"),
+    (Status::Sending, "o.claimed_by BETWEEN 0 AND 9000000000000000 AND o.status = 'sending'"),
     (Status::Sent, "o.status = 'sent' AND o.finished_at IS NOT NULL"),
     (Status::Failed, "o.status = 'failed' AND o.finished_at IS NOT NULL"),
     (Status::Cancelled, "o.status = 'cancelled' AND o.finished_at IS NOT NULL"),

@@ -1,5 +1,6 @@
 //! Jobs from producers and files, and for files: rows inserted in batches, jobs exported in pages.
 
+use super::connection::begin_along_indexes;
 use super::filter_sql::{push_onto, push_time};
 use super::new_rows::NewRows;
 use super::rows::DELIVERY;
@@ -30,7 +31,8 @@ impl PostgresStore {
     /// Inserts one job; a taken idempotency key gives the job that has it.
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, PostgresError> {
         let rows = NewRows::of_job(job).map_err(PostgresError::Rule)?;
-        loop {
+        // More than once, because the job that had the key may be deleted between the two statements.
+        for _ in 0..3 {
             if let [id] = insert(&mut self.conn, &rows).await?[..] {
                 return Ok(Inserted::New(id));
             }
@@ -38,8 +40,9 @@ impl PostgresStore {
             if let Some(id) = with_key.fetch_optional(&mut self.conn).await? {
                 return Ok(Inserted::Existing(id));
             }
-            // The job that had the key has been deleted meanwhile: the key is free again.
         }
+        // By a job that this user may not see.
+        Err(PostgresError::Rule("outbox.idempotency_key: is taken".to_owned()))
     }
 
     /// Inserts the rows in their order by one statement, all of them or none, and gives the number
@@ -75,7 +78,10 @@ impl PostgresStore {
     ) -> Result<Vec<ExportedJob>, PostgresError> {
         self.take_time().await?;
         let mut query = page_query("", export, after, last, limit);
-        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
+        let page = query.build_query_as().fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(page)
     }
 }
 

@@ -1,14 +1,16 @@
 //! Whether an outbox can be used and what is wrong with it, for `check`.
 
 use super::postgres_error::Location;
-use super::{PostgresError, PostgresStore};
+use super::{PostgresError, PostgresStore, within};
 use crate::config::PostgresServer;
 use crate::queue::examination::{Depth, Examination, Healthy};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, Row};
 use std::time::Duration;
 
 /// Conflicts with whatever keeps jobs from being written, and with no producer.
 const WRITE_LOCK: &str = "LOCK TABLE outbox IN ROW EXCLUSIVE MODE";
+
+const DURABILITY: &str = "SELECT current_setting('fsync'), current_setting('synchronous_commit')";
 
 /// Each reads every value, so what cannot be read ends it.
 const READ_EVERYTHING: [&str; 2] = [
@@ -19,8 +21,34 @@ const READ_EVERYTHING: [&str; 2] = [
 impl PostgresStore {
     /// Opens the outbox as it is, and takes the lock of a write for a moment; nothing is written.
     pub async fn examine(server: &PostgresServer, depth: Depth) -> Examination {
-        let verdict = examined(server, depth).await.map_err(|e| e.to_string());
-        Examination { verdict, caution: None }
+        let mut caution = None;
+        let examined = examined(server, depth, &mut caution);
+        let verdict = match depth {
+            Depth::Quick => within(Duration::from_secs(60), examined).await,
+            Depth::Full => examined.await,
+        };
+        Examination { verdict: verdict.map_err(|e| e.to_string()), caution }
+    }
+
+    /// What the server's settings put at risk.
+    async fn caution(&mut self) -> Result<Option<String>, PostgresError> {
+        let row = sqlx::query(DURABILITY).fetch_one(&mut self.conn).await?;
+        let (fsync, commit): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(if fsync == "off" {
+            Some(
+                "the server runs with fsync = off: when its machine fails, jobs are lost or sent \
+                 twice, and the database may be damaged; turn it on"
+                    .to_owned(),
+            )
+        } else if commit == "off" {
+            Some(
+                "synchronous_commit is off for this user: when the server fails, jobs that were \
+                 inserted in its last moments are lost; turn it on"
+                    .to_owned(),
+            )
+        } else {
+            None
+        })
     }
 
     /// Whether a write would succeed.
@@ -36,8 +64,13 @@ impl PostgresStore {
     }
 }
 
-async fn examined(server: &PostgresServer, depth: Depth) -> Result<Healthy, PostgresError> {
+async fn examined(
+    server: &PostgresServer,
+    depth: Depth,
+    caution: &mut Option<String>,
+) -> Result<Healthy, PostgresError> {
     let mut store = PostgresStore::open_existing(server).await?;
+    *caution = store.caution().await?;
     let place = Location::of(server);
     if store.is_sandbox() {
         return Err(PostgresError::ForSandbox(place));

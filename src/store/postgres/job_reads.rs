@@ -1,5 +1,6 @@
 //! Jobs as operators read them: by filter, and one with its story.
 
+use super::connection::begin_along_indexes;
 use super::filter_sql::{is_of_many, order, push_all, push_onto, sort_column};
 use super::rows::{DELIVERY, block_from, millis};
 use super::{PostgresError, PostgresStore};
@@ -66,7 +67,13 @@ impl PostgresStore {
     ) -> Result<Vec<Delivery>, PostgresError> {
         self.take_time().await?;
         let mut query = page_query("", filter, page);
-        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+        if page.sort != SortBy::Id {
+            return Ok(query.build_query_as().fetch_all(&mut self.conn).await?);
+        }
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
+        let page = query.build_query_as().fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(page)
     }
 
     /// How many jobs pass.
@@ -98,7 +105,10 @@ impl PostgresStore {
             query.push_bind(after);
             push_onto(filter, &mut query);
             query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
-            return Ok(query.build_query_scalar().fetch_all(&mut self.conn).await?);
+            let mut tx = begin_along_indexes(&mut self.conn).await?;
+            let ids = query.build_query_scalar().fetch_all(&mut *tx).await?;
+            tx.commit().await?;
+            return Ok(ids);
         }
         let mut query = QueryBuilder::new("SELECT p.id FROM (");
         push_all(filter, "o.id AS id", &mut query);

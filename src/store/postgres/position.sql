@@ -18,7 +18,7 @@ SELECT
         OR NOT EXISTS (SELECT 1 FROM outbox h WHERE h.holds = b.lane)
            AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = b.lane AND w.wait IN ('arrived', 'parked')
                            AND (w.due_at, w.id) < (b.due_at, b.id))),
-    (SELECT count(*) FROM outbox c WHERE c.claimed_by IS NOT NULL AND c.status = 'sending' AND c.account = me.account AND c.channel = me.channel),
+    (SELECT count(*) FROM outbox c WHERE c.claimed_by BETWEEN 0 AND 9000000000000000 AND c.status = 'sending' AND c.account = me.account AND c.channel = me.channel),
     (SELECT count(*) FROM outbox f WHERE f.status IN ('sent', 'failed') AND f.channel = me.channel
         AND f.finished_at >= timestamptz 'epoch' + $3 * interval '1 ms' AND f.finished_at IS NOT NULL)
 FROM me

@@ -2,12 +2,13 @@
 
 use super::connection::{connect, quoted};
 use super::postgres_error::Location;
-use super::{PostgresError, PostgresStore};
+use super::{PostgresError, PostgresStore, within};
 use crate::config::PostgresServer;
 use crate::queue::policy::Purpose;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::cmp::Ordering;
+use std::time::Duration;
 
 /// Not sqlx's own table: an application's migrations may live in the same schema.
 const MIGRATIONS_TABLE: &str = "outbox_migrations";
@@ -34,6 +35,11 @@ SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1),
 const VERSION: &str = "SELECT coalesce(max(version), 0) FROM outbox_migrations WHERE success";
 const IS_MARKED: &str = "SELECT coalesce(bool_or(sandbox), false) FROM outbox_dispatcher";
 const MARK: &str = "UPDATE outbox_dispatcher SET sandbox = true";
+
+/// How long it may take until the schema is made, its indexes on a large table included; and until it
+/// is known which version it has.
+const MAKING: Duration = Duration::from_secs(3600);
+const OPENING: Duration = Duration::from_secs(30);
 
 pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations/postgres");
@@ -84,10 +90,13 @@ impl PostgresStore {
         server: &PostgresServer,
     ) -> Result<(PostgresStore, Vec<String>), PostgresError> {
         let mut conn = connect(server, "acquire-outbox").await?;
-        let sandbox = create_or_migrate(&mut conn, purpose, server).await?;
-        let mut store = PostgresStore::over(conn, server, sandbox);
-        let repaired = store.repair().await?;
-        Ok((store, repaired))
+        let made = async {
+            let sandbox = create_or_migrate(&mut conn, purpose, server).await?;
+            let mut store = PostgresStore::over(conn, server, sandbox);
+            let repaired = store.repair().await?;
+            Ok((store, repaired))
+        };
+        within(MAKING, made).await
     }
 
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
@@ -100,7 +109,7 @@ impl PostgresStore {
         server: &PostgresServer,
     ) -> Result<PostgresStore, PostgresError> {
         let mut conn = connect(server, application_name).await?;
-        let sandbox = check_version(&mut conn, server).await?;
+        let sandbox = within(OPENING, check_version(&mut conn, server)).await?;
         Ok(PostgresStore::over(conn, server, sandbox))
     }
 
