@@ -46,7 +46,7 @@ macro_rules! ask {
 /// An open outbox.
 pub enum Store {
     Sqlite(SqliteStore),
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 /// Opening, and what can be asked without opening.
@@ -65,7 +65,7 @@ impl Store {
             }
             Database::Postgres(server) => {
                 let (store, repaired) = PostgresStore::init(purpose, server).await?;
-                Ok((Store::Postgres(store), repaired))
+                Ok((Store::Postgres(Box::new(store)), repaired))
             }
         }
     }
@@ -90,7 +90,7 @@ impl Store {
                 Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
             }
             Database::Postgres(server) => {
-                Ok(Store::Postgres(PostgresStore::open_existing(server).await?))
+                Ok(Store::Postgres(Box::new(PostgresStore::open_existing(server).await?)))
             }
         }
     }
@@ -103,7 +103,7 @@ impl Store {
                 Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
             }
             Database::Postgres(server) => {
-                Ok(Store::Postgres(PostgresStore::open_to_read(server).await?))
+                Ok(Store::Postgres(Box::new(PostgresStore::open_to_read(server).await?)))
             }
         }
     }

@@ -9,7 +9,7 @@ use super::connect_options::connect_options;
 use super::connection::quoted;
 use crate::config::PostgresServer;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -89,7 +89,7 @@ async fn ring(server: PostgresServer, mut sleeps: watch::Receiver<bool>, rung: A
 async fn listener(server: &PostgresServer) -> Result<PgListener, sqlx::Error> {
     let mut refused = sqlx::Error::PoolTimedOut;
     for options in connect_options(server)? {
-        let options = options.application_name("acquire-outbox bell");
+        let options = options.application_name("acquire-outbox bell").disable_statement_logging();
         // Of no other user: it is lost with the connection, and its lock with it.
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER);
         let connected = async {

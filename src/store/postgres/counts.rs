@@ -9,7 +9,7 @@ use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, SetAside
 use crate::queue::overview::{Throughput, Untouched};
 use crate::store::ALL;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Row, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, SqlSafeStr, SqlStr};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 

@@ -73,8 +73,8 @@ fn statements(text: &str) -> Vec<String> {
             let comment = rest.find('\n').unwrap_or(rest.len());
             rest = &rest[comment..];
             continue;
-        } else if rest.starts_with("$$") {
-            rest[2..].find("$$").map_or(rest.len(), |end| end + 4)
+        } else if let Some(body) = rest.strip_prefix("$$") {
+            body.find("$$").map_or(rest.len(), |end| end + 4)
         } else if next == '\'' {
             rest[1..].find('\'').map_or(rest.len(), |end| end + 2)
         } else {
