@@ -2,12 +2,10 @@
 
 use crate::acquire::EndpointError;
 use crate::config::Config;
-use crate::dispatcher::{Dispatcher, Until, decide, log_notice};
+use crate::dispatcher::{Dispatcher, Until, decide, interrupted, log_notice};
 use crate::limits;
 use crate::metrics::{DaemonState, Metrics};
-use crate::queue::job::{Job, Millis};
-use crate::queue::outcome::{AttemptResult, Fault, Outcome};
-use crate::queue::when::now;
+use crate::queue::job::Job;
 use crate::reload::{self, Reload};
 use crate::service::Service;
 use crate::store::tenure::TakeOver;
@@ -110,17 +108,6 @@ async fn take_over(
     };
     let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
     Tenure::take_over(&config.database, config.purpose(), decide, on_event).await
-}
-
-/// The attempt of a dispatcher that has ended: the request may have been sent, and no answer was read.
-fn interrupted(claimed_at: Millis) -> AttemptResult {
-    let message = "the dispatcher ended while the request may have been in flight";
-    AttemptResult {
-        outcome: Outcome::Unknown { fault: Fault::new("interrupted", message) },
-        http_status: None,
-        started_at: claimed_at,
-        duration: Duration::from_millis(u64::try_from(now() - claimed_at).unwrap_or(0)),
-    }
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C, or when the controlling terminal is closed. Another SIGTERM or

@@ -99,9 +99,9 @@
 //! one exception (`reload` builds the dispatcher's routes). [`queue`] defines the types and the
 //! rules, without database or network; [`config`] validates the settings. [`acquire`] never sees
 //! SQL. [`store`] hides the engine behind two enums, [`Store`](store::Store) for producers and
-//! operators and [`Tenure`](store::Tenure) for the dispatcher, and one error type; SQLite, so far
-//! the only engine, is in `store/sqlite/`. [`spool`], [`metrics`], [`limits`], [`service`] and
-//! [`reload`] serve the loop in [`dispatcher`]. [`desk`] is what operators do, which [`web`] and the
+//! operators and [`Tenure`](store::Tenure) for the dispatcher, and one error type; the
+//! engines are in `store/sqlite/` and `store/postgres/`. [`spool`], [`metrics`], [`limits`],
+//! [`service`] and [`reload`] serve the loop in [`dispatcher`]. [`desk`] is what operators do, which [`web`] and the
 //! commands only present. [`daemon`] is the service around the loop, [`sandbox`] the stand-in for
 //! Acquire. The commands and the log belong to `main.rs`.
 

@@ -4,7 +4,7 @@ mod support;
 
 use support::{Outbox, Program, Server};
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 21] = [
     &["init"],
     &["run"],
     &["send"],
@@ -20,6 +20,9 @@ const COMMANDS: [&[&str]; 18] = [
     &["pause"],
     &["resume"],
     &["prune"],
+    &["nodes"],
+    &["grants"],
+    &["move"],
     &["check"],
     &["sandbox"],
     &["demo"],

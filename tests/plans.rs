@@ -62,7 +62,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 37] = [
+const SMALL: [&str; 38] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -85,6 +85,7 @@ const SMALL: [&str; 37] = [
     "place",
     "pragma_page_count",
     "outbox_cycle_ended",
+    "outbox_cycle_passed_over",
     "outbox_cycle_rooms",
     "outbox_cycle_routes",
     "outbox_cycle_weighed",
@@ -270,12 +271,15 @@ async fn everywhere(check: impl AsyncFn(&mut SqliteConnection, &str)) {
 }
 
 /// Down the index of what is ready, from the route's first entry on: it has all that is asked.
-/// Whether anything is set aside is asked once.
-const CLAIMS_PLAN: [&str; 4] = [
+/// Whether anything is set aside or passed over is asked once.
+const CLAIMS_PLAN: [&str; 7] = [
     "SEARCH outbox USING COVERING INDEX outbox_ready (account=? AND channel=?)",
     "SCALAR SUBQUERY 1",
     "SCAN outbox_set_aside",
     "USING ROWID SEARCH ON TABLE outbox_set_aside FOR IN-OPERATOR",
+    "SCALAR SUBQUERY 3",
+    "SCAN outbox_cycle_passed_over",
+    "USING ROWID SEARCH ON TABLE outbox_cycle_passed_over FOR IN-OPERATOR",
 ];
 
 /// All that the claim knows of a policy is how many jobs there is room for: one for a probe, after

@@ -31,6 +31,9 @@ _acquire__outbox() {
             acquire__outbox,export)
                 cmd="acquire__outbox__subcmd__export"
                 ;;
+            acquire__outbox,grants)
+                cmd="acquire__outbox__subcmd__grants"
+                ;;
             acquire__outbox,help)
                 cmd="acquire__outbox__subcmd__help"
                 ;;
@@ -45,6 +48,12 @@ _acquire__outbox() {
                 ;;
             acquire__outbox,man)
                 cmd="acquire__outbox__subcmd__man"
+                ;;
+            acquire__outbox,move)
+                cmd="acquire__outbox__subcmd__move"
+                ;;
+            acquire__outbox,nodes)
+                cmd="acquire__outbox__subcmd__nodes"
                 ;;
             acquire__outbox,pause)
                 cmd="acquire__outbox__subcmd__pause"
@@ -91,6 +100,9 @@ _acquire__outbox() {
             acquire__outbox__subcmd__help,export)
                 cmd="acquire__outbox__subcmd__help__subcmd__export"
                 ;;
+            acquire__outbox__subcmd__help,grants)
+                cmd="acquire__outbox__subcmd__help__subcmd__grants"
+                ;;
             acquire__outbox__subcmd__help,help)
                 cmd="acquire__outbox__subcmd__help__subcmd__help"
                 ;;
@@ -105,6 +117,12 @@ _acquire__outbox() {
                 ;;
             acquire__outbox__subcmd__help,man)
                 cmd="acquire__outbox__subcmd__help__subcmd__man"
+                ;;
+            acquire__outbox__subcmd__help,move)
+                cmd="acquire__outbox__subcmd__help__subcmd__move"
+                ;;
+            acquire__outbox__subcmd__help,nodes)
+                cmd="acquire__outbox__subcmd__help__subcmd__nodes"
                 ;;
             acquire__outbox__subcmd__help,pause)
                 cmd="acquire__outbox__subcmd__help__subcmd__pause"
@@ -176,7 +194,7 @@ _acquire__outbox() {
 
     case "${cmd}" in
         acquire__outbox)
-            opts="-h -V --config --database --help --version init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help"
+            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -190,6 +208,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -198,7 +220,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__cancel)
-            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --help"
+            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -256,6 +278,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -264,7 +290,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__check)
-            opts="-h --deep --config --database --help"
+            opts="-h --deep --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,6 +301,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -286,7 +316,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__completions)
-            opts="-h --config --database --help bash elvish fish powershell zsh"
+            opts="-h --config --database --schema --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -297,6 +327,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -308,7 +342,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__demo)
-            opts="-h --config --database --help"
+            opts="-h --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -322,6 +356,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -330,7 +368,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__export)
-            opts="-o -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --finished-since --since-id --format --payload --output --config --database --help"
+            opts="-o -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --finished-since --since-id --format --payload --output --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -408,6 +446,52 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__grants)
+            opts="-h --producer --reader --operator --node --by-source --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --producer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reader)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --operator)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -416,7 +500,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help)
-            opts="init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help"
+            opts="init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -499,6 +583,20 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        acquire__outbox__subcmd__help__subcmd__grants)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         acquire__outbox__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -556,6 +654,34 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__help__subcmd__move)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__help__subcmd__nodes)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -752,7 +878,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__import)
-            opts="-h --format --source --account --dry-run --config --database --help"
+            opts="-h --format --source --account --dry-run --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -778,6 +904,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -786,7 +916,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__init)
-            opts="-h --sandbox --config --database --help"
+            opts="-h --sandbox --dry-run --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -800,6 +930,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -808,7 +942,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__list)
-            opts="-h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --sort --ascending --page --limit --json --config --database --help"
+            opts="-h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --sort --ascending --page --limit --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -878,6 +1012,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -886,7 +1024,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__man)
-            opts="-h --config --database --help"
+            opts="-h --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -900,6 +1038,78 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__move)
+            opts="-h --from --from-schema --to --to-schema --leave-behind --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from-schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to-schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__nodes)
+            opts="-h --all --json --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -908,7 +1118,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__pause)
-            opts="-h --account --all --reason --config --database --help chat mail sms"
+            opts="-h --account --all --reason --config --database --schema --help chat mail sms"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -930,6 +1140,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -938,7 +1152,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__prune)
-            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --help"
+            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -993,6 +1207,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1004,7 +1222,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__resolve)
-            opts="-y -h --sent --failed --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --help"
+            opts="-y -h --sent --failed --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1059,6 +1277,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1070,7 +1292,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__resume)
-            opts="-h --account --all --restored --config --database --help chat mail sms"
+            opts="-h --account --all --restored --config --database --schema --help chat mail sms"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1088,6 +1310,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1096,7 +1322,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__retry)
-            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --help"
+            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1154,6 +1380,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1162,7 +1392,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__run)
-            opts="-h --until-empty --sandbox --listen --config --database --help"
+            opts="-h --until-empty --sandbox --listen --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1180,6 +1410,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1188,7 +1422,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__sandbox)
-            opts="-h --listen --latency --error --retry-after --silent --drop --odd --config --database --help"
+            opts="-h --listen --latency --error --retry-after --silent --drop --odd --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1230,6 +1464,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1238,7 +1476,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__send)
-            opts="-h --config --database --help chat mail sms help"
+            opts="-h --config --database --schema --help chat mail sms help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1252,6 +1490,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1260,7 +1502,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__send__subcmd__chat)
-            opts="-h --case-id --message --type --translate-lang-key --user-type --contact-id --extra --json --account --idempotency-key --ordering-key --priority --send-at --expires-at --max-attempts --source --wait --timeout --config --database --help"
+            opts="-h --case-id --message --type --translate-lang-key --user-type --contact-id --extra --json --account --idempotency-key --ordering-key --priority --send-at --expires-at --max-attempts --source --wait --timeout --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1342,6 +1584,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1420,7 +1666,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__send__subcmd__mail)
-            opts="-h --case-id --contact-id --from --to --cc --bcc --subject --html-body --text-body --attachments --type --extra --json --account --idempotency-key --ordering-key --priority --send-at --expires-at --max-attempts --source --wait --timeout --config --database --help"
+            opts="-h --case-id --contact-id --from --to --cc --bcc --subject --html-body --text-body --attachments --type --extra --json --account --idempotency-key --ordering-key --priority --send-at --expires-at --max-attempts --source --wait --timeout --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1522,6 +1768,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1530,7 +1780,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__send__subcmd__sms)
-            opts="-h --from --to --body --contact-id --thread-id --timeline-id --user-type --title --id --is-closed --is-multi-channel --mark-value --msg-type --extra --json --account --idempotency-key --ordering-key --priority --send-at --expires-at --max-attempts --source --wait --timeout --config --database --help"
+            opts="-h --from --to --body --contact-id --thread-id --timeline-id --user-type --title --id --is-closed --is-multi-channel --mark-value --msg-type --extra --json --account --idempotency-key --ordering-key --priority --send-at --expires-at --max-attempts --source --wait --timeout --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1640,6 +1890,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1648,7 +1902,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__show)
-            opts="-h --json --payload --config --database --help"
+            opts="-h --json --payload --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1662,6 +1916,10 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1670,7 +1928,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__status)
-            opts="-h --watch --json --config --database --help"
+            opts="-h --watch --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1685,6 +1943,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_acquire_outbox_global_optspecs
-    string join \n config= database= h/help V/version
+    string join \n config= database= schema= h/help V/version
 end
 
 function __fish_acquire_outbox_needs_command
@@ -25,13 +25,15 @@ function __fish_acquire_outbox_using_subcommand
 end
 
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -s V -l version -d 'Print version'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "run" -d 'Run the daemon: claim, send, record'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "send" -d 'Insert one job'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "nodes" -d 'List the dispatchers that work on the outbox, with their leases'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "list" -d 'List jobs, newest first'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "show" -d 'Show one job, its history, and why it waits'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
@@ -42,6 +44,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "expor
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resume" -d 'End a pause'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database what they need'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "move" -d 'Carry an outbox over from a file to PostgreSQL, or back, with its ids and history'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "demo" -d 'See everything work, in a temporary folder'
@@ -49,17 +53,21 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "compl
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "man" -d 'Write the manual pages to a folder'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l sandbox -d 'Create it for the sandbox: its messages are never delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l dry-run -d 'Print the SQL that is still missing and change nothing, for those who let somebody else execute it'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, being sent or in backoff; jobs that are scheduled for later or paused are only counted'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database created by `init --sandbox`, or creates one if there is none'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -f -a "chat" -d 'A chat message to a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -f -a "mail" -d 'A mail in a case'
@@ -86,7 +94,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l case-id -d 'The case to write to' -r
@@ -112,7 +121,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l from -d 'The sender\'s number with its country code: +12513188609' -r
@@ -143,7 +153,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "chat" -d 'A chat message to a case'
@@ -152,9 +163,16 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l watch -d 'Repeat every SECONDS until Ctrl-C; on a terminal, in place' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l json -d 'One JSON object; with --watch, one per line'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l all -d 'Also those that have ended, as far as they are known'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l json -d 'One JSON array'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
@@ -185,12 +203,14 @@ attempts\t'How many requests were begun'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l page -d 'Which page of --limit jobs, counted from 1' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l limit -d 'At most this many' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l ascending -d 'Smallest first'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l json -d 'A JSON array with the columns of delivery_status'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l json -d 'One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l payload -d 'Show the payload too, with the message\'s text'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -s h -l help -d 'Print help'
@@ -216,7 +236,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
@@ -244,7 +265,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
@@ -272,7 +294,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l sent -d 'The message was delivered'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failed -d 'It was not delivered, and is not sent again'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job in a state that this command changes by default'
@@ -285,7 +308,8 @@ jsonl\t'JSON lines: one object per line'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l source -d 'The source label for lines without one' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l account -d 'The account for lines without one' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -l dry-run -d 'Check every line and insert nothing'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
@@ -315,18 +339,21 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l
 jsonl\t'JSON lines: one object per line'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s o -l output -d 'Write to this file instead of the standard output' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l payload -d 'Include the messages'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; without a channel, all its channels' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why; shown wherever somebody asks why nothing is sent' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l all -d 'Everything'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l account -d 'The account; without a channel, all its channels' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l all -d 'Everything'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -l restored -d 'Everything, after a restored backup: jobs that were due when the pause began may have been sent already and become uncertain, for a person to resolve'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -352,15 +379,35 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l producer -d 'A role that inserts jobs; may be given several times, as all of them' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l reader -d 'A role that reads how jobs stand, without messages' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l operator -d 'A role that uses the commands: list, show, retry, cancel, pause, import, export ...' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l node -d 'A role that runs the daemon without owning the outbox' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l by-source -d 'Each producer sees and changes only jobs whose `source` is its name'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -s h -l help -d 'Print help'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l from -d 'The outbox to carry over: a file, or postgres://user@host/database' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l from-schema -d 'Its schema in a PostgreSQL database [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l to -d 'Where to: a file, or postgres://user@host/database' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l to-schema -d 'The schema in a PostgreSQL database [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l leave-behind -d 'Leave jobs behind that the other database cannot hold, instead of carrying nothing over'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l deep -d 'Let SQLite read the whole file and look for damage; slow where it is large'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l deep -d 'Read the whole database and look for damage, as far as the engine can; slow where it is large'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l listen -d 'Address on this machine; port 0 takes a free port' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l latency -d 'Answer after this long, as in 200ms' -r
@@ -370,37 +417,44 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l drop -d 'Drop this share of connections without accepting, as in 2%' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l odd -d 'Answer in an odd way, like bom or bom=10%; may be repeated; `--odd list` prints the kinds' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l database -d 'The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "run" -d 'Run the daemon: claim, send, record'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "send" -d 'Insert one job'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "list" -d 'List jobs, newest first'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "show" -d 'Show one job, its history, and why it waits'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw pending jobs'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resolve" -d 'Resolve uncertain jobs, once you know whether they were delivered'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "import" -d 'Insert jobs from CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "export" -d 'Write jobs and their outcomes as CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "resume" -d 'End a pause'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "demo" -d 'See everything work, in a temporary folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "completions" -d 'Print the completion script for a shell'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages to a folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status list show retry cancel resolve import export pause resume prune check sandbox demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "run" -d 'Run the daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "send" -d 'Insert one job'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "nodes" -d 'List the dispatchers that work on the outbox, with their leases'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "list" -d 'List jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "show" -d 'Show one job, its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "cancel" -d 'Withdraw pending jobs'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "resolve" -d 'Resolve uncertain jobs, once you know whether they were delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "import" -d 'Insert jobs from CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "export" -d 'Write jobs and their outcomes as CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "resume" -d 'End a pause'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database what they need'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "move" -d 'Carry an outbox over from a file to PostgreSQL, or back, with its ids and history'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "demo" -d 'See everything work, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "completions" -d 'Print the completion script for a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "man" -d 'Write the manual pages to a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "chat" -d 'A chat message to a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "mail" -d 'A mail in a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "sms" -d 'A text message'

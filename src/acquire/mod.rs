@@ -13,6 +13,7 @@ mod classify;
 mod client;
 mod client_error;
 mod error_answer;
+mod lease;
 mod lenient_json;
 pub mod local_shortage;
 mod mail_request;
@@ -28,5 +29,6 @@ mod write_gate;
 #[doc(hidden)]
 pub use client::read_ids;
 pub use client::{AccountCheck, Connection, Endpoint, EndpointError, outcome_of};
+pub use lease::{BootTime, Lease};
 pub use retry_after::RETRY_AFTER_MAX;
 pub use write_gate::WriteGate;

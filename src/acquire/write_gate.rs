@@ -1,5 +1,6 @@
 //! Whether a request may have left this process: the gate before its first byte.
 
+use super::Lease;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -12,22 +13,37 @@ const PASSED: u8 = 1;
 const SHUT: u8 = 2;
 
 /// Either a request passes the gate before its first byte is written, or the gate is shut first;
-/// never both. One per attempt; clones share it.
+/// never both. One per attempt; clones share it. It is shut by itself when the node's lease has ended:
+/// from then on other nodes may decide the job.
 ///
 /// Relies on hyper 1.12 (`proto/h1/dispatch.rs`, `poll_write`): the head is only buffered until the
 /// body has been polled in the same call, and a body that fails closes the connection without a
 /// flush. hyper-util 0.1 retries only requests that were still queued, before that call.
-#[derive(Debug, Clone, Default)]
-pub struct WriteGate(Arc<AtomicU8>);
+#[derive(Debug, Clone)]
+pub struct WriteGate {
+    state: Arc<AtomicU8>,
+    lease: Lease,
+}
+
+impl Default for WriteGate {
+    /// Without a lease that ends.
+    fn default() -> Self {
+        WriteGate::under(&Lease::unlimited())
+    }
+}
 
 impl WriteGate {
     pub fn new() -> Self {
         WriteGate::default()
     }
 
+    pub fn under(lease: &Lease) -> Self {
+        WriteGate { state: Arc::default(), lease: lease.clone() }
+    }
+
     /// Whether the request may have left, at least in part.
     pub fn passed(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == PASSED
+        self.state.load(Ordering::SeqCst) == PASSED
     }
 
     /// Shuts the gate. True: nothing was written and nothing will be; false: it is too late.
@@ -36,7 +52,7 @@ impl WriteGate {
     }
 
     pub(super) fn close(&self) -> GateBefore {
-        match self.0.compare_exchange(OPEN, SHUT, Ordering::SeqCst, Ordering::SeqCst) {
+        match self.state.compare_exchange(OPEN, SHUT, Ordering::SeqCst, Ordering::SeqCst) {
             Err(PASSED) => GateBefore::Passed,
             Err(_) => GateBefore::Shut,
             Ok(_) => GateBefore::Open,
@@ -47,8 +63,12 @@ impl WriteGate {
         ShutOnDrop(self)
     }
 
+    /// Looks at the lease as late as can be: right before the first byte.
     fn pass(&self) -> bool {
-        self.0.compare_exchange(OPEN, PASSED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        if self.lease.has_ended() {
+            self.close();
+        }
+        self.state.compare_exchange(OPEN, PASSED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// A request body that passes the gate when it is first polled.
@@ -104,5 +124,20 @@ impl Body for GatedBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_does_not_open_after_the_lease() {
+        let lease = Lease::unlimited();
+        let (early, late) = (WriteGate::under(&lease), WriteGate::under(&lease));
+        assert!(early.pass());
+        lease.end();
+        assert!(!late.pass() && !late.passed() && late.shut());
+        assert!(early.passed(), "a request that has begun goes on");
     }
 }

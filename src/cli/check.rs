@@ -22,7 +22,7 @@ Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// Let SQLite read the whole file and look for damage; slow where it is large
+    /// Read the whole database and look for damage, as far as the engine can; slow where it is large
     #[arg(long)]
     deep: bool,
 }

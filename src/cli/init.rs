@@ -12,6 +12,8 @@ use std::process::ExitCode;
 Examples:
   acquire-outbox init
   acquire-outbox init --database /var/lib/shop/shop.db     in the application's own database
+  acquire-outbox init --database postgres://outbox@db/shop --schema messaging
+  acquire-outbox init --dry-run > outbox.sql               for the database's administrator
   acquire-outbox init --sandbox --database sandbox.db      for `run --sandbox`: nothing is delivered
 
 In an existing outbox it restores triggers, views, indexes, columns and constraints that were removed.
@@ -21,6 +23,10 @@ pub struct InitArgs {
     /// Create it for the sandbox: its messages are never delivered
     #[arg(long)]
     sandbox: bool,
+    /// Print the SQL that is still missing and change nothing, for those who let somebody else
+    /// execute it
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub async fn run(settings: &GlobalFlags, args: InitArgs) -> Result<ExitCode> {
@@ -30,6 +36,10 @@ pub async fn run(settings: &GlobalFlags, args: InitArgs) -> Result<ExitCode> {
     } else {
         (config::load_database(&flags, &env)?, Purpose::Delivery)
     };
+    if args.dry_run {
+        output::line(Store::init_script(purpose, &database).await?.trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (store, repaired) = Store::init(purpose, &database).await?;
     store.close().await?;
     for flaw in &repaired {

@@ -7,9 +7,12 @@ mod error_text;
 mod export;
 mod filter_flags;
 mod generate;
+mod grants;
 mod import;
 mod init;
 mod list;
+mod move_outbox;
+mod nodes;
 mod output;
 mod pause_resume;
 mod possible_values;
@@ -37,7 +40,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite.
+/// Deliver messages through Acquire (chat, mail, SMS) from rows that programs INSERT into SQLite or
+/// PostgreSQL.
 #[derive(Parser)]
 #[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -67,9 +71,14 @@ pub struct GlobalFlags {
     /// /etc/acquire-outbox/config.toml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
-    /// The SQLite file with the outbox [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    /// The SQLite file with the outbox, or postgres://user@host/database [env:
+    /// ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]
+    #[arg(long, global = true, value_name = "FILE|URL", help_heading = "Settings")]
     database: Option<PathBuf>,
+    /// The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default:
+    /// public]
+    #[arg(long, global = true, value_name = "SCHEMA", help_heading = "Settings")]
+    schema: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -82,6 +91,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// Show counts by channel and state, ages, rates, and what holds jobs back
     Status(status::StatusArgs),
+    /// List the dispatchers that work on the outbox, with their leases
+    Nodes(nodes::NodesArgs),
     /// List jobs, newest first
     List(list::ListArgs),
     /// Show one job, its history, and why it waits
@@ -102,6 +113,10 @@ enum Command {
     Resume(pause_resume::ResumeArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
     Prune(prune::PruneArgs),
+    /// Print the SQL that gives roles of a PostgreSQL database what they need
+    Grants(grants::GrantsArgs),
+    /// Carry an outbox over from a file to PostgreSQL, or back, with its ids and history
+    Move(move_outbox::MoveArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),
     /// Run a stand-in for Acquire on this machine, to try things out
@@ -134,6 +149,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(&settings, args).await,
         Command::Send(args) => send::run(&settings, *args).await,
         Command::Status(args) => status::run(&settings, args).await,
+        Command::Nodes(args) => nodes::run(&settings, args).await,
         Command::List(args) => list::run(&settings, args).await,
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => retry_cancel::retry(&settings, args).await,
@@ -144,6 +160,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Pause(args) => pause_resume::pause(&settings, args).await,
         Command::Resume(args) => pause_resume::resume(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,
+        Command::Grants(args) => grants::run(&settings, args).await,
+        Command::Move(args) => move_outbox::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;
@@ -197,15 +215,20 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl GlobalFlags {
     fn flags(&self) -> Flags {
-        Flags { config: self.config.clone(), database: self.database.clone(), ..Flags::default() }
+        Flags {
+            config: self.config.clone(),
+            database: self.database.clone(),
+            schema: self.schema.clone(),
+            ..Flags::default()
+        }
     }
 
     /// clap accepts these flags for every command; a command that would ignore them refuses them.
     fn unused_by(&self, command: &str) -> Result<(), WrongUsage> {
-        match (&self.config, &self.database) {
-            (None, None) => Ok(()),
+        match (&self.config, &self.database, &self.schema) {
+            (None, None, None) => Ok(()),
             _ => Err(WrongUsage(format!(
-                "`{command}` uses neither --config nor --database; leave them out"
+                "`{command}` uses neither --config nor --database nor --schema; leave them out"
             ))),
         }
     }

@@ -240,7 +240,7 @@ async fn wait_for(store: &mut Store, id: i64, timeout: Duration) -> Result<ExitC
         if !asked && start.elapsed() >= MISSING.min(timeout) {
             asked = true;
             // Without permission to read the lock file, this is unknown.
-            if matches!(Store::dispatcher_is_running(&store.database()), Ok(false)) {
+            if matches!(Store::dispatcher_is_running(&store.database()).await, Ok(false)) {
                 output::note(NO_DISPATCHER);
             }
         }

@@ -58,7 +58,7 @@ pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
         extent: Extent::ALL,
         payload_characters: args.payload.then_some(ALL),
         policies: Some(&settings.outline()?.channels),
-        dispatcher: Store::dispatcher_is_running(&store.database())?,
+        dispatcher: Store::dispatcher_is_running(&store.database()).await?,
     };
     let job = inspect(&mut store, id, &scope).await?;
     let job = job.with_context(|| format!("there is no job {id}; see `acquire-outbox list`"))?;

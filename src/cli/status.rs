@@ -7,6 +7,7 @@ use super::{GlobalFlags, output};
 use acquire_outbox::config::Database;
 use acquire_outbox::queue::examination::Storage;
 use acquire_outbox::queue::job::Millis;
+use acquire_outbox::queue::node::Nodes;
 use acquire_outbox::queue::overview::Overview;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::Store;
@@ -40,8 +41,10 @@ struct StatusReport {
     database: Database,
     now: Millis,
     overview: Overview,
-    /// Whether a dispatcher has the lock.
+    /// Whether a dispatcher works on it.
     running: bool,
+    /// Those that are at work or have left something to decide.
+    nodes: Nodes,
     storage: Storage,
     sandbox: bool,
 }
@@ -66,7 +69,8 @@ impl StatusReport {
         let overview = store.overview(now).await?;
         let database = store.database();
         Ok(StatusReport {
-            running: Store::dispatcher_is_running(&database)?,
+            running: Store::dispatcher_is_running(&database).await?,
+            nodes: store.nodes(false).await?,
             storage: Store::storage(&database),
             sandbox: store.is_sandbox(),
             database,

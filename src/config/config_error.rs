@@ -65,6 +65,14 @@ pub enum ConfigError {
     )]
     TokenInFile { place: Place },
 
+    /// `password` or `database_password` in the file.
+    #[error(
+        "{place}: a password does not belong in this file; put it into a separate file that only the \
+         service can read and set `database_password_file` to its path, or use ~/.pgpass, \
+         `database_password_env` or `database_password_credential`"
+    )]
+    PasswordInFile { place: Place },
+
     /// An invalid value; `problem` says what is allowed, or what to do.
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },

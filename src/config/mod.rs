@@ -8,21 +8,22 @@
 mod address;
 mod config_error;
 mod database;
+mod pass_file;
+mod postgres_server;
 mod proxy;
 mod raw;
 mod raw_account;
 mod raw_web;
 mod secret;
 mod section;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -31,13 +32,15 @@ use url::Url;
 
 pub use self::config_error::{ConfigError, Place};
 pub use self::database::Database;
+use self::database::DatabaseLayers;
+pub use self::postgres_server::{PostgresServer, ServerHost, ServerTls};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;
 use self::raw_account::RawAccount;
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
-use self::section::Located;
+use self::sources::{given_database, parsed_variable, read_file, text_variable, variable};
 use crate::queue::job::Channel;
 use crate::queue::policy::Purpose;
 pub use crate::queue::policy::{ChannelPolicy, OnUncertain, Rate, Retention};
@@ -69,6 +72,8 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--database`
     pub database: Option<PathBuf>,
+    /// `--schema`
+    pub schema: Option<String>,
     /// `--listen`
     pub listen: Option<ListenAddress>,
 }
@@ -195,6 +200,15 @@ pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigErro
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
 }
 
+/// A database that a command names by itself, with no file read: only its flags count, and for a
+/// password the environment.
+///
+/// # Errors
+/// As [`load_database`].
+pub fn load_end(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
+    DatabaseLayers::of_flags(flags, env)?.combined(DEFAULT_DATABASE, env)
+}
+
 /// All settings that need no key. Missing accounts and missing or unreadable keys are not errors here.
 ///
 /// # Errors
@@ -263,17 +277,28 @@ impl Draft {
             Some((file, text)) => RawConfig::read(&file, &text)?,
             None => RawConfig::default(),
         };
-        let RawConfig { database, shutdown_timeout, mut accounts, channels, retry, .. } = raw;
+        let RawConfig {
+            database,
+            schema,
+            database_password,
+            shutdown_timeout,
+            mut accounts,
+            channels,
+            retry,
+            ..
+        } = raw;
         raw_account::overlay_environment(&mut accounts, env)?;
 
-        let given = match (&flags.database, variable(env, "ACQUIRE_OUTBOX_DATABASE")) {
-            (Some(path), _) => Some((path.into(), Place::Flag("--database"))),
-            (None, Some(path)) => Some((path, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))),
-            (None, None) => None,
-        };
-        let given = given.map(|(path, place)| Database::read(path, Path::new(""), &place));
-        let given = given.transpose()?;
-        let system_file = of_system.filter(|_| given.is_none() && database.is_some());
+        let by_environment = variable(env, "ACQUIRE_OUTBOX_DATABASE");
+        let mut layers = DatabaseLayers::of_flags(flags, env)?;
+        layers.database[1] =
+            given_database(by_environment, Place::Variable("ACQUIRE_OUTBOX_DATABASE"))?;
+        layers.schema[1] = text_variable(env, "ACQUIRE_OUTBOX_SCHEMA")?;
+        (layers.database[2], layers.schema[2]) = (database, schema);
+        layers.file_password = database_password;
+        let [by_flag, by_environment, by_file] = &layers.database;
+        let is_by_file = by_flag.is_none() && by_environment.is_none() && by_file.is_some();
+        let system_file = of_system.filter(|_| is_by_file);
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
             Some(given) => given.over_defaults(&retry),
@@ -281,7 +306,7 @@ impl Draft {
         };
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
-            database: given.or(database).unwrap_or(DEFAULT_DATABASE.into()),
+            database: layers.combined(DEFAULT_DATABASE, env)?,
             system_file,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
@@ -345,47 +370,4 @@ impl Draft {
             sandbox: false,
         })
     }
-}
-
-/// The configuration file and its text; `None`: there is none.
-fn read_file(
-    default_files: &[impl AsRef<Path>],
-    flags: &Flags,
-    env: Env<'_>,
-) -> Result<Option<(PathBuf, String)>, ConfigError> {
-    let unreadable =
-        |file: &Path, source| Err(ConfigError::Unreadable { file: file.to_owned(), source });
-    let variable = || variable(env, "ACQUIRE_OUTBOX_CONFIG").map(PathBuf::from);
-    if let Some(file) = flags.config.clone().or_else(variable) {
-        return match std::fs::read_to_string(&file) {
-            Ok(text) => Ok(Some((file, text))),
-            Err(error) => unreadable(&file, error),
-        };
-    }
-    for file in default_files.iter().map(AsRef::as_ref) {
-        match std::fs::read_to_string(file) {
-            Ok(text) => return Ok(Some((file.to_owned(), text))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return unreadable(file, error),
-        }
-    }
-    Ok(None)
-}
-
-/// An environment variable that is parsed as `T`, whose error says what is allowed.
-fn parsed_variable<T>(env: Env<'_>, name: &'static str) -> Result<Option<Located<T>>, ConfigError>
-where
-    T: FromStr<Err = &'static str>,
-{
-    let Some(text) = variable(env, name) else { return Ok(None) };
-    let place = Place::Variable(name);
-    match text.to_str().ok_or("must be UTF-8").and_then(str::parse) {
-        Ok(value) => Ok(Some(Located { value, place })),
-        Err(problem) => Err(ConfigError::invalid(&place, problem)),
-    }
-}
-
-/// An environment variable; an empty one counts as unset.
-fn variable(env: Env<'_>, name: &str) -> Option<OsString> {
-    env(name).filter(|value| !value.is_empty())
 }

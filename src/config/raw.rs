@@ -11,6 +11,7 @@ use super::config_error::ConfigError;
 use super::database::Database;
 use super::raw_account::RawAccount;
 use super::raw_web::RawWeb;
+use super::secret::{KeySource, Secret};
 use super::section::{Document, Located, Section, parse_duration};
 use super::{ChannelPolicy, OnUncertain, Rate, Retention};
 use crate::queue::job::Channel;
@@ -27,7 +28,9 @@ const ACCOUNTS: &str = "every account needs its own section, such as [accounts.d
 
 #[derive(Default)]
 pub(super) struct RawConfig {
-    pub database: Option<Database>,
+    pub database: Option<Located<Database>>,
+    pub schema: Option<Located<String>>,
+    pub database_password: Option<KeySource>,
     pub shutdown_timeout: Option<Duration>,
     pub max_in_flight_bytes: Option<u64>,
     pub accounts: BTreeMap<String, RawAccount>,
@@ -45,6 +48,10 @@ impl RawConfig {
         let root = document.root(table.get_ref());
         root.allow(&[
             "database",
+            "schema",
+            "database_password_file",
+            "database_password_env",
+            "database_password_credential",
             "shutdown_timeout",
             "max_in_flight_bytes",
             "accounts",
@@ -57,9 +64,14 @@ impl RawConfig {
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut raw = RawConfig {
             database: match root.text("database")? {
-                Some(path) => Some(Database::read(path.value.into(), folder, &path.place)?),
+                Some(path) => Some(Located {
+                    value: Database::read(path.value.into(), folder, &path.place)?,
+                    place: path.place,
+                }),
                 None => None,
             },
+            schema: root.text("schema")?,
+            database_password: KeySource::in_section(Secret::DatabasePassword, &root, folder)?,
             shutdown_timeout: root.duration("shutdown_timeout", Duration::ZERO..=HOUR)?.map(value),
             max_in_flight_bytes: root
                 .bytes("max_in_flight_bytes", ByteSize::mib(1)..=ByteSize::tib(1))?

@@ -1,4 +1,4 @@
-//! Where an API key or the dashboard's token is, and how it is read.
+//! Where an API key, the dashboard's token or the database's password is, and how it is read.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,6 +23,7 @@ const TOO_SHORT_FOR_KEY: usize = 12;
 pub(super) enum Secret {
     ApiKey,
     WebToken,
+    DatabasePassword,
 }
 
 impl Secret {
@@ -30,6 +31,7 @@ impl Secret {
         match self {
             Secret::ApiKey => "API key",
             Secret::WebToken => "token",
+            Secret::DatabasePassword => "password",
         }
     }
 
@@ -37,6 +39,7 @@ impl Secret {
         match self {
             Secret::ApiKey => "key",
             Secret::WebToken => "token",
+            Secret::DatabasePassword => "password",
         }
     }
 }
@@ -47,6 +50,9 @@ impl Secret {
         match self {
             Secret::ApiKey => ["api_key_file", "api_key_env", "api_key_credential"],
             Secret::WebToken => ["token_file", "token_env", "token_credential"],
+            Secret::DatabasePassword => {
+                ["database_password_file", "database_password_env", "database_password_credential"]
+            }
         }
     }
 
@@ -55,6 +61,7 @@ impl Secret {
         match self {
             Secret::ApiKey => ["ACQUIRE_API_KEY_FILE", "ACQUIRE_API_KEY"],
             Secret::WebToken => ["ACQUIRE_OUTBOX_WEB_TOKEN_FILE", "ACQUIRE_OUTBOX_WEB_TOKEN"],
+            Secret::DatabasePassword => ["ACQUIRE_OUTBOX_DATABASE_PASSWORD_FILE", "PGPASSWORD"],
         }
     }
 }
@@ -137,10 +144,15 @@ impl KeySource {
         }
     }
 
-    /// The key, validated for use in an HTTP header.
+    /// The key, validated.
     pub fn read(&self, env: Env<'_>) -> Result<SecretString, ConfigError> {
-        let key = match &self.kind {
-            KeyKind::File(path) => self.read_file(path, ModeCheck::NotForOthers)?,
+        self.locate(env)?.read()
+    }
+
+    /// Looks up in the environment where the key is, so that it can be read later without it.
+    pub fn locate(&self, env: Env<'_>) -> Result<FoundSecret, ConfigError> {
+        let at = match &self.kind {
+            KeyKind::File(path) => SecretAt::File(path.clone(), ModeCheck::NotForOthers),
             KeyKind::Credential(name) => {
                 let folder = variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
                     self.invalid(
@@ -148,25 +160,60 @@ impl KeySource {
                          LoadCredential= or LoadCredentialEncrypted=",
                     )
                 })?;
-                self.read_file(&Path::new(&folder).join(name), ModeCheck::BySystemd)?
+                SecretAt::File(Path::new(&folder).join(name), ModeCheck::BySystemd)
             }
-            KeyKind::Variable(name) => variable(env, name)
-                .ok_or_else(|| {
-                    let known = name.len() <= TOO_SHORT_FOR_KEY
-                        || name.contains("API_KEY")
-                        || name.contains("TOKEN");
-                    let name = if known { name } else { "named here" };
-                    self.invalid(format!("the environment variable {name} is not set or is empty"))
-                })?
-                .into_encoded_bytes(),
-            KeyKind::Itself(key) => key.clone().into_encoded_bytes(),
+            KeyKind::Variable(name) => SecretAt::Value(variable(env, name).ok_or_else(|| {
+                let known = name.len() <= TOO_SHORT_FOR_KEY
+                    || ["API_KEY", "TOKEN", "PASSWORD"].iter().any(|word| name.contains(word));
+                let name = if known { name } else { "named here" };
+                self.invalid(format!("the environment variable {name} is not set or is empty"))
+            })?),
+            KeyKind::Itself(key) => SecretAt::Value(key.clone()),
         };
-        let key = key.trim_ascii_end();
-        if key.is_empty() {
+        Ok(FoundSecret { of: self.of, place: self.place.clone(), at })
+    }
+
+    fn invalid(&self, problem: impl Into<String>) -> ConfigError {
+        ConfigError::invalid(&self.place, problem)
+    }
+}
+
+/// A secret that has been located. Not `Debug`, as a [`KeySource`].
+#[derive(Clone)]
+pub(super) struct FoundSecret {
+    of: Secret,
+    place: Place,
+    at: SecretAt,
+}
+
+#[derive(Clone)]
+enum SecretAt {
+    File(PathBuf, ModeCheck),
+    Value(OsString),
+}
+
+impl FoundSecret {
+    /// A key or a token is valid in an HTTP header, a password is one line of text.
+    pub fn read(&self) -> Result<SecretString, ConfigError> {
+        let content = match &self.at {
+            SecretAt::File(path, check) => self.read_file(path, *check)?,
+            SecretAt::Value(value) => value.clone().into_encoded_bytes(),
+        };
+        let is_password = self.of == Secret::DatabasePassword;
+        let secret = match is_password {
+            // It may end with a blank.
+            true => without_line_end(&content),
+            false => content.trim_ascii_end(),
+        };
+        if secret.is_empty() {
             return Err(self.invalid(format!("the {} is empty", self.of.name())));
         }
-        match std::str::from_utf8(key) {
-            Ok(text) if key.iter().all(u8::is_ascii_graphic) => Ok(SecretString::from(text)),
+        match std::str::from_utf8(secret) {
+            Ok(text) if is_password && !text.contains(char::is_control) => {
+                Ok(SecretString::from(text))
+            }
+            Ok(text) if secret.iter().all(u8::is_ascii_graphic) => Ok(SecretString::from(text)),
+            _ if is_password => Err(self.invalid("the password must be one line of text")),
             _ => Err(self.invalid(format!(
                 "the {} must be one line of visible ASCII characters, without white space",
                 self.of.name()
@@ -200,8 +247,13 @@ impl KeySource {
     }
 }
 
+fn without_line_end(content: &[u8]) -> &[u8] {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    content.strip_suffix(b"\r").unwrap_or(content)
+}
+
 /// Whether the file's mode is checked.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum ModeCheck {
     NotForOthers,
     /// systemd restricts the credentials directory, and nobody can change the modes in it.

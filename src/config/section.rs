@@ -70,6 +70,9 @@ impl<'a> Section<'a> {
         if (self.name.as_str(), key) == ("web", "token") {
             return Err(ConfigError::TokenInFile { place: self.place(key, line) });
         }
+        if self.name.is_empty() && ["password", "database_password"].contains(&key) {
+            return Err(ConfigError::PasswordInFile { place: self.place(key, line) });
+        }
         let section = match self.name.as_str() {
             "" => "at the top level".to_owned(),
             name => format!("in [{name}]"),

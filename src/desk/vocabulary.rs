@@ -3,6 +3,7 @@
 use crate::queue::block::BlockKind;
 use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
+use crate::queue::node::{Nodes, Standing};
 use crate::queue::pause::Pause;
 use crate::queue::story::Delivery;
 use crate::queue::when::{iso, relative};
@@ -16,6 +17,30 @@ pub const WAITS: [(&str, &str); 4] = [
     ("scheduled", "for later"),
     ("parked", "behind others"),
 ];
+
+/// How a node stands with the others.
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Working => "at work",
+        Standing::Overdue => "lease has run out",
+        Standing::Dead => "dead, its jobs are being decided",
+        Standing::Ended => "ended",
+    }
+}
+
+/// `2 nodes at work; 1 node: lease has run out`
+pub fn nodes(nodes: &Nodes) -> String {
+    let shown = Standing::ALL.into_iter().filter_map(|standing| {
+        let count = nodes.count(standing);
+        let noun = if count == 1 { "node" } else { "nodes" };
+        match (count, standing) {
+            (0, _) => None,
+            (count, Standing::Working) => Some(format!("{count} {noun} at work")),
+            (count, other) => Some(format!("{count} {noun}: {}", self::standing(other))),
+        }
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}
 
 /// The names of a change, and what it means.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! One attempt, from the claimed row to its outcome. It always ends, and always with an outcome.
 
-use crate::acquire::{Endpoint, WriteGate, local_shortage};
+use crate::acquire::{Endpoint, Lease, WriteGate, local_shortage};
 use crate::queue::job::Channel;
 use crate::queue::outcome::{AttemptResult, Fault, Outcome};
 use crate::queue::payload;
@@ -20,11 +20,13 @@ pub enum Stop {
     Abort,
 }
 
-/// Sends a job with this payload through `endpoint`. A stop withdraws it while no byte has left.
+/// Sends a job with this payload through `endpoint`. A stop, or the end of the
+/// lease, withdraws it while no byte has left.
 pub async fn attempt(
     channel: Channel,
     payload: Vec<u8>,
     endpoint: &Endpoint,
+    lease: &Lease,
     stop: watch::Receiver<Stop>,
 ) -> AttemptResult {
     let (started_at, begun) = (now(), Instant::now());
@@ -41,7 +43,7 @@ pub async fn attempt(
         Ok(payload) => payload,
         Err(e) => return ended(Outcome::Invalid { fault: e.into() }),
     };
-    let gate = WriteGate::new();
+    let gate = WriteGate::under(lease);
     let request = AssertUnwindSafe(endpoint.send(&payload, &gate, started_at)).catch_unwind();
     tokio::select! {
         biased;

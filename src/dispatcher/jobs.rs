@@ -44,13 +44,13 @@ pub(super) struct Jobs {
 enum Stage {
     Waiting(Job, Instant),
     Sending(InFlight),
-    ToRecord(Ended, Place),
+    ToRecord(Ended, HeldPlace),
     /// The running cycle has its outcome.
-    Recording(Place),
+    Recording(HeldPlace),
 }
 
 /// The route whose place an ended job still has.
-type Place = Option<RouteId>;
+type HeldPlace = Option<RouteId>;
 
 /// How long a claimed job waits for a place. Usually it is a few milliseconds. If Acquire has just
 /// become slow, it goes back, so that it can be cancelled, paused or overtaken again.
@@ -157,7 +157,7 @@ impl Jobs {
         self.hold(request.job.id, Stage::Sending(request));
     }
 
-    fn free(&mut self, place: Place) {
+    fn free(&mut self, place: HeldPlace) {
         if let Some(taken) = place.and_then(|route| self.places.get_mut(&route)) {
             *taken = taken.saturating_sub(1);
         }

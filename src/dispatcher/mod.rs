@@ -31,7 +31,7 @@ use outage::Outage;
 use pause_watch::PauseWatch;
 use reason::{Commit, Reason, Rest};
 use sender::AttemptSender;
-pub(crate) use sender::decide;
+pub(crate) use sender::{decide, interrupted};
 use shown_blocks::ShownBlocks;
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -92,10 +92,13 @@ impl Dispatcher {
         service: Service,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let answer_note = tenure.answer_note();
+        let (lease, answer_note) = (tenure.lease(), tenure.answer_note());
+        let sender = AttemptSender::new(config, routes, metrics, lease, answer_note);
+        tenure.expect_requests(sender.longest_request());
+        tenure.pace(&sender.routes.rates());
         Dispatcher {
             tenure,
-            sender: AttemptSender::new(config, routes, metrics, answer_note),
+            sender,
             agenda: Agenda::default(),
             commit: Commit::None,
             rest: Rest::none(),
@@ -183,6 +186,7 @@ impl Dispatcher {
             self.withdraw_strays().await?;
         }
         self.follow_clock().await?;
+        self.bury().await?;
         self.sender.routes.unblock(Instant::now());
         self.follow_pauses().await?;
         // Before the rows that they explain.
@@ -299,6 +303,8 @@ impl Dispatcher {
             ReloadStep::Requested => self.service.reloading(),
             ReloadStep::Finished(fresh) => {
                 let notice = self.sender.reconfigure(*fresh).err();
+                self.tenure.expect_requests(self.sender.longest_request());
+                self.tenure.pace(&self.sender.routes.rates());
                 self.next_upkeep = Instant::now();
                 self.service.reloaded(notice);
             }

@@ -3,6 +3,7 @@
 
 use super::jobs::{InFlight, Jobs, LONGEST_WAIT};
 use super::upkeep::log_notice;
+use crate::acquire::Lease;
 use crate::config::Config;
 use crate::dispatcher::attempt::{self, Stop};
 use crate::dispatcher::routes::{Moment, Route, RouteId, Routes};
@@ -10,7 +11,7 @@ use crate::metrics::{Metrics, RouteMeter};
 use crate::queue::claim::Room;
 use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Job, Millis, Status};
-use crate::queue::outcome::{AttemptResult, Outcome, PageVerdict};
+use crate::queue::outcome::{AttemptResult, Fault, Outcome, PageVerdict};
 use crate::queue::report::Report;
 use crate::queue::transition;
 use crate::queue::transition::Signal;
@@ -40,6 +41,8 @@ pub(super) struct AttemptSender {
     pub(super) metrics: Arc<Metrics>,
     /// In the order of the routes' ids.
     meters: Vec<Arc<RouteMeter>>,
+    /// No request begins after it.
+    lease: Lease,
     /// `None` where the engine has none: then nothing is claimed ahead of free places.
     pub(super) answer_note: Option<AnswerNote>,
 }
@@ -49,6 +52,7 @@ impl AttemptSender {
         config: Config,
         routes: Routes,
         metrics: Arc<Metrics>,
+        lease: Lease,
         answer_note: Option<AnswerNote>,
     ) -> AttemptSender {
         let (report, results) = mpsc::unbounded_channel();
@@ -62,6 +66,7 @@ impl AttemptSender {
             sent: 0,
             metrics,
             meters: Vec::new(),
+            lease,
             answer_note,
         };
         sender.meter_routes();
@@ -175,8 +180,9 @@ impl AttemptSender {
             meter,
         });
         let (report, stop) = (self.report.clone(), self.stop.subscribe());
+        let lease = self.lease.clone();
         tokio::spawn(async move {
-            let attempt = attempt::attempt(channel, payload, &endpoint, stop).await;
+            let attempt = attempt::attempt(channel, payload, &endpoint, &lease, stop).await;
             // Nobody listens only when the dispatcher is gone; then recovery has the row.
             let _ = report.send((id, attempt));
         });
@@ -298,6 +304,13 @@ impl AttemptSender {
         self.jobs.recorded(outcomes);
     }
 
+    /// No request takes longer, from its first byte to its end.
+    pub(super) fn longest_request(&self) -> Duration {
+        let channels = self.config.channels.values();
+        let longest = channels.map(|policy| policy.request_timeout + policy.connect_timeout);
+        longest.max().unwrap_or_default()
+    }
+
     /// Logs and counts what the store has done by itself, and lets the routes claim.
     pub(super) fn take_report(&mut self, report: Report) {
         for notice in &report.notices {
@@ -339,5 +352,16 @@ pub(crate) fn decide(config: &Config, job: &Job, attempt: AttemptResult) -> Ende
         http_status: attempt.http_status,
         started_at: attempt.started_at,
         duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+/// The attempt of a dispatcher that has ended: the request may have been sent, and no answer was read.
+pub(crate) fn interrupted(claimed_at: Millis) -> AttemptResult {
+    let message = "the dispatcher ended while the request may have been in flight";
+    AttemptResult {
+        outcome: Outcome::Unknown { fault: Fault::new("interrupted", message) },
+        http_status: None,
+        started_at: claimed_at,
+        duration: Duration::from_millis(u64::try_from(now() - claimed_at).unwrap_or(0)),
     }
 }

@@ -2,11 +2,12 @@
 //! and the log.
 
 use super::Dispatcher;
-use crate::queue::job::{Millis, Status};
+use super::sender::{AttemptSender, decide, interrupted};
+use crate::queue::job::{Job, Millis, Status};
 use crate::queue::report::Notice;
 use crate::queue::when::now;
 use crate::store::StoreError;
-use crate::store::tenure::Plan;
+use crate::store::tenure::{Plan, TakeOver};
 use tracing::{Level, debug, error, info, trace, warn};
 
 impl Dispatcher {
@@ -28,6 +29,24 @@ impl Dispatcher {
             self.saw(agenda);
         }
         Ok(more)
+    }
+
+    /// Decides the jobs of other nodes that have died.
+    pub(super) async fn bury(&mut self) -> Result<(), StoreError> {
+        let AttemptSender { config, metrics, .. } = &self.sender;
+        let on_event = |event: TakeOver<'_>| match event {
+            TakeOver::Recovered { jobs, ended, rows } => {
+                warn!(jobs = rows, "another node has ended: its jobs were decided");
+                for (job, _) in jobs {
+                    metrics.route(&job.account, job.channel).interrupted();
+                }
+                metrics.recorded(ended);
+            }
+            TakeOver::Noticed(notice) => log_notice(&notice),
+            TakeOver::StandingBy | TakeOver::Recovering => {}
+        };
+        let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
+        self.tenure.bury(decide, on_event).await
     }
 
     /// The store's housekeeping. True: jobs may have become ready by it.

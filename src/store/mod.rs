@@ -2,10 +2,13 @@
 //! error; only this folder knows which engine is behind them.
 
 mod error;
+mod move_over;
+mod postgres;
 pub mod sqlite;
 pub mod tenure;
 
 pub use error::StoreError;
+pub use move_over::{Unfit, move_over};
 pub use sqlite::{AnswerNote, listed, wait_until_closed};
 pub use tenure::Tenure;
 
@@ -15,11 +18,14 @@ use crate::queue::examination::{Depth, Examination, Storage};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::new_job::{Inserted, NewJob};
+use crate::queue::node::{Nodes, Standing};
 use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
 use crate::queue::pause::Pause;
 use crate::queue::policy::Purpose;
+use crate::queue::role::{Reach, Role};
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob, NewRow};
+use postgres::{PostgresStore, within};
 use sqlite::{Flaw, SqliteStore, neutral};
 use std::time::Duration;
 
@@ -30,9 +36,17 @@ pub const BATCH: u32 = 500;
 /// As a limit: none.
 pub const ALL: u32 = u32::MAX;
 
+/// What the server answers, waited for no longer than its connection allows.
+macro_rules! ask {
+    ($store:ident.$call:ident($($argument:expr),*)) => {
+        within($store.patience(), $store.$call($($argument),*)).await.map_err(|e| $store.neutral(e))
+    };
+}
+
 /// An open outbox.
 pub enum Store {
     Sqlite(SqliteStore),
+    Postgres(Box<PostgresStore>),
 }
 
 /// Opening, and what can be asked without opening.
@@ -43,24 +57,55 @@ impl Store {
         purpose: Purpose,
         database: &Database,
     ) -> Result<(Store, Vec<String>), StoreError> {
-        let Database::File(path) = database;
-        let opened = SqliteStore::init(purpose, path).await;
-        let (store, repaired) = opened.map_err(|e| neutral(e, Some(path)))?;
-        Ok((Store::Sqlite(store), repaired.iter().map(Flaw::to_string).collect()))
+        match database {
+            Database::File(path) => {
+                let opened = SqliteStore::init(purpose, path).await;
+                let (store, repaired) = opened.map_err(|e| neutral(e, Some(path)))?;
+                Ok((Store::Sqlite(store), repaired.iter().map(Flaw::to_string).collect()))
+            }
+            Database::Postgres(server) => {
+                let (store, repaired) = PostgresStore::init(purpose, server).await?;
+                Ok((Store::Postgres(Box::new(store)), repaired))
+            }
+        }
+    }
+
+    /// The SQL that [`Store::init`] would execute to create the outbox or to bring it up to date, for
+    /// those who let somebody else execute it. Changes nothing.
+    pub async fn init_script(purpose: Purpose, database: &Database) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => {
+                let script = SqliteStore::init_script(purpose, path).await;
+                script.map_err(|e| neutral(e, Some(path)))
+            }
+            Database::Postgres(server) => Ok(PostgresStore::init_script(purpose, server).await?),
+        }
     }
 
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
     pub async fn open(database: &Database) -> Result<Store, StoreError> {
-        let Database::File(path) = database;
-        let opened = SqliteStore::open_existing(path).await;
-        Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+        match database {
+            Database::File(path) => {
+                let opened = SqliteStore::open_existing(path).await;
+                Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+            }
+            Database::Postgres(server) => {
+                Ok(Store::Postgres(Box::new(PostgresStore::open_existing(server).await?)))
+            }
+        }
     }
 
     /// As [`Store::open`], only to read; see [`Store::limit`].
     pub async fn open_to_read(database: &Database) -> Result<Store, StoreError> {
-        let Database::File(path) = database;
-        let opened = SqliteStore::open_to_read(path).await;
-        Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+        match database {
+            Database::File(path) => {
+                let opened = SqliteStore::open_to_read(path).await;
+                Ok(Store::Sqlite(opened.map_err(|e| neutral(e, Some(path)))?))
+            }
+            Database::Postgres(server) => {
+                Ok(Store::Postgres(Box::new(PostgresStore::open_to_read(server).await?)))
+            }
+        }
     }
 
     /// An empty outbox in memory, with the same rules.
@@ -68,23 +113,44 @@ impl Store {
         Ok(Store::Sqlite(SqliteStore::in_memory().await.map_err(|e| neutral(e, None))?))
     }
 
-    /// Whether the outbox can be used, and what is wrong with it. Opens it, takes the write lock for
-    /// a moment, and changes nothing.
+    /// Whether the outbox can be used, and what is wrong with it. Opens it, takes the lock that a write
+    /// needs for a moment, and changes nothing.
     pub async fn examine(database: &Database, depth: Depth) -> Examination {
-        let Database::File(path) = database;
-        SqliteStore::examine(path, depth).await
+        match database {
+            Database::File(path) => SqliteStore::examine(path, depth).await,
+            Database::Postgres(server) => PostgresStore::examine(server, depth).await,
+        }
+    }
+
+    /// The SQL that gives these roles what they need; executes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] for an engine without roles.
+    pub fn grants(database: &Database, roles: &[Role], reach: Reach) -> Result<String, StoreError> {
+        match database {
+            Database::File(path) => Err(StoreError::Unusable(format!(
+                "{} is a file, which has no roles: who may use it is decided by its owner, group and \
+                 mode; see docs/security.md",
+                path.display()
+            ))),
+            Database::Postgres(server) => Ok(postgres::grants(server, roles, reach)),
+        }
     }
 
     /// What is known of the outbox's storage; opens nothing and never waits.
     pub fn storage(database: &Database) -> Storage {
-        let Database::File(path) = database;
-        sqlite::storage(path)
+        match database {
+            Database::File(path) => sqlite::storage(path),
+            Database::Postgres(_) => Storage::default(),
+        }
     }
 
     /// Whether a dispatcher works on the outbox or is about to.
-    pub fn dispatcher_is_running(database: &Database) -> Result<bool, StoreError> {
-        let Database::File(path) = database;
-        sqlite::is_held(path)
+    pub async fn dispatcher_is_running(database: &Database) -> Result<bool, StoreError> {
+        match database {
+            Database::File(path) => sqlite::is_held(path),
+            Database::Postgres(server) => Ok(PostgresStore::dispatcher_is_running(server).await?),
+        }
     }
 }
 
@@ -94,6 +160,7 @@ impl Store {
     pub fn database(&self) -> Database {
         match self {
             Store::Sqlite(s) => Database::File(s.path().to_owned()),
+            Store::Postgres(s) => Database::Postgres(Box::new(s.server().clone())),
         }
     }
 
@@ -101,6 +168,7 @@ impl Store {
     pub fn is_sandbox(&self) -> bool {
         match self {
             Store::Sqlite(s) => s.is_sandbox(),
+            Store::Postgres(s) => s.is_sandbox(),
         }
     }
 
@@ -108,6 +176,7 @@ impl Store {
     pub fn is_current(&self) -> bool {
         match self {
             Store::Sqlite(s) => s.is_current(),
+            Store::Postgres(s) => s.is_current(),
         }
     }
 
@@ -116,10 +185,11 @@ impl Store {
     pub fn limit(&self, limit: Duration) {
         match self {
             Store::Sqlite(s) => s.limit(limit),
+            Store::Postgres(s) => s.limit(limit),
         }
     }
 
-    /// Whether a write would succeed; takes and releases the write lock.
+    /// Whether a write would succeed; takes and releases the lock that it would need.
     ///
     /// # Errors
     /// The error that a write would get; [`StoreError::is_busy`] if another program keeps the lock for
@@ -127,6 +197,7 @@ impl Store {
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.try_write_lock(wait).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.probe_write(wait)),
         }
     }
 
@@ -134,6 +205,7 @@ impl Store {
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.close().await.map_err(|e| neutral(e, None)),
+            Store::Postgres(s) => Ok(s.close().await?),
         }
     }
 }
@@ -144,6 +216,7 @@ impl Store {
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, StoreError> {
         match self {
             Store::Sqlite(s) => s.insert(job).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.insert(job)),
         }
     }
 
@@ -156,13 +229,16 @@ impl Store {
     pub async fn import(&mut self, rows: &[NewRow], mode: Mode) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.import(rows, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.import(rows, mode)),
         }
     }
 
-    /// Executes SQL of a producer's, as any program may; each statement is a transaction.
+    /// Executes SQL of a producer's, as any program may. Several statements are several transactions on
+    /// SQLite, and one on PostgreSQL.
     pub async fn execute_sql(&mut self, sql: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.execute_sql(sql).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.execute_sql(sql)),
         }
     }
 }
@@ -179,6 +255,7 @@ impl Store {
     ) -> Result<Vec<Refused>, StoreError> {
         match self {
             Store::Sqlite(s) => s.change(change, ids, mode).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.change(change, ids, mode)),
         }
     }
 
@@ -192,6 +269,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.change_where(change, filter, ids).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.change_where(change, filter, ids)),
         }
     }
 
@@ -200,6 +278,7 @@ impl Store {
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.resolve_restored(until).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.resolve_restored(until)),
         }
     }
 
@@ -213,6 +292,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pause(account, channel, reason)),
         }
     }
 
@@ -224,6 +304,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(s) => s.resume(account, channel).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.resume(account, channel)),
         }
     }
 }
@@ -234,6 +315,7 @@ impl Store {
     pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, StoreError> {
         match self {
             Store::Sqlite(s) => s.story(id, extent).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.story(id, extent)),
         }
     }
 
@@ -241,6 +323,7 @@ impl Store {
     pub async fn position(&mut self, id: i64, now: Millis) -> Result<Option<Position>, StoreError> {
         match self {
             Store::Sqlite(s) => s.position(id, now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.position(id, now)),
         }
     }
 
@@ -253,6 +336,7 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         match self {
             Store::Sqlite(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.payload(id, characters)),
         }
     }
 
@@ -260,6 +344,7 @@ impl Store {
     pub async fn delivery(&mut self, id: i64) -> Result<Option<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.delivery(id).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.delivery(id)),
         }
     }
 
@@ -271,6 +356,7 @@ impl Store {
     ) -> Result<Vec<Delivery>, StoreError> {
         match self {
             Store::Sqlite(s) => s.deliveries(filter, page).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.deliveries(filter, page)),
         }
     }
 
@@ -278,6 +364,7 @@ impl Store {
     pub async fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
         match self {
             Store::Sqlite(s) => s.count(filter).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.count(filter)),
         }
     }
 
@@ -291,6 +378,7 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         match self {
             Store::Sqlite(s) => s.ids(filter, after, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.ids(filter, after, limit)),
         }
     }
 
@@ -298,11 +386,12 @@ impl Store {
     pub async fn last_id(&mut self) -> Result<i64, StoreError> {
         match self {
             Store::Sqlite(s) => s.last_id().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.last_id()),
         }
     }
 
     /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a read of its
-    /// own, so that an export never keeps the write-ahead log from being emptied. A payload of more
+    /// own, so that an export never keeps the engine from clearing up behind it. A payload of more
     /// than 16 KiB is left out: [`Store::payload`] reads it.
     pub async fn export_page(
         &mut self,
@@ -315,6 +404,7 @@ impl Store {
             Store::Sqlite(s) => {
                 s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
             }
+            Store::Postgres(s) => ask!(s.export_page(export, after, last, limit)),
         }
     }
 
@@ -322,6 +412,7 @@ impl Store {
     pub async fn pauses(&mut self, limit: u32) -> Result<Vec<Pause>, StoreError> {
         match self {
             Store::Sqlite(s) => s.pauses(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pauses(limit)),
         }
     }
 
@@ -329,6 +420,7 @@ impl Store {
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, StoreError> {
         match self {
             Store::Sqlite(s) => s.overview(now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.overview(now)),
         }
     }
 
@@ -336,6 +428,7 @@ impl Store {
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, StoreError> {
         match self {
             Store::Sqlite(s) => s.pulse(now, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.pulse(now, limit)),
         }
     }
 
@@ -343,6 +436,7 @@ impl Store {
     pub async fn census(&mut self) -> Result<Census, StoreError> {
         match self {
             Store::Sqlite(s) => s.census().await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.census()),
         }
     }
 
@@ -351,6 +445,21 @@ impl Store {
     pub async fn failures(&mut self, limit: u32) -> Result<Vec<FailureGroup>, StoreError> {
         match self {
             Store::Sqlite(s) => s.failures(limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.failures(limit)),
+        }
+    }
+
+    /// The dispatchers that work on the outbox or have left something to decide; `all`: also those
+    /// that have ended, as far as they are known.
+    pub async fn nodes(&mut self, all: bool) -> Result<Nodes, StoreError> {
+        match self {
+            Store::Sqlite(s) => {
+                let is_held = sqlite::is_held(s.path())?;
+                let mut nodes = s.nodes(is_held).await.map_err(|e| s.neutral(e))?;
+                nodes.nodes.retain(|node| all || node.standing != Standing::Ended);
+                Ok(nodes)
+            }
+            Store::Postgres(s) => s.nodes(all).await.map_err(|e| s.neutral(e)),
         }
     }
 
@@ -361,6 +470,7 @@ impl Store {
                 let flaws = s.flaws().await.map_err(|e| s.neutral(e))?;
                 Ok(flaws.iter().map(Flaw::to_string).collect())
             }
+            Store::Postgres(s) => ask!(s.flaws()),
         }
     }
 }

@@ -8,8 +8,10 @@
 //!
 //! [`is_busy`]: StoreError::is_busy
 
+use super::postgres::PostgresTenure;
 use super::sqlite::{AnswerNote, SqliteTenure, neutral};
 use super::{ALL, StoreError};
+use crate::acquire::Lease;
 use crate::config::Database;
 use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle, CycleResult};
@@ -17,7 +19,7 @@ use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
 use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
-use crate::queue::policy::Purpose;
+use crate::queue::policy::{Purpose, Rate};
 use crate::queue::report::{Notice, Report};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,6 +27,7 @@ use tokio::time::Instant;
 /// A dispatcher's right to work on an outbox.
 pub enum Tenure {
     Sqlite(Box<SqliteTenure>),
+    Postgres(Box<PostgresTenure>),
 }
 
 /// What happens while an outbox is taken over.
@@ -95,10 +98,56 @@ impl Tenure {
         decide: impl FnMut(&Job, Millis) -> Ended,
         on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<Tenure, StoreError> {
-        let Database::File(path) = database;
-        let taken = SqliteTenure::take_over(path, purpose, decide, on_event).await;
-        let tenure = taken.map_err(|e| neutral(e, Some(path)))?;
-        Ok(Tenure::Sqlite(Box::new(tenure)))
+        match database {
+            Database::File(path) => {
+                let taken = SqliteTenure::take_over(path, purpose, decide, on_event).await;
+                let tenure = taken.map_err(|e| neutral(e, Some(path)))?;
+                Ok(Tenure::Sqlite(Box::new(tenure)))
+            }
+            Database::Postgres(server) => {
+                let taken = PostgresTenure::take_over(server, purpose, decide, on_event).await;
+                Ok(Tenure::Postgres(Box::new(taken?)))
+            }
+        }
+    }
+
+    /// The right to begin requests, which this tenure renews with its calls.
+    pub fn lease(&self) -> Lease {
+        match self {
+            Tenure::Sqlite(_) => Lease::unlimited(),
+            Tenure::Postgres(t) => t.lease(),
+        }
+    }
+
+    /// From now on no request takes longer, from its first byte to its end: other nodes wait that long
+    /// before they decide the jobs of this one when it has died.
+    pub fn expect_requests(&mut self, longest: Duration) {
+        match self {
+            Tenure::Sqlite(_) => {}
+            Tenure::Postgres(t) => t.expect_requests(longest),
+        }
+    }
+
+    /// How many requests a route may begin per time. Where several nodes work on the outbox this is of all of
+    /// them together; a single dispatcher paces its routes itself.
+    pub fn pace(&mut self, rates: &[(String, Channel, Rate)]) {
+        match self {
+            Tenure::Sqlite(_) => {}
+            Tenure::Postgres(t) => t.pace(rates),
+        }
+    }
+
+    /// Decides the jobs of other nodes that have died since, as [`Tenure::take_over`] does; costs nothing
+    /// if none has.
+    pub async fn bury(
+        &mut self,
+        decide: impl FnMut(&Job, Millis) -> Ended,
+        on_event: impl FnMut(TakeOver<'_>),
+    ) -> Result<(), StoreError> {
+        match self {
+            Tenure::Sqlite(_) => Ok(()),
+            Tenure::Postgres(t) => t.bury(decide, on_event).await,
+        }
     }
 
     /// Records, moves what is due, claims: one transaction. A claim is durable when it is returned,
@@ -114,6 +163,7 @@ impl Tenure {
     pub async fn cycle(&mut self, work: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.cycle(work).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.cycle(work).await,
         }
     }
 
@@ -122,6 +172,7 @@ impl Tenure {
     pub async fn record(&mut self, ended: &[Ended]) -> Result<Recorded, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.record(ended).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.record(ended).await,
         }
     }
 
@@ -129,6 +180,7 @@ impl Tenure {
     pub async fn look(&mut self) -> Result<Agenda, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.look().await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.look().await,
         }
     }
 
@@ -138,6 +190,7 @@ impl Tenure {
     pub fn answer_note(&mut self) -> Option<AnswerNote> {
         match self {
             Tenure::Sqlite(t) => t.answer_note.take(),
+            Tenure::Postgres(_) => None,
         }
     }
 
@@ -146,6 +199,7 @@ impl Tenure {
     pub async fn changed(&mut self) {
         match self {
             Tenure::Sqlite(t) => t.changed().await,
+            Tenure::Postgres(t) => t.changed().await,
         }
     }
 
@@ -154,6 +208,7 @@ impl Tenure {
     pub fn check(&self) -> Result<(), StoreError> {
         match self {
             Tenure::Sqlite(t) => t.check().map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.check(),
         }
     }
 
@@ -163,6 +218,7 @@ impl Tenure {
     pub async fn upkeep(&mut self, plan: &Plan) -> Result<Upkept, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.upkeep(plan).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.upkeep(plan).await,
         }
     }
 
@@ -178,6 +234,7 @@ impl Tenure {
             Tenure::Sqlite(t) => {
                 t.fail_unknown_accounts(accounts, known).await.map_err(|e| t.neutral(e))
             }
+            Tenure::Postgres(t) => t.fail_unknown_accounts(accounts, known).await,
         }
     }
 
@@ -186,6 +243,7 @@ impl Tenure {
     pub async fn follow_clock(&mut self, now: Millis) -> Result<Option<ClockStep>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.follow_clock(now).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.follow_clock(now).await,
         }
     }
 
@@ -197,6 +255,7 @@ impl Tenure {
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.claims(known).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.claims(known).await,
         }
     }
 
@@ -204,6 +263,7 @@ impl Tenure {
     pub async fn blocks(&mut self) -> Result<Vec<Block>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.blocks().await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.blocks().await,
         }
     }
 
@@ -211,6 +271,7 @@ impl Tenure {
     pub async fn publish_blocks(&mut self, blocks: &[Block]) -> Result<(), StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.publish_blocks(blocks).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.publish_blocks(blocks).await,
         }
     }
 
@@ -218,6 +279,7 @@ impl Tenure {
     pub async fn pauses(&mut self) -> Result<Vec<Pause>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.pauses(ALL).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.pauses(ALL).await,
         }
     }
 
@@ -225,6 +287,7 @@ impl Tenure {
     pub async fn backlog(&mut self) -> Result<Backlog, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.store.backlog().await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.backlog().await,
         }
     }
 
@@ -233,6 +296,7 @@ impl Tenure {
     pub async fn left(&mut self, now: Millis) -> Result<Option<Left>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.left(now).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.left(now).await,
         }
     }
 
@@ -240,6 +304,7 @@ impl Tenure {
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
             Tenure::Sqlite(t) => t.close().await.map_err(|e| neutral(e, None)),
+            Tenure::Postgres(t) => t.close().await,
         }
     }
 }

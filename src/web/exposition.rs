@@ -10,6 +10,7 @@ use crate::metrics::{ChannelLabel, DaemonState, Metrics, RouteLabels};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::examination::Storage;
 use crate::queue::job::{Channel, Status};
+use crate::queue::node::{Nodes, Standing};
 use crate::queue::overview::Overview;
 use crate::queue::when::now;
 use crate::store::Store;
@@ -52,6 +53,17 @@ struct BlockLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StandingLabel {
+    standing: &'static str,
+}
+
+/// What is read from the database for a scrape.
+pub struct Levels {
+    overview: Overview,
+    nodes: Nodes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -60,15 +72,16 @@ pub async fn page(
     extract::State(shared): extract::State<Arc<Shared>>,
     headers: HeaderMap,
 ) -> Response {
-    let (counted, readable) = overview(&shared).await;
+    let (counted, readable) = levels(&shared).await;
     let mut registry = Registry::with_prefix("acquire_outbox");
     process(&mut registry, &shared.metrics, Instant::now());
     let help = "1 if the sandbox answers instead of Acquire: nothing is delivered";
     flag(&mut registry, "sandbox", help, shared.sandbox);
     files(&mut registry, &Store::storage(shared.counter.database()), readable);
-    if let Some(overview) = counted.value {
-        queue(&mut registry, &overview, counted.age);
-        stopped(&mut registry, &overview, &shared.metrics);
+    if let Some(levels) = counted.value {
+        queue(&mut registry, &levels.overview, counted.age);
+        stopped(&mut registry, &levels.overview, &shared.metrics);
+        nodes(&mut registry, &levels.nodes);
     }
     let Ok(text) = text(&[shared.metrics.registry(), &registry, &start(&shared.metrics)]) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -80,23 +93,23 @@ pub async fn page(
 }
 
 /// The last count, and whether the database could be read when it was last tried.
-async fn overview(shared: &Arc<Shared>) -> (Counted<Arc<Overview>>, bool) {
+async fn levels(shared: &Arc<Shared>) -> (Counted<Arc<Levels>>, bool) {
     let counting = Arc::clone(shared);
     // A separate task: it ends even if the client no longer waits.
     let count = tokio::spawn(async move {
-        let _ = counting.overview.get(count(&counting)).await;
+        let _ = counting.levels.get(count(&counting)).await;
     });
     let panicked = matches!(timeout(SCRAPE_WAIT, count).await, Ok(Err(_)));
-    (shared.overview.last(), !panicked && !shared.overview.has_failed())
+    (shared.levels.last(), !panicked && !shared.levels.has_failed())
 }
 
-async fn count(shared: &Shared) -> Result<Arc<Overview>, ReadError> {
-    let failed_before = shared.overview.has_failed();
+async fn count(shared: &Shared) -> Result<Arc<Levels>, ReadError> {
+    let failed_before = shared.levels.has_failed();
     let read = async {
         let mut reading = shared.counter.read().await?;
-        let overview = reading.overview(now()).await?;
+        let (overview, nodes) = (reading.overview(now()).await?, reading.nodes(false).await?);
         reading.done();
-        Ok(Arc::new(overview))
+        Ok(Arc::new(Levels { overview, nodes }))
     };
     let read = read.await;
     if let Err(error) = &read
@@ -161,7 +174,7 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     let help =
         "1 while it dispatches; 0 while it starts, stands by, stops or cannot use the database";
     flag(registry, "dispatching", help, metrics.state() == DaemonState::Dispatching);
-    let help = "1 while another dispatcher has the lock";
+    let help = "1 while it waits for another dispatcher to end";
     flag(registry, "standby", help, metrics.state() == DaemonState::Standby);
     let help = "1 while a restored backup is paused until a person decides";
     flag(registry, "restored_backup", help, metrics.holds_restored());
@@ -172,10 +185,12 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
 }
 
 fn files(registry: &mut Registry, storage: &Storage, readable: bool) {
-    for (name, help, length) in [
+    let of_files = [
         ("database", "The size of the database file", storage.bytes),
         ("wal", "The size of the database's write-ahead log", storage.log_bytes),
-    ] {
+    ];
+    // Zero: the engine keeps no files that this program sees.
+    for (name, help, length) in of_files.into_iter().filter(|_| storage.bytes > 0) {
         registry.register_with_unit(name, help, Unit::Bytes, gauge(length));
     }
     let help = "1 if the counts of jobs can be read; if 0, they are outdated or missing";
@@ -236,6 +251,16 @@ fn stopped(registry: &mut Registry, overview: &Overview, metrics: &Metrics) {
     }
     registry.register("held", "1 while a block of this kind holds the route's jobs back", held);
     registry.register("paused", "1 while a person has paused the route's jobs", paused);
+}
+
+fn nodes(registry: &mut Registry, nodes: &Nodes) {
+    let count = Family::<StandingLabel, Gauge>::default();
+    for standing in [Standing::Working, Standing::Overdue, Standing::Dead] {
+        let label = StandingLabel { standing: standing.as_str() };
+        count.get_or_create(&label).set(i64::try_from(nodes.count(standing)).unwrap_or(i64::MAX));
+    }
+    let help = "Dispatchers that work on the outbox, or have left something to decide";
+    registry.register("nodes", help, count);
 }
 
 fn seconds(registry: &mut Registry, name: &str, help: &str, value: f64) {

@@ -1,5 +1,6 @@
 //! `/`: the state of the outbox at a glance.
 
+mod node_table;
 mod sections;
 
 use super::cache::Counted;
@@ -11,6 +12,7 @@ use crate::config::Database;
 use crate::metrics::{DaemonState, Minute};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
+use crate::queue::node::Nodes;
 use crate::queue::overview::{Census, FailureGroup, Pulse};
 use crate::queue::story::Delivery;
 use crate::queue::when::now;
@@ -39,6 +41,7 @@ struct FrontPage<'a> {
     census: Counted<Census>,
     failures: Counted<Vec<FailureGroup>>,
     pulse: Pulse,
+    nodes: Nodes,
     latest: Vec<Delivery>,
     /// How many accounts are configured.
     accounts: usize,
@@ -69,6 +72,7 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
             h2 #held { "What holds jobs back" }
             div #holds data-live { (sections::blocks(&page, &frame)) }
         }
+        div #at-work data-live { (node_table::nodes(&page)) }
         div #aside data-live { (sections::set_aside(&page)) }
         section aria-labelledby="failures" {
             h2 #failures { "What goes wrong" }
@@ -98,11 +102,12 @@ async fn read(shared: &Shared) -> Result<FrontPage<'_>, ReadError> {
         daemon: shared.metrics.state(),
         started_at: shared.metrics.started_at(),
         database: shared.reader.database(),
-        held: Store::dispatcher_is_running(shared.reader.database()).unwrap_or(false),
+        held: Store::dispatcher_is_running(shared.reader.database()).await.unwrap_or(false),
         hour,
         census,
         failures,
         pulse: reading.pulse(now, LISTED + 1).await?,
+        nodes: reading.nodes(false).await?,
         latest: reading.deliveries(&Filter::default(), &Page::newest(LATEST)).await?,
         accounts: shared.accounts.len(),
     };

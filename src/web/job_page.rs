@@ -58,7 +58,7 @@ fn title(job: &Inspection) -> String {
 async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, ErrorPage> {
     let id = id.parse().map_err(|_| ErrorPage::missing("A job’s id is a whole number"))?;
     let mut reading = shared.reader.read().await?;
-    let dispatcher = Store::dispatcher_is_running(&reading.database()).unwrap_or(false);
+    let dispatcher = Store::dispatcher_is_running(&reading.database()).await.unwrap_or(false);
     // The channels' policies may have been reloaded since this process started.
     let payload_characters = with_text.then_some(SHOWN_BYTES as u32);
     let scope = Scope { extent: READ, payload_characters, policies: None, dispatcher };

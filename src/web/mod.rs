@@ -36,7 +36,7 @@ pub use reader::{PageReader, ReadError, ReadGuard};
 
 use crate::config::{Config, Web};
 use crate::metrics::Metrics;
-use crate::queue::overview::{Census, FailureGroup, Overview};
+use crate::queue::overview::{Census, FailureGroup};
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{get, post};
@@ -44,6 +44,7 @@ use axum::{Router, http::Uri};
 use background_change::BackgroundChange;
 use cache::{Cache, Counted};
 use error_page::ErrorPage;
+use exposition::Levels;
 use session::{Guesses, Sessions};
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ pub struct Shared {
     /// The sandbox answers instead of Acquire.
     pub sandbox: bool,
     /// For the metrics.
-    overview: Cache<Arc<Overview>>,
+    levels: Cache<Arc<Levels>>,
     census: Cache<Census>,
     failures: Cache<Vec<FailureGroup>>,
     sessions: Sessions,
@@ -78,7 +79,7 @@ impl Shared {
             metrics: Arc::clone(metrics),
             accounts: config.accounts.keys().cloned().collect(),
             sandbox: config.sandbox,
-            overview: Cache::default(),
+            levels: Cache::default(),
             census: Cache::default(),
             failures: Cache::default(),
             sessions: Sessions::default(),

@@ -265,6 +265,7 @@ fn root_follows_no_link_that_others_can_replace() {
     for name in
         ["outbox.db.dispatcher-lock", ".outbox.db.dispatcher-note", ".outbox.db.dispatcher-answers"]
     {
+        let _ = fs::remove_file(machine.folder.join(name));
         symlink(&secret, machine.folder.join(name)).unwrap();
         let ran = machine.run_as_root(&["run", "--until-empty"]);
         assert_eq!(fs::read_to_string(&secret).unwrap(), "root's own", "{ran:?}");

@@ -5,6 +5,8 @@ mod delivery;
 mod operators;
 mod producers;
 mod readers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use acquire_outbox::config::{ChannelPolicy, Database};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleDone, CycleResult, Room};
@@ -21,8 +23,8 @@ use acquire_outbox::store::{Store, StoreError, Tenure};
 struct Outbox {
     database: Database,
     store: Store,
-    /// Dropped last: what the outbox is kept in.
-    _kept: tempfile::TempDir,
+    /// Dropped last: the folder that the outbox is kept in.
+    _kept: Option<tempfile::TempDir>,
 }
 
 impl Outbox {
@@ -31,7 +33,21 @@ impl Outbox {
         let database = Database::from(folder.path().join("outbox.db"));
         let (store, repaired) = Store::init(Purpose::Delivery, &database).await.unwrap();
         assert_eq!(repaired, [""; 0]);
-        Outbox { database, store, _kept: folder }
+        Outbox { database, store, _kept: Some(folder) }
+    }
+
+    /// None where there is no PostgreSQL.
+    async fn on_postgres() -> Option<Outbox> {
+        let fresh = tokio::task::spawn_blocking(support::PostgresDatabase::fresh).await.unwrap()?;
+        let server = fresh.in_schema("the \"outbox\"").server().clone();
+        let database = Database::Postgres(Box::new(server));
+        let (store, repaired) = Store::init(Purpose::Delivery, &database).await.unwrap();
+        assert_eq!(repaired, [""; 0]);
+        Some(Outbox { database, store, _kept: None })
+    }
+
+    fn is_on_postgres(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
     }
 
     /// Inserts chat messages into these cases; gives their ids.
@@ -132,6 +148,16 @@ macro_rules! on_each_engine {
                 }
             )+)+
         }
+        mod postgres {
+            $($(
+                #[tokio::test]
+                async fn $contract() {
+                    if let Some(outbox) = super::Outbox::on_postgres().await {
+                        super::$part::$contract(outbox).await;
+                    }
+                }
+            )+)+
+        }
     };
 }
 
@@ -166,7 +192,7 @@ on_each_engine! {
         what_is_paused_is_not_claimed
         recording_twice_is_recording_once
         the_claims_of_a_dead_dispatcher_are_decided_by_the_next
-        only_one_dispatcher_works_on_an_outbox
+        a_second_dispatcher_waits_or_works_too
         blocks_are_published_and_replaced
         jobs_of_an_unknown_account_fail
         finished_jobs_are_deleted_and_scrubbed_by_the_plan

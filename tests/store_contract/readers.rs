@@ -143,17 +143,24 @@ pub async fn a_healthy_outbox_is_examined_as_such(mut outbox: Outbox) {
         assert_eq!(healthy.set_aside, 0);
         assert!(healthy.schema >= 1);
     }
-    assert!(Store::storage(&outbox.database).bytes > 0);
-    assert!(!Store::dispatcher_is_running(&outbox.database).unwrap());
+    assert_eq!(Store::storage(&outbox.database).bytes == 0, outbox.is_on_postgres());
+    assert!(!Store::dispatcher_is_running(&outbox.database).await.unwrap());
     let tenure = outbox.take_over().await.unwrap();
-    assert!(Store::dispatcher_is_running(&outbox.database).unwrap());
+    assert!(Store::dispatcher_is_running(&outbox.database).await.unwrap());
     tenure.close().await.unwrap();
-    assert!(!Store::dispatcher_is_running(&outbox.database).unwrap());
+    assert!(!Store::dispatcher_is_running(&outbox.database).await.unwrap());
     assert!(!outbox.store.is_sandbox());
 }
 
 pub async fn an_outbox_that_does_not_exist_is_named(outbox: Outbox) {
-    let missing = Database::from(format!("{}-missing", outbox.database));
+    let missing = match &outbox.database {
+        Database::File(path) => Database::from(format!("{}-missing", path.display())),
+        Database::Postgres(server) => {
+            let mut server = server.clone();
+            server.set_schema("missing".to_owned()).unwrap();
+            Database::Postgres(server)
+        }
+    };
     let Err(e) = Store::open(&missing).await else { panic!("there is none") };
     assert!(matches!(e, StoreError::WrongVersion(_)), "{e:?}");
     assert!(e.to_string().contains("acquire-outbox init"), "{e}");

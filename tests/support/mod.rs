@@ -9,6 +9,7 @@
 mod database;
 mod manager;
 mod outbox;
+mod postgres;
 mod program;
 mod reply;
 mod scrape;
@@ -19,6 +20,7 @@ mod small_disk;
 pub use database::{Database, Row, write_lock};
 pub use manager::Manager;
 pub use outbox::{Job, KEY, Outbox, Setup};
+pub use postgres::{Cluster, PostgresDatabase};
 pub use program::{Daemon, Finished, Program, StuckPipe, can_trace, can_unshare, has_terminals};
 pub use reply::{Gate, Reply, chat_accepted};
 pub use scrape::{Page, Scrape, promtool};

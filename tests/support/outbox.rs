@@ -1,6 +1,6 @@
 //! An outbox in a temporary folder: configuration, key, database, and the program to run on it.
 
-use super::{Daemon, Database, Finished, Program, Row, SOON, Server, found};
+use super::{Daemon, Database, Finished, PostgresDatabase, Program, Row, SOON, Server, found};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -10,6 +10,10 @@ use tempfile::TempDir;
 
 /// The API key of the account `default`: never to be seen anywhere but in the header.
 pub const KEY: &str = "k-9f31c2-never-to-be-shown";
+
+/// `postgres`: every outbox that a test configures is in a database of its own on a PostgreSQL server.
+/// Anything else: in a file.
+const ENGINE: &str = "ACQUIRE_OUTBOX_TEST_ENGINE";
 
 /// A configuration in the making. Retries are fast unless a test says otherwise.
 pub struct Setup {
@@ -55,14 +59,17 @@ impl Setup {
         let key_file = folder.path().join("key");
         fs::write(&key_file, format!("{KEY}\n")).unwrap();
         fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
-        let mut config = "database = \"outbox.db\"\n\n[accounts.default]\n".to_owned();
+        let postgres = std::env::var(ENGINE).is_ok_and(|engine| engine == "postgres");
+        let postgres = postgres.then(|| PostgresDatabase::fresh().expect("a PostgreSQL server"));
+        let place = postgres.as_ref().map_or("outbox.db", PostgresDatabase::url);
+        let mut config = format!("database = {place:?}\n\n[accounts.default]\n");
         writeln!(config, "account_id = \"acme\"\napi_key_file = \"key\"").unwrap();
         writeln!(config, "base_url = \"{}\"\n{}", self.base_url, self.account).unwrap();
         writeln!(config, "\n[retry]\n{}\n\n{}", self.retry, self.more).unwrap();
         let config_file = folder.path().join("outbox.toml");
         fs::write(&config_file, config).unwrap();
         let database = Database::at(folder.path().join("outbox.db"));
-        Outbox { folder, config_file, database }
+        Outbox { folder, config_file, database, postgres }
     }
 
     /// Writes the files and creates the database by `init`.
@@ -78,6 +85,8 @@ pub struct Outbox {
     folder: TempDir,
     config_file: PathBuf,
     database: Database,
+    /// Instead of the file.
+    postgres: Option<PostgresDatabase>,
 }
 
 impl Outbox {
@@ -99,7 +108,10 @@ impl Outbox {
         &self.config_file
     }
 
+    /// The file, for tests that are about one.
+    #[track_caller]
     pub fn database(&self) -> &Database {
+        assert!(self.postgres.is_none(), "this test is about a file");
         &self.database
     }
 
@@ -127,17 +139,28 @@ impl Outbox {
 
     #[track_caller]
     pub fn execute(&self, sql: &str) {
-        self.database.execute(sql);
+        self.query(sql);
     }
 
     #[track_caller]
     pub fn query(&self, sql: &str) -> Vec<Row> {
-        self.database.query(sql)
+        match &self.postgres {
+            Some(database) => database.query(sql),
+            None => self.database.query(sql),
+        }
     }
 
     #[track_caller]
     pub fn insert(&self, sql: &str) -> i64 {
-        self.database.try_insert(sql).unwrap_or_else(|e| panic!("{e}\nin: {sql}"))
+        self.try_insert(sql).unwrap_or_else(|e| panic!("{e}\nin: {sql}"))
+    }
+
+    /// The new row's id, or what the database said.
+    pub fn try_insert(&self, sql: &str) -> Result<i64, String> {
+        match &self.postgres {
+            Some(database) => database.try_insert(sql),
+            None => self.database.try_insert(sql),
+        }
     }
 
     #[track_caller]
@@ -153,7 +176,9 @@ impl Outbox {
 
     #[track_caller]
     pub fn row(&self, id: i64) -> Row {
-        self.database.one(&format!("SELECT * FROM outbox WHERE id = {id}"))
+        let mut rows = self.query(&format!("SELECT * FROM outbox WHERE id = {id}"));
+        assert_eq!(rows.len(), 1, "rows of job {id}");
+        rows.remove(0)
     }
 
     #[track_caller]
@@ -199,8 +224,8 @@ impl Outbox {
     /// How many rows have this status.
     #[track_caller]
     pub fn count(&self, status: &str) -> i64 {
-        let sql = format!("SELECT count(*) FROM outbox WHERE status = '{status}'");
-        self.database.number(&sql)
+        let sql = format!("SELECT count(*) AS jobs FROM outbox WHERE status = '{status}'");
+        self.query(&sql)[0].int("jobs")
     }
 }
 

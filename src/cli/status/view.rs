@@ -1,6 +1,7 @@
 //! How `status` looks: a page of text, or JSON.
 
 use super::StatusReport;
+use crate::cli::nodes::NodeJson;
 use crate::cli::output;
 use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::block::{Block, BlockKind};
@@ -21,6 +22,8 @@ pub struct StatusJson<'a> {
     sandbox: bool,
     at: String,
     dispatcher: DispatcherJson,
+    /// Those that are at work or have left something to decide.
+    nodes: Vec<NodeJson<'a>>,
     counts: &'a [Count],
     oldest_due_seconds: Option<i64>,
     /// Of the channels that have one.
@@ -38,7 +41,7 @@ pub struct StatusJson<'a> {
     schema: Vec<String>,
 }
 
-/// Whether a dispatcher has the lock, which process it is, and since when.
+/// Whether a dispatcher works on it; which process, and since when, where there can be only one.
 #[derive(Serialize)]
 struct DispatcherJson {
     running: bool,
@@ -95,6 +98,7 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
             pid: overview.dispatcher_pid.filter(|_| report.running),
             since: overview.dispatcher_since.filter(|_| report.running).map(output::iso),
         },
+        nodes: report.nodes.nodes.iter().map(NodeJson::from).collect(),
         counts: &overview.counts,
         oldest_due_seconds: overview.oldest_due.map(age),
         oldest_due_seconds_of: overview
@@ -174,8 +178,12 @@ fn fields(report: &StatusReport) -> output::Table {
     let overview = &report.overview;
     let mut fields = output::Table::of_fields();
     let sizes = (output::bytes(report.storage.bytes), output::bytes(report.storage.log_bytes));
-    let database = format!("{} ({}, log {})", report.database, sizes.0, sizes.1);
-    fields.row(["database", &database]);
+    let sizes = match report.storage.bytes {
+        // The engine does not know.
+        0 => String::new(),
+        _ => format!(" ({}, log {})", sizes.0, sizes.1),
+    };
+    fields.row(["database", &format!("{}{sizes}", report.database)]);
     if report.sandbox {
         fields.row(["SANDBOX", "nothing in this outbox reaches Acquire"]);
     }
@@ -216,7 +224,16 @@ fn named(count: u64, first: impl Iterator<Item = i64>) -> String {
 fn dispatcher(report: &StatusReport) -> String {
     let overview = &report.overview;
     if !report.running {
-        return "not running; start one with `acquire-outbox run`".to_owned();
+        let others = match vocabulary::nodes(&report.nodes) {
+            nodes if nodes.is_empty() => nodes,
+            nodes => format!(" ({nodes})"),
+        };
+        return format!("not running{others}; start one with `acquire-outbox run`");
+    }
+    // Only an engine with several nodes grants leases.
+    if report.nodes.nodes.iter().any(|node| node.lease_until.is_some()) {
+        let names: Vec<_> = report.nodes.working().map(|node| node.name.as_str()).collect();
+        return format!("{}: {}", vocabulary::nodes(&report.nodes), names.join(", "));
     }
     let pid = overview.dispatcher_pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
     let since = overview.dispatcher_since.map(|since| {

@@ -7,6 +7,7 @@ use super::*;
 
 mod errors;
 mod layers;
+mod servers;
 
 const SECRET: &str = "sk-live-4f3c2b1a";
 const ACCOUNT: &str = "[accounts.default]\naccount_id = \"acme\"\napi_key_env = \"KEY\"\n";

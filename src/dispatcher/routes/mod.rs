@@ -13,7 +13,7 @@ mod scarcity;
 mod suspects;
 
 use crate::acquire::Endpoint;
-use crate::config::ChannelPolicy;
+use crate::config::{ChannelPolicy, Rate};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::retry::RetryPolicy;
@@ -194,6 +194,12 @@ impl Routes {
     /// The route of a job; `None` for an account that is not configured.
     pub fn id(&self, account: &str, channel: Channel) -> Option<RouteId> {
         self.by_account.get(account)?[channel as usize]
+    }
+
+    /// The routes that have a rate.
+    pub fn rates(&self) -> Vec<(String, Channel, Rate)> {
+        let rate = |route: &Route| Some((route.account.clone(), route.channel, route.policy.rate?));
+        self.routes.iter().filter_map(rate).collect()
     }
 
     pub fn of(&self, RouteId(at): RouteId) -> &Route {

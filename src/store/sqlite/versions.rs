@@ -25,7 +25,7 @@ WHERE name IN ('channel', 'payload', 'account', 'idempotency_key', 'ordering_key
 const FIRST_CHECKSUM: &str = "SELECT checksum FROM outbox_migrations WHERE version = 1";
 const VERSION: &str = "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success";
 
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("./migrations/sqlite");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrator

@@ -49,7 +49,9 @@ fn explained(page: &FrontPage<'_>) -> Markup {
         (DaemonState::Standby, Some(pid)) => {
             return html! { "Process " (pid) " dispatches; this one takes over when it ends." };
         }
-        (DaemonState::Standby, None) => "Another process has the lock.",
+        (DaemonState::Standby, None) => {
+            "Another dispatcher works on the outbox; this one takes over when it ends."
+        }
         (DaemonState::Dispatching, _) => {
             return html! {
                 "Process " (std::process::id())

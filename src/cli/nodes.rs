@@ -1,0 +1,89 @@
+//! `nodes`: the dispatchers that work on the outbox.
+
+use super::{GlobalFlags, output};
+use acquire_outbox::desk::vocabulary;
+use acquire_outbox::queue::node::{Node, Nodes, Standing};
+use anyhow::Result;
+use serde::Serialize;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  acquire-outbox nodes
+  acquire-outbox nodes --all --json
+
+On PostgreSQL any number of nodes work at once. One whose lease has run out sends nothing; once its
+last request must have ended, another node decides the jobs that it was sending. A SQLite file has one
+dispatcher at a time; those that stand by are not listed.";
+
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct NodesArgs {
+    /// Also those that have ended, as far as they are known
+    #[arg(long)]
+    all: bool,
+    /// One JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Also part of `status --json`.
+#[derive(Serialize)]
+pub(super) struct NodeJson<'a> {
+    epoch: i64,
+    name: &'a str,
+    version: Option<&'a str>,
+    standing: Standing,
+    since: String,
+    lease_until: Option<String>,
+    sending: u64,
+    accounts: Option<&'a [String]>,
+}
+
+impl<'a> From<&'a Node> for NodeJson<'a> {
+    fn from(node: &'a Node) -> Self {
+        NodeJson {
+            epoch: node.epoch,
+            name: &node.name,
+            version: Some(node.version.as_str()).filter(|version| !version.is_empty()),
+            standing: node.standing,
+            since: output::iso(node.since),
+            lease_until: node.lease_until.map(output::iso),
+            sending: node.sending,
+            accounts: node.accounts.as_deref(),
+        }
+    }
+}
+
+pub async fn run(settings: &GlobalFlags, args: NodesArgs) -> Result<ExitCode> {
+    let nodes = settings.open().await?.nodes(args.all).await?;
+    if args.json {
+        let shown: Vec<_> = nodes.nodes.iter().map(NodeJson::from).collect();
+        output::json(&shown)?;
+    } else if nodes.nodes.is_empty() && output::to_people() {
+        output::note("no node is at work; start one with `acquire-outbox run`");
+    } else {
+        table(&nodes).print()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(nodes: &Nodes) -> output::Table {
+    let header =
+        ["epoch", "node", "version", "standing", "since", "lease until", "sending", "accounts"];
+    let mut table = output::Table::new(header);
+    for node in &nodes.nodes {
+        let when = |at| output::when(&output::iso(at), nodes.now);
+        table.row([
+            node.epoch.to_string(),
+            node.name.clone(),
+            node.version.clone(),
+            vocabulary::standing(node.standing).to_owned(),
+            when(node.since),
+            node.lease_until.map(when).unwrap_or_default(),
+            node.sending.to_string(),
+            node.accounts.as_deref().unwrap_or_default().join(", "),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,85 @@
+//! An attempt that has ended, as `outbox_cycle` reads it and as `outbox_set_aside` keeps it.
+
+use crate::queue::ended::Ended;
+use crate::queue::job::{Millis, Status};
+use crate::queue::transition::Wait;
+use serde_json::{Map, Value, json};
+
+/// The composite type `outbox_ended`. Times are distances from `now`, because all times in the database
+/// are by its own clock.
+fn row(e: &Ended, now: Millis) -> Value {
+    let t = &e.transition;
+    let wait = t.wait.map(|wait| match wait {
+        Wait::Ready => "ready",
+        Wait::Backoff => "backoff",
+    });
+    let delay =
+        t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
+    let receipt = &t.receipt.fields;
+    json!({
+        "id": t.id,
+        "claim": t.fence_claim,
+        "attempt": t.fence_attempts,
+        "status": t.status.as_str(),
+        "wait": wait,
+        "delay_ms": delay.map(|at| at.saturating_sub(now).max(0)),
+        "attempts": t.attempts,
+        "unspent": t.unspent,
+        "uncertain_attempts": t.uncertain_attempts,
+        "keeps_budget": t.budget_from.is_some(),
+        "message_id": t.receipt.message_id,
+        "receipt": (!receipt.is_empty()).then_some(receipt),
+        "failure": t.failure.map(|failure| failure.as_str()),
+        "error_code": t.fault.as_ref().map(|fault| &fault.code),
+        "error": t.fault.as_ref().map(|fault| &fault.message),
+        "outcome": t.history,
+        "http_status": e.http_status,
+        "ago_ms": now.saturating_sub(e.started_at).max(0),
+        "duration_ms": e.duration_ms.clamp(0, i64::from(i32::MAX)),
+    })
+}
+
+/// All of them, as one JSON array; `None` for none.
+pub(super) fn json(ended: &[Ended], now: Millis) -> Option<String> {
+    if ended.is_empty() {
+        return None;
+    }
+    Some(readable(Value::Array(ended.iter().map(|e| row(e, now)).collect())))
+}
+
+/// As `outbox_set_aside` keeps one that cannot be recorded.
+pub(super) fn to_keep(ended: &Ended, now: Millis) -> String {
+    readable(row(ended, now))
+}
+
+/// PostgreSQL's texts cannot have a NUL character; an answer's can.
+fn readable(value: Value) -> String {
+    let text = value.to_string();
+    if text.contains("\\u0000") { without_nul(value).to_string() } else { text }
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(values) => values.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            let clean =
+                fields.map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)));
+            Value::Object(Map::from_iter(clean))
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_postgresql_cannot_hold_is_replaced() {
+        let said = json!([{ "a\0": "x\0y", "n": 1, "literal": "\\u0000" }]);
+        let clean: Value = serde_json::from_str(&readable(said)).unwrap();
+        assert_eq!(clean, json!([{ "a\u{fffd}": "x\u{fffd}y", "n": 1, "literal": "\\u0000" }]));
+    }
+}

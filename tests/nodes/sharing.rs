@@ -1,0 +1,179 @@
+//! What nodes share: jobs, the order of keys, blocks, accounts; and what they do not wait for.
+
+use super::{Outbox, cycle, ids, sent};
+use acquire_outbox::queue::block::{Block, BlockKind};
+use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
+use acquire_outbox::queue::job::Channel;
+use acquire_outbox::queue::when::now;
+use acquire_outbox::store::Tenure;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn nodes_share_the_jobs_and_keep_the_order_of_each_key() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let cases: Vec<i64> = (0..300).map(|n| n * 7 % 11).collect();
+    let jobs = outbox.insert(&cases).await;
+    let case_of: BTreeMap<_, _> = jobs.iter().copied().zip(cases).collect();
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push((outbox.node().await, Vec::new()));
+    }
+    let mut order: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    let mut worked = BTreeSet::new();
+    let begun = Instant::now();
+    while order.values().map(Vec::len).sum::<usize>() < jobs.len() {
+        assert!(begun.elapsed() < Duration::from_secs(50), "{order:?}");
+        let mut claimed = Vec::new();
+        let cycles = nodes.iter_mut().map(|(node, record)| cycle(node, record, 4));
+        for done in futures_util::future::join_all(cycles).await {
+            claimed.push(done.claimed);
+        }
+        for (at, (claimed, (_, record))) in claimed.into_iter().zip(&mut nodes).enumerate() {
+            worked.extend((!claimed.is_empty()).then_some(at));
+            for job in &claimed {
+                order.entry(case_of[&job.id]).or_default().push(job.id);
+            }
+            *record = claimed.iter().map(sent).collect();
+        }
+    }
+    assert_eq!(worked.len(), 3);
+    for (case, order) in order {
+        assert!(order.is_sorted(), "case {case}: {order:?}");
+        assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), order.len());
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_has_locked_holds_nobody_up() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1, 2, 3]).await;
+    let mut node = outbox.node().await;
+    let claimed = cycle(&mut node, &[], 2).await.claimed;
+    let record: Vec<_> = claimed.iter().map(sent).collect();
+    let mut tx = sqlx::PgConnection::connect_with(&outbox.sql.options()).await.unwrap();
+    let lock = format!("BEGIN; SELECT 1 FROM outbox WHERE id = {} FOR UPDATE", jobs[0]);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut tx).await.unwrap();
+    let done = cycle(&mut node, &record, 9).await;
+    assert_eq!((done.recorded.ids, ids(&done.claimed)), (jobs[1..2].to_vec(), jobs[2..].to_vec()));
+    assert_eq!(done.recorded.lost, [0i64; 0], "the other is given again");
+    sqlx::raw_sql("ROLLBACK").execute(&mut tx).await.unwrap();
+    assert_eq!(cycle(&mut node, &record[..1], 9).await.recorded.ids, jobs[..1]);
+    assert_eq!(outbox.status(jobs[0]).await, "sent");
+}
+
+use sqlx::Connection as _;
+
+fn block(kind: BlockKind) -> Block {
+    Block {
+        account: "default".to_owned(),
+        channel: String::new(),
+        kind,
+        reason: "why".to_owned(),
+        since: now(),
+        until: Some(now() + 60_000),
+    }
+}
+
+#[tokio::test]
+async fn a_block_of_one_node_keeps_the_others_from_trying() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1, 2, 3]).await;
+    let (mut node, mut other) = (outbox.node().await, outbox.node().await);
+    node.publish_blocks(&[block(BlockKind::Refused)]).await.unwrap();
+    assert_eq!(other.blocks().await.unwrap(), []);
+    assert_eq!(ids(&cycle(&mut other, &[], 9).await.claimed), [0i64; 0]);
+    // The node itself decides when it tries: one probe for all.
+    assert_eq!(ids(&cycle(&mut node, &[], 1).await.claimed), jobs[..1]);
+    // Of two that have a block each, one tries.
+    other.publish_blocks(&[block(BlockKind::Breaker)]).await.unwrap();
+    assert_eq!(ids(&cycle(&mut other, &[], 9).await.claimed), [0i64; 0]);
+    assert_eq!(ids(&cycle(&mut node, &[], 1).await.claimed), jobs[1..2]);
+    node.publish_blocks(&[]).await.unwrap();
+    assert_eq!(ids(&cycle(&mut other, &[], 9).await.claimed), jobs[2..]);
+    // A shortage is of one machine.
+    let more = outbox.insert(&[4]).await;
+    node.publish_blocks(&[block(BlockKind::Shortage)]).await.unwrap();
+    other.publish_blocks(&[]).await.unwrap();
+    assert_eq!(ids(&cycle(&mut other, &[], 9).await.claimed), more);
+}
+
+#[tokio::test]
+async fn a_job_fails_only_if_no_node_that_is_alive_knows_its_account() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1]).await;
+    let (mut node, mut other) = (outbox.node().await, outbox.node().await);
+    let gone = ["default".to_owned()];
+    let fail = async |node: &mut Tenure| {
+        node.fail_unknown_accounts(&gone, &["shop"]).await.unwrap().failures.len()
+    };
+    assert_eq!(fail(&mut node).await, 0, "the other has not said yet what it knows");
+    let rooms = |account: &str| {
+        let account = account.to_owned();
+        Room::unlimited(vec![Claim { account, channel: Channel::Chat, limit: 0 }])
+    };
+    let say = async |node: &mut Tenure, room: Room| {
+        let work =
+            Cycle { record: &[], room: Some(&room), due: false, now: now(), expecting: false };
+        assert!(matches!(node.cycle(&work).await.unwrap(), CycleResult::Done(_)));
+    };
+    say(&mut other, rooms("default")).await;
+    assert_eq!(fail(&mut node).await, 0);
+    other.close().await.unwrap();
+    assert_eq!(fail(&mut node).await, 1);
+    assert_eq!(outbox.status(jobs[0]).await, "failed");
+}
+
+#[tokio::test]
+async fn a_row_that_the_database_refuses_is_set_aside_and_the_others_go_on() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1, 2, 3]).await;
+    let refuse = format!(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.id = {} AND NEW.status = 'sending' OR NEW.id = {} AND NEW.status = 'sent' THEN RAISE EXCEPTION 'not this one'; END IF;
+            RETURN NEW; END $$;
+         CREATE TRIGGER app BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION no(); SELECT 1",
+        jobs[0], jobs[1]
+    );
+    outbox.query(&refuse).await;
+    let mut node = outbox.node().await;
+    assert_eq!(ids(&cycle(&mut node, &[], 9).await.claimed), [0i64; 0]);
+    let claimed = cycle(&mut node, &[], 9).await.claimed;
+    assert_eq!(ids(&claimed), jobs[1..]);
+    let record: Vec<_> = claimed.iter().map(sent).collect();
+    assert_eq!(cycle(&mut node, &record, 9).await.recorded.ids, jobs[1..]);
+    let aside =
+        outbox.query("SELECT job_id, reason, record FROM outbox_set_aside ORDER BY job_id").await;
+    assert_eq!(aside.iter().map(|row| row.int("job_id")).collect::<Vec<_>>(), jobs[..2]);
+    assert_eq!(outbox.status(jobs[2]).await, "sent");
+    assert_eq!(outbox.status(jobs[1]).await, "sending");
+}
+
+#[tokio::test]
+async fn a_rate_is_of_all_nodes_together() {
+    let Some(outbox) = Outbox::new().await else { return };
+    outbox.insert(&(0..200).collect::<Vec<_>>()).await;
+    let mut nodes = [outbox.node().await, outbox.node().await];
+    let rates = [("default".to_owned(), Channel::Chat, "20/s".parse().unwrap())];
+    for node in &mut nodes {
+        node.pace(&rates);
+    }
+    let (begun, mut claimed, mut by_node) = (Instant::now(), 0, [0, 0]);
+    let mut record = [Vec::new(), Vec::new()];
+    while begun.elapsed() < Duration::from_secs(3) {
+        for (at, node) in nodes.iter_mut().enumerate() {
+            let done = cycle(node, &record[at], 9).await;
+            claimed += done.claimed.len();
+            by_node[at] += done.claimed.len();
+            record[at] = done.claimed.iter().map(sent).collect();
+            if done.claimed.is_empty() {
+                let next = done.agenda.next_due.expect("when the next one may go");
+                assert!(next > now() - 50 && next <= now() + 60, "{}", next - now());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    let most = begun.elapsed().as_secs_f64() * 20.0 + 2.5;
+    assert!(claimed as f64 <= most && claimed >= 50, "{claimed}");
+    assert!(by_node.iter().all(|count| *count > 0), "{by_node:?}");
+}

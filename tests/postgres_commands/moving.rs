@@ -1,0 +1,184 @@
+//! `move`: an outbox carried from a file to PostgreSQL and back.
+
+use super::Place;
+use super::support::{Database, Job, Outbox, PostgresDatabase, Program, Reply, Row, SOON, Server};
+use serde_json::{Value, json};
+
+/// What people see of every job; in both engines' view, times are text.
+const STATUS: &str = "SELECT * FROM delivery_status ORDER BY id";
+const HISTORY: &str = "SELECT job_id, attempt, duration_ms, outcome, http_status, error_code, error \
+    FROM outbox_attempts ORDER BY job_id, attempt";
+const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent, uncertain_attempts \
+    FROM outbox ORDER BY id";
+const PAUSES: &str = "SELECT account, channel, reason FROM outbox_pauses ORDER BY account, channel";
+
+/// By the message's words.
+fn answer(request: &super::support::Request) -> Reply {
+    let problem = json!({"error": {"type": "ERROR_INVALID_INPUT", "message": "no such case"}});
+    match request.words().as_str() {
+        "refused" => Reply::json(400, problem),
+        "unknown" => Reply::status(502),
+        "later" => Reply::status(503),
+        _ => Reply::accepted(request),
+    }
+}
+
+/// An outbox in a file with jobs in every state but `sending`; no dispatcher runs any more.
+fn lived_in(server: &Server) -> Outbox {
+    let outbox = Outbox::setup(server)
+        .retry("initial = \"1h\"\nmax = \"1h\"")
+        .more("[channels.chat]\non_uncertain = \"hold\"")
+        .ready();
+    let sent =
+        outbox.add(Job::chat(1, "accepted ü 'quoted'").field("extra", json!({"a": [1.5, null]})));
+    let refused = outbox.chat(2, "refused");
+    let unknown = outbox.chat(3, "unknown");
+    let later = outbox.chat(4, "later");
+    // Parked behind it.
+    let parked = outbox.chat(4, "second");
+    outbox.add(Job::chat(4, "third").column("priority", "9").column("source", "'crm'"));
+    outbox.add(Job::chat(5, "some day").column("send_at", "datetime('now', '+1 day')"));
+    outbox.add(Job::chat(6, "cancelled").column("idempotency_key", "'k'"));
+    outbox.execute("UPDATE outbox SET status = 'cancelled' WHERE idempotency_key = 'k'");
+    outbox.execute("INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'a reason')");
+    let deleted = outbox.chat(7, "paused");
+    let daemon = outbox.daemon();
+    outbox.settled(sent);
+    outbox.settled(refused);
+    outbox.when_status(unknown, "uncertain");
+    outbox.when(later, "backoff", |row| row["wait"] == "backoff");
+    outbox.settled(deleted);
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    // No id is given twice, not even a deleted job's.
+    outbox.execute(&format!("DELETE FROM outbox WHERE id = {deleted}"));
+    outbox.execute(
+        "INSERT INTO outbox (channel, payload) SELECT channel, payload FROM outbox WHERE id = 1",
+    );
+    assert_eq!(outbox.row(parked)["wait"], "parked");
+    outbox
+}
+
+fn file(outbox: &Outbox) -> &str {
+    outbox.database().path().to_str().unwrap()
+}
+
+fn program(folder: &std::path::Path) -> Program {
+    Program::in_folder(folder)
+}
+
+/// Numbers that one engine gives as text or as JSON of another spacing are the same.
+#[track_caller]
+fn assert_same(before: &[Row], after: &[Row]) {
+    assert!(!before.is_empty());
+    assert_eq!(before, after);
+}
+
+#[test]
+fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
+    let Some(place) = Place::fresh() else { return };
+    let server = Server::answering(answer);
+    let outbox = lived_in(&server);
+    let old = outbox.database();
+    let before: Vec<_> = [STATUS, HISTORY, BUDGETS, PAUSES].map(|sql| old.query(sql)).into();
+    let requests = server.count();
+
+    let program = program(place.folder.path());
+    let schema = ["--to-schema", "messaging"];
+    let to = ["move", "--from", file(&outbox), "--to", place.database.url()];
+    let moved = program.run(&[&to[..], &schema].concat()).expect(0);
+    assert!(moved.stdout.contains("9 jobs"), "{moved:?}");
+    let new = place.database.in_schema("messaging");
+    let after: Vec<_> = [STATUS, HISTORY, BUDGETS, PAUSES].map(|sql| new.query(sql)).into();
+    for (before, after) in before.iter().zip(&after) {
+        assert_same(before, after);
+    }
+    let payload =
+        |rows: Vec<Row>| -> Value { serde_json::from_str(rows[0].text("payload")).unwrap() };
+    let of_first = "SELECT CAST(payload AS text) AS payload FROM outbox WHERE id = 1";
+    assert_eq!(payload(old.query(of_first)), payload(new.query(of_first)));
+    let places = "SELECT wait, count(*) AS jobs FROM outbox WHERE wait IS NOT NULL GROUP BY wait ORDER BY wait";
+    let places: Vec<_> = new.query(places).iter().map(|row| row.text("wait").to_owned()).collect();
+    assert_eq!(places, ["parked", "scheduled"]);
+    assert!(new.number("SELECT count(*) FROM outbox_elections") > 0);
+    // The rules are in force again, and the next id is a new one.
+    assert!(new.try_query("UPDATE outbox SET status = 'sent' WHERE id = 4").is_err());
+    let next = new.insert("INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"x\"}')");
+    let last = old.number("SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'");
+    assert_eq!(next, last + 1);
+
+    // What was left is paused for good, and says where it went.
+    let paused = old.one("SELECT reason FROM outbox_pauses WHERE account = '' AND channel = ''");
+    assert!(paused.text("reason").starts_with("moved to postgres://"), "{paused:?}");
+    outbox.run(&["run", "--until-empty"]).expect(0);
+    assert_eq!(server.count(), requests, "the old outbox has sent something");
+
+    // And back.
+    new.execute(&format!("DELETE FROM outbox WHERE id = {next}"));
+    let again = place.folder.path().join("again.db");
+    let back =
+        ["move", "--from", place.database.url(), "--from-schema", "messaging", "--to", "again.db"];
+    program.run(&back).expect(0);
+    let again = Database::at(&again);
+    for (before, sql) in before.iter().zip([STATUS, HISTORY, BUDGETS, PAUSES]) {
+        assert_same(before, &again.query(sql));
+    }
+    assert_eq!(payload(old.query(of_first)), payload(again.query(of_first)));
+    assert_eq!(
+        again.one("SELECT wait, holds FROM outbox WHERE id = 4"),
+        old.one("SELECT wait, holds FROM outbox WHERE id = 4")
+    );
+    let flaws = program.clone().env("ACQUIRE_OUTBOX_DATABASE", "again.db").run(&["init"]).expect(0);
+    assert!(!flaws.output().contains("repaired"), "{flaws:?}");
+    assert!(
+        again.try_insert("INSERT INTO outbox (channel, payload) VALUES ('chat', '{}')").is_err()
+    );
+}
+
+#[test]
+fn what_postgresql_cannot_hold_is_named_and_nothing_is_lost() {
+    let Some(place) = Place::fresh() else { return };
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    for case in 1..=20 {
+        outbox.chat(case, "words");
+    }
+    let odd = outbox.chat(21, "nul \u{0} inside");
+    let program = program(place.folder.path());
+    let to = ["move", "--from", file(&outbox), "--to", place.database.url()];
+    let refused = program.run(&to).expect(78);
+    assert!(refused.stderr.contains(&format!("job {odd}: ")), "{refused:?}");
+    assert!(!refused.output().contains("inside"), "{refused:?}");
+    let pauses = "SELECT count(*) FROM outbox_pauses";
+    assert_eq!(outbox.database().number(pauses), 0, "still paused");
+    assert_eq!(place.database.number("SELECT count(*) FROM outbox"), 0);
+
+    let moved = program.run(&[&to[..], &["--leave-behind"]].concat()).expect(0);
+    assert!(moved.stdout.contains("20 jobs") && moved.stdout.contains("1 job left"), "{moved:?}");
+    assert_eq!(place.database.number("SELECT count(*) FROM outbox"), 20);
+    assert_eq!(outbox.database().number(pauses), 1);
+}
+
+#[test]
+fn an_outbox_that_is_in_use_or_not_empty_is_refused() {
+    let Some(place) = Place::fresh() else { return };
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let program = program(place.folder.path());
+    let to = ["move", "--from", file(&outbox), "--to", place.database.url()];
+    let daemon = outbox.daemon();
+    let refused = program.run(&to).expect(78);
+    assert!(refused.stderr.contains("a dispatcher works on"), "{refused:?}");
+    daemon.sigterm();
+    daemon.wait(SOON).expect(0);
+    outbox.chat(1, "words");
+    place.program().run(&["init"]).expect(0);
+    let chat = "INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"x\"}')";
+    place.database.execute(chat);
+    let refused = program.run(&to).expect(78);
+    assert!(refused.stderr.contains("has jobs already"), "{refused:?}");
+    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox_pauses"), 0);
+    let both: PostgresDatabase = place.database.in_schema("other");
+    let refused = program.run(&["move", "--from", both.url(), "--to", both.url()]).expect(78);
+    assert!(refused.stderr.contains("name two"), "{refused:?}");
+}

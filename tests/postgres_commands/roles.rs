@@ -1,0 +1,167 @@
+//! `grants`: what each role may do, tried as that role.
+
+use super::Place;
+use super::support::{PostgresDatabase, never_shows};
+
+const CHAT: &str = "INSERT INTO outbox (channel, payload, source) VALUES \
+    ('chat', '{\"caseId\": 1, \"message\": \"secret words\"}', 'SOURCE')";
+
+fn insert(source: &str) -> String {
+    CHAT.replace("SOURCE", source)
+}
+
+/// Roles belong to the whole cluster, which other tests use, too: their names carry the database's.
+struct Roles {
+    place: Place,
+    database: PostgresDatabase,
+    prefix: String,
+}
+
+impl Roles {
+    /// An outbox in the schema `messaging`, and these roles with what `grants` gives them.
+    #[track_caller]
+    fn with(duties: &[&str], more: &[&str]) -> Option<Roles> {
+        let place = Place::fresh()?;
+        let name = place.database.one("SELECT current_database()::text AS name");
+        let prefix = format!("{} role's ", name.text("name"));
+        let program = place.program().env("ACQUIRE_OUTBOX_SCHEMA", "messaging");
+        program.run(&["init"]).expect(0);
+        let database = place.database.in_schema("messaging");
+        let mut arguments = vec!["grants".to_owned()];
+        for duty in duties {
+            database.execute(&format!("CREATE ROLE \"{prefix}{duty}\""));
+            arguments
+                .extend([format!("--{}", duty.trim_end_matches('2')), format!("{prefix}{duty}")]);
+        }
+        arguments.extend(more.iter().map(|&word| word.to_owned()));
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let script = program.run(&arguments).expect(0).stdout;
+        // A second time it changes nothing.
+        database.execute(&script);
+        database.execute(&script);
+        Some(Roles { place, database, prefix })
+    }
+
+    /// Runs statements as this role: their rows, or what the database said.
+    fn try_as(&self, duty: &str, sql: &str) -> Result<usize, String> {
+        let sql = format!("SET ROLE \"{}{duty}\"; {sql}", self.prefix);
+        self.database.try_query(&sql).map(|rows| rows.len())
+    }
+
+    #[track_caller]
+    fn may(&self, duty: &str, sql: &str) -> usize {
+        self.try_as(duty, sql).unwrap_or_else(|e| panic!("{duty}: {e}\nin: {sql}"))
+    }
+
+    #[track_caller]
+    fn must_not(&self, duty: &str, sql: &str) {
+        let refused = self.try_as(duty, sql).expect_err(sql);
+        let words = ["permission denied", "row-level security"];
+        assert!(words.iter().any(|word| refused.contains(word)), "{duty}: {refused}\nin: {sql}");
+        never_shows("the refusal", &refused, "secret words");
+    }
+}
+
+#[test]
+fn a_producer_inserts_cancels_and_retries_and_reads_no_message() {
+    let Some(roles) = Roles::with(&["producer"], &[]) else { return };
+    let producer = "producer";
+    roles.may(producer, &format!("{} RETURNING id", insert("a")));
+    roles.may(
+        producer,
+        "INSERT INTO outbox (channel, payload, idempotency_key) VALUES \
+         ('chat', '{\"caseId\": 2, \"message\": \"x\"}', 'k') ON CONFLICT (idempotency_key) DO NOTHING",
+    );
+    // The slow path of the trigger, which names the fault.
+    let refused = roles.try_as(producer, &insert("a").replace("\"caseId\"", "\"kaseId\""));
+    assert!(refused.unwrap_err().contains("caseId"));
+    assert_eq!(roles.may(producer, "SELECT status, error FROM delivery_status"), 2);
+    roles.may(producer, "UPDATE outbox SET status = 'cancelled' WHERE id = 1");
+    roles.may(producer, "UPDATE outbox SET status = 'pending' WHERE id = 1");
+    roles.may(producer, "UPDATE outbox SET send_at = now() + interval '1 hour' WHERE id = 1");
+    let machine = roles.try_as(producer, "UPDATE outbox SET status = 'sent' WHERE id = 1");
+    assert!(machine.unwrap_err().contains("pending"));
+    for refused in [
+        "SELECT payload FROM outbox",
+        "SELECT * FROM outbox",
+        "UPDATE outbox SET payload = '{}'",
+        "UPDATE outbox SET moves = moves + 1",
+        "UPDATE outbox SET attempts = 7",
+        "UPDATE outbox SET wait = 'ready'",
+        "INSERT INTO outbox (channel, payload, moves) VALUES ('chat', '{}', 0)",
+        "DELETE FROM outbox",
+        "TRUNCATE outbox",
+        "SELECT * FROM outbox_attempts",
+        "INSERT INTO outbox_pauses DEFAULT VALUES",
+        "INSERT INTO outbox_nodes (name, lease_until, bury_at) VALUES ('x', now(), now())",
+        "DELETE FROM outbox_elections",
+    ] {
+        roles.must_not(producer, refused);
+    }
+}
+
+#[test]
+fn a_producer_by_source_sees_its_own_jobs_alone() {
+    let Some(roles) =
+        Roles::with(&["producer", "producer2", "reader", "operator", "node"], &["--by-source"])
+    else {
+        return;
+    };
+    let name = |duty: &str| format!("{}{duty}", roles.prefix).replace('\'', "''");
+    for producer in ["producer", "producer2"] {
+        roles.may(producer, &insert(&name(producer)));
+        assert_eq!(roles.may(producer, "SELECT payload FROM outbox"), 1);
+        assert_eq!(roles.may(producer, "SELECT id FROM delivery_status"), 1);
+    }
+    roles.must_not("producer", &insert(&name("producer2")));
+    roles.must_not("producer", &insert("other"));
+    let all = "UPDATE outbox SET payload = '{\"caseId\": 1, \"message\": \"rewritten\"}', status = 'cancelled'";
+    roles.may("producer", all);
+    let count = |status: &str| format!("SELECT count(*) FROM outbox WHERE status = '{status}'");
+    assert_eq!(roles.database.number(&count("cancelled")), 1);
+    assert_eq!(roles.database.number(&count("pending")), 1);
+    roles.must_not("producer", &format!("UPDATE outbox SET source = '{}'", name("producer2")));
+    for everyone in ["reader", "operator", "node"] {
+        assert_eq!(roles.may(everyone, "SELECT id FROM outbox"), 2);
+        assert_eq!(roles.may(everyone, "SELECT id FROM delivery_status"), 2);
+    }
+}
+
+#[test]
+fn readers_and_operators_can_use_their_commands() {
+    let Some(roles) = Roles::with(&["reader", "operator"], &[]) else { return };
+    roles.database.execute(&insert("a"));
+    let run = |duty: &str, arguments: &[&str]| {
+        // The cluster trusts whoever connects.
+        roles.database.execute(&format!("ALTER ROLE \"{}{duty}\" LOGIN", roles.prefix));
+        let user = format!("{}{duty}", roles.prefix).replace(' ', "%20");
+        let url = roles.database.url().replace("postgres@", &format!("{user}@"));
+        let program = roles.place.program().env("ACQUIRE_OUTBOX_SCHEMA", "messaging");
+        program.env("ACQUIRE_OUTBOX_DATABASE", url).run(arguments)
+    };
+    for read in [&["status"][..], &["list"], &["nodes", "--all"], &["status", "--json"]] {
+        for duty in ["reader", "operator"] {
+            never_shows("a list", &run(duty, read).expect(0).output(), "secret words");
+        }
+    }
+    run("reader", &["cancel", "1"]).expect(1);
+    run("operator", &["show", "1"]).expect(0);
+    run("operator", &["cancel", "1"]).expect(0);
+    run("operator", &["retry", "1"]).expect(0);
+    run("operator", &["pause", "chat"]).expect(0);
+    run("operator", &["resume", "chat"]).expect(0);
+    run("operator", &["send", "chat", "--case-id", "5", "--message", "x"]).expect(0);
+    run("operator", &["export", "--payload"]).expect(0);
+    run("operator", &["cancel", "1"]).expect(0);
+    run("operator", &["prune", "1"]).expect(0);
+    assert_eq!(roles.database.number("SELECT count(*) FROM outbox"), 1);
+}
+
+#[test]
+fn a_file_has_no_roles_and_no_role_is_wrong_usage() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let program = super::support::Program::in_folder(folder.path());
+    program.run(&["grants"]).expect(2);
+    let refused = program.run(&["grants", "--producer", "app"]).expect(78);
+    assert!(refused.stderr.contains("has no roles"), "{refused:?}");
+}
