@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 #[derive(Serialize)]
+struct ClaimJson<'a> {
+    account: &'a str,
+    channel: Channel,
+    room: u32,
+}
+
+#[derive(Serialize)]
 struct RoomJson<'a> {
-    changed: Vec<(&'a str, Channel, u32)>,
+    changed: Vec<ClaimJson<'a>>,
     places: u32,
     share: u32,
     small: i64,
@@ -23,7 +30,11 @@ pub(super) fn json(room: Option<&Room>) -> String {
     let Some(room) = room else { return "[]".to_owned() };
     let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let json = RoomJson {
-        changed: room.changed.iter().map(|c| (c.account.as_str(), c.channel, c.limit)).collect(),
+        changed: room
+            .changed
+            .iter()
+            .map(|c| ClaimJson { account: &c.account, channel: c.channel, room: c.limit })
+            .collect(),
         places: room.places,
         share: room.share,
         small: whole(room.bytes.small),

@@ -61,7 +61,7 @@ BEGIN
     INSERT INTO outbox_cycle_record SELECT NEW.ended WHERE NEW.ended <> '';
     INSERT INTO outbox_cycle_due SELECT NEW.now WHERE NEW.due;
     INSERT INTO outbox_cycle_rooms (account, channel, room)
-    SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.claims, '$.changed') WHERE true
+    SELECT value->>'account', value->>'channel', value->>'room' FROM json_each(NEW.claims, '$.changed') WHERE true
     ON CONFLICT (account, channel) DO UPDATE SET room = excluded.room;
     INSERT INTO outbox_cycle_passed_over SELECT value FROM json_each(NEW.claims, '$.passed_over');
     INSERT INTO outbox_cycle_claim
