@@ -1,42 +1,15 @@
-//! The example producers in eight languages, each run as it stands against the real daemon.
+//! The producers on a file, in eight languages.
 
-mod support;
-
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use support::{Outbox, Server, skipped};
+use super::support::{Outbox, Reply, Server};
+use super::{built, go, node, programs, runtime, said};
+use std::path::Path;
+use std::process::Command;
 use tempfile::TempDir;
 
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/producers")
-}
-
-/// A way to start an example; `None`, and a line that says so, where its runtime is missing.
-/// With `EXAMPLES=all` (the gate, which installs them) a missing one fails.
-fn runtime(language: &str, probe: &mut Command) -> Option<()> {
-    let there = probe.output().is_ok_and(|done| done.status.success());
-    if !there && std::env::var_os("EXAMPLES").is_some_and(|all| all == "all") {
-        panic!("{language} is not installed, and EXAMPLES=all wants it: {probe:?}");
-    }
-    if !there {
-        skipped(&format!(
-            "{language} or its SQLite driver is not installed, its example was not run"
-        ));
-    }
-    there.then_some(())
-}
+const FOLDER: &str = "examples/producers";
 
 fn command(program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(examples());
-    command
-}
-
-/// Standard output without its line end; panics unless the exit code is this one.
-#[track_caller]
-fn said(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap().trim_end().to_owned()
+    super::command(FOLDER, program, arguments)
 }
 
 /// Plays a shop's day by the example: `start` gives the command that its arguments are added to.
@@ -75,7 +48,7 @@ fn is_a_good_producer(start: impl Fn() -> Command) {
     assert_eq!(of("outbox", "1"), 1);
 
     // What Acquire refuses is told.
-    server.answer_with(|_| support::Reply::status(404));
+    server.answer_with(|_| Reply::status(404));
     let refused = said(&order("9", "404"), 1);
     assert!(refused.starts_with("order 9: failed: ") && refused.contains("404"), "{refused}");
     drop(daemon);
@@ -91,17 +64,9 @@ fn the_python_example_sends_once_and_rolls_back_whole() {
 
 #[test]
 fn the_node_example_sends_once_and_rolls_back_whole() {
-    // Where `npm install --prefix target/producers better-sqlite3` has put it, or NODE_PATH says.
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/producers/node_modules");
-    let path = std::env::var("NODE_PATH").unwrap_or_else(|_| modules.display().to_string());
-    let node = |arguments: &[&str]| {
-        let mut node = command("node", arguments);
-        node.env("NODE_PATH", &path);
-        node
-    };
-    let mut probe = node(&["-e", "new (require('better-sqlite3'))(':memory:')"]);
+    let mut probe = node(FOLDER, &["-e", "new (require('better-sqlite3'))(':memory:')"]);
     if runtime("Node.js", &mut probe).is_some() {
-        is_a_good_producer(|| node(&["order.js"]));
+        is_a_good_producer(|| node(FOLDER, &["order.js"]));
     }
 }
 
@@ -109,16 +74,9 @@ fn the_node_example_sends_once_and_rolls_back_whole() {
 fn the_go_example_sends_once_and_rolls_back_whole() {
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("order");
-    let debian = |arguments: &[&str]| {
-        let mut go = command("go", arguments);
-        go.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").env("GOFLAGS", "");
-        go
-    };
     let driver = "github.com/mattn/go-sqlite3";
-    if runtime("Go", &mut debian(&["list", driver])).is_some() {
-        let built =
-            debian(&["build", "-o", program.to_str().unwrap(), "order.go"]).output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    if runtime("Go", &mut go(FOLDER, &["list", driver])).is_some() {
+        built(&mut go(FOLDER, &["build", "-o", program.to_str().unwrap(), "order.go"]));
         is_a_good_producer(|| command(program.to_str().unwrap(), &[]));
     }
 }
@@ -147,8 +105,7 @@ fn the_java_example_sends_once_and_rolls_back_whole() {
     let probe = if Path::new(driver).exists() { &mut probe } else { &mut command("false", &[]) };
     if runtime("Java", probe).is_some() {
         // Compiled once rather than at each of its starts.
-        let built = command("javac", &["-d", classes, "Order.java"]).output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        built(&mut command("javac", &["-d", classes, "Order.java"]));
         let path = format!("{classes}:{driver}");
         is_a_good_producer(|| command("java", &["-cp", &path, "Order"]));
     }
@@ -171,11 +128,10 @@ fn the_shell_example_sends_once_and_rolls_back_whole() {
 
 #[test]
 fn the_readme_names_each_of_them() {
-    let readme = include_str!("../examples/producers/README.md");
-    let programs = std::fs::read_dir(examples()).unwrap().flatten();
-    let names: Vec<String> = programs.map(|file| file.file_name().into_string().unwrap()).collect();
-    assert_eq!(names.len(), 9, "{names:?}");
-    for name in names.iter().filter(|name| *name != "README.md") {
+    let readme = include_str!("../../examples/producers/README.md");
+    let names = programs(FOLDER);
+    assert_eq!(names.len(), 8, "{names:?}");
+    for name in names {
         assert!(readme.contains(&format!("{name} DATABASE ORDER_ID CASE_ID")), "{name}");
     }
 }
@@ -186,7 +142,7 @@ fn the_readmes_first_try_works_as_it_stands() {
     if runtime("Python", &mut probe).is_none() {
         return;
     }
-    let readme = include_str!("../examples/producers/README.md");
+    let readme = include_str!("../../examples/producers/README.md");
     let block = readme.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
     let folder = TempDir::new().unwrap();
     std::os::unix::fs::symlink(
