@@ -222,32 +222,39 @@ fn a_backup_that_is_restored_as_the_page_says_sends_nothing_again() {
     }
 }
 
+/// With the note of answers, the restored outbox learns what became of it.
 #[test]
 fn what_was_on_the_wire_when_the_backup_was_made_is_not_sent_again_either() {
     if !can_run() {
         return;
     }
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let server = Server::answering(move |request| Reply::accepted(request).behind(&held));
-    let machine = Machine::with_shop(Outbox::setup(&server));
-    let daemon = machine.daemon();
-    machine.chat(1, "on the wire");
-    server.wait_for(1);
-    machine.run(block("VACUUM INTO"));
-    gate.open();
-    eventually(SOON, "it is sent", || machine.count("sent") == 1);
-    daemon.sigterm();
-    daemon.wait(SOON);
+    for (is_noted, becomes) in [(true, "sent"), (false, "pending")] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let server = Server::answering(move |request| Reply::accepted(request).behind(&held));
+        let machine = Machine::with_shop(Outbox::setup(&server));
+        let daemon = machine.daemon();
+        machine.chat(1, "on the wire");
+        server.wait_for(1);
+        machine.run(block("VACUUM INTO"));
+        gate.open();
+        eventually(SOON, "it is sent", || machine.count("sent") == 1);
+        daemon.sigterm();
+        daemon.wait(SOON);
 
-    machine.run(block("'restored a backup'"));
-    assert_eq!(machine.count("sending"), 1);
-    let _daemon = machine.daemon();
-    eventually(SOON, "it is decided", || machine.count("pending") == 1);
-    machine.chat(2, "new");
-    machine.run(block("ATTACH "));
-    eventually(SOON, "what is new is sent", || machine.count("sent") == 1);
-    assert_eq!(server.words(), ["on the wire", "new"]);
+        machine.run(block("'restored a backup'"));
+        assert_eq!(machine.count("sending"), 1);
+        if !is_noted {
+            fs::remove_file(machine.path("/var/lib/shop/.shop.db.dispatcher-answers")).unwrap();
+        }
+        let _daemon = machine.daemon();
+        eventually(SOON, "it is decided", || machine.count(becomes) == 1);
+        machine.chat(2, "new");
+        machine.run(block("ATTACH "));
+        let sent = if is_noted { 2 } else { 1 };
+        eventually(SOON, "what is new is sent", || machine.count("sent") == sent);
+        assert_eq!(server.words(), ["on the wire", "new"]);
+    }
 }
 
 /// Litestream, where it is: on the PATH, or where the gate puts it.

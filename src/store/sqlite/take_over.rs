@@ -197,7 +197,7 @@ async fn open(
     let answers = store.record_noted_answers().await?;
     if answers > 0 {
         let sentence =
-            "answers that had arrived when the last dispatcher was killed have been recorded";
+            "answers that the last dispatcher had noted and not recorded are recorded now";
         on_event(TakeOver::Noticed(Notice::new(Level::INFO, sentence).rows(answers)));
     }
     let epoch = store.begin_epoch().await?;
