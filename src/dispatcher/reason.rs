@@ -50,9 +50,8 @@ impl Commit {
 /// The pause between two cycles.
 ///
 /// A transaction costs about the same for one job as for ten, and holds up every writer. So after
-/// each the loop rests for as long as it took, until two fifths of the jobs in memory have ended:
-/// these are recorded together while the requests of the others are out. To wait for more of them
-/// saves little CPU, and a place is free only once its outcome is recorded. A loop with nothing out
+/// each the loop rests for twice as long as it took, until as many jobs have ended as are in flight:
+/// these are recorded together while the requests of the others are out. A loop with nothing out
 /// never rests.
 pub(super) struct Rest {
     until: Instant,
@@ -67,12 +66,12 @@ impl Rest {
 
     /// After a cycle that took this long and has just ended.
     pub(super) fn after(took: Duration) -> Rest {
-        Rest { until: Instant::now() + took.min(Rest::LONGEST) }
+        Rest { until: Instant::now() + (2 * took).min(Rest::LONGEST) }
     }
 
     /// When it ends, unless enough has ended before; `None` when there is none.
     pub(super) fn lasts_until(&self, jobs: &Jobs) -> Option<Instant> {
-        let rests = 2 * jobs.in_flight() > 3 * jobs.unrecorded() && Instant::now() < self.until;
+        let rests = jobs.in_flight() > jobs.unrecorded() && Instant::now() < self.until;
         rests.then_some(self.until)
     }
 }

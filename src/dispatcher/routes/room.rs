@@ -17,8 +17,8 @@ impl Route {
     }
 
     /// How many jobs beyond its places are worth a claim if a cycle takes as long as `cycle`: as many as
-    /// will find a place before the next claim is there, which is after this cycle, a rest, the next
-    /// cycle, and one more for what takes longer. Where requests take long that is none, so nothing is
+    /// will find a place before the next claim is there, which is after this cycle, a rest of twice its
+    /// length, the next cycle, and two more for what takes longer. Where requests take long that is none, so nothing is
     /// claimed long before it is sent. Neither is anything that a crash would leave to a person, or
     /// that is paced or has only just begun to work again.
     fn ahead(&self, cycle: Duration) -> u32 {
@@ -31,8 +31,8 @@ impl Route {
             return 0;
         }
         let limit = policy.max_in_flight;
-        let ended = f64::from(limit) * (4 * cycle).div_duration_f64(self.answer_time);
-        (ended as u32).min(2 * limit)
+        let ended = f64::from(limit) * (6 * cycle).div_duration_f64(self.answer_time);
+        (ended as u32).min(3 * limit)
     }
 
     /// None of its requests is out, and nothing is known about it that the next claim would need.
