@@ -1,4 +1,4 @@
-//! What the package installs beside the program: completions and manual pages are those of the
+//! What the package installs with the program: completions and manual pages are those of the
 //! commands as they are.
 
 mod support;

@@ -14,7 +14,7 @@ fn written(outbox: &Outbox, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// So many chat messages, each to a case of its own.
+/// This many chat messages, each to a different case.
 fn many(count: usize) -> String {
     let line = |n: usize| {
         let payload = json!({"caseId": n + 1, "message": format!("Hello {n}")});

@@ -31,7 +31,7 @@ fn one_writer() {
             let job = Job::chat((n % 500) as i64, &format!("writer {number} message {n}"));
             let sql = AssertSqlSafe(job.sql());
             let begun = Instant::now();
-            // A transaction of its own, with SQLite's default durability.
+            // Its own transaction, with SQLite's default durability.
             sqlx::raw_sql(sql).execute(&mut *connection).await.expect("never SQLITE_BUSY");
             println!("took {}", begun.elapsed().as_micros());
         }

@@ -103,7 +103,7 @@ const SMALL: [&str; 38] = [
     "w",
 ];
 
-/// Of no more jobs than there is room for.
+/// Of at most as many jobs as there is room for.
 const SORT_OF_THE_CLAIMED: &str = "USE TEMP B-TREE FOR json_group_array(ORDER BY)";
 
 /// Whether a line of the plan of the statement `name` touches rows without number.
@@ -242,7 +242,7 @@ async fn outbox(folder: &Path, columns: &str, analyzed: Analyzed) -> SqliteConne
     conn
 }
 
-/// With the procedures that each connection of the dispatcher has of its own.
+/// With the procedures that only the connections of the dispatcher have.
 async fn connect(options: &SqliteConnectOptions) -> SqliteConnection {
     let mut conn = options.connect().await.unwrap();
     execute(&mut conn, &PROCEDURES).await;

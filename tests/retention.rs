@@ -7,7 +7,7 @@ use support::{Job, Outbox, Reply, Server, eventually};
 
 const LONG: Duration = Duration::from_secs(90);
 
-/// An application may have a trigger of its own on the outbox.
+/// An application may have its own trigger on the outbox.
 #[test]
 fn retention_that_is_refused_holds_up_neither_messages_nor_scrubbing() {
     let server = Server::start();
@@ -94,7 +94,7 @@ fn a_long_backlog_goes_bit_by_bit_while_messages_go_out_and_producers_write() {
         seen.push(outbox.database().number(left));
         seen.last() == Some(&0)
     });
-    assert!(seen.iter().any(|left| (500..6_000).contains(left)), "in one go: {seen:?}");
+    assert!(seen.iter().any(|left| (500..6_000).contains(left)), "all at once: {seen:?}");
     assert!(ids.iter().all(|id| outbox.settled(*id)["status"] == "sent"));
     assert_eq!(outbox.count("failed"), 100);
     let orphans =

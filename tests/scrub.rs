@@ -205,7 +205,7 @@ fn a_long_backlog_is_scrubbed_while_messages_go_out_and_producers_write() {
         seen.push(outbox.database().number(left) - ids.len() as i64);
         seen.last() == Some(&0)
     });
-    assert!(seen.iter().any(|left| (500..4_000).contains(left)), "in one go: {seen:?}");
+    assert!(seen.iter().any(|left| (500..4_000).contains(left)), "all at once: {seen:?}");
     assert!(ids.iter().all(|id| outbox.settled(*id)["status"] == "sent"));
 }
 

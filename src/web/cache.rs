@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const REST: u32 = 50;
-/// Counts that rest for less than this are cheap: a change of our own makes them stale.
+/// Counts that rest for less than this are cheap: our own change makes them stale.
 const CHEAP: Duration = Duration::from_secs(5);
 
 /// The last count, and when the next one is due.
@@ -87,7 +87,7 @@ impl<T: Clone> Cache<T> {
         self.kept().failed
     }
 
-    /// After a change of our own: the next page counts again, if counting is cheap.
+    /// After our own change the next page counts again, if counting is cheap.
     pub fn invalidate(&self) {
         let mut kept = self.kept();
         if kept.rest < CHEAP {

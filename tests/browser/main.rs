@@ -63,7 +63,7 @@ fn the_overview_follows_what_happens_and_keeps_its_place() {
     browser.wait_for_text(".tile.sent", "1");
     browser.wait_for_text("#newest", "sent");
     browser.wait_for_text("#figures table", "1");
-    assert_eq!(browser.run("return window.same;"), true, "it was loaded anew");
+    assert_eq!(browser.run("return window.same;"), true, "it was loaded again");
     assert_eq!(browser.run("return document.querySelector('#figures').open;"), true);
     let focus = browser.run("return document.activeElement.getAttribute('href');");
     assert_eq!(focus, "/jobs?status=sent");
@@ -283,7 +283,7 @@ fn without_scripts_everything_is_there_to_read() {
     browser.wait_for_text("#history", "rejected");
     browser.goto("/");
     browser.wait_for_text(".tile.sent", "0");
-    // It is loaded anew by itself.
+    // It reloads by itself.
     outbox.settled(outbox.chat(1, "hi"));
     browser.wait_for_text(".tile.sent", "1");
 }

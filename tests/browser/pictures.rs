@@ -144,7 +144,7 @@ fn pictures_of_an_hour_in_a_shop() {
     browser.run("document.querySelectorAll('.check input').forEach((one, at) => { if (at < 2) one.checked = true; });");
     keep("jobs-light.png");
     browser.prefers("dark");
-    // At this clock's speed counting is dear: until it is done anew, the page says its age.
+    // At this clock's speed counting is slow: until it is done again, the page says its age.
     sleep(Duration::from_secs(2));
     browser.goto("/");
     browser.size(1200, 1480);

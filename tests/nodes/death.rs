@@ -23,7 +23,7 @@ async fn a_node_that_died_is_followed_after_its_lease_and_its_longest_request() 
         if decided == 0 {
             assert_eq!(ids(&claimed), [0i64; 0], "nobody sends a later one of a key meanwhile");
         }
-        assert!(died.elapsed() < Duration::from_secs(10), "lease 6 s, request 0.5 s, and some");
+        assert!(died.elapsed() < Duration::from_secs(30), "lease 6 s, request 0.5 s, and some");
         sleep(Duration::from_millis(100)).await;
     }
     assert!(died.elapsed() > Duration::from_secs(6), "{:?}", died.elapsed());
@@ -46,7 +46,7 @@ async fn a_node_that_froze_sends_and_records_nothing_when_others_have_its_jobs()
     assert!(!lease.has_ended());
     let begun = Instant::now();
     while look_and_bury(&mut other).await == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(30));
         sleep(Duration::from_millis(100)).await;
         // Its own clock ends the lease before anybody else may decide its jobs.
         let buried = "SELECT count(*) FROM outbox_nodes WHERE buried_at IS NOT NULL";

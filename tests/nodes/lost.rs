@@ -71,7 +71,7 @@ async fn a_session_that_the_server_ends_is_opened_again() {
     let record = [sent(&claimed[0])];
     let begun = Instant::now();
     while let Err(e) = try_cycle(&mut node, &record, 9).await {
-        assert!(!e.is_final() && begun.elapsed() < Duration::from_secs(5), "{e}");
+        assert!(!e.is_final() && begun.elapsed() < Duration::from_secs(30), "{e}");
     }
     assert_eq!(outbox.status(jobs[0]).await, "sent");
 }

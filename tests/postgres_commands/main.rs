@@ -13,7 +13,7 @@ mod script;
 use support::{PostgresDatabase, Program};
 use tempfile::TempDir;
 
-/// A folder to run the program in, and a database of its own.
+/// A folder to run the program in, and its own database.
 struct Place {
     folder: TempDir,
     database: PostgresDatabase,

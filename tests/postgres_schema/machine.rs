@@ -21,7 +21,7 @@ fn with_job(both: &mut Both, state: &str) {
     both.agree(&job(state));
 }
 
-/// What makes it, in one go.
+/// What makes it, in one script.
 fn job(state: &str) -> String {
     let clear = "UPDATE outbox SET moves = moves + 1, status = 'failed', claimed_by = NULL, wait = NULL WHERE status = 'sending';
                  DELETE FROM outbox";

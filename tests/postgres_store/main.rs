@@ -20,7 +20,7 @@ use support::PostgresDatabase;
 
 const SCHEMA: &str = "the \"outbox\"";
 
-/// A fresh database; its outbox will be in a schema of its own.
+/// A fresh database; its outbox will be in its own schema.
 async fn fresh() -> Option<(Database, PostgresDatabase)> {
     let fresh = tokio::task::spawn_blocking(PostgresDatabase::fresh).await.unwrap()?;
     let fresh = fresh.in_schema(SCHEMA);

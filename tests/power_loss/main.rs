@@ -198,7 +198,7 @@ fn after_a_power_loss_nothing_accepted_is_pending_and_nothing_committed_is_gone(
     );
 }
 
-/// In memory where there is such a folder: the rebuilt files need no disk of their own.
+/// In memory where there is such a folder: the rebuilt files need no real disk.
 fn scratch() -> TempDir {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary folder")
 }

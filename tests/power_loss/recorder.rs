@@ -179,7 +179,7 @@ impl Reader<'_> {
     }
 }
 
-/// What left the process: a request, or the id of a committed job on a line of its own.
+/// What left the process: a request, or the id of a committed job on its own line.
 fn outward(bytes: &[u8]) -> Option<What> {
     let text = String::from_utf8_lossy(bytes);
     if text.starts_with("POST ") {

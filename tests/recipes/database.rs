@@ -20,7 +20,7 @@ fn an_application_keeps_its_database_and_its_migrations() {
     assert_eq!(configured, format!("database = \"{}\"", machine.shop.path().display()));
 
     let _daemon = machine.daemon();
-    // One commit for both, and a migration of the application's beside the daemon.
+    // One commit for both, and a migration of the application while the daemon runs.
     machine.shop.execute(
         "BEGIN IMMEDIATE; UPDATE orders SET state = 'shipped' WHERE id = 1;
          INSERT INTO outbox (channel, payload)

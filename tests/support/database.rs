@@ -46,7 +46,7 @@ impl Index<&str> for Row {
     }
 }
 
-/// A database file, opened anew for each call as a script would.
+/// A database file, opened again for each call as a script would.
 #[derive(Clone, Debug)]
 pub struct Database {
     path: PathBuf,
@@ -134,7 +134,7 @@ impl Database {
         });
     }
 
-    /// Runs something on a connection of its own.
+    /// Runs something on a separate connection.
     pub fn with<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

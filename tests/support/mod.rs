@@ -4,7 +4,7 @@
 //! Nothing here sleeps for a fixed time. To show that something does *not* happen, a test makes
 //! something else happen after it.
 
-#![allow(dead_code, unused_imports)] // each test file is a crate of its own and uses its part
+#![allow(dead_code, unused_imports)] // each test file is a separate crate and uses its part
 
 mod database;
 mod manager;

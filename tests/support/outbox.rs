@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// The API key of the account `default`: never to be seen anywhere but in the header.
 pub const KEY: &str = "k-9f31c2-never-to-be-shown";
 
-/// `postgres`: every outbox that a test configures is in a database of its own on a PostgreSQL server.
+/// `postgres`: every outbox that a test configures is in its own database on a PostgreSQL server.
 /// Anything else: in a file.
 const ENGINE: &str = "ACQUIRE_OUTBOX_TEST_ENGINE";
 

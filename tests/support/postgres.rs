@@ -111,7 +111,7 @@ impl Cluster {
         &self.bin
     }
 
-    /// A database of its own, empty.
+    /// A new, empty database.
     #[track_caller]
     pub fn database(&self) -> PostgresDatabase {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
@@ -173,7 +173,7 @@ fn unprivileged() -> Option<(u32, u32)> {
     Some(ids("postgres").or_else(|| ids("nobody")).expect("a user postgres or nobody"))
 }
 
-/// A database of the cluster, opened anew for each call as a script would.
+/// A database of the cluster, opened again for each call as a script would.
 #[derive(Clone, Debug)]
 pub struct PostgresDatabase {
     server: PostgresServer,
@@ -270,7 +270,7 @@ impl PostgresDatabase {
         self.execute(&format!("SET session_replication_role = replica; {sql}"));
     }
 
-    /// Runs something on a connection of its own.
+    /// Runs something on a separate connection.
     pub fn with<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

@@ -124,7 +124,7 @@ os.execv(sys.argv[1], sys.argv[1:])"#;
         Program { under, ..self }.env("ACQUIRE_OUTBOX_LOG_FORMAT", "journald")
     }
 
-    /// On a terminal of its own, where both outputs are one; no argument may have a quote in it.
+    /// On a separate terminal, where both outputs are one; no argument may have a quote in it.
     pub fn on_a_terminal(self) -> Program {
         let line = r#"line="stty cols 150 rows 50 -echo; exec"
             for word; do line="$line '$word'"; done

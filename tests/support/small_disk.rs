@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A small disk of its own, gone when dropped.
+/// A small, separate disk, gone when dropped.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {

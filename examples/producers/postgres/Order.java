@@ -51,7 +51,7 @@ public class Order {
         }
     }
 
-    /** Takes the order back while its message waits. False: it waits no more, and the order stays. */
+    /** Takes the order back while its message waits. False: it is no longer waiting, and the order stays. */
     static boolean cancel(Connection db, long order) throws SQLException {
         String outbox = "UPDATE outbox SET status = 'cancelled' WHERE idempotency_key = ? AND status = 'pending'";
         db.setAutoCommit(false);

@@ -43,7 +43,7 @@ func place(db *sql.DB, order, caseID int64) error {
 	return tx.Commit()
 }
 
-// cancel takes the order back while its message waits. False: it waits no more, and the order stays.
+// cancel takes the order back while its message waits. False: it is no longer waiting, and the order stays.
 func cancel(db *sql.DB, order int64) (bool, error) {
 	tx, err := db.Begin()
 	if err != nil {

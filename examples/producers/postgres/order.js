@@ -40,7 +40,7 @@ async function place(db, order, caseId) {
   }
 }
 
-/** Takes the order back while its message waits. False: it waits no more, and the order stays. */
+/** Takes the order back while its message waits. False: it is no longer waiting, and the order stays. */
 function cancel(db, order) {
   return transaction(db, async () => {
     const { rowCount } = await db.query(

@@ -34,7 +34,7 @@ function place(PDO $db, int $order, int $case): void
     }
 }
 
-/** Takes the order back while its message waits. False: it waits no more, and the order stays. */
+/** Takes the order back while its message waits. False: it is no longer waiting, and the order stays. */
 function cancel(PDO $db, int $order): bool
 {
     $db->beginTransaction();

@@ -28,7 +28,7 @@ def place(db, order, case):
 
 
 def cancel(db, order):
-    """Takes the order back while its message waits. False: it waits no more, and the order stays."""
+    """Takes the order back while its message waits. False: it is no longer waiting, and the order stays."""
     with db, db.cursor() as cursor:
         cursor.execute(
             "UPDATE outbox SET status = 'cancelled' WHERE idempotency_key = %s AND status = 'pending'",

@@ -25,7 +25,7 @@ rescue PG::IntegrityConstraintViolation => e
   warn "order #{order}: nothing was written: #{e.message}"
 end
 
-# Takes the order back while its message waits. False: it waits no more, and the order stays.
+# Takes the order back while its message waits. False: it is no longer waiting, and the order stays.
 def cancel(db, order)
   db.transaction do
     waited = db.exec_params(<<~SQL, [key(order)]).cmd_tuples == 1

@@ -53,7 +53,7 @@ impl Wake {
         Ok(Events { stream: inotify.into_event_stream(vec![0; BUFFER_BYTES])?, queue })
     }
 
-    /// Discards the events so far. Right after a commit of our own, these are our own writes, and
+    /// Discards the events so far. Right after our own commit, these are our own writes, and
     /// others' that our transaction has already seen: nobody else writes while we hold the lock.
     ///
     /// It reads from the kernel, not from the stream, because the runtime may not know yet that

@@ -129,7 +129,7 @@ async fn what_is_scrubbed_or_pruned_is_nowhere_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path()).await;
     for (words, ended) in [("so secret a word", 1_000), ("forgotten for good", 10_000)] {
-        // Short enough for a page of its table, and one with pages of its own.
+        // Short enough for a page of its table, and one that needs its own pages.
         for long in [1, 2_000] {
             sent(&mut store, Channel::Chat, &chat(&words.repeat(long)), ended).await;
         }
