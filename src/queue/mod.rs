@@ -8,6 +8,7 @@ pub mod payload;
 pub mod retry;
 pub mod policy;
 pub mod transition;
+pub mod verification;
 pub mod role;
 pub mod report;
 pub mod ended;
