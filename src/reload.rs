@@ -3,6 +3,7 @@
 //! A blocking task reads it and makes its HTTP clients, while the dispatcher continues; the dispatcher
 //! then switches to the complete result. An invalid configuration changes nothing.
 
+use crate::acquire::read_back::AccountReader;
 use crate::acquire::{Connection, Endpoint, EndpointError};
 use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
 use crate::dispatcher::routes::{Route, Routes};
@@ -100,6 +101,13 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
         }
     }
     Ok(Routes::new(routes, config.retry.clone()).limited(requests, config.max_in_flight_bytes))
+}
+
+/// Reads what an account has at Acquire, with the timeouts of chat.
+pub fn reader(config: &Config, account: &Account) -> Result<AccountReader, EndpointError> {
+    let policy = &config.channels[&Channel::Chat];
+    let connection = connection(account, policy);
+    AccountReader::new(&Connection { at_most_once: false, idle_connections: 4, ..connection })
 }
 
 /// How to reach an account, with the timeouts of a channel.

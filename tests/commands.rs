@@ -4,7 +4,7 @@ mod support;
 
 use support::{Outbox, Program, Server};
 
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 23] = [
     &["init"],
     &["run"],
     &["send"],
@@ -24,6 +24,8 @@ const COMMANDS: [&[&str]; 21] = [
     &["grants"],
     &["move"],
     &["check"],
+    &["lookup"],
+    &["probe"],
     &["sandbox"],
     &["demo"],
 ];

@@ -46,6 +46,9 @@ _acquire__outbox() {
             acquire__outbox,list)
                 cmd="acquire__outbox__subcmd__list"
                 ;;
+            acquire__outbox,lookup)
+                cmd="acquire__outbox__subcmd__lookup"
+                ;;
             acquire__outbox,man)
                 cmd="acquire__outbox__subcmd__man"
                 ;;
@@ -57,6 +60,9 @@ _acquire__outbox() {
                 ;;
             acquire__outbox,pause)
                 cmd="acquire__outbox__subcmd__pause"
+                ;;
+            acquire__outbox,probe)
+                cmd="acquire__outbox__subcmd__probe"
                 ;;
             acquire__outbox,prune)
                 cmd="acquire__outbox__subcmd__prune"
@@ -115,6 +121,9 @@ _acquire__outbox() {
             acquire__outbox__subcmd__help,list)
                 cmd="acquire__outbox__subcmd__help__subcmd__list"
                 ;;
+            acquire__outbox__subcmd__help,lookup)
+                cmd="acquire__outbox__subcmd__help__subcmd__lookup"
+                ;;
             acquire__outbox__subcmd__help,man)
                 cmd="acquire__outbox__subcmd__help__subcmd__man"
                 ;;
@@ -126,6 +135,9 @@ _acquire__outbox() {
                 ;;
             acquire__outbox__subcmd__help,pause)
                 cmd="acquire__outbox__subcmd__help__subcmd__pause"
+                ;;
+            acquire__outbox__subcmd__help,probe)
+                cmd="acquire__outbox__subcmd__help__subcmd__probe"
                 ;;
             acquire__outbox__subcmd__help,prune)
                 cmd="acquire__outbox__subcmd__help__subcmd__prune"
@@ -194,7 +206,7 @@ _acquire__outbox() {
 
     case "${cmd}" in
         acquire__outbox)
-            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help"
+            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume prune grants move check lookup probe sandbox demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -500,7 +512,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help)
-            opts="init run send status nodes list show retry cancel resolve import export pause resume prune grants move check sandbox demo completions man help"
+            opts="init run send status nodes list show retry cancel resolve import export pause resume prune grants move check lookup probe sandbox demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -653,6 +665,20 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        acquire__outbox__subcmd__help__subcmd__lookup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         acquire__outbox__subcmd__help__subcmd__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -696,6 +722,20 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__help__subcmd__probe)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1023,6 +1063,44 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        acquire__outbox__subcmd__lookup)
+            opts="-h --contact --case --account --json --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --case)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         acquire__outbox__subcmd__man)
             opts="-h --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1129,6 +1207,40 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__probe)
+            opts="-h --case --account --texts --json --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --case)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1422,7 +1534,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__sandbox)
-            opts="-h --listen --latency --error --retry-after --silent --drop --odd --config --database --schema --help"
+            opts="-h --listen --latency --error --retry-after --silent --lost --drop --odd --shown-after --twice --text-ids --unknown-shape --no-reading --says-no --rewrite --clock --delivered-after --bounced --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1448,11 +1560,39 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --lost)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --drop)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --odd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shown-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --twice)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rewrite)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --clock)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivered-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bounced)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -61,28 +61,15 @@ pub struct Endpoint {
     url: Url,
     /// With the user type in the query.
     user_urls: [(UserType, Url); 2],
-    check_url: Url,
-    destination: Destination,
-    client: Arc<AccountClient>,
+    pub(super) base: Url,
+    pub(super) destination: Destination,
+    pub(super) client: Arc<AccountClient>,
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("channel", &self.channel).finish_non_exhaustive()
     }
-}
-
-/// What [`Endpoint::check_account`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccountCheck {
-    /// Acquire accepted the key.
-    Accepted,
-    /// 401 or a redirect.
-    AccountRefused(Fault),
-    /// There was no complete answer.
-    Unreachable(Fault),
-    /// Any other answer: Acquire is down, or the server is not Acquire.
-    Unexpected(Fault),
 }
 
 impl Endpoint {
@@ -106,9 +93,6 @@ impl Endpoint {
         if !(plain_http || base.scheme() == "https") || base.host().is_none() || !no_userinfo {
             return Err(EndpointError::BaseUrl);
         }
-        let mut check_url = join(base, "/crm/objects/case");
-        check_url.query_pairs_mut().append_pair("where", "id|eq|0");
-
         let settings = ClientSettings {
             headers: headers(connection.api_key)?,
             connect_timeout: connection.connect_timeout,
@@ -135,7 +119,7 @@ impl Endpoint {
             channel,
             url,
             user_urls,
-            check_url,
+            base: base.clone(),
             destination: Destination {
                 host: base.host_str().unwrap_or_default().to_owned(),
                 proxy: connection.proxy.cloned(),
@@ -163,40 +147,6 @@ impl Endpoint {
         let clock = Instant::now();
         let (outcome, http_status) = self.exchange(payload, gate).await;
         AttemptResult { outcome, http_status, started_at, duration: clock.elapsed() }
-    }
-
-    /// Asks for a case that does not exist, with the account's key; sends no message.
-    pub async fn check_account(&self) -> AccountCheck {
-        let mut limit = AwakeTimeLimit::new(self.destination.request_timeout);
-        let asked = limit.wait_for(self.client.get().get(self.check_url.clone()).send()).await;
-        let mut response = match asked {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                return AccountCheck::Unreachable(self.destination.not_connected(error));
-            }
-            Err(TimedOut) => return AccountCheck::Unreachable(self.destination.connect_timeout()),
-        };
-        let status = response.status().as_u16();
-        let (body, end) = self.read(&mut response, &mut limit).await;
-        let answer = RawAnswer { status, headers: response.headers(), body: &body, end };
-        let map = chat_request::field_action;
-        match classify(map, answer, || self.redactor(&[]), SystemTime::now()) {
-            Outcome::Accepted { .. } => AccountCheck::Accepted,
-            Outcome::AccountRefused { fault } => AccountCheck::AccountRefused(fault),
-            Outcome::Unknown { fault }
-                if matches!(fault.code.as_str(), "timeout" | "connection_lost") =>
-            {
-                AccountCheck::Unreachable(fault)
-            }
-            Outcome::Rejected { fault, .. }
-            | Outcome::NotAcquires { fault, .. }
-            | Outcome::Unavailable { fault, .. }
-            | Outcome::Unknown { fault }
-            | Outcome::NotWritten { fault }
-            | Outcome::Shortage { fault, .. }
-            | Outcome::Invalid { fault } => AccountCheck::Unexpected(fault),
-            Outcome::Withdrawn => AccountCheck::Unexpected(Fault::new("withdrawn", "withdrawn")),
-        }
     }
 
     async fn exchange(&self, payload: &Payload, gate: &WriteGate) -> (Outcome, Option<u16>) {
@@ -248,12 +198,16 @@ impl Endpoint {
         url
     }
 
-    fn redactor(&self, texts: &[&str]) -> Redactor {
+    pub(super) fn redactor(&self, texts: &[&str]) -> Redactor {
         Redactor::new(self.destination.key.expose_secret(), texts)
     }
 
     /// Stops at `LIMIT_BYTES`; the connection is then dropped with the rest unread.
-    async fn read(&self, response: &mut Response, limit: &mut AwakeTimeLimit) -> (Bytes, BodyEnd) {
+    pub(super) async fn read(
+        &self,
+        response: &mut Response,
+        limit: &mut AwakeTimeLimit,
+    ) -> (Bytes, BodyEnd) {
         // A short answer is one chunk, which is used without a copy.
         let (mut first, mut all) = (Bytes::new(), Vec::new());
         let end = loop {
@@ -305,7 +259,7 @@ impl Endpoint {
     }
 }
 
-fn join(base: &Url, path: &str) -> Url {
+pub(super) fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url.set_query(None);

@@ -4,7 +4,9 @@
 //! [`Outcome`](crate::queue::outcome::Outcome). Reading order: `client` (one request and its answer),
 //! `request` with one file per channel (the body, and which ids come back), `classify` (what an answer
 //! means), `receipt` (its ids), and what makes reading it lenient: `body_text`, `lenient_json`.
+//! [`read_back`] asks what Acquire has, instead of sending.
 
+mod account_check;
 mod account_client;
 mod awake_time_limit;
 mod body_text;
@@ -17,6 +19,7 @@ mod lease;
 mod lenient_json;
 pub mod local_shortage;
 mod mail_request;
+pub mod read_back;
 mod receipt;
 mod redact;
 mod reported_failure;
@@ -26,9 +29,10 @@ mod sms_request;
 mod status_class;
 mod write_gate;
 
+pub use account_check::AccountCheck;
 #[doc(hidden)]
 pub use client::read_ids;
-pub use client::{AccountCheck, Connection, Endpoint, EndpointError, outcome_of};
+pub use client::{Connection, Endpoint, EndpointError, outcome_of};
 pub use lease::{BootTime, Lease};
 pub use retry_after::RETRY_AFTER_MAX;
 pub use write_gate::WriteGate;

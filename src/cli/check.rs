@@ -1,11 +1,12 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
 use super::{GlobalFlags, error_text, output};
+use acquire_outbox::acquire::read_back::Capability;
 use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
 use acquire_outbox::config::{Account, Config};
 use acquire_outbox::queue::examination::{Depth, Examination, Healthy};
 use acquire_outbox::queue::job::Channel;
-use acquire_outbox::reload::connection;
+use acquire_outbox::reload::{connection, reader};
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use futures_util::future::join_all;
@@ -16,7 +17,8 @@ Examples:
   acquire-outbox check
   acquire-outbox check --deep        before an upgrade, or after a full disk
 
-Each account is asked, with its key, for a case that does not exist; no message is sent.
+Each account is asked, with its key, for a case that does not exist, and which of its calls read messages
+back, so that `on_uncertain = \"verify\"` can look for a message; no message is sent.
 Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
 
 #[derive(clap::Args)]
@@ -68,6 +70,13 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
         report(&finding)?;
         findings.push(finding);
     }
+    // Only where an account takes the key is there anything to read.
+    let accounts = config.accounts.values().zip(&findings[2..]);
+    let readable = accounts.filter(|(_, finding)| finding.found.is_ok());
+    let capabilities = join_all(readable.map(|(account, _)| verification(&config, account))).await;
+    for finding in capabilities {
+        report(&finding)?;
+    }
     let well = findings.iter().all(|finding| finding.found.is_ok());
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -111,6 +120,28 @@ async fn probe(config: &Config, account: &Account) -> Result<String, String> {
             fault.code, fault.message
         )),
     }
+}
+
+/// `chat by case-message, mail by thread, sms not possible here`: which calls read messages back. That
+/// none does is no failure.
+async fn verification(config: &Config, account: &Account) -> CheckedItem {
+    let name = format!("verification, account {}", account.name);
+    let reader = match reader(config, account) {
+        Ok(reader) => reader,
+        Err(error) => return CheckedItem { name, found: Err(error.to_string()) },
+    };
+    let mut found = Vec::new();
+    for channel in Channel::ALL {
+        let capability = reader.capability(channel).await;
+        let why = match &capability {
+            Capability::Impossible(fault) | Capability::Later(fault) => {
+                format!(" ({})", fault.code)
+            }
+            Capability::By(_) | Capability::Untried => String::new(),
+        };
+        found.push(format!("{channel} {capability}{why}"));
+    }
+    CheckedItem { name, found: Ok(found.join(", ")) }
 }
 
 /// The probe is the same on every channel.

@@ -11,11 +11,13 @@ mod grants;
 mod import;
 mod init;
 mod list;
+mod lookup;
 mod move_outbox;
 mod nodes;
 mod output;
 mod pause_resume;
 mod possible_values;
+mod probe;
 mod prune;
 mod retry_cancel;
 mod run;
@@ -119,6 +121,10 @@ enum Command {
     Move(move_outbox::MoveArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),
+    /// Look up the cases of a contact at Acquire, with the ids that a message needs
+    Lookup(lookup::LookupArgs),
+    /// Show what can be read of a case at Acquire, to see whether messages can be verified
+    Probe(probe::ProbeArgs),
     /// Run a stand-in for Acquire on this machine, to try things out
     Sandbox(sandbox::SandboxArgs),
     /// See everything work, in a temporary folder
@@ -163,6 +169,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Grants(args) => grants::run(&settings, args).await,
         Command::Move(args) => move_outbox::run(&settings, args).await,
         Command::Check(args) => check::run(&settings, args).await,
+        Command::Lookup(args) => lookup::run(&settings, args).await,
+        Command::Probe(args) => probe::run(&settings, args).await,
         Command::Sandbox(args) => {
             settings.unused_by("sandbox")?;
             sandbox::run(args).await

@@ -3,7 +3,8 @@
 use super::{duration, flush_log, output};
 use acquire_outbox::daemon;
 use acquire_outbox::sandbox::{
-    ErrorShare, Faults, ODD, OddShare, Sandbox, Settings, ShareError, parse_share,
+    ErrorShare, Faults, ODD, OddShare, ReadingFaults, Rewriting, Sandbox, Settings, ShareError,
+    parse_share,
 };
 use anyhow::Result;
 use secrecy::SecretString;
@@ -16,7 +17,8 @@ use std::time::Duration;
 Examples:
   acquire-outbox sandbox
   acquire-outbox sandbox --latency 200ms --error 503=10% --error 429=1% --retry-after 5s
-  acquire-outbox sandbox --silent 2% --drop 2%
+  acquire-outbox sandbox --lost 10% --drop 10%
+  acquire-outbox sandbox --lost 20% --shown-after 20s --clock -3
   acquire-outbox sandbox --odd bom
   acquire-outbox sandbox --odd page-404=5% --odd gzip=10% --odd short-body=10%
   ACQUIRE_BASE_URL=http://127.0.0.1:8787/api/v1 ACQUIRE_API_KEY=any acquire-outbox run
@@ -47,12 +49,69 @@ pub struct SandboxArgs {
     /// Accept this share and never answer, as in 2%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     silent: f64,
+    /// Accept this share and close the connection without an answer, as in 2%
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
+    lost: f64,
     /// Drop this share of connections without accepting, as in 2%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     drop: f64,
     /// Answer in an odd way, like bom or bom=10%; may be repeated; `--odd list` prints the kinds
     #[arg(long, value_name = "KIND[=SHARE]", value_parser = odd_flag)]
     odd: Vec<OddFlag>,
+    #[command(flatten)]
+    reading: ReadingFlags,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Reading back")]
+struct ReadingFlags {
+    /// Show a message only this long after it was accepted, as in 20s
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+    shown_after: Duration,
+    /// Show this share of messages twice, with different ids
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
+    twice: f64,
+    /// Write ids as text
+    #[arg(long)]
+    text_ids: bool,
+    /// Answer in a shape that is not documented
+    #[arg(long)]
+    unknown_shape: bool,
+    /// Refuse to read with 403
+    #[arg(long)]
+    no_reading: bool,
+    /// Answer with an error under a success status
+    #[arg(long)]
+    says_no: bool,
+    /// Change texts: `text` trims and escapes them, `html` rewrites their HTML
+    #[arg(long, value_name = "text|html")]
+    rewrite: Option<Rewriting>,
+    /// Be ahead of the time by so many seconds, or behind, as in -3
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, default_value = "0")]
+    clock: i64,
+    /// Deliver mails and SMS after this time, and have everything seen after twice the time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    delivered_after: Option<Duration>,
+    /// Return this share of mails instead of delivering them
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
+    bounced: f64,
+}
+
+impl ReadingFlags {
+    fn faults(self) -> ReadingFaults {
+        ReadingFaults {
+            shown_after: self.shown_after,
+            twice: self.twice,
+            text_ids: self.text_ids,
+            unknown_shape: self.unknown_shape,
+            forbidden: self.no_reading,
+            says_no: self.says_no,
+            rewriting: self.rewrite,
+            clock: self.clock,
+            delivered_after: self.delivered_after,
+            bounced: self.bounced,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -97,8 +156,10 @@ pub async fn run(args: SandboxArgs) -> Result<ExitCode> {
         errors: args.error,
         retry_after: args.retry_after,
         silent: args.silent,
+        lost: args.lost,
         drop: args.drop,
         odd,
+        reading: args.reading.faults(),
     };
     let key = std::env::var("ACQUIRE_API_KEY").ok().filter(|key| !key.is_empty());
     let api_key = key.map(SecretString::from);

@@ -9,6 +9,7 @@ use crate::queue::job::{Channel, Millis};
 use crate::queue::outcome::{Fault, Receipt};
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 /// A message to look for: a job whose outcome is unknown.
 ///
@@ -77,6 +78,9 @@ pub enum Reading {
     Complete { candidates: Vec<Candidate> },
     /// Something could not be read or understood. Another look may tell more.
     Partial { candidates: Vec<Candidate>, fault: Fault },
+    /// Nothing could be read now, and that says nothing about the message: the account is refused, Acquire
+    /// is down or asks to wait (for `retry_after`), or there was no answer. It counts as no look.
+    Later { fault: Fault, account_refused: bool, retry_after: Option<Duration> },
     /// This account or channel cannot be read back (refused, or in a shape that is not known).
     Impossible { fault: Fault },
 }
@@ -99,7 +103,7 @@ pub fn judge(reading: Reading, recorded: &HashSet<String>, has_rival: bool) -> V
     let (candidates, fault) = match reading {
         Reading::Complete { candidates } => (candidates, None),
         Reading::Partial { candidates, fault } => (candidates, Some(fault)),
-        Reading::Impossible { fault } => {
+        Reading::Later { fault, .. } | Reading::Impossible { fault } => {
             return Verdict::Unclear { fault, candidates: Vec::new() };
         }
     };

@@ -1,9 +1,10 @@
 //! The three endpoints that send.
 
+use super::kept_message::KeptMessage;
 use super::message::Sending;
 use super::odd::{self, Shape};
 use super::request_log::{ReceivedRequest, report_line};
-use super::response::{Ids, Provider, Reply, accepted};
+use super::response::{Provider, Reply, accepted};
 use super::server::{KEEP_ALIVE, SandboxState, hang_up, respond_with};
 use crate::http_server::bearer;
 use crate::queue::job::{Channel, Millis};
@@ -27,8 +28,8 @@ const SILENCE: Duration = Duration::from_secs(3600);
 
 /// How a request is answered.
 struct Fate {
-    /// The message and its ids, if it was given ids.
-    message: Option<(Ids, Sending)>,
+    /// The message, if it was given ids.
+    message: Option<KeptMessage>,
     accepted: bool,
     ending: Ending,
 }
@@ -122,7 +123,7 @@ impl Submission<'_> {
         };
         let mut provider = Provider::Accepts;
         let mut silent = state.faults.draw_silence();
-        let mut dropped = false;
+        let mut dropped = state.faults.draw_lost();
         // The magic cases of the module's documentation.
         match sending.case {
             900_400 => return Err(Reply::invalid("case is not active")),
@@ -149,7 +150,8 @@ impl Submission<'_> {
             return Ok(Fate { message: None, accepted: false, ending });
         }
         let ids = state.next_ids(channel);
-        let answer = || accepted(&sending, ids, provider, now);
+        let created = state.at(now);
+        let answer = || accepted(&sending, ids, provider, created);
         let ending = if dropped {
             Ending::HangUp
         } else if silent {
@@ -163,7 +165,11 @@ impl Submission<'_> {
                 None => Ending::Reply(Reply::ok(answer())),
             }
         };
-        Ok(Fate { message: Some((ids, sending)), accepted: provider == Provider::Accepts, ending })
+        let reading = &state.faults.reading;
+        let twin = reading.draw_twice().then(|| state.next_ids(channel));
+        let bounces = channel == Channel::Mail && reading.draw_bounced();
+        let message = Some(KeptMessage { ids, twin, sending, created, bounces });
+        Ok(Fate { message, accepted: provider == Provider::Accepts, ending })
     }
 
     fn log(&self, fate: &Fate) {
@@ -173,7 +179,7 @@ impl Submission<'_> {
             Ending::Bytes(status, _) => Some(*status),
             Ending::Silence | Ending::HangUp => None,
         };
-        let id = fate.message.as_ref().map(|(ids, _)| ids.id);
+        let id = fate.message.as_ref().map(|message| message.ids.id);
         let body = read_json(raw)
             .unwrap_or_else(|| Value::from(String::from_utf8_lossy(raw).into_owned()));
         state.report(|| {
@@ -193,7 +199,7 @@ impl Submission<'_> {
             status,
             query: query(&parts.uri).unwrap_or_default(),
             body,
-            shown: fate.message.as_ref().map(|(ids, sending)| sending.shown(ids.case_message, now)),
+            kept: fate.message.clone(),
             bytes: raw.len(),
         });
     }
@@ -235,7 +241,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-pub(super) fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Reply> {
+fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Reply> {
     let Query(query) =
         Query::try_from_uri(uri).map_err(|_| Reply::invalid("the query cannot be read"))?;
     Ok(query)

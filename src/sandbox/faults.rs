@@ -1,10 +1,11 @@
 //! Random faults, and how their shares are written on the command line.
 
 use super::odd::{self, Odd, OddShare, Shape};
+use super::reading_faults::ReadingFaults;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Random faults of the sending endpoints. Shares are from 0 to 1 of all requests.
+/// Faults of the endpoints. Shares are from 0 to 1 of all requests.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// The time before each answer, after the message was accepted.
@@ -15,17 +16,23 @@ pub struct Faults {
     pub retry_after: Option<Duration>,
     /// Accepted, then never answered.
     pub silent: f64,
+    /// Accepted, then the connection is closed without an answer.
+    pub lost: f64,
     /// Connections dropped before the request's body is read: not accepted and not logged.
     pub drop: f64,
     /// Valid requests that are answered in an odd way.
     pub odd: Vec<OddShare>,
+    /// Of the calls that read back.
+    pub reading: ReadingFaults,
 }
 
 impl Faults {
     /// Checks that every share is valid, and that shares of the same kind add up to 1 at most.
     pub(super) fn check(&self) -> Result<(), ShareError> {
         check_share(self.silent, "silent")?;
+        check_share(self.lost, "lost")?;
         check_share(self.drop, "drop")?;
+        self.reading.check()?;
         for error in &self.errors {
             check_status(error.status)?;
             check_share(error.share, &error.status.to_string())?;
@@ -58,6 +65,10 @@ impl Faults {
 
     pub(super) fn draw_silence(&self) -> bool {
         fastrand::f64() < self.silent
+    }
+
+    pub(super) fn draw_lost(&self) -> bool {
+        fastrand::f64() < self.lost
     }
 
     pub(super) fn draw_drop(&self) -> bool {
@@ -120,7 +131,7 @@ pub fn parse_share(text: &str) -> Result<f64, ShareError> {
     Ok(share)
 }
 
-fn check_share(share: f64, what: &str) -> Result<(), ShareError> {
+pub(super) fn check_share(share: f64, what: &str) -> Result<(), ShareError> {
     // No range contains NaN.
     if (0.0..=1.0).contains(&share) {
         Ok(())

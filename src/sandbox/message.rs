@@ -1,8 +1,6 @@
 //! Checks that a request has the fields that the vendor documents as required.
 
-use super::request_log::iso_text;
-use crate::queue::job::{Channel, Millis};
-use serde::Serialize;
+use crate::queue::job::Channel;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -24,27 +22,10 @@ pub(super) enum MessageSender {
     Contact(i64),
 }
 
-/// A message as the calls that read back show it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CaseMessage {
-    pub(super) id: i64,
-    pub(super) case_id: i64,
-    pub(super) thread_id: i64,
-    pub(super) contact_id: i64,
-    pub(super) channel: Channel,
-    pub(super) sender_id: i64,
-    pub(super) sender_type: &'static str,
-    pub(super) r#type: Value,
-    pub(super) message: Value,
-    pub(super) date_created: String,
-    pub(super) seen: &'static str,
-}
-
 /// The agent who sends every message of a `user`.
 pub(super) const AGENT: i64 = 25;
 /// The customer of a chat whose request names none.
-const DEFAULT_CONTACT: i64 = 597_759;
+pub(super) const DEFAULT_CONTACT: i64 = 597_759;
 
 impl Sending {
     /// Checks `body` and `query`; the error is a sentence that names the field.
@@ -90,33 +71,6 @@ impl Sending {
     /// The field as it was sent, or `null`.
     pub(super) fn field(&self, name: &str) -> Value {
         self.fields.get(name).cloned().unwrap_or(Value::Null)
-    }
-
-    pub(super) fn shown(&self, id: i64, now: Millis) -> CaseMessage {
-        let (r#type, message) = match self.channel {
-            Channel::Chat => {
-                let message = self.field("message");
-                (message["type"].clone(), message["message"].clone())
-            }
-            Channel::Mail => {
-                let text = self.field("textBody");
-                (self.field("type"), if text.is_null() { self.field("htmlBody") } else { text })
-            }
-            Channel::Sms => (Value::from("sms"), self.field("Body")),
-        };
-        CaseMessage {
-            id,
-            case_id: self.case,
-            thread_id: self.case,
-            contact_id: self.contact(),
-            channel: self.channel,
-            sender_id: self.sender_id(),
-            sender_type: self.sender_type(),
-            r#type,
-            message,
-            date_created: iso_text(now),
-            seen: "no",
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! A stand-in for Acquire on loopback: the three endpoints that send, the three calls that read
-//! back, and the ways a real service fails. It delivers nothing.
+//! A stand-in for Acquire on loopback: the three endpoints that send, the calls that read back, and
+//! the ways a real service fails. It delivers nothing.
 //!
 //! Under `/api/v1` it answers as the vendor documents (`POST /crm/messenger/chat/add-message`,
 //! `POST /mail/add-message`, `POST /voip/send-sms`), checks the required fields and the bearer
@@ -23,18 +23,25 @@
 //! | `900000` | accepted, then no answer for as long as the client waits (an hour at most) |
 //! | `900001` | accepted, then the connection is dropped without an answer |
 //! | `900021` | SMS: 200 with a provider's error inside (21610); chat and mail: accepted |
+//!
+//! Reading back: every case exists and is active, but 900400, which is closed, and 900404, which does not
+//! exist. A contact has the cases that something was sent to, or else one with its own id; 900002 has two,
+//! 900404 none, 900400 a closed one.
 
 mod endpoint;
 mod faults;
+mod kept_message;
 mod message;
 mod odd;
 mod read_back;
+mod reading_faults;
 mod request_log;
 mod response;
 mod server;
 
 pub use faults::{ErrorShare, Faults, ShareError, parse_share};
 pub use odd::{ODD, Odd, OddShare};
+pub use reading_faults::{ReadingFaults, Rewriting};
 pub use request_log::{Log, ReceivedRequest};
 pub use server::{Sandbox, SandboxError};
 

@@ -1,7 +1,7 @@
 //! The requests that the sandbox has received: the last ones are kept, and each can be reported on
 //! stdout.
 
-use super::message::CaseMessage;
+use super::kept_message::KeptMessage;
 use crate::queue::job::{Channel, Millis};
 use crate::spool::{self, Spool, TextOutlet};
 use chrono::{DateTime, SecondsFormat};
@@ -35,9 +35,9 @@ pub struct ReceivedRequest {
     pub query: BTreeMap<String, String>,
     /// The request's JSON; a body that is not JSON, as text.
     pub body: Value,
-    /// As the read-back calls show it.
+    /// What the read-back calls show, if it was given ids.
     #[serde(skip)]
-    pub(super) shown: Option<CaseMessage>,
+    pub(super) kept: Option<KeptMessage>,
     #[serde(skip)]
     pub(super) bytes: usize,
 }
@@ -159,7 +159,7 @@ mod tests {
             status: Some(400),
             query: BTreeMap::new(),
             body: Value::Null,
-            shown: None,
+            kept: None,
             bytes,
         }
     }

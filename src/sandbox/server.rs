@@ -6,9 +6,11 @@ use super::request_log::{Log, ReceivedRequest, Repeats, RequestReport, start_rep
 use super::response::{Ids, Reply};
 use super::{Settings, read_back};
 use crate::http_server::{self, http1};
-use crate::queue::job::Channel;
+use crate::queue::job::{Channel, Millis};
+use crate::queue::when::now;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,7 +22,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -83,6 +85,16 @@ impl SandboxState {
         let id = next();
         // In the vendor's example answers, only an SMS has an id other than its case message's.
         Ids { id, case_message: if channel == Channel::Sms { next() } else { id } }
+    }
+
+    /// The time by the sandbox's own clock, which may be wrong.
+    pub(super) fn now(&self) -> Millis {
+        self.at(now())
+    }
+
+    /// The same of another time.
+    pub(super) fn at(&self, time: Millis) -> Millis {
+        time.saturating_add(self.faults.reading.clock.saturating_mul(1000))
     }
 
     pub(super) fn report(&self, line: impl FnOnce() -> String) {
@@ -205,13 +217,29 @@ fn routes(state: Arc<SandboxState>) -> Router {
         .route("/voip/send-sms", sending(Channel::Sms))
         .route("/crm/messenger/chat/messages", get(read_back::threads))
         .route("/crm/objects/case", get(read_back::cases))
-        .route("/crm/objects/case-message/{id}", get(read_back::case_message));
+        .route("/crm/objects/case/{id}", get(read_back::case))
+        .route("/crm/objects/case-message", get(read_back::case_messages))
+        .route("/crm/objects/case-message/{id}", get(read_back::case_message))
+        .route("/mail/messages", get(read_back::mails))
+        .layer(map_response_with_state(Arc::clone(&state), dated));
     Router::new()
         .nest("/api/v1", api)
         .route("/sandbox/messages", get(listing))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
+}
+
+/// With the `Date` of the sandbox's own clock, if it is wrong.
+async fn dated(State(state): State<Arc<SandboxState>>, mut response: Response) -> Response {
+    if state.faults.reading.clock != 0 {
+        let millis = u64::try_from(state.now()).unwrap_or_default();
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(millis));
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            response.headers_mut().insert(header::DATE, date);
+        }
+    }
+    response
 }
 
 async fn listing(State(state): State<Arc<SandboxState>>) -> Response {

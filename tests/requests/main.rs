@@ -1,6 +1,7 @@
 //! The HTTP client against a TCP server that can misbehave in every way.
 
 mod connection;
+mod reading;
 mod server;
 
 use acquire_outbox::acquire::{AccountCheck, Connection, Endpoint, EndpointError, WriteGate};

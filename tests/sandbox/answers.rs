@@ -166,10 +166,12 @@ async fn accepted_messages_read_back() {
     let found = sandbox.get(&format!("{case}&relations=messages")).await.json;
     let messages = found["data"]["data"][0]["messages"].as_array().unwrap();
     let texts: Vec<_> = messages.iter().map(|message| &message["message"]).collect();
-    assert_eq!(texts, ["first", "second"]);
+    assert_eq!(texts, ["The visitor started chat.", "first", "second"]);
     assert!(sandbox.get(case).await.json["data"]["data"][0].get("messages").is_none());
-    let none = sandbox.get("/api/v1/crm/objects/case?where=id%7Ceq%7C900400").await.json;
-    assert_eq!(none, json!({"data": {"data": []}}));
+    let none = sandbox.get("/api/v1/crm/objects/case?where=id%7Ceq%7C900404").await.json;
+    assert_eq!((&none["data"]["data"], &none["data"]["count"]), (&json!([]), &json!(0)));
+    let closed = sandbox.get("/api/v1/crm/objects/case?where=id%7Ceq%7C900400").await.json;
+    assert_eq!(closed["data"]["data"][0]["status"], "closed");
     assert_eq!(sandbox.get("/api/v1/crm/objects/case?where=title").await.error().0, 400);
 
     let id = &sent["data"]["data"]["caseMessageId"];

@@ -5,6 +5,7 @@ mod client;
 mod demands;
 mod faults;
 mod mark;
+mod reading;
 
 #[path = "../support/mod.rs"]
 mod support;
