@@ -5,19 +5,18 @@ mod support;
 use serde_json::json;
 use sqlx::Executor;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Database, Job, Outbox, Reply, SOON, Server, eventually, has_terminals};
+use support::{
+    Database, Job, Outbox, Reply, SOON, Server, eventually, has_terminals, quoted, sqlite_only,
+};
 
 /// So many jobs for tomorrow, with this source.
 fn for_tomorrow(outbox: &Outbox, count: i64, source: &str) {
-    outbox.execute(&format!(
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-         INSERT INTO outbox (channel, payload, source, send_at)
-         SELECT 'chat', json_object('caseId', i, 'message', 'hi'), '{source}', datetime('now', '+1 day') FROM n"
-    ));
+    let job = |case| Job::chat(case, "hi").column("source", &quoted(source)).tomorrow();
+    outbox.add_all((1..=count).map(job));
 }
 
 fn of_source(outbox: &Outbox, source: &str, status: &str) -> i64 {
-    outbox.database().number(&format!(
+    outbox.number(&format!(
         "SELECT count(*) FROM outbox WHERE source = '{source}' AND status = '{status}'"
     ))
 }
@@ -212,6 +211,7 @@ fn lock_until(database: &Database, released: impl FnOnce()) {
 
 #[test]
 fn a_busy_database_is_waited_for() {
+    sqlite_only!("one program at a time may write a file");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     for_tomorrow(&outbox, 3, "campaign");
@@ -230,6 +230,7 @@ fn a_busy_database_is_waited_for() {
 
 #[test]
 fn what_takes_long_shows_how_far_it_is_on_a_terminal() {
+    sqlite_only!("one program at a time may write a file");
     if !has_terminals() {
         return;
     }
@@ -255,10 +256,7 @@ fn an_error_on_the_way_says_how_far_it_got() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     for_tomorrow(&outbox, 1000, "campaign");
-    outbox.execute(
-        "CREATE TRIGGER own_rule BEFORE UPDATE OF status ON outbox WHEN OLD.id = 700
-         BEGIN SELECT RAISE(ABORT, 'the shop says no'); END",
-    );
+    outbox.own_rule("UPDATE OF status", "OLD.id = 700", "the shop says no");
     let failed = outbox.run(&["cancel", "--all"]).expect(1);
     assert!(failed.stderr.contains("stopped by an error: 500 jobs of 1000 done"), "{failed:?}");
     assert!(failed.stderr.contains("the shop says no") && failed.stdout.is_empty(), "{failed:?}");

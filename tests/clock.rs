@@ -6,7 +6,8 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use support::{Daemon, Gate, Job, Outbox, Program, Reply, Row, SOON, Server, eventually};
+use support::{Daemon, Gate, Job, Outbox, Program, Reply, Row, SOON, Server};
+use support::{eventually, from_now, sqlite_only};
 
 /// A wall clock that a test can set while the daemon runs.
 struct Clock {
@@ -110,11 +111,12 @@ fn an_attempt_that_fails_after_the_clock_was_set_waits_its_own_pause() {
 
 #[test]
 fn a_scheduled_job_follows_the_wall_clock_ahead() {
+    sqlite_only!("the dispatcher's clock; on PostgreSQL it is the database's");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let Some(clock) = Clock::of(&outbox) else { return };
     let _daemon = clock.daemon(&outbox);
-    let later = outbox.add(Job::chat(1, "hi").column("send_at", "datetime('now', '+30 minutes')"));
+    let later = outbox.add(Job::chat(1, "hi").at("send_at", from_now(1800.0)));
     let now = outbox.chat(2, "before it");
     assert_eq!(outbox.settled(now)["status"], "sent");
     assert_eq!(outbox.status(later), "pending");
@@ -125,12 +127,13 @@ fn a_scheduled_job_follows_the_wall_clock_ahead() {
 
 #[test]
 fn a_scheduled_job_follows_the_wall_clock_back() {
+    sqlite_only!("the dispatcher's clock; on PostgreSQL it is the database's");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let Some(clock) = Clock::of(&outbox) else { return };
     let _daemon = clock.daemon(&outbox);
     clock.set("-3600");
-    let later = outbox.add(Job::chat(1, "hi").column("send_at", "datetime('now', '+1 second')"));
+    let later = outbox.add(Job::chat(1, "hi").at("send_at", from_now(1.0)));
     let sent_at = outbox.row(later).int("send_at");
     eventually(SOON, "its time has come for everybody else", || support::now_ms() > sent_at);
     let now = outbox.chat(2, "before it");

@@ -5,7 +5,8 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use support::{Job, Outbox, Reply, Server, never_shows};
+use std::time::Duration;
+use support::{Job, Outbox, Reply, Server, never_shows, quoted};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -21,7 +22,7 @@ fn outbox(server: &Server) -> Outbox {
     outbox.add(Job::chat(7, "xyzzy").column("idempotency_key", "'order, \"7\"'"));
     outbox.add(Job::mail(8, "xyzzy refused").column("source", "'billing'"));
     outbox.run_until_empty();
-    outbox.add(Job::sms(9, "xyzzy").column("send_at", "'2031-01-01 09:00'"));
+    outbox.add(Job::sms(9, "xyzzy").column("send_at", "'2031-01-01 09:00Z'"));
     outbox
 }
 
@@ -94,7 +95,7 @@ fn filters_and_the_last_id_say_which_jobs() {
             lines(&finished.stdout).iter().map(|job| job["id"].as_i64().unwrap()).collect();
         assert_eq!(ids, expected, "{filters:?}");
     }
-    outbox.execute("UPDATE outbox SET finished_at = finished_at - 7200000 WHERE id = 1");
+    outbox.move_back("finished_at", Duration::from_secs(7200), "id = 1");
     let finished = outbox.run(&["export", "--finished-since", "1h"]).expect(0);
     assert_eq!(lines(&finished.stdout)[0]["id"], 2);
 }
@@ -133,7 +134,7 @@ fn csv_is_inert_in_a_spreadsheet_and_an_import_takes_it_back() {
         ("plain", "plain"),
     ];
     for (n, (text, _)) in odd.iter().enumerate() {
-        let quoted = format!("'{}'", text.replace('\'', "''"));
+        let quoted = quoted(text);
         let job = Job::chat(n as i64 + 1, "=1+1").column("source", &quoted);
         outbox.add(job.column("idempotency_key", &quoted));
     }
@@ -219,7 +220,8 @@ fn a_reader_that_goes_away_is_no_error() {
     let program = env!("CARGO_BIN_EXE_acquire-outbox");
     let script = format!("set -o pipefail; {program} export | head -n 1");
     let mut shell = std::process::Command::new("bash");
-    let ran = shell.args(["-c", &script]).current_dir(outbox.folder()).output().unwrap();
+    let shell = shell.args(["-c", &script]).env("ACQUIRE_OUTBOX_CONFIG", outbox.config_file());
+    let ran = shell.output().unwrap();
     assert!(ran.status.success(), "{ran:?}");
     assert_eq!(String::from_utf8_lossy(&ran.stdout).lines().count(), 1);
     assert_eq!(String::from_utf8_lossy(&ran.stderr), "");

@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::{Daemon, Gate, Outbox, Page, Reply, SOON, Server, SmallDisk, eventually, write_lock};
+use support::{Daemon, Gate, Outbox, Page, Reply, SOON, Server, SmallDisk};
+use support::{eventually, sqlite_only, write_lock};
 
 const LISTEN: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
 
@@ -32,6 +33,7 @@ fn a_daemon_that_dispatches_is_alive_and_ready() {
 
 #[test]
 fn a_standby_is_alive_and_not_ready_until_it_takes_over() {
+    sqlite_only!("a second daemon stands by; on PostgreSQL it is a second node");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let first = outbox.daemon();
@@ -47,6 +49,7 @@ fn a_standby_is_alive_and_not_ready_until_it_takes_over() {
 
 #[test]
 fn one_that_cannot_write_is_alive_and_not_ready() {
+    sqlite_only!("one program at a time may write a file");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let mut daemon = daemon(&outbox);
@@ -63,6 +66,7 @@ fn one_that_cannot_write_is_alive_and_not_ready() {
 
 #[test]
 fn one_whose_results_cannot_be_recorded_says_so() {
+    sqlite_only!("one program at a time may write a file");
     let (server, gate) = (Server::start(), Gate::closed());
     server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
     let outbox = Outbox::new(&server);
@@ -99,6 +103,7 @@ fn one_that_drains_is_alive_and_not_ready() {
 
 #[test]
 fn health_is_told_without_a_token_and_names_no_path() {
+    sqlite_only!("one program at a time may write a file");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let token = "a-token-that-is-long-enough-for-it";
@@ -116,6 +121,7 @@ fn health_is_told_without_a_token_and_names_no_path() {
 
 #[test]
 fn one_on_a_full_or_read_only_disk_is_not_ready() {
+    sqlite_only!("a full disk of this machine");
     let server = Server::start();
     let outbox = Outbox::setup(&server).written();
     let Some(disk) = SmallDisk::mount(outbox.folder().join("small"), 40) else { return };

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Job, Outbox, Server};
+use support::{Engine, Job, Outbox, Server};
 
 /// The daemon ends the job as failed/invalid with every one of the words, and makes no request.
 #[track_caller]
@@ -111,14 +111,31 @@ fn odd_extras() -> Vec<(String, String)> {
     ]
 }
 
+/// How PostgreSQL's `jsonb` gives it back. None: it refuses that.
+fn from_jsonb(given: &str, sent: String) -> Option<String> {
+    match given {
+        "1E5" => Some("100000".into()),
+        "-0" => Some("0".into()),
+        "1e999" => Some(format!("1{}", "0".repeat(999))),
+        "-1e-999" => Some(format!("-0.{}1", "0".repeat(998))),
+        given if given.contains("\\ud83d") || given.contains("\\u0000") => None,
+        _ => Some(sent),
+    }
+}
+
 #[test]
 fn what_an_insert_accepts_is_sent_with_the_digits_that_came_in() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
+    let on_sqlite = Engine::of_this_run() == Engine::Sqlite;
+    let (message, its_sent) = if on_sqlite { (r"\ud83d", "\u{fffd}") } else { ("an é", "an é") };
     let mut expected = Vec::new();
     for (case, (given, sent)) in odd_extras().into_iter().enumerate() {
+        let Some(sent) = (if on_sqlite { Some(sent) } else { from_jsonb(&given, sent) }) else {
+            continue;
+        };
         let payload =
-            format!(r#"{{"caseId": {case}, "message": "\ud83d", "extra": {{"x": {given}}}}}"#);
+            format!(r#"{{"caseId": {case}, "message": "{message}", "extra": {{"x": {given}}}}}"#);
         let sql = format!("INSERT INTO outbox (channel, payload) VALUES ('chat', '{payload}')");
         let id = outbox.insert(&sql);
         expected.push((id, format!(",\"caseId\":{case},\"x\":{sent}}}")));
@@ -128,6 +145,25 @@ fn what_an_insert_accepts_is_sent_with_the_digits_that_came_in() {
     let sql = format!("INSERT INTO outbox (channel, payload) VALUES ('mail', '{attachment}')");
     expected.push((outbox.insert(&sql), r#"[{"id":12345678901234567890123,"size":1.50}]"#.into()));
     // The sandbox accepts them, too, before anything else is sent.
+    if on_sqlite {
+        rehearse(&outbox);
+    }
+
+    outbox.run_until_empty();
+    let bodies: Vec<String> = server.requests().iter().map(|r| r.body_text()).collect();
+    for (id, part) in expected {
+        assert_eq!(outbox.status(id), "sent", "{:?}", outbox.row(id));
+        assert_eq!(
+            bodies.iter().filter(|body| body.contains(&part)).count(),
+            1,
+            "{part}: {bodies:?}"
+        );
+    }
+    assert!(bodies[0].contains(&format!("\"message\":\"{its_sent}\"")), "{}", bodies[0]);
+}
+
+/// Sends the outbox's messages to the sandbox, from a file.
+fn rehearse(outbox: &Outbox) {
     let rehearsed = outbox.folder().join("rehearsed.db");
     let rehearsed = rehearsed.to_str().unwrap();
     outbox.run(&["init", "--sandbox", "--database", rehearsed]).expect(0);
@@ -145,18 +181,6 @@ fn what_an_insert_accepts_is_sent_with_the_digits_that_came_in() {
     outbox.run(&["run", "--sandbox", "--until-empty", "--database", rehearsed]).expect(0);
     let sent = other.number("SELECT count(*) FROM outbox WHERE status = 'sent'");
     assert_eq!(sent, payloads.len() as i64, "{:?}", other.query("SELECT error FROM outbox"));
-
-    outbox.run_until_empty();
-    let bodies: Vec<String> = server.requests().iter().map(|r| r.body_text()).collect();
-    for (id, part) in expected {
-        assert_eq!(outbox.status(id), "sent", "{:?}", outbox.row(id));
-        assert_eq!(
-            bodies.iter().filter(|body| body.contains(&part)).count(),
-            1,
-            "{part}: {bodies:?}"
-        );
-    }
-    assert!(bodies[0].contains("\"message\":\"\u{fffd}\""), "{}", bodies[0]);
 }
 
 #[test]
@@ -186,11 +210,15 @@ fn what_cannot_be_sent_is_refused_by_the_insert_and_by_send_alike() {
         (mail("from", json!("xyzzy@a@b")), "from", "one mail address"),
         (mail("subject", json!("xyzzy\nBcc: a@b")), "subject", "line"),
     ] {
-        let sql =
-            format!("INSERT INTO outbox (channel, payload) VALUES ('{channel}', '{payload}')");
-        let refused = outbox.database().try_insert(&sql).unwrap_err();
-        assert!(refused.contains(field) && refused.contains(words), "{payload}: {refused}");
-        support::never_shows("the refusal", &refused, "xyzzy");
+        // PostgreSQL's `jsonb` reads 2.069e3 as the whole number 2069, and has its own error for what is no JSON.
+        let of_jsonb = payload.contains("2.069e3") || payload.contains("01");
+        if Engine::of_this_run() == Engine::Sqlite || !of_jsonb {
+            let sql =
+                format!("INSERT INTO outbox (channel, payload) VALUES ('{channel}', '{payload}')");
+            let refused = outbox.try_insert(&sql).unwrap_err();
+            assert!(refused.contains(field) && refused.contains(words), "{payload}: {refused}");
+            support::never_shows("the refusal", &refused, "xyzzy");
+        }
         let refused = outbox.run(&["send", channel, "--json", &payload]).expect(1).stderr;
         assert!(refused.contains(field) && refused.contains(words), "{payload}: {refused}");
         support::never_shows("the refusal", &refused, "xyzzy");

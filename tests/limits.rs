@@ -5,7 +5,8 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
-use support::{Daemon, Job, Outbox, Reply, SOON, Server, can_trace, eventually, found};
+use support::{Daemon, Job, Outbox, Reply, SOON, Server};
+use support::{can_trace, eventually, found, sqlite_only};
 
 /// A mail with this many bytes of text.
 fn large(case: i64, subject: &str, bytes: usize) -> Job {
@@ -92,15 +93,13 @@ fn four_hundred_accounts_share_few_open_files_and_spend_no_attempt_on_that() {
         Reply::accepted(request).delay(std::time::Duration::from_millis(20))
     });
     let outbox = many_accounts(&server, 400);
-    let rows = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1199)
-        INSERT INTO outbox (channel, payload, account)
-        SELECT 'chat', json_object('caseId', i, 'message', 'hi'), 'a' || (i % 400) FROM n";
-    outbox.execute(rows);
+    let job = |n: i64| Job::chat(n, "hi").column("account", &format!("'a{}'", n % 400));
+    outbox.add_all((0..1200).map(job));
     let program = outbox.program().with_open_files(200, 200);
     let ended = program.run(&["run", "--until-empty"]).expect(0);
     assert_eq!(outbox.count("sent"), 1200);
-    let spent = "SELECT count(*) AS n FROM outbox_attempts";
-    assert_eq!(outbox.query(spent)[0].int("n"), 1200, "one attempt each");
+    let spent = outbox.number("SELECT count(*) FROM outbox_attempts");
+    assert_eq!(spent, 1200, "one attempt each");
     assert!(!ended.stderr.contains("breaker") && !ended.stderr.contains("run out"), "{ended:?}");
     assert!(server.most_open() <= 40, "{} at once", server.most_open());
 }
@@ -140,8 +139,11 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
     let row = outbox.when(jobs[0], "its error", |row| !row.is_null("error_code"));
     assert_eq!((row.text("status"), row.text("error_code")), ("pending", "no_descriptors"));
     assert_eq!((row.int("attempts"), outbox.history(jobs[0]).len()), (0, 0));
-    let shown = outbox.run(&["show", &jobs[0].to_string()]).expect(0).stdout;
-    assert!(shown.contains("no attempt is spent"), "{shown}");
+    // It may just be tried once more.
+    eventually(SOON, "no attempt is spent", || {
+        let shown = outbox.run(&["show", &jobs[0].to_string()]).expect(0).stdout;
+        shown.contains("no attempt is spent")
+    });
     limit_open_files(&daemon, 1000);
     for id in &jobs {
         let row = outbox.settled(*id);
@@ -157,6 +159,7 @@ fn jobs_wait_unspent_while_no_file_can_be_opened_and_go_out_when_one_can() {
 
 #[test]
 fn what_another_machine_would_have_is_no_fault_of_the_account() {
+    sqlite_only!("the first sockets, which fail, are on PostgreSQL those to the database");
     if !can_trace() {
         return;
     }

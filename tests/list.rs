@@ -74,8 +74,7 @@ fn list_is_plain_when_piped() {
 fn list_gives_fifty_unless_told_otherwise() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    let jobs: Vec<String> = (1..=60).map(|case| Job::chat(case, "hi").sql()).collect();
-    outbox.execute(&format!("BEGIN; {}; COMMIT", jobs.join(";")));
+    outbox.add_all((1..=60).map(|case| Job::chat(case, "hi")));
     assert_eq!(ids(&outbox.run(&["list", "--json"]).expect(0)).len(), 50);
     assert_eq!(ids(&outbox.run(&["list", "--json", "--limit", "60"]).expect(0)).len(), 60);
 }
@@ -84,8 +83,7 @@ fn list_gives_fifty_unless_told_otherwise() {
 fn the_pages_of_a_list_follow_each_other() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    let jobs: Vec<String> = (1..=5).map(|case| Job::chat(case, "hi").sql()).collect();
-    outbox.execute(&format!("BEGIN; {}; COMMIT", jobs.join(";")));
+    outbox.add_all((1..=5).map(|case| Job::chat(case, "hi")));
     let page = |number: &str, more: &[&str]| {
         let mut arguments = vec!["list", "--json", "--limit", "2", "--page", number];
         arguments.extend(more);

@@ -5,7 +5,9 @@ mod support;
 
 use serde_json::Value;
 use std::process::Command;
-use support::{Manager, Outbox, Page, Program, Reply, SOON, Scrape, Server, eventually, found};
+use support::{
+    Job, Manager, Outbox, Page, Program, Reply, SOON, Scrape, Server, eventually, found,
+};
 
 /// Every line, as JSON.
 fn objects(log: &str) -> Vec<Value> {
@@ -111,11 +113,7 @@ fn a_wrong_level_is_told_and_taken_for_info() {
 const JOBS: i64 = 400;
 
 fn add_jobs(outbox: &Outbox) {
-    outbox.execute(&format!(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {JOBS})
-         INSERT INTO outbox (channel, payload)
-         SELECT 'chat', json_object('caseId', i, 'message', 'hi') FROM n"
-    ));
+    outbox.add_all((1..=JOBS).map(|case| Job::chat(case, "hi")));
 }
 
 #[test]

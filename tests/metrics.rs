@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::{Daemon, Gate, Job, Outbox, Reply, SOON, Server, eventually, promtool};
+use support::{Daemon, Engine, Gate, Job, Outbox, Reply, SOON, Server};
+use support::{eventually, from_now, promtool, sqlite_only};
 
 const LISTEN: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
 
@@ -23,7 +24,7 @@ fn attempts_ends_and_times_are_counted_by_what_came_of_them() {
         Job::chat(1, "hi"),
         Job::chat(2, "refused"),
         Job::sms(3, "once more"),
-        Job::mail(4, "late").column("expires_at", "'2020-01-01'"),
+        Job::mail(4, "late").column("expires_at", "'2020-01-01T00:00:00Z'"),
         Job::chat(5, "nobody's").column("account", "'nobody'"),
     ];
     let ids = jobs.map(|job| outbox.add(job));
@@ -99,9 +100,9 @@ fn the_state_of_the_queue_its_files_and_its_stops_is_told() {
     let outbox = Outbox::new(&server);
     let mut daemon = daemon(&outbox);
     outbox.execute("INSERT INTO outbox_pauses (channel) VALUES ('mail')");
-    let old = Job::mail(2, "paused").column("send_at", "datetime('now', '-90 seconds')");
+    let old = Job::mail(2, "paused").at("send_at", from_now(-90.0));
     outbox.add(old);
-    outbox.add(Job::sms(3, "tomorrow").column("send_at", "datetime('now', '+1 day')"));
+    outbox.add(Job::sms(3, "tomorrow").tomorrow());
     outbox.chat(1, "hi");
     let jobs = |channel: &str, status: &str| {
         format!("acquire_outbox_jobs{{channel=\"{channel}\",status=\"{status}\"}}")
@@ -138,9 +139,11 @@ fn the_state_of_the_queue_its_files_and_its_stops_is_told() {
     }
     let age = scrape.number("acquire_outbox_oldest_due_age_seconds{channel=\"mail\"}");
     assert!((90.0..150.0).contains(&age), "{age}");
-    let bytes = std::fs::metadata(outbox.database().path()).unwrap().len() as f64;
-    assert_eq!(scrape.number("acquire_outbox_database_bytes"), bytes);
-    assert!(scrape.number("acquire_outbox_wal_bytes") > 0.0);
+    if Engine::of_this_run() == Engine::Sqlite {
+        let bytes = std::fs::metadata(outbox.database().path()).unwrap().len() as f64;
+        assert_eq!(scrape.number("acquire_outbox_database_bytes"), bytes);
+        assert!(scrape.number("acquire_outbox_wal_bytes") > 0.0);
+    }
     assert!(scrape.number("acquire_outbox_last_turn_age_seconds") < 60.0);
     let started = scrape.number("process_start_time_seconds");
     let now = support::now_ms() as f64 / 1000.0;
@@ -149,6 +152,7 @@ fn the_state_of_the_queue_its_files_and_its_stops_is_told() {
 
 #[test]
 fn a_standby_says_so_and_still_tells_the_queue() {
+    sqlite_only!("a second daemon stands by; on PostgreSQL it is a second node");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let _first = outbox.daemon();
@@ -165,6 +169,7 @@ fn a_standby_says_so_and_still_tells_the_queue() {
 
 #[test]
 fn a_scrape_survives_a_database_that_cannot_be_read() {
+    sqlite_only!("a file that is moved away");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let first = outbox.daemon();

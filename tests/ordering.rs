@@ -3,7 +3,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms};
+use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually, from_now, now_ms};
 
 /// Holds back the answer to the messages with these words, accepts the rest at once.
 fn holding(words: &'static str, gate: &Gate) -> Server {
@@ -133,8 +133,8 @@ fn within_a_conversation_an_earlier_send_at_goes_first() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     outbox.chat(7, "inserted first");
-    outbox.add(Job::chat(7, "an hour ago").column("send_at", "datetime('now', '-1 hour')"));
-    outbox.add(Job::chat(7, "two hours ago").column("send_at", "datetime('now', '-2 hours')"));
+    outbox.add(Job::chat(7, "an hour ago").at("send_at", from_now(-3600.0)));
+    outbox.add(Job::chat(7, "two hours ago").at("send_at", from_now(-7200.0)));
     outbox.run_until_empty();
     assert_eq!(server.words(), ["two hours ago", "an hour ago", "inserted first"]);
 }
@@ -145,7 +145,7 @@ fn what_fell_due_while_nobody_dispatched_goes_out_by_send_at() {
     let outbox = Outbox::new(&server);
     let soon = now_ms() + 300;
     for (words, after) in [("third", 60), ("second", 30), ("first", 0)] {
-        outbox.add(Job::chat(7, words).column("send_at", &(soon + after).to_string()));
+        outbox.add(Job::chat(7, words).at("send_at", soon + after));
     }
     eventually(SOON, "all three are due", || now_ms() > soon + 60);
     outbox.run_until_empty();
@@ -157,13 +157,8 @@ fn a_message_that_is_corrected_keeps_its_place() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let ids = ["one", "two", "three", "four"].map(|words| outbox.chat(7, words));
-    let corrected = |id: i64, words: &str| {
-        outbox.execute(&format!(
-            "UPDATE outbox SET payload = json_set(payload, '$.message', '{words}') WHERE id = {id}"
-        ));
-    };
-    corrected(ids[0], "One");
-    corrected(ids[1], "Two");
+    outbox.correct(ids[0], "message", "One".into());
+    outbox.correct(ids[1], "message", "Two".into());
     outbox.run_until_empty();
     assert_eq!(server.words(), ["One", "Two", "three", "four"]);
 }
@@ -173,7 +168,7 @@ fn a_message_scheduled_for_later_holds_nothing_back() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let _daemon = outbox.daemon();
-    let later = outbox.add(Job::chat(7, "later").column("send_at", "datetime('now', '+1 hour')"));
+    let later = outbox.add(Job::chat(7, "later").at("send_at", from_now(3600.0)));
     let now = outbox.chat(7, "now");
     assert_eq!(outbox.settled(now)["status"], "sent");
     assert_eq!(outbox.status(later), "pending");
@@ -205,8 +200,7 @@ fn a_busy_conversations_backlog_is_never_in_the_way_of_the_others() {
     let server = holding("0", &gate);
     let small = "[channels.chat]\nmax_in_flight = 2";
     let outbox = Outbox::setup(&server).more(small).ready();
-    let backlog: Vec<String> = (0..400).map(|n| Job::chat(7, &n.to_string()).sql()).collect();
-    outbox.execute(&format!("BEGIN; {}; COMMIT", backlog.join(";")));
+    outbox.add_all((0..400).map(|n| Job::chat(7, &n.to_string())));
     let _daemon = outbox.daemon();
     server.wait_for_words("0");
     for case in 100..110 {
@@ -215,7 +209,8 @@ fn a_busy_conversations_backlog_is_never_in_the_way_of_the_others() {
     }
     assert!(server.requests_for("1").is_empty());
     gate.open();
-    eventually(SOON, "the backlog is sent", || outbox.count("sent") == 410);
+    // One after the other, each with its own cycle.
+    eventually(SOON * 3, "the backlog is sent", || outbox.count("sent") == 410);
     let mut in_order = server.words();
     in_order.retain(|words| words != "free");
     assert_eq!(in_order, (0..400).map(|n| n.to_string()).collect::<Vec<_>>());

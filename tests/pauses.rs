@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually};
+use support::{Engine, Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually, from_now};
 
 #[test]
 fn what_is_paused_is_not_sent_while_the_rest_is() {
@@ -107,7 +107,7 @@ fn execute_sql_pauses_too_and_is_told_what_is_wrong() {
     assert_eq!(outbox.status(waits), "pending");
     outbox.execute("DELETE FROM outbox_pauses");
     outbox.settled(waits);
-    let wrong = outbox.database().try_query("INSERT INTO outbox_pauses (channel) VALUES ('fax')");
+    let wrong = outbox.try_query("INSERT INTO outbox_pauses (channel) VALUES ('fax')");
     assert!(wrong.unwrap_err().contains("outbox_pauses.channel: must be chat, mail or sms"));
 }
 
@@ -116,9 +116,10 @@ fn a_pause_again_keeps_its_time_and_takes_the_new_reason() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     outbox.run(&["pause", "sms", "--reason", "first"]).expect(0);
-    outbox.execute("UPDATE outbox_pauses SET since = 1700000000000");
+    let since = Engine::of_this_run().time(1_700_000_000_000);
+    outbox.execute(&format!("UPDATE outbox_pauses SET since = {since}"));
     outbox.run(&["pause", "sms", "--reason", "second"]).expect(0);
-    let row = outbox.database().one("SELECT * FROM outbox_pauses");
+    let row = outbox.one("SELECT * FROM outbox_pauses");
     assert_eq!((row.text("reason"), row.int("since")), ("second", 1_700_000_000_000));
 }
 
@@ -181,7 +182,7 @@ fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
     let key = |job: Job| outbox.add(job.column("ordering_key", "'k'"));
     let first = key(Job::sms(1, "paused"));
     let behind = key(Job::chat(2, "behind it"));
-    let tomorrow = Job::sms(3, "paused, too").column("send_at", "datetime('now', '+1 day')");
+    let tomorrow = Job::sms(3, "paused, too").tomorrow();
     outbox.add(tomorrow);
     let goes = outbox.chat(4, "goes");
     let ended = outbox.run_until_empty();
@@ -226,7 +227,7 @@ fn what_expires_while_it_is_paused_fails_as_expired() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     outbox.run(&["pause", "chat"]).expect(0);
-    let expires = Job::chat(1, "hi").column("expires_at", "datetime('now', '+1 seconds')");
+    let expires = Job::chat(1, "hi").at("expires_at", from_now(1.0));
     let id = outbox.add(expires);
     let _daemon = outbox.daemon();
     let row = outbox.settled(id);

@@ -3,17 +3,17 @@
 mod support;
 
 use serde_json::json;
+use std::time::Duration;
 use support::{
     Gate, Job, Outbox, Reply, SOON, Server, Setup, Shop, eventually, has_terminals, shop,
 };
 
 /// What ended did so that many days ago.
-fn days_ago(outbox: &Outbox, days: i64) {
-    let earlier = |column: &str| format!("{column} = {column} - {days} * 86400000");
-    let (finished, created) = (earlier("finished_at"), earlier("created_at"));
-    outbox.execute(&format!("UPDATE outbox SET {finished} WHERE finished_at IS NOT NULL"));
+fn days_ago(outbox: &Outbox, days: u64) {
+    let days = Duration::from_secs(days * 86_400);
+    outbox.move_back("finished_at", days, "finished_at IS NOT NULL");
     // A sent message cannot be changed, its insertion included.
-    outbox.execute(&format!("UPDATE outbox SET {created} WHERE status IN ('failed', 'cancelled')"));
+    outbox.move_back("created_at", days, "status IN ('failed', 'cancelled')");
 }
 
 fn ids(outbox: &Outbox) -> Vec<i64> {
@@ -111,12 +111,9 @@ fn what_is_on_the_wire_or_uncertain_is_never_pruned() {
 fn thousands_go_in_batches_with_their_keys_free_again() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    outbox.execute(
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)
-         INSERT INTO outbox (channel, payload, idempotency_key)
-         SELECT 'chat', json_object('caseId', i, 'message', 'hi'), 'key ' || i FROM n;
-         UPDATE outbox SET status = 'cancelled' WHERE id <= 1600",
-    );
+    let job = |n| Job::chat(n, "hi").column("idempotency_key", &format!("'key {n}'"));
+    outbox.add_all((1..=1700).map(job));
+    outbox.execute("UPDATE outbox SET status = 'cancelled' WHERE id <= 1600");
     let pruned = outbox.run(&["prune", "--status", "cancelled", "--json"]).expect(0).json();
     assert_eq!(pruned["changed"], 1600);
     assert_eq!(outbox.count("pending"), 100);

@@ -5,9 +5,11 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms, write_lock};
+use support::{
+    Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms, sqlite_only, write_lock,
+};
 
 const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"";
 
@@ -27,16 +29,15 @@ fn killed_while_sending(server: &Server, more: &str) -> (Outbox, i64) {
 #[test]
 fn the_claim_is_durable_before_the_request_arrives() {
     let seen: Arc<Mutex<Vec<(Value, Value)>>> = Arc::default();
-    let database: Arc<Mutex<Option<Database>>> = Arc::default();
-    let (sink, file) = (Arc::clone(&seen), Arc::clone(&database));
+    let outbox: Arc<OnceLock<Outbox>> = Arc::default();
+    let (sink, asked) = (Arc::clone(&seen), Arc::clone(&outbox));
     let server = Server::answering(move |request| {
-        let database = file.lock().unwrap().clone().expect("set before the daemon starts");
-        let row = database.one("SELECT status, attempts FROM outbox");
+        let outbox = asked.get().expect("set before the daemon starts");
+        let row = outbox.one("SELECT status, attempts FROM outbox");
         sink.lock().unwrap().push((row["status"].clone(), row["attempts"].clone()));
         if request.number == 0 { Reply::status(500) } else { Reply::accepted(request) }
     });
-    let outbox = Outbox::new(&server);
-    *database.lock().unwrap() = Some(outbox.database().clone());
+    let outbox = outbox.get_or_init(|| Outbox::new(&server));
     outbox.chat(1, "hi");
     outbox.run_until_empty();
     let expected = [(json!("sending"), json!(1)), (json!("sending"), json!(2))];
@@ -91,6 +92,7 @@ fn killed_with_an_answer(server: &Server, more: &str) -> (Outbox, i64, PathBuf) 
 
 #[test]
 fn an_answer_that_was_not_recorded_is_recorded_by_the_next_start() {
+    sqlite_only!("the note of answers next to the file");
     for more in ["", HOLD] {
         let server = Server::start();
         let (outbox, id, _) = killed_with_an_answer(&server, more);
@@ -105,6 +107,7 @@ fn an_answer_that_was_not_recorded_is_recorded_by_the_next_start() {
 /// The job is of unknown outcome, as without a note.
 #[test]
 fn a_note_of_answers_that_cannot_be_read_or_is_of_another_start_is_ignored() {
+    sqlite_only!("the note of answers next to the file");
     let damages: [fn(&Path); 4] = [
         |note| fs::remove_file(note).unwrap(),
         |note| fs::write(note, [0xff; 100]).unwrap(),
@@ -150,9 +153,7 @@ fn kill_nine_among_many_loses_nothing() {
     let server = Server::answering(|r| Reply::accepted(r).delay(Duration::from_millis(4)));
     // A job may be on the wire at each of the three crashes.
     let outbox = Outbox::setup(&server).more("[channels.chat]\nuncertain_retries = 9").ready();
-    let jobs: Vec<String> =
-        (0..300).map(|n| Job::chat(n % 40 + 1, &format!("message {n}")).sql()).collect();
-    outbox.execute(&format!("BEGIN; {}; COMMIT", jobs.join(";")));
+    outbox.add_all((0..300).map(|n| Job::chat(n % 40 + 1, &format!("message {n}"))));
     for already in [40, 110, 190] {
         let mut daemon = outbox.daemon();
         server.wait_for(already);
@@ -196,6 +197,7 @@ fn a_wait_for_the_next_attempt_survives_a_restart() {
 
 #[test]
 fn a_standby_takes_over_after_kill_nine() {
+    sqlite_only!("a second daemon stands by; on PostgreSQL it is a second node");
     let server = Server::start();
     server.queue([Reply::hang()]);
     let outbox = Outbox::new(&server);
@@ -216,6 +218,7 @@ fn a_standby_takes_over_after_kill_nine() {
 
 #[test]
 fn a_standby_takes_over_after_an_orderly_end_and_sends_nothing_before() {
+    sqlite_only!("a second daemon stands by; on PostgreSQL it is a second node");
     let gate = Gate::closed();
     let server = Server::start();
     let outbox = Outbox::new(&server);
@@ -243,6 +246,7 @@ fn a_standby_takes_over_after_an_orderly_end_and_sends_nothing_before() {
 
 #[test]
 fn a_standby_ends_at_once_on_sigterm() {
+    sqlite_only!("a second daemon stands by; on PostgreSQL it is a second node");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let mut first = outbox.daemon();

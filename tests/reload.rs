@@ -8,7 +8,8 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Daemon, Gate, Job, Manager, Outbox, Reply, Request, SOON, Server, eventually};
+use support::{Daemon, Gate, Job, Manager, Outbox, Reply, Request, SOON, Server};
+use support::{eventually, sqlite_only};
 
 const NEW_KEY: &str = "k-the-new-one";
 
@@ -290,6 +291,7 @@ fn a_rate_comes_and_goes() {
 
 #[test]
 fn another_database_needs_a_restart_and_everything_else_is_taken() {
+    sqlite_only!("another file");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let manager = Manager::in_folder(outbox.folder());
@@ -305,6 +307,7 @@ fn another_database_needs_a_restart_and_everything_else_is_taken() {
 
 #[test]
 fn a_standby_takes_over_with_the_configuration_as_it_is_by_then() {
+    sqlite_only!("a second daemon stands by; on PostgreSQL it is a second node");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let mut first = outbox.daemon();
@@ -326,10 +329,7 @@ fn twenty_reloads_under_load_drop_no_send_and_double_none() {
         Server::answering(|request| Reply::accepted(request).delay(Duration::from_millis(5)));
     let outbox = Outbox::setup(&server).more("[channels.chat]\nmax_in_flight = 4").ready();
     let daemon = outbox.daemon();
-    let values: Vec<_> = (1..=600)
-        .map(|case| format!("('chat', '{{\"caseId\": {case}, \"message\": \"m{case}\"}}')"))
-        .collect();
-    outbox.execute(&format!("INSERT INTO outbox (channel, payload) VALUES {}", values.join(", ")));
+    outbox.add_all((1..=600).map(|case| Job::chat(case, &format!("m{case}"))));
     for round in 0..20 {
         let (old, new) = (4 + round, 5 + round);
         edit(&outbox, &format!("max_in_flight = {old}"), &format!("max_in_flight = {new}"));

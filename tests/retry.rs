@@ -18,7 +18,7 @@ fn failed_ones(server: &Server) -> (Outbox, [i64; 3], i64) {
         outbox.add(Job::sms(3, "down").column("max_attempts", "1")),
     ];
     outbox.run_until_empty();
-    let tomorrow = Job::chat(4, "tomorrow").column("send_at", "datetime('now', '+1 day')");
+    let tomorrow = Job::chat(4, "tomorrow").tomorrow();
     let pending = outbox.add(tomorrow.column("source", "'shop'"));
     (outbox, failed, pending)
 }

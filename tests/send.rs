@@ -193,8 +193,7 @@ fn a_time_is_utc_unless_it_says_its_offset_and_a_day_that_does_not_exist_is_refu
         ("2031-02-28 09:00", "2031-02-28T09:00:00.000Z"),
     ] {
         let id = id_of(&send(time).expect(0));
-        let row = &outbox.query(&format!("SELECT send_at FROM delivery_status WHERE id = {id}"))[0];
-        assert_eq!(row.text("send_at"), stored, "{time}");
+        assert_eq!(outbox.seen(id)["send_at"], stored, "{time}");
     }
     for (time, words) in [
         ("2031-02-30T09:00:00Z", "there is no such day in the calendar"),
@@ -206,7 +205,7 @@ fn a_time_is_utc_unless_it_says_its_offset_and_a_day_that_does_not_exist_is_refu
         let refused = send(time).expect(2);
         assert!(refused.stderr.contains(words), "{refused:?}");
     }
-    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox"), 3);
+    assert_eq!(outbox.number("SELECT count(*) FROM outbox"), 3);
     for command in [&["send", "chat", "--help"][..], &["import", "--help"]] {
         let help = outbox.run(command).expect(0).stdout;
         assert!(help.contains("UTC"), "{help}");
@@ -232,7 +231,7 @@ fn send_refuses_what_the_daemon_would_refuse_and_inserts_nothing() {
         assert!(finished.stderr.contains(word), "no {word} in {finished:?}");
         assert_eq!(finished.stdout, "");
     }
-    assert_eq!(outbox.database().number("SELECT count(*) FROM outbox"), 0);
+    assert_eq!(outbox.number("SELECT count(*) FROM outbox"), 0);
 }
 
 #[test]

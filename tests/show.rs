@@ -3,15 +3,14 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Gate, Job, Outbox, Reply, SOON, Server, Shop, eventually, shop};
+use support::{Gate, Job, Outbox, Reply, SOON, Server, Shop, eventually, iso, shop};
 
 #[test]
 fn show_gives_one_job_with_its_history() {
     let server = Server::start();
     let Shop { outbox, exhausted, sent, .. } = shop(&server);
     let shown = outbox.run(&["show", &exhausted.to_string(), "--json"]).expect(0).json();
-    let view = format!("SELECT * FROM delivery_status WHERE id = {exhausted}");
-    for (column, value) in &outbox.database().one(&view).0 {
+    for (column, value) in &outbox.seen(exhausted).0 {
         assert_eq!(&shown[column], value, "{column}");
     }
     assert_eq!(shown["receipt"], Value::Null);
@@ -43,10 +42,9 @@ fn show_says_why_a_job_waits() {
         let shown = outbox.run(&["show", &id.to_string(), "--json"]).expect(0).json();
         shown["next"].as_str().unwrap_or_default().to_owned()
     };
-    let day = outbox.database().one(&format!(
-        "SELECT substr(send_at, 1, 10) AS day FROM delivery_status WHERE id = {later}"
-    ));
-    assert!(next(later).contains(day.text("day")), "when: {:?}", next(later));
+    let send_at = outbox.seen(later);
+    let day = &send_at.text("send_at")[..10];
+    assert!(next(later).contains(day), "when: {:?}", next(later));
 
     let gate = Gate::closed();
     let held = gate.clone();
@@ -72,10 +70,7 @@ fn show_tells_a_pause_and_who_waits_behind_what_is_paused() {
     let key = |job: Job| outbox.add(job.column("ordering_key", "'k'"));
     let first = key(Job::sms(1, "paused"));
     let behind = key(Job::chat(2, "behind"));
-    let since = outbox.database().one(
-        "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', since / 1000.0, 'unixepoch') AS at FROM outbox_pauses",
-    );
-    let since = since.text("at");
+    let since = iso(outbox.one("SELECT since FROM outbox_pauses").int("since"));
     let paused = shown(&outbox, first);
     let next = paused["next"].as_str().unwrap();
     assert!(next.starts_with(&format!("paused: sms since {since} (")), "{next}");

@@ -1,6 +1,8 @@
 //! The state machine's decisions: each ending of an attempt, its limits, and as a property that
 //! the database takes whatever is decided.
 
+mod support;
+
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
@@ -11,7 +13,10 @@ use acquire_outbox::queue::transition::{AttemptKind, Signal, Transition, Wait, d
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, Tenure};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use std::cell::RefCell;
 use std::time::Duration;
+use support::OpenOutbox;
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -191,52 +196,91 @@ fn policy() -> impl Strategy<Value = ChannelPolicy> {
     )
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// One job through many attempts: the database takes each decision, the row says the same,
-    /// and the budget holds.
-    #[test]
-    fn the_database_takes_whatever_is_decided(
-        outcomes in prop::collection::vec(outcome(), 1..12),
-        policy in policy(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// One job through many attempts: the database takes each decision, the row says the same,
+/// and the budget holds.
+#[test]
+fn the_database_takes_whatever_is_decided() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config =
+        ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let kept = RefCell::new(None);
+    let histories = (prop::collection::vec(outcome(), 1..12), policy());
+    let property = |(outcomes, policy)| {
         runtime.block_on(async {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("outbox.db").into();
-            let mut store = Store::init(Purpose::Delivery, &path).await.unwrap().0;
-            let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
-            let tenure = Tenure::take_over(&path, Purpose::Delivery, nobodys, |_| {});
-            let mut tenure = tenure.await.unwrap();
-            store.execute_sql(r#"INSERT INTO outbox (channel, payload) VALUES ('chat', '{"caseId":1,"message":"m"}')"#)
-                .await.unwrap();
-            let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
-            let claim = Room::unlimited(vec![claim]);
-            let mut spent = 0;
-            for outcome in outcomes {
-                // Far ahead, so that a retry is due and claimed.
-                let at = now() + 10 * 3_600_000;
-                let work = |due: bool| Cycle { record: &[], room: (!due).then_some(&claim), due, now: at, expecting: false };
-                tenure.cycle(&work(true)).await.unwrap();
-                let CycleResult::Done(mut done) = tenure.cycle(&work(false)).await.unwrap() else { unreachable!() };
-                let Some(job) = done.claimed.pop() else { return };
-                spent += i64::from(!matches!(
-                    outcome,
-                    Outcome::AccountRefused { .. }
-                        | Outcome::NotAcquires { verdict: PageVerdict::Again { .. }, .. }
-                        | Outcome::Withdrawn
-                        | Outcome::Invalid { .. }
-                ));
-                let transition = decide(&job, outcome, &policy, now());
-                let (status, attempts) = (transition.status, transition.attempts);
-                let ended = Ended { transition, channel: job.channel, due_at: job.due_at, http_status: None, started_at: now(), duration_ms: 0 };
-                assert_eq!(tenure.record(&[ended]).await.unwrap().ids, [job.id]);
-                let row = store.delivery(job.id).await.unwrap().unwrap();
-                assert_eq!((row.status.as_str(), row.attempts), (status.as_str(), attempts));
-                assert_eq!(row.finished_at.is_some(), matches!(status, Status::Sent | Status::Failed));
-                assert!(spent <= i64::from(policy.retry.max_attempts));
-            }
+            let mut world = World::emptied(kept.take()).await;
+            world.decided(outcomes, &policy).await;
+            kept.replace(Some(world));
         });
+        Ok(())
+    };
+    TestRunner::new(config).run(&histories, property).unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+struct World {
+    outbox: OpenOutbox,
+    store: Store,
+    tenure: Tenure,
+}
+
+impl World {
+    /// An empty one: this one, if it can be emptied.
+    async fn emptied(world: Option<World>) -> World {
+        if let Some(mut world) = world
+            && world.outbox.empty().await
+        {
+            return world;
+        }
+        let outbox = OpenOutbox::new().await;
+        let store = Store::init(Purpose::Delivery, &outbox.place).await.unwrap().0;
+        let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
+        let tenure = Tenure::take_over(&outbox.place, Purpose::Delivery, nobodys, |_| {}).await;
+        World { outbox, store, tenure: tenure.unwrap() }
+    }
+
+    async fn decided(&mut self, outcomes: Vec<Outcome>, policy: &ChannelPolicy) {
+        let World { outbox, store, tenure } = self;
+        outbox.sql(&support::Job::chat(1, "m").sql()).await.unwrap();
+        let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
+        let claim = Room::unlimited(vec![claim]);
+        let mut spent = 0;
+        for outcome in outcomes {
+            // Far ahead, so that a retry is due and claimed.
+            let at = now() + 10 * 3_600_000;
+            outbox.make_all_due().await;
+            let work = |due: bool| Cycle {
+                record: &[],
+                room: (!due).then_some(&claim),
+                due,
+                now: at,
+                expecting: false,
+            };
+            tenure.cycle(&work(true)).await.unwrap();
+            let CycleResult::Done(mut done) = tenure.cycle(&work(false)).await.unwrap() else {
+                unreachable!()
+            };
+            let Some(job) = done.claimed.pop() else { return };
+            spent += i64::from(!matches!(
+                outcome,
+                Outcome::AccountRefused { .. }
+                    | Outcome::NotAcquires { verdict: PageVerdict::Again { .. }, .. }
+                    | Outcome::Withdrawn
+                    | Outcome::Invalid { .. }
+            ));
+            let transition = decide(&job, outcome, policy, now());
+            let (status, attempts) = (transition.status, transition.attempts);
+            let ended = Ended {
+                transition,
+                channel: job.channel,
+                due_at: job.due_at,
+                http_status: None,
+                started_at: now(),
+                duration_ms: 0,
+            };
+            assert_eq!(tenure.record(&[ended]).await.unwrap().ids, [job.id]);
+            let row = store.delivery(job.id).await.unwrap().unwrap();
+            assert_eq!((row.status.as_str(), row.attempts), (status.as_str(), attempts));
+            assert_eq!(row.finished_at.is_some(), matches!(status, Status::Sent | Status::Failed));
+            assert!(spent <= i64::from(policy.retry.max_attempts));
+        }
     }
 }

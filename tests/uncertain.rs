@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Job, Outbox, Reply, Server, Setup};
+use support::{Job, Outbox, Reply, Server, Setup, from_now};
 
 fn holding(server: &Server) -> Setup {
     Outbox::setup(server).more("[channels.chat]\non_uncertain = \"hold\"")
@@ -153,8 +153,7 @@ fn a_retried_job_has_a_fresh_budget_of_uncertain_attempts() {
 fn an_expired_job_whose_attempt_may_have_arrived_says_so() {
     let server = Server::answering(|_| Reply::drop());
     let outbox = Outbox::setup(&server).retry("initial = \"1h\"\nmax = \"1h\"").ready();
-    let in_two_seconds = "strftime('%Y-%m-%d %H:%M:%f', 'now', '+2 seconds')";
-    let id = outbox.add(Job::chat(1, "hi").column("expires_at", in_two_seconds));
+    let id = outbox.add(Job::chat(1, "hi").at("expires_at", from_now(2.0)));
     outbox.run_until_empty();
     let row = outbox.row(id);
     assert_eq!((row.text("failure"), server.requests().len()), ("expired", 1));

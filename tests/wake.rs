@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use support::{Daemon, Job, Outbox, SOON, Server, can_trace, eventually};
+use support::{Daemon, Job, Outbox, SOON, Server, can_trace, eventually, sqlite_only};
 
 const SAID: &str = "no file events for the database";
 
@@ -51,6 +51,7 @@ fn wakes(daemon: &Daemon, outbox: &Outbox) {
 
 #[test]
 fn an_event_alone_wakes_the_daemon() {
+    sqlite_only!("events of its log; tests/nodes has the bell");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let Some(daemon) = timeless(&outbox) else { return };
@@ -70,6 +71,7 @@ fn an_event_alone_wakes_the_daemon() {
 /// The event comes when the log is written, before its fsync; only after that the commit is there.
 #[test]
 fn a_commit_that_is_long_in_coming_after_its_event_is_waited_for() {
+    sqlite_only!("events of its log; tests/nodes has the bell");
     if !can_trace() {
         return;
     }
@@ -90,6 +92,7 @@ fn a_commit_that_is_long_in_coming_after_its_event_is_waited_for() {
 
 #[test]
 fn the_log_of_a_database_behind_a_symbolic_link_is_watched() {
+    sqlite_only!("events of its log; tests/nodes has the bell");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let (path, elsewhere) = (outbox.database().path(), outbox.folder().join("elsewhere"));
@@ -123,6 +126,7 @@ fn polls(server: &Server, outbox: &Outbox, daemon: &Daemon, times: usize) {
 
 #[test]
 fn where_no_events_can_be_had_the_poll_wakes_and_the_log_says_so() {
+    sqlite_only!("events of its log; tests/nodes has the bell");
     for inject in ["inotify_init1:error=EMFILE", "inotify_add_watch:error=ENOSPC"] {
         let server = Server::start();
         let outbox = Outbox::new(&server);
@@ -134,6 +138,7 @@ fn where_no_events_can_be_had_the_poll_wakes_and_the_log_says_so() {
 /// As on a network file system, where another machine writes: the watch is taken, and tells nothing.
 #[test]
 fn where_the_file_system_tells_nothing_the_poll_wakes() {
+    sqlite_only!("events of its log; tests/nodes has the bell");
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let Some(daemon) = injected(&outbox, &[], "inotify_add_watch:retval=1") else { return };
@@ -142,6 +147,7 @@ fn where_the_file_system_tells_nothing_the_poll_wakes() {
 
 #[test]
 fn events_that_fail_later_leave_the_poll_and_the_log_says_so_once() {
+    sqlite_only!("events of its log; tests/nodes has the bell");
     for from in 1..=4 {
         let server = Server::start();
         let outbox = Outbox::new(&server);

@@ -42,7 +42,7 @@ fn shop(outbox: &Outbox, server: &Server) -> i64 {
     for case in 0..3 {
         outbox.settled(outbox.chat(case, "hi"));
     }
-    outbox.add(Job::sms(9, "later").column("send_at", "datetime('now', '+1 day')"));
+    outbox.add(Job::sms(9, "later").tomorrow());
     outbox.execute(
         "INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'the provider moves')",
     );

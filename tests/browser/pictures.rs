@@ -149,8 +149,7 @@ fn pictures_of_an_hour_in_a_shop() {
     browser.goto("/");
     browser.size(1200, 1480);
     keep("overview-dark.png");
-    let uncertain =
-        outbox.database().number("SELECT max(id) FROM outbox WHERE status = 'uncertain'");
+    let uncertain = outbox.number("SELECT max(id) FROM outbox WHERE status = 'uncertain'");
     browser.size(1200, 860);
     browser.goto(&format!("/jobs/{uncertain}"));
     keep("job-dark.png");

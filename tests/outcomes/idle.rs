@@ -77,14 +77,14 @@ impl Closing {
         let start = now_ms() + 500;
         for n in 0..rounds * MESSAGES_PER_ROUND {
             let at = start + n / MESSAGES_PER_ROUND * interval_ms;
-            outbox.add(Job::chat(n + 1, "hi").column("send_at", &at.to_string()));
+            outbox.add(Job::chat(n + 1, "hi").at("send_at", at));
         }
         let all = rounds * MESSAGES_PER_ROUND;
         eventually(SOON, "every job is finished", || {
             outbox.count("sent") + outbox.count("uncertain") == all
         });
         let uncertain = "SELECT count(*) FROM outbox_attempts WHERE outcome = 'uncertain'";
-        let uncertain = outbox.database().number(uncertain);
+        let uncertain = outbox.number(uncertain);
         assert_eq!((uncertain, self.read.load(Ordering::SeqCst)), (0, all as usize));
     }
 }

@@ -18,6 +18,7 @@ use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::decide;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, StoreError, Tenure};
+use support::Engine;
 
 /// An empty outbox on one of the engines.
 struct Outbox {
@@ -47,7 +48,14 @@ impl Outbox {
     }
 
     fn is_on_postgres(&self) -> bool {
-        matches!(self.database, Database::Postgres(_))
+        self.engine() == Engine::Postgres
+    }
+
+    fn engine(&self) -> Engine {
+        match self.database {
+            Database::File(_) => Engine::Sqlite,
+            Database::Postgres(_) => Engine::Postgres,
+        }
     }
 
     /// Inserts chat messages into these cases; gives their ids.
@@ -169,6 +177,7 @@ on_each_engine! {
         a_rehearsed_import_finds_the_same_rule_and_inserts_nothing;
     operators:
         a_change_says_what_it_refused_and_changes_the_rest
+        what_an_applications_trigger_refuses_is_named_and_the_rest_is_changed
         a_rehearsed_change_changes_nothing
         a_change_by_filter_leaves_what_no_longer_passes
         an_uncertain_job_is_resolved_or_retried

@@ -6,7 +6,7 @@ use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::outcome::Outcome;
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::ALL;
+use acquire_outbox::store::{ALL, StoreError};
 
 fn of(status: Status) -> Filter {
     Filter { statuses: vec![status], ..Filter::default() }
@@ -24,6 +24,27 @@ pub async fn a_change_says_what_it_refused_and_changes_the_rest(mut outbox: Outb
     let back = outbox.store.change(Change::Retry, &ids[..1], Mode::Apply).await.unwrap();
     assert!(back.is_empty());
     assert_eq!(outbox.status(ids[0]).await, "pending");
+}
+
+pub async fn what_an_applications_trigger_refuses_is_named_and_the_rest_is_changed(
+    mut outbox: Outbox,
+) {
+    let ids = outbox.insert(&[1, 2, 3]).await;
+    let when = format!("OLD.id = {}", ids[1]);
+    let rule = outbox.engine().own_rule("UPDATE OF status", &when, "the shop says no");
+    outbox.store.execute_sql(&rule).await.unwrap();
+    let refused = outbox.store.change(Change::Cancel, &ids, Mode::Apply).await.unwrap();
+    assert_eq!((refused.len(), refused[0].id), (1, ids[1]));
+    assert_eq!(refused[0].sentence, "the shop says no");
+    assert_eq!(outbox.statuses(&ids).await, ["cancelled", "pending", "cancelled"]);
+    // By filter it undoes the whole batch.
+    let pending = of(Status::Pending);
+    let other = outbox.insert(&[4]).await;
+    let found = outbox.store.ids(&pending, i64::MIN, ALL).await.unwrap();
+    let refused = outbox.store.change_where(Change::Cancel, &pending, &found).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Refused { by_rule: true, .. }), "{refused:?}");
+    assert_eq!(refused.to_string(), "the shop says no");
+    assert_eq!(outbox.status(other[0]).await, "pending");
 }
 
 pub async fn a_rehearsed_change_changes_nothing(mut outbox: Outbox) {

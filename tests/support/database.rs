@@ -72,10 +72,7 @@ impl Database {
 
     /// Runs the statements and gives the last one's rows, or SQLite's words.
     pub fn try_query(&self, sql: &str) -> Result<Vec<Row>, String> {
-        self.with(async |connection| {
-            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await;
-            rows.map(|rows| rows.iter().map(read).collect()).map_err(|e| e.to_string())
-        })
+        self.with(async |connection| rows(connection, sql).await)
     }
 
     #[track_caller]
@@ -144,6 +141,12 @@ impl Database {
             value
         })
     }
+}
+
+/// Runs the statements and gives their rows, or SQLite's words.
+pub async fn rows(connection: &mut SqliteConnection, sql: &str) -> Result<Vec<Row>, String> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await;
+    rows.map(|rows| rows.iter().map(read).collect()).map_err(|e| e.to_string())
 }
 
 fn read(row: &SqliteRow) -> Row {

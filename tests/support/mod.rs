@@ -1,13 +1,20 @@
 //! What the black-box tests share: a server that plays Acquire by a script, an outbox in a
 //! temporary folder, and the built program run against both.
 //!
+//! The outbox is a file, or with `ACQUIRE_OUTBOX_TEST_ENGINE=postgres` a schema on a PostgreSQL server that the test
+//! program starts itself: `Outbox`, `Job` and `Engine` speak both. What SQLite alone has is marked by `sqlite_only!`,
+//! and ends such a test at once on PostgreSQL: `grep -rh 'sqlite_only!(' tests` lists the reasons.
+//!
 //! Nothing here sleeps for a fixed time. To show that something does *not* happen, a test makes
 //! something else happen after it.
 
-#![allow(dead_code, unused_imports)] // each test file is a separate crate and uses its part
+#![allow(dead_code, unused_imports, unused_macros)] // each test file is a separate crate and uses its part
 
 mod database;
+mod engine;
+mod job;
 mod manager;
+mod open_outbox;
 mod outbox;
 mod postgres;
 mod program;
@@ -18,8 +25,12 @@ mod shop;
 mod small_disk;
 
 pub use database::{Database, Row, write_lock};
+pub(crate) use engine::sqlite_only;
+pub use engine::{Engine, iso, quoted};
+pub use job::{Job, from_now};
 pub use manager::Manager;
-pub use outbox::{Job, KEY, Outbox, Setup};
+pub use open_outbox::OpenOutbox;
+pub use outbox::{KEY, Outbox, Setup};
 pub use postgres::{Cluster, PostgresDatabase};
 pub use program::{Daemon, Finished, Program, StuckPipe, can_trace, can_unshare, has_terminals};
 pub use reply::{Gate, Reply, chat_accepted};

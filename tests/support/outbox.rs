@@ -1,19 +1,19 @@
 //! An outbox in a temporary folder: configuration, key, database, and the program to run on it.
 
-use super::{Daemon, Database, Finished, PostgresDatabase, Program, Row, SOON, Server, found};
-use serde_json::{Value, json};
+use super::{
+    Daemon, Database, Engine, Finished, Job, PostgresDatabase, Program, Row, SOON, Server,
+};
+use super::{found, now_ms, quoted};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The API key of the account `default`: never to be seen anywhere but in the header.
 pub const KEY: &str = "k-9f31c2-never-to-be-shown";
-
-/// `postgres`: every outbox that a test configures is in its own database on a PostgreSQL server.
-/// Anything else: in a file.
-const ENGINE: &str = "ACQUIRE_OUTBOX_TEST_ENGINE";
 
 /// A configuration in the making. Retries are fast unless a test says otherwise.
 pub struct Setup {
@@ -59,10 +59,17 @@ impl Setup {
         let key_file = folder.path().join("key");
         fs::write(&key_file, format!("{KEY}\n")).unwrap();
         fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
-        let postgres = std::env::var(ENGINE).is_ok_and(|engine| engine == "postgres");
-        let postgres = postgres.then(|| PostgresDatabase::fresh().expect("a PostgreSQL server"));
-        let place = postgres.as_ref().map_or("outbox.db", PostgresDatabase::url);
-        let mut config = format!("database = {place:?}\n\n[accounts.default]\n");
+        let postgres = match Engine::of_this_run() {
+            Engine::Sqlite => None,
+            Engine::Postgres => {
+                Some(PostgresDatabase::fresh_schema().expect("a PostgreSQL server"))
+            }
+        };
+        let (place, schema) = match &postgres {
+            None => ("outbox.db", String::new()),
+            Some(database) => (database.url(), format!("schema = {:?}", database.server().schema)),
+        };
+        let mut config = format!("database = {place:?}\n{schema}\n[accounts.default]\n");
         writeln!(config, "account_id = \"acme\"\napi_key_file = \"key\"").unwrap();
         writeln!(config, "base_url = \"{}\"\n{}", self.base_url, self.account).unwrap();
         writeln!(config, "\n[retry]\n{}\n\n{}", self.retry, self.more).unwrap();
@@ -137,17 +144,39 @@ impl Outbox {
         self.run(&["run", "--until-empty"]).expect(0)
     }
 
+    /// Runs SQL that both engines read.
     #[track_caller]
     pub fn execute(&self, sql: &str) {
         self.query(sql);
     }
 
+    /// The rows of SQL that both engines read: times are Unix milliseconds, and JSON is text.
     #[track_caller]
     pub fn query(&self, sql: &str) -> Vec<Row> {
+        self.try_query(sql).unwrap_or_else(|e| panic!("{e}\nin: {sql}"))
+    }
+
+    /// The rows, or what the database said.
+    pub fn try_query(&self, sql: &str) -> Result<Vec<Row>, String> {
         match &self.postgres {
-            Some(database) => database.query(sql),
-            None => self.database.query(sql),
+            Some(database) => database.try_query(sql),
+            None => self.database.try_query(sql),
         }
+    }
+
+    /// The one row that a query gives.
+    #[track_caller]
+    pub fn one(&self, sql: &str) -> Row {
+        let mut rows = self.query(sql);
+        assert_eq!(rows.len(), 1, "rows of {sql}");
+        rows.remove(0)
+    }
+
+    /// The first column of the one row, an integer.
+    #[track_caller]
+    pub fn number(&self, sql: &str) -> i64 {
+        let row = self.one(sql);
+        row.0.values().next().and_then(Value::as_i64).unwrap_or_else(|| panic!("{row:?}"))
     }
 
     #[track_caller]
@@ -168,10 +197,60 @@ impl Outbox {
         self.insert(&job.sql())
     }
 
+    /// Inserts them all in one transaction.
+    #[track_caller]
+    pub fn add_all(&self, jobs: impl IntoIterator<Item = Job>) {
+        let jobs: Vec<String> = jobs.into_iter().map(|job| job.sql()).collect();
+        self.execute(&format!("BEGIN; {}; COMMIT", jobs.join(";")));
+    }
+
     /// A chat job in this case, inserted.
     #[track_caller]
     pub fn chat(&self, case: i64, words: &str) -> i64 {
         self.add(Job::chat(case, words))
+    }
+
+    /// Moves a time back, in the rows for which the condition holds.
+    #[track_caller]
+    pub fn move_back(&self, column: &str, by: Duration, condition: &str) {
+        let earlier = Engine::of_this_run().earlier(column, by);
+        self.execute(&format!("UPDATE outbox SET {column} = {earlier} WHERE {condition}"));
+    }
+
+    /// Changes a field of the message.
+    #[track_caller]
+    pub fn correct(&self, id: i64, field: &str, value: Value) {
+        let mut payload = self.row(id).json("payload");
+        payload[field] = value;
+        let payload = quoted(&payload.to_string());
+        self.execute(&format!("UPDATE outbox SET payload = {payload} WHERE id = {id}"));
+    }
+
+    /// So many chat jobs that ended with this status two hours ago, each with a history and so many bytes of words.
+    #[track_caller]
+    pub fn ended_long_ago(&self, status: &str, count: u32, words: &str) {
+        let failure = if status == "failed" { "'rejected'" } else { "NULL" };
+        let engine = Engine::of_this_run();
+        let started = engine.time(now_ms() - 7_300_000);
+        let ended = engine.by_id(now_ms() - 7_200_000);
+        let jobs = engine.many(count, &format!("{{\"caseId\": %, \"message\": \"{words}\"}}"));
+        self.execute(&format!(
+            "BEGIN;
+             INSERT INTO outbox (channel, payload, ordering_key) {jobs};
+             UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = 1, claimed_by = 0
+                 WHERE status = 'pending';
+             INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome)
+                 SELECT id, 1, {started}, 1, 'accepted' FROM outbox WHERE status = 'sending';
+             UPDATE outbox SET status = '{status}', moves = moves + 1, claimed_by = NULL, failure = {failure},
+                 finished_at = {ended} WHERE status = 'sending';
+             COMMIT"
+        ));
+    }
+
+    /// An application's own trigger, which refuses what it is about (`DELETE`, `UPDATE OF status`) with this sentence.
+    #[track_caller]
+    pub fn own_rule(&self, event: &str, when: &str, sentence: &str) {
+        self.execute(&Engine::of_this_run().own_rule(event, when, sentence));
     }
 
     #[track_caller]
@@ -221,67 +300,23 @@ impl Outbox {
         })
     }
 
+    /// The job's row of the view.
+    #[track_caller]
+    pub fn seen(&self, id: i64) -> Row {
+        self.one(&format!("SELECT * FROM delivery_status WHERE id = {id}"))
+    }
+
+    /// How many jobs have been scrubbed.
+    #[track_caller]
+    pub fn scrubbed(&self) -> i64 {
+        let is_scrubbed = Engine::of_this_run().field("payload", "scrubbed");
+        self.number(&format!("SELECT count(*) FROM outbox WHERE {is_scrubbed} IS NOT NULL"))
+    }
+
     /// How many rows have this status.
     #[track_caller]
     pub fn count(&self, status: &str) -> i64 {
         let sql = format!("SELECT count(*) AS jobs FROM outbox WHERE status = '{status}'");
         self.query(&sql)[0].int("jobs")
-    }
-}
-
-/// A row to insert: channel and payload, and any other column as an SQL expression.
-#[derive(Clone, Debug)]
-pub struct Job {
-    channel: &'static str,
-    payload: Value,
-    columns: Vec<(String, String)>,
-}
-
-impl Job {
-    pub fn new(channel: &'static str, payload: Value) -> Job {
-        Job { channel, payload, columns: Vec::new() }
-    }
-
-    pub fn chat(case: i64, words: &str) -> Job {
-        Job::new("chat", json!({"caseId": case, "message": words}))
-    }
-
-    pub fn mail(case: i64, subject: &str) -> Job {
-        let payload = json!({
-            "caseId": case, "contactId": 9_156_860, "from": "test@acquire.io",
-            "to": ["user@gmail.com"], "subject": subject, "htmlBody": "<p>html</p>"
-        });
-        Job::new("mail", payload)
-    }
-
-    pub fn sms(thread: i64, words: &str) -> Job {
-        let payload = json!({
-            "From": "+12513188609", "To": "+919666929552", "Body": words,
-            "contactId": 751_069, "threadId": thread, "timelineId": 2108
-        });
-        Job::new("sms", payload)
-    }
-
-    /// Sets a field of the payload.
-    pub fn field(mut self, name: &str, value: Value) -> Job {
-        self.payload[name] = value;
-        self
-    }
-
-    /// Sets a column to an SQL expression: `column("ordering_key", "'a'")`.
-    pub fn column(mut self, name: &str, expression: &str) -> Job {
-        self.columns.push((name.to_owned(), expression.to_owned()));
-        self
-    }
-
-    pub fn sql(&self) -> String {
-        let mut names = "channel, payload".to_owned();
-        let payload = self.payload.to_string().replace('\'', "''");
-        let mut values = format!("'{}', '{payload}'", self.channel);
-        for (name, expression) in &self.columns {
-            write!(names, ", {name}").unwrap();
-            write!(values, ", {expression}").unwrap();
-        }
-        format!("INSERT INTO outbox ({names}) VALUES ({values})")
     }
 }

@@ -26,7 +26,7 @@ pub fn shop(server: &Server) -> Shop {
     let cancelled = outbox.add(Job::chat(4, "cancelled").column("idempotency_key", "'k4'"));
     outbox.execute(&format!("UPDATE outbox SET status = 'cancelled' WHERE id = {cancelled}"));
     outbox.run_until_empty();
-    let tomorrow = Job::chat(5, "later").column("send_at", "datetime('now', '+1 day')");
+    let tomorrow = Job::chat(5, "later").tomorrow();
     let later = outbox.add(tomorrow);
     Shop { outbox, sent, refused, exhausted, cancelled, later }
 }

@@ -1,7 +1,7 @@
 //! Retry, cancel, resolve, pause: asked for on a page, done in the database, reported on the next page.
 
 use crate::client::{Client, dashboard, failed, setup};
-use crate::support::{Gate, Job, Outbox, Reply, Server};
+use crate::support::{Gate, Job, Outbox, Reply, Server, sqlite_only};
 
 /// A job whose outcome is unknown.
 fn uncertain(outbox: &Outbox, server: &Server) -> i64 {
@@ -63,7 +63,7 @@ fn the_script_that_refreshes_takes_no_message_away() {
 fn a_job_that_waits_is_cancelled_after_a_question() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
-    let tomorrow = Job::chat(1, "tomorrow").column("send_at", "datetime('now', '+1 day')");
+    let tomorrow = Job::chat(1, "tomorrow").tomorrow();
     let id = outbox.add(tomorrow).to_string();
     let person = client.logged_in();
     let fields = [("change", "cancel"), ("id", id.as_str())];
@@ -166,11 +166,10 @@ fn an_action_leads_nowhere_else() {
 fn all_that_pass_are_changed_and_no_others() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
-    let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1300)
-        INSERT INTO outbox (channel, payload, source, send_at)
-        SELECT 'chat', json_object('caseId', i, 'message', 'hi'),
-            CASE i % 2 WHEN 0 THEN 'shop' ELSE 'crm' END, datetime('now', '+1 day') FROM n";
-    outbox.execute(insert);
+    outbox.add_all((1..=1300).map(|n| {
+        let source = if n % 2 == 0 { "'shop'" } else { "'crm'" };
+        Job::chat(n, "hi").column("source", source).tomorrow()
+    }));
     let person = client.logged_in();
     let fields = [("change", "cancel"), ("which", "all"), ("source", "shop")];
     let asked = person.submit("/jobs/confirm", &fields).expect(200);
@@ -190,8 +189,7 @@ fn all_that_pass_are_changed_and_no_others() {
 fn what_comes_after_the_question_stays_as_it_is() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
-    let tomorrow =
-        || outbox.add(Job::chat(1, "tomorrow").column("send_at", "datetime('now', '+1 day')"));
+    let tomorrow = || outbox.add(Job::chat(1, "tomorrow").tomorrow());
     let (first, second) = (tomorrow(), tomorrow());
     let person = client.logged_in();
     let fields = [("change", "cancel"), ("which", "all")];
@@ -216,7 +214,7 @@ fn all_means_failed_ones_for_a_retry_unless_states_are_named() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
     let refused = failed(&outbox, &server, "no");
-    let cancelled = outbox.add(Job::chat(1, "x").column("send_at", "datetime('now', '+1 day')"));
+    let cancelled = outbox.add(Job::chat(1, "x").tomorrow());
     outbox.run(&["cancel", &cancelled.to_string()]).expect(0);
     let person = client.logged_in();
     person.submit("/jobs/change", &[("change", "retry"), ("which", "all")]).expect(303);
@@ -264,9 +262,10 @@ fn a_pause_of_an_account_that_nobody_configured_is_doubted() {
 
 #[test]
 fn a_change_that_the_end_of_the_program_cuts_short_says_so() {
+    sqlite_only!("one program at a time may write a file");
     let server = Server::start();
     let (outbox, daemon, client) = dashboard(&server);
-    outbox.add(Job::chat(1, "x").column("send_at", "datetime('now', '+1 day')"));
+    outbox.add(Job::chat(1, "x").tomorrow());
     let person = client.clone().logged_in();
     let csrf = person.csrf();
     let fields = [("csrf", csrf.as_str()), ("change", "cancel"), ("which", "all")];
@@ -301,11 +300,10 @@ fn a_request_on_its_way_cannot_be_cancelled() {
 
 #[test]
 fn a_change_that_takes_long_goes_on_by_itself_and_is_the_only_one() {
+    sqlite_only!("one program at a time may write a file");
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
-    let ids: Vec<i64> = (0..3)
-        .map(|case| outbox.add(Job::chat(case, "x").column("send_at", "datetime('now', '+1 day')")))
-        .collect();
+    let ids: Vec<i64> = (0..3).map(|case| outbox.add(Job::chat(case, "x").tomorrow())).collect();
     let person = client.logged_in();
     let csrf = person.csrf();
     let fields = [("csrf", csrf.as_str()), ("change", "cancel"), ("which", "all")];

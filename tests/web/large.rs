@@ -1,11 +1,12 @@
 //! What the pages show of what has no end: its beginning, and how much there is.
 
 use crate::client::dashboard;
-use crate::support::{Job, Outbox, Server};
+use crate::support::{Engine, Job, Outbox, Server, quoted};
+use serde_json::json;
 
 /// A job that nobody sends, with these words.
 fn waiting(outbox: &Outbox, words: &str) -> i64 {
-    outbox.add(Job::chat(1, words).column("send_at", "datetime('now', '+1 day')"))
+    outbox.add(Job::chat(1, words).tomorrow())
 }
 
 #[test]
@@ -14,13 +15,15 @@ fn of_a_long_text_and_a_long_receipt_the_beginning_is_shown() {
     let (outbox, _daemon, client) = dashboard(&server);
     let words = format!("Dear Ada{}the end of it", "é".repeat(500_000));
     let id = waiting(&outbox, &words);
+    // `jsonb` puts the shorter name first.
+    let receipt = json!({"caseId": 1, "moreText": "0".repeat(200_000) + "the very last"});
+    let receipt = quoted(&receipt.to_string());
     outbox.execute(&format!(
-        "UPDATE outbox SET moves = moves + 1, receipt = json_object('caseId', 1, 'more', hex(zeroblob(100000)) || 'the very last')
-         WHERE id = {id}"
+        "UPDATE outbox SET moves = moves + 1, receipt = {receipt} WHERE id = {id}"
     ));
     let person = client.logged_in();
     let page = person.get(&format!("/jobs/{id}")).expect(200);
-    page.shows("caseId&quot;:1");
+    page.shows("caseId&quot;:");
     page.shows("The rest is not shown: 200,");
     page.hides("the very last");
     let text = person.submit(&format!("/jobs/{id}/text"), &[]).expect(200);
@@ -35,10 +38,14 @@ fn of_many_attempts_the_newest_are_shown_and_all_are_counted() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
     let id = waiting(&outbox, "hi");
+    let zeros = "0".repeat(4000);
+    let attempt = |n: i64| {
+        let started = Engine::of_this_run().time(n);
+        format!("({id}, {n}, {started}, 1, 'retry', 'error-{n}-{zeros}')")
+    };
     outbox.execute(&format!(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
-         INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, error)
-         SELECT {id}, i, i, 1, 'retry', 'error-' || i || '-' || hex(zeroblob(2000)) FROM n"
+        "INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, error) VALUES {}",
+        (1..=1500).map(attempt).collect::<Vec<_>>().join(", ")
     ));
     let page = client.logged_in().get(&format!("/jobs/{id}")).expect(200);
     page.shows("The newest 200 of 1,500 attempts");
@@ -56,19 +63,18 @@ fn of_many_attempts_the_newest_are_shown_and_all_are_counted() {
 fn long_names_and_many_fields_and_pauses_are_cut() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
-    let mut job = Job::chat(1, "hi")
-        .column("send_at", "datetime('now', '+1 day')")
-        .column("source", "hex(zeroblob(5000))")
-        .column("ordering_key", "hex(zeroblob(5000))");
+    let zeros = quoted(&"0".repeat(10_000));
+    let mut job =
+        Job::chat(1, "hi").tomorrow().column("source", &zeros).column("ordering_key", &zeros);
     for field in 0..80 {
         job = job.field(&format!("more{field}{}", "x".repeat(1500)), 1.into());
     }
     let id = outbox.add(job);
-    outbox.execute(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
-         INSERT INTO outbox_pauses (account, channel, reason)
-         SELECT 'shop' || i, 'sms', hex(zeroblob(5000)) FROM n",
-    );
+    let pauses: Vec<_> = (1..=300).map(|n| format!("('shop{n}', 'sms', {zeros})")).collect();
+    outbox.execute(&format!(
+        "INSERT INTO outbox_pauses (account, channel, reason) VALUES {}",
+        pauses.join(", ")
+    ));
     let person = client.logged_in();
     let job = format!("/jobs/{id}");
     person.get(&job).expect(200).shows(" and others");

@@ -1,7 +1,7 @@
 //! What a client cannot do, however it behaves.
 
 use crate::client::{Client, dashboard, for_reading};
-use crate::support::Server;
+use crate::support::{Server, sqlite_only};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
@@ -147,6 +147,7 @@ fn methods_and_pages_that_are_not_there_say_so() {
 
 #[test]
 fn a_database_that_others_write_long_is_waited_for_and_then_told() {
+    sqlite_only!("one program at a time may write a file");
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
     let person: Client = client.logged_in();
@@ -164,5 +165,5 @@ fn a_database_that_others_write_long_is_waited_for_and_then_told() {
     });
     assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
     person.submit("/pauses/pause", &[("channel", "sms")]).expect(303);
-    assert_eq!(outbox.database().one("SELECT * FROM outbox_pauses").text("channel"), "sms");
+    assert_eq!(outbox.one("SELECT * FROM outbox_pauses").text("channel"), "sms");
 }

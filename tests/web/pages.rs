@@ -13,7 +13,7 @@ fn the_overview_counts_every_channel_and_state() {
     let sent = outbox.chat(1, "hi");
     outbox.settled(sent);
     failed(&outbox, &server, "the case is closed");
-    let tomorrow = Job::sms(3, "later").column("send_at", "datetime('now', '+1 day')");
+    let tomorrow = Job::sms(3, "later").tomorrow();
     outbox.add(tomorrow);
     let page = client.get("/").expect(200);
     page.shows("Dispatching");
@@ -179,10 +179,7 @@ fn the_list_takes_the_filters_of_the_command_line() {
 fn a_long_list_has_pages() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120)
-        INSERT INTO outbox (channel, payload, send_at)
-        SELECT 'chat', json_object('caseId', i, 'message', 'hi'), datetime('now', '+1 day') FROM n";
-    outbox.execute(insert);
+    outbox.add_all((1..=120).map(|case| Job::chat(case, "hi").tomorrow()));
     let daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
     let client = crate::client::Client::of(&daemon);
     let first = client.get("/jobs?status=pending").expect(200);

@@ -65,6 +65,13 @@ SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms'
 /// The transaction that has ended a job commits later: scrubbing stays behind by the longest that one takes.
 const SCRUB_BEHIND: Duration = Duration::from_secs(10);
 
+/// What is done in batches.
+enum Kind {
+    Prune,
+    Scrub,
+    ForgetNodes,
+}
+
 /// When each kind of work is due next.
 pub(super) struct NodeTimers {
     batches: Instant,
@@ -119,14 +126,8 @@ impl PostgresTenure {
         if self.timers.is_time_for_batches(plan) {
             let soon = plan.scrub.iter().any(|(_, age)| *age < BATCHES_EVERY);
             let mut pause = if soon { SCRUB_EVERY } else { BATCHES_EVERY };
-            match self.batches(plan).await {
-                Ok(true) => pause = NEXT_BATCH,
-                Ok(false) => {}
-                Err(e) if e.is_final() => return Err(e),
-                Err(e) => {
-                    let sentence = "upkeep failed and is tried again later; messages still go out";
-                    self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
-                }
+            if self.batches(plan).await? {
+                pause = NEXT_BATCH;
             }
             self.timers.batches = Instant::now() + pause;
         }
@@ -134,8 +135,33 @@ impl PostgresTenure {
         Ok(Upkept { next: self.timers.next(), report })
     }
 
-    /// True if there are more.
+    /// A batch of each kind; true if there are more. What the database refuses in one holds up none of the others.
     async fn batches(&mut self, plan: &Plan) -> Result<bool, StoreError> {
+        let mut more = false;
+        for kind in [Kind::Prune, Kind::Scrub, Kind::ForgetNodes] {
+            let done = match kind {
+                Kind::Prune => self.prune(plan).await,
+                Kind::Scrub => self.scrub(plan).await,
+                Kind::ForgetNodes => self.forget_nodes().await,
+            };
+            match done {
+                Ok(left) => more |= left,
+                Err(e) if e.is_final() => return Err(e),
+                Err(e) => {
+                    let sentence = "upkeep failed and is tried again later; messages still go out";
+                    self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
+                    // Where there is no connection, there is none for the others.
+                    if !e.is_of_a_row() && !e.is_busy() {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(more)
+    }
+
+    /// True if there are more.
+    async fn prune(&mut self, plan: &Plan) -> Result<bool, StoreError> {
         let mut more = false;
         for (status, age) in &plan.retention {
             let query = sqlx::query(PRUNE).bind(status.as_str()).bind(millis(*age));
@@ -146,6 +172,12 @@ impl PostgresTenure {
             );
             more |= done.rows_affected() == 500;
         }
+        Ok(more)
+    }
+
+    /// True if there are more.
+    async fn scrub(&mut self, plan: &Plan) -> Result<bool, StoreError> {
+        let mut more = false;
         for (channel, age) in &plan.scrub {
             let age = millis((*age).max(SCRUB_BEHIND));
             let (rewind, scrub) = (
@@ -162,8 +194,12 @@ impl PostgresTenure {
             self.report_erased(sentence, count(0));
             more |= count(1) == 500;
         }
-        self.session.with(async |conn| sqlx::query(FORGET_NODES).execute(conn).await).await?;
         Ok(more)
+    }
+
+    async fn forget_nodes(&mut self) -> Result<bool, StoreError> {
+        self.session.with(async |conn| sqlx::query(FORGET_NODES).execute(conn).await).await?;
+        Ok(false)
     }
 
     fn report_erased(&mut self, sentence: String, rows: u64) {

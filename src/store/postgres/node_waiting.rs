@@ -29,7 +29,7 @@ SELECT EXISTS (SELECT 1 FROM w
       AND NOT EXISTS (SELECT 1 FROM outbox_set_aside s WHERE s.job_id = w.id))";
 const LEFT: &str = "\
 SELECT (SELECT count(*) FROM outbox WHERE wait = 'scheduled'),
-    (SELECT outbox_millis(min(due_at)) - outbox_millis(clock_timestamp()) FROM outbox WHERE wait = 'scheduled'),
+    (SELECT outbox_millis(min(due_at)) FROM outbox WHERE wait = 'scheduled'),
     (SELECT count(*) FROM outbox WHERE wait IN ('ready', 'arrived')) + (SELECT count(*) FROM outbox WHERE wait = 'backoff')
         + (SELECT count(*) FROM outbox WHERE wait = 'parked'),
     (SELECT count(*) FROM outbox_set_aside)";
@@ -53,10 +53,10 @@ impl NodeSession {
         }
         let row = self.with(async |conn| sqlx::query(LEFT).fetch_one(conn).await).await?;
         let read = || {
-            let next_due: Option<Millis> = row.try_get(1)?;
             Ok(Left {
                 scheduled: row.try_get(0)?,
-                next_due: next_due.map(|in_ms| when::now() + in_ms),
+                // As the row has it: it is told, not waited for.
+                next_due: row.try_get(1)?,
                 paused: row.try_get(2)?,
                 set_aside: row.try_get(3)?,
             })

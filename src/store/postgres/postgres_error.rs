@@ -109,10 +109,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The sentence of one of the outbox's own rules.
+    /// The sentence of a trigger that refused the statement: one of the outbox's own rules, or an application's.
     pub(super) fn rule(&self) -> Option<&str> {
-        let is_rule = self.code == "23514" && self.constraint.is_none();
-        (is_rule && self.message.starts_with("outbox")).then_some(self.message.as_str())
+        let is_rule = match self.code.as_str() {
+            // What RAISE EXCEPTION gives by itself.
+            "P0001" => true,
+            "23514" => self.constraint.is_none(),
+            _ => false,
+        };
+        is_rule.then_some(self.message.as_str())
     }
 
     /// Another session has the lock; the same statement may succeed later.
@@ -120,11 +125,11 @@ impl Answer {
         matches!(self.code.as_str(), "55P03" | "40001" | "40P01" | "55006")
     }
 
-    /// The row's values are the reason: data exceptions, constraints, an application's trigger, and
-    /// limits such as an index entry's size.
+    /// The row's values are the reason: data exceptions, constraints, and limits such as an index
+    /// entry's size.
     fn is_of_a_row(&self) -> bool {
         let class = self.code.get(..2).unwrap_or_default();
-        matches!(class, "22" | "23" | "44") || matches!(self.code.as_str(), "P0001" | "54000")
+        matches!(class, "22" | "23" | "44") || self.code == "54000"
     }
 
     /// The session has ended with it.
@@ -227,7 +232,7 @@ impl PostgresError {
         }
     }
 
-    /// The sentence of the outbox's own rule that refused a statement.
+    /// The sentence of the rule that refused a statement: the outbox's own, or that of an application's trigger.
     pub(super) fn rule(&self) -> Option<&str> {
         match self {
             PostgresError::Answer(answer) => answer.rule(),
