@@ -9,6 +9,7 @@ mod daemon;
 mod database;
 mod deep;
 mod plan;
+mod postgres;
 mod process;
 mod raw;
 mod report;
@@ -17,8 +18,9 @@ mod target;
 mod writers;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use plan::Plan;
+use postgres::producers;
 use rows::{Bench, Row};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -34,7 +36,7 @@ use std::time::{Duration, Instant};
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Rows to measure; all of them if none is named
+    /// Rows to measure; all of SQLite's if none is named
     #[arg(value_enum, value_name = "ROW")]
     rows: Vec<Row>,
     /// Use smaller tables and fewer rounds: a minute or two
@@ -72,6 +74,12 @@ enum Part {
     Commits(writers::CommitsArgs),
     #[command(hide = true)]
     Writers(writers::WritersArgs),
+    #[command(hide = true)]
+    ServerInserts(producers::InsertsArgs),
+    #[command(hide = true)]
+    ServerCommits(producers::ServerCommitsArgs),
+    #[command(hide = true)]
+    ServerPaced(producers::ServerPacedArgs),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +89,9 @@ fn main() -> ExitCode {
         Some(Part::Raw(args)) => raw::run(args),
         Some(Part::Commits(args)) => writers::run_commits(args),
         Some(Part::Writers(args)) => writers::run_writers(args),
+        Some(Part::ServerInserts(args)) => producers::run_inserts(args),
+        Some(Part::ServerCommits(args)) => producers::run_commits(args),
+        Some(Part::ServerPaced(args)) => producers::run_paced(args),
         None => measure(&cli),
     };
     match done {
@@ -110,9 +121,8 @@ fn measure(cli: &Cli) -> Result<()> {
         .flatten()
         .map(|binary| binary.canonicalize().with_context(|| binary.display().to_string()));
     let bench = Bench::new(binaries.collect::<Result<_>>()?, plan);
-    let mut rows = if cli.rows.is_empty() { Row::value_variants() } else { &cli.rows }.to_vec();
-    rows.sort();
-    let mut measurements: Vec<_> = rows.into_iter().map(Row::measurement).collect();
+    let mut measurements: Vec<_> =
+        Row::chosen(&cli.rows).into_iter().map(Row::measurement).collect();
     measurements.dedup_by(|a, b| std::ptr::fn_addr_eq(*a, *b));
     let busy = report::busy_cores()?;
     if busy > 0.2 {

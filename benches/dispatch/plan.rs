@@ -25,6 +25,8 @@ pub struct Plan {
     pub conversations: u64,
     /// SMS answers, per round.
     pub answers: u64,
+    /// How long another session's snapshot is open while nodes work, seconds.
+    pub snapshot_seconds: u64,
 }
 
 impl Plan {
@@ -42,6 +44,7 @@ impl Plan {
             finished: 5_000_000,
             conversations: 1_000,
             answers: 20_000,
+            snapshot_seconds: 600,
         }
     }
 
@@ -57,6 +60,7 @@ impl Plan {
             stuck: 30_000,
             finished: 200_000,
             answers: 5_000,
+            snapshot_seconds: 20,
             ..Plan::full()
         }
     }

@@ -124,6 +124,11 @@ impl Process {
         self.wait(limit)
     }
 
+    /// SIGKILL, and waits for the end.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     fn signal(&self, signal: libc::c_int) {
         // SAFETY: takes no pointers; the pid is our own child's, not yet waited for.
         unsafe { libc::kill(self.pid, signal) };

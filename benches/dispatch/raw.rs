@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is done with a complete answer.
-type Read = fn(&[u8]) -> bool;
+pub type Read = fn(&[u8]) -> bool;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Reading {
@@ -87,20 +87,25 @@ pub fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     rustls::crypto::ring::default_provider().install_default().ok();
     runtime.block_on(async {
-        let client = Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .http1_only()
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()?;
+        let client = client()?;
         match (&args.paced, &args.after) {
             (Some(database), _) => paced(&client, args, database).await,
             (_, Some(outbox)) => after_opening(&client, args, outbox).await,
             _ => flat_out(&client, args).await,
         }
     })
+}
+
+/// With the settings of the daemon's.
+pub fn client() -> Result<Client> {
+    let client = Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .http1_only()
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never());
+    Ok(client.build()?)
 }
 
 async fn flat_out(client: &Client, args: &Args) -> Result<()> {
@@ -155,7 +160,8 @@ async fn after_opening(client: &Client, args: &Args, outbox: &Path) -> Result<()
     Ok(connection.close().await?)
 }
 
-async fn send(client: &Client, url: &str, case: u64, read: Read) -> Result<()> {
+/// One request; `read` says whether the answer is as it has to be.
+pub async fn send(client: &Client, url: &str, case: u64, read: Read) -> Result<()> {
     let body = format!(
         r#"{{"channel":"chat","message":{{"type":"message","message":"{}"}},"caseId":{case}}}"#,
         crate::database::TEXT

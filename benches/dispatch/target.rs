@@ -95,6 +95,9 @@ pub struct Args {
     answer: Answer,
     #[arg(long)]
     record: bool,
+    /// How long it takes to answer, milliseconds
+    #[arg(long, default_value_t = 0)]
+    delay: u64,
 }
 
 /// The server's process: prints its port, answers `count`, `report` and `reset` on standard
@@ -102,7 +105,8 @@ pub struct Args {
 pub fn serve(args: &Args) -> Result<()> {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let response: Rc<[u8]> = args.answer.response()?.into();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let delay = Duration::from_millis(args.delay);
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -115,7 +119,7 @@ pub fn serve(args: &Args) -> Result<()> {
             let (response, seen, record) = (Rc::clone(&response), Arc::clone(&seen), args.record);
             tokio::task::spawn_local(async move {
                 // A client that goes away is not an error.
-                let _ = converse(stream, &response, &seen, record).await;
+                let _ = converse(stream, &response, &seen, record, delay).await;
             });
         }
     })
@@ -141,6 +145,7 @@ async fn converse(
     response: &[u8],
     seen: &Mutex<Seen>,
     record: bool,
+    delay: Duration,
 ) -> io::Result<()> {
     let mut buffer = vec![0; REQUEST_BYTES];
     let mut filled = 0;
@@ -154,6 +159,9 @@ async fn converse(
         match (body, arrived) {
             (Some(body), Some(at)) if body.end <= filled => {
                 note(seen, at, record.then(|| case(&buffer[body.clone()])).flatten());
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
                 stream.write_all(response).await?;
                 buffer.copy_within(body.end..filled, 0);
                 filled -= body.end;
@@ -209,6 +217,11 @@ impl Target {
     /// A server that records the time of each request.
     pub fn recording(answer: Answer) -> Result<Target> {
         Target::spawn(answer, &["--record"])
+    }
+
+    /// A server that answers this much later.
+    pub fn slow(delay: Duration) -> Result<Target> {
+        Target::spawn(Answer::Chat, &["--delay", &delay.as_millis().to_string()])
     }
 
     fn spawn(answer: Answer, more: &[&str]) -> Result<Target> {

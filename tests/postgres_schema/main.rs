@@ -6,6 +6,7 @@ mod support;
 mod both;
 mod machine;
 mod places;
+mod plans;
 mod producers;
 mod refusals;
 

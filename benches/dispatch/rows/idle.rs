@@ -34,7 +34,7 @@ fn percent_of_a_core(binary: &Path, target: &Target, seconds: u64) -> Result<f64
 }
 
 /// The CPU time of all living threads, in nanoseconds: the ticks of /proc/PID/stat are too coarse.
-pub(super) fn cpu_ns(pid: u32) -> Result<u64> {
+pub fn cpu_ns(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may have ended since.

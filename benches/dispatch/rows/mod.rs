@@ -6,6 +6,7 @@ pub mod drain;
 pub mod idle;
 pub mod key;
 pub mod memory;
+pub mod on_postgres;
 pub mod sms;
 pub mod sqlite;
 pub mod start;
@@ -15,9 +16,11 @@ pub mod writers;
 use crate::daemon::Outbox;
 use crate::deep::Depth;
 use crate::plan::Plan;
+use crate::postgres::cluster::Cluster;
 use crate::report::Line;
 use anyhow::Result;
-use std::cell::RefCell;
+use clap::ValueEnum as _;
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -28,6 +31,8 @@ pub struct Bench {
     pub plan: Plan,
     history: RefCell<Vec<Outbox>>,
     backlog: RefCell<Vec<Outbox>>,
+    /// Started when it is first needed.
+    cluster: OnceCell<Cluster>,
 }
 
 /// Something that is measured once in each round.
@@ -38,7 +43,17 @@ pub type Pairs<T> = Vec<Vec<(T, T)>>;
 
 impl Bench {
     pub fn new(binaries: Vec<PathBuf>, plan: Plan) -> Bench {
-        Bench { binaries, plan, history: RefCell::default(), backlog: RefCell::default() }
+        let (history, backlog) = Default::default();
+        Bench { binaries, plan, history, backlog, cluster: OnceCell::new() }
+    }
+
+    /// The PostgreSQL that all rows share.
+    pub fn cluster(&self) -> Result<&Cluster> {
+        if let Some(cluster) = self.cluster.get() {
+            return Ok(cluster);
+        }
+        let started = Cluster::start()?;
+        Ok(self.cluster.get_or_init(|| started))
     }
 
     /// Prepares the measurement of each binary.
@@ -194,9 +209,44 @@ pub enum Row {
     Start,
     /// Reading the ids of an SMS answer
     Sms,
+    /// All rows on PostgreSQL
+    Postgres,
+    /// Jobs per second of a node, as a share of graphile-worker's and of pg-boss's
+    PostgresRates,
+    /// Jobs per second of two nodes, as a multiple of one's, where Acquire is the limit
+    PostgresNodes,
+    /// Inserts per second of 16 clients, as a share of those into a plain table
+    PostgresInserts,
+    /// From a commit's return to the request's arrival, over a synced transaction and a raw request
+    PostgresWake,
+    /// CPU of an idle node and its PostgreSQL
+    PostgresIdle,
+    /// Resident memory of a node, idle and with a deep backlog
+    PostgresMemory,
+    /// Jobs per second with scheduled, stuck and finished jobs in the table
+    PostgresDeep,
+    /// Jobs per second while another session keeps a snapshot open
+    PostgresSnapshot,
+    /// How long after a kill a node's jobs are decided
+    PostgresTakeover,
 }
 
 impl Row {
+    /// In the order in which they are measured.
+    pub fn chosen(named: &[Row]) -> Vec<Row> {
+        let all = || Row::value_variants().iter().copied();
+        let mut rows: Vec<Row> = match named {
+            [] => all().filter(|row| *row < Row::Postgres).collect(),
+            named => named.to_vec(),
+        };
+        if rows.contains(&Row::Postgres) {
+            rows.extend(all().filter(|row| *row > Row::Postgres));
+        }
+        rows.retain(|row| *row != Row::Postgres);
+        rows.sort();
+        rows
+    }
+
     /// Rows that are measured together have the same function.
     pub fn measurement(self) -> fn(&Bench) -> Result<Vec<Line>> {
         match self {
@@ -214,6 +264,15 @@ impl Row {
             Row::Conversations => depth::conversations,
             Row::Start => start::measure,
             Row::Sms => sms::measure,
+            Row::Postgres | Row::PostgresRates => on_postgres::rates::measure,
+            Row::PostgresNodes => on_postgres::rates::nodes,
+            Row::PostgresInserts => on_postgres::inserts::measure,
+            Row::PostgresWake => on_postgres::waking::measure,
+            Row::PostgresIdle => on_postgres::resting::idle,
+            Row::PostgresMemory => on_postgres::resting::memory,
+            Row::PostgresDeep => on_postgres::depths::deep,
+            Row::PostgresSnapshot => on_postgres::depths::snapshot,
+            Row::PostgresTakeover => on_postgres::takeover::measure,
         }
     }
 }

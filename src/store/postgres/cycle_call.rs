@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::Row;
+use std::cmp::Reverse;
 
 const CYCLE: &str = "\
 SELECT kind, job, channel, account, payload, attempts::bigint, unspent::bigint, uncertain_attempts::bigint, budget_from,
@@ -184,6 +185,8 @@ fn read_answer(rows: &[sqlx::postgres::PgRow], epoch: i64) -> Result<CycleAnswer
             _ => lost.push(row.try_get("job")?),
         }
     }
+    // The function gives them route by route.
+    claimed.sort_by_key(|claimed| (Reverse(claimed.priority), claimed.due_at, claimed.job.id));
     Ok(CycleAnswer { claimed, locked, lost, agenda })
 }
 
