@@ -37,7 +37,11 @@ fn is_the_stores_own(file: &str) -> bool {
         || file.starts_with("store/postgres/")
         || matches!(
             file,
-            "store/mod.rs" | "store/tenure.rs" | "store/move_over.rs" | "config/database.rs"
+            "store/mod.rs"
+                | "store/reads.rs"
+                | "store/tenure.rs"
+                | "store/move_over.rs"
+                | "config/database.rs"
         )
 }
 
