@@ -89,7 +89,7 @@ impl Jobs {
     }
 
     /// How many wait for a place.
-    fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum()
     }
 

@@ -50,9 +50,10 @@ impl Commit {
 /// The pause between two cycles.
 ///
 /// A transaction costs about the same for one job as for ten, and holds up every writer. So after
-/// each the loop rests for twice as long as it took, until as many jobs have ended as are in flight:
-/// these are recorded together while the requests of the others are out. A loop with nothing out
-/// never rests.
+/// each the loop rests for twice as long as it took, until as many jobs have ended as are in flight or,
+/// if that is more, as still wait for a place: those keep the places taken until the next claim. What has
+/// ended is recorded together while the requests of the others are out. A loop with nothing out never
+/// rests.
 pub(super) struct Rest {
     until: Instant,
 }
@@ -71,7 +72,8 @@ impl Rest {
 
     /// When it ends, unless enough has ended before; `None` when there is none.
     pub(super) fn lasts_until(&self, jobs: &Jobs) -> Option<Instant> {
-        let rests = jobs.in_flight() > jobs.unrecorded() && Instant::now() < self.until;
+        let enough = jobs.in_flight().max(jobs.waiting());
+        let rests = enough > jobs.unrecorded() && Instant::now() < self.until;
         rests.then_some(self.until)
     }
 }

@@ -18,9 +18,11 @@ impl Route {
 
     /// How many jobs beyond its places are worth a claim if a cycle takes as long as `cycle`: as many as
     /// will find a place before the next claim is there, which is after this cycle, a rest of twice its
-    /// length, the next cycle, and two more for what takes longer. Where requests take long that is none, so nothing is
-    /// claimed long before it is sent. Neither is anything that a crash would leave to a person, or
-    /// that is paced or has only just begun to work again.
+    /// length and the next cycle, three times over: the rest ends when as many have ended as still wait, and some
+    /// cycles take longer. At most what finds a place in a quarter of [`LONGEST_WAIT`], so that none goes back
+    /// unsent. Where requests take long that is none, so nothing is claimed long before it is sent.
+    /// Neither is anything that a crash would leave to a person, or that is paced or has only just begun to work
+    /// again.
     fn ahead(&self, cycle: Duration) -> u32 {
         let policy = &self.policy;
         let steady = self.ramp.is_none() && self.breaker.is_none() && self.pace.is_none();
@@ -31,8 +33,9 @@ impl Route {
             return 0;
         }
         let limit = policy.max_in_flight;
-        let ended = f64::from(limit) * (6 * cycle).div_duration_f64(self.answer_time);
-        (ended as u32).min(3 * limit)
+        let time = (12 * cycle).min(LONGEST_WAIT / 4);
+        let ended = f64::from(limit) * time.div_duration_f64(self.answer_time);
+        (ended as u32).min(6 * limit)
     }
 
     /// None of its requests is out, and nothing is known about it that the next claim would need.

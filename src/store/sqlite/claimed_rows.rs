@@ -6,6 +6,7 @@ use crate::queue::claim::{Room, SMALL_BYTES};
 use crate::queue::job::{Channel, Job, Millis};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use std::cmp::Reverse;
 
 #[derive(Serialize)]
 struct ClaimJson<'a> {
@@ -71,14 +72,15 @@ row_from_json! {
         uncertain_attempts: i64,
         budget_from: Millis,
         max_attempts: Option<i64>,
+        priority: i64,
         due_at: Millis,
         expires_at: Option<Millis>,
     }
 }
 
-/// What a cycle has claimed, in the order in which it is to be sent, as one JSON array: each row
-/// costs the connection's thread a message to ours. A payload that is too large for it is read by
-/// itself. `?6` is the epoch.
+/// What a cycle has claimed as one JSON array: each row costs the connection's thread a message to ours.
+/// A payload that is too large for it is read by itself. `?6` is the epoch. [`jobs`] sorts the rows:
+/// SQLite would keep the JSON of each in a temporary index.
 pub(super) fn claimed_json() -> String {
     let value = |column: &&str| match *column {
         "payload" => {
@@ -88,7 +90,7 @@ pub(super) fn claimed_json() -> String {
     };
     let values = ClaimedRow::COLUMNS.iter().map(value).collect::<Vec<_>>().join(", ");
     format!(
-        "(SELECT json_group_array(json_array({values}) ORDER BY o.priority DESC, o.due_at, o.id)
+        "(SELECT json_group_array(json_array({values}))
      FROM temp.outbox_cycle_claimed AS c CROSS JOIN outbox AS o NOT INDEXED ON o.id = c.id
      WHERE o.claimed_by = ?6)"
     )
@@ -126,13 +128,15 @@ impl ClaimedRow {
 pub(super) const PAYLOAD: &str = "\
 SELECT CASE WHEN octet_length(payload) <= 67108864 THEN payload ELSE zeroblob(67108865) END FROM outbox WHERE id = ?1";
 
-/// The claimed jobs, and the ids of those whose payload is still to be read.
+/// The claimed jobs in the order in which they are to be sent, and the ids of those whose payload is still to
+/// be read.
 pub(super) fn jobs(json: &[u8], claim: i64) -> Result<(Vec<Job>, Vec<i64>), SqliteError> {
-    let rows: Vec<ClaimedRow> =
+    let mut rows: Vec<ClaimedRow> =
         serde_json::from_slice(json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     if !rows.iter().all(ClaimedRow::is_sound) {
         return Err(sqlx::Error::Decode("a number or a time out of bounds".into()).into());
     }
+    rows.sort_unstable_by_key(|row| (Reverse(row.priority), row.due_at, row.id));
     let without = rows.iter().filter(|row| row.payload.is_none()).map(|row| row.id).collect();
     Ok((rows.into_iter().map(|row| row.into_job(claim)).collect(), without))
 }

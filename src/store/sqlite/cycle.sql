@@ -103,20 +103,23 @@ BEGIN
       AND (o.status, o.updated_at, o.claimed_by) IS NOT ('sent', j.finished_at, NULL);
     -- Moves up the first job that waits behind each of them, by one statement for all lanes. Because `moves`
     -- grew by two, the trigger outbox_moved did nothing: a statement per row would open every index each time.
+    -- The first condition is evaluated once: if no lane has a job waiting, no row is read here.
     UPDATE outbox SET holds = 1, moves = moves + 1,
         wait = CASE WHEN next_attempt_at IS NOT NULL AND next_attempt_at > (SELECT now FROM outbox_clock)
             THEN 'backoff' ELSE 'ready' END
     WHERE id IN (
         SELECT (SELECT w.id FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'parked' ORDER BY w.due_at, w.id LIMIT 1)
         FROM outbox_cycle_sent AS j CROSS JOIN outbox AS o NOT INDEXED ON o.id = j.id
-        WHERE (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'parked' LIMIT 1)
+        WHERE (SELECT 1 FROM outbox AS w WHERE w.lane > '' AND w.wait = 'parked' LIMIT 1)
+          AND (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'parked' LIMIT 1)
           AND NOT EXISTS (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'scheduled')
           AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = o.lane AND h.holds = 1));
     -- A lane with a scheduled job needs the clock. Not by EXISTS: SQLite 3.51 makes a join of it, and
     -- builds an index of the whole table for that.
     INSERT INTO outbox_elect (lane)
     SELECT o.lane FROM outbox_cycle_sent AS j CROSS JOIN outbox AS o NOT INDEXED ON o.id = j.id
-    WHERE (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'scheduled' LIMIT 1);
+    WHERE (SELECT 1 FROM outbox AS w WHERE w.lane > '' AND w.wait = 'scheduled' LIMIT 1)
+      AND (SELECT 1 FROM outbox AS w WHERE w.lane = o.lane AND w.wait = 'scheduled' LIMIT 1);
 END;
 
 CREATE TEMP TRIGGER outbox_cycle_record_ended INSTEAD OF INSERT ON outbox_cycle_record

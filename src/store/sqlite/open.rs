@@ -59,6 +59,16 @@ impl SqliteStore {
     pub async fn open_for(purpose: Purpose, path: &Path) -> Result<SqliteStore, SqliteError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
+        SqliteStore::open_admitted(purpose, path).await
+    }
+
+    /// The same, of a file whose contents were just found to have this purpose: a connection reads the whole
+    /// schema, which takes longer than anything else at a start.
+    pub(super) async fn open_admitted(
+        purpose: Purpose,
+        path: &Path,
+    ) -> Result<SqliteStore, SqliteError> {
+        RealPath::of(path)?.require_only_one()?;
         let mut store = SqliteStore::connect(path, true).await?;
         store.migrate(purpose).await?;
         store.sandbox = purpose == Purpose::Sandbox;

@@ -2,6 +2,7 @@
 //! application's own triggers, indexes and columns are not compared.
 
 use super::lenient::Lenient;
+use super::versions::migrator;
 use super::{SqliteError, SqliteStore};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -261,10 +262,36 @@ fn normalized(sql: &str) -> String {
     normalized
 }
 
+/// Whether every object was made by these statements, and none is missing. Each begins at the start of a line.
+fn is_as_written(objects: &[String], statements: &str) -> bool {
+    let mut at = 0;
+    objects.len() == statements.matches("\nCREATE ").count()
+        && objects.iter().all(|sql| {
+            let statement = format!("\n{sql};");
+            // They are in the order of their creation, unless VACUUM has changed it.
+            let next = statements[at..].find(&statement).map(|after| at + after);
+            let found = next.or_else(|| statements.find(&statement));
+            at = found.unwrap_or(at);
+            found.is_some()
+        })
+}
+
 impl SqliteStore {
     /// How the schema differs from what this program needs.
     pub async fn flaws(&mut self) -> Result<Vec<Flaw>, SqliteError> {
+        // Nearly every file is. To make the wanted schema takes as long as the rest of a start.
+        if self.is_as_written().await? {
+            return Ok(Vec::new());
+        }
         Ok(Schema::read(&mut self.conn).await?.flaws(Schema::wanted().await?))
+    }
+
+    /// Whether every object has the text of the migrations.
+    async fn is_as_written(&mut self) -> Result<bool, SqliteError> {
+        let rows = sqlx::query(OBJECTS).fetch_all(&mut self.conn).await?;
+        let objects: Vec<_> = rows.iter().map(|row| row.text_or_empty("sql")).collect();
+        let written: String = migrator().iter().map(|m| m.sql.as_str().to_owned() + "\n").collect();
+        Ok(is_as_written(&objects, &written))
     }
 
     /// Changes whenever anything of the schema does.
@@ -285,6 +312,22 @@ mod tests {
         assert_eq!(normalized(one), "CREATE VIEW v AS SELECT a, 'x  --y' FROM t");
         assert_eq!(normalized("a /* never ends"), "a");
         assert_eq!(normalized("'it''s'"), "'it''s'");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_as_written_until_an_object_is_changed_or_missing() {
+        let (_folder, mut store) = outbox("").await;
+        assert!(store.is_as_written().await.unwrap());
+        store.execute_sql("VACUUM").await.unwrap();
+        assert!(store.is_as_written().await.unwrap(), "in another order");
+        for change in [
+            "DROP VIEW outbox_clock",
+            "CREATE VIEW outbox_clock AS SELECT 1 AS now",
+            "ALTER TABLE outbox ADD COLUMN tenant TEXT",
+        ] {
+            store.execute_sql(change).await.unwrap();
+            assert!(!store.is_as_written().await.unwrap(), "{change}");
+        }
     }
 
     #[tokio::test]

@@ -34,10 +34,7 @@ impl SqliteTenure {
         mut on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<SqliteTenure, SqliteError> {
         // Before the lock, because a dispatcher must not even be a standby on a file that it may not use.
-        let mut tries = Tries::default();
-        while let Err(e) = admit(database, purpose).await {
-            tries.again(e, &mut on_event).await?;
-        }
+        admit(database, purpose, &mut on_event).await?;
         if let Some(caution) = disk::caution(&RealPath::of(database)?) {
             on_event(TakeOver::Noticed(Notice::new(Level::WARN, caution)));
         }
@@ -46,7 +43,10 @@ impl SqliteTenure {
                 Some(lock) => lock,
                 None => {
                     on_event(TakeOver::StandingBy);
-                    DispatcherLock::take(database).await?
+                    let lock = DispatcherLock::take(database).await?;
+                    // Much may have changed since.
+                    admit(database, purpose, &mut on_event).await?;
+                    lock
                 }
             };
             on_event(TakeOver::Recovering);
@@ -60,6 +60,7 @@ impl SqliteTenure {
             let Some((opened, before)) = opened else {
                 let sentence = "the path now leads to another file: starting again";
                 on_event(TakeOver::Noticed(Notice::new(Level::WARN, sentence)));
+                admit(database, purpose, &mut on_event).await?;
                 continue;
             };
             let mut tenure = opened.with(lock)?;
@@ -144,8 +145,20 @@ impl SqliteTenure {
     }
 }
 
-/// Whether a dispatcher for this purpose may work on the file at all.
-async fn admit(database: &Path, purpose: Purpose) -> Result<(), SqliteError> {
+/// Whether a dispatcher for this purpose may work on the file at all; a busy one is tried again.
+async fn admit(
+    database: &Path,
+    purpose: Purpose,
+    on_event: &mut impl FnMut(TakeOver<'_>),
+) -> Result<(), SqliteError> {
+    let mut tries = Tries::default();
+    while let Err(e) = require(database, purpose).await {
+        tries.again(e, on_event).await?;
+    }
+    Ok(())
+}
+
+async fn require(database: &Path, purpose: Purpose) -> Result<(), SqliteError> {
     RealPath::of(database)?.require_only_one()?;
     match (purpose, Contents::of(database).await?) {
         // The file belongs to an application; `init --sandbox` can add an outbox.
@@ -163,15 +176,15 @@ struct Opened {
     started_at: i64,
 }
 
-/// Opens and repairs the file, pauses everything if it is older than what was sent from it, and begins
-/// an epoch. Also returns the progress that was noted. `None` if the lock belongs to another file.
+/// Opens and repairs the file, which has been admitted, pauses everything if it is older than what was sent
+/// from it, and begins an epoch. Also returns the progress that was noted. `None` if the lock belongs to another file.
 async fn open(
     database: &Path,
     purpose: Purpose,
     lock: &DispatcherLock,
     on_event: &mut impl FnMut(TakeOver<'_>),
 ) -> Result<Option<(Opened, Option<Progress>)>, SqliteError> {
-    let mut store = SqliteStore::open_for(purpose, database).await?;
+    let mut store = SqliteStore::open_admitted(purpose, database).await?;
     if !lock.guards(database) {
         return Ok(None);
     }
