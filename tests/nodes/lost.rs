@@ -1,9 +1,10 @@
 //! Answers and transactions that are lost.
 
 use super::{Outbox, cycle, ids, sent, try_cycle, withdrawn};
-use acquire_outbox::store::StoreError;
+use acquire_outbox::store::{Store, StoreError};
+use sqlx::{Connection as _, PgConnection};
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn a_transaction_whose_answer_was_lost_is_neither_repeated_nor_forgotten() {
@@ -15,7 +16,8 @@ async fn a_transaction_whose_answer_was_lost_is_neither_repeated_nor_forgotten()
     loop {
         assert!(begun.elapsed() < Duration::from_secs(50), "{given_up} given up");
         // Given up at any moment: before it was sent, while it runs, before its answer.
-        let patience = Duration::from_micros(fastrand(given_up) * 40);
+        // On a busy machine with more patience, or nothing would ever be done.
+        let patience = Duration::from_micros(fastrand(given_up) * 40 * (1 + given_up / 100));
         match timeout(patience, try_cycle(&mut node, &record, 3)).await {
             Ok(Ok(done)) => {
                 record.retain(|ended: &acquire_outbox::queue::ended::Ended| {
@@ -96,4 +98,103 @@ async fn a_database_that_has_gone_back_in_time_is_noticed_and_paused() {
     let mut next = outbox.node().await;
     assert_eq!(ids(&cycle(&mut next, &[], 9).await.claimed), [0i64; 0]);
     assert_eq!(outbox.status(jobs[1]).await, "pending");
+}
+
+/// A lock, as of a migration, is in the way of the pause.
+#[tokio::test]
+async fn the_pause_of_a_database_that_has_gone_back_in_time_is_tried_again() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let mut node = outbox.node().await;
+    outbox.query("UPDATE outbox_nodes SET cycle = cycle - 1; SELECT 1").await;
+    let mut locker = PgConnection::connect_with(&outbox.sql.options()).await.unwrap();
+    let lock = "BEGIN; LOCK TABLE outbox_pauses IN SHARE ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut locker).await.unwrap();
+    // It waits for the lock, gives up after 3 s, and tries again: when it waits for the second time, the lock goes.
+    let unlock = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outbox_pauses'::regclass";
+        let mut was_waiting = false;
+        let mut times = 0;
+        while times < 2 {
+            let is_waiting = outbox.number(waits).await > 0;
+            times += u32::from(is_waiting && !was_waiting);
+            was_waiting = is_waiting;
+            sleep(Duration::from_millis(20)).await;
+        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.unwrap();
+    };
+    let (late, ()) = tokio::join!(try_cycle(&mut node, &[], 9), unlock);
+    let Err(StoreError::Gone(sentence)) = late else { panic!("{late:?}") };
+    assert!(sentence.ends_with("everything in it is paused"), "{sentence}");
+}
+
+/// A restored database gives epochs a second time: the number alone does not make a node who it was.
+#[tokio::test]
+async fn an_epoch_that_is_given_a_second_time_is_another_nodes() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let mut old = outbox.node().await;
+    cycle(&mut old, &[], 0).await;
+    let epoch = outbox.number("SELECT epoch FROM outbox_nodes").await;
+    outbox.query("DELETE FROM outbox_nodes").await;
+    outbox.query(&format!("ALTER TABLE outbox_nodes ALTER epoch RESTART WITH {epoch}")).await;
+    let mut new = outbox.node().await;
+    assert_eq!(outbox.number("SELECT epoch FROM outbox_nodes").await, epoch);
+    for _ in 0..5 {
+        cycle(&mut new, &[], 0).await;
+    }
+    let late = try_cycle(&mut old, &[], 9).await;
+    assert!(matches!(late, Err(StoreError::Gone(_))), "{late:?}");
+    cycle(&mut new, &[], 0).await;
+}
+
+/// The last claims of a node may be what a promoted standby has never seen: only that node can tell.
+#[tokio::test]
+async fn after_a_failover_nothing_is_claimed_before_every_node_has_been_heard() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1, 2]).await;
+    let (mut first, mut second) = (outbox.node().await, outbox.node().await);
+    // As if the server's history had changed since.
+    outbox.query("UPDATE outbox_nodes SET timeline = '00000000'; SELECT 1").await;
+    assert_eq!(ids(&cycle(&mut first, &[], 9).await.claimed), [0i64; 0]);
+    assert_eq!(ids(&cycle(&mut second, &[], 1).await.claimed), jobs[..1]);
+    assert_eq!(ids(&cycle(&mut first, &[], 9).await.claimed), jobs[1..]);
+    // One that is dead is not waited for once it is buried.
+    let more = outbox.insert(&[3]).await;
+    outbox.query("UPDATE outbox_nodes SET timeline = '00000000'; SELECT 1").await;
+    drop(second);
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        super::look_and_bury(&mut first).await;
+        let claimed = cycle(&mut first, &[], 9).await.claimed;
+        if !claimed.is_empty() {
+            assert_eq!(ids(&claimed), more);
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(outbox.status(jobs[0]).await, "uncertain");
+}
+
+/// A producer may have put off what had been sent and forgotten, before a person decides.
+#[tokio::test]
+async fn what_got_another_time_since_the_restore_becomes_uncertain_too() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let job = outbox.insert(&[1]).await[0];
+    let planned = outbox.insert(&[2]).await[0];
+    outbox
+        .query(&format!(
+            "UPDATE outbox SET send_at = now() + interval '1 day' WHERE id = {planned}; SELECT 1"
+        ))
+        .await;
+    let millis = "SELECT outbox_millis(clock_timestamp())";
+    let restored = outbox.number(millis).await;
+    while outbox.number(millis).await == restored {}
+    let new = outbox.insert(&[3]).await[0];
+    outbox.query(&format!("UPDATE outbox SET send_at = now() + interval '1 hour' WHERE id IN ({job}, {new}); SELECT 1")).await;
+    let mut store = Store::open(&outbox.database).await.unwrap();
+    assert_eq!(store.resolve_restored(restored).await.unwrap(), 1);
+    assert_eq!(store.resolve_restored(restored).await.unwrap(), 0);
+    assert_eq!(outbox.status(job).await, "uncertain");
+    assert_eq!(outbox.status(planned).await, "pending", "nobody has touched it");
+    assert_eq!(outbox.status(new).await, "pending", "it is new");
 }

@@ -57,9 +57,13 @@ async fn a_row_that_somebody_has_locked_holds_nobody_up() {
     let done = cycle(&mut node, &record, 9).await;
     assert_eq!((done.recorded.ids, ids(&done.claimed)), (jobs[1..2].to_vec(), jobs[2..].to_vec()));
     assert_eq!(done.recorded.lost, [0i64; 0], "the other is given again");
+    // If the node dies now, nobody knows that outcome: the history must not say another one than the row.
+    let history = format!("SELECT count(*) FROM outbox_attempts WHERE job_id = {}", jobs[0]);
+    assert_eq!(outbox.number(&history).await, 0);
     sqlx::raw_sql("ROLLBACK").execute(&mut tx).await.unwrap();
     assert_eq!(cycle(&mut node, &record[..1], 9).await.recorded.ids, jobs[..1]);
     assert_eq!(outbox.status(jobs[0]).await, "sent");
+    assert_eq!(outbox.number(&history).await, 1);
 }
 
 use sqlx::Connection as _;

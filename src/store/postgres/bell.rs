@@ -7,6 +7,7 @@
 
 use super::connect_options::connect_options;
 use super::connection::quoted;
+use super::node_session::name_session;
 use crate::config::PostgresServer;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor};
@@ -45,10 +46,11 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    pub(super) fn of(server: &PostgresServer) -> Bell {
+    /// Of the node with this epoch.
+    pub(super) fn of(server: &PostgresServer, epoch: i64) -> Bell {
         let (asleep, sleeps) = watch::channel(false);
         let rung = Arc::new(Notify::new());
-        let task = tokio::spawn(ring(server.clone(), sleeps, Arc::clone(&rung)));
+        let task = tokio::spawn(ring(server.clone(), epoch, sleeps, Arc::clone(&rung)));
         Bell { asleep, rung, task }
     }
 
@@ -75,9 +77,14 @@ impl Drop for Bell {
 }
 
 /// Without the connection, or through a pooler that cannot listen, the node's slow look remains.
-async fn ring(server: PostgresServer, mut sleeps: watch::Receiver<bool>, rung: Arc<Notify>) {
+async fn ring(
+    server: PostgresServer,
+    epoch: i64,
+    mut sleeps: watch::Receiver<bool>,
+    rung: Arc<Notify>,
+) {
     loop {
-        if let Ok(mut listener) = listener(&server).await {
+        if let Ok(mut listener) = listener(&server, epoch).await {
             // What was committed while nobody listened.
             rung.notify_one();
             let _ = listen(&mut listener, &mut sleeps, &rung).await;
@@ -86,7 +93,7 @@ async fn ring(server: PostgresServer, mut sleeps: watch::Receiver<bool>, rung: A
     }
 }
 
-async fn listener(server: &PostgresServer) -> Result<PgListener, sqlx::Error> {
+async fn listener(server: &PostgresServer, epoch: i64) -> Result<PgListener, sqlx::Error> {
     let mut refused = sqlx::Error::PoolTimedOut;
     for options in connect_options(server)? {
         let options = options.application_name("acquire-outbox bell").disable_statement_logging();
@@ -97,7 +104,8 @@ async fn listener(server: &PostgresServer) -> Result<PgListener, sqlx::Error> {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.eager_reconnect(false);
             let path = format!("SET search_path = {}, pg_temp", quoted(&server.schema));
-            (&mut listener).execute(AssertSqlSafe(path)).await?;
+            let set_up = format!("{path}; {}", name_session(epoch));
+            (&mut listener).execute(AssertSqlSafe(set_up)).await?;
             let channel: String = sqlx::query_scalar(CHANNEL).fetch_one(&mut listener).await?;
             listener.listen(&channel).await?;
             Ok(listener)

@@ -3,7 +3,7 @@
 use super::bell::Bell;
 use super::cycle_call::CycleCall;
 use super::node_process::{self, NodeProcess};
-use super::node_session::{LEASE, NodeSession, millis, set_up};
+use super::node_session::{LEASE, NodeSession, millis, name_session, set_up};
 use super::{PostgresError, PostgresStore, PostgresTenure};
 use crate::acquire::BootTime;
 use crate::config::PostgresServer;
@@ -13,7 +13,7 @@ use crate::queue::policy::Purpose;
 use crate::queue::report::Notice;
 use crate::store::StoreError;
 use crate::store::tenure::TakeOver;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 use tracing::Level;
 
@@ -25,7 +25,7 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(40);
 
 const UNSETTLED: &str = "SELECT epoch, process FROM outbox_nodes WHERE settled_at IS NULL";
 const JOIN: &str = "\
-SELECT epoch, name FROM outbox_join($1, $2, $3, $4 * interval '1 ms', $5 * interval '1 ms', $6)";
+SELECT epoch, name, cycle FROM outbox_join($1, $2, $3, $4 * interval '1 ms', $5 * interval '1 ms', $6)";
 const BURY: &str = "SELECT outbox_bury($1, $2)";
 /// Only where nothing that can be decided is left: an outcome that is kept is recorded later.
 const SETTLE: &str = "\
@@ -49,12 +49,13 @@ impl PostgresTenure {
             let notice = Notice::new(Level::WARN, sentence).reason(crate::store::listed(&repaired));
             on_event(TakeOver::Noticed(notice));
         }
-        set_up(&mut store).await?;
+        set_up(&mut store, 0).await?;
         let process = NodeProcess::new();
         let mut session = NodeSession::new(store, LONGEST_REQUEST);
         let gone = session.gone().await?;
         let name = session.join(process.name(), &gone).await?;
-        let mut tenure = PostgresTenure::new(session, name, Bell::of(server), process);
+        let bell = Bell::of(server, session.epoch);
+        let mut tenure = PostgresTenure::new(session, name, bell, process);
         tenure.bury_these(&gone, &mut decide, &mut on_event).await?;
         Ok(tenure)
     }
@@ -147,7 +148,9 @@ impl NodeSession {
             .bind(self.request_ms())
             .bind(gone);
         let row = self.with(async move |conn| query.fetch_one(conn).await).await?;
-        self.joined(row.try_get("epoch")?, asked);
+        self.joined(row.try_get("epoch")?, row.try_get("cycle")?, asked);
+        let name = sqlx::raw_sql(AssertSqlSafe(name_session(self.epoch)));
+        self.with(async move |conn| name.execute(conn).await).await?;
         Ok(row.try_get("name")?)
     }
 }

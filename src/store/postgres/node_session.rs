@@ -6,9 +6,9 @@ use crate::acquire::{BootTime, Lease};
 use crate::config::PostgresServer;
 use crate::queue::pause::RESTORED;
 use crate::store::StoreError;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a node may claim and begin requests after it has renewed its lease. Others take its jobs over
 /// after this and the longest request; a database that does not answer for longer only makes it pause.
@@ -21,6 +21,8 @@ const MARGIN: Duration = Duration::from_millis(100);
 const REQUEST_MARGIN: Duration = Duration::from_millis(500);
 /// How long a statement may take, with the way there and back.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How often a pause of everything is tried, and how long is waited in between: nobody else knows that it is needed.
+const PAUSE_TRIES: (u32, Duration) = (20, Duration::from_millis(500));
 /// A cycle waits only for other nodes' cycles, and must not cost the node its lease.
 const SETTINGS: &str = "SET lock_timeout = '3s'; SET statement_timeout = '9s'";
 
@@ -91,7 +93,7 @@ impl NodeSession {
     ) -> Result<T, PostgresError> {
         let mut store = match self.store.take() {
             Some(store) => store,
-            None => open(&self.server).await?,
+            None => open(&self.server, self.epoch).await?,
         };
         let done = timeout(ANSWER, work(&mut store.conn)).await;
         let silent = |_| PostgresError::Lost(format!("no answer within {} s", ANSWER.as_secs()));
@@ -109,7 +111,7 @@ impl NodeSession {
     ) -> Result<T, PostgresError> {
         let mut store = match self.store.take() {
             Some(store) => store,
-            None => open(&self.server).await?,
+            None => open(&self.server, self.epoch).await?,
         };
         let done = timeout(ANSWER, work(&mut store)).await;
         let silent = |_| PostgresError::Lost(format!("no answer within {} s", ANSWER.as_secs()));
@@ -160,9 +162,9 @@ impl NodeSession {
         millis(self.longest_request + REQUEST_MARGIN)
     }
 
-    /// The epoch has begun; `asked`: when it was asked for.
-    pub(super) fn joined(&mut self, epoch: i64, asked: BootTime) {
-        self.epoch = epoch;
+    /// The epoch has begun, with this many transactions; `asked`: when it was asked for.
+    pub(super) fn joined(&mut self, epoch: i64, cycle: i64, asked: BootTime) {
+        (self.epoch, self.cycle) = (epoch, cycle);
         self.renewed = asked;
         self.lease.renew(asked.after(LEASE - MARGIN));
     }
@@ -182,10 +184,8 @@ impl NodeSession {
                      have been sent since: `acquire-outbox status` says what to do"
                 );
                 self.lease.end();
-                let pause = sqlx::query(PAUSE_EVERYTHING).bind(reason);
-                let paused = self.with(async move |conn| pause.execute(conn).await).await;
-                let how = match paused {
-                    Ok(_) => "everything in it is paused".to_owned(),
+                let how = match self.pause_everything(&reason).await {
+                    Ok(()) => "everything in it is paused".to_owned(),
                     Err(e) => format!("pause everything in it before another node starts ({e})"),
                 };
                 self.end(StoreError::Gone(format!(
@@ -194,6 +194,19 @@ impl NodeSession {
                 )))
             }
             _ => e.into(),
+        }
+    }
+
+    async fn pause_everything(&mut self, reason: &str) -> Result<(), PostgresError> {
+        let mut tries = 1;
+        loop {
+            let pause = sqlx::query(PAUSE_EVERYTHING).bind(reason);
+            match self.with(async move |conn| pause.execute(conn).await).await {
+                Ok(_) => return Ok(()),
+                Err(e) if tries >= PAUSE_TRIES.0 => return Err(e),
+                Err(_) => sleep(PAUSE_TRIES.1).await,
+            }
+            tries += 1;
         }
     }
 
@@ -231,15 +244,27 @@ fn is_of_no_use(e: &PostgresError) -> bool {
     e.ends_the_session() || e.code() == Some("25006")
 }
 
-async fn open(server: &PostgresServer) -> Result<PostgresStore, PostgresError> {
+/// Another session of the node with this epoch; 0: it has none yet.
+async fn open(server: &PostgresServer, epoch: i64) -> Result<PostgresStore, PostgresError> {
     let mut store = PostgresStore::open_as("acquire-outbox node", server).await?;
-    set_up(&mut store).await?;
+    set_up(&mut store, epoch).await?;
     Ok(store)
 }
 
-pub(super) async fn set_up(store: &mut PostgresStore) -> Result<(), PostgresError> {
-    sqlx::raw_sql(SETTINGS).execute(&mut store.conn).await?;
+/// One round trip: a node whose connection is cut often has to get on all the same.
+pub(super) async fn set_up(store: &mut PostgresStore, epoch: i64) -> Result<(), PostgresError> {
+    let name = match epoch {
+        0 => String::new(),
+        epoch => format!("; {}", name_session(epoch)),
+    };
+    let settings = format!("{SETTINGS}{name}");
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut store.conn).await?;
     Ok(())
+}
+
+/// What the sessions of a node are called, so that its burial can end them.
+pub(super) fn name_session(epoch: i64) -> String {
+    format!("SELECT set_config('application_name', outbox_session_name({epoch}), false)")
 }
 
 pub(super) fn millis(time: Duration) -> i64 {

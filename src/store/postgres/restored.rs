@@ -4,19 +4,34 @@
 use super::{PostgresError, PostgresStore};
 use crate::queue::job::Millis;
 use crate::store::BATCH;
-use sqlx::{Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use std::sync::LazyLock;
 
-/// Reads only the partial indexes of waiting jobs.
-const DUE_UNTIL: &str = "\
-SELECT o.id, o.holds FROM outbox o WHERE o.status = 'pending' AND o.id IN (
-    SELECT due.id FROM (
-        SELECT id FROM outbox WHERE wait IN ('ready', 'arrived') AND due_at <= timestamptz 'epoch' + $1 * interval '1 ms'
-        UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at <= timestamptz 'epoch' + $1 * interval '1 ms'
-        UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= timestamptz 'epoch' + $1 * interval '1 ms'
-        UNION ALL SELECT id FROM outbox WHERE lane IS NOT NULL AND wait IN ('arrived', 'parked') AND wait = 'parked'
-            AND due_at <= timestamptz 'epoch' + $1 * interval '1 ms') AS due
-    LIMIT $2)
-ORDER BY o.id FOR UPDATE OF o";
+/// What waits, as the partial indexes have it.
+const WAITING: [&str; 4] = [
+    "wait IN ('ready', 'arrived')",
+    "wait = 'backoff'",
+    "wait = 'scheduled'",
+    "lane IS NOT NULL AND wait IN ('arrived', 'parked') AND wait = 'parked'",
+];
+const DUE: &str = "due_at <= timestamptz 'epoch' + $1 * interval '1 ms'";
+/// Somebody has given it another time since: it may have been due before.
+const CHANGED: &str = "\
+due_at > timestamptz 'epoch' + $1 * interval '1 ms' AND updated_at > timestamptz 'epoch' + $1 * interval '1 ms'
+    AND created_at <= timestamptz 'epoch' + $1 * interval '1 ms'";
+
+/// Reads only the partial indexes of waiting jobs; those that were due come first, by the indexes' order.
+static DUE_UNTIL: LazyLock<String> = LazyLock::new(|| {
+    let parts = [DUE, CHANGED].into_iter().flat_map(|when| {
+        WAITING.map(|wait| format!("SELECT id FROM outbox WHERE {wait} AND {when}"))
+    });
+    format!(
+        "SELECT o.id, o.holds FROM outbox o WHERE o.status = 'pending' AND o.id IN (
+             SELECT due.id FROM ({}) AS due LIMIT $2)
+         ORDER BY o.id FOR UPDATE OF o",
+        parts.collect::<Vec<_>>().join(" UNION ALL ")
+    )
+});
 
 // The triggers only allow this as a claim and its record. That attempt represents the one that may have
 // been made before the database was restored. No node has the epoch 0.
@@ -34,11 +49,11 @@ WHERE id = ANY ($1) AND status = 'sending' AND claimed_by = 0";
 const ELECT: &str = "INSERT INTO outbox_elections SELECT unnest($1::bigint[])";
 
 impl PostgresStore {
-    /// Makes a batch of the pending jobs that were due by `until` uncertain. Returns how many; 0 if none
+    /// Makes a batch of the pending jobs that were due by `until`, or may have been, uncertain. Returns how many; 0 if none
     /// was left.
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, PostgresError> {
         let mut tx = self.conn.begin().await?;
-        let due = sqlx::query(DUE_UNTIL).bind(until).bind(i64::from(BATCH));
+        let due = sqlx::query(AssertSqlSafe(DUE_UNTIL.as_str())).bind(until).bind(i64::from(BATCH));
         let due = due.fetch_all(&mut *tx).await?;
         let (mut ids, mut lanes) = (Vec::<i64>::new(), Vec::<i64>::new());
         for row in &due {

@@ -16,6 +16,11 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at <= ?1
     UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
     UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
+    -- Somebody has given it another time since: it may have been due before.
+    UNION ALL SELECT id FROM outbox WHERE wait = 'ready' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
     LIMIT ?2)";
 
 // The triggers only allow this as a claim and its record. That attempt represents the one that may have
@@ -32,7 +37,7 @@ UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 
 impl SqliteStore {
-    /// Makes a batch of the pending jobs that were due by `until` uncertain. Returns how many; 0 if none
+    /// Makes a batch of the pending jobs that were due by `until`, or may have been, uncertain. Returns how many; 0 if none
     /// was left. Everything must be paused.
     pub async fn resolve_restored(&mut self, until: Millis) -> Result<u64, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
@@ -76,5 +81,24 @@ mod tests {
         let ready = "SELECT count(*) FROM outbox WHERE wait = 'ready'";
         let ready: i64 = sqlx::query_scalar(ready).fetch_one(&mut store.conn).await.unwrap();
         assert_eq!(ready, 1);
+    }
+
+    #[tokio::test]
+    async fn what_got_another_time_since_the_restore_becomes_uncertain_too() {
+        let later = chat(2, "datetime('now', '+1 day')");
+        let (_folder, mut store) = outbox(&[chat(1, "NULL"), later].concat()).await;
+        let restored = now();
+        while now() == restored {
+            tokio::task::yield_now().await;
+        }
+        store.execute_sql(&chat(3, "NULL")).await.unwrap();
+        let moved = "UPDATE outbox SET send_at = datetime('now', '+1 hour') WHERE id IN (1, 3)";
+        store.execute_sql(moved).await.unwrap();
+        // Nobody has touched 2, and 3 is new.
+        assert_eq!(store.resolve_restored(restored).await.unwrap(), 1);
+        let uncertain = "SELECT id FROM outbox WHERE status = 'uncertain'";
+        let uncertain: i64 =
+            sqlx::query_scalar(uncertain).fetch_one(&mut store.conn).await.unwrap();
+        assert_eq!(uncertain, 1);
     }
 }
