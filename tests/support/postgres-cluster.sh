@@ -1,5 +1,6 @@
 # Keeps one PostgreSQL cluster for a test program: `sh postgres-cluster.sh BIN FOLDER [SETTING...]`, as the user
-# that is to own it. Reads a command a line (start, stop, crash), answers each with a line, and at the end of its
+# that is to own it. With a connection string in PRIMARY it is a standby of that server. Reads a command a line (start, stop,
+# crash, promote), answers each with a line, and at the end of its
 # input, which also comes when the test program is killed, it stops the server and removes the folder.
 bin=$1 folder=$2
 shift 2
@@ -29,16 +30,25 @@ stop() {
     echo stopped
 }
 
-if "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1; then
+create() {
+    if [ -n "$PRIMARY" ]; then
+        "$bin/pg_basebackup" -d "$PRIMARY" -D "$folder/data" -R -X stream -c fast --no-sync
+    else
+        "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync
+    fi
+}
+
+if create >"$folder/log" 2>&1; then
     start "$@"
 else
-    echo "initdb failed: $(tail -n 5 "$folder/log" | tr '\n' ' ')"
+    echo "it could not be created: $(tail -n 5 "$folder/log" | tr '\n' ' ')"
 fi
 while read -r command; do
     case $command in
     start) start "$@" ;;
     stop) stop INT ;;
     crash) stop QUIT ;;
+    promote) if "$bin/pg_ctl" -D "$folder/data" -w promote >>"$folder/log" 2>&1; then echo promoted; else echo "not promoted"; fi ;;
     esac
 done
 stop QUIT >/dev/null

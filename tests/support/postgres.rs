@@ -50,6 +50,24 @@ impl Cluster {
             skipped(&format!("there is no PostgreSQL (Debian: postgresql; or set {BIN})"));
             return None;
         };
+        Some(Cluster::of(bin, settings, None))
+    }
+
+    /// A standby of the server that answers at this port: a base backup of it that follows it.
+    #[track_caller]
+    pub fn standby_of(host: &str, port: u16, settings: &[&str]) -> Cluster {
+        let primary = format!("host={host} port={port} user=postgres");
+        Cluster::of(bin().expect("that of its primary"), settings, Some(primary))
+    }
+
+    /// Makes a standby a primary.
+    #[track_caller]
+    pub fn promote(&self) {
+        self.order("promote", "promoted");
+    }
+
+    #[track_caller]
+    fn of(bin: PathBuf, settings: &[&str], primary: Option<String>) -> Cluster {
         // Short, because a socket's path has 107 bytes at most; the keeper removes it.
         let folder = TempDir::with_prefix_in("pg-", "/tmp").expect("a temporary folder").keep();
         let mut keeper = Command::new("setsid");
@@ -65,14 +83,14 @@ impl Cluster {
             chown(&folder, Some(user), Some(group)).expect("the folder given away");
             keeper.uid(user).gid(group);
         }
-        keeper.env("LC_ALL", "C").current_dir("/");
+        keeper.env("LC_ALL", "C").env("PRIMARY", primary.unwrap_or_default()).current_dir("/");
         keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut keeper = keeper.spawn().expect("setsid (util-linux) starts");
         let commands = keeper.stdin.take().expect("a pipe");
         let mut answers = BufReader::new(keeper.stdout.take().expect("a pipe"));
         expect(&mut answers, "started");
         let commands = Mutex::new(Some((commands, answers)));
-        Some(Cluster { keeper, commands, bin, folder, databases: AtomicU32::new(0) })
+        Cluster { keeper, commands, bin, folder, databases: AtomicU32::new(0) }
     }
 
     /// Stops it cleanly; every connection is closed.
@@ -121,10 +139,7 @@ impl Cluster {
 
     /// A database that a test has created itself.
     pub fn named(&self, name: &str) -> PostgresDatabase {
-        let folder = self.folder.display();
-        let url = format!("postgres://postgres@localhost/{name}?host={folder}");
-        let server = PostgresServer::read(&url, Path::new("/")).expect("a URL");
-        PostgresDatabase { server }
+        PostgresDatabase::on_socket(&self.folder, name)
     }
 }
 
@@ -193,6 +208,12 @@ impl PostgresDatabase {
 
     pub fn url(&self) -> &str {
         &self.server.url
+    }
+
+    /// A database of the server whose socket is in this folder.
+    pub fn on_socket(folder: &Path, name: &str) -> PostgresDatabase {
+        let url = format!("postgres://postgres@localhost/{name}?host={}", folder.display());
+        PostgresDatabase { server: PostgresServer::read(&url, Path::new("/")).expect("a URL") }
     }
 
     /// The same database, with the outbox in another schema.
