@@ -101,7 +101,8 @@ impl Journal {
     /// Something that must not be; the run goes on to its end.
     pub fn wrong(&self, what: impl Into<String>) {
         let what = what.into();
-        self.event(format!("WRONG: {what}"));
+        // Its first line alone: the rest may be a history, which has all events in it.
+        self.event(format!("WRONG: {}", what.lines().next().unwrap_or_default()));
         self.wrong.lock().unwrap().push(what);
     }
 

@@ -74,7 +74,11 @@ impl Verdict<'_> {
     }
 
     fn wrong(&self, name: &str, what: impl std::fmt::Display) {
-        let history = self.journal.history(name);
+        // No more than are shown.
+        let history = match self.journal.wrongs().len() {
+            0..5 => self.journal.history(name),
+            _ => String::new(),
+        };
         self.journal.wrong(format!("{name} {what}\n{history}"));
     }
 
