@@ -53,16 +53,6 @@ async fn rounds(mut round: impl AsyncFnMut(u64, Duration) -> bool) {
     }
 }
 
-/// False in the short form. These two still find a fault that is not mended (docs/postgres.md, "Known fault"): a job that a
-/// producer puts off between the loss of commits and the pause that follows it is not held, and goes out a second time.
-fn is_long() -> bool {
-    let long = variable("ACQUIRE_OUTBOX_HAMMER_SECONDS").is_some();
-    if !long {
-        support::skipped("it finds a known fault at times; set ACQUIRE_OUTBOX_HAMMER_SECONDS");
-    }
-    long
-}
-
 async fn random_faults(hold: bool) {
     let policy = if hold { "hold" } else { "retry" };
     rounds(async |seed, time| {
@@ -100,14 +90,10 @@ async fn a_synchronous_standby_is_promoted_and_nothing_is_forgotten() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_asynchronous_standby_is_promoted_and_what_it_has_forgotten_is_held() {
-    if is_long() {
-        rounds(async |seed, time| fail_over(Failover::Asynchronous, seed, time).await).await;
-    }
+    rounds(async |seed, time| fail_over(Failover::Asynchronous, seed, time).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_earlier_state_is_restored_and_what_was_sent_since_is_held() {
-    if is_long() {
-        rounds(async |seed, time| restore(seed, time).await).await;
-    }
+    rounds(async |seed, time| restore(seed, time).await).await;
 }

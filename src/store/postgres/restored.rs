@@ -15,9 +15,10 @@ const WAITING: [&str; 4] = [
     "lane IS NOT NULL AND wait IN ('arrived', 'parked') AND wait = 'parked'",
 ];
 const DUE: &str = "due_at <= timestamptz 'epoch' + $1 * interval '1 ms'";
-/// Somebody has given it another time since: it may have been due before.
+/// Somebody may have given it another time since the database went back, and nobody knows when that was: it may have
+/// been due before.
 const CHANGED: &str = "\
-due_at > timestamptz 'epoch' + $1 * interval '1 ms' AND updated_at > timestamptz 'epoch' + $1 * interval '1 ms'
+due_at > timestamptz 'epoch' + $1 * interval '1 ms' AND updated_at IS NOT NULL
     AND created_at <= timestamptz 'epoch' + $1 * interval '1 ms'";
 
 /// Reads only the partial indexes of waiting jobs; those that were due come first, by the indexes' order.

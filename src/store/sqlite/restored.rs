@@ -16,11 +16,12 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at <= ?1
     UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
     UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
-    -- Somebody has given it another time since: it may have been due before.
-    UNION ALL SELECT id FROM outbox WHERE wait = 'ready' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
-    UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
-    UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
-    UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at > ?1 AND updated_at > ?1 AND created_at <= ?1
+    -- Somebody may have given it another time since the restore, and nobody knows when that was: it may have been
+    -- due before.
+    UNION ALL SELECT id FROM outbox WHERE wait = 'ready' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
     LIMIT ?2)";
 
 // The triggers only allow this as a claim and its record. That attempt represents the one that may have
@@ -94,8 +95,12 @@ mod tests {
         store.execute_sql(&chat(3, "NULL")).await.unwrap();
         let moved = "UPDATE outbox SET send_at = datetime('now', '+1 hour') WHERE id IN (1, 3)";
         store.execute_sql(moved).await.unwrap();
-        // Nobody has touched 2, and 3 is new.
+        // Nobody has touched 2, and 3 is new. Also if the pause was written after the change.
         assert_eq!(store.resolve_restored(restored).await.unwrap(), 1);
+        let (_folder, mut later_paused) = outbox(&chat(1, "NULL")).await;
+        let moved = "UPDATE outbox SET send_at = datetime('now', '+1 hour') WHERE id = 1";
+        later_paused.execute_sql(moved).await.unwrap();
+        assert_eq!(later_paused.resolve_restored(now()).await.unwrap(), 1);
         let uncertain = "SELECT id FROM outbox WHERE status = 'uncertain'";
         let uncertain: i64 =
             sqlx::query_scalar(uncertain).fetch_one(&mut store.conn).await.unwrap();
