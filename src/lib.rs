@@ -38,15 +38,16 @@
 //!    ^                  |------not delivered, again--> pending (next_attempt_at set)
 //!    |                  |------never sent------------> pending (as if it had not been claimed)
 //!    |                  |------refused / used up / invalid --> failed
-//!    |                  '------outcome unknown-------> uncertain   (policy `hold`, or retried enough)
+//!    |                  '------outcome unknown-------> uncertain   (policy `hold` or `verify`, or retried enough)
 //!    '--cancelled, or expired --> cancelled / failed
 //!
 //! failed | cancelled | uncertain --retry--> pending
 //! uncertain --resolve--> sent | failed
+//! uncertain --looked for at Acquire (policy `verify`)--> sent | pending | uncertain
 //! ```
 //!
 //! The database's triggers enforce these transitions, whoever writes. The helper column `wait` says
-//! why a job is pending. A lane is the jobs that must be sent in order: those with the same
+//! why a job is pending, or that an uncertain one is `verifying`: then it is still the head of its lane. A lane is the jobs that must be sent in order: those with the same
 //! `ordering_key` or, without one, of the same conversation. `holds` marks its head; a unique index
 //! allows only one per lane. The claim's index contains only jobs that are `ready`, so parked jobs
 //! cost the claim nothing.
@@ -69,6 +70,8 @@
 //!   the database refuses to change, and reports both.
 //! * While the database cannot be used, nothing is claimed and outcomes wait in memory. If the
 //!   outbox was deleted, replaced or damaged, the dispatcher stops.
+//! * Under the policy `verify` a message of unknown outcome is looked for at Acquire
+//!   (`dispatcher/verifier.rs`), and [`judge`](queue::verification::judge) never guesses.
 //! * `docs/reliability.md` lists how these guarantees were tested.
 //!
 //! # What it costs
@@ -83,6 +86,7 @@
 //! |---|---|
 //! | the backoff, or when a job gives up | `src/queue/retry.rs`, `src/queue/transition.rs`; their settings: `src/config/raw.rs` |
 //! | what an answer of Acquire means | `src/acquire/classify.rs` |
+//! | when a message of unknown outcome is looked for, and what follows | `src/queue/doubt.rs`, `src/queue/transition/after_look.rs` |
 //! | how many requests run, breaker, Retry-After, rates | `src/dispatcher/routes/` |
 //! | when to run a cycle | `src/dispatcher/reason.rs` |
 //! | the order of the claim | every `ORDER BY priority` in `src/store/sqlite/`, and a new migration for the index `outbox_ready` |

@@ -49,7 +49,7 @@ impl Descriptors {
         // Channels with the same connection settings share their connections.
         let policies = config.channels.values();
         let settings: BTreeSet<_> = policies
-            .map(|policy| (policy.connect_timeout, policy.on_uncertain == OnUncertain::Hold))
+            .map(|policy| (policy.connect_timeout, policy.on_uncertain != OnUncertain::Retry))
             .collect();
         let pools = config.accounts.len() * settings.len();
         Descriptors::divide(getrlimit(Resource::Nofile).current, pools as u64)

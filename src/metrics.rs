@@ -6,12 +6,15 @@
 //! fixed words.
 
 mod last_hour;
+mod looks;
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis, Status};
 use crate::queue::transition::AttemptKind;
 use last_hour::LastHour;
 pub use last_hour::Minute;
+pub use looks::Look;
+use looks::Looks;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -96,6 +99,7 @@ pub struct Metrics {
     started_at: Millis,
     registry: Registry,
     attempts: Family<AttemptLabels, Counter>,
+    looks: Looks,
     in_flight: Family<RouteLabels, Gauge>,
     channels: [ChannelMeter; 3],
     cycle: Histogram,
@@ -126,6 +130,7 @@ pub struct RouteMeter {
     request: Histogram,
 }
 
+/// The outcomes of a request; [`AttemptKind::Verified`] is none.
 const KINDS: [(AttemptKind, &str); 4] = [
     (AttemptKind::Accepted, "accepted"),
     (AttemptKind::Rejected, "rejected"),
@@ -174,6 +179,7 @@ impl Metrics {
             Family::new_with_constructor(|| Histogram::new(DUE_TO_SENT_BUCKETS));
         let cycle = Histogram::new(CYCLE_BUCKETS);
         registry.register("attempts", "Requests that have ended, by outcome", attempts.clone());
+        let looks = Looks::register(&mut registry);
         registry.register(
             "finished",
             "Jobs that the dispatcher has finished, by state and failure",
@@ -206,6 +212,7 @@ impl Metrics {
             started_at,
             registry,
             attempts,
+            looks,
             in_flight,
             channels,
             cycle,
@@ -224,12 +231,18 @@ impl Metrics {
                 AttemptLabels { account: account.to_owned(), channel: channel.as_str(), outcome };
             self.attempts.get_or_create_owned(&labels)
         };
+        self.looks.show(account, channel);
         let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
         RouteMeter {
             in_flight: self.in_flight.get_or_create_owned(&labels),
             attempts: KINDS.map(counter),
             request: self.channels[channel as usize].request.clone(),
         }
+    }
+
+    /// A message was looked for at Acquire.
+    pub fn looked(&self, account: &str, channel: Channel, look: Look) {
+        self.looks.count(account, channel, look);
     }
 
     /// These outcomes have been recorded.
@@ -250,7 +263,7 @@ impl Metrics {
                     channel.failed[failure as usize].inc();
                     hour.at(t.updated_at).failed();
                 }
-                Status::Uncertain => drop(channel.uncertain.inc()),
+                Status::Uncertain if t.wait.is_none() => drop(channel.uncertain.inc()),
                 Status::Pending if t.history.is_some() => hour.at(t.updated_at).retried(),
                 _ => {}
             }

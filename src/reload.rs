@@ -120,7 +120,7 @@ pub fn connection<'a>(account: &'a Account, policy: &ChannelPolicy) -> Connectio
         request_timeout: policy.request_timeout,
         connect_timeout: policy.connect_timeout,
         proxy: account.proxy.as_ref(),
-        at_most_once: policy.on_uncertain == OnUncertain::Hold,
+        at_most_once: policy.on_uncertain != OnUncertain::Retry,
         idle_connections: usize::MAX,
     }
 }

@@ -122,9 +122,10 @@ fn is_long(name: &str, line: &str) -> bool {
     if scanned == "outbox USING INDEX outbox_untouched" {
         return false;
     }
-    // These are about every retry: after the clock was set, and at the start.
+    // These are about every retry and all that is verified: after the clock was set, and at the start.
     let all = ["in_backoff", "begun_later"].iter().any(|known| name.starts_with(known));
-    if all && scanned == "outbox USING INDEX outbox_backoff" {
+    let whole = ["outbox USING INDEX outbox_backoff", "outbox USING INDEX outbox_verifying"];
+    if all && whole.contains(&scanned) {
         return false;
     }
     let small = SMALL.iter().any(|table| {

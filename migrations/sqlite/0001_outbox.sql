@@ -40,12 +40,17 @@ CREATE TABLE outbox (
     -- Internal columns, maintained by the triggers below and by the dispatcher.
     lane               TEXT,     -- the effective ordering key; NULL: no order
     due_at             INTEGER,  -- send_at, or the time of the INSERT; with id, the order in its lane
-    wait               TEXT,     -- why it is pending: ready, scheduled, backoff, parked
+    wait               TEXT,     -- why it is pending: ready, scheduled, backoff, parked; uncertain: verifying
     holds              INTEGER,  -- 1 while it is the head of its lane: from ready until it leaves the queue
     claimed_by         INTEGER,  -- the dispatcher's epoch; set only while sending
     unspent            INTEGER NOT NULL DEFAULT 0,  -- attempts that do not count against the budget
     uncertain_attempts INTEGER NOT NULL DEFAULT 0,  -- attempts of this budget with an unknown outcome
     budget_from        INTEGER,  -- when the first attempt of this budget began
+    verify_at          INTEGER,  -- when it is looked for at Acquire next; set only while verifying
+    verify_round       INTEGER NOT NULL DEFAULT 0,  -- how often it has been looked for since its last attempt
+    verify_from        INTEGER,  -- when the first attempt of unknown outcome since the last retry began
+    verify_until       INTEGER,  -- when the last of them was given up
+    verify_seen        TEXT,     -- what was found at Acquire: a JSON array, without message text
     -- Every UPDATE of the columns above by the triggers or the dispatcher adds one or two, so that
     -- outbox_update_check can tell it from anybody else's.
     moves              INTEGER NOT NULL DEFAULT 0
@@ -70,6 +75,12 @@ CREATE INDEX outbox_untouched ON outbox (id) WHERE status = 'pending'
 -- For counts and retention; an uncertain job is not finished.
 CREATE INDEX outbox_uncertain ON outbox (channel) WHERE status = 'uncertain';
 CREATE INDEX outbox_finished ON outbox (status, channel, finished_at) WHERE finished_at IS NOT NULL;
+-- Jobs that are looked for at Acquire, and which job a message that was found there belongs to.
+CREATE INDEX outbox_verifying ON outbox (verify_at) WHERE wait = 'verifying';
+CREATE INDEX outbox_message ON outbox (message_id) WHERE message_id IS NOT NULL;
+-- Jobs that may have a message at Acquire whose id is not known.
+CREATE INDEX outbox_doubtful ON outbox (account, channel) WHERE verify_from IS NOT NULL AND message_id IS NULL;
+CREATE INDEX outbox_nameless ON outbox (account, channel) WHERE status = 'sent' AND message_id IS NULL;
 
 -- One row per request. It is kept when its job is retried, and deleted with its job.
 CREATE TABLE outbox_attempts (
@@ -77,7 +88,7 @@ CREATE TABLE outbox_attempts (
     attempt     INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     duration_ms INTEGER NOT NULL,
-    outcome     TEXT    NOT NULL,  -- accepted, rejected, retry, uncertain
+    outcome     TEXT    NOT NULL,  -- accepted, rejected, retry, uncertain, verified
     http_status INTEGER,
     error_code  TEXT,
     error       TEXT,
@@ -623,8 +634,10 @@ BEGIN
             THEN RAISE(ABORT, 'outbox: attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at and finished_at are written by the dispatcher; leave them out')
         WHEN NEW.lane IS NOT NULL OR NEW.due_at IS NOT NULL OR NEW.wait IS NOT NULL OR NEW.holds IS NOT NULL
              OR NEW.claimed_by IS NOT NULL OR NEW.unspent IS NOT 0 OR NEW.uncertain_attempts IS NOT 0
-             OR NEW.budget_from IS NOT NULL OR NEW.moves IS NOT 0
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own; leave them out')
+             OR NEW.budget_from IS NOT NULL OR NEW.moves IS NOT 0 OR NEW.verify_at IS NOT NULL
+             OR NEW.verify_round IS NOT 0 OR NEW.verify_from IS NOT NULL OR NEW.verify_until IS NOT NULL
+             OR NEW.verify_seen IS NOT NULL
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves and verify_... are the dispatcher''s own; leave them out')
         -- SQLite continues from the highest id ever used: an id near the end of the range would leave no room
         -- for others. If id is left out, NEW.id is -1 here.
         WHEN NEW.id > 1000000000000
@@ -676,13 +689,15 @@ WHEN OLD.status <> 'sent'
 BEGIN
     SELECT CASE
         WHEN NEW.id IS NOT OLD.id THEN RAISE(ABORT, 'outbox.id: cannot be changed')
-        WHEN OLD.status = 'sending'
+        WHEN (OLD.status = 'sending' OR OLD.wait = 'verifying')
              AND NOT (NEW.channel IS OLD.channel AND NEW.account IS OLD.account AND NEW.ordering_key IS OLD.ordering_key
                       AND NEW.priority IS OLD.priority AND NEW.send_at IS OLD.send_at AND NEW.expires_at IS OLD.expires_at
                       AND NEW.max_attempts IS OLD.max_attempts AND NEW.source IS OLD.source
                       AND NEW.created_at IS OLD.created_at AND NEW.payload IS OLD.payload
                       AND NEW.idempotency_key IS OLD.idempotency_key)
-            THEN RAISE(ABORT, 'outbox: a job that is sending cannot be changed; wait until its attempt has ended')
+            THEN CASE OLD.status WHEN 'sending'
+                THEN RAISE(ABORT, 'outbox: a job that is sending cannot be changed; wait until its attempt has ended')
+                ELSE RAISE(ABORT, 'outbox: a job that is being verified cannot be changed; wait until that has ended, or resolve it first') END
         WHEN NEW.idempotency_key IS NOT OLD.idempotency_key AND OLD.status <> 'pending'
             THEN RAISE(ABORT, 'outbox.idempotency_key: can only be changed while the job is pending')
         -- UPDATE OR REPLACE would delete the job that has the key.
@@ -743,7 +758,8 @@ END;
 -- outbox_moved fires first, a refusal here undoes what it did.
 CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
-                finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves ON outbox
+                finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, verify_at,
+                verify_round, verify_from, verify_until, verify_seen, moves ON outbox
 WHEN (NEW.moves IS NOT OLD.moves + 1 AND NEW.moves IS NOT OLD.moves + 2)
      OR (NEW.status IS NOT OLD.status
          AND (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
@@ -786,7 +802,9 @@ BEGIN
         NEW.lane IS NOT OLD.lane OR NEW.due_at IS NOT OLD.due_at OR NEW.wait IS NOT OLD.wait
             OR NEW.holds IS NOT OLD.holds OR NEW.claimed_by IS NOT OLD.claimed_by OR NEW.unspent IS NOT OLD.unspent
             OR NEW.uncertain_attempts IS NOT OLD.uncertain_attempts OR NEW.budget_from IS NOT OLD.budget_from
-            OR NEW.moves IS NOT OLD.moves,
+            OR NEW.verify_at IS NOT OLD.verify_at OR NEW.verify_round IS NOT OLD.verify_round
+            OR NEW.verify_from IS NOT OLD.verify_from OR NEW.verify_until IS NOT OLD.verify_until
+            OR NEW.verify_seen IS NOT OLD.verify_seen OR NEW.moves IS NOT OLD.moves,
         typeof(NEW.message_id) IN ('text', 'null') AND typeof(NEW.error_code) IN ('text', 'null')
             AND typeof(NEW.error) IN ('text', 'null')
             AND ifnull(NEW.failure IN ('rejected', 'exhausted', 'expired', 'invalid'), 1)
@@ -820,7 +838,7 @@ BEGIN
         WHEN NEW.finished_at
             THEN RAISE(ABORT, 'outbox.finished_at: is written by the dispatcher; of a finished job it can be set to an earlier time')
         WHEN NEW.helpers
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves are the dispatcher''s own and cannot be changed')
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves and verify_... are the dispatcher''s own and cannot be changed')
         -- Whoever resolves an uncertain job may also set its ids and its error; whoever fails a pending one must
         -- say why.
         WHEN NEW.was = 'uncertain' AND (NEW.becomes = 'sent' OR NEW.becomes = 'failed') AND NEW.readable THEN NULL
@@ -836,12 +854,12 @@ END;
 -- What follows a move. A claim needs nothing; a record needs it only if jobs wait in its lane.
 CREATE VIEW outbox_move AS SELECT id, lane, status AS was, status AS becomes, failure FROM outbox WHERE 0;
 
--- If `moves` grows by two, the dispatcher's cycle has made the change, and moves up the next job of all
--- lanes by one statement.
+-- If `moves` grows by two, the dispatcher has made the change, and moves up the next jobs itself: its cycle
+-- those of all lanes by one statement.
 CREATE TRIGGER outbox_moved AFTER UPDATE OF status ON outbox
 WHEN NEW.status <> 'sending' AND NEW.status <> OLD.status
-     AND (OLD.status <> 'sending'
-          OR (NEW.moves IS NOT OLD.moves + 2 AND OLD.lane IS NOT NULL
+     AND ((OLD.status <> 'sending' AND NOT (OLD.status = 'uncertain' AND NEW.moves IS OLD.moves + 2))
+          OR (OLD.status = 'sending' AND NEW.moves IS NOT OLD.moves + 2 AND OLD.lane IS NOT NULL
               AND (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'parked')
                    OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'scheduled'))))
 BEGIN
@@ -863,7 +881,8 @@ BEGIN
     SET unspent = attempts, uncertain_attempts = 0, budget_from = NULL, next_attempt_at = NULL, message_id = NULL,
         -- A send_at that has been removed since gives no place in the lane.
         due_at = CASE WHEN send_at IS NULL AND due_at > (SELECT now FROM outbox_clock) THEN NULL ELSE due_at END,
-        receipt = NULL, failure = NULL, error_code = NULL, error = NULL, finished_at = NULL, moves = moves + 1
+        receipt = NULL, failure = NULL, error_code = NULL, error = NULL, finished_at = NULL, verify_at = NULL,
+        verify_round = 0, verify_from = NULL, verify_until = NULL, verify_seen = NULL, moves = moves + 1
     WHERE id = NEW.id;
     DELETE FROM outbox_set_aside WHERE job_id = NEW.id;
     INSERT INTO outbox_enqueue (id) VALUES (NEW.id);
@@ -887,9 +906,12 @@ WHEN NEW.was = 'uncertain' AND NEW.becomes <> 'pending'
 BEGIN
     UPDATE outbox
     SET failure = CASE NEW.becomes WHEN 'failed' THEN ifnull(NEW.failure, 'exhausted') END,
+        wait = NULL, holds = NULL, verify_at = NULL,
         updated_at = (SELECT now FROM outbox_clock), finished_at = (SELECT now FROM outbox_clock), moves = moves + 1
     WHERE id = NEW.id;
     DELETE FROM outbox_set_aside WHERE job_id = NEW.id;
+    -- It has held back the later jobs of its lane only while it was verified.
+    INSERT INTO outbox_elect (lane) VALUES (NEW.lane);
 END;
 
 -- The dispatcher has found a scheduled job due: it takes its place in its lane. The trigger watches due_at,

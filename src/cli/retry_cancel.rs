@@ -32,6 +32,8 @@ Examples:
   acquire-outbox resolve 17 --sent                    its case at Acquire shows the message
   acquire-outbox resolve 17 --failed                  it does not; the message is not sent again
   acquire-outbox resolve --case 2069 --failed
+  acquire-outbox resolve 17 --verify                  let the dispatcher look for it at Acquire again
+  acquire-outbox resolve --channel chat --verify
   acquire-outbox retry 17                             it does not; send the message again
 
 An uncertain job may have been delivered: its request was written, but no answer was read. In SQL:
@@ -55,9 +57,9 @@ pub struct CancelArgs {
 
 #[derive(clap::Args)]
 #[command(after_help = RESOLVE_EXAMPLES)]
-#[command(override_usage = "acquire-outbox resolve ID... <--sent|--failed>\n       \
-                            acquire-outbox resolve FILTERS <--sent|--failed>")]
-#[group(id = "resolution", required = true, multiple = false, args = ["sent", "failed"])]
+#[command(override_usage = "acquire-outbox resolve ID... <--sent|--failed|--verify>\n       \
+                            acquire-outbox resolve FILTERS <--sent|--failed|--verify>")]
+#[group(id = "resolution", required = true, multiple = false, args = ["sent", "failed", "verify"])]
 pub struct ResolveArgs {
     /// The message was delivered
     #[arg(long)]
@@ -65,6 +67,9 @@ pub struct ResolveArgs {
     /// It was not delivered, and is not sent again
     #[arg(long)]
     failed: bool,
+    /// Let the dispatcher look for it at Acquire, now
+    #[arg(long)]
+    verify: bool,
     #[command(flatten)]
     jobs: ChangeArgs,
 }
@@ -78,6 +83,10 @@ pub async fn cancel(settings: &GlobalFlags, args: CancelArgs) -> Result<ExitCode
 }
 
 pub async fn resolve(settings: &GlobalFlags, args: ResolveArgs) -> Result<ExitCode> {
-    let resolution = if args.sent { Resolution::Sent } else { Resolution::Failed };
-    change_jobs::run(settings, Change::Resolve(resolution), args.jobs).await
+    let change = match (args.verify, args.sent) {
+        (true, _) => Change::Verify,
+        (_, true) => Change::Resolve(Resolution::Sent),
+        _ => Change::Resolve(Resolution::Failed),
+    };
+    change_jobs::run(settings, change, args.jobs).await
 }

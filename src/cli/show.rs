@@ -42,6 +42,8 @@ struct JobJson<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sandbox: bool,
     receipt: Option<Json>,
+    /// What was found at Acquire, if it was looked for.
+    seen: Option<Json>,
     /// Why it waits; null where it waits for nothing.
     next: Option<&'a str>,
     /// The same for programs; empty where it waits for nothing.
@@ -85,6 +87,7 @@ impl<'a> JobJson<'a> {
             payload_bytes: story.job.payload_bytes,
             sandbox,
             receipt: story.job.receipt.as_deref().map(value),
+            seen: story.job.seen.as_deref().map(value),
             next: next.as_ref().map(|next| next.sentence.as_str()),
             waits_for: next.as_ref().map(|next| next.waits_for.as_slice()).unwrap_or_default(),
             history: &story.history,
@@ -126,6 +129,7 @@ fn fields(
     table.field("created", Some(with_age(&row.created_at, now)));
     table.field("send at", time(&row.send_at));
     table.field("next attempt", time(&row.next_attempt_at));
+    table.field("seen at Acquire", job.seen_at_acquire());
     table.field("expires", job.expires.map(|at| with_age(&output::iso(at), now)));
     table.field("finished", time(&row.finished_at));
     table.field("priority", (job.priority != 0).then(|| job.priority.to_string()));

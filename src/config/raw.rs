@@ -19,6 +19,7 @@ use crate::queue::retry::RetryPolicy;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// As humantime defines it.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 /// Short enough that no sum of times overflows.
@@ -118,6 +119,7 @@ pub(super) struct RawChannel {
     connect_timeout: Option<Duration>,
     on_uncertain: Option<OnUncertain>,
     uncertain_retries: Option<u32>,
+    verify_after: Option<Vec<Duration>>,
     /// An inner `None` is "never".
     scrub: Option<Option<Duration>>,
     retry: RawRetry,
@@ -132,6 +134,7 @@ impl RawChannel {
             "connect_timeout",
             "on_uncertain",
             "uncertain_retries",
+            "verify_after",
             "scrub",
             "retry",
         ])?;
@@ -143,6 +146,7 @@ impl RawChannel {
             connect_timeout: section.duration("connect_timeout", MILLISECOND..=HOUR)?.map(value),
             on_uncertain: section.parsed("on_uncertain")?.map(value),
             uncertain_retries: section.integer("uncertain_retries", 0..=1000)?.map(value),
+            verify_after: verify_after(section)?,
             scrub: section.parsed_by("scrub", |text| duration_or("never", text))?.map(value),
             retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
         })
@@ -158,10 +162,28 @@ impl RawChannel {
             connect_timeout: self.connect_timeout.unwrap_or(default.connect_timeout),
             on_uncertain: self.on_uncertain.unwrap_or(default.on_uncertain),
             uncertain_retries: self.uncertain_retries.unwrap_or(default.uncertain_retries),
+            verify_after: self.verify_after.clone().unwrap_or(default.verify_after),
             scrub: self.scrub.unwrap_or(default.scrub),
             retry: self.retry.over(retry)?,
         })
     }
+}
+
+/// The pauses before a message is looked for.
+fn verify_after(section: &Section<'_>) -> Result<Option<Vec<Duration>>, ConfigError> {
+    let Some(texts) = section.texts("verify_after")? else { return Ok(None) };
+    let invalid = |problem: String| ConfigError::invalid(&texts.place, problem);
+    if !(1..=10).contains(&texts.value.len()) {
+        return Err(invalid(
+            "must have 1 to 10 pauses, such as [\"5s\", \"30s\", \"5m\"]".to_owned(),
+        ));
+    }
+    let pause = |text: &String| match parse_duration(text) {
+        Ok(pause) if (MILLISECOND..=DAY).contains(&pause) => Ok(pause),
+        Ok(_) => Err(invalid("each pause must be from 1ms to 1day".to_owned())),
+        Err(problem) => Err(invalid(problem)),
+    };
+    texts.value.iter().map(pause).collect::<Result<_, _>>().map(Some)
 }
 
 /// Keeps the places of `initial` and `max`, which can only be compared once all layers are combined.

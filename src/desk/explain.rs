@@ -75,6 +75,8 @@ pub enum WaitReason {
     Answer { since: Option<String> },
     /// A running dispatcher.
     Dispatcher,
+    /// The next look for its message at Acquire.
+    Verification { at: Option<String>, looks: i64 },
     /// An operator, who resolves or retries it.
     Person,
 }
@@ -88,7 +90,10 @@ pub fn next(known: &Known<'_>) -> Option<Next> {
         ("pending" | "sending", Some(aside)) => vec![set_aside(aside, known.now)],
         ("pending", None) => pending(known),
         ("sending", None) => vec![sending(known)],
-        ("uncertain", _) => vec![(WaitReason::Person, uncertain(known.story.job.delivery.id))],
+        ("uncertain", None) if known.story.job.wait.as_deref() == Some("verifying") => {
+            verifying(known)
+        }
+        ("uncertain", _) => vec![(WaitReason::Person, uncertain(known.story))],
         _ => return None,
     };
     let (waits_for, sentences): (Vec<_>, Vec<_>) = explained.into_iter().unzip();
@@ -172,7 +177,11 @@ fn parked(known: &Known<'_>) -> Explained {
     };
     let (waits_for, why) = known.head.map_or((vec![], String::new()), |head| {
         let of_head = Known { story: head, head: None, position: None, ..*known };
-        let (reasons, sentences): (Vec<_>, Vec<_>) = held_back_by(&of_head).into_iter().unzip();
+        let explained = match head.job.wait.as_deref() {
+            Some("verifying") => verifying(&of_head),
+            _ => held_back_by(&of_head),
+        };
+        let (reasons, sentences): (Vec<_>, Vec<_>) = explained.into_iter().unzip();
         (reasons, sentences.join("; "))
     });
     let reason = WaitReason::Job {
@@ -197,6 +206,9 @@ fn behind(ahead: &Ahead, why: &str) -> String {
         }
         ("pending", why) => {
             format!("behind job {head} of its ordering key{count}; job {head} itself waits: {why}")
+        }
+        ("uncertain", why) => {
+            format!("behind job {head} of its ordering key{count}; job {head}: {why}")
         }
         (status, _) => format!("behind job {head} of its ordering key, which is {status}{count}"),
     }
@@ -263,10 +275,34 @@ fn sending(known: &Known<'_>) -> Explained {
     (WaitReason::Dispatcher, sentence)
 }
 
-fn uncertain(id: i64) -> String {
+fn verifying(known: &Known<'_>) -> Vec<Explained> {
+    let Known { story, dispatcher, now, .. } = known;
+    let job = &story.job;
+    let next = match job.next_look {
+        Some(at) if at > *now => format!("next look at {}", time(at, *now)),
+        _ => "the next look is due".to_owned(),
+    };
+    let seen = job.seen_at_acquire().map(|seen| format!("; seen so far: {seen}"));
+    let sentence = format!(
+        "it may have been delivered, and is being verified at Acquire: {next}{}",
+        seen.unwrap_or_default()
+    );
+    let reason = WaitReason::Verification { at: job.next_look.map(iso), looks: job.looks };
+    let mut explained = vec![(reason, sentence)];
+    explained.extend(story.pauses.iter().map(|pause| paused(pause, *now)));
+    if !dispatcher {
+        explained.push((WaitReason::Dispatcher, NO_DISPATCHER.to_owned()));
+    }
+    explained
+}
+
+fn uncertain(story: &Story) -> String {
+    let id = story.job.delivery.id;
+    let seen = story.job.seen_at_acquire().map(|seen| format!(" (seen there: {seen})"));
     format!(
-        "it may have been delivered: check its case at Acquire, then resolve it with \
-         `acquire-outbox resolve {id} --sent|--failed`, or send it again with `acquire-outbox retry {id}`"
+        "it may have been delivered: check its case at Acquire{}, then resolve it with \
+         `acquire-outbox resolve {id} --sent|--failed`, or send it again with `acquire-outbox retry {id}`",
+        seen.unwrap_or_default()
     )
 }
 

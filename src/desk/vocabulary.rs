@@ -91,6 +91,15 @@ static RESOLVE_FAILED: ChangeLabels = ChangeLabels {
               not sent, unless somebody retries them.",
 };
 
+static VERIFY: ChangeLabels = ChangeLabels {
+    change: Change::Verify,
+    name: "verify",
+    label: "Look at Acquire again",
+    done: "to be looked for at Acquire",
+    meaning: "The dispatcher looks for their messages at Acquire, now. What it finds is recorded as sent; \
+              what is not there is sent again only where on_uncertain is verify.",
+};
+
 static PRUNE: ChangeLabels = ChangeLabels {
     change: Change::Prune,
     name: "prune",
@@ -106,6 +115,7 @@ pub fn change_labels(change: Change) -> &'static ChangeLabels {
         Change::Cancel => &CANCEL,
         Change::Resolve(Resolution::Sent) => &RESOLVE_SENT,
         Change::Resolve(Resolution::Failed) => &RESOLVE_FAILED,
+        Change::Verify => &VERIFY,
         Change::Prune => &PRUNE,
     }
 }
@@ -117,6 +127,7 @@ pub fn question(change: Change, jobs: &str) -> String {
         Change::Cancel => format!("Cancel {jobs}?"),
         Change::Resolve(Resolution::Sent) => format!("Resolve {jobs} as sent?"),
         Change::Resolve(Resolution::Failed) => format!("Resolve {jobs} as failed?"),
+        Change::Verify => format!("Look for {jobs} at Acquire?"),
         Change::Prune => format!("Delete {jobs} with their history?"),
     }
 }

@@ -46,6 +46,7 @@ impl Dispatcher {
         self.service.stopping(limit + 3 * LAST_RECORDS);
         self.service.status(&format!("stopping: {} in flight", self.sender.jobs.in_flight()));
         self.sender.stop();
+        self.verifier.stop();
         // What goes back does not wait for the requests in flight. An error is tried again below.
         let _ = self.record().await;
         let mut deadline = Instant::now() + limit;
@@ -111,7 +112,7 @@ impl Dispatcher {
         }
     }
 
-    /// Whether nothing is due, being sent or in backoff; then what is not waited for is logged.
+    /// Whether nothing is due, being sent, verified or in backoff; then what is not waited for is logged.
     pub(super) async fn nothing_left(&mut self) -> bool {
         if !self.sender.jobs.is_empty() || self.outage.is_some() {
             return false;
@@ -151,6 +152,7 @@ impl Dispatcher {
             "ending: waiting for the answers to requests in flight, sending nothing more");
         self.sender.metrics.enter(DaemonState::Stopping);
         self.sender.stop();
+        self.verifier.stop();
         let mut deadline = Instant::now() + self.sender.config.shutdown_timeout;
         while self.sender.jobs.in_flight() > 0 {
             match timeout_at(deadline, self.sender.results.recv()).await {

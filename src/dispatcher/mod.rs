@@ -17,6 +17,8 @@ mod shown_blocks;
 mod signals;
 mod status_line;
 mod upkeep;
+mod verdicts;
+mod verifier;
 
 use crate::config::Config;
 use crate::dispatcher::routes::Routes;
@@ -39,6 +41,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, trace};
 pub(crate) use upkeep::log_notice;
+use verifier::Verifier;
 
 /// The slow poll behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -58,7 +61,7 @@ enum Cycled {
 pub enum Until {
     /// Only when asked to stop.
     Stopped,
-    /// As soon as no job is due, being sent or in backoff. Jobs that are paused or for a later time
+    /// As soon as no job is due, being sent, verified or in backoff. Jobs that are paused or for a later time
     /// are left.
     Empty,
 }
@@ -73,6 +76,7 @@ enum LoopEnd {
 pub struct Dispatcher {
     tenure: Tenure,
     sender: AttemptSender,
+    verifier: Verifier,
     agenda: Agenda,
     commit: Commit,
     rest: Rest,
@@ -99,6 +103,7 @@ impl Dispatcher {
         Dispatcher {
             tenure,
             sender,
+            verifier: Verifier::new(),
             agenda: Agenda::default(),
             commit: Commit::None,
             rest: Rest::none(),
@@ -162,6 +167,7 @@ impl Dispatcher {
                 () = &mut shutdown => return Ok(LoopEnd::Stopped),
                 step = reload.next() => self.reload(step),
                 Some(result) = self.sender.results.recv() => self.sender.ended(result),
+                () = self.verifier.ended() => {}
                 () = ready(()), if more => {}
                 () = self.tenure.changed() => self.commit = Commit::UnderWay,
                 () = sleep_until(idle_until) => if !resting {
@@ -198,9 +204,10 @@ impl Dispatcher {
             self.commit = Commit::UnderWay;
         }
         let failed = self.fail_unknown_accounts().await?;
+        let verified = self.verify().await?;
         let freed = self.upkeep().await?;
         self.end_outage();
-        Ok(cycled != Cycled::No || failed || freed)
+        Ok(cycled != Cycled::No || failed || verified || freed)
     }
 
     /// Records, moves what is due and claims in one transaction, if there is a reason to.
@@ -303,6 +310,7 @@ impl Dispatcher {
             ReloadStep::Requested => self.service.reloading(),
             ReloadStep::Finished(fresh) => {
                 let notice = self.sender.reconfigure(*fresh).err();
+                self.verifier.forget_accounts();
                 self.tenure.expect_requests(self.sender.longest_request());
                 self.tenure.pace(&self.sender.routes.rates());
                 self.next_upkeep = Instant::now();
@@ -379,7 +387,8 @@ impl Dispatcher {
             });
             let jobs = &self.sender.jobs;
             let opening = self.sender.routes.next_opening(jobs.load(), at);
-            let opening = [opening, jobs.longest_wait_ends()].into_iter().flatten().min();
+            let look = self.verifier.next(self.agenda.next_look, at);
+            let opening = [opening, jobs.longest_wait_ends(), look].into_iter().flatten().min();
             [Some(at + POLL), ping, due, opening, Some(self.next_upkeep)]
         };
         first.into_iter().flatten().min().unwrap_or(at)

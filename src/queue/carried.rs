@@ -35,6 +35,10 @@ pub struct CarriedJob {
     pub unspent: i64,
     pub uncertain_attempts: i64,
     pub budget_from: Option<Millis>,
+    pub verify_at: Option<Millis>,
+    pub verify_from: Option<Millis>,
+    pub verify_until: Option<Millis>,
+    pub verify_seen: Option<String>,
 }
 
 /// A row of `outbox_attempts`.

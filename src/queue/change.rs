@@ -1,4 +1,4 @@
-//! What an operator may do to a job: retry, cancel, resolve or prune it.
+//! What an operator may do to a job: retry, cancel, resolve, verify or prune it.
 
 use super::job::Status;
 
@@ -11,6 +11,8 @@ pub enum Change {
     Cancel,
     /// The outcome of an uncertain job is now known.
     Resolve(Resolution),
+    /// An uncertain job is looked for at Acquire, now.
+    Verify,
     /// A finished job is deleted, with its history.
     Prune,
 }
@@ -32,6 +34,8 @@ impl Change {
             Change::Cancel => Some(Status::Cancelled),
             Change::Resolve(Resolution::Sent) => Some(Status::Sent),
             Change::Resolve(Resolution::Failed) => Some(Status::Failed),
+            // What is found decides.
+            Change::Verify => Some(Status::Uncertain),
             Change::Prune => None,
         }
     }
@@ -41,7 +45,7 @@ impl Change {
         match self {
             Change::Retry => &[Status::Failed, Status::Cancelled, Status::Uncertain],
             Change::Cancel => &[Status::Pending],
-            Change::Resolve(_) => &[Status::Uncertain],
+            Change::Resolve(_) | Change::Verify => &[Status::Uncertain],
             Change::Prune => &[Status::Sent, Status::Failed, Status::Cancelled],
         }
     }
@@ -66,6 +70,7 @@ impl Change {
         match self {
             Change::Retry | Change::Cancel => None,
             Change::Resolve(_) => Some(format!("is {status}; only uncertain jobs can be resolved")),
+            Change::Verify => Some(format!("is {status}; only uncertain jobs can be verified")),
             Change::Prune => {
                 Some(format!("is {status}; only sent, failed and cancelled jobs can be pruned"))
             }

@@ -88,6 +88,8 @@ pub struct CycleDone {
 pub struct Agenda {
     /// The earliest time at which a scheduled job, a retry or an expiry falls due.
     pub next_due: Option<Millis>,
+    /// When a job that is being verified is looked for next.
+    pub next_look: Option<Millis>,
     /// Accounts that have jobs ready, configured or not.
     pub ready_accounts: Vec<String>,
     /// Another program has committed something that the last claim and the last look may have

@@ -9,6 +9,7 @@ pub mod retry;
 pub mod policy;
 pub mod transition;
 pub mod verification;
+pub mod doubt;
 pub mod role;
 pub mod report;
 pub mod ended;

@@ -21,6 +21,10 @@ pub struct ChannelPolicy {
     pub connect_timeout: Duration,
     /// What to do after an attempt whose outcome is unknown. Default retry.
     pub on_uncertain: OnUncertain,
+    /// With [`OnUncertain::Verify`], when a message is looked for at Acquire: this long after the attempt
+    /// was given up, and then each this long after the one before. 1 to 10 pauses of 1 ms to 1 day.
+    /// Default 5 s, 30 s and 5 min.
+    pub verify_after: Vec<Duration>,
     /// With [`OnUncertain::Retry`], after how many attempts of unknown outcome a job becomes
     /// `uncertain`; 0 to 1000. Default 3.
     pub uncertain_retries: u32,
@@ -38,6 +42,7 @@ impl Default for ChannelPolicy {
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             on_uncertain: OnUncertain::Retry,
+            verify_after: [5, 30, 300].map(Duration::from_secs).to_vec(),
             uncertain_retries: 3,
             scrub: None,
             retry: RetryPolicy::default(),
@@ -52,6 +57,9 @@ pub enum OnUncertain {
     Retry,
     /// Leave it `uncertain` until a person decides: at most once.
     Hold,
+    /// Look for it at Acquire: record it as sent if it is there, send it again if it is not, and leave
+    /// it `uncertain` for a person if neither can be said.
+    Verify,
 }
 
 impl FromStr for OnUncertain {
@@ -61,7 +69,8 @@ impl FromStr for OnUncertain {
         match text {
             "retry" => Ok(OnUncertain::Retry),
             "hold" => Ok(OnUncertain::Hold),
-            _ => Err("must be \"retry\" or \"hold\""),
+            "verify" => Ok(OnUncertain::Verify),
+            _ => Err("must be \"retry\", \"hold\" or \"verify\""),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! One job, with what an operator wants to know about it.
 
 use super::block::Block;
+use super::doubt::{SeenCandidate, seen_from};
 use super::job::Millis;
 use super::overview::SetAside;
 use super::pause::Pause;
+use super::when::iso;
 use serde::Serialize;
 
 /// A row of `delivery_status`: a job without its payload.
@@ -67,11 +69,36 @@ pub struct Detail {
     pub ordering_key: Option<String>,
     pub max_attempts: Option<i64>,
     pub expires: Option<Millis>,
-    /// Why a pending job waits: ready, scheduled, backoff or parked.
+    /// Why a pending job waits: ready, scheduled, backoff or parked; `verifying` if it is uncertain and
+    /// looked for at Acquire.
     pub wait: Option<String>,
     pub due: Option<Millis>,
     pub retry: Option<Millis>,
     pub updated: Option<Millis>,
+    /// When it is looked for at Acquire next.
+    pub next_look: Option<Millis>,
+    /// How often it has been looked for since its last attempt.
+    pub looks: i64,
+    /// What was found there: the column `verify_seen`.
+    pub seen: Option<String>,
+}
+
+impl Detail {
+    /// `2 candidates: 8289 (2026-11-22T09:00:00.000Z, user, same), ...`; `None` if it was not looked for.
+    pub fn seen_at_acquire(&self) -> Option<String> {
+        let seen = seen_from(self.seen.as_deref()?);
+        let one = |message: &SeenCandidate| {
+            let created = message.created.map_or_else(|| "time unknown".to_owned(), iso);
+            let sender = if message.sender.is_empty() { "sender unknown" } else { &message.sender };
+            format!("{} ({created}, {sender}, {})", message.id, message.likeness)
+        };
+        let all = seen.iter().map(one).collect::<Vec<_>>().join(", ");
+        Some(match seen.len() {
+            0 => "no message like it".to_owned(),
+            1 => format!("1 candidate: {all}"),
+            count => format!("{count} candidates: {all}"),
+        })
+    }
 }
 
 /// What a parked job waits for: the head of its ordering key, and how many jobs there are before it.

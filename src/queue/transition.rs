@@ -1,7 +1,11 @@
 //! The state machine: from the outcome of an attempt to the next state of its job.
 //!
-//! Only [`decide`] turns an outcome into a state. The store writes its result, and the database's
+//! Only [`decide`] turns an outcome into a state, and [`after_look`] what was found at Acquire. The store writes its result, and the database's
 //! triggers refuse any transition that is not allowed.
+
+mod after_look;
+
+pub use after_look::{after_look, look_again, not_verifiable};
 
 use crate::queue::job::{Failure, Job, Millis, Status};
 use crate::queue::outcome::{Fault, LocalResource, Outcome, PageVerdict, Receipt};
@@ -9,14 +13,28 @@ use crate::queue::policy::{ChannelPolicy, OnUncertain};
 use crate::queue::retry;
 use std::time::Duration;
 
-/// Why a job is `pending`; the helper column `wait`. Its other two values, `scheduled` and `parked`, are
-/// set by the triggers.
+/// Why a job is `pending`, or that an `uncertain` one is verified; the helper column `wait`. Its other two
+/// values, `scheduled` and `parked`, are set by the triggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// It can be claimed now.
     Ready,
     /// It can be claimed from `next_attempt_at` on.
     Backoff,
+    /// It is `uncertain`, and looked for at Acquire at `verify_at`. It still holds back the later jobs of
+    /// its lane.
+    Verifying,
+}
+
+impl Wait {
+    /// The text in the column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Wait::Ready => "ready",
+            Wait::Backoff => "backoff",
+            Wait::Verifying => "verifying",
+        }
+    }
 }
 
 /// The column `outcome` of `outbox_attempts`.
@@ -27,6 +45,8 @@ pub enum AttemptKind {
     Rejected,
     Retry,
     Uncertain,
+    /// Its outcome was unknown, and the message was found at Acquire since.
+    Verified,
 }
 
 /// What an outcome says about the route, beyond its own job.
@@ -54,9 +74,11 @@ pub struct Transition {
     pub fence_attempts: i64,
     pub fence_claim: i64,
     pub status: Status,
-    /// Only while `pending`.
+    /// Only while `pending` or verified.
     pub wait: Option<Wait>,
     pub next_attempt_at: Option<Millis>,
+    /// Only while [`Wait::Verifying`].
+    pub verify_at: Option<Millis>,
     pub attempts: i64,
     pub unspent: i64,
     pub uncertain_attempts: i64,
@@ -133,6 +155,7 @@ impl Transition {
             status: Status::Sending,
             wait: None,
             next_attempt_at: None,
+            verify_at: None,
             attempts: job.attempts,
             unspent: job.unspent,
             uncertain_attempts: job.uncertain_attempts,
@@ -253,12 +276,14 @@ impl Transition {
     }
 
     /// The request may have arrived. At most once: a person decides. At least once: another attempt, but
-    /// not without end; then `uncertain`, never `failed`, which would mean that it did not arrive.
+    /// not without end; then `uncertain`, never `failed`, which would mean that it did not arrive. Verified:
+    /// it is looked for first.
     fn unknown(self, job: &Job, policy: &ChannelPolicy, fault: Fault) -> Self {
         let times = job.uncertain_attempts + 1;
         let next = Transition { uncertain_attempts: times, ..self };
         let retried = match policy.on_uncertain {
             OnUncertain::Hold => None,
+            OnUncertain::Verify => return next.verifying(policy, fault),
             OnUncertain::Retry if times >= i64::from(policy.uncertain_retries) => None,
             OnUncertain::Retry => Some(next.clone().next_attempt_or_exhausted(
                 job,
@@ -276,6 +301,19 @@ impl Transition {
                 history: Some(AttemptKind::Uncertain),
                 ..next
             },
+        }
+    }
+
+    /// It is looked for at Acquire after a pause.
+    fn verifying(self, policy: &ChannelPolicy, fault: Fault) -> Self {
+        let pause = policy.verify_after.first().copied().unwrap_or_default();
+        Transition {
+            status: Status::Uncertain,
+            wait: Some(Wait::Verifying),
+            verify_at: Some(self.updated_at.saturating_add(millis(pause))),
+            fault: Some(fault),
+            history: Some(AttemptKind::Uncertain),
+            ..self
         }
     }
 

@@ -22,11 +22,12 @@ use tracing::info;
 pub use confirm::ask;
 
 /// The changes that the pages offer, in the order of their buttons.
-pub const OFFERED: [Change; 4] = [
+pub const OFFERED: [Change; 5] = [
     Change::Retry,
     Change::Cancel,
     Change::Resolve(Resolution::Sent),
     Change::Resolve(Resolution::Failed),
+    Change::Verify,
 ];
 
 /// What a form asks for.

@@ -73,7 +73,8 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
     // Next to the buttons, the commands that the sentence names are of no use.
     let decides = row.status == "uncertain" && frame.may_act();
     let sentence = shown.next.as_ref().map(|next| next.sentence.as_str());
-    let next = if decides { Some(DECIDE) } else { sentence };
+    let is_verified = job.wait.as_deref() == Some("verifying");
+    let next = if decides && !is_verified { Some(DECIDE) } else { sentence };
     html! {
         h1 { "Job " (row.id) }
         div #now data-live {
@@ -107,12 +108,17 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
 
 /// The changes that its state allows. A page asks before those that can do harm.
 fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
-    let resolve = Change::Resolve;
     let (changes, asks): (&[Change], bool) = match status {
         "failed" | "cancelled" => (&[Change::Retry], false),
         "pending" => (&[Change::Cancel], true),
         "uncertain" => {
-            (&[Change::Retry, resolve(Resolution::Sent), resolve(Resolution::Failed)], true)
+            const CHANGES: [Change; 4] = [
+                Change::Verify,
+                Change::Retry,
+                Change::Resolve(Resolution::Sent),
+                Change::Resolve(Resolution::Failed),
+            ];
+            (&CHANGES, true)
         }
         _ => return html! {},
     };
@@ -142,6 +148,7 @@ fn fields(job: &Detail, now: Millis) -> Markup {
             (field("Due", due.map(|at| time(at, now))))
             (field("Next attempt", row.next_attempt_at.as_ref().map(|at| exact(at, now))))
             (field("Expires", job.expires.map(|at| time(at, now))))
+            (field("Seen at Acquire", job.seen_at_acquire().map(|seen| html! { (short(&seen)) })))
             (field("Finished", row.finished_at.as_ref().map(|at| exact(at, now))))
             (field("Last written", job.updated.map(|at| time(at, now))))
             (field("Priority", (job.priority != 0).then(|| html! { (job.priority) })))
@@ -188,7 +195,7 @@ fn history(story: &Story, now: Millis) -> Markup {
 fn attempt(row: &AttemptRow, now: Millis) -> Markup {
     let took = Duration::from_millis(u64::try_from(row.duration_ms).unwrap_or(0));
     let class = match row.outcome.as_str() {
-        "accepted" => "good",
+        "accepted" | "verified" => "good",
         "retry" => "busy",
         _ => "bad",
     };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Columns that the dispatcher writes, and those that a producer does.
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 33] = [
     "attempts",
     "next_attempt_at",
     "message_id",
@@ -22,6 +22,11 @@ const COLUMNS: [&str; 28] = [
     "unspent",
     "uncertain_attempts",
     "budget_from",
+    "verify_at",
+    "verify_round",
+    "verify_from",
+    "verify_until",
+    "verify_seen",
     "moves",
     "lane",
     "channel",
@@ -47,10 +52,11 @@ const VALUES: [&str; 10] = [
     "9e999",
     "NULL",
 ];
-const REQUIRED: [&str; 8] = [
+const REQUIRED: [&str; 9] = [
     "attempts",
     "unspent",
     "uncertain_attempts",
+    "verify_round",
     "moves",
     "channel",
     "payload",
@@ -207,7 +213,7 @@ fn no_value_of_any_column_stops_the_others_or_a_page() {
     let own: Vec<i64> = aside.iter().map(|row| row.int("id")).collect();
     let own = own.into_iter().filter(|id| {
         let column = rows[id].split(' ').next().unwrap();
-        COLUMNS.iter().position(|known| *known == column).unwrap() < 18
+        COLUMNS.iter().position(|known| *known == column).unwrap() < 23
     });
     let own: Vec<String> = own.map(|id| id.to_string()).collect();
     for ids in own.chunks(50) {

@@ -196,6 +196,10 @@ fn every_column_of_the_producers_is_checked_as_on_sqlite() {
         ("unspent", "1"),
         ("uncertain_attempts", "1"),
         ("budget_from", "ms(1800000000000)"),
+        ("verify_at", "ms(1800000000000)"),
+        ("verify_round", "1"),
+        ("verify_from", "ms(1800000000000)"),
+        ("verify_until", "ms(1800000000000)"),
         ("moves", "1"),
     ] {
         both.refuse(&chat(column, value));

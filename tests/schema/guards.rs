@@ -25,7 +25,7 @@ fn a_column_of_the_dispatchers_cannot_be_changed_in_any_state() {
     in_both(|sql| {
         sql(JOBS).unwrap();
         let before = sql(ROWS).unwrap();
-        let own = "outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from and moves";
+        let own = "outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves and verify_...";
         for (change, sentence) in [
             ("next_attempt_at = datetime('now', '+1 hour')", "outbox.next_attempt_at: "),
             ("next_attempt_at = 1.5", "outbox.next_attempt_at: "),
@@ -48,6 +48,9 @@ fn a_column_of_the_dispatchers_cannot_be_changed_in_any_state() {
             ("unspent = 'some'", own),
             ("uncertain_attempts = x'00'", own),
             ("budget_from = '2026-11-25'", own),
+            ("verify_at = 1764000000000", own),
+            ("verify_round = verify_round + 1", own),
+            ("verify_seen = '[]'", own),
             // By one or two it grows with each of the dispatcher's own changes.
             ("moves = moves + 3", own),
         ] {

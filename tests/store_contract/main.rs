@@ -7,6 +7,7 @@ mod producers;
 mod readers;
 #[path = "../support/mod.rs"]
 mod support;
+mod verifying;
 
 use acquire_outbox::config::{ChannelPolicy, Database};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleDone, CycleResult, Room};
@@ -206,4 +207,14 @@ on_each_engine! {
         jobs_of_an_unknown_account_fail
         finished_jobs_are_deleted_and_scrubbed_by_the_plan
         what_is_left_is_counted_when_nothing_is_left_to_send;
+    verifying:
+        a_job_of_unknown_outcome_is_looked_for_and_recorded_as_sent
+        a_look_that_is_lost_is_made_again_after_its_lease
+        what_is_not_there_is_sent_again_in_its_order
+        what_stays_unclear_is_left_to_a_person_and_frees_its_lane
+        a_person_ends_a_verification
+        a_message_belongs_to_one_job
+        what_is_paused_or_left_out_is_not_looked_for
+        what_a_dead_dispatcher_was_sending_is_looked_for
+        nobody_else_writes_what_verification_needs;
 }

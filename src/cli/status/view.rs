@@ -32,6 +32,8 @@ pub struct StatusJson<'a> {
     pauses: Vec<PauseJson<'a>>,
     holds: Vec<BlockJson<'a>>,
     /// Rows that cannot be read, recorded or changed: how many, and the first ones.
+    /// How many of the uncertain jobs are looked for at Acquire.
+    verifying: i64,
     set_aside: u64,
     set_aside_jobs: Vec<SetAsideJson<'a>>,
     /// Rows that were written without the triggers, counted up to 10,000.
@@ -109,6 +111,7 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
         rates: overview.throughput.iter().map(RateJson::from).collect(),
         pauses: overview.pauses.iter().map(PauseJson::from).collect(),
         holds: overview.blocks.iter().map(BlockJson::from).collect(),
+        verifying: overview.verifying,
         set_aside: overview.set_aside.count,
         set_aside_jobs: overview.set_aside.first.iter().map(SetAsideJson::from).collect(),
         untouched: overview.untouched.count,
@@ -206,6 +209,13 @@ fn fields(report: &StatusReport) -> output::Table {
             named(untouched.count, untouched.first.iter().copied())
         );
         fields.row(["untouched", &sentence]);
+    }
+    if overview.verifying > 0 {
+        let sentence = format!(
+            "{} uncertain jobs are looked for at Acquire; `acquire-outbox show ID` says when next",
+            overview.verifying
+        );
+        fields.row(["verifying", &sentence]);
     }
     if overview.set_aside.count > 0 {
         let ids = overview.set_aside.first.iter().map(|of| of.id);

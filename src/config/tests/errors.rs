@@ -55,7 +55,11 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         ("channels.sms", "max_in_flight = 1001", ["`channels.sms.max_in_flight`", "1 to 1000"]),
         ("channels.sms", "max_in_flight = \"9\"", ["`channels.sms.max_in_flight`", "whole number"]),
         ("channels.sms", "uncertain_retries = -1", ["`channels.sms.uncertain_retries`", "0 to"]),
-        ("channels.sms", "on_uncertain = \"maybe\"", ["on_uncertain`", "\"retry\" or \"hold\""]),
+        (
+            "channels.sms",
+            "on_uncertain = \"maybe\"",
+            ["on_uncertain`", "\"retry\", \"hold\" or \"verify\""],
+        ),
         ("channels.sms", "rate = \"10/day\"", ["`channels.sms.rate`", "\"10/day\" is not a rate"]),
         ("channels.sms", "connect_timeout = \"2h\"", ["connect_timeout`", "1ms to 1h"]),
         ("channels.sms", "request_timeout = 30", ["request_timeout`", "such as \"30s\""]),

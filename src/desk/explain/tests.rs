@@ -38,6 +38,9 @@ pub fn story(status: &str, wait: &str) -> Story {
         due: Some(NOW + 3_600_000),
         retry: Some(NOW + 12_000),
         updated: Some(NOW - 5_000),
+        next_look: Some(NOW + 30_000),
+        looks: 1,
+        seen: None,
     };
     Story {
         job,

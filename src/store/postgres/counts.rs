@@ -128,6 +128,8 @@ impl PostgresStore {
         let failed = ended_since(&mut tx, "failed", now).await?;
         tx.commit().await?;
         let (counts, oldest_due_of) = counted(&rows)?;
+        let verifying = "SELECT count(*) FROM outbox WHERE wait = 'verifying'";
+        let verifying = sqlx::query_scalar(verifying).fetch_one(&mut self.conn).await?;
         let throughput = [0, 1, 2].map(|at| Throughput {
             minutes: MINUTES[at],
             sent: sent[at],
@@ -135,6 +137,7 @@ impl PostgresStore {
         });
         Ok(Overview {
             counts,
+            verifying,
             oldest_due: oldest_due_of.values().copied().min(),
             oldest_due_of,
             throughput,

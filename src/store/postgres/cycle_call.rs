@@ -80,6 +80,7 @@ pub(super) struct NodeAgenda {
     /// The database's clock.
     now: Millis,
     next_due: Option<Millis>,
+    next_look: Option<Millis>,
     /// Accounts with jobs that could be claimed; only after a full look.
     pub accounts: Option<Vec<String>>,
     /// Changes whenever a pause does.
@@ -117,6 +118,11 @@ impl NodeAgenda {
     pub(super) fn next_due(&self) -> Option<Millis> {
         let next = [self.next_due, self.rate_at].into_iter().flatten().min();
         next.map(|due| due.saturating_add(self.shift).saturating_add(1).max(0))
+    }
+
+    /// When a job that is being verified is looked for next, by the local clock.
+    pub(super) fn next_look(&self) -> Option<Millis> {
+        self.next_look.map(|at| at.saturating_add(self.shift).saturating_add(1).max(0))
     }
 
     /// To be added to a time of the database for one by the local clock.

@@ -9,10 +9,7 @@ use serde_json::{Map, Value, json};
 /// are by its own clock.
 fn row(e: &Ended, now: Millis) -> Value {
     let t = &e.transition;
-    let wait = t.wait.map(|wait| match wait {
-        Wait::Ready => "ready",
-        Wait::Backoff => "backoff",
-    });
+    let wait = t.wait.map(Wait::as_str);
     let delay =
         t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
     let receipt = &t.receipt.fields;
@@ -23,6 +20,7 @@ fn row(e: &Ended, now: Millis) -> Value {
         "status": t.status.as_str(),
         "wait": wait,
         "delay_ms": delay.map(|at| at.saturating_sub(now).max(0)),
+        "verify_ms": t.verify_at.map(|at| at.saturating_sub(now).max(0)),
         "attempts": t.attempts,
         "unspent": t.unspent,
         "uncertain_attempts": t.uncertain_attempts,
@@ -53,7 +51,7 @@ pub(super) fn to_keep(ended: &Ended, now: Millis) -> String {
 }
 
 /// PostgreSQL's texts cannot have a NUL character; an answer's can.
-fn readable(value: Value) -> String {
+pub(super) fn readable(value: Value) -> String {
     let text = value.to_string();
     if text.contains("\\u0000") { without_nul(value).to_string() } else { text }
 }

@@ -64,6 +64,9 @@ impl PostgresStore {
         let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
         push_onto(&from, &mut query);
         push_onto(filter, &mut query);
+        if change == Change::Verify {
+            query.push(" AND NOT EXISTS (SELECT 1 FROM outbox_set_aside a WHERE a.job_id = o.id)");
+        }
         // Whoever waits for a lock here looks at the row as it is then.
         query.push(" ORDER BY o.id FOR UPDATE");
         let passing: Vec<i64> = query.build_query_scalar().fetch_all(&mut *tx).await?;
@@ -110,6 +113,11 @@ async fn together(
     ids: &[i64],
 ) -> Result<u64, PostgresError> {
     let done = match change.to() {
+        Some(_) if change == Change::Verify => {
+            let verify = sqlx::query_scalar("SELECT outbox_verify($1)").bind(ids);
+            let changed: i64 = verify.fetch_one(conn).await?;
+            return Ok(changed.unsigned_abs());
+        }
         Some(status) => {
             let update = "UPDATE outbox SET status = $2 WHERE id = ANY ($1)";
             sqlx::query(update).bind(ids).bind(status.as_str()).execute(conn).await?

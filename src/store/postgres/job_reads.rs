@@ -20,6 +20,7 @@ static STORY: LazyLock<String> = LazyLock::new(|| {
         ("{due}", "o.due_at"),
         ("{retry}", "o.next_attempt_at"),
         ("{updated}", "o.updated_at"),
+        ("{next_look}", "o.verify_at"),
     ] {
         sql = sql.replace(name, &millis(column));
     }

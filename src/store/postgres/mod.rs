@@ -35,6 +35,7 @@ mod schema;
 mod schema_arrival;
 mod schema_departure;
 mod time_limit;
+mod verifying;
 mod versions;
 mod wanted_schema;
 

@@ -16,12 +16,13 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait IN ('ready', 'arri
   + (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'backoff' LIMIT $1) a)
   + (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'scheduled' LIMIT $1) a)";
 /// Whether a job is being sent, by any node, or will be without a person or a later time: it is claimed,
-/// due or in backoff, and not paused. A parked job goes after the head of its lane, so it is not looked
+/// due, in backoff or looked for at Acquire, and not paused. A parked job goes after the head of its lane, so it is not looked
 /// for. A job that is set aside waits for a person.
 const LEFT_TO_SEND: &str = "\
 WITH w AS (
     SELECT o.id, o.account, o.channel, true AS pausable FROM outbox o WHERE o.wait IN ('ready', 'arrived')
     UNION ALL SELECT o.id, o.account, o.channel, true FROM outbox o WHERE o.wait = 'backoff'
+    UNION ALL SELECT o.id, o.account, o.channel, true FROM outbox o WHERE o.wait = 'verifying'
     UNION ALL SELECT o.id, o.account, o.channel, false FROM outbox o WHERE o.claimed_by IS NOT NULL AND o.status = 'sending'
     UNION ALL SELECT o.id, o.account, o.channel, false FROM outbox o WHERE o.wait = 'scheduled' AND o.due_at <= clock_timestamp() + $1 * interval '1 ms')
 SELECT EXISTS (SELECT 1 FROM w
@@ -31,7 +32,7 @@ const LEFT: &str = "\
 SELECT (SELECT count(*) FROM outbox WHERE wait = 'scheduled'),
     (SELECT outbox_millis(min(due_at)) FROM outbox WHERE wait = 'scheduled'),
     (SELECT count(*) FROM outbox WHERE wait IN ('ready', 'arrived')) + (SELECT count(*) FROM outbox WHERE wait = 'backoff')
-        + (SELECT count(*) FROM outbox WHERE wait = 'parked'),
+        + (SELECT count(*) FROM outbox WHERE wait = 'parked') + (SELECT count(*) FROM outbox WHERE wait = 'verifying'),
     (SELECT count(*) FROM outbox_set_aside)";
 
 impl NodeSession {

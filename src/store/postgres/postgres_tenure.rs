@@ -184,12 +184,13 @@ impl PostgresTenure {
         let paused = self.pauses.replace(agenda.pauses) != Some(agenda.pauses);
         self.dead |= agenda.dead;
         self.has_set_aside = agenda.set_aside;
-        let next_due = agenda.next_due();
+        let (next_due, next_look) = (agenda.next_due(), agenda.next_look());
         if let Some(accounts) = agenda.accounts {
             self.ready_accounts = accounts;
         }
         self.report.may_be_ready |= agenda.more;
         Agenda {
+            next_look,
             next_due,
             ready_accounts: self.ready_accounts.clone(),
             others_committed: paused || agenda.more,

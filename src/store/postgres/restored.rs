@@ -44,6 +44,7 @@ WHERE id = ANY ($1) AND status = 'pending'";
 const MAKE_UNCERTAIN: &str = "\
 UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed_by = NULL, attempts = attempts - 1,
     error_code = 'restored', error = 'a backup was restored; the message may have been sent after the backup was made',
+    verify_from = coalesce(verify_from, least(due_at, created_at)), verify_until = date_trunc('milliseconds', clock_timestamp()),
     updated_at = date_trunc('milliseconds', clock_timestamp())
 WHERE id = ANY ($1) AND status = 'sending' AND claimed_by = 0";
 

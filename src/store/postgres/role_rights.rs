@@ -12,8 +12,8 @@ const STATUS_COLUMNS: &str = "id, channel, account, idempotency_key, ordering_ke
     receipt, failure, error_code, error, updated_at, finished_at";
 
 /// For counts and reasons to wait: `status` and `list` read them.
-const QUEUE_COLUMNS: &str =
-    "lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves";
+const QUEUE_COLUMNS: &str = "lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, verify_at, \
+     verify_round, verify_from, verify_until, verify_seen, moves";
 
 /// What a producer may change of a pending job whose message it may not read; the rules of the outbox
 /// say when.
@@ -87,6 +87,7 @@ fn rights(duty: Duty, reach: Reach) -> Vec<String> {
             format!("SELECT ON delivery_status, {OPENING}"),
             format!("INSERT ({all}, created_at), UPDATE ({all}, {RESOLVABLE}), DELETE ON outbox"),
             "INSERT, UPDATE, DELETE ON outbox_pauses".to_owned(),
+            "EXECUTE ON FUNCTION outbox_verify(bigint[])".to_owned(),
         ],
         (Duty::Node, _) => vec![
             every("SELECT, INSERT, UPDATE, DELETE"),

@@ -85,6 +85,9 @@ impl FromRow<'_, PgRow> for Detail {
             due: row.try_get("due")?,
             retry: row.try_get("retry")?,
             updated: row.try_get("updated")?,
+            next_look: row.try_get("next_look")?,
+            looks: row.try_get::<i32, _>("looks")?.into(),
+            seen: row.try_get("seen")?,
         })
     }
 }

@@ -45,11 +45,13 @@ FROM json_to_recordset($1::json) AS r (channel text, finished_at bigint, id bigi
 /// The place of each pending job; nodes elect the heads of those with a key.
 const PLACES: &str = "\
 UPDATE outbox SET lane = outbox_lane_of(ordering_key, channel, account, payload),
-    wait = CASE WHEN status <> 'pending' THEN NULL
+    wait = CASE WHEN status <> 'pending' THEN wait
         WHEN due_at > clock_timestamp() THEN 'scheduled'
         WHEN outbox_lane_of(ordering_key, channel, account, payload) IS NOT NULL THEN 'parked'
         WHEN next_attempt_at > clock_timestamp() THEN 'backoff'
         ELSE 'ready' END;
+UPDATE outbox o SET holds = lane WHERE wait = 'verifying' AND lane IS NOT NULL
+    AND id = (SELECT min(v.id) FROM outbox v WHERE v.wait = 'verifying' AND v.lane = o.lane);
 INSERT INTO outbox_elections SELECT DISTINCT lane FROM outbox WHERE wait = 'parked'";
 
 const LAST_ID: &str = "\

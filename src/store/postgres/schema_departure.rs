@@ -193,6 +193,10 @@ fn carried_job(row: &PgRow) -> sqlx::Result<CarriedJob> {
         unspent: row.try_get("unspent")?,
         uncertain_attempts: row.try_get("uncertain_attempts")?,
         budget_from: row.try_get("budget_from")?,
+        verify_at: row.try_get("verify_at")?,
+        verify_from: row.try_get("verify_from")?,
+        verify_until: row.try_get("verify_until")?,
+        verify_seen: row.try_get("verify_seen")?,
     })
 }
 

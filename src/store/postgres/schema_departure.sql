@@ -13,5 +13,8 @@ SELECT o.id, o.channel, o.payload::text AS payload, o.account, o.idempotency_key
     floor(extract(epoch FROM o.finished_at) * 1000)::bigint AS finished_at,
     floor(extract(epoch FROM o.due_at) * 1000)::bigint AS due_at,
     o.unspent::bigint AS unspent, o.uncertain_attempts::bigint AS uncertain_attempts,
-    floor(extract(epoch FROM o.budget_from) * 1000)::bigint AS budget_from
+    floor(extract(epoch FROM o.budget_from) * 1000)::bigint AS budget_from,
+    floor(extract(epoch FROM o.verify_at) * 1000)::bigint AS verify_at,
+    floor(extract(epoch FROM o.verify_from) * 1000)::bigint AS verify_from,
+    floor(extract(epoch FROM o.verify_until) * 1000)::bigint AS verify_until, o.verify_seen::text AS verify_seen
 FROM outbox o WHERE o.id > $1 AND o.id <= $2 ORDER BY o.id

@@ -42,6 +42,8 @@ SELECT ifnull(sum(finished_at >= ?2), 0), ifnull(sum(finished_at >= ?3), 0), cou
 WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN ?4 AND 253402300799999
     AND finished_at IS NOT NULL";
 
+const VERIFYING: &str = "SELECT count(*) FROM outbox WHERE wait = 'verifying'";
+
 // Each state from its index, like COUNTS.
 const CENSUS: &str = "\
 SELECT channel, status, '' AS wait, count(*) AS count FROM outbox
@@ -105,6 +107,8 @@ impl SqliteStore {
             unless_missing(dispatcher.fetch_optional(&mut *tx).await.map_err(SqliteError::from))?;
         let of_dispatcher = |column: usize| dispatcher.as_ref().and_then(|row| row.whole(column));
         let (dispatcher_pid, dispatcher_since) = (of_dispatcher(0), of_dispatcher(1));
+        let verifying = sqlx::query_scalar(VERIFYING).fetch_one(&mut *tx).await;
+        let verifying = unless_missing(verifying.map_err(SqliteError::from))?;
         tx.commit().await?;
         let (counts, oldest_due_of) = counted(&rows);
         let throughput = [0, 1, 2].map(|at| Throughput {
@@ -114,6 +118,7 @@ impl SqliteStore {
         });
         Ok(Overview {
             counts,
+            verifying,
             oldest_due: oldest_due_of.values().copied().min(),
             oldest_due_of,
             throughput,

@@ -130,13 +130,16 @@ BEGIN
     SELECT id, fence_attempts, started_at, duration_ms, outcome, http_status, error_code, error
     FROM outbox_cycle_ended WHERE outcome IS NOT NULL;
     UPDATE outbox SET
-        status = j.status, moves = moves + 1, wait = j.wait, holds = CASE j.status WHEN 'pending' THEN holds END,
+        status = j.status, moves = moves + 1, wait = j.wait,
+        holds = CASE WHEN j.status = 'pending' OR j.wait = 'verifying' THEN holds END,
         claimed_by = NULL, attempts = j.attempts, next_attempt_at = j.next_attempt_at, unspent = j.unspent,
         uncertain_attempts = j.uncertain_attempts, budget_from = j.budget_from,
         message_id = j.message_id, receipt = j.receipt, failure = j.failure,
         error_code = CASE j.status WHEN 'pending' THEN ifnull(j.error_code, outbox.error_code) ELSE j.error_code END,
         error = CASE j.status WHEN 'pending' THEN ifnull(j.error, outbox.error) ELSE j.error END,
-        finished_at = j.finished_at, updated_at = j.updated_at
+        finished_at = j.finished_at, updated_at = j.updated_at, verify_at = j.verify_at, verify_round = 0,
+        verify_from = CASE j.outcome WHEN 'uncertain' THEN ifnull(verify_from, j.started_at) ELSE verify_from END,
+        verify_until = CASE j.outcome WHEN 'uncertain' THEN j.updated_at ELSE verify_until END
     FROM outbox_cycle_ended AS j
     WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS j.fence_claim
       AND outbox.attempts = j.fence_attempts;

@@ -40,7 +40,9 @@ UPDATE outbox SET wait = CASE
         WHEN lane IS NOT NULL THEN 'parked'
         WHEN next_attempt_at > (SELECT now FROM outbox_clock) THEN 'backoff'
         ELSE 'ready' END
-WHERE status = 'pending'";
+WHERE status = 'pending';
+UPDATE outbox SET holds = 1 WHERE wait = 'verifying' AND lane IS NOT NULL
+    AND id = (SELECT min(v.id) FROM outbox AS v WHERE v.wait = 'verifying' AND v.lane = outbox.lane)";
 
 const ELECT: &str =
     "INSERT INTO outbox_elect (lane) SELECT DISTINCT lane FROM outbox WHERE wait = 'parked'";

@@ -90,6 +90,9 @@ fn change_query(
     let ids = serde_json::to_string(ids).expect("numbers are always JSON");
     let mut query = QueryBuilder::new(before);
     match change.to() {
+        Some(_) if change == Change::Verify => {
+            query.push(format!("UPDATE outbox AS o SET {LOOK_NOW}"))
+        }
         Some(status) => query.push("UPDATE outbox AS o SET status = ").push_bind(status.as_str()),
         None => query.push("DELETE FROM outbox AS o"),
     };
@@ -97,9 +100,21 @@ fn change_query(
     // Also where the filter names no state.
     let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
     from.push_onto(&mut query);
+    if change == Change::Verify {
+        query.push(" AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)");
+    }
     filter.push_onto(&mut query);
     query
 }
+
+/// The time in which its message may have been sent: of its attempts, or since it was due. A look that is
+/// under way is made again.
+const LOOK_NOW: &str = "\
+wait = 'verifying', verify_at = (SELECT now FROM outbox_clock), verify_round = o.verify_round + 1, moves = o.moves + 1,
+    verify_from = coalesce(o.verify_from, (SELECT min(a.started_at) FROM outbox_attempts AS a
+        WHERE a.job_id = o.id AND a.outcome = 'uncertain'), o.due_at, o.created_at),
+    verify_until = coalesce(o.verify_until, o.updated_at, (SELECT now FROM outbox_clock))";
+const IS_SET_ASIDE: &str = "SELECT EXISTS (SELECT 1 FROM outbox_set_aside WHERE job_id = ?1)";
 
 /// Changes one job, or gives the sentence that says why not.
 async fn one(
@@ -116,6 +131,14 @@ async fn one(
         return Ok(Some(sentence));
     }
     let done = match change.to() {
+        Some(_) if change == Change::Verify => {
+            let row = sqlx::query(IS_SET_ASIDE).bind(id).fetch_one(&mut *tx).await?;
+            if row.whole(0) == Some(1) {
+                return Ok(Some("is set aside: resolve it or send it again".to_owned()));
+            }
+            let update = format!("UPDATE outbox AS o SET {LOOK_NOW} WHERE o.id = ?1");
+            sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await
+        }
         Some(status) => {
             let update = sqlx::query("UPDATE outbox SET status = ?2 WHERE id = ?1").bind(id);
             update.bind(status.as_str()).execute(&mut *tx).await

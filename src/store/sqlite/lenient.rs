@@ -146,6 +146,9 @@ impl FromRow<'_, SqliteRow> for Detail {
             due: row.whole("due"),
             retry: row.whole("retry"),
             updated: row.whole("updated"),
+            next_look: row.whole("next_look"),
+            looks: row.whole("looks").unwrap_or_default(),
+            seen: row.text("seen"),
         })
     }
 }

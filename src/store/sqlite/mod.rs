@@ -52,6 +52,7 @@ mod stray_rows;
 mod take_over;
 mod time_limit;
 mod unknown_accounts;
+mod verifying;
 mod versions;
 mod waiting;
 mod wake;

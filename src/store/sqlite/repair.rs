@@ -19,10 +19,10 @@ pub enum RepairScope {
 
 /// Jobs that finished while the triggers were missing must leave the queue.
 const LEAVE_THE_QUEUE: &str = "\
-UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, moves = moves + 1,
+UPDATE outbox SET wait = NULL, holds = NULL, claimed_by = NULL, verify_at = NULL, moves = moves + 1,
     finished_at = CASE WHEN status = 'uncertain' THEN finished_at
         ELSE ifnull(finished_at, (SELECT now FROM outbox_clock)) END
-WHERE status IN ('sent', 'failed', 'cancelled', 'uncertain')
+WHERE status IN ('sent', 'failed', 'cancelled', 'uncertain') AND (status <> 'uncertain' OR wait IS NOT 'verifying')
     AND (wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL
          OR (status <> 'uncertain' AND finished_at IS NULL))";
 
@@ -40,16 +40,16 @@ const NEEDS_RECONCILING: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox WHERE CASE status
         WHEN 'pending' THEN wait NOT IN ('ready', 'scheduled', 'backoff', 'parked')
         WHEN 'sending' THEN claimed_by IS NULL
-        ELSE wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL
-            OR (status <> 'uncertain' AND finished_at IS NULL) END)
+        WHEN 'uncertain' THEN wait IS NOT 'verifying' AND (wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL)
+        ELSE wait IS NOT NULL OR holds IS NOT NULL OR claimed_by IS NOT NULL OR finished_at IS NULL END)
     OR EXISTS (SELECT 1 FROM outbox AS w WHERE w.wait = 'parked'
         AND NOT EXISTS (SELECT 1 FROM outbox AS h WHERE h.lane = w.lane AND h.holds = 1))";
 
 /// If a lane has several heads, the one that is being sent stays, or else the first of them.
 const ONE_HEAD: &str = "\
-UPDATE outbox SET holds = NULL, wait = CASE status WHEN 'pending' THEN 'parked' END, moves = moves + 1
+UPDATE outbox SET holds = NULL, wait = CASE WHEN status = 'pending' THEN 'parked' WHEN wait = 'verifying' THEN wait END, moves = moves + 1
 WHERE holds = 1 AND id <> (SELECT h.id FROM outbox AS h NOT INDEXED WHERE h.lane = outbox.lane AND h.holds = 1
-    ORDER BY h.status = 'sending' DESC, h.due_at, h.id LIMIT 1)";
+    ORDER BY h.status = 'sending' DESC, h.status = 'uncertain' DESC, h.due_at, h.id LIMIT 1)";
 
 /// Lanes whose jobs wait for a head that does not exist.
 const ELECT: &str = "\

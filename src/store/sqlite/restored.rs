@@ -34,7 +34,7 @@ WHERE status = 'pending' AND id IN (SELECT value FROM json_each(?1))";
 const MAKE_UNCERTAIN: &str = "\
 UPDATE outbox SET status = 'uncertain', holds = NULL, moves = moves + 1, claimed_by = NULL, attempts = attempts - 1,
     error_code = 'restored', error = 'a backup was restored; the message may have been sent after the backup was made',
-    updated_at = ?2
+    verify_from = ifnull(verify_from, min(due_at, created_at)), verify_until = ?2, updated_at = ?2
 WHERE status = 'sending' AND id IN (SELECT value FROM json_each(?1))";
 
 impl SqliteStore {

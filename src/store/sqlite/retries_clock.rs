@@ -1,5 +1,5 @@
 //! Corrects next attempts when the wall clock is set. Their times are stored as wall-clock times, but
-//! the waits are spans, so the times move with the clock. Scheduled jobs follow the wall clock. A machine
+//! the waits are spans, so the times move with the clock; so do those of jobs that are verified. Scheduled jobs follow the wall clock. A machine
 //! that was suspended looks the same, because its monotonic clock stopped: it waits for the rest of each
 //! span after it resumes.
 
@@ -39,21 +39,29 @@ impl WallClock {
 
 // Both read every job in backoff, but only after the clock was set and at the start.
 pub(super) const IN_BACKOFF: &str = "\
-SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2";
+SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at NOT BETWEEN ?1 AND ?2
+UNION ALL
+SELECT id FROM outbox INDEXED BY outbox_verifying WHERE wait = 'verifying' AND updated_at NOT BETWEEN ?1 AND ?2";
 pub(super) const BEGUN_LATER: &str = "\
 SELECT id FROM outbox INDEXED BY outbox_backoff WHERE wait = 'backoff' AND updated_at > ?1
+    AND updated_at <= 253402300799999
+UNION ALL
+SELECT id FROM outbox INDEXED BY outbox_verifying WHERE wait = 'verifying' AND updated_at > ?1
     AND updated_at <= 253402300799999";
 
 // Finds each batch by its ids: the `+` keeps SQLite from using the index of all jobs in backoff.
 pub(super) const MOVE_RETRIES: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at + ?2, budget_from = budget_from + ?2,
+    verify_at = verify_at + ?2, verify_from = verify_from + ?2, verify_until = verify_until + ?2,
     updated_at = updated_at + ?2, moves = moves + 1
-WHERE +wait = 'backoff' AND id IN (SELECT value FROM json_each(?1))";
+WHERE (+wait = 'backoff' OR +wait = 'verifying') AND id IN (SELECT value FROM json_each(?1))";
 
 pub(super) const PULL_IN: &str = "\
 UPDATE outbox SET next_attempt_at = next_attempt_at - (updated_at - ?2),
-    budget_from = budget_from - (updated_at - ?2), updated_at = ?2, moves = moves + 1
-WHERE +wait = 'backoff' AND updated_at > ?2 AND updated_at <= 253402300799999 AND id IN (SELECT value FROM json_each(?1))";
+    budget_from = budget_from - (updated_at - ?2), verify_at = verify_at - (updated_at - ?2),
+    verify_from = verify_from - (updated_at - ?2), verify_until = verify_until - (updated_at - ?2), updated_at = ?2,
+    moves = moves + 1
+WHERE (+wait = 'backoff' OR +wait = 'verifying') AND updated_at > ?2 AND updated_at <= 253402300799999 AND id IN (SELECT value FROM json_each(?1))";
 
 impl SqliteStore {
     /// The jobs in backoff, except those last written between `from` and `to`.

@@ -76,8 +76,8 @@ fn end_statement(end: RowEnd) -> String {
     };
     format!(
         "UPDATE outbox SET {ended}, error_code = '{UNREADABLE}', error = ?2, updated_at = ?3, wait = NULL,
-            holds = NULL, claimed_by = NULL, next_attempt_at = NULL, budget_from = NULL, moves = moves + 1,
-            attempts = {attempts},
+            holds = NULL, claimed_by = NULL, next_attempt_at = NULL, verify_at = NULL, budget_from = NULL,
+            moves = moves + 1, attempts = {attempts},
             unspent = CASE WHEN typeof(unspent) = 'integer' AND unspent {count} THEN unspent ELSE 0 END,
             uncertain_attempts = CASE WHEN typeof(uncertain_attempts) = 'integer' AND uncertain_attempts {count}
                 THEN uncertain_attempts ELSE 0 END,

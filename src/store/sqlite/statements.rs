@@ -1,10 +1,10 @@
 //! The dispatcher's statements by name, for the test of their plans.
 
 use super::{agenda, blocks, epoch, erase, file_size, retries_clock, set_aside};
-use super::{unknown_accounts, waiting};
+use super::{unknown_accounts, verifying, waiting};
 
 /// What the dispatcher does between its cycles, by name.
-pub(super) const STATEMENTS: [(&str, &str); 22] = [
+pub(super) const STATEMENTS: [(&str, &str); 26] = [
     ("agenda", agenda::AGENDA),
     ("aside_tryable", set_aside::TRYABLE),
     ("aside_over", set_aside::OVER),
@@ -27,4 +27,8 @@ pub(super) const STATEMENTS: [(&str, &str); 22] = [
     ("holds", blocks::HOLDS),
     ("is_of_epoch", epoch::IS_OF_EPOCH),
     ("epoch_started_at", epoch::EPOCH_STARTED_AT),
+    ("to_look_for", verifying::TO_LOOK_FOR),
+    ("recorded", verifying::RECORDED),
+    ("recorded_sms", verifying::RECORDED_SMS),
+    ("rivals", verifying::RIVALS),
 ];

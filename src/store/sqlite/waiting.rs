@@ -8,10 +8,13 @@ use crate::queue::overview::{Backlog, Left};
 use sqlx::Row;
 
 /// Whether a job is being sent, or will be without a person or a later time: it is claimed, due or
-/// in backoff, and not paused. A parked job goes after the first of its key, so it is not looked
+/// in backoff, or looked for at Acquire, and not paused. A parked job goes after the first of its key, so it is not looked
 /// for. A job that is set aside waits for a person. The rare cases are checked first.
 const LEFT_TO_SEND: &str = "\
 SELECT EXISTS (SELECT 1 FROM outbox AS o WHERE o.claimed_by IS NOT NULL AND +o.status = 'sending'
+        AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))
+    OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'verifying' AND NOT EXISTS (
+        SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
         AND o.id NOT IN (SELECT job_id FROM outbox_set_aside))
     OR EXISTS (SELECT 1 FROM outbox AS o WHERE o.wait = 'backoff' AND NOT EXISTS (
         SELECT 1 FROM outbox_pauses AS p WHERE p.account IN ('', o.account) AND p.channel IN ('', o.channel))
@@ -26,7 +29,7 @@ const LEFT: &str = "\
 SELECT (SELECT count(*) FROM outbox WHERE wait = 'scheduled') AS scheduled,
     (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at < 253402300800000) AS next_due,
     (SELECT count(*) FROM outbox WHERE wait = 'ready') + (SELECT count(*) FROM outbox WHERE wait = 'backoff')
-        + (SELECT count(*) FROM outbox WHERE wait = 'parked') AS paused,
+        + (SELECT count(*) FROM outbox WHERE wait = 'parked') + (SELECT count(*) FROM outbox WHERE wait = 'verifying') AS paused,
     (SELECT count(*) FROM outbox_set_aside) AS set_aside";
 
 // A parked job has a head, which is one of these.
@@ -118,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_is_asked_of_the_indexes_of_what_waits() {
         let (_folder, mut store) = outbox("").await;
-        for (sql, expected) in [(LEFT_TO_SEND, 4), (LEFT, 5)] {
+        for (sql, expected) in [(LEFT_TO_SEND, 5), (LEFT, 6)] {
             let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
                 .fetch_all(&mut store.conn)
                 .await

@@ -1,0 +1,151 @@
+//! Takes up what is to be looked for at Acquire, and records what was found there.
+
+use super::Dispatcher;
+use super::verifier::{Shown, lease};
+use crate::metrics::Look;
+use crate::queue::doubt::{DoubtfulJob, seen_json};
+use crate::queue::ended::Ended;
+use crate::queue::job::{Job, Millis, Status};
+use crate::queue::transition::{Transition, Wait, after_look, look_again, not_verifiable};
+use crate::queue::verification::{Likeness, Reading, Verdict, judge};
+use crate::queue::when::now;
+use crate::store::StoreError;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+impl Dispatcher {
+    /// Records what looks have shown, and begins others. True: jobs may have become ready by it.
+    ///
+    /// # Errors
+    /// Only those after which nothing more may be written: a look that cannot be recorded is made again.
+    pub(super) async fn verify(&mut self) -> Result<bool, StoreError> {
+        let mut moved = false;
+        while let Some(shown) = self.verifier.shown.pop_front() {
+            let id = shown.doubt.job.id;
+            match self.record_shown(shown).await {
+                Ok(changed) => moved |= changed,
+                Err(e) if e.is_final() => return Err(e),
+                Err(e) => {
+                    warn!(job = id, error = %e, "what was found at Acquire cannot be recorded: it is looked for again");
+                    self.verifier.store_failed();
+                }
+            }
+        }
+        let due = self.verifier.next(self.agenda.next_look, Instant::now());
+        if due.is_some_and(|at| at <= Instant::now()) {
+            match self.take_sought().await {
+                Err(e) if e.is_final() => return Err(e),
+                Err(e) => {
+                    warn!(error = %e, "jobs of unknown outcome cannot be taken up to verify them: it is tried again");
+                    self.verifier.store_failed();
+                }
+                Ok(()) => {}
+            }
+        }
+        if moved {
+            self.sender.routes.expect_jobs();
+            let agenda = self.tenure.look().await?;
+            self.saw(agenda);
+        }
+        // What needs no request has an end at once.
+        Ok(moved || !self.verifier.shown.is_empty())
+    }
+
+    async fn take_sought(&mut self) -> Result<(), StoreError> {
+        let places = self.verifier.places();
+        let alone = self.verifier.left_alone(&self.sender.routes);
+        let lease = lease(&self.sender.config);
+        let take = self.tenure.take_sought(places, &alone, now(), lease);
+        let doubts = self.sender.while_sending(take).await?;
+        if doubts.len() < places {
+            self.verifier.took_all();
+        }
+        for doubt in doubts {
+            self.verifier.look(doubt, &self.sender.config);
+        }
+        Ok(())
+    }
+
+    /// Whether the job has left its verification.
+    async fn record_shown(&mut self, shown: Shown) -> Result<bool, StoreError> {
+        let Shown { doubt: DoubtfulJob { job, sought }, next, begun, reading } = shown;
+        let policy = &self.sender.config.channels[&job.channel];
+        let (look, mut transition, seen) = match reading {
+            Reading::Later { fault, retry_after, .. } => {
+                let pause = self.verifier.silent(&job.account, begun, retry_after);
+                debug!(
+                    job = job.id,
+                    account = job.account,
+                    code = fault.code,
+                    error = fault.message,
+                    "Acquire had no answer to what it has of a message"
+                );
+                let transition = match age(sought.until) > policy.retry.give_up_after {
+                    true => not_verifiable(&job, fault, now()),
+                    false => look_again(&job, after(pause), now()),
+                };
+                (Look::NoAnswer, transition, None)
+            }
+            Reading::Impossible { fault } => {
+                self.verifier.answered(&job.account);
+                self.verifier.cannot_read(&job.account, job.channel, &fault);
+                (Look::Impossible, not_verifiable(&job, fault, now()), None)
+            }
+            Reading::Complete { .. } | Reading::Partial { .. } => {
+                self.verifier.answered(&job.account);
+                let candidates = match &reading {
+                    Reading::Complete { candidates } | Reading::Partial { candidates, .. } => {
+                        candidates
+                    }
+                    _ => &Vec::new(),
+                };
+                let ids: Vec<_> = candidates.iter().map(|seen| seen.message_id.as_str()).collect();
+                let recorded = self.tenure.recorded_ids(&sought, &ids).await?;
+                let others = candidates.iter().filter(|seen| !recorded.contains(&seen.message_id));
+                let others: Vec<_> = others.cloned().collect();
+                let same = others.iter().any(|seen| seen.likeness == Likeness::Same);
+                let has_rival = same && self.tenure.has_rival(&sought).await?;
+                let verdict = judge(reading, &recorded, has_rival);
+                let look = match verdict {
+                    Verdict::Sent(_) => Look::Sent,
+                    Verdict::NotDelivered => Look::NotDelivered,
+                    Verdict::Unclear { .. } => Look::Unclear,
+                };
+                let transition = after_look(&job, verdict, policy, next, now());
+                (look, transition, Some(seen_json(&others)))
+            }
+        };
+        if self.sender.config.sandbox && transition.status == Status::Sent {
+            transition.receipt.fields.insert("sandbox".to_owned(), true.into());
+        }
+        self.sender.metrics.looked(&job.account, job.channel, look);
+        let record = self.tenure.record_verdict(&sought, &transition, seen.as_deref());
+        let recorded = self.sender.while_sending(record).await?;
+        debug!(job = job.id, look = sought.round, found = look.as_str(), status = %transition.status, recorded,
+            "looked for a message at Acquire");
+        let left = recorded && transition.wait != Some(Wait::Verifying);
+        if left {
+            self.count(transition, &job, sought.since);
+        }
+        Ok(left)
+    }
+
+    fn count(&mut self, transition: Transition, job: &Job, started_at: Millis) {
+        let sent = transition.status == Status::Sent;
+        self.sender.sent += u64::from(sent);
+        let (channel, due_at) = (job.channel, job.due_at);
+        let ended =
+            Ended { transition, channel, due_at, http_status: None, started_at, duration_ms: 0 };
+        self.sender.metrics.recorded([&ended]);
+        self.service.changed();
+    }
+}
+
+fn age(since: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(now() - since).unwrap_or(0))
+}
+
+fn after(pause: Duration) -> Millis {
+    now().saturating_add(Millis::try_from(pause.as_millis()).unwrap_or(Millis::MAX))
+}
