@@ -89,9 +89,9 @@ struct Reading {
 impl Node<'_> {
     async fn join(conn: &mut PgConnection) -> Node<'_> {
         execute(conn, "SET jit = off").await;
-        let join = "SELECT epoch FROM outbox_join('node', '', '', '1 h', '1 h', '{}')";
-        let epoch = sqlx::query_scalar(join).fetch_one(&mut *conn).await.unwrap();
-        Node { conn, epoch, cycle: 0, ended: "null".to_owned(), floor: None }
+        let join = "SELECT epoch, cycle FROM outbox_join('node', '', '', '1 h', '1 h', '{}')";
+        let (epoch, cycle) = sqlx::query_as(join).fetch_one(&mut *conn).await.unwrap();
+        Node { conn, epoch, cycle, ended: "null".to_owned(), floor: None }
     }
 
     /// Records what the last one has claimed, and claims up to `JOBS`. `full`: also what is due, and from the

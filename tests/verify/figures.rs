@@ -1,7 +1,7 @@
 //! The three policies on the same 1,000 jobs: a fifth of the answers is lost, and half of those messages
 //! were accepted. `cargo test --release --test verify figures -- --nocapture` prints the figures.
 
-use crate::support::Outbox;
+use crate::support::{Job, Outbox};
 use crate::vendor::{Fate, Vendor};
 use std::time::Duration;
 
@@ -23,11 +23,7 @@ fn run(policy: &str) -> Result {
         "[channels.chat]\non_uncertain = \"{policy}\"\nverify_after = [\"100ms\", \"400ms\"]\n"
     );
     let outbox = Outbox::setup(&vendor.server).more(&more).ready();
-    let payload = "json_object('caseId', n, 'message', CAST(n AS TEXT))";
-    outbox.execute(&format!(
-        "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {JOBS})
-         INSERT INTO outbox (channel, payload) SELECT 'chat', {payload} FROM i"
-    ));
+    outbox.add_all((1..=JOBS).map(|n| Job::chat(n, &n.to_string())));
     outbox.run_until_empty();
     let twice = vendor.twice().len();
     let missing = (1..=JOBS).filter(|n| vendor.copies(&n.to_string()) == 0).count();

@@ -21,9 +21,9 @@ fn a_person_may_decide_while_it_is_verified() {
     let shown = outbox.run(&["show", &first.to_string()]).expect(0).stdout;
     assert!(shown.contains("being verified at Acquire: next look at"), "{shown}");
     let status = outbox.run(&["status"]).expect(0).stdout;
-    assert!(status.contains("1 uncertain jobs are looked for at Acquire"), "{status}");
-    let refused = outbox.try_insert(&format!(
-        "UPDATE outbox SET payload = '{{\"caseId\": 1, \"message\": \"other\"}}' WHERE id = {first} RETURNING id"
+    assert!(status.contains("1 uncertain job is being looked for at Acquire"), "{status}");
+    let refused = outbox.try_query(&format!(
+        "UPDATE outbox SET payload = '{{\"caseId\": 1, \"message\": \"other\"}}' WHERE id = {first}"
     ));
     assert!(refused.unwrap_err().contains("being verified cannot be changed"));
     assert_eq!(outbox.status(second), "pending", "it waits");

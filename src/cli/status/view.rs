@@ -211,10 +211,12 @@ fn fields(report: &StatusReport) -> output::Table {
         fields.row(["untouched", &sentence]);
     }
     if overview.verifying > 0 {
-        let sentence = format!(
-            "{} uncertain jobs are looked for at Acquire; `acquire-outbox show ID` says when next",
-            overview.verifying
-        );
+        let jobs = match overview.verifying {
+            1 => "1 uncertain job is".to_owned(),
+            jobs => format!("{jobs} uncertain jobs are"),
+        };
+        let sentence =
+            format!("{jobs} being looked for at Acquire; `acquire-outbox show ID` says when next");
         fields.row(["verifying", &sentence]);
     }
     if overview.set_aside.count > 0 {
