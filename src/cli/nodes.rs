@@ -36,6 +36,8 @@ pub(super) struct NodeJson<'a> {
     standing: Standing,
     since: String,
     lease_until: Option<String>,
+    /// Whether it looks for new jobs itself, because a pooler keeps it from being notified.
+    polls: bool,
     sending: u64,
     accounts: Option<&'a [String]>,
 }
@@ -49,6 +51,7 @@ impl<'a> From<&'a Node> for NodeJson<'a> {
             standing: node.standing,
             since: output::iso(node.since),
             lease_until: node.lease_until.map(output::iso),
+            polls: node.polls,
             sending: node.sending,
             accounts: node.accounts.as_deref(),
         }
@@ -78,7 +81,7 @@ fn table(nodes: &Nodes) -> output::Table {
             node.epoch.to_string(),
             node.name.clone(),
             node.version.clone(),
-            vocabulary::standing(node.standing).to_owned(),
+            vocabulary::node(node),
             when(node.since),
             node.lease_until.map(when).unwrap_or_default(),
             node.sending.to_string(),

@@ -3,7 +3,7 @@
 use crate::queue::block::BlockKind;
 use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
-use crate::queue::node::{Nodes, Standing};
+use crate::queue::node::{Node, Nodes, Standing};
 use crate::queue::pause::Pause;
 use crate::queue::story::Delivery;
 use crate::queue::when::{iso, relative};
@@ -25,6 +25,14 @@ pub fn standing(standing: Standing) -> &'static str {
         Standing::Overdue => "lease has run out",
         Standing::Dead => "dead, its jobs are being decided",
         Standing::Ended => "ended",
+    }
+}
+
+/// The same of one node, with how it learns of new jobs where that is not the usual way.
+pub fn node(node: &Node) -> String {
+    match node.polls && node.standing == Standing::Working {
+        true => "at work, polling (pooler in transaction mode)".to_owned(),
+        false => standing(node.standing).to_owned(),
     }
 }
 

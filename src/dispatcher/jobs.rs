@@ -93,6 +93,10 @@ impl Jobs {
         self.waiting.values().map(VecDeque::len).sum()
     }
 
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// What those take up that wait or whose request is out.
     pub(super) fn load(&self) -> &Load {
         &self.load

@@ -198,6 +198,7 @@ impl Dispatcher {
         // Before the rows that they explain.
         self.shown_blocks.follow(&mut self.tenure, &self.sender.routes).await?;
         let cycled = self.cycle().await?;
+        self.follow_pauses().await?;
         if cycled == Cycled::Wrote {
             self.service.changed();
             // Another's commit may be among our own: as if it had been noticed just now.
@@ -297,7 +298,11 @@ impl Dispatcher {
     }
 
     async fn follow_pauses(&mut self) -> Result<(), StoreError> {
-        if self.paused.follow(&mut self.tenure).await? {
+        let at_once = self.sender.jobs.has_waiting();
+        if self.paused.follow(&mut self.tenure, at_once).await? {
+            // What they claim from now on leaves the pauses' jobs alone; these were claimed before.
+            let paused = &self.paused;
+            self.sender.give_back_where(|account, channel| paused.keeps_back(account, channel));
             self.sender.metrics.hold_restored(self.paused.has_restored());
             self.service.changed();
         }

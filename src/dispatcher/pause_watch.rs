@@ -1,6 +1,7 @@
-//! What people have paused, for the log and the status line. The claim itself reads the pauses, so
-//! nothing here decides what is sent.
+//! What people have paused, for the log and the status line, and for jobs that were claimed before and wait
+//! for a place. The claim itself reads the pauses.
 
+use crate::queue::job::Channel;
 use crate::queue::pause::Pause;
 use crate::store::{StoreError, Tenure};
 use std::time::Duration;
@@ -34,9 +35,14 @@ impl PauseWatch {
         self.stale = true;
     }
 
-    /// Logs which pauses have begun and ended since the last call. True: some have.
-    pub(super) async fn follow(&mut self, tenure: &mut Tenure) -> Result<bool, StoreError> {
-        if !self.stale || self.next_read > Instant::now() {
+    /// Logs which pauses have begun and ended since the last call. True: some have. `at_once`: jobs that
+    /// are claimed and not sent would go out meanwhile.
+    pub(super) async fn follow(
+        &mut self,
+        tenure: &mut Tenure,
+        at_once: bool,
+    ) -> Result<bool, StoreError> {
+        if !self.stale || !at_once && self.next_read > Instant::now() {
             return Ok(false);
         }
         let before = std::mem::replace(&mut self.shown, tenure.pauses().await?);
@@ -52,6 +58,11 @@ impl PauseWatch {
             info!(what = pause.subject(), "resumed: its jobs are sent again");
         }
         Ok(before != self.shown)
+    }
+
+    /// Whether a job of this account and channel waits for a person.
+    pub(super) fn keeps_back(&self, account: &str, channel: Channel) -> bool {
+        self.shown.iter().any(|pause| pause.concerns(account, channel.as_str()))
     }
 
     /// Whether a restored backup is paused until a person decides.

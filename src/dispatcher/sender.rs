@@ -10,7 +10,7 @@ use crate::dispatcher::routes::{Moment, Route, RouteId, Routes};
 use crate::metrics::{Metrics, RouteMeter};
 use crate::queue::claim::Room;
 use crate::queue::ended::{Ended, Recorded};
-use crate::queue::job::{Job, Millis, Status};
+use crate::queue::job::{Channel, Job, Millis, Status};
 use crate::queue::outcome::{AttemptResult, Fault, Outcome, PageVerdict};
 use crate::queue::report::Report;
 use crate::queue::transition;
@@ -157,8 +157,17 @@ impl AttemptSender {
 
     /// All that waits for a place goes back.
     pub(super) fn give_back_waiting(&mut self) {
+        self.give_back_where(|_, _| true);
+    }
+
+    /// What waits for a place of these accounts and channels goes back.
+    pub(super) fn give_back_where(&mut self, is_to: impl Fn(&str, Channel) -> bool) {
         let wall = now();
         for route in self.jobs.waiting_routes() {
+            let of = self.routes.of(route);
+            if !is_to(&of.account, of.channel) {
+                continue;
+            }
             while let Some(job) = self.jobs.next_waiting(route) {
                 self.give_back(Some(route), &job, wall);
             }

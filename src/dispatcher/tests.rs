@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Database;
-use crate::dispatcher::routes::tests::{id, routes, routes_to};
+use crate::dispatcher::routes::tests::{chat, id, routes, routes_to};
 use crate::dispatcher::routes::{Load, Moment};
 use crate::queue::claim::{Claim, Room};
 use crate::queue::job::{Channel, Job};
@@ -125,6 +125,43 @@ async fn what_ends_while_a_claim_waits_for_nothing_is_recorded_at_once() {
     other.execute_sql("ROLLBACK").await.unwrap();
     dispatcher.step().await.unwrap();
     assert_eq!(dispatcher.sender.jobs.unrecorded(), 0);
+}
+
+/// Jobs that were claimed before a pause and wait for a place go back when the loop sees it; the request that is
+/// out, and what is not paused, stay.
+#[tokio::test]
+async fn what_waits_for_a_place_goes_back_at_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_silent, base_url) = silent_server();
+    let mut routes = routes_to(&base_url, &[(Channel::Chat, None), (Channel::Sms, None)]);
+    routes.set_max_in_flight(1);
+    let mut dispatcher = dispatcher(folder.path(), routes, "").await;
+    dispatcher.follow_pauses().await.unwrap();
+    let row = |case| READY.replace('1', case);
+    let rows = ["1", "2", "3"].map(row).join("; ");
+    another(folder.path()).await.execute_sql(&rows).await.unwrap();
+    let claim = Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 3 };
+    let room = Room::unlimited(vec![claim]);
+    let work = Cycle { record: &[], room: Some(&room), due: false, now: now(), expecting: false };
+    let claimed = done(dispatcher.tenure.cycle(&work).await).claimed;
+    dispatcher.sender.claimed(claimed, false);
+    let others = Job { id: 4, channel: Channel::Sms, ..chat(4) };
+    let sms = id(&dispatcher.sender.routes, Channel::Sms);
+    dispatcher.sender.jobs.wait(sms, others, Instant::now());
+    let jobs = |d: &Dispatcher| (d.sender.jobs.in_flight(), d.sender.jobs.waiting());
+    dispatcher.poll().await.unwrap();
+    dispatcher.follow_pauses().await.unwrap();
+    assert_eq!(jobs(&dispatcher), (1, 3), "nothing is paused");
+
+    another(folder.path()).await.pause(None, Some(Channel::Chat), "why").await.unwrap();
+    dispatcher.poll().await.unwrap();
+    dispatcher.follow_pauses().await.unwrap();
+    assert_eq!(jobs(&dispatcher), (1, 1));
+    dispatcher.record().await.unwrap();
+    assert_eq!(state(folder.path(), 1).await, ("sending".to_owned(), 1));
+    for back in [2, 3] {
+        assert_eq!(state(folder.path(), back).await, ("pending".to_owned(), 0));
+    }
 }
 
 /// The claim of one job is answered, that of another is not: only the other goes back.

@@ -19,6 +19,8 @@ pub struct Node {
     /// Until when it may claim and send unless it renews its lease; `None` for an engine without
     /// leases.
     pub lease_until: Option<Millis>,
+    /// Nobody can notify it: it looks for new jobs itself.
+    pub polls: bool,
     /// How many jobs are `sending` under its claims.
     pub sending: u64,
 }

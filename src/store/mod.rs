@@ -34,9 +34,15 @@ pub const ALL: u32 = u32::MAX;
 
 /// What the server answers, waited for no longer than its connection allows.
 macro_rules! ask {
-    ($store:ident.$call:ident($($argument:expr),*)) => {
-        within($store.patience(), $store.$call($($argument),*)).await.map_err(|e| $store.neutral(e))
-    };
+    ($store:ident.$call:ident($($argument:expr),*)) => {{
+        let patience = $store.patience();
+        let asked = async {
+            $store.begin_unit().await?;
+            let done = $store.$call($($argument),*).await;
+            $store.end_unit(done).await
+        };
+        within(patience, asked).await.map_err(|e| $store.neutral(e))
+    }};
 }
 
 mod reads;

@@ -160,7 +160,7 @@ impl Store {
                 nodes.nodes.retain(|node| all || node.standing != Standing::Ended);
                 Ok(nodes)
             }
-            Store::Postgres(s) => s.nodes(all).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.nodes(all)),
         }
     }
 

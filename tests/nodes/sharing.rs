@@ -66,6 +66,38 @@ async fn a_row_that_somebody_has_locked_holds_nobody_up() {
     assert_eq!(outbox.number(&history).await, 1);
 }
 
+/// The claim parks the second of a case before it claims the first: there the trigger holds it up, until a pause has
+/// been committed.
+#[tokio::test]
+async fn a_pause_that_is_committed_during_a_claim_is_seen_by_it() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1, 1]).await;
+    let mut node = outbox.node().await;
+    let hold_up = "
+        CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            WHILE NOT EXISTS (SELECT 1 FROM outbox_pauses) LOOP PERFORM pg_sleep(0.01); END LOOP;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER hold_up BEFORE UPDATE ON outbox FOR EACH ROW
+            WHEN (OLD.wait = 'arrived' AND NEW.wait = 'parked') EXECUTE FUNCTION hold_up();
+        SELECT 1";
+    outbox.query(hold_up).await;
+    let pause = async {
+        let held_up = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE '%outbox_cycle%' AND wait_event = 'PgSleep'";
+        let begun = Instant::now();
+        while outbox.number(held_up).await == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(9), "the claim parks nothing");
+        }
+        outbox.query("INSERT INTO outbox_pauses (channel) VALUES ('chat') RETURNING 1").await;
+    };
+    let (done, ()) = tokio::join!(cycle(&mut node, &[], 9), pause);
+    assert_eq!(ids(&done.claimed), [0i64; 0]);
+    assert_eq!(outbox.status(jobs[0]).await, "pending");
+    outbox.query("DELETE FROM outbox_pauses RETURNING 1").await;
+    assert_eq!(ids(&cycle(&mut node, &[], 9).await.claimed), jobs[..1]);
+}
+
 use sqlx::Connection as _;
 
 fn block(kind: BlockKind) -> Block {

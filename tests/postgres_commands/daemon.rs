@@ -1,13 +1,13 @@
 //! The daemon and the commands around it, on a server.
 
 use super::Place;
-use super::support::{KEY, Program, SOON, Server, eventually};
+use super::support::{KEY, Program, Reply, SOON, Server, eventually};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 /// A configuration file with the database, an account at the server, and the API key.
-fn configured(place: &Place, server: &Server) -> Program {
+pub fn configured(place: &Place, server: &Server) -> Program {
     let folder = place.folder.path();
     fs::write(folder.join("key"), KEY).unwrap();
     fs::set_permissions(folder.join("key"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -56,6 +56,38 @@ fn every_command_works_on_a_server() {
     let left = program.run(&["status", "--json"]).expect(0).json();
     assert_eq!(left["dispatcher"]["running"], json!(false), "{left}");
     assert_eq!(left["nodes"], json!([]), "{left}");
+}
+
+/// PostgreSQL holds no NUL character, and an answer may have one.
+#[test]
+fn an_answer_with_a_nul_character_is_recorded() {
+    let Some(place) = Place::fresh() else { return };
+    let server = Server::start();
+    server.answer_with(|request| match request.words().as_str() {
+        "good" => {
+            Reply::json(200, json!({"data": {"id": "82\u{0}89", "caseId": 1, "status": "a\u{0}b"}}))
+        }
+        _ => Reply::json(400, json!({"error": "ERROR\u{0}_X", "message": "no\u{0}t so"})),
+    });
+    let program = configured(&place, &server);
+    program.run(&["init"]).expect(0);
+    for words in ["good", "bad"] {
+        program.run(&["send", "chat", "--case-id", "1", "--message", words]).expect(0);
+    }
+    program.run(&["run", "--until-empty"]).expect(0);
+    let database = place.database.in_schema("messaging");
+    let good = database.one("SELECT * FROM outbox WHERE id = 1");
+    let bad = database.one("SELECT * FROM outbox WHERE id = 2");
+    assert_eq!(
+        (good.text("status"), good.text("message_id")),
+        ("sent", "82\u{fffd}89"),
+        "{good:?}"
+    );
+    assert_eq!(bad.text("status"), "failed", "{bad:?}");
+    assert_eq!(database.number("SELECT count(*) FROM outbox_set_aside"), 0);
+    // Neither was sent again.
+    assert_eq!(database.number("SELECT count(*) FROM outbox_attempts"), 2);
+    assert_eq!(server.count(), 2);
 }
 
 #[test]

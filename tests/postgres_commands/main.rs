@@ -6,6 +6,8 @@ mod support;
 
 mod connecting;
 mod daemon;
+mod dump;
+mod replication;
 mod moving;
 mod roles;
 mod script;

@@ -89,7 +89,8 @@ struct Reading {
 impl Node<'_> {
     async fn join(conn: &mut PgConnection) -> Node<'_> {
         execute(conn, "SET jit = off").await;
-        let join = "SELECT epoch, cycle FROM outbox_join('node', '', '', '1 h', '1 h', '{}')";
+        let join =
+            "SELECT epoch, cycle FROM outbox_join('node', '', '', '1 h', '1 h', '{}', false)";
         let (epoch, cycle) = sqlx::query_as(join).fetch_one(&mut *conn).await.unwrap();
         Node { conn, epoch, cycle, ended: "null".to_owned(), floor: None }
     }

@@ -9,7 +9,7 @@ use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::new_job::{GivenTime, NewJob};
 use acquire_outbox::queue::outcome::Outcome;
 use acquire_outbox::queue::story::Extent;
-use acquire_outbox::queue::when::now;
+use acquire_outbox::queue::when::{iso, now};
 use acquire_outbox::store::tenure::Plan;
 use acquire_outbox::store::{ALL, Tenure};
 use std::time::{Duration, Instant};
@@ -92,6 +92,32 @@ pub async fn a_failed_attempt_waits_and_is_claimed_again(mut outbox: Outbox) {
     assert_eq!(outcomes, ["retry", "accepted"]);
 }
 
+/// In a lane and without one.
+pub async fn an_earlier_send_at_does_not_shorten_the_wait_for_the_next_attempt(mut outbox: Outbox) {
+    const HOUR: i64 = 3_600_000;
+    let mut jobs = outbox.insert(&[1]).await;
+    let alone = NewJob { ordering_key: Some(String::new()), ..chat(2) };
+    jobs.push(outbox.store.insert(&alone).await.unwrap().id());
+    let mut tenure = taken_over(&outbox).await;
+    let room = room(9);
+    let claimed = cycle(&mut tenure, &[], Some(&room), now()).await.claimed;
+    let retry_after = Some(Duration::from_secs(2 * 3600));
+    let unavailable = || Outcome::Unavailable { fault: fault(), retry_after };
+    let mut record: Vec<_> = claimed.iter().map(|job| ended(job, unavailable(), now())).collect();
+    for ended in &mut record {
+        ended.transition.next_attempt_at = Some(now() + 2 * HOUR);
+    }
+    cycle(&mut tenure, &record, None, now()).await;
+    let send_at = format!("UPDATE outbox SET send_at = '{}'", iso(now() + HOUR));
+    outbox.store.execute_sql(&send_at).await.unwrap();
+    let at = now() + HOUR * 3 / 2;
+    assert!(cycle(&mut tenure, &[], Some(&room), at).await.claimed.is_empty());
+    assert!(cycle(&mut tenure, &[], Some(&room), at).await.claimed.is_empty());
+    let mut again = ids(&cycle(&mut tenure, &[], Some(&room), now() + 3 * HOUR).await.claimed);
+    again.sort_unstable();
+    assert_eq!(again, jobs);
+}
+
 pub async fn what_is_paused_is_not_claimed(mut outbox: Outbox) {
     let jobs = outbox.insert(&[1, 2]).await;
     let mut tenure = taken_over(&outbox).await;
@@ -101,6 +127,28 @@ pub async fn what_is_paused_is_not_claimed(mut outbox: Outbox) {
     assert_eq!(tenure.pauses().await.unwrap().len(), 1);
     outbox.store.resume(Some("default"), Some(Channel::Chat)).await.unwrap();
     assert_eq!(ids(&cycle(&mut tenure, &[], Some(&room), now()).await.claimed), jobs);
+}
+
+/// Claimed before a pause and not sent since: as if it had not been claimed.
+pub async fn what_goes_back_at_a_pause_waits_for_the_resume(mut outbox: Outbox) {
+    let jobs = outbox.insert(&[1, 2]).await;
+    let mut tenure = taken_over(&outbox).await;
+    let room = room(9);
+    let claimed = cycle(&mut tenure, &[], Some(&room), now()).await.claimed;
+    assert_eq!(ids(&claimed), jobs);
+    outbox.store.pause(None, Some(Channel::Chat), "why").await.unwrap();
+    let back: Vec<_> = claimed.iter().map(|job| ended(job, Outcome::Withdrawn, now())).collect();
+    let done = cycle(&mut tenure, &back, Some(&room), now()).await;
+    assert_eq!((done.recorded.ids, done.claimed), (jobs.clone(), Vec::new()));
+    assert!(cycle(&mut tenure, &[], Some(&room), now()).await.claimed.is_empty());
+    for id in &jobs {
+        let story = outbox.store.story(*id, Extent::ALL).await.unwrap().unwrap();
+        assert_eq!((story.job.delivery.status.as_str(), story.attempts), ("pending", 0));
+    }
+    outbox.store.resume(None, Some(Channel::Chat)).await.unwrap();
+    let again = cycle(&mut tenure, &[], Some(&room), now()).await.claimed;
+    assert_eq!(ids(&again), jobs);
+    assert!(again.iter().all(|job| job.attempts == 1), "the one that was not used");
 }
 
 pub async fn recording_twice_is_recording_once(mut outbox: Outbox) {

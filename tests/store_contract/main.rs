@@ -199,7 +199,9 @@ on_each_engine! {
         no_more_is_claimed_than_there_is_room
         what_is_passed_over_is_claimed_another_time
         a_failed_attempt_waits_and_is_claimed_again
+        an_earlier_send_at_does_not_shorten_the_wait_for_the_next_attempt
         what_is_paused_is_not_claimed
+        what_goes_back_at_a_pause_waits_for_the_resume
         recording_twice_is_recording_once
         the_claims_of_a_dead_dispatcher_are_decided_by_the_next
         a_second_dispatcher_waits_or_works_too

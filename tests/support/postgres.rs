@@ -80,7 +80,7 @@ impl Cluster {
             keeper.args(["-c", setting]);
         }
         if let Some((user, group)) = unprivileged() {
-            chown(&folder, Some(user), Some(group)).expect("the folder given away");
+            give_away(&folder);
             keeper.uid(user).gid(group);
         }
         keeper.env("LC_ALL", "C").env("PRIMARY", primary.unwrap_or_default()).current_dir("/");
@@ -175,7 +175,7 @@ fn bin() -> Option<PathBuf> {
 }
 
 /// PostgreSQL does not run as root: the user and group that it runs as instead.
-fn unprivileged() -> Option<(u32, u32)> {
+pub fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -188,10 +188,19 @@ fn unprivileged() -> Option<(u32, u32)> {
     Some(ids("postgres").or_else(|| ids("nobody")).expect("a user postgres or nobody"))
 }
 
+/// Makes the folder that user's.
+pub fn give_away(folder: &Path) {
+    if let Some((user, group)) = unprivileged() {
+        chown(folder, Some(user), Some(group)).expect("the folder given away");
+    }
+}
+
 /// A database of the cluster, opened again for each call as a script would.
 #[derive(Clone, Debug)]
 pub struct PostgresDatabase {
     server: PostgresServer,
+    /// Behind a pooler, which refuses settings at the beginning of a session.
+    pooled: bool,
 }
 
 impl PostgresDatabase {
@@ -209,6 +218,16 @@ impl PostgresDatabase {
         Some(cluster.named("postgres").in_schema(&format!("outbox_{number}")))
     }
 
+    pub fn at(url: &str) -> PostgresDatabase {
+        let server = PostgresServer::read(url, Path::new("/")).expect("a URL");
+        PostgresDatabase { server, pooled: false }
+    }
+
+    /// Reached through a pooler: its search path is the server's.
+    pub fn pooled(self) -> PostgresDatabase {
+        PostgresDatabase { pooled: true, ..self }
+    }
+
     /// As the configuration names it.
     pub fn server(&self) -> &PostgresServer {
         &self.server
@@ -221,14 +240,14 @@ impl PostgresDatabase {
     /// A database of the server whose socket is in this folder.
     pub fn on_socket(folder: &Path, name: &str) -> PostgresDatabase {
         let url = format!("postgres://postgres@localhost/{name}?host={}", folder.display());
-        PostgresDatabase { server: PostgresServer::read(&url, Path::new("/")).expect("a URL") }
+        PostgresDatabase::at(&url)
     }
 
     /// The same database, with the outbox in another schema.
     pub fn in_schema(&self, schema: &str) -> PostgresDatabase {
         let mut server = self.server.clone();
         server.set_schema(schema.to_owned()).expect("a schema's name");
-        PostgresDatabase { server }
+        PostgresDatabase { server, pooled: self.pooled }
     }
 
     /// Creates the outbox by the migration alone, without the program.
@@ -244,6 +263,9 @@ impl PostgresDatabase {
     /// The outbox's schema is the search path.
     pub fn options(&self) -> PgConnectOptions {
         let options: PgConnectOptions = self.server.url.parse().expect("a URL");
+        if self.pooled {
+            return options.extra_float_digits(None);
+        }
         let schema = self.server.schema.replace('"', "\"\"");
         options.options([("search_path", format!("\"{schema}\""))])
     }

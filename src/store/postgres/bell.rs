@@ -5,12 +5,13 @@
 //! keeps its share until its commit; one that cannot share it notifies. So a node either learns of a
 //! commit, or cannot fall asleep before it. The migration has the producers' half, `outbox_ring`.
 
+use super::bell_poll;
 use super::connect_options::connect_options;
 use super::connection::quoted;
 use super::node_session::name_session;
 use crate::config::PostgresServer;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor};
+use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -19,17 +20,22 @@ use tokio::time::{sleep, timeout};
 
 /// The channel of this schema's bell.
 const CHANNEL: &str = "SELECT 'outbox_' || 'outbox'::regclass::oid";
-const TAKE: &str = "SELECT pg_try_advisory_lock(1869771896, 'outbox'::regclass::oid::integer)";
-/// False if another node sleeps: then producers notify, and this one hears it as well.
-const MAY_SHARE: &str =
-    "SELECT pg_try_advisory_lock_shared(1869771896, 'outbox'::regclass::oid::integer)";
+/// Takes the bell, or says who has it: producers, who share it, or another node. Then producers notify, and
+/// this one hears it as well.
+const TAKE: &str = "\
+SELECT CASE WHEN pg_try_advisory_lock(1869771896, t.id) THEN 'taken'
+    WHEN pg_try_advisory_lock_shared(1869771896, t.id) AND pg_advisory_unlock_shared(1869771896, t.id) THEN 'producers'
+    ELSE 'node' END
+FROM (SELECT 'outbox'::regclass::oid::integer AS id OFFSET 0) t";
 const LEAVE: &str = "SELECT pg_advisory_unlock_all()";
 
 /// How often a node looks itself while it cannot take the bell, at first and after a while: a producer's
 /// transaction is open.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
-/// How often it tries to take the bell that another node has.
-const TAKEN: Duration = Duration::from_millis(250);
+/// How often it tries to take the bell that another node has, at first and after a while.
+const TAKEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// How many of those are quick.
+const SOON: u32 = 8;
 /// How many polls are quick.
 const QUICK: u32 = 100;
 /// A node that has just claimed does not fall asleep: the next results, or jobs, are near.
@@ -46,11 +52,15 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Of the node with this epoch.
-    pub(super) fn of(server: &PostgresServer, epoch: i64) -> Bell {
+    /// `polls`: nothing can be listened to, so the task looks itself.
+    pub(super) fn of(server: &PostgresServer, epoch: i64, polls: bool) -> Bell {
         let (asleep, sleeps) = watch::channel(false);
         let rung = Arc::new(Notify::new());
-        let task = tokio::spawn(ring(server.clone(), epoch, sleeps, Arc::clone(&rung)));
+        let (server, ringer) = (server.clone(), Arc::clone(&rung));
+        let task = match polls {
+            true => tokio::spawn(bell_poll::poll(server, sleeps, ringer)),
+            false => tokio::spawn(ring(server, epoch, sleeps, ringer)),
+        };
         Bell { asleep, rung, task }
     }
 
@@ -76,7 +86,7 @@ impl Drop for Bell {
     }
 }
 
-/// Without the connection, or through a pooler that cannot listen, the node's slow look remains.
+/// Without the connection the node's slow look remains.
 async fn ring(
     server: PostgresServer,
     epoch: i64,
@@ -96,7 +106,7 @@ async fn ring(
 async fn listener(server: &PostgresServer, epoch: i64) -> Result<PgListener, sqlx::Error> {
     let mut refused = sqlx::Error::PoolTimedOut;
     for options in connect_options(server)? {
-        let options = options.application_name("acquire-outbox bell").disable_statement_logging();
+        let options = options.application_name("acquire-outbox bell");
         // Of no other user: it is lost with the connection, and its lock with it.
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER);
         let connected = async {
@@ -104,7 +114,7 @@ async fn listener(server: &PostgresServer, epoch: i64) -> Result<PgListener, sql
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.eager_reconnect(false);
             let path = format!("SET search_path = {}, pg_temp", quoted(&server.schema));
-            let set_up = format!("{path}; {}", name_session(epoch));
+            let set_up = format!("{path}; {}", name_session(epoch, false));
             (&mut listener).execute(AssertSqlSafe(set_up)).await?;
             let channel: String = sqlx::query_scalar(CHANNEL).fetch_one(&mut listener).await?;
             listener.listen(&channel).await?;
@@ -136,22 +146,20 @@ async fn listen(
         if timeout(AWAKE, sleeps.wait_for(|asleep| !asleep)).await.is_ok() {
             continue;
         }
-        let mut polls = 0;
-        // A shared lock is given up at once: it only shows whether a producer or a node has the bell.
-        while !ask(listener, TAKE).await? {
-            let by_producers = ask(listener, MAY_SHARE).await?;
-            let _: Option<bool> =
-                timeout(ANSWER, sqlx::query_scalar(LEAVE).fetch_optional(&mut *listener))
-                    .await
-                    .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-                    .unwrap_or_default();
-            let pause = match (by_producers, polls < QUICK) {
-                (true, true) => POLL.0,
-                (true, false) => POLL.1,
-                // Another node has it: it is notified, and so is this one.
-                (false, _) => TAKEN,
+        let mut polls: u32 = 0;
+        loop {
+            let owner = ask(listener, TAKE).await?;
+            if owner == "taken" {
+                break;
+            }
+            let by_producers = owner == "producers";
+            let pause = match by_producers {
+                true if polls < QUICK => POLL.0,
+                true => POLL.1,
+                false if polls < SOON => TAKEN.0,
+                false => TAKEN.1,
             };
-            polls += 1;
+            polls = polls.saturating_add(1);
             tokio::select! {
                 () = sleep(pause) => if by_producers { rung.notify_one() },
                 heard = listener.try_recv() => {
@@ -182,7 +190,7 @@ async fn listen(
     }
 }
 
-async fn ask(listener: &mut PgListener, sql: &'static str) -> Result<bool, sqlx::Error> {
+async fn ask(listener: &mut PgListener, sql: &'static str) -> Result<String, sqlx::Error> {
     let asked = timeout(ANSWER, sqlx::query_scalar(sql).fetch_one(&mut *listener)).await;
     asked.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

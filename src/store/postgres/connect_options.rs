@@ -2,6 +2,7 @@
 
 use crate::config::{PostgresServer, ServerHost};
 use secrecy::ExposeSecret;
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 /// One for each host of the URL, in the order in which they are to be tried. What the URL leaves out
@@ -22,6 +23,8 @@ fn options_for(
 ) -> Result<PgConnectOptions, sqlx::Error> {
     // The library's own reader of ~/.pgpass logs lines that it does not understand.
     let mut options = PgConnectOptions::new_without_pgpass().database(server.name());
+    // A pooler refuses a setting that it does not know, and we read no floats.
+    options = options.extra_float_digits(None).disable_statement_logging();
     options = match host {
         ServerHost::Tcp { host, port } => options.host(host).port(*port),
         ServerHost::Socket { folder, port } => options.socket(folder).port(*port),

@@ -114,19 +114,20 @@ impl PostgresStore {
 
     /// Counts, the oldest job that is due, rates, and what keeps jobs from being sent.
     pub async fn overview(&mut self, now: Millis) -> Result<Overview, PostgresError> {
-        let flaws = self.flaws().await?;
-        let blocks = self.blocks(ALL).await?;
-        let set_aside = self.set_aside_summary(NAMED).await?;
-        let untouched = self.untouched().await?;
-        let pauses = self.pauses(ALL).await?;
-        let dispatcher_since = self.node_since().await?;
         self.take_time().await?;
+        // First: in a unit of work the transaction can only be given a snapshot before anything is read.
         let mut tx = begin_along_indexes(&mut self.conn).await?;
         let rows =
             sqlx::query(AssertSqlSafe(COUNTS.as_str())).bind(now).fetch_all(&mut *tx).await?;
         let sent = ended_since(&mut tx, "sent", now).await?;
         let failed = ended_since(&mut tx, "failed", now).await?;
         tx.commit().await?;
+        let flaws = self.flaws().await?;
+        let blocks = self.blocks(ALL).await?;
+        let set_aside = self.set_aside_summary(NAMED).await?;
+        let untouched = self.untouched().await?;
+        let pauses = self.pauses(ALL).await?;
+        let dispatcher_since = self.node_since().await?;
         let (counts, oldest_due_of) = counted(&rows)?;
         let verifying = "SELECT count(*) FROM outbox WHERE wait = 'verifying'";
         let verifying = sqlx::query_scalar(verifying).fetch_one(&mut self.conn).await?;

@@ -1,7 +1,7 @@
 //! The SQL that creates the outbox or brings it up to date, for those whose database administrator
 //! executes it.
 
-use super::connection::{connect, quoted};
+use super::connection::{connect, disconnect, quoted};
 use super::versions::{known_version, migrator};
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
@@ -30,8 +30,13 @@ impl PostgresStore {
         purpose: Purpose,
         server: &PostgresServer,
     ) -> Result<String, PostgresError> {
-        let mut conn = connect(server, "acquire-outbox").await?;
-        let done = versions_done(&mut conn, server).await?;
+        let mut connected = connect(server, "acquire-outbox").await?;
+        // Nothing in a session that is ours.
+        if let Some(units) = &connected.units {
+            units.begin(&mut connected.conn).await?;
+        }
+        let done = versions_done(&mut connected.conn, server).await?;
+        disconnect(connected.conn).await;
         if done.iter().max().is_some_and(|version| *version >= known_version()) {
             return nothing_to_do(server).await;
         }
@@ -60,7 +65,9 @@ async fn versions_done(
 async fn nothing_to_do(server: &PostgresServer) -> Result<String, PostgresError> {
     let mut store = PostgresStore::open_existing(server).await?;
     let mut text = format!("-- The outbox in schema {} is up to date.\n", quoted(&server.schema));
-    for flaw in store.flaws().await? {
+    store.begin_unit().await?;
+    let flaws = store.flaws().await;
+    for flaw in store.end_unit(flaws).await? {
         let _ =
             writeln!(text, "-- `acquire-outbox init` would repair: {}", flaw.replace('\n', " "));
     }

@@ -1,10 +1,11 @@
 //! Whether an outbox can be used and what is wrong with it, for `check`.
 
+use super::pooling::begin_as;
 use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore, within};
 use crate::config::PostgresServer;
 use crate::queue::examination::{Depth, Examination, Healthy};
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 
 /// Conflicts with whatever keeps jobs from being written, and with no producer.
@@ -51,11 +52,21 @@ impl PostgresStore {
         })
     }
 
+    async fn read_everything(&mut self) -> Result<(), PostgresError> {
+        let scope = if self.units.is_some() { "LOCAL" } else { "SESSION" };
+        let no_limit = format!("SET {scope} statement_timeout = 0");
+        sqlx::raw_sql(AssertSqlSafe(no_limit)).execute(&mut self.conn).await?;
+        for sql in READ_EVERYTHING {
+            sqlx::raw_sql(sql).execute(&mut self.conn).await?;
+        }
+        Ok(())
+    }
+
     /// Whether a write would succeed.
     pub async fn probe_write(&mut self, wait: Duration) -> Result<(), PostgresError> {
         self.take_time().await?;
         // A connection that only reads may do this, too.
-        let mut tx = self.conn.begin_with("BEGIN READ WRITE").await?;
+        let mut tx = begin_as(&mut self.conn, "READ WRITE").await?;
         let wait = format!("SET LOCAL lock_timeout = {}", wait.as_millis().clamp(1, 60_000));
         sqlx::raw_sql(AssertSqlSafe(wait)).execute(&mut *tx).await?;
         sqlx::raw_sql(WRITE_LOCK).execute(&mut *tx).await?;
@@ -64,33 +75,39 @@ impl PostgresStore {
     }
 }
 
+/// One call in a unit of work.
+macro_rules! unit {
+    ($store:ident.$call:ident($($argument:expr),*)) => {{
+        $store.begin_unit().await?;
+        let done = $store.$call($($argument),*).await;
+        $store.end_unit(done).await?
+    }};
+}
+
 async fn examined(
     server: &PostgresServer,
     depth: Depth,
     caution: &mut Option<String>,
 ) -> Result<Healthy, PostgresError> {
     let mut store = PostgresStore::open_existing(server).await?;
-    *caution = store.caution().await?;
+    *caution = unit!(store.caution());
     let place = Location::of(server);
     if store.is_sandbox() {
         return Err(PostgresError::ForSandbox(place));
     }
-    let schema = store.schema_version().await?;
-    let flaws = store.flaws().await?;
+    let schema = unit!(store.schema_version());
+    let flaws = unit!(store.flaws());
     if !flaws.is_empty() {
         return Err(PostgresError::Flawed { place, flaws: flaws.join("; ") });
     }
-    let untouched = store.untouched().await?;
+    let untouched = unit!(store.untouched());
     if let Some(&first) = untouched.first.first() {
         return Err(PostgresError::Untouched { rows: untouched.count, first });
     }
-    store.probe_write(Duration::from_secs(5)).await?;
-    let set_aside = store.set_aside_summary(0).await?.count;
+    unit!(store.probe_write(Duration::from_secs(5)));
+    let set_aside = unit!(store.set_aside_summary(0)).count;
     if depth == Depth::Full {
-        sqlx::raw_sql("SET statement_timeout = 0").execute(&mut store.conn).await?;
-        for sql in READ_EVERYTHING {
-            sqlx::raw_sql(sql).execute(&mut store.conn).await?;
-        }
+        unit!(store.read_everything());
     }
     store.close().await?;
     Ok(Healthy { schema, set_aside })

@@ -2,6 +2,7 @@
 
 use super::connection::begin_along_indexes;
 use super::filter_sql::{is_of_many, order, push_all, push_onto, sort_column};
+use super::pooling::begin_as;
 use super::rows::{DELIVERY, block_from, millis};
 use super::{PostgresError, PostgresStore};
 use crate::queue::filter::{Filter, Page, SortBy};
@@ -10,7 +11,7 @@ use crate::queue::overview::SetAside;
 use crate::queue::story::{Ahead, AttemptRow, Delivery, Detail, Extent, Position, Story};
 use crate::store::ALL;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder, Row};
 use std::sync::LazyLock;
 
 static STORY: LazyLock<String> = LazyLock::new(|| {
@@ -142,8 +143,7 @@ impl PostgresStore {
     pub async fn story(&mut self, id: i64, extent: Extent) -> Result<Option<Story>, PostgresError> {
         self.take_time().await?;
         // One snapshot: all of it as of one moment.
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut tx = self.conn.begin_with(begin).await?;
+        let mut tx = begin_as(&mut self.conn, "ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let story = read_story(&mut tx, id, extent).await?;
         tx.commit().await?;
         Ok(story)

@@ -1,6 +1,7 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
 mod bell;
+mod bell_poll;
 mod connect_options;
 mod connection;
 mod counts;
@@ -23,6 +24,7 @@ mod node_upkeep;
 mod node_waiting;
 mod node_list;
 mod paused_routes;
+mod pooling;
 mod postgres_error;
 mod postgres_store;
 mod postgres_tenure;

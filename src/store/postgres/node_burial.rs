@@ -3,7 +3,7 @@
 use super::bell::Bell;
 use super::cycle_call::CycleCall;
 use super::node_process::{self, NodeProcess};
-use super::node_session::{LEASE, NodeSession, millis, name_session, set_up};
+use super::node_session::{LEASE, NodeSession, millis, set_up};
 use super::{PostgresError, PostgresStore, PostgresTenure};
 use crate::acquire::BootTime;
 use crate::config::PostgresServer;
@@ -13,7 +13,7 @@ use crate::queue::policy::Purpose;
 use crate::queue::report::Notice;
 use crate::store::StoreError;
 use crate::store::tenure::TakeOver;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row;
 use std::time::Duration;
 use tracing::Level;
 
@@ -25,7 +25,7 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(40);
 
 const UNSETTLED: &str = "SELECT epoch, process FROM outbox_nodes WHERE settled_at IS NULL";
 const JOIN: &str = "\
-SELECT epoch, name, cycle FROM outbox_join($1, $2, $3, $4 * interval '1 ms', $5 * interval '1 ms', $6)";
+SELECT epoch, name, cycle FROM outbox_join($1, $2, $3, $4 * interval '1 ms', $5 * interval '1 ms', $6, $7)";
 const BURY: &str = "SELECT outbox_bury($1, $2)";
 /// Only where nothing that can be decided is left: an outcome that is kept is recorded later.
 const SETTLE: &str = "\
@@ -49,12 +49,20 @@ impl PostgresTenure {
             let notice = Notice::new(Level::WARN, sentence).reason(crate::store::listed(&repaired));
             on_event(TakeOver::Noticed(notice));
         }
+        let polls = store.units.is_some();
+        if polls {
+            let sentence = "the database is reached through a pooler that gives each transaction another session \
+                (transaction mode): nobody can notify this node, so it looks for new jobs itself, four times a \
+                second, and each cycle is several messages; connect nodes to the server itself, or through a \
+                pooler in session mode";
+            on_event(TakeOver::Noticed(Notice::new(Level::WARN, sentence)));
+        }
         set_up(&mut store, 0).await?;
         let process = NodeProcess::new();
         let mut session = NodeSession::new(store, LONGEST_REQUEST);
         let gone = session.gone().await?;
-        let name = session.join(process.name(), &gone).await?;
-        let bell = Bell::of(server, session.epoch);
+        let name = session.join(process.name(), &gone, polls).await?;
+        let bell = Bell::of(server, session.epoch, polls);
         let mut tenure = PostgresTenure::new(session, name, bell, process);
         tenure.bury_these(&gone, &mut decide, &mut on_event).await?;
         Ok(tenure)
@@ -138,7 +146,12 @@ impl NodeSession {
     }
 
     /// Begins an epoch; gives the node's name.
-    async fn join(&mut self, process: &str, gone: &[i64]) -> Result<String, PostgresError> {
+    async fn join(
+        &mut self,
+        process: &str,
+        gone: &[i64],
+        polls: bool,
+    ) -> Result<String, PostgresError> {
         let asked = BootTime::now();
         let query = sqlx::query(JOIN)
             .bind(node_process::host())
@@ -146,11 +159,12 @@ impl NodeSession {
             .bind(env!("CARGO_PKG_VERSION"))
             .bind(millis(LEASE))
             .bind(self.request_ms())
-            .bind(gone);
+            .bind(gone)
+            .bind(polls);
         let row = self.with(async move |conn| query.fetch_one(conn).await).await?;
         self.joined(row.try_get("epoch")?, row.try_get("cycle")?, asked);
-        let name = sqlx::raw_sql(AssertSqlSafe(name_session(self.epoch)));
-        self.with(async move |conn| name.execute(conn).await).await?;
+        let epoch = self.epoch;
+        self.with_store(async move |store| set_up(store, epoch).await).await?;
         Ok(row.try_get("name")?)
     }
 }

@@ -24,6 +24,7 @@ impl PostgresStore {
                     version: row.try_get("version")?,
                     accounts: row.try_get("accounts")?,
                     since: row.try_get("since")?,
+                    polls: row.try_get("polls")?,
                     standing: known.unwrap_or(Standing::Overdue),
                     lease_until: Some(row.try_get("lease_until")?),
                     sending: row.try_get::<i64, _>("sending")?.unsigned_abs(),

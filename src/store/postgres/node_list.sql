@@ -1,6 +1,6 @@
 -- The nodes, the latest first; without $1 none that has ended. All by the database's clock, which grants the
 -- leases.
-SELECT n.epoch, n.name, n.version, n.accounts,
+SELECT n.epoch, n.name, n.version, n.accounts, n.polls,
     floor(extract(epoch FROM n.started_at) * 1000)::bigint AS since,
     floor(extract(epoch FROM n.lease_until) * 1000)::bigint AS lease_until,
     CASE

@@ -1,6 +1,7 @@
 //! A node's session: its connection, which is opened again when it was lost, and its transactions,
 //! which are numbered.
 
+use super::pooling::WorkUnits;
 use super::{PostgresError, PostgresStore};
 use crate::acquire::{BootTime, Lease};
 use crate::config::PostgresServer;
@@ -25,6 +26,13 @@ const ANSWER: Duration = Duration::from_secs(10);
 const PAUSE_TRIES: (u32, Duration) = (20, Duration::from_millis(500));
 /// A cycle waits only for other nodes' cycles, and must not cost the node its lease.
 const SETTINGS: &str = "SET lock_timeout = '3s'; SET statement_timeout = '9s'";
+/// Through a pooler a cycle is a transaction of several messages: a node that freezes within it gives its
+/// locks back before its lease ends.
+const UNIT_SETTINGS: [&str; 3] = [
+    "SET LOCAL lock_timeout = '3s'",
+    "SET LOCAL statement_timeout = '9s'",
+    "SET LOCAL idle_in_transaction_session_timeout = '4s'",
+];
 
 const BURIED: &str = "OB001";
 const LOST_TRANSACTIONS: &str = "OB002";
@@ -95,9 +103,13 @@ impl NodeSession {
             Some(store) => store,
             None => open(&self.server, self.epoch).await?,
         };
-        let done = timeout(ANSWER, work(&mut store.conn)).await;
+        let unit = async {
+            store.begin_unit().await?;
+            let done = work(&mut store.conn).await.map_err(PostgresError::from);
+            store.end_unit(done).await
+        };
         let silent = |_| PostgresError::Lost(format!("no answer within {} s", ANSWER.as_secs()));
-        let done = done.map_err(silent)?.map_err(PostgresError::from);
+        let done = timeout(ANSWER, unit).await.map_err(silent)?;
         if !done.as_ref().is_err_and(is_of_no_use) {
             self.store = Some(store);
         }
@@ -113,9 +125,13 @@ impl NodeSession {
             Some(store) => store,
             None => open(&self.server, self.epoch).await?,
         };
-        let done = timeout(ANSWER, work(&mut store)).await;
+        let unit = async {
+            store.begin_unit().await?;
+            let done = work(&mut store).await;
+            store.end_unit(done).await
+        };
         let silent = |_| PostgresError::Lost(format!("no answer within {} s", ANSWER.as_secs()));
-        let done = done.map_err(silent)?;
+        let done = timeout(ANSWER, unit).await.map_err(silent)?;
         if !done.as_ref().is_err_and(is_of_no_use) {
             self.store = Some(store);
         }
@@ -246,25 +262,31 @@ fn is_of_no_use(e: &PostgresError) -> bool {
 
 /// Another session of the node with this epoch; 0: it has none yet.
 async fn open(server: &PostgresServer, epoch: i64) -> Result<PostgresStore, PostgresError> {
-    let mut store = PostgresStore::open_as("acquire-outbox node", server).await?;
+    let mut store = PostgresStore::open_session("acquire-outbox node", server).await?;
     set_up(&mut store, epoch).await?;
     Ok(store)
 }
 
-/// One round trip: a node whose connection is cut often has to get on all the same.
+/// One round trip: a node whose connection is cut often has to get on all the same. Units of work make the
+/// same settings from the next one on.
 pub(super) async fn set_up(store: &mut PostgresStore, epoch: i64) -> Result<(), PostgresError> {
-    let name = match epoch {
-        0 => String::new(),
-        epoch => format!("; {}", name_session(epoch)),
-    };
-    let settings = format!("{SETTINGS}{name}");
+    if store.units.is_some() {
+        let mut settings = UNIT_SETTINGS.map(str::to_owned).to_vec();
+        settings.extend((epoch != 0).then(|| name_session(epoch, true)));
+        store.units = Some(WorkUnits::of(&store.server().schema, &settings));
+        return Ok(());
+    }
+    let mut settings = SETTINGS.to_owned();
+    if epoch != 0 {
+        settings = format!("{settings}; {}", name_session(epoch, false));
+    }
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut store.conn).await?;
     Ok(())
 }
 
-/// What the sessions of a node are called, so that its burial can end them.
-pub(super) fn name_session(epoch: i64) -> String {
-    format!("SELECT set_config('application_name', outbox_session_name({epoch}), false)")
+/// What the sessions of a node are called, so that its burial can end them. `local`: until the transaction ends.
+pub(super) fn name_session(epoch: i64, local: bool) -> String {
+    format!("SELECT set_config('application_name', outbox_session_name({epoch}), {local})")
 }
 
 pub(super) fn millis(time: Duration) -> i64 {

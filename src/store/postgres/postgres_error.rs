@@ -67,6 +67,11 @@ pub enum PostgresError {
     /// What was read is not what the schema promises, or sqlx was used wrongly.
     #[error("the database answered: {0}")]
     Unreadable(String),
+    #[error(
+        "{place} is reached through a pooler that keeps no session: {what}; connect to the server itself, \
+         or through a pooler in session mode"
+    )]
+    Pooled { place: Location, what: &'static str },
     #[error("{0} takes longer than it may")]
     TimeLimit(Location),
     #[error("another dispatcher has taken over this database")]
@@ -284,6 +289,7 @@ impl From<PostgresError> for StoreError {
             | PostgresError::Migrate { .. } => StoreError::WrongVersion(sentence),
             PostgresError::ForSandbox(_)
             | PostgresError::NotForSandbox(_)
+            | PostgresError::Pooled { .. }
             | PostgresError::Flawed { .. } => StoreError::Unusable(sentence),
             PostgresError::Rule(sentence) => StoreError::Refused { sentence, by_rule: true },
             PostgresError::Superseded => StoreError::Superseded,

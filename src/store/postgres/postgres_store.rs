@@ -2,6 +2,8 @@
 
 use super::PostgresError;
 use super::connection::disconnect;
+use super::pooling::{Connected, WorkUnits};
+use super::postgres_error::Location;
 use super::time_limit::TimeLimit;
 use crate::config::PostgresServer;
 use crate::store::StoreError;
@@ -16,7 +18,9 @@ SELECT EXISTS (SELECT 1 FROM outbox_nodes WHERE buried_at IS NULL AND lease_unti
 pub struct PostgresStore {
     pub(super) conn: PgConnection,
     server: PostgresServer,
-    sandbox: bool,
+    pub(super) sandbox: bool,
+    /// Each transaction may have another session.
+    pub(super) units: Option<WorkUnits>,
     /// Of a connection that only reads.
     pub(super) limit: Option<TimeLimit>,
     /// The session has ended, or a statement of it was given up: it is of no use any more.
@@ -25,12 +29,41 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     pub(super) fn over(
-        conn: PgConnection,
+        connected: Connected,
         server: &PostgresServer,
         sandbox: bool,
     ) -> PostgresStore {
-        let server = server.clone();
-        PostgresStore { conn, server, sandbox, limit: None, lost: AtomicBool::new(false) }
+        let (conn, units) = (connected.conn, connected.units);
+        let (server, lost) = (server.clone(), AtomicBool::new(false));
+        PostgresStore { conn, server, sandbox, units, limit: None, lost }
+    }
+
+    /// Begins a unit of work, which is nothing in a session that is ours.
+    pub async fn begin_unit(&mut self) -> Result<(), PostgresError> {
+        match &self.units {
+            Some(units) => units.begin(&mut self.conn).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Commits the unit of work, or undoes it after an error.
+    pub async fn end_unit<T>(
+        &mut self,
+        done: Result<T, PostgresError>,
+    ) -> Result<T, PostgresError> {
+        match &self.units {
+            Some(_) => WorkUnits::end(&mut self.conn, done).await,
+            None => done,
+        }
+    }
+
+    /// # Errors
+    /// If the session is not ours for as long as we are connected.
+    pub(super) fn require_session(&self, what: &'static str) -> Result<(), PostgresError> {
+        match &self.units {
+            Some(_) => Err(PostgresError::Pooled { place: Location::of(&self.server), what }),
+            None => Ok(()),
+        }
     }
 
     pub fn server(&self) -> &PostgresServer {
@@ -48,7 +81,9 @@ impl PostgresStore {
     /// Whether a node works on the outbox: its lease has not ended.
     pub async fn dispatcher_is_running(server: &PostgresServer) -> Result<bool, PostgresError> {
         let mut store = PostgresStore::open_existing(server).await?;
-        let running = sqlx::query_scalar(A_NODE_IS_RUNNING).fetch_one(&mut store.conn).await?;
+        store.begin_unit().await?;
+        let running = sqlx::query_scalar(A_NODE_IS_RUNNING).fetch_one(&mut store.conn).await;
+        let running = store.end_unit(running.map_err(PostgresError::from)).await?;
         store.close().await?;
         Ok(running)
     }

@@ -69,6 +69,7 @@ impl SchemaArrival {
         purpose: Purpose,
     ) -> Result<SchemaArrival, StoreError> {
         let (store, _) = PostgresStore::init(purpose, server).await?;
+        store.require_session("an outbox cannot be carried there")?;
         let mut to = SchemaArrival { store };
         match to.lock().await? {
             true => Ok(to),

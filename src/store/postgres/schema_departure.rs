@@ -55,7 +55,8 @@ impl SchemaDeparture {
         server: &PostgresServer,
         reason: &str,
     ) -> Result<SchemaDeparture, StoreError> {
-        let store = PostgresStore::open_existing(server).await?;
+        let store = PostgresStore::open_session("acquire-outbox", server).await?;
+        store.require_session("an outbox cannot be carried over from there")?;
         let mut from = SchemaDeparture { store, reason: Some(reason.to_owned()) };
         let sending = from.pause_and_lock().await?;
         if sending > 0 {

@@ -1,5 +1,6 @@
 //! A connection that only reads, and whose statements have a time limit together.
 
+use super::pooling::WorkUnits;
 use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
@@ -51,8 +52,13 @@ impl PostgresStore {
     /// As [`PostgresStore::open_existing`], only to read.
     pub async fn open_to_read(server: &PostgresServer) -> Result<PostgresStore, PostgresError> {
         let mut store = PostgresStore::open_as("acquire-outbox reader", server).await?;
-        let read_only = "SET default_transaction_read_only = on";
-        sqlx::raw_sql(read_only).execute(&mut store.conn).await?;
+        if store.units.is_some() {
+            store.units =
+                Some(WorkUnits::of(&server.schema, &["SET TRANSACTION READ ONLY".to_owned()]));
+        } else {
+            let read_only = "SET default_transaction_read_only = on";
+            sqlx::raw_sql(read_only).execute(&mut store.conn).await?;
+        }
         store.limit = Some(TimeLimit::default());
         Ok(store)
     }
@@ -68,7 +74,8 @@ impl PostgresStore {
         if millis == 0 {
             return Err(PostgresError::TimeLimit(Location::of(self.server())));
         }
-        let set = format!("SET statement_timeout = {millis}");
+        let scope = if self.units.is_some() { "LOCAL" } else { "SESSION" };
+        let set = format!("SET {scope} statement_timeout = {millis}");
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut self.conn).await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Which version of the outbox a schema has, and how it is created and brought up to date.
 
 use super::connection::{connect, quoted};
+use super::pooling::Connected;
 use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore, within};
 use crate::config::PostgresServer;
@@ -89,14 +90,37 @@ impl PostgresStore {
         purpose: Purpose,
         server: &PostgresServer,
     ) -> Result<(PostgresStore, Vec<String>), PostgresError> {
-        let mut conn = connect(server, "acquire-outbox").await?;
+        let mut connected = connect(server, "acquire-outbox").await?;
+        connected.claim_session().await?;
+        if connected.units.is_some() {
+            return PostgresStore::made(connected, purpose, server).await;
+        }
         let made = async {
-            let sandbox = create_or_migrate(&mut conn, purpose, server).await?;
-            let mut store = PostgresStore::over(conn, server, sandbox);
+            let sandbox = create_or_migrate(&mut connected.conn, purpose, server).await?;
+            let mut store = PostgresStore::over(connected, server, sandbox);
             let repaired = store.repair().await?;
             Ok((store, repaired))
         };
         within(MAKING, made).await
+    }
+
+    /// The outbox through a pooler, where nothing is to be created or repaired.
+    ///
+    /// # Errors
+    /// [`PostgresError::Pooled`] where there is: it takes a session.
+    async fn made(
+        connected: Connected,
+        purpose: Purpose,
+        server: &PostgresServer,
+    ) -> Result<(PostgresStore, Vec<String>), PostgresError> {
+        let mut store = PostgresStore::over(connected, server, purpose == Purpose::Sandbox);
+        let opened = async {
+            store.begin_unit().await?;
+            let checked = check_made(&mut store, purpose).await;
+            store.end_unit(checked).await
+        };
+        within(OPENING, opened).await?;
+        Ok((store, Vec::new()))
     }
 
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
@@ -104,18 +128,58 @@ impl PostgresStore {
         PostgresStore::open_as("acquire-outbox", server).await
     }
 
+    /// As [`PostgresStore::open_existing`], with a session that is ours where a pooler keeps it.
+    pub(super) async fn open_session(
+        application_name: &str,
+        server: &PostgresServer,
+    ) -> Result<PostgresStore, PostgresError> {
+        let mut connected = connect(server, application_name).await?;
+        connected.claim_session().await?;
+        PostgresStore::check(connected, server).await
+    }
+
     pub(super) async fn open_as(
         application_name: &str,
         server: &PostgresServer,
     ) -> Result<PostgresStore, PostgresError> {
-        let mut conn = connect(server, application_name).await?;
-        let sandbox = within(OPENING, check_version(&mut conn, server)).await?;
-        Ok(PostgresStore::over(conn, server, sandbox))
+        let connected = connect(server, application_name).await?;
+        PostgresStore::check(connected, server).await
+    }
+
+    /// # Errors
+    /// Unless this program can use the outbox as it is.
+    pub(super) async fn check(
+        connected: Connected,
+        server: &PostgresServer,
+    ) -> Result<PostgresStore, PostgresError> {
+        let mut store = PostgresStore::over(connected, server, false);
+        let checked = async {
+            store.begin_unit().await?;
+            let checked = check_version(&mut store.conn, server).await;
+            store.end_unit(checked).await
+        };
+        let sandbox = within(OPENING, checked).await?;
+        store.sandbox = sandbox;
+        Ok(store)
     }
 
     /// The version of the schema that the database has.
     pub(super) async fn schema_version(&mut self) -> Result<i64, PostgresError> {
         Ok(sqlx::query_scalar(VERSION).fetch_one(&mut self.conn).await?)
+    }
+}
+
+async fn check_made(store: &mut PostgresStore, purpose: Purpose) -> Result<(), PostgresError> {
+    let server = store.server().clone();
+    if Found::of(&mut store.conn, &server).await? != Found::Outbox(known_version()) {
+        return store.require_session("the outbox cannot be created or brought up to date there");
+    }
+    require(&mut store.conn, purpose, &server).await?;
+    match store.flaws().await?.is_empty() {
+        true => Ok(()),
+        false => {
+            store.require_session("its schema is not as it should be, and cannot be repaired there")
+        }
     }
 }
 

@@ -169,7 +169,8 @@ BEGIN
                      AND id NOT IN (SELECT job_id FROM outbox_set_aside)
                  ORDER BY next_attempt_at LIMIT 500);
     UPDATE outbox
-    SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NULL THEN 'ready' ELSE 'parked' END,
+    SET wait = CASE WHEN wait <> 'scheduled' THEN wait WHEN lane IS NOT NULL THEN 'parked'
+            WHEN next_attempt_at > NEW.now THEN 'backoff' ELSE 'ready' END,
         due_at = due_at, moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= NEW.now
                      AND id NOT IN (SELECT job_id FROM outbox_set_aside)

@@ -31,6 +31,7 @@ impl SqliteStore {
                 since: count("started_at"),
                 standing,
                 lease_until: None,
+                polls: false,
                 sending,
             }
         });

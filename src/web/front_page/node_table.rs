@@ -38,7 +38,7 @@ fn row(node: &Node, page: &FrontPage<'_>) -> Markup {
             th scope="row" { (short(&node.name)) }
             td data-label="version" { (short(&node.version)) }
             td data-label="standing" {
-                span .mark.(class) { (sign) " " (vocabulary::standing(node.standing)) }
+                span .mark.(class) { (sign) " " (vocabulary::node(node)) }
             }
             td data-label="since" { (time(node.since, page.now)) }
             td .num data-label="sending" { (number(node.sending)) }
