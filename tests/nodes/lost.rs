@@ -180,11 +180,11 @@ async fn after_a_failover_nothing_is_claimed_before_every_node_has_been_heard() 
 async fn what_got_another_time_since_the_restore_becomes_uncertain_too() {
     let Some(outbox) = Outbox::new().await else { return };
     let job = outbox.insert(&[1]).await[0];
-    let planned = outbox.insert(&[2]).await[0];
-    outbox
-        .query(&format!(
-            "UPDATE outbox SET send_at = now() + interval '1 day' WHERE id = {planned}; SELECT 1"
-        ))
+    let planned = outbox
+        .number(
+            "INSERT INTO outbox (channel, payload, send_at)
+             VALUES ('chat', '{\"caseId\": 2, \"message\": \"hello\"}', now() + interval '1 day') RETURNING id",
+        )
         .await;
     let millis = "SELECT outbox_millis(clock_timestamp())";
     let restored = outbox.number(millis).await;
