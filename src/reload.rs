@@ -4,7 +4,7 @@
 //! then switches to the complete result. An invalid configuration changes nothing.
 
 use crate::acquire::read_back::AccountReader;
-use crate::acquire::{Connection, Endpoint, EndpointError};
+use crate::acquire::{Connection, Endpoint, EndpointError, IdFiller};
 use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
 use crate::dispatcher::routes::{Route, Routes};
 use crate::limits::Descriptors;
@@ -92,10 +92,19 @@ pub fn routes(config: &Config) -> Result<Routes, EndpointError> {
     let mut routes = Vec::new();
     for (name, account) in &config.accounts {
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
+        let fills = config.channels.values().any(|policy| policy.fill_missing);
+        let filler = match fills {
+            true => Some(Arc::new(IdFiller::new(reader(config, account)?))),
+            false => None,
+        };
         for channel in Channel::ALL {
             let policy = config.channels[&channel].clone();
             let connection = Connection { idle_connections, ..connection(account, &policy) };
-            let endpoint = Arc::new(Endpoint::sharing(&endpoints, channel, &connection)?);
+            let mut endpoint = Endpoint::sharing(&endpoints, channel, &connection)?;
+            if let Some(filler) = filler.as_ref().filter(|_| policy.fill_missing) {
+                endpoint = endpoint.filling(Arc::clone(filler));
+            }
+            let endpoint = Arc::new(endpoint);
             endpoints.push(Arc::clone(&endpoint));
             routes.push(Route::new(name.clone(), channel, endpoint, policy));
         }

@@ -143,6 +143,10 @@ CREATE TABLE outbox_scrubbing (
     id          INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- The channels whose payloads may leave out the ids of their case (`fill_missing`). `init` and each start of
+-- the daemon write it, by the configuration.
+CREATE TABLE outbox_fill_missing (channel TEXT PRIMARY KEY) WITHOUT ROWID;
+
 -- The key that the last INSERT found taken: see outbox_insert_taken.
 CREATE TABLE outbox_taken_keys (idempotency_key TEXT PRIMARY KEY) WITHOUT ROWID;
 
@@ -155,9 +159,11 @@ SELECT id,
        CASE
            WHEN ordering_key = '' THEN NULL
            WHEN ordering_key IS NOT NULL THEN 'key:' || ordering_key
-           ELSE 'case:' || channel || '/'
-                || json_extract(payload, CASE channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END)
-                || '/' || account
+           -- Without the case, the contact; such jobs are in no order with those that name the case.
+           ELSE ifnull('case:' || channel || '/'
+                    || json_extract(payload, CASE channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END)
+                    || '/' || account,
+                'contact:' || channel || '/' || json_extract(payload, '$.contactId') || '/' || account)
        END AS lane
 FROM outbox;
 
@@ -405,6 +411,8 @@ BEGIN
         WHEN json_type(NEW.payload, '$.caseId') = 'integer' AND typeof(json_extract(NEW.payload, '$.caseId')) <> 'integer'
             THEN RAISE(ABORT, 'outbox.payload.caseId: must be a whole number that fits in 64 bits')
         WHEN json_type(NEW.payload, '$.caseId') IS NOT 'integer'
+             AND NOT (ifnull(json_type(NEW.payload, '$.caseId'), 'null') = 'null'
+                      AND EXISTS (SELECT 1 FROM outbox_fill_missing WHERE channel = 'mail'))
             THEN RAISE(ABORT, 'outbox.payload.caseId: required for mail, a whole number')
         WHEN json_type(NEW.payload, '$.contactId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.contactId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
@@ -498,12 +506,16 @@ BEGIN
         WHEN json_type(NEW.payload, '$.threadId') = 'integer' AND typeof(json_extract(NEW.payload, '$.threadId')) <> 'integer'
             THEN RAISE(ABORT, 'outbox.payload.threadId: must be a whole number that fits in 64 bits')
         WHEN json_type(NEW.payload, '$.threadId') IS NOT 'integer'
+             AND NOT (ifnull(json_type(NEW.payload, '$.threadId'), 'null') = 'null'
+                      AND EXISTS (SELECT 1 FROM outbox_fill_missing WHERE channel = 'sms'))
             THEN RAISE(ABORT, 'outbox.payload.threadId: required for sms, a whole number (the case)')
         WHEN json_type(NEW.payload, '$.timelineId') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.timelineId: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')
         WHEN json_type(NEW.payload, '$.timelineId') = 'integer' AND typeof(json_extract(NEW.payload, '$.timelineId')) <> 'integer'
             THEN RAISE(ABORT, 'outbox.payload.timelineId: must be a whole number that fits in 64 bits')
         WHEN json_type(NEW.payload, '$.timelineId') IS NOT 'integer'
+             AND NOT (ifnull(json_type(NEW.payload, '$.timelineId'), 'null') = 'null'
+                      AND EXISTS (SELECT 1 FROM outbox_fill_missing WHERE channel = 'sms'))
             THEN RAISE(ABORT, 'outbox.payload.timelineId: required for sms, a whole number')
         WHEN json_type(NEW.payload, '$.id') = 'real'
             THEN RAISE(ABORT, 'outbox.payload.id: must be a whole number without a decimal point; a driver has bound it as a float: bind an integer, or write CAST(? AS INTEGER)')

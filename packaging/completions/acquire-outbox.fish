@@ -131,8 +131,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l to -d 'The receiver\'s number with its country code' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l body -d 'The text' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l contact-id -d 'The contact' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l thread-id -d 'The thread, which is the case' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeline-id -d 'The timeline' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l thread-id -d 'The thread, which is the case; may be left out where `fill_missing` is set' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeline-id -d 'The timeline; may be left out where `fill_missing` is set' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l user-type -d 'Who writes: user (an agent, the default) or contact (the customer)' -r -f -a "user\t''
 contact\t''"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l title -d 'A title' -r

@@ -65,6 +65,7 @@ impl Endpoint {
             | Outcome::Unavailable { fault, .. }
             | Outcome::Unknown { fault }
             | Outcome::NotWritten { fault }
+            | Outcome::NotFilled { fault }
             | Outcome::Shortage { fault, .. }
             | Outcome::Invalid { fault } => AccountCheck::Unexpected(fault),
             Outcome::Withdrawn => AccountCheck::Unexpected(Fault::new("withdrawn", "withdrawn")),

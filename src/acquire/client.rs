@@ -4,6 +4,7 @@ use super::account_client::{AccountClient, ClientSettings};
 use super::awake_time_limit::{AwakeTimeLimit, TimedOut};
 use super::classify::{BodyEnd, LIMIT_BYTES, RawAnswer, classify};
 use super::client_error::{Destination, error_chain};
+use super::id_filler::IdFiller;
 use super::receipt::{self, FieldMap};
 use super::redact::Redactor;
 use super::write_gate::{GateBefore, WriteGate};
@@ -64,6 +65,8 @@ pub struct Endpoint {
     pub(super) base: Url,
     pub(super) destination: Destination,
     pub(super) client: Arc<AccountClient>,
+    /// Where payloads may leave ids out.
+    filler: Option<Arc<IdFiller>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -127,7 +130,25 @@ impl Endpoint {
                 request_timeout: connection.request_timeout,
             },
             client,
+            filler: None,
         })
+    }
+
+    /// With `fill_missing`: fills ids that payloads leave out.
+    #[must_use]
+    pub fn filling(self, filler: Arc<IdFiller>) -> Self {
+        Endpoint { filler: Some(filler), ..self }
+    }
+
+    /// The payload as it is to be sent, with the ids that it leaves out, if they are to be filled.
+    ///
+    /// # Errors
+    /// How the attempt ends if they cannot be; no request was made.
+    pub async fn fill(&self, payload: Vec<u8>) -> Result<Vec<u8>, Outcome> {
+        match &self.filler {
+            Some(filler) => filler.fill(self.channel, payload).await,
+            None => Ok(payload),
+        }
     }
 
     pub fn channel(&self) -> Channel {

@@ -15,6 +15,7 @@ mod classify;
 mod client;
 mod client_error;
 mod error_answer;
+mod id_filler;
 mod lease;
 mod lenient_json;
 pub mod local_shortage;
@@ -33,6 +34,7 @@ pub use account_check::AccountCheck;
 #[doc(hidden)]
 pub use client::read_ids;
 pub use client::{Connection, Endpoint, EndpointError, outcome_of};
+pub use id_filler::IdFiller;
 pub use lease::{BootTime, Lease};
 pub use retry_after::RETRY_AFTER_MAX;
 pub use write_gate::WriteGate;

@@ -40,7 +40,10 @@ pub async fn run(settings: &GlobalFlags, args: InitArgs) -> Result<ExitCode> {
         output::line(Store::init_script(purpose, &database).await?.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (store, repaired) = Store::init(purpose, &database).await?;
+    let (mut store, repaired) = Store::init(purpose, &database).await?;
+    if !args.sandbox {
+        store.fill_missing(&settings.outline()?.filled_channels()).await?;
+    }
     store.close().await?;
     for flaw in &repaired {
         output::note(format!("repaired: {flaw}"));

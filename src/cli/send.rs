@@ -146,7 +146,7 @@ pub async fn run(settings: &GlobalFlags, args: SendArgs) -> Result<ExitCode> {
         Some(text) => text.to_owned(),
     };
     // The daemon would refuse it later, when nobody is there to read why.
-    payload::parse(channel, &payload)?;
+    payload::check(channel, &payload)?;
     require_account(settings, &common.account)?;
 
     let mut store = settings.open().await?;

@@ -103,6 +103,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The channels with `fill_missing`.
+    pub fn filled_channels(&self) -> Vec<Channel> {
+        filled(&self.channels)
+    }
+
     /// The purpose that the database must have.
     pub fn purpose(&self) -> Purpose {
         if self.sandbox { Purpose::Sandbox } else { Purpose::Delivery }
@@ -131,6 +136,17 @@ pub struct Outline {
     pub channels: BTreeMap<Channel, ChannelPolicy>,
     /// How long finished rows are kept.
     pub retention: Retention,
+}
+
+impl Outline {
+    /// The channels with `fill_missing`.
+    pub fn filled_channels(&self) -> Vec<Channel> {
+        filled(&self.channels)
+    }
+}
+
+fn filled(channels: &BTreeMap<Channel, ChannelPolicy>) -> Vec<Channel> {
+    channels.iter().filter(|(_, policy)| policy.fill_missing).map(|(channel, _)| *channel).collect()
 }
 
 /// One account at Acquire. Its `Debug` shows no key.

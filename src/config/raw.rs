@@ -93,7 +93,7 @@ impl RawConfig {
             channels.allow(&Channel::ALL.map(Channel::as_str))?;
             for channel in Channel::ALL {
                 if let Some(section) = channels.section(channel.as_str())? {
-                    raw.channels.insert(channel, RawChannel::read(&section)?);
+                    raw.channels.insert(channel, RawChannel::read(channel, &section)?);
                 }
             }
         }
@@ -120,13 +120,14 @@ pub(super) struct RawChannel {
     on_uncertain: Option<OnUncertain>,
     uncertain_retries: Option<u32>,
     verify_after: Option<Vec<Duration>>,
+    fill_missing: Option<bool>,
     /// An inner `None` is "never".
     scrub: Option<Option<Duration>>,
     retry: RawRetry,
 }
 
 impl RawChannel {
-    fn read(section: &Section<'_>) -> Result<Self, ConfigError> {
+    fn read(channel: Channel, section: &Section<'_>) -> Result<Self, ConfigError> {
         section.allow(&[
             "max_in_flight",
             "rate",
@@ -135,10 +136,16 @@ impl RawChannel {
             "on_uncertain",
             "uncertain_retries",
             "verify_after",
+            "fill_missing",
             "scrub",
             "retry",
         ])?;
         let retry = section.section("retry")?;
+        let fill_missing = section.boolean("fill_missing")?;
+        if let (Channel::Chat, Some(given)) = (channel, &fill_missing) {
+            let problem = "a chat names its case itself; only mail and sms can leave ids out";
+            return Err(ConfigError::invalid(&given.place, problem));
+        }
         Ok(RawChannel {
             max_in_flight: section.integer("max_in_flight", 1..=1000)?.map(value),
             rate: section.parsed("rate")?.map(value),
@@ -147,6 +154,7 @@ impl RawChannel {
             on_uncertain: section.parsed("on_uncertain")?.map(value),
             uncertain_retries: section.integer("uncertain_retries", 0..=1000)?.map(value),
             verify_after: verify_after(section)?,
+            fill_missing: fill_missing.map(value),
             scrub: section.parsed_by("scrub", |text| duration_or("never", text))?.map(value),
             retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
         })
@@ -163,6 +171,7 @@ impl RawChannel {
             on_uncertain: self.on_uncertain.unwrap_or(default.on_uncertain),
             uncertain_retries: self.uncertain_retries.unwrap_or(default.uncertain_retries),
             verify_after: self.verify_after.clone().unwrap_or(default.verify_after),
+            fill_missing: self.fill_missing.unwrap_or(default.fill_missing),
             scrub: self.scrub.unwrap_or(default.scrub),
             retry: self.retry.over(retry)?,
         })

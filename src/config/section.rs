@@ -156,6 +156,10 @@ impl<'a> Section<'a> {
         }
     }
 
+    pub fn boolean(&self, key: &str) -> Result<Option<Located<bool>>, ConfigError> {
+        self.get(key, "must be true or false, without quotes", |value| value.as_bool())
+    }
+
     pub fn integer(
         &self,
         key: &str,

@@ -36,6 +36,16 @@ pub async fn attempt(
         started_at,
         duration: begun.elapsed(),
     };
+    // No byte of a request has left, so a stop ends it at once.
+    let filled = tokio::select! {
+        biased;
+        filled = endpoint.fill(payload) => filled,
+        () = stopping(stop.clone()) => Err(Outcome::Withdrawn),
+    };
+    let payload = match filled {
+        Ok(payload) => payload,
+        Err(outcome) => return ended(outcome),
+    };
     let parsed = payload::parse_bytes(channel, &payload);
     // The part that was read is all that is needed.
     drop(payload);
@@ -55,6 +65,15 @@ pub async fn attempt(
             ended(Outcome::Unknown { fault: Fault::new("internal", message) })
         }),
         outcome = stopped(stop, &gate) => ended(outcome),
+    }
+}
+
+/// Resolves once the shutdown begins.
+async fn stopping(mut stop: watch::Receiver<Stop>) {
+    while *stop.borrow_and_update() == Stop::No {
+        if stop.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -67,6 +67,9 @@ pub enum Outcome {
     Unknown { fault: Fault },
     /// The payload is not valid for the channel; no request was made.
     Invalid { fault: Fault },
+    /// Ids that the payload leaves out could not be asked for; no request was made. That says nothing about
+    /// the message or the route.
+    NotFilled { fault: Fault },
     /// This machine ran out of a resource before the request was written. That says nothing about the
     /// message or the account.
     Shortage { fault: Fault, resource: LocalResource },

@@ -9,6 +9,7 @@ mod json;
 mod json_reader;
 mod mail;
 mod mailbox;
+pub mod missing_ids;
 mod sms;
 
 pub use chat::ChatPayload;
@@ -171,6 +172,23 @@ pub fn parse(channel: Channel, text: &str) -> Result<Payload, PayloadError> {
         Channel::Mail => Payload::Mail(MailPayload::from_fields(fields)?),
         Channel::Sms => Payload::Sms(SmsPayload::from_fields(fields)?),
     })
+}
+
+/// As [`parse`], before a job is inserted: ids that `fill_missing` may fill count as given. Whether they may
+/// be left out, the database says.
+pub fn check(channel: Channel, text: &str) -> Result<(), PayloadError> {
+    let parsed = parse(channel, text).map(drop);
+    if parsed.is_ok() || missing_ids::MissingIds::of(channel, text.as_bytes()).is_none() {
+        return parsed;
+    }
+    let ids: &[(&str, i64)] = match channel {
+        Channel::Mail => &[("caseId", 0)],
+        Channel::Chat | Channel::Sms => &[("threadId", 0), ("timelineId", 0)],
+    };
+    match missing_ids::with_ids(text.as_bytes(), ids) {
+        Some(filled) => parse_bytes(channel, &filled).map(drop),
+        None => parsed,
+    }
 }
 
 #[cfg(test)]

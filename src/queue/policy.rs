@@ -28,6 +28,9 @@ pub struct ChannelPolicy {
     /// With [`OnUncertain::Retry`], after how many attempts of unknown outcome a job becomes
     /// `uncertain`; 0 to 1000. Default 3.
     pub uncertain_retries: u32,
+    /// Mail and SMS: a payload may leave out the ids of its case, which its contact's only active case
+    /// then answers. Default no.
+    pub fill_missing: bool,
     /// How long after sending the message text is removed from the row. Default never.
     pub scrub: Option<Duration>,
     /// `[retry]`, overridden by `[channels.X.retry]`.
@@ -44,6 +47,7 @@ impl Default for ChannelPolicy {
             on_uncertain: OnUncertain::Retry,
             verify_after: [5, 30, 300].map(Duration::from_secs).to_vec(),
             uncertain_retries: 3,
+            fill_missing: false,
             scrub: None,
             retry: RetryPolicy::default(),
         }

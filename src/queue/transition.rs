@@ -131,6 +131,9 @@ pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) 
         Outcome::Unknown { fault } => next
             .unknown(job, policy, fault.clone())
             .signal(Signal::NoUsableAnswer { fault: fault.clone() }),
+        Outcome::NotFilled { fault } => {
+            next.next_attempt_or_exhausted(job, policy, fault, Duration::ZERO, AttemptKind::Retry)
+        }
         Outcome::Invalid { fault } => next.invalid(fault),
         Outcome::Shortage { fault, resource } => Transition {
             fault: Some(fault.clone()),

@@ -300,6 +300,15 @@ impl Store {
         }
     }
 
+    /// From now on payloads of exactly these channels may leave out the ids of their case: the rules of an
+    /// INSERT follow.
+    pub async fn fill_missing(&mut self, channels: &[Channel]) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(s) => s.fill_missing(channels).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.fill_missing(channels)),
+        }
+    }
+
     /// Ends exactly this pause; false: there is none. A wider one still keeps its jobs back.
     pub async fn resume(
         &mut self,

@@ -88,7 +88,7 @@ pub fn check(row: &NewRow, accounts: Option<&[String]>) -> Result<(), String> {
     let channel: Option<Channel> = text("channel").and_then(|channel| channel.parse().ok());
     match (channel, text("payload")) {
         (Some(channel), Some(payload)) => {
-            payload::parse(channel, payload).map(drop).map_err(|e| e.to_string())
+            payload::check(channel, payload).map_err(|e| e.to_string())
         }
         _ => Ok(()),
     }

@@ -98,12 +98,12 @@ pub struct SmsFlags {
     #[arg(long, alias = "contactId", value_name = "ID", required_unless_present = "json")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     contact_id: Option<i64>,
-    /// The thread, which is the case
-    #[arg(long, alias = "threadId", value_name = "ID", required_unless_present = "json")]
+    /// The thread, which is the case; may be left out where `fill_missing` is set
+    #[arg(long, alias = "threadId", value_name = "ID")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     thread_id: Option<i64>,
-    /// The timeline
-    #[arg(long, alias = "timelineId", value_name = "ID", required_unless_present = "json")]
+    /// The timeline; may be left out where `fill_missing` is set
+    #[arg(long, alias = "timelineId", value_name = "ID")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     timeline_id: Option<i64>,
     /// Who writes: user (an agent, the default) or contact (the customer)

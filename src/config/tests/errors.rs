@@ -54,6 +54,12 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         ("channels.sms", "max_in_flight = 0", ["`channels.sms.max_in_flight`", "1 to 1000"]),
         ("channels.sms", "max_in_flight = 1001", ["`channels.sms.max_in_flight`", "1 to 1000"]),
         ("channels.sms", "max_in_flight = \"9\"", ["`channels.sms.max_in_flight`", "whole number"]),
+        (
+            "channels.sms",
+            "fill_missing = \"yes\"",
+            ["`channels.sms.fill_missing`", "true or false"],
+        ),
+        ("channels.chat", "fill_missing = true", ["`channels.chat.fill_missing`", "mail and sms"]),
         ("channels.sms", "uncertain_retries = -1", ["`channels.sms.uncertain_retries`", "0 to"]),
         (
             "channels.sms",

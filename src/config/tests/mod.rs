@@ -121,6 +121,7 @@ fn every_default_is_the_documented_one() {
         assert_eq!(policy.connect_timeout, secs(10));
         assert_eq!(policy.on_uncertain, OnUncertain::Retry);
         assert_eq!(policy.uncertain_retries, 3);
+        assert!(!policy.fill_missing);
         assert_eq!(policy.retry.initial, secs(1));
         assert_eq!(policy.retry.multiplier, 2.0);
         assert_eq!(policy.retry.max, minutes(15));
@@ -148,6 +149,7 @@ fn every_key_is_read() {
         connect_timeout = "250ms"
         on_uncertain = "hold"
         uncertain_retries = 0
+        fill_missing = true
         scrub = "7d"
         [channels.mail]
         scrub = "0s"
@@ -174,6 +176,7 @@ fn every_key_is_read() {
         connect_timeout: Duration::from_millis(250),
         on_uncertain: OnUncertain::Hold,
         uncertain_retries: 0,
+        fill_missing: true,
         scrub: Some(minutes(7 * 24 * 60)),
         ..ChannelPolicy::default()
     };

@@ -32,7 +32,8 @@ impl Routes {
             let same = !renewed.contains(&was.account)
                 && route.policy.request_timeout == was.policy.request_timeout
                 && route.policy.connect_timeout == was.policy.connect_timeout
-                && route.policy.on_uncertain == was.policy.on_uncertain;
+                && route.policy.on_uncertain == was.policy.on_uncertain
+                && route.policy.fill_missing == was.policy.fill_missing;
             route.timed_block = was.timed_block;
             route.breaker = was.breaker;
             route.ramp = was.ramp;

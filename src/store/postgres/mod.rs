@@ -8,6 +8,7 @@ mod counts;
 mod cycle_call;
 mod ended_json;
 mod failures;
+mod fill_switch;
 mod filter_sql;
 mod import_export;
 mod init_script;

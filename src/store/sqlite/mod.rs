@@ -19,6 +19,7 @@ mod epoch;
 mod erase;
 mod failures;
 mod file_arrival;
+mod fill_switch;
 mod file_departure;
 mod file_size;
 mod files;
