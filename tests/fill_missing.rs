@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::time::SystemTime;
 use support::{Job, Outbox, Reply, Request, Server};
 
 /// Answers questions about cases with these, and accepts every message.
@@ -144,9 +145,46 @@ fn jobs_without_a_case_are_in_order_by_their_contact() {
     for word in &words {
         outbox.add(sms(word));
     }
-    let lanes = outbox.query("SELECT count(lane) AS jobs, count(DISTINCT lane) AS lanes FROM outbox");
+    let lanes =
+        outbox.query("SELECT count(lane) AS jobs, count(DISTINCT lane) AS lanes FROM outbox");
     assert_eq!((lanes[0].int("jobs"), lanes[0].int("lanes")), (6, 1));
     outbox.run_until_empty();
     let sent: Vec<String> = sent(&server).iter().map(Request::words).collect();
     assert_eq!(sent, words);
+}
+
+#[test]
+fn what_cannot_be_looked_for_is_held_and_the_other_messages_are_verified() {
+    let server = Server::start();
+    server.answer_with(|request| match request.method.as_str() {
+        "GET" if request.target.contains("/case-message") => {
+            let opening = json!({"id": 1, "caseId": 9, "senderId": 0, "senderType": "contact",
+                "type": "event", "message": "The visitor started chat.", "meta": {},
+                "dateCreated": "2021-03-30T16:05:46.000Z", "dateUpdated": null, "seen": "yes"});
+            Reply::json(
+                200,
+                json!({"data": {"page": 0, "offset": 0, "limit": 20, "count": 1, "data": [opening]}}),
+            )
+            .header("date", httpdate::fmt_http_date(SystemTime::now()))
+        }
+        "GET" => Reply::json(200, json!({"data": {"limit": 100, "data": [case(2219, "active")]}})),
+        _ => Reply::drop(),
+    });
+    let outbox = Outbox::setup(&server)
+        .more(
+            "[channels.sms]\nfill_missing = true\non_uncertain = \"verify\"\n\
+             verify_after = [\"50ms\", \"300ms\"]\n",
+        )
+        .ready();
+    let daemon = outbox.daemon();
+    let held = outbox.add(sms("lost"));
+    let row = outbox
+        .when(held, "held", |row| row.text("status") == "uncertain" && row.is_null("verify_at"));
+    assert_eq!(row.text("error_code"), "verify_no_case", "{row:?}");
+    assert!(row.is_null("wait") && row.is_null("holds"), "{row:?}");
+
+    let complete = outbox.add(Job::sms(9, "dropped"));
+    outbox.when(complete, "sent again", |row| row.int("attempts") >= 2);
+    assert_eq!(outbox.outcomes(complete)[0], "uncertain");
+    drop(daemon);
 }

@@ -87,6 +87,9 @@ impl Dispatcher {
                 };
                 (Look::NoAnswer, transition, None)
             }
+            Reading::Nowhere { fault } => {
+                (Look::Impossible, not_verifiable(&job, fault, now()), None)
+            }
             Reading::Impossible { fault } => {
                 self.verifier.answered(&job.account);
                 self.verifier.cannot_read(&job.account, job.channel, &fault);

@@ -81,6 +81,8 @@ pub enum Reading {
     /// Nothing could be read now, and that says nothing about the message: the account is refused, Acquire
     /// is down or asks to wait (for `retry_after`), or there was no answer. It counts as no look.
     Later { fault: Fault, account_refused: bool, retry_after: Option<Duration> },
+    /// The payload leaves out where the message would be, which says nothing about the account.
+    Nowhere { fault: Fault },
     /// This account or channel cannot be read back (refused, or in a shape that is not known).
     Impossible { fault: Fault },
 }
@@ -103,7 +105,9 @@ pub fn judge(reading: Reading, recorded: &HashSet<String>, has_rival: bool) -> V
     let (candidates, fault) = match reading {
         Reading::Complete { candidates } => (candidates, None),
         Reading::Partial { candidates, fault } => (candidates, Some(fault)),
-        Reading::Later { fault, .. } | Reading::Impossible { fault } => {
+        Reading::Later { fault, .. }
+        | Reading::Nowhere { fault }
+        | Reading::Impossible { fault } => {
             return Verdict::Unclear { fault, candidates: Vec::new() };
         }
     };

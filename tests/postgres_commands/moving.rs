@@ -1,6 +1,7 @@
 //! `move`: an outbox carried from a file to PostgreSQL and back.
 
 use super::Place;
+use super::daemon::configured;
 use super::support::{Database, Job, Outbox, PostgresDatabase, Program, Reply, Row, SOON, Server};
 use serde_json::{Value, json};
 
@@ -157,6 +158,49 @@ fn what_postgresql_cannot_hold_is_named_and_nothing_is_lost() {
     assert!(moved.stdout.contains("20 jobs") && moved.stdout.contains("1 job left"), "{moved:?}");
     assert_eq!(place.database.number("SELECT count(*) FROM outbox"), 20);
     assert_eq!(outbox.database().number(pauses), 1);
+}
+
+#[test]
+fn jobs_that_leave_ids_out_move_and_need_the_setting_there_too() {
+    let Some(place) = Place::fresh() else { return };
+    let server = Server::answering(|request| match request.method.as_str() {
+        "GET" => {
+            let case = json!({"id": 7, "contactId": 751_069, "channel": "chat", "status": "active",
+                "timeline": {"id": 8, "threadId": 7}});
+            Reply::json(200, json!({"data": {"limit": 100, "data": [case]}}))
+        }
+        _ => Reply::accepted(request),
+    });
+    let fills = "[channels.sms]\nfill_missing = true\n";
+    let outbox = Outbox::setup(&server).more(fills).ready();
+    let sms = || Job::sms(0, "hi").field("threadId", Value::Null).field("timelineId", Value::Null);
+    let id = outbox.add(sms());
+    let program = configured(&place, &server);
+    let to = ["move", "--from", file(&outbox), "--to", place.database.url()];
+    let moved = program.run(&[&to[..], &["--to-schema", "messaging"]].concat()).expect(0);
+    assert!(moved.stdout.contains("1 job"), "{moved:?}");
+    let new = place.database.in_schema("messaging");
+    assert_eq!(new.one("SELECT wait FROM outbox").text("wait"), "parked");
+
+    // The setting belongs to a configuration, so it does not move.
+    let payload = json!({"From": "+1", "To": "+2", "Body": "x", "contactId": 3});
+    let another = format!("INSERT INTO outbox (channel, payload) VALUES ('sms', '{payload}')");
+    let refused = new.try_query(&another).unwrap_err();
+    assert!(refused.contains("outbox.payload.threadId: required for sms"), "{refused}");
+    program.run(&["run", "--until-empty"]).expect(0);
+    let row = new.one("SELECT status, failure, error FROM outbox");
+    assert_eq!((row.text("status"), row.text("failure")), ("failed", "invalid"), "{row:?}");
+    assert!(row.text("error").contains("threadId"), "{row:?}");
+    assert_eq!(server.count(), 0);
+
+    let config = place.folder.path().join("outbox.toml");
+    let without = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, without + fills).unwrap();
+    program.run(&["init"]).expect(0);
+    program.run(&["retry", &id.to_string()]).expect(0);
+    program.run(&["run", "--until-empty"]).expect(0);
+    assert_eq!(new.one("SELECT status FROM outbox").text("status"), "sent");
+    new.execute(&another);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use super::Place;
 use super::support::{PostgresDatabase, never_shows};
+use serde_json::json;
+use std::fs;
 
 const CHAT: &str = "INSERT INTO outbox (channel, payload, source) VALUES \
     ('chat', '{\"caseId\": 1, \"message\": \"secret words\"}', 'SOURCE')";
@@ -98,6 +100,50 @@ fn a_producer_inserts_cancels_and_retries_and_reads_no_message() {
     ] {
         roles.must_not(producer, refused);
     }
+}
+
+#[test]
+fn a_producer_leaves_ids_out_only_where_they_are_filled_in() {
+    let Some(roles) = Roles::with(&["producer"], &[]) else { return };
+    let insert = |channel: &str, payload: serde_json::Value| {
+        format!("INSERT INTO outbox (channel, payload) VALUES ('{channel}', '{payload}')")
+    };
+    let sms = insert(
+        "sms",
+        json!({"From": "+12513188609", "To": "+919666929552", "Body": "secret words", "contactId": 3}),
+    );
+    let mail = insert(
+        "mail",
+        json!({"contactId": 3, "from": "a@example.com", "to": "b@example.com", "subject": "hi",
+            "textBody": "secret words"}),
+    );
+    let refuses_both = || {
+        for (sql, field) in [(&sms, "threadId"), (&mail, "caseId")] {
+            let refused = roles.try_as("producer", sql).unwrap_err();
+            let sentence = format!("outbox.payload.{field}: required for ");
+            assert!(refused.contains(&sentence), "{refused}");
+            never_shows("the refusal", &refused, "secret words");
+        }
+    };
+    let init = |setting: &str| {
+        let file = roles.place.folder.path().join("outbox.toml");
+        let channels =
+            ["sms", "mail"].map(|name| format!("[channels.{name}]\nfill_missing = {setting}\n"));
+        fs::write(&file, channels.concat()).unwrap();
+        let program = roles.place.program().env("ACQUIRE_OUTBOX_SCHEMA", "messaging");
+        program.env("ACQUIRE_OUTBOX_CONFIG", file.to_str().unwrap()).run(&["init"]).expect(0);
+    };
+    refuses_both();
+    init("true");
+    roles.may("producer", &sms);
+    roles.may("producer", &mail);
+    let text = sms.replace("\"contactId\":3", "\"contactId\":3,\"threadId\":\"7\"");
+    assert!(roles.try_as("producer", &text).unwrap_err().contains("outbox.payload.threadId: "));
+    roles.must_not("producer", "INSERT INTO outbox_fill_missing VALUES ('chat')");
+    roles.must_not("producer", "DELETE FROM outbox_fill_missing");
+    init("false");
+    refuses_both();
+    assert_eq!(roles.database.number("SELECT count(*) FROM outbox"), 2);
 }
 
 #[test]

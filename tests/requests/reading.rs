@@ -99,6 +99,7 @@ fn told(reading: &Reading) -> (String, usize) {
         }
         Reading::Later { fault, .. } => (format!("later {}", fault.code), &[][..]),
         Reading::Impossible { fault } => (format!("impossible {}", fault.code), &[][..]),
+        Reading::Nowhere { fault } => (format!("nowhere {}", fault.code), &[][..]),
     };
     (end, candidates.iter().filter(|seen| seen.likeness == Likeness::Same).count())
 }

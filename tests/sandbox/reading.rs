@@ -76,6 +76,7 @@ fn told(reading: &Reading) -> (&'static str, Vec<String>, String) {
         Reading::Partial { candidates, fault } => ("partial", &candidates[..], Some(fault)),
         Reading::Later { fault, .. } => ("later", &[][..], Some(fault)),
         Reading::Impossible { fault } => ("impossible", &[][..], Some(fault)),
+        Reading::Nowhere { fault } => ("nowhere", &[][..], Some(fault)),
     };
     let candidates = candidates.iter().map(|seen| match &seen.likeness {
         Likeness::Same => format!("{} same", seen.message_id),

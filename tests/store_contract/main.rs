@@ -124,8 +124,12 @@ fn ended(job: &Job, outcome: Outcome, started_at: Millis) -> Ended {
 
 /// Room for chat messages of the account `default`.
 fn room(limit: u32) -> Room {
+    room_of(Channel::Chat, limit)
+}
+
+fn room_of(channel: Channel, limit: u32) -> Room {
     let account = "default".to_owned();
-    Room::unlimited(vec![Claim { account, channel: Channel::Chat, limit }])
+    Room::unlimited(vec![Claim { account, channel, limit }])
 }
 
 /// A cycle as of `at` that records these, and claims into the room.
@@ -216,6 +220,7 @@ on_each_engine! {
         what_stays_unclear_is_left_to_a_person_and_frees_its_lane
         a_person_ends_a_verification
         a_message_belongs_to_one_job
+        a_job_that_leaves_its_case_out_may_have_sent_any_message_like_it
         what_is_paused_or_left_out_is_not_looked_for
         what_a_dead_dispatcher_was_sending_is_looked_for
         nobody_else_writes_what_verification_needs;

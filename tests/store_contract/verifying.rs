@@ -1,6 +1,6 @@
 //! Jobs of unknown outcome that are looked for at Acquire, through a tenure.
 
-use super::{Outbox, accepted, chat, cycle, ended, fault, ids, room};
+use super::{Outbox, accepted, chat, cycle, ended, fault, ids, room, room_of};
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
 use acquire_outbox::queue::change::{Change, Mode, Resolution};
 use acquire_outbox::queue::doubt::DoubtfulJob;
@@ -215,6 +215,32 @@ pub async fn a_message_belongs_to_one_job(mut outbox: Outbox) {
     outbox.store.insert(&free()).await.unwrap();
     assert_eq!(cycle(&mut tenure, &[], Some(&room(9)), now()).await.claimed.len(), 1);
     assert!(tenure.has_rival(&doubts[1].sought).await.unwrap(), "one that is being sent");
+}
+
+pub async fn a_job_that_leaves_its_case_out_may_have_sent_any_message_like_it(mut outbox: Outbox) {
+    outbox.store.fill_missing(&[Channel::Sms]).await.unwrap();
+    let sms = |ids: &str, text: &str| NewJob {
+        channel: Channel::Sms,
+        payload: format!(
+            r#"{{"From": "+12513188609", "To": "+919666929552", "contactId": 3, "Body": "{text}"{ids}}}"#
+        ),
+        ordering_key: Some(String::new()),
+        ..chat(1)
+    };
+    let complete = sms(r#", "threadId": 7, "timelineId": 8"#, "hello");
+    let complete = outbox.store.insert(&complete).await.unwrap().id();
+    outbox.store.insert(&sms("", "other")).await.unwrap();
+    let mut tenure = outbox.take_over().await.unwrap();
+    let claimed = cycle(&mut tenure, &[], Some(&room_of(Channel::Sms, 9)), now()).await.claimed;
+    let record: Vec<_> = claimed.iter().map(|job| unknown(job, now() - 20)).collect();
+    cycle(&mut tenure, &record, Some(&room(0)), now()).await;
+    let doubts = take(&mut tenure, now() + 10_000).await;
+    let doubt = doubts.iter().find(|doubt| doubt.job.id == complete).unwrap();
+    assert!(!tenure.has_rival(&doubt.sought).await.unwrap(), "another text");
+    outbox.store.insert(&sms("", "hello")).await.unwrap();
+    let claimed = cycle(&mut tenure, &[], Some(&room_of(Channel::Sms, 9)), now()).await.claimed;
+    assert_eq!(claimed.len(), 1);
+    assert!(tenure.has_rival(&doubt.sought).await.unwrap(), "it is being sent, to whichever case");
 }
 
 pub async fn what_is_paused_or_left_out_is_not_looked_for(mut outbox: Outbox) {

@@ -29,7 +29,8 @@ use seen_message::SeenMessage;
 use super::client::{Connection, Endpoint, EndpointError};
 use crate::queue::job::{Channel, Millis};
 use crate::queue::outcome::Fault;
-use crate::queue::payload::{self, Payload};
+use crate::queue::payload::missing_ids::MissingIds;
+use crate::queue::payload::{self, Payload, PayloadError};
 use crate::queue::verification::{Candidate, Reading, Sought};
 use std::fmt;
 
@@ -94,7 +95,7 @@ impl AccountReader {
     pub async fn look_for(&self, sought: &Sought) -> Reading {
         let payload = match payload::parse(sought.channel, &sought.payload) {
             Ok(payload) => payload,
-            Err(error) => return Reading::Impossible { fault: error.into() },
+            Err(error) => return Reading::Nowhere { fault: nowhere(sought, error) },
         };
         let expected = Expected { payload: &payload, since: sought.since, until: sought.until };
         let texts = payload.texts();
@@ -136,6 +137,17 @@ impl AccountReader {
         texts: &[&str],
     ) -> Result<ReadAnswer, ReadFailure> {
         ask(&self.endpoint, path, parameters, texts).await
+    }
+}
+
+/// A payload that [`parse`](payload::parse) refuses was sent only after its ids had been filled in.
+fn nowhere(sought: &Sought, error: PayloadError) -> Fault {
+    match MissingIds::of(sought.channel, sought.payload.as_bytes()) {
+        Some(_) => Fault::new(
+            "verify_no_case",
+            "the payload leaves its case out, so it is not known where to look for the message",
+        ),
+        None => error.into(),
     }
 }
 

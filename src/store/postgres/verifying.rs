@@ -36,19 +36,20 @@ const RECORD: &str = "\
 SELECT outbox_record_verdict($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5, $6, $7, $8::text::jsonb)";
 
 /// Jobs that may have a message at Acquire whose id is not known: those that are being sent, those that had
-/// an attempt of unknown outcome at the time, and those that were sent then and got no id.
+/// an attempt of unknown outcome at the time, and those that were sent then and got no id. One that leaves its
+/// case out (`fill_missing`) may have been for any.
 const RIVALS: &str = "\
 SELECT o.payload::text FROM outbox o WHERE o.claimed_by IS NOT NULL AND o.status = 'sending'
-    AND o.account = $1 AND o.channel = $2 AND o.id <> $3 AND o.payload ->> $4 = $5
+    AND o.account = $1 AND o.channel = $2 AND o.id <> $3 AND coalesce(o.payload ->> $4, $5) = $5
 UNION ALL
 SELECT o.payload::text FROM outbox o WHERE o.verify_from IS NOT NULL AND o.message_id IS NULL
     AND o.account = $1 AND o.channel = $2 AND o.id <> $3 AND o.status <> 'sending'
     AND o.verify_from <= clock_timestamp() - $7 * interval '1 ms' AND o.verify_until >= clock_timestamp() - $6 * interval '1 ms'
-    AND o.payload ->> $4 = $5
+    AND coalesce(o.payload ->> $4, $5) = $5
 UNION ALL
 SELECT o.payload::text FROM outbox o WHERE o.status = 'sent' AND o.message_id IS NULL
     AND o.account = $1 AND o.channel = $2 AND o.id <> $3 AND o.verify_from IS NULL
-    AND o.finished_at >= clock_timestamp() - $6 * interval '1 ms' AND o.payload ->> $4 = $5
+    AND o.finished_at >= clock_timestamp() - $6 * interval '1 ms' AND coalesce(o.payload ->> $4, $5) = $5
 LIMIT $8";
 
 impl PostgresTenure {

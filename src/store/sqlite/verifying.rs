@@ -51,19 +51,20 @@ WHERE o.status = 'sent' AND o.channel = 'sms' AND o.finished_at IS NOT NULL AND 
     AND o.id <> ?4 AND json_valid(o.receipt) AND name IN (SELECT value FROM json_each(?1))";
 
 /// Jobs that may have a message at Acquire whose id is not known: those that are being sent, those that had
-/// an attempt of unknown outcome at the time, and those that were sent then and got no id.
+/// an attempt of unknown outcome at the time, and those that were sent then and got no id. One that leaves its
+/// case out (`fill_missing`) may have been for any.
 pub(super) const RIVALS: &str = "\
 SELECT CAST(o.payload AS TEXT) FROM outbox AS o WHERE o.claimed_by IS NOT NULL AND +o.status = 'sending'
-    AND o.account = ?1 AND o.channel = ?2 AND o.id <> ?3 AND CASE WHEN json_valid(o.payload) THEN json_extract(o.payload, ?4) END = ?5
+    AND o.account = ?1 AND o.channel = ?2 AND o.id <> ?3 AND CASE WHEN json_valid(o.payload) THEN ifnull(json_extract(o.payload, ?4), ?5) END = ?5
 UNION ALL
 SELECT CAST(o.payload AS TEXT) FROM outbox AS o WHERE o.verify_from IS NOT NULL AND o.message_id IS NULL
     AND o.account = ?1 AND o.channel = ?2 AND o.id <> ?3 AND +o.status <> 'sending'
     AND o.verify_from <= ?7 AND o.verify_until >= ?6
-    AND CASE WHEN json_valid(o.payload) THEN json_extract(o.payload, ?4) END = ?5
+    AND CASE WHEN json_valid(o.payload) THEN ifnull(json_extract(o.payload, ?4), ?5) END = ?5
 UNION ALL
 SELECT CAST(o.payload AS TEXT) FROM outbox AS o WHERE o.status = 'sent' AND o.message_id IS NULL
     AND o.account = ?1 AND o.channel = ?2 AND o.id <> ?3 AND o.verify_from IS NULL AND o.finished_at >= ?6
-    AND CASE WHEN json_valid(o.payload) THEN json_extract(o.payload, ?4) END = ?5
+    AND CASE WHEN json_valid(o.payload) THEN ifnull(json_extract(o.payload, ?4), ?5) END = ?5
 LIMIT ?8";
 
 /// Grows `moves` by two: the triggers leave the rest to this transaction.
