@@ -1334,7 +1334,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__resolve)
-            opts="-y -h --sent --failed --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --sent --failed --verify --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

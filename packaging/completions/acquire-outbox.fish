@@ -300,6 +300,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l sent -d 'The message was delivered'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failed -d 'It was not delivered, and is not sent again'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l verify -d 'Let the dispatcher look for it at Acquire, now'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
