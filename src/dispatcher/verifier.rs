@@ -1,4 +1,4 @@
-//! Looks for messages of unknown outcome at Acquire. It has places of its own, so that no message waits
+//! Looks for messages of unknown outcome at Acquire. It has its own places, so that no message waits
 //! for it to be sent, and what goes wrong here stops nothing else.
 
 use crate::acquire::read_back::AccountReader;

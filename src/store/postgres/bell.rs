@@ -147,10 +147,10 @@ async fn listen(
             continue;
         }
         let mut polls: u32 = 0;
-        loop {
+        let taken = loop {
             let owner = ask(listener, TAKE).await?;
             if owner == "taken" {
-                break;
+                break true;
             }
             let by_producers = owner == "producers";
             let pause = match by_producers {
@@ -166,10 +166,11 @@ async fn listen(
                     if heard?.is_none() { return Ok(()) }
                     rung.notify_one();
                 }
-                awake = sleeps.wait_for(|asleep| !asleep) => if awake.is_err() { return Ok(()) } else { break },
+                awake = sleeps.wait_for(|asleep| !asleep) => if awake.is_err() { return Ok(()) } else { break false },
             }
-        }
-        if !*sleeps.borrow() {
+        };
+        // It may sleep again by now: then it tries again.
+        if !taken {
             continue;
         }
         // What was committed before the bell was taken.

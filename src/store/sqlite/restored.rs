@@ -17,11 +17,11 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at <= ?1
     UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at <= ?1
     -- Somebody may have given it another time since the restore, and nobody knows when that was: it may have been
-    -- due before.
-    UNION ALL SELECT id FROM outbox WHERE wait = 'ready' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
-    UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
-    UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
-    UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at > ?1 AND updated_at IS NOT NULL AND created_at <= ?1
+    -- due before. The INSERT is a row's first move.
+    UNION ALL SELECT id FROM outbox WHERE wait = 'ready' AND due_at > ?1 AND moves > 1 AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'backoff' AND due_at > ?1 AND moves > 1 AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'scheduled' AND due_at > ?1 AND moves > 1 AND created_at <= ?1
+    UNION ALL SELECT id FROM outbox WHERE wait = 'parked' AND due_at > ?1 AND moves > 1 AND created_at <= ?1
     LIMIT ?2)";
 
 // The triggers only allow this as a claim and its record. That attempt represents the one that may have
