@@ -136,8 +136,9 @@ fn a_ca_file_is_trusted_and_the_message_arrives() {
         (outbox.row(id).text("status"), outbox.row(id).text("message_id")),
         ("sent", "8289")
     );
+    assert_eq!(server.requests(), 1, "one message");
     outbox.run(&["check"]);
-    assert_eq!(server.requests(), 2, "one message and one check of the account");
+    assert!(server.requests() > 1, "it asks for the account and what can be read of it");
 }
 
 #[test]
