@@ -19,17 +19,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tracing::Level;
 
-/// A message that another job has may have been recorded this long before by its clock.
+/// Another job's message still counts if it was recorded this long before the attempt: clocks differ.
 const SLACK: Millis = 60_000;
-/// So many jobs are compared with a message at most; where there are more, one of them counts as alike.
+/// At most this many jobs are compared with a message; if there are more, one of them counts as alike.
 const RIVALS_AT_MOST: i64 = 1000;
 
 const TAKE: &str = "\
 SELECT * FROM outbox_take_sought($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5, $6::text::jsonb, $7 * interval '1 ms',
     $8 * interval '1 ms')";
-const FIRST: &str = "\
-SELECT o.id FROM outbox o WHERE o.wait = 'verifying'
-    AND NOT EXISTS (SELECT 1 FROM outbox_set_aside s WHERE s.job_id = o.id) ORDER BY o.verify_at LIMIT 1";
+/// Whose row it is that the database refuses to change: the one that a take of one comes to.
+const FIRST: &str = "SELECT outbox_due_looks(1, $1::text::jsonb, $2 * interval '1 ms')";
 const RECORDED: &str =
     "SELECT outbox_recorded_ids($1, $2, $3, clock_timestamp() - $4 * interval '1 ms', $5)";
 const RECORD: &str = "\
@@ -68,7 +67,7 @@ impl PostgresTenure {
         // Perhaps it is another than the first.
         match self.session.take_sought(1, without, now, lease).await {
             Err(e) if e.is_of_a_row() => {
-                let first = sqlx::query_scalar(FIRST);
+                let first = sqlx::query_scalar(FIRST).bind(left_alone(without)).bind(ahead(now));
                 let id: Option<i64> =
                     self.session.with(async move |conn| first.fetch_optional(conn).await).await?;
                 let Some(id) = id else { return Ok(Vec::new()) };
@@ -143,11 +142,7 @@ impl NodeSession {
         at: Millis,
         lease: Duration,
     ) -> Result<Vec<DoubtfulJob>, StoreError> {
-        let channel = |channel: &Option<Channel>| channel.map_or("", Channel::as_str);
-        let without: Vec<_> = without.iter().map(|(name, of)| (name, channel(of))).collect();
-        let without = json!(without).to_string();
-        let ahead = at - now();
-        let ahead = if ahead.abs() < 1_000 { 0 } else { ahead };
+        let (without, ahead) = (left_alone(without), ahead(at));
         let take = async move |conn: &mut sqlx::PgConnection, beat: Beat| {
             let query = sqlx::query(TAKE).bind(beat.epoch).bind(beat.cycle);
             let query = query.bind(beat.lease_ms).bind(beat.request_ms);
@@ -158,6 +153,19 @@ impl NodeSession {
         let doubts: Result<_, sqlx::Error> = rows.iter().map(doubt_from).collect();
         Ok(doubts.map_err(PostgresError::from)?)
     }
+}
+
+/// `p_without`: `[[account, channel], ...]`, where an empty channel means each.
+fn left_alone(without: &[(String, Option<Channel>)]) -> String {
+    let channel = |channel: &Option<Channel>| channel.map_or("", Channel::as_str);
+    let without: Vec<_> = without.iter().map(|(name, of)| (name, channel(of))).collect();
+    json!(without).to_string()
+}
+
+/// How far `at` is from now; what is about now, is now by the database's clock.
+fn ahead(at: Millis) -> Millis {
+    let ahead = at - now();
+    if ahead.abs() < 1_000 { 0 } else { ahead }
 }
 
 /// What `outbox_record_verdict` reads. Times are distances from now.
