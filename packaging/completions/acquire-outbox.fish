@@ -439,7 +439,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l shown-after -d 'Show a message only this long after it was accepted, as in 20s' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l twice -d 'Show this share of messages twice, with different ids' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l rewrite -d 'Change texts: `text` trims and escapes them, `html` rewrites their HTML' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l clock -d 'Be ahead of the time by so many seconds, or behind, as in -3' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l clock -d 'Set the sandbox\'s clock ahead by this many seconds; a negative number sets it back' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l delivered-after -d 'Deliver mails and SMS after this time, and have everything seen after twice the time' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l bounced -d 'Return this share of mails instead of delivering them' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -448,7 +448,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l text-ids -d 'Write ids as text'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l unknown-shape -d 'Answer in a shape that is not documented'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l no-reading -d 'Refuse to read with 403'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l says-no -d 'Answer with an error under a success status'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l says-no -d 'Answer with an error, but with a success status'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand demo" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F

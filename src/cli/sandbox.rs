@@ -80,13 +80,13 @@ struct ReadingFlags {
     /// Refuse to read with 403
     #[arg(long)]
     no_reading: bool,
-    /// Answer with an error under a success status
+    /// Answer with an error, but with a success status
     #[arg(long)]
     says_no: bool,
     /// Change texts: `text` trims and escapes them, `html` rewrites their HTML
     #[arg(long, value_name = "text|html")]
     rewrite: Option<Rewriting>,
-    /// Be ahead of the time by so many seconds, or behind, as in -3
+    /// Set the sandbox's clock ahead by this many seconds; a negative number sets it back
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, default_value = "0")]
     clock: i64,
     /// Deliver mails and SMS after this time, and have everything seen after twice the time

@@ -7,7 +7,7 @@
 //!
 //! A job's *place* is one of its route's `max_in_flight`. It is taken when its request begins, and
 //! free when a kill of the process would no longer make its outcome unknown: when its answer is kept
-//! ([`crate::store::AnswerNote`]) or, at the latest, on disk. So no more outcomes than places are lost.
+//! ([`crate::store::AnswerNote`]) or, at the latest, on disk. So at most as many outcomes as places are lost.
 //!
 //! A job is in the map from the moment at which its claim is known until its outcome is known to be
 //! on disk, whatever happens in between. So a row that is `sending` under our own claim and is not

@@ -26,7 +26,7 @@ use crate::metrics::{DaemonState, Metrics};
 use crate::queue::claim::{Agenda, Cycle, CycleDone, CycleResult, Room};
 use crate::queue::ended::Ended;
 use crate::queue::when::now;
-use crate::reload::{Reload, ReloadStep};
+use crate::reload::Reload;
 use crate::service::Service;
 use crate::store::{StoreError, Tenure};
 use outage::Outage;
@@ -307,21 +307,6 @@ impl Dispatcher {
             self.service.changed();
         }
         Ok(())
-    }
-
-    /// A step of a reload of the configuration.
-    fn reload(&mut self, step: ReloadStep) {
-        match step {
-            ReloadStep::Requested => self.service.reloading(),
-            ReloadStep::Finished(fresh) => {
-                let notice = self.sender.reconfigure(*fresh).err();
-                self.verifier.forget_accounts();
-                self.tenure.expect_requests(self.sender.longest_request());
-                self.tenure.pace(&self.sender.routes.rates());
-                self.next_upkeep = Instant::now();
-                self.service.reloaded(notice);
-            }
-        }
     }
 
     /// `None` where an error begins or prolongs an outage.

@@ -1,10 +1,29 @@
 //! A new configuration for the running loop.
 
+use super::Dispatcher;
 use super::sender::AttemptSender;
 use crate::config::Config;
 use crate::dispatcher::routes::Moment;
-use crate::reload::{self, ReloadError, Reloaded};
+use crate::reload::{self, ReloadError, ReloadStep, Reloaded};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
+
+impl Dispatcher {
+    /// A step of a reload of the configuration.
+    pub(super) fn reload(&mut self, step: ReloadStep) {
+        match step {
+            ReloadStep::Requested => self.service.reloading(),
+            ReloadStep::Finished(fresh) => {
+                let notice = self.sender.reconfigure(*fresh).err();
+                self.verifier.forget_accounts();
+                self.tenure.expect_requests(self.sender.longest_request());
+                self.tenure.pace(&self.sender.routes.rates());
+                self.next_upkeep = Instant::now();
+                self.service.reloaded(notice);
+            }
+        }
+    }
+}
 
 impl AttemptSender {
     /// Takes it over whole or not at all. Requests in flight end over their own endpoints; everything

@@ -27,7 +27,7 @@ const REQUESTS: u32 = 10;
 const LEASE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(120));
 /// The pause after a look that Acquire had no answer for, doubled from the first to the second.
 const SILENT_FOR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
-/// How often an account is asked that is refused, as messages of it have shown.
+/// How often an account is asked whose messages were refused for its key.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// How long an account that cannot be read back is not asked again.
 const IMPOSSIBLE_FOR: Duration = Duration::from_secs(10 * 60);
@@ -65,7 +65,7 @@ pub(super) struct Verifier {
     not_before: Instant,
 }
 
-/// How long a job that is taken is its taker's: twice as long as the look may take.
+/// The lease on a job that was taken up: twice as long as a look may take.
 pub(super) fn lease(config: &Config) -> Duration {
     let policy = &config.channels[&Channel::Chat];
     let request = policy.request_timeout + policy.connect_timeout;

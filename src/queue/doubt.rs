@@ -15,8 +15,8 @@ pub struct DoubtfulJob {
 }
 
 /// When a message is looked for next, if it has just been looked for at `now`; `None`: that was the last
-/// time. `until`: when its last attempt of unknown outcome was given up. What a crash has kept from being
-/// looked for is made up for, so that the last look is never earlier than all pauses together.
+/// time. `until`: when its last attempt of unknown outcome was given up. Looks that a
+/// crash prevented are not made up for, but the last look is never earlier than all pauses together.
 pub fn next_look(pauses: &[Duration], until: Millis, now: Millis) -> Option<Millis> {
     let mut at = until;
     pauses.iter().find_map(|pause| {
@@ -110,10 +110,7 @@ mod tests {
         let chat = |text: &str| format!(r#"{{"caseId": 1, "message": {}}}"#, Value::from(text));
         let alike =
             |one: &str, other: &str| may_look_alike(Channel::Chat, &chat(one), &chat(other));
-        assert!(alike(
-            "Hello, Anne!",
-            "<p>hello anne</p>".trim_start_matches("<p>").trim_end_matches("</p>")
-        ));
+        assert!(alike("Hello, Anne!", "hello anne"));
         assert!(!alike("Hello, Anne!", "Hello, Ann!"));
         assert!(may_look_alike(Channel::Sms, "{", r#"{"Body": "hi"}"#), "unreadable");
     }

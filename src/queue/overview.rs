@@ -26,7 +26,7 @@ pub struct Throughput {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
     pub counts: Vec<Count>,
-    /// How many of the uncertain jobs are looked for at Acquire.
+    /// How many of the uncertain jobs are being looked for at Acquire.
     pub verifying: i64,
     /// Since when the oldest ready job has been due.
     pub oldest_due: Option<Millis>,

@@ -1,7 +1,7 @@
 //! The state machine: from the outcome of an attempt to the next state of its job.
 //!
-//! Only [`decide`] turns an outcome into a state, and [`after_look`] what was found at Acquire. The store writes its result, and the database's
-//! triggers refuse any transition that is not allowed.
+//! Only [`decide`] turns an outcome into a state, and only [`after_look`] what was found at Acquire. The
+//! store writes the result, and the database's triggers refuse any transition that is not allowed.
 
 mod after_look;
 

@@ -133,7 +133,7 @@ impl KeptMessage {
         !self.bounces && self.has_passed(showing, 2)
     }
 
-    /// Whether so many times `delivered_after` have passed.
+    /// Whether `delivered_after` has passed this many times.
     fn has_passed(&self, showing: Showing<'_>, times: u32) -> bool {
         let delay = showing.faults.delivered_after;
         delay.is_some_and(|delay| self.created + millis(delay * times) <= showing.now)

@@ -339,5 +339,5 @@ pub(super) async fn mails(
 
 fn read_cursor(text: &str) -> Result<i64, Reply> {
     let id = text.strip_suffix('z').and_then(|hex| i64::from_str_radix(hex, 16).ok());
-    id.ok_or_else(|| Reply::invalid("this is no cursor of a page"))
+    id.ok_or_else(|| Reply::invalid("this is not the cursor of a page"))
 }

@@ -213,7 +213,7 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
         let label = ChannelLabel { channel: channel.as_str() };
         oldest.get_or_create(&label).set(age as f64 / 1000.0);
     }
-    let help = "Uncertain jobs that are looked for at Acquire";
+    let help = "Uncertain jobs that are being looked for at Acquire";
     registry.register("verifying_jobs", help, gauge(overview.verifying.unsigned_abs()));
     let help = "Jobs that wait for a person because their row cannot be read, recorded or moved";
     registry.register("set_aside_jobs", help, gauge(overview.set_aside.count));

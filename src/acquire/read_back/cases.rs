@@ -60,7 +60,7 @@ pub enum CaseQuestion {
 #[error("{}", fault.message)]
 pub struct CasesUnread {
     pub fault: Fault,
-    /// Another time it may be answered; `false`: this account has no such call.
+    /// It may be answered another time; `false`: this account has no such call.
     pub may_be_read_later: bool,
     /// 401 or a redirect.
     pub account_refused: bool,
@@ -81,7 +81,7 @@ impl From<ReadFailure> for CasesUnread {
     }
 }
 
-/// As many cases as one answer may have, before it has to be paged.
+/// The most cases that one answer has; more would have to be paged.
 const LIMIT: usize = 100;
 
 impl AccountReader {

@@ -28,7 +28,7 @@ pub(super) enum ReadFailure {
     Later { fault: Fault, account_refused: bool, retry_after: Option<Duration> },
     /// This account has no such call: refused, unknown, or in a shape that is not known.
     NotOffered(Fault),
-    /// Another time it may be answered: an error under a success status, an answer that was cut.
+    /// It may be answered another time: an error under a success status, an answer that was cut.
     Broken(Fault),
 }
 

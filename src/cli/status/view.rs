@@ -32,7 +32,7 @@ pub struct StatusJson<'a> {
     pauses: Vec<PauseJson<'a>>,
     holds: Vec<BlockJson<'a>>,
     /// Rows that cannot be read, recorded or changed: how many, and the first ones.
-    /// How many of the uncertain jobs are looked for at Acquire.
+    /// How many of the uncertain jobs are being looked for at Acquire.
     verifying: i64,
     set_aside: u64,
     set_aside_jobs: Vec<SetAsideJson<'a>>,

@@ -146,7 +146,7 @@ impl WorkUnits {
     }
 
     /// # Errors
-    /// That of the work. After one of its own, the work may have been committed all the same.
+    /// That of the work. After an error in ending the unit, the work may have been committed all the same.
     pub async fn end<T>(
         conn: &mut PgConnection,
         done: Result<T, PostgresError>,

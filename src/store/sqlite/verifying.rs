@@ -19,9 +19,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tracing::Level;
 
-/// A message that another job has may have been recorded this long before by its clock.
+/// Another job's message still counts if it was recorded this long before the attempt: clocks differ.
 const SLACK: Millis = 60_000;
-/// So many jobs are compared with a message at most; where there are more, one of them counts as alike.
+/// At most this many jobs are compared with a message; if there are more, one of them counts as alike.
 const RIVALS_AT_MOST: i64 = 1000;
 
 /// `?3`: routes that are left alone, as `[[account, channel], ...]`; an empty channel means each.
