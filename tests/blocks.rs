@@ -1,12 +1,10 @@
 //! Answers that stop more than one job: a refused account (401, redirects) and `Retry-After`.
 
-mod support;
-
+use crate::support::{Job, Outbox, Reply, Request, SOON, Server, eventually};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-use support::{Job, Outbox, Reply, Request, SOON, Server, eventually};
 
 /// A server that refuses until the switch is thrown, then accepts.
 fn refusing(refusal: Reply) -> (Server, Arc<AtomicBool>) {
@@ -154,7 +152,7 @@ fn a_retry_after_of_a_month_is_cut_to_an_hour() {
         row.text("status") == "pending" && row.int("attempts") == 1
     });
     let hour = 3_600_000;
-    assert!(row.int("next_attempt_at") <= support::now_ms() + hour, "{row:?}");
+    assert!(row.int("next_attempt_at") <= crate::support::now_ms() + hour, "{row:?}");
     let hold = blocks(&outbox).into_iter().find(|hold| hold["channel"] == "chat");
     let hold = hold.expect("a hold of the channel chat");
     assert_eq!(hold["account"], "default");
@@ -165,7 +163,7 @@ fn a_retry_after_of_a_month_is_cut_to_an_hour() {
             chrono::DateTime::parse_from_rfc3339(text).expect("ISO 8601").timestamp_millis()
         }
     };
-    let from_now = until - support::now_ms();
+    let from_now = until - crate::support::now_ms();
     assert!((hour - 60_000..=hour).contains(&from_now), "{from_now} ms from now");
 }
 

@@ -1,10 +1,8 @@
 //! A dead endpoint costs little: the breaker of an account and channel.
 
-mod support;
-
+use crate::support::{Outbox, Reply, SOON, Server, eventually, found};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Outbox, Reply, SOON, Server, eventually, found};
 
 /// Chat answers 503 as long as `down`; mail works. Probes are far apart but for the first ones.
 fn outage() -> (Server, Outbox, Arc<AtomicBool>) {
@@ -35,7 +33,7 @@ fn jobs_wait_unspent_behind_an_open_breaker_and_other_channels_go_on() {
     assert!(breaker["reason"].as_str().unwrap().contains("503"), "{breaker}");
     assert!(breaker["until"].is_string(), "{breaker}");
 
-    let mail = outbox.add(support::Job::mail(1, "hi"));
+    let mail = outbox.add(crate::support::Job::mail(1, "hi"));
     outbox.when_status(mail, "sent");
     // 32 were on the wire when it opened; probes have followed one by one.
     let probes =
@@ -65,7 +63,7 @@ fn no_stampede_follows_the_recovery() {
     eventually(SOON, "nothing claimed", || outbox.count("sending") == 0);
     let gate = server.hold();
     eventually(SOON, "a probe of chat", || server.open() == 1);
-    let mail = outbox.add(support::Job::mail(1, "beside it"));
+    let mail = outbox.add(crate::support::Job::mail(1, "beside it"));
     eventually(SOON, "the mail", || server.requests_for("beside it").len() == 1);
     assert_eq!(server.open(), 2, "one probe of chat, and the mail");
     gate.open();

@@ -1,13 +1,11 @@
 //! Changes of many jobs: `retry`, `cancel` and `resolve` by filter; counts, questions, batches.
 
-mod support;
-
+use crate::support::{
+    Database, Job, Outbox, Reply, SOON, Server, eventually, has_terminals, quoted, sqlite_only,
+};
 use serde_json::json;
 use sqlx::Executor;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{
-    Database, Job, Outbox, Reply, SOON, Server, eventually, has_terminals, quoted, sqlite_only,
-};
 
 /// So many jobs for tomorrow, with this source.
 fn for_tomorrow(outbox: &Outbox, count: i64, source: &str) {

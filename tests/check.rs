@@ -1,9 +1,7 @@
 //! `check`, and how a database or a configuration that cannot be used is told.
 
-mod support;
-
+use crate::support::{Engine, Outbox, Program, Reply, Server, sqlite_only};
 use serde_json::json;
-use support::{Engine, Outbox, Program, Reply, Server, sqlite_only};
 
 #[test]
 fn check_looks_at_configuration_database_and_account_without_sending() {
@@ -32,7 +30,7 @@ fn check_fails_where_the_account_is_refused_or_nobody_answers() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/v1", free.local_addr().unwrap());
     drop(free);
-    let outbox = support::Setup::sending_to(&url).ready();
+    let outbox = crate::support::Setup::sending_to(&url).ready();
     let finished = outbox.run(&["check"]).expect(1);
     assert!(finished.stdout.lines().any(failed), "{finished:?}");
 }

@@ -1,13 +1,11 @@
 //! The daemon's wall clock set an hour ahead or back (by libfaketime, where it is there), and the
 //! daemon suspended. Producers keep the true time.
 
-mod support;
-
+use crate::support::{Daemon, Gate, Job, Outbox, Program, Reply, Row, SOON, Server};
+use crate::support::{eventually, from_now, sqlite_only};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use support::{Daemon, Gate, Job, Outbox, Program, Reply, Row, SOON, Server};
-use support::{eventually, from_now, sqlite_only};
 
 /// A wall clock that a test can set while the daemon runs.
 struct Clock {
@@ -18,7 +16,7 @@ struct Clock {
 impl Clock {
     /// None where there is no libfaketime.
     fn of(outbox: &Outbox) -> Option<Clock> {
-        let library = support::libfaketime()?;
+        let library = crate::support::libfaketime()?;
         let clock = Clock { library, file: outbox.folder().join("clock") };
         clock.set("+0");
         Some(clock)
@@ -135,7 +133,7 @@ fn a_scheduled_job_follows_the_wall_clock_back() {
     clock.set("-3600");
     let later = outbox.add(Job::chat(1, "hi").at("send_at", from_now(1.0)));
     let sent_at = outbox.row(later).int("send_at");
-    eventually(SOON, "its time has come for everybody else", || support::now_ms() > sent_at);
+    eventually(SOON, "its time has come for everybody else", || crate::support::now_ms() > sent_at);
     let now = outbox.chat(2, "before it");
     assert_eq!(outbox.settled(now)["status"], "sent");
     assert_eq!(outbox.status(later), "pending");
@@ -170,7 +168,7 @@ fn a_jumping_clock_sends_nothing_twice() {
 #[test]
 fn an_answer_that_came_while_the_daemon_was_suspended_counts() {
     let (server, gate) = (Server::start(), Gate::closed());
-    server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
+    server.queue([Reply::json(200, crate::support::chat_accepted(5)).behind(&gate)]);
     let channel = "[channels.chat]\nrequest_timeout = \"1s\"";
     let outbox = Outbox::setup(&server).more(channel).ready();
     let daemon = outbox.daemon();

@@ -1,8 +1,6 @@
 //! Help, wrong usage, exit codes: what all commands have in common.
 
-mod support;
-
-use support::{Outbox, Program, Server};
+use crate::support::{Outbox, Program, Server};
 
 const COMMANDS: [&[&str]; 23] = [
     &["init"],

@@ -1,11 +1,9 @@
 //! Where the configuration is read from, and invalid ones, which end with status 78.
 
-mod support;
-
+use crate::support::{Finished, KEY, Outbox, Program, Server, never_shows};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use support::{Finished, KEY, Outbox, Program, Server, never_shows};
 use tempfile::TempDir;
 
 /// Runs `command` in a directory with a key file and this configuration.

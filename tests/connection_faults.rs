@@ -1,8 +1,6 @@
 //! Networks that drop packets, servers that speak another protocol, and proxies.
 
-mod support;
-
-use support::{Outbox, SOON, Server, Setup, eventually};
+use crate::support::{Outbox, SOON, Server, Setup, eventually};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -119,7 +117,7 @@ fn https_uses_the_proxy_in_the_environment_which_sees_no_key() {
     drop(daemon);
     let asked = asked.lock().unwrap();
     assert!(asked[0].starts_with("CONNECT acme.example:443 HTTP/1.1"), "{asked:?}");
-    assert!(!asked.iter().any(|head| head.contains(support::KEY)), "{asked:?}");
+    assert!(!asked.iter().any(|head| head.contains(crate::support::KEY)), "{asked:?}");
     assert_eq!(outbox.outcomes(id)[0], "retry", "nothing was written to Acquire");
 }
 

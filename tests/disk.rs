@@ -1,15 +1,13 @@
 //! The disk under the database: full, read-only, locked by somebody, its log kept long by a reader.
 
-mod support;
-
+use crate::support::{
+    Daemon, Database, Gate, Job, Outbox, Reply, SOON, Server, SmallDisk, eventually, write_lock,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{
-    Daemon, Database, Gate, Job, Outbox, Reply, SOON, Server, SmallDisk, eventually, write_lock,
-};
 
 const ONE_AT_A_TIME: &str = "[channels.chat]\nmax_in_flight = 1";
 const TROUBLE: &str = "the database cannot be used";
@@ -26,7 +24,7 @@ fn all_sent(database: &Database) -> bool {
 #[test]
 fn a_full_disk_stops_the_claims_keeps_the_results_and_costs_nothing_once_there_is_room() {
     let (server, gate) = (Server::start(), Gate::closed());
-    server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
+    server.queue([Reply::json(200, crate::support::chat_accepted(5)).behind(&gate)]);
     let outbox = Outbox::setup(&server).more(ONE_AT_A_TIME).written();
     let Some(disk) = SmallDisk::mount(outbox.folder().join("small"), 2) else { return };
     disk.program(&outbox).run(&["init"]).expect(0);
@@ -74,7 +72,7 @@ fn a_read_only_disk_ends_the_start_with_a_sentence_and_nothing_is_sent() {
 #[test]
 fn a_producer_that_keeps_the_write_lock_delays_the_results_and_nothing_else() {
     let (server, gate) = (Server::start(), Gate::closed());
-    server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
+    server.queue([Reply::json(200, crate::support::chat_accepted(5)).behind(&gate)]);
     let outbox = Outbox::setup(&server).more(ONE_AT_A_TIME).ready();
     let mut daemon = outbox.daemon();
     let first = outbox.chat(1, "first");

@@ -1,11 +1,9 @@
 //! docs/producers.md stays true: its statements and its program run as they stand.
 
-mod support;
-
+use crate::support::{Database, Outbox, Program, Server, skipped, sqlite_only};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::payload;
 use std::process::Command;
-use support::{Database, Outbox, Program, Server, skipped, sqlite_only};
 use tempfile::TempDir;
 
 const PAGE: &str = include_str!("../docs/producers.md");

@@ -1,12 +1,10 @@
 //! `export`: what became of jobs, whole and in order, without people's words.
 
-mod support;
-
+use crate::support::{Job, Outbox, Reply, Server, never_shows, quoted};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
-use support::{Job, Outbox, Reply, Server, never_shows, quoted};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

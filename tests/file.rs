@@ -1,13 +1,11 @@
 //! The database file taken away from under the daemon, exchanged, or damaged: it ends, says why,
 //! and nothing is sent twice.
 
-mod support;
-
+use crate::support::{Daemon, Gate, Outbox, Reply, SOON, Server};
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
-use support::{Daemon, Gate, Outbox, Reply, SOON, Server};
 
 fn file(outbox: &Outbox, ending: &str) -> PathBuf {
     let mut name = outbox.database().path().as_os_str().to_owned();
@@ -17,7 +15,7 @@ fn file(outbox: &Outbox, ending: &str) -> PathBuf {
 
 /// A daemon with the request of one job on the wire, whose answer waits for the gate.
 fn on_the_wire(server: &Server, gate: &Gate) -> (Outbox, Daemon, i64) {
-    server.queue([Reply::json(200, support::chat_accepted(5)).behind(gate)]);
+    server.queue([Reply::json(200, crate::support::chat_accepted(5)).behind(gate)]);
     let outbox = Outbox::setup(server).more("[channels.chat]\nmax_in_flight = 1").ready();
     let daemon = outbox.daemon();
     let id = outbox.chat(1, "on the wire");

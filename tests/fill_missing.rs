@@ -1,10 +1,8 @@
 //! `fill_missing`: a payload leaves out the ids of its case, and its contact's only active case answers.
 
-mod support;
-
+use crate::support::{Job, Outbox, Reply, Request, Server};
 use serde_json::{Value, json};
 use std::time::SystemTime;
-use support::{Job, Outbox, Reply, Request, Server};
 
 /// Answers questions about cases with these, and accepts every message.
 fn with_cases(server: &Server, cases: Value) {

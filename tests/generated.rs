@@ -1,13 +1,11 @@
 //! What the package installs with the program: completions and manual pages are those of the
 //! commands as they are.
 
-mod support;
-
+use crate::support::Program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::Program;
 
 const HOW: &str = "bring them up to date with `packaging/generate`";
 

@@ -1,9 +1,7 @@
 //! `/healthz` and `/readyz`: what a load balancer and an orchestrator are told.
 
-mod support;
-
-use support::{Daemon, Gate, Outbox, Page, Reply, SOON, Server, SmallDisk};
-use support::{eventually, sqlite_only, write_lock};
+use crate::support::{Daemon, Gate, Outbox, Page, Reply, SOON, Server, SmallDisk};
+use crate::support::{eventually, sqlite_only, write_lock};
 
 const LISTEN: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
 
@@ -68,7 +66,7 @@ fn one_that_cannot_write_is_alive_and_not_ready() {
 fn one_whose_results_cannot_be_recorded_says_so() {
     sqlite_only!("one program at a time may write a file");
     let (server, gate) = (Server::start(), Gate::closed());
-    server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
+    server.queue([Reply::json(200, crate::support::chat_accepted(5)).behind(&gate)]);
     let outbox = Outbox::new(&server);
     let mut daemon = daemon(&outbox);
     outbox.chat(1, "hi");
@@ -88,7 +86,7 @@ fn one_whose_results_cannot_be_recorded_says_so() {
 #[test]
 fn one_that_drains_is_alive_and_not_ready() {
     let (server, gate) = (Server::start(), Gate::closed());
-    server.queue([Reply::json(200, support::chat_accepted(5)).behind(&gate)]);
+    server.queue([Reply::json(200, crate::support::chat_accepted(5)).behind(&gate)]);
     let outbox = Outbox::new(&server);
     let mut daemon = daemon(&outbox);
     outbox.chat(1, "hi");
@@ -114,7 +112,7 @@ fn health_is_told_without_a_token_and_names_no_path() {
     let folder = outbox.folder().to_str().unwrap().to_owned();
     let (release, producer) = write_lock(outbox.database());
     eventually(SOON, "not ready", || daemon.get("/readyz").status == 503);
-    support::never_shows("/readyz", &daemon.get("/readyz").body, &folder);
+    crate::support::never_shows("/readyz", &daemon.get("/readyz").body, &folder);
     drop(release);
     producer.join().unwrap();
 }

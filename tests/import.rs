@@ -1,11 +1,9 @@
 //! `import`: CSV and JSON lines, checked whole before the first row, and once however often it runs.
 
-mod support;
-
+use crate::support::{Outbox, Program, SOON, Server, eventually, never_shows, sqlite_only};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
-use support::{Outbox, Program, SOON, Server, eventually, never_shows, sqlite_only};
 use tempfile::TempDir;
 
 fn written(outbox: &Outbox, name: &str, text: &str) -> PathBuf {

@@ -1,9 +1,7 @@
 //! Jobs that the daemon refuses before any request is made.
 
-mod support;
-
+use crate::support::{Engine, Job, Outbox, Server};
 use serde_json::{Value, json};
-use support::{Engine, Job, Outbox, Server};
 
 /// The daemon ends the job as failed/invalid with every one of the words, and makes no request.
 #[track_caller]
@@ -67,8 +65,8 @@ fn the_words_of_an_invalid_message_stay_out_of_its_error() {
     let id = outbox.add(Job::chat(2, secret).field("mesage", Value::from(secret)));
     let finished = outbox.run_until_empty();
     assert_eq!(outbox.row(id)["failure"], "invalid");
-    support::never_shows("the error", outbox.row(id).text("error"), secret);
-    support::never_shows("the log", &finished.stderr, secret);
+    crate::support::never_shows("the error", outbox.row(id).text("error"), secret);
+    crate::support::never_shows("the log", &finished.stderr, secret);
 }
 
 #[test]
@@ -168,7 +166,7 @@ fn rehearse(outbox: &Outbox) {
     let rehearsed = rehearsed.to_str().unwrap();
     outbox.run(&["init", "--sandbox", "--database", rehearsed]).expect(0);
     let payloads = outbox.query("SELECT channel, payload FROM outbox");
-    let other = support::Database::at(rehearsed);
+    let other = crate::support::Database::at(rehearsed);
     for row in &payloads {
         let payload = row.text("payload").replace('\'', "''");
         let channel = row.text("channel");
@@ -217,11 +215,11 @@ fn what_cannot_be_sent_is_refused_by_the_insert_and_by_send_alike() {
                 format!("INSERT INTO outbox (channel, payload) VALUES ('{channel}', '{payload}')");
             let refused = outbox.try_insert(&sql).unwrap_err();
             assert!(refused.contains(field) && refused.contains(words), "{payload}: {refused}");
-            support::never_shows("the refusal", &refused, "xyzzy");
+            crate::support::never_shows("the refusal", &refused, "xyzzy");
         }
         let refused = outbox.run(&["send", channel, "--json", &payload]).expect(1).stderr;
         assert!(refused.contains(field) && refused.contains(words), "{payload}: {refused}");
-        support::never_shows("the refusal", &refused, "xyzzy");
+        crate::support::never_shows("the refusal", &refused, "xyzzy");
     }
     outbox.run_until_empty();
     assert_eq!(server.count(), 0);

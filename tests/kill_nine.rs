@@ -1,15 +1,13 @@
 //! kill -9, over and over, at random moments under load. `ACQUIRE_OUTBOX_SOAK=n` makes n times as
-//! many kills: `ACQUIRE_OUTBOX_SOAK=20 cargo test --release --test kill_nine -- --nocapture`.
+//! many kills: `ACQUIRE_OUTBOX_SOAK=20 cargo test --release --test all kill_nine:: -- --nocapture`.
 
-mod support;
-
+use crate::support::{Daemon, Database, Job, Outbox, Reply, Request, SOON, Server, eventually};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use support::{Daemon, Database, Job, Outbox, Reply, Request, SOON, Server, eventually};
 
 /// The kills of one test in the suite.
 const KILLS: u32 = 16;

@@ -1,14 +1,12 @@
 //! Starting, draining, stopping, and living in an application's own file.
 
-mod support;
-
+use crate::support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually, sqlite_only};
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use std::time::Duration;
-use support::{Database, Gate, Job, Outbox, Reply, SOON, Server, eventually, sqlite_only};
 
 /// A daemon with one request on the wire that the gate holds back.
-fn on_the_wire(server: &Server, outbox: &Outbox) -> (support::Daemon, Gate, i64) {
+fn on_the_wire(server: &Server, outbox: &Outbox) -> (crate::support::Daemon, Gate, i64) {
     let gate = server.hold();
     let daemon = outbox.daemon();
     let id = outbox.chat(1, "on the wire");

@@ -1,12 +1,10 @@
 //! What the machine and the settings allow: memory, open files, a large number of accounts.
 
-mod support;
-
+use crate::support::{Daemon, Job, Outbox, Reply, SOON, Server};
+use crate::support::{can_trace, eventually, found, sqlite_only};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
-use support::{Daemon, Job, Outbox, Reply, SOON, Server};
-use support::{can_trace, eventually, found, sqlite_only};
 
 /// A mail with this many bytes of text.
 fn large(case: i64, subject: &str, bytes: usize) -> Job {
@@ -121,7 +119,7 @@ fn limit_open_files(daemon: &Daemon, soft: usize) {
     assert!(done.expect("prlimit, of util-linux").success());
 }
 
-/// The number that its next file would get, once it opens and closes no more: on PostgreSQL a node that is ready
+/// The number that its next file would get, once it has stopped opening and closing files: on PostgreSQL a node that is ready
 /// still connects. The limit is one of numbers, and what was closed has left a gap.
 fn next_file(daemon: &Daemon) -> usize {
     let free = || {

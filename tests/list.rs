@@ -1,9 +1,7 @@
 //! `list`: filters, order, pages.
 
-mod support;
-
+use crate::support::{Finished, Job, Outbox, Server, Shop, has_terminals, shop};
 use serde_json::Value;
-use support::{Finished, Job, Outbox, Server, Shop, has_terminals, shop};
 
 fn ids(finished: &Finished) -> Vec<i64> {
     let rows = finished.json();

@@ -1,16 +1,14 @@
 //! Many writers while the daemon drains, and a long backlog. `ACQUIRE_OUTBOX_SOAK=n` makes n times
 //! as many inserts, and a backlog of a million:
-//! `ACQUIRE_OUTBOX_SOAK=50 cargo test --release --test load -- --nocapture --test-threads 1`.
+//! `ACQUIRE_OUTBOX_SOAK=50 cargo test --release --test all load:: -- --nocapture --test-threads 1`.
 
-mod support;
-
+use crate::support::{Daemon, Database, Job, Outbox, Server, eventually};
 use sqlx::AssertSqlSafe;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Daemon, Database, Job, Outbox, Server, eventually};
 
 const WRITERS: usize = 8;
 /// The jobs of each writer.
@@ -40,7 +38,7 @@ fn one_writer() {
 
 fn writer(database: &Path, number: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "one_writer", "--ignored", "--nocapture"])
+        .args(["--exact", "load::one_writer", "--ignored", "--nocapture"])
         .env("LOAD_FILE", database)
         .env("LOAD_WRITER", number.to_string())
         .stdout(Stdio::piped())

@@ -1,13 +1,11 @@
 //! The log: for programs one JSON object a line, for people words; about a job always with its id
 //! and attempt. What the journal gets is tried in tests/systemd.
 
-mod support;
-
-use serde_json::Value;
-use std::process::Command;
-use support::{
+use crate::support::{
     Job, Manager, Outbox, Page, Program, Reply, SOON, Scrape, Server, eventually, found,
 };
+use serde_json::Value;
+use std::process::Command;
 
 /// Every line, as JSON.
 fn objects(log: &str) -> Vec<Value> {
@@ -23,7 +21,7 @@ fn log_of_a_retry(level: &str) -> (i64, String) {
     let id = outbox.chat(1, "a word that is nobody's business");
     let log = outbox.program().env("ACQUIRE_OUTBOX_LOG", level);
     let log = log.run(&["run", "--until-empty"]).expect(0).stderr;
-    support::never_shows("the log", &log, "nobody's business");
+    crate::support::never_shows("the log", &log, "nobody's business");
     (id, log)
 }
 
@@ -58,7 +56,7 @@ fn on_a_terminal_it_is_written_for_people() {
         .args(["-qec", &line, "/dev/null"])
         .current_dir(folder.path())
         .output();
-    let Ok(ran) = ran else { return support::skipped("script is not installed") };
+    let Ok(ran) = ran else { return crate::support::skipped("script is not installed") };
     let log = String::from_utf8_lossy(&ran.stdout);
     assert!(log.contains("INFO") && log.contains("ready") && !log.contains("{\""), "{log}");
 }
@@ -82,7 +80,7 @@ fn its_format_can_be_chosen_and_a_typing_error_in_it_stops_nothing() {
 #[test]
 fn without_a_journal_nothing_that_was_meant_for_it_is_lost() {
     if std::path::Path::new("/run/systemd/journal/socket").exists() {
-        return support::skipped("there is a journal");
+        return crate::support::skipped("there is a journal");
     }
     let folder = tempfile::tempdir().unwrap();
     let program = Program::in_folder(folder.path()).env("ACQUIRE_OUTBOX_LOG_FORMAT", "journald");
@@ -134,7 +132,7 @@ fn a_log_that_nobody_reads_holds_up_neither_delivery_nor_the_watchdog_nor_the_en
 
 #[test]
 fn a_journal_that_reads_nothing_holds_up_neither_delivery_nor_the_end() {
-    if !support::can_unshare() {
+    if !crate::support::can_unshare() {
         return;
     }
     let server = Server::start();

@@ -1,9 +1,7 @@
 //! `/metrics`: what it counts, what stands in the database, and that Prometheus' own tool takes it.
 
-mod support;
-
-use support::{Daemon, Engine, Gate, Job, Outbox, Reply, SOON, Server};
-use support::{eventually, from_now, promtool, sqlite_only};
+use crate::support::{Daemon, Engine, Gate, Job, Outbox, Reply, SOON, Server};
+use crate::support::{eventually, from_now, promtool, sqlite_only};
 
 const LISTEN: [&str; 3] = ["run", "--listen", "127.0.0.1:0"];
 
@@ -146,7 +144,7 @@ fn the_state_of_the_queue_its_files_and_its_stops_is_told() {
     }
     assert!(scrape.number("acquire_outbox_last_turn_age_seconds") < 60.0);
     let started = scrape.number("process_start_time_seconds");
-    let now = support::now_ms() as f64 / 1000.0;
+    let now = crate::support::now_ms() as f64 / 1000.0;
     assert!((now - 120.0..=now).contains(&started), "{started}");
 }
 
@@ -213,9 +211,9 @@ fn no_label_comes_from_peoples_words() {
         "made-up",
         "unknown",
         "a reason",
-        support::KEY,
+        crate::support::KEY,
     ] {
-        support::never_shows("/metrics", &scrape, words);
+        crate::support::never_shows("/metrics", &scrape, words);
     }
 }
 
@@ -262,5 +260,5 @@ fn where_there_is_a_token_a_scrape_needs_it() {
     assert!(!without.body.contains("acquire_outbox_"), "{without:?}");
     let with = daemon.get_with("/metrics", &format!("Authorization: Bearer {token}\r\n"));
     assert_eq!(with.status, 200, "{with:?}");
-    support::never_shows("/metrics", &with.body, token);
+    crate::support::never_shows("/metrics", &with.body, token);
 }

@@ -1,13 +1,11 @@
 //! What is shipped for Prometheus and Grafana: taken by Prometheus' own tool, and about metrics that
 //! there are. `docs/monitoring.md` names all of them.
 
-mod support;
-
+use crate::support::{Outbox, Scrape, Server, promtool};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Outbox, Scrape, Server, promtool};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -46,7 +44,7 @@ fn scrape() -> Scrape {
     let mut daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
     let id = outbox.chat(1, "hi");
     outbox.settled(id);
-    support::found(support::SOON, "the first turn", || {
+    crate::support::found(crate::support::SOON, "the first turn", || {
         let scrape = daemon.scrape();
         scrape.value("acquire_outbox_last_turn_age_seconds").map(|_| scrape)
     })

@@ -1,8 +1,7 @@
 //! Properties of the order within a lane, over random histories of producers, people and a
 //! dispatcher, on a real database.
 
-mod support;
-
+use crate::support::{Engine, OpenOutbox};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
 use acquire_outbox::queue::job::{Channel, Job};
@@ -13,7 +12,6 @@ use acquire_outbox::store::Tenure;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::RefCell;
-use support::{Engine, OpenOutbox};
 
 const PAST: &str = "'2020-01-01T00:00:00Z'";
 const FUTURE: &str = "'2090-01-01T00:00:00Z'";

@@ -1,9 +1,7 @@
 //! Order within a key, independence of other keys, priority, and the limit of open requests.
 
-mod support;
-
+use crate::support::{Gate, Job, Outbox, Reply, SOON, Server, eventually, from_now, now_ms};
 use std::time::Duration;
-use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually, from_now, now_ms};
 
 /// Holds back the answer to the messages with these words, accepts the rest at once.
 fn holding(words: &'static str, gate: &Gate) -> Server {

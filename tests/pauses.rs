@@ -1,8 +1,8 @@
 //! `pause` and `resume`: what is paused is not claimed, from its commit on and over restarts.
 
-mod support;
-
-use support::{Engine, Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually, from_now};
+use crate::support::{
+    Engine, Gate, Job, Manager, Outbox, Reply, SOON, Server, eventually, from_now,
+};
 
 #[test]
 fn what_is_paused_is_not_sent_while_the_rest_is() {

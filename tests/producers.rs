@@ -1,10 +1,8 @@
 //! Producers that know nothing but SQL: Python, the `sqlite3` command line, plain statements.
 
-mod support;
-
+use crate::support::{Gate, Job, Outbox, Reply, SOON, Server, eventually};
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
-use support::{Gate, Job, Outbox, Reply, SOON, Server, eventually};
 
 /// Runs another program with this input; `None`, and a message, if it is not installed.
 fn run_on(program: &str, arguments: &[&str], input: &str) -> Option<Output> {

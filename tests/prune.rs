@@ -1,12 +1,10 @@
 //! `prune`: by the retention settings, by id and by filter.
 
-mod support;
-
-use serde_json::json;
-use std::time::Duration;
-use support::{
+use crate::support::{
     Gate, Job, Outbox, Reply, SOON, Server, Setup, Shop, eventually, has_terminals, shop,
 };
+use serde_json::json;
+use std::time::Duration;
 
 /// What ended did so that many days ago.
 fn days_ago(outbox: &Outbox, days: u64) {

@@ -1,11 +1,9 @@
 //! Rates and `max_in_flight`: no route delays another, and a backlog that waits for its rate costs
 //! nothing.
 
-mod support;
-
+use crate::support::{Gate, Job, Outbox, Reply, SOON, Server, can_trace, eventually, sqlite_only};
 use std::fs;
 use std::time::Instant;
-use support::{Gate, Job, Outbox, Reply, SOON, Server, can_trace, eventually, sqlite_only};
 
 /// How many jobs of an account and channel are in this state.
 fn count(outbox: &Outbox, account: &str, channel: &str, status: &str) -> i64 {

@@ -1,8 +1,7 @@
 //! The README and the pages under docs stay true: configuration, commands and SQL are tried as they
 //! stand.
 
-mod support;
-
+use crate::support::{Database, KEY, Program};
 use acquire_outbox::config::{self, ChannelPolicy, Config, Flags, Retention};
 use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::payload;
@@ -12,7 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use support::{Database, KEY, Program};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../README.md");
@@ -207,7 +205,9 @@ fn its_tables_name_the_columns_the_fields_and_the_states() {
 fn its_tour_runs_as_written_and_stays_in_its_own_file() {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !there("sqlite3") || !there("python3") {
-        return support::skipped("sqlite3 or python3 is not installed, so the tour was not run");
+        return crate::support::skipped(
+            "sqlite3 or python3 is not installed, so the tour was not run",
+        );
     }
     let folder = TempDir::new().unwrap();
     let (tour, elsewhere) = (folder.path().join("tour"), folder.path().join("elsewhere"));

@@ -1,15 +1,13 @@
 //! What a crash leaves behind, and what the next dispatcher makes of it.
 
-mod support;
-
+use crate::support::{
+    Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms, sqlite_only, write_lock,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use support::{
-    Gate, Job, Outbox, Reply, SOON, Server, eventually, now_ms, sqlite_only, write_lock,
-};
 
 const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"";
 
@@ -184,7 +182,7 @@ fn a_wait_for_the_next_attempt_survives_a_restart() {
     let outbox = Outbox::setup(&server).retry("initial = \"10m\"").ready();
     let mut daemon = outbox.daemon();
     let waiting = outbox.chat(1, "waiting");
-    let due = |row: &support::Row| !row.is_null("next_attempt_at");
+    let due = |row: &crate::support::Row| !row.is_null("next_attempt_at");
     let before = outbox.when(waiting, "due again", due);
     daemon.kill9();
     let _daemon = outbox.daemon();

@@ -1,9 +1,7 @@
 //! The sandbox and the demo, as a user without an Acquire account meets them.
 
-mod support;
-
+use crate::support::{Daemon, Database, Job, KEY, Outbox, Program, SOON, Server, Setup, found};
 use std::time::Duration;
-use support::{Daemon, Database, Job, KEY, Outbox, Program, SOON, Server, Setup, found};
 use tempfile::TempDir;
 
 /// The address on the sandbox's first line.
@@ -125,7 +123,7 @@ fn run_with_a_sandbox_inside_sends_nothing_to_the_real_address() {
     assert!(ids.iter().all(|&id| outbox.status(id) == "sent"));
     assert_eq!(server.count(), 0);
     assert!(finished.stderr.to_lowercase().contains("sandbox"), "loudly not real: {finished:?}");
-    support::never_shows("the log", &finished.output(), KEY);
+    crate::support::never_shows("the log", &finished.output(), KEY);
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! SIGHUP: a new configuration without dropping a send.
 
-mod support;
-
+use crate::support::{Daemon, Gate, Job, Manager, Outbox, Reply, Request, SOON, Server};
+use crate::support::{eventually, sqlite_only};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Daemon, Gate, Job, Manager, Outbox, Reply, Request, SOON, Server};
-use support::{eventually, sqlite_only};
 
 const NEW_KEY: &str = "k-the-new-one";
 
@@ -74,7 +72,7 @@ fn a_new_key_is_used_and_what_is_on_the_wire_goes_on_and_counts() {
     }
     assert_eq!(key_of(&server.wait_for_words("new")), NEW_KEY);
     assert_eq!(server.count(), 4);
-    support::never_shows("the log", &daemon.stderr(), NEW_KEY);
+    crate::support::never_shows("the log", &daemon.stderr(), NEW_KEY);
 }
 
 #[test]
@@ -99,7 +97,7 @@ fn a_refused_account_with_a_new_key_is_tried_at_once_by_one_request() {
     }
     let requests = server.requests();
     let probes: Vec<_> = requests.iter().take(3).map(|r| (key_of(r), r.open)).collect();
-    assert_eq!(&probes[..2], [(support::KEY, 1), ("still-wrong", 1)]);
+    assert_eq!(&probes[..2], [(crate::support::KEY, 1), ("still-wrong", 1)]);
     assert_eq!(probes[2], (NEW_KEY, 1));
     eventually(SOON, "accepted again", || daemon.stderr().contains("accepts the account again"));
 }

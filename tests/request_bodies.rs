@@ -1,9 +1,7 @@
 //! The requests of the three channels, byte for byte, as the daemon sends them.
 
-mod support;
-
+use crate::support::{Job, KEY, Outbox, Request, Server};
 use serde_json::{Value, json};
-use support::{Job, KEY, Outbox, Request, Server};
 
 /// Sends one job through the daemon and gives its one request.
 #[track_caller]

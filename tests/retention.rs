@@ -1,9 +1,7 @@
 //! Retention: what has finished is deleted after a while, bit by bit, and the file shrinks again.
 
-mod support;
-
+use crate::support::{Engine, Job, Outbox, Reply, Server, eventually, from_now, sqlite_only};
 use std::time::Duration;
-use support::{Engine, Job, Outbox, Reply, Server, eventually, from_now, sqlite_only};
 
 const LONG: Duration = Duration::from_secs(90);
 const DAY: Duration = Duration::from_secs(86_400);

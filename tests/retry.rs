@@ -1,8 +1,6 @@
 //! `retry` and `cancel`, by id and by filter.
 
-mod support;
-
-use support::{Gate, Job, Outbox, Reply, Server};
+use crate::support::{Gate, Job, Outbox, Reply, Server};
 
 /// Three failed jobs: a refused chat and mail, an exhausted SMS; and a pending chat of tomorrow.
 fn failed_ones(server: &Server) -> (Outbox, [i64; 3], i64) {

@@ -1,9 +1,7 @@
 //! When a job goes out: schedules, expiry, the delays between attempts, waking up.
 
-mod support;
-
+use crate::support::{Engine, Job, Outbox, Reply, Server, Setup, from_now, iso, now_ms, quoted};
 use std::time::Duration;
-use support::{Engine, Job, Outbox, Reply, Server, Setup, from_now, iso, now_ms, quoted};
 
 /// The job goes out at its time: not before, and not long after.
 #[track_caller]
@@ -165,6 +163,6 @@ fn a_row_in_an_uncommitted_transaction_is_not_sent() {
     let (back, committed) = (Job::chat(1, "rolled back").sql(), Job::chat(1, "committed").sql());
     outbox.execute(&format!("BEGIN; {back}; ROLLBACK; {committed}"));
     assert_eq!(server.wait_for(1)[0].words(), "committed");
-    support::eventually(support::SOON, "one row, sent", || outbox.count("sent") == 1);
+    crate::support::eventually(crate::support::SOON, "one row, sent", || outbox.count("sent") == 1);
     assert_eq!(outbox.number("SELECT count(*) FROM outbox"), 1);
 }

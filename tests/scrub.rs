@@ -1,10 +1,8 @@
 //! Scrubbing: a delivered message's words leave its row after a while, everything else stays.
 
-mod support;
-
+use crate::support::{Daemon, Engine, Job, Outbox, Reply, SOON, Server, eventually, quoted};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Daemon, Engine, Job, Outbox, Reply, SOON, Server, eventually, quoted};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const WORDS: &str = "a word for Zoë alone";
@@ -81,7 +79,7 @@ fn the_words_go_after_the_channels_age_and_the_rest_of_the_row_stays() {
 
     let shown = outbox.run(&["show", &sms.to_string(), "--payload"]).expect(0);
     assert!(shown.stdout.replace(": ", ":").contains("\"scrubbed\":true"), "{shown:?}");
-    support::never_shows("show", &shown.stdout, WORDS);
+    crate::support::never_shows("show", &shown.stdout, WORDS);
     let shown = outbox.run(&["show", &sms.to_string()]).expect(0);
     assert!(shown.stdout.contains("scrubbed"), "{shown:?}");
     daemon.sigterm();

@@ -1,9 +1,7 @@
 //! The key is shown nowhere, and message text only in the payload.
 
-mod support;
-
+use crate::support::{Job, KEY, Outbox, Reply, Server, never_shows};
 use serde_json::json;
-use support::{Job, KEY, Outbox, Reply, Server, never_shows};
 
 const SECRET: &str = "the-patient-is-called-Ada-Lovelace";
 
@@ -38,7 +36,7 @@ fn everything_shown(outbox: &Outbox, id: i64) -> Vec<(String, String)> {
 #[track_caller]
 fn assert_nothing_shown(
     job: Job,
-    answer: impl Fn(&support::Request) -> Reply + Send + Sync + 'static,
+    answer: impl Fn(&crate::support::Request) -> Reply + Send + Sync + 'static,
 ) {
     let server = Server::answering(answer);
     let setup = Outbox::setup(&server).retry_also("max_attempts = 2");
@@ -58,7 +56,7 @@ fn assert_nothing_shown(
 }
 
 /// The request, to be repeated in the answer.
-fn echo(request: &support::Request) -> String {
+fn echo(request: &crate::support::Request) -> String {
     format!("{}{}", String::from_utf8_lossy(&request.head), request.body_text())
 }
 

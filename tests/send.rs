@@ -1,9 +1,7 @@
 //! `send`: a job from the command line.
 
-mod support;
-
+use crate::support::{Finished, Outbox, Reply, Server};
 use serde_json::{Value, json};
-use support::{Finished, Outbox, Reply, Server};
 
 #[track_caller]
 fn id_of(finished: &Finished) -> i64 {
@@ -260,9 +258,9 @@ fn send_and_wait_sees_a_withdrawal() {
     let outbox = Outbox::new(&server);
     let flags = ["send", "chat", "--case-id", "9", "--message", "hi", "--wait"];
     let waiting = outbox.program().start(&flags);
-    support::eventually(support::SOON, "the id", || waiting.stdout().contains("1\n"));
+    crate::support::eventually(crate::support::SOON, "the id", || waiting.stdout().contains("1\n"));
     outbox.execute("UPDATE outbox SET status = 'cancelled'");
-    assert_eq!(waiting.wait(support::SOON).expect(1).stdout, "1\ncancelled\n");
+    assert_eq!(waiting.wait(crate::support::SOON).expect(1).stdout, "1\ncancelled\n");
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! What the service manager is told, over a socket of the test's own.
 
-mod support;
-
+use crate::support::{Daemon, Job, Manager, Outbox, Reply, SOON, Server, eventually, found};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Daemon, Job, Manager, Outbox, Reply, SOON, Server, eventually, found};
 
 fn started(outbox: &Outbox, manager: &Manager) -> Daemon {
     manager.over(outbox.program()).start(&["run"])

@@ -1,9 +1,7 @@
 //! `show`: a job's whole story, and why it waits.
 
-mod support;
-
+use crate::support::{Gate, Job, Outbox, Reply, SOON, Server, Shop, eventually, iso, shop};
 use serde_json::{Value, json};
-use support::{Gate, Job, Outbox, Reply, SOON, Server, Shop, eventually, iso, shop};
 
 #[test]
 fn show_gives_one_job_with_its_history() {

@@ -1,11 +1,9 @@
 //! `status`: what it counts and says, once and again and again.
 
-mod support;
-
+use crate::support::{Engine, Job, Outbox, Reply, SOON, Server, Shop};
+use crate::support::{eventually, found, from_now, has_terminals, iso, shop};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Engine, Job, Outbox, Reply, SOON, Server, Shop};
-use support::{eventually, found, from_now, has_terminals, iso, shop};
 
 #[test]
 fn status_counts_by_channel_and_status() {

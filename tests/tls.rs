@@ -1,7 +1,6 @@
 //! HTTPS: which certificates are trusted, and that nothing is sent to a server that is not.
 
-mod support;
-
+use crate::support::{Outbox, SOON, Setup, eventually};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -10,7 +9,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{Outbox, SOON, Setup, eventually};
 
 /// A certificate authority that no system trusts.
 struct Authority {

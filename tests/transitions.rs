@@ -1,8 +1,7 @@
 //! The state machine's decisions: each ending of an attempt, its limits, and as a property that
 //! the database takes whatever is decided.
 
-mod support;
-
+use crate::support::OpenOutbox;
 use acquire_outbox::config::{ChannelPolicy, OnUncertain};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
@@ -16,7 +15,6 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::cell::RefCell;
 use std::time::Duration;
-use support::OpenOutbox;
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -239,7 +237,7 @@ impl World {
 
     async fn decided(&mut self, outcomes: Vec<Outcome>, policy: &ChannelPolicy) {
         let World { outbox, store, tenure } = self;
-        outbox.sql(&support::Job::chat(1, "m").sql()).await.unwrap();
+        outbox.sql(&crate::support::Job::chat(1, "m").sql()).await.unwrap();
         let claim = Claim { account: "default".into(), channel: Channel::Chat, limit: 1 };
         let claim = Room::unlimited(vec![claim]);
         let mut spent = 0;

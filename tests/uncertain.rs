@@ -1,8 +1,6 @@
 //! Outcome unknown: the two policies, the bound, and how a person decides.
 
-mod support;
-
-use support::{Job, Outbox, Reply, Server, Setup, from_now};
+use crate::support::{Job, Outbox, Reply, Server, Setup, from_now};
 
 fn holding(server: &Server) -> Setup {
     Outbox::setup(server).more("[channels.chat]\non_uncertain = \"hold\"")

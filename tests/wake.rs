@@ -2,17 +2,15 @@
 //! shown where the other cannot be the cause: time that stands still ends no pause, and events
 //! are taken away by system calls that fail (strace).
 
-mod support;
-
+use crate::support::{Daemon, Job, Outbox, SOON, Server, can_trace, eventually, sqlite_only};
 use std::fs;
 use std::path::Path;
-use support::{Daemon, Job, Outbox, SOON, Server, can_trace, eventually, sqlite_only};
 
 const SAID: &str = "no file events for the database";
 
 /// The daemon in a world where time stands still: none of its pauses ever ends, the poll's neither.
 fn timeless(outbox: &Outbox) -> Option<Daemon> {
-    let library = support::libfaketime()?;
+    let library = crate::support::libfaketime()?;
     let program = outbox.program().env("LD_PRELOAD", library.to_str().unwrap());
     let program = program.env("FAKETIME", "2026-11-22 07:00:00").env("NO_FAKE_STAT", "1");
     Some(program.start(&["run"]).ready())

@@ -1,8 +1,8 @@
 //! The pictures of docs/dashboard.md, of an hour in a shop that passes in a minute:
-//! `SCREENSHOTS=docs/images cargo test --test browser pictures -- --ignored`
+//! `SCREENSHOTS=docs/images cargo test --test all browser::pictures -- --ignored`
 
-use crate::TOKEN;
-use crate::driver::Browser;
+use super::TOKEN;
+use super::driver::Browser;
 use crate::support::{Daemon, Outbox, Program, SOON, Setup, eventually, found, libfaketime};
 use chrono::DateTime;
 use std::fmt::Write as _;

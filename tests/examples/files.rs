@@ -1,7 +1,7 @@
 //! The producers on a file, in eight languages.
 
-use super::support::{Outbox, Reply, Server};
 use super::{built, go, node, programs, runtime, said};
+use crate::support::{Outbox, Reply, Server};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;

@@ -1,7 +1,7 @@
 //! The producers on a PostgreSQL server, in six languages, each as a role that may only produce.
 
-use super::support::{Cluster, Outbox, PostgresDatabase, Reply, Server};
 use super::{built, go, node, programs, runtime, said};
+use crate::support::{Cluster, Outbox, PostgresDatabase, Reply, Server};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Producers and operators: each a task with a connection of its own, and plain SQL.
+//! Producers and operators: each a task with its own connection, and plain SQL.
 
 use super::journal::{Fate, Journal};
 use super::place::Place;

@@ -1,9 +1,9 @@
-//! The nodes: the real program, each behind a network of its own; killed, frozen and started again.
+//! The nodes: the real program, each behind its own network; killed, frozen and started again.
 
 use super::journal::Journal;
 use super::link::{Flow, Link};
 use super::place::NAME;
-use super::support::{Daemon, Outbox};
+use crate::support::{Daemon, Outbox};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -210,7 +210,7 @@ impl Crew {
     }
 
     /// A command on the database that a node is at.
-    pub fn command(&self, arguments: &[&str]) -> super::support::Finished {
+    pub fn command(&self, arguments: &[&str]) -> crate::support::Finished {
         let url = url(&self.nodes[1]);
         self.outbox.program().env("ACQUIRE_OUTBOX_DATABASE", url).run(arguments)
     }

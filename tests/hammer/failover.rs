@@ -2,9 +2,9 @@
 
 use super::link::{Flow, Link};
 use super::place::NAME;
-use super::support::Cluster;
 use super::verdict::Forgotten;
 use super::world::{self, World};
+use crate::support::Cluster;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Where the database is at present.
 
-use super::support::{PostgresDatabase, Row};
+use crate::support::{PostgresDatabase, Row};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use std::path::{Path, PathBuf};

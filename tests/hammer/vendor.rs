@@ -1,6 +1,6 @@
 //! The server that plays Acquire, and what it has made of each message.
 
-use super::support::{Reply, Request, Server};
+use crate::support::{Reply, Request, Server};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! What must hold after every run.
 
 use super::journal::{Fate, Journal, Message};
-use super::support::Row;
 use super::vendor::{Deed, Delivery};
+use crate::support::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Another user's files next to the database, and links that another user has put on the way to it.
 
-use crate::beside;
-use crate::support::{self, Database, Outbox, Server, skipped};
+use super::beside;
+use crate::support::{Database, Outbox, Server, skipped};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ impl Machine {
     }
 
     /// As root, with all its rights.
-    fn run_as_root(&self, arguments: &[&str]) -> support::Finished {
+    fn run_as_root(&self, arguments: &[&str]) -> crate::support::Finished {
         let database = self.database();
         let name = ["--database", database.to_str().unwrap()];
         self.outbox.run(&[arguments, &name].concat())

@@ -1,7 +1,7 @@
 //! What operators do, through a pooler.
 
-use super::support::{Program, Server};
 use super::{MODES, Place, chat};
+use crate::support::{Program, Server};
 use serde_json::json;
 use std::fs;
 

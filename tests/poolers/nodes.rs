@@ -1,7 +1,7 @@
 //! A node through a pooler.
 
-use super::support::{Daemon, SOON, Server, eventually};
 use super::{Place, chat};
+use crate::support::{Daemon, SOON, Server, eventually};
 use serde_json::json;
 use std::thread;
 
@@ -68,10 +68,10 @@ fn nodes_in_transaction_mode_say_so_and_send_everything_once() {
 fn a_killed_node_is_buried_through_the_pooler() {
     let Some(place) = Place::behind("transaction") else { return };
     let server = Server::start();
-    let gate = super::support::Gate::closed();
+    let gate = crate::support::Gate::closed();
     let (held, first) = (gate.clone(), std::sync::atomic::AtomicBool::new(true));
     server.answer_with(move |request| {
-        let reply = super::support::Reply::accepted(request);
+        let reply = crate::support::Reply::accepted(request);
         match first.swap(false, std::sync::atomic::Ordering::Relaxed) {
             true => reply.behind(&held),
             false => reply,

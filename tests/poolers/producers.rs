@@ -1,7 +1,7 @@
 //! Plain inserts and an example, through a pooler.
 
-use super::support::{SOON, Server, eventually};
 use super::{MODES, Place, chat};
+use crate::support::{SOON, Server, eventually};
 use std::thread;
 
 /// Many at once share few sessions, while a node that is connected directly sends what they insert.

@@ -1,7 +1,7 @@
 //! TLS with an authority of one's own, and where a password may be.
 
-use super::support::SOON;
-use super::support::{Cluster, Program, eventually, never_shows};
+use crate::support::SOON;
+use crate::support::{Cluster, Program, eventually, never_shows};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};

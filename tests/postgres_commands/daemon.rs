@@ -1,7 +1,7 @@
 //! The daemon and the commands around it, on a server.
 
 use super::Place;
-use super::support::{KEY, Program, Reply, SOON, Server, eventually};
+use crate::support::{KEY, Program, Reply, SOON, Server, eventually};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

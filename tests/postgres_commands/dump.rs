@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::daemon::configured;
-use super::support::{Cluster, Job, PostgresDatabase, Program, SOON, Server, eventually};
+use crate::support::{Cluster, Job, PostgresDatabase, Program, SOON, Server, eventually};
 use std::process::Command;
 
 /// Jobs in several states, in the schema `messaging`.

@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::daemon::configured;
-use super::support::{Database, Job, Outbox, PostgresDatabase, Program, Reply, Row, SOON, Server};
+use crate::support::{Database, Job, Outbox, PostgresDatabase, Program, Reply, Row, SOON, Server};
 use serde_json::{Value, json};
 
 /// What people see of every job; in both engines' view, times are text.
@@ -14,7 +14,7 @@ const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent,
 const PAUSES: &str = "SELECT account, channel, reason FROM outbox_pauses ORDER BY account, channel";
 
 /// By the message's words.
-fn answer(request: &super::support::Request) -> Reply {
+fn answer(request: &crate::support::Request) -> Reply {
     let problem = json!({"error": {"type": "ERROR_INVALID_INPUT", "message": "no such case"}});
     match request.words().as_str() {
         "refused" => Reply::json(400, problem),

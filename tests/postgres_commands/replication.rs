@@ -1,6 +1,6 @@
 //! Logical replication of the table `outbox`: what a subscriber has, and what it has not.
 
-use super::support::{Cluster, Job, Program, SOON, eventually};
+use crate::support::{Cluster, Job, Program, SOON, eventually};
 use tempfile::TempDir;
 
 #[test]

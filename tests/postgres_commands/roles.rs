@@ -1,7 +1,7 @@
 //! `grants`: what each role may do, tried as that role.
 
 use super::Place;
-use super::support::{PostgresDatabase, never_shows};
+use crate::support::{PostgresDatabase, never_shows};
 use serde_json::json;
 use std::fs;
 
@@ -206,7 +206,7 @@ fn readers_and_operators_can_use_their_commands() {
 #[test]
 fn a_file_has_no_roles_and_no_role_is_wrong_usage() {
     let folder = tempfile::TempDir::new().unwrap();
-    let program = super::support::Program::in_folder(folder.path());
+    let program = crate::support::Program::in_folder(folder.path());
     program.run(&["grants"]).expect(2);
     let refused = program.run(&["grants", "--producer", "app"]).expect(78);
     assert!(refused.stderr.contains("has no roles"), "{refused:?}");

@@ -1,7 +1,7 @@
 //! `init --dry-run`: the SQL for a database's administrator.
 
 use super::Place;
-use super::support::{Cluster, Program};
+use crate::support::{Cluster, Program};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -60,7 +60,7 @@ fn a_script_for_a_file_makes_the_same_outbox() {
     let program = Program::in_folder(folder.path());
     let script = program.run(&["init", "--dry-run"]).expect(0).stdout;
     assert!(!folder.path().join("outbox.db").exists());
-    let database = super::support::Database::at(folder.path().join("outbox.db"));
+    let database = crate::support::Database::at(folder.path().join("outbox.db"));
     database.execute(&script);
     program.run(&["status"]).expect(0);
     let init = program.run(&["init"]).expect(0);

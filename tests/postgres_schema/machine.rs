@@ -1,7 +1,7 @@
 //! The state machine, and what an UPDATE or a DELETE may change: the same as on SQLite.
 
-use crate::both::Both;
-use crate::refusals::{insert, payloads};
+use super::both::Both;
+use super::refusals::{insert, payloads};
 
 const CLAIM: &str = "UPDATE outbox SET status = 'sending', moves = moves + 1, wait = NULL, attempts = attempts + 1, claimed_by = 1, \
      budget_from = ms(1700000000000)";

@@ -1,6 +1,6 @@
 //! What an INSERT refuses and accepts: the same as on SQLite, with the same sentences.
 
-use crate::both::Both;
+use super::both::Both;
 use serde_json::{Value, json};
 
 /// A payload that is right, by channel.

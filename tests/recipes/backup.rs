@@ -1,6 +1,6 @@
 //! Copies of a file that is in use, and what is sent after a restore.
 
-use crate::page::{Machine, block, can_run, text};
+use super::page::{Machine, block, can_run, text};
 use crate::support::{Database, Gate, Outbox, Reply, SOON, Server, eventually, skipped};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The outbox in an application's own database; the file on another machine.
 
-use crate::page::{Machine, block, can_run, text};
+use super::page::{Machine, block, can_run, text};
 use crate::support::{Outbox, SOON, Server, eventually};
 use std::fs;
 

@@ -1,6 +1,6 @@
 //! Messages that wait for a person, and a day without Acquire, in small.
 
-use crate::page::{Machine, block, can_run, text};
+use super::page::{Machine, block, can_run, text};
 use crate::support::{Outbox, Reply, SOON, Server, eventually};
 use std::fs;
 

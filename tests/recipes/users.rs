@@ -1,6 +1,6 @@
 //! Several users write into one file; others cannot even read it.
 
-use crate::page::{block, can_run};
+use super::page::{block, can_run};
 use crate::support::{Database, SOON, eventually, skipped};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};

@@ -1,7 +1,7 @@
 //! Connections that fail, are closed or are reused: what was written, and what is known about it.
 
-use crate::server::{Reply, json, serve};
-use crate::{
+use super::server::{Reply, json, serve};
+use super::{
     ACCEPTED, accepted, answered, assert_ended, chat, endpoint, endpoint_within, fault, payload_of,
 };
 use acquire_outbox::acquire::{AccountCheck, WriteGate};

@@ -1,6 +1,6 @@
 //! What it answers, lists and reads back.
 
-use crate::client::*;
+use super::client::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,6 +1,6 @@
 //! What it demands of a request.
 
-use crate::client::*;
+use super::client::*;
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::sandbox::Settings;
 use serde_json::json;

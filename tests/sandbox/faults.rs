@@ -1,6 +1,6 @@
 //! The magic cases, the random faults and the end.
 
-use crate::client::*;
+use super::client::*;
 use acquire_outbox::sandbox::{ErrorShare, Faults};
 use serde_json::json;
 use std::time::{Duration, Instant};

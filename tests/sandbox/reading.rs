@@ -1,6 +1,6 @@
 //! The calls that read back, and the reader that uses them, with each trap.
 
-use crate::client::*;
+use super::client::*;
 use acquire_outbox::acquire::Connection;
 use acquire_outbox::acquire::read_back::{AccountReader, Capability, CaseQuestion, Way};
 use acquire_outbox::queue::job::{Channel, Millis};

@@ -1,7 +1,7 @@
 //! Text that an INSERT refuses, and odd text that it accepts.
 
+use super::engines::{Bundled, Engine, Sqlite326};
 use super::{SCHEMA, chat, in_both};
-use crate::engines::{Bundled, Engine, Sqlite326};
 
 fn bytes(hex: &str) -> String {
     format!("CAST(x'{hex}' AS TEXT)")

@@ -260,6 +260,40 @@ pub async fn what_is_paused_or_left_out_is_not_looked_for(mut outbox: Outbox) {
     assert_eq!(tenure.take_sought(9, &others, at, LEASE).await.unwrap().len(), 1);
 }
 
+pub async fn a_row_that_cannot_be_taken_up_stops_no_other(mut outbox: Outbox) {
+    let earlier = outbox.insert(&[1]).await[0];
+    let mut tenure = outbox.take_over().await.unwrap();
+    lose(&mut tenure).await;
+    let payload = r#"{"From": "+12513188609", "To": "+919666929552", "contactId": 3, "Body": "hi", "threadId": 7, "timelineId": 8}"#;
+    let mut sms = Vec::new();
+    for _ in 0..2 {
+        let job = NewJob {
+            channel: Channel::Sms,
+            payload: payload.to_owned(),
+            ordering_key: Some(String::new()),
+            ..chat(1)
+        };
+        sms.push(outbox.store.insert(&job).await.unwrap().id());
+    }
+    let claimed = cycle(&mut tenure, &[], Some(&room_of(Channel::Sms, 9)), now()).await.claimed;
+    let record: Vec<_> = claimed.iter().map(|job| unknown(job, now() - 20)).collect();
+    cycle(&mut tenure, &record, Some(&room(0)), now()).await;
+    let when = format!("OLD.id = {}", sms[0]);
+    let rule = outbox.engine().own_rule("UPDATE OF verify_round", &when, "the shop says no");
+    outbox.store.execute_sql(&rule).await.unwrap();
+    // The one that waits longest is left alone, and is not to blame.
+    let without = [("default".to_owned(), Some(Channel::Chat))];
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let doubts = tenure.take_sought(9, &without, now() + 10_000, LEASE).await.unwrap();
+        taken.extend(doubts.iter().map(|doubt| doubt.job.id));
+    }
+    assert_eq!(taken, sms[1..]);
+    let seen = outbox.store.overview(now()).await.unwrap().set_aside;
+    assert_eq!((seen.count, seen.first[0].id), (1, sms[0]));
+    assert_eq!(take(&mut tenure, now() + 10_000).await[0].job.id, earlier);
+}
+
 pub async fn what_a_dead_dispatcher_was_sending_is_looked_for(mut outbox: Outbox) {
     let jobs = outbox.insert(&[1, 1]).await;
     let mut tenure = outbox.take_over().await.unwrap();

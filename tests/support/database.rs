@@ -14,7 +14,20 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row(pub Map<String, Value>);
 
+/// The one row of a query.
+#[track_caller]
+pub fn only(mut rows: Vec<Row>, sql: &str) -> Row {
+    assert_eq!(rows.len(), 1, "rows of {sql}");
+    rows.remove(0)
+}
+
 impl Row {
+    /// Its first column, an integer.
+    #[track_caller]
+    pub fn number(&self) -> i64 {
+        self.0.values().next().and_then(Value::as_i64).unwrap_or_else(|| panic!("{self:?}"))
+    }
+
     #[track_caller]
     pub fn text(&self, column: &str) -> &str {
         self[column].as_str().unwrap_or_else(|| panic!("{column} is no text in {self:?}"))
@@ -88,16 +101,13 @@ impl Database {
     /// The one row that a query gives.
     #[track_caller]
     pub fn one(&self, sql: &str) -> Row {
-        let mut rows = self.query(sql);
-        assert_eq!(rows.len(), 1, "rows of {sql}");
-        rows.remove(0)
+        only(self.query(sql), sql)
     }
 
     /// The first column of the one row, an integer.
     #[track_caller]
     pub fn number(&self, sql: &str) -> i64 {
-        let row = self.one(sql);
-        row.0.values().next().and_then(Value::as_i64).unwrap_or_else(|| panic!("{row:?}"))
+        self.one(sql).number()
     }
 
     /// Inserts and gives the new row's id, or SQLite's words.

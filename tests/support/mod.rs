@@ -8,8 +8,6 @@
 //! Nothing here sleeps for a fixed time. To show that something does *not* happen, a test makes
 //! something else happen after it.
 
-#![allow(dead_code, unused_imports, unused_macros)] // each test file is a separate crate and uses its part
-
 mod database;
 mod engine;
 mod job;
@@ -34,7 +32,7 @@ pub use open_outbox::OpenOutbox;
 pub use outbox::{KEY, Outbox, Setup};
 pub use pgbouncer::Pgbouncer;
 pub use postgres::{Cluster, PostgresDatabase};
-pub use program::{Daemon, Finished, Program, StuckPipe, can_trace, can_unshare, has_terminals};
+pub use program::{Daemon, Finished, Program, can_trace, can_unshare, has_terminals};
 pub use reply::{Gate, Reply, chat_accepted};
 pub use scrape::{Page, Scrape, promtool};
 pub use server::{Request, Server};

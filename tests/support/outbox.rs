@@ -1,5 +1,6 @@
 //! An outbox in a temporary folder: configuration, key, database, and the program to run on it.
 
+use super::database::only;
 use super::{
     Daemon, Database, Engine, Finished, Job, PostgresDatabase, Program, Row, SOON, Server,
 };
@@ -167,16 +168,13 @@ impl Outbox {
     /// The one row that a query gives.
     #[track_caller]
     pub fn one(&self, sql: &str) -> Row {
-        let mut rows = self.query(sql);
-        assert_eq!(rows.len(), 1, "rows of {sql}");
-        rows.remove(0)
+        only(self.query(sql), sql)
     }
 
     /// The first column of the one row, an integer.
     #[track_caller]
     pub fn number(&self, sql: &str) -> i64 {
-        let row = self.one(sql);
-        row.0.values().next().and_then(Value::as_i64).unwrap_or_else(|| panic!("{row:?}"))
+        self.one(sql).number()
     }
 
     #[track_caller]

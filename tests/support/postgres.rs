@@ -1,5 +1,6 @@
 //! A PostgreSQL server of the test program's own, and what any producer has in it: plain SQL.
 
+use super::database::only;
 use super::{Row, skipped};
 use acquire_outbox::config::PostgresServer;
 use serde_json::Value;
@@ -288,16 +289,13 @@ impl PostgresDatabase {
     /// The one row that a query gives.
     #[track_caller]
     pub fn one(&self, sql: &str) -> Row {
-        let mut rows = self.query(sql);
-        assert_eq!(rows.len(), 1, "rows of {sql}");
-        rows.remove(0)
+        only(self.query(sql), sql)
     }
 
     /// The first column of the one row, an integer.
     #[track_caller]
     pub fn number(&self, sql: &str) -> i64 {
-        let row = self.one(sql);
-        row.0.values().next().and_then(Value::as_i64).unwrap_or_else(|| panic!("{row:?}"))
+        self.one(sql).number()
     }
 
     /// Inserts and gives the new row's id, or PostgreSQL's message.

@@ -1,8 +1,8 @@
 //! kill -9 in every phase of a verification.
 
+use super::vendor::{Fate, Vendor};
+use super::{VERIFY, loses_answers, verifying};
 use crate::support::{Gate, Outbox, Reply, SOON, eventually};
-use crate::vendor::{Fate, Vendor};
-use crate::{VERIFY, loses_answers, verifying};
 use std::time::Duration;
 
 /// With leases that end soon.

@@ -1,8 +1,8 @@
 //! The three policies on the same 1,000 jobs: a fifth of the answers is lost, and half of those messages
-//! were accepted. `cargo test --release --test verify figures -- --nocapture` prints the figures.
+//! were accepted. `cargo test --release --test all verify::figures -- --nocapture` prints the figures.
 
+use super::vendor::{Fate, Vendor};
 use crate::support::{Job, Outbox};
-use crate::vendor::{Fate, Vendor};
 use std::time::Duration;
 
 const JOBS: i64 = 1000;

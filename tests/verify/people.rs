@@ -1,8 +1,8 @@
 //! What a person and a producer can do while a message is verified, and afterwards.
 
+use super::vendor::{Fate, Vendor};
+use super::{VERIFY, loses_answers, verifying};
 use crate::support::{Outbox, Reply};
-use crate::vendor::{Fate, Vendor};
-use crate::{VERIFY, loses_answers, verifying};
 use std::time::Duration;
 
 /// Verified for so long that a person comes first.

@@ -1,6 +1,6 @@
 //! Who may see, and who may act.
 
-use crate::client::{Client, TOKEN, dashboard, failed, for_reading};
+use super::client::{Client, TOKEN, dashboard, failed, for_reading};
 use crate::support::{Server, never_shows};
 
 const PAGES: [&str; 5] = ["/", "/jobs", "/jobs/1", "/pauses", "/search?q=1"];
@@ -200,10 +200,10 @@ fn person_cookie(client: &Client) -> (String, String) {
 #[test]
 fn names_that_are_not_ours_are_refused_whoever_asks() {
     let server = Server::start();
-    let outbox = crate::client::setup(&server)
+    let outbox = super::client::setup(&server)
         .more("[web]\nlisten = \"127.0.0.1:0\"\ntoken_env = \"WEB_TOKEN\"\nhosts = [\"outbox.example.com\"]")
         .ready();
-    let daemon = crate::client::start(&outbox);
+    let daemon = super::client::start(&outbox);
     let client = Client::of(&daemon).bearer();
     let port = client.address.rsplit_once(':').unwrap().1.to_owned();
     for ours in ["localhost", "127.0.0.1", "[::1]", "outbox.example.com"] {

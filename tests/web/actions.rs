@@ -1,6 +1,6 @@
 //! Retry, cancel, resolve, pause: asked for on a page, done in the database, reported on the next page.
 
-use crate::client::{Client, dashboard, failed, setup};
+use super::client::{Client, dashboard, failed, setup};
 use crate::support::{Gate, Job, Outbox, Reply, Server, sqlite_only};
 
 /// A job whose outcome is unknown.
@@ -14,7 +14,7 @@ fn uncertain(outbox: &Outbox, server: &Server) -> i64 {
 fn holding(server: &Server) -> (Outbox, crate::support::Daemon, Client) {
     let more = "[web]\nlisten = \"127.0.0.1:0\"\ntoken_env = \"WEB_TOKEN\"\n\n[channels.chat]\non_uncertain = \"hold\"";
     let outbox = setup(server).more(more).ready();
-    let daemon = crate::client::start(&outbox);
+    let daemon = super::client::start(&outbox);
     let client = Client::of(&daemon);
     (outbox, daemon, client)
 }

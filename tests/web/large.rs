@@ -1,6 +1,6 @@
 //! What the pages show of what has no end: its beginning, and how much there is.
 
-use crate::client::dashboard;
+use super::client::dashboard;
 use crate::support::{Engine, Job, Outbox, Server, quoted};
 use serde_json::json;
 

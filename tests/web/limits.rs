@@ -1,6 +1,6 @@
 //! What a client cannot do, however it behaves.
 
-use crate::client::{Client, dashboard, for_reading};
+use super::client::{Client, dashboard, for_reading};
 use crate::support::{Server, sqlite_only};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

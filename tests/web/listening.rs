@@ -1,6 +1,6 @@
 //! Where it listens, and what keeps it from that.
 
-use crate::client::{Client, TOKEN, dashboard, setup};
+use super::client::{Client, TOKEN, dashboard, setup};
 use crate::support::{Engine, Job, Outbox, SOON, Server, eventually, sqlite_only};
 use std::fs;
 use std::net::TcpListener;
@@ -192,7 +192,7 @@ fn it_ends_with_the_daemon_and_leaves_the_log_in_the_database() {
 fn a_change_of_it_needs_a_restart_and_says_so() {
     let server = Server::start();
     let outbox = setup(&server).ready();
-    let mut daemon = crate::client::start(&outbox);
+    let mut daemon = super::client::start(&outbox);
     let client = Client::of(&daemon).bearer();
     let text = fs::read_to_string(outbox.config_file()).unwrap();
     daemon.signal(libc::SIGHUP);

@@ -1,6 +1,6 @@
 //! What the pages show, and what they keep to themselves.
 
-use crate::client::{dashboard, failed, for_reading};
+use super::client::{dashboard, failed, for_reading};
 use crate::support::{Gate, Job, Outbox, Reply, Server, never_shows};
 use serde_json::json;
 
@@ -113,7 +113,7 @@ fn a_jobs_story_says_why_it_waits_and_what_was_tried() {
     let server = Server::start();
     let outbox = Outbox::setup(&server).retry("initial = \"1h\"\nmax = \"1h\"").ready();
     let daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
-    let client = crate::client::Client::of(&daemon);
+    let client = super::client::Client::of(&daemon);
     server.queue([Reply::status(503)]);
     let id = outbox.add(Job::chat(1, "hi").column("source", "'shop'"));
     outbox.when(id, "tried", |row| row.text("status") == "pending" && row.int("attempts") == 1);
@@ -181,7 +181,7 @@ fn a_long_list_has_pages() {
     let outbox = Outbox::new(&server);
     outbox.add_all((1..=120).map(|case| Job::chat(case, "hi").tomorrow()));
     let daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
-    let client = crate::client::Client::of(&daemon);
+    let client = super::client::Client::of(&daemon);
     let first = client.get("/jobs?status=pending").expect(200);
     first.shows("1 to 50 of 120");
     first.shows("rel=\"next\" href=\"/jobs?status=pending&amp;page=2\"");

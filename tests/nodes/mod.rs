@@ -5,9 +5,8 @@ mod death;
 mod lost;
 mod sharing;
 mod waking;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::PostgresDatabase;
 use acquire_outbox::config::{ChannelPolicy, Database};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleDone, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
@@ -18,7 +17,6 @@ use acquire_outbox::queue::transition::decide;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, StoreError, Tenure};
 use std::time::Duration;
-use support::PostgresDatabase;
 
 /// An empty outbox; statements block, as those of another program.
 struct Outbox {
@@ -55,7 +53,7 @@ impl Outbox {
         self.query(&insert).await.iter().map(|row| row.int("id")).collect()
     }
 
-    async fn query(&self, sql: &str) -> Vec<support::Row> {
+    async fn query(&self, sql: &str) -> Vec<crate::support::Row> {
         let (database, sql) = (self.sql.in_schema(&self.sql.server().schema), sql.to_owned());
         tokio::task::spawn_blocking(move || database.query(&sql)).await.unwrap()
     }

@@ -1,8 +1,5 @@
 //! docs/recipes.md stays true: its commands run as they stand, in folders of the test's own.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod backup;
 mod database;
 mod outage;

@@ -2,13 +2,11 @@
 
 mod driver;
 mod pictures;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{Daemon, Job, Outbox, Reply, SOON, Server, Setup, eventually};
 use driver::Browser;
 use fantoccini::key::Key;
 use serde_json::json;
-use support::{Daemon, Job, Outbox, Reply, SOON, Server, Setup, eventually};
 
 const TOKEN: &str = "t-4c1f-long-enough-to-be-a-token";
 

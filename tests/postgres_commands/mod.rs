@@ -1,9 +1,6 @@
 //! The program on a PostgreSQL server: how it connects, and the commands that only it has or that
 //! differ there.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod connecting;
 mod daemon;
 mod dump;
@@ -12,7 +9,7 @@ mod moving;
 mod roles;
 mod script;
 
-use support::{PostgresDatabase, Program};
+use crate::support::{PostgresDatabase, Program};
 use tempfile::TempDir;
 
 /// A folder to run the program in, and its own database.

@@ -6,6 +6,3 @@ mod demands;
 mod faults;
 mod mark;
 mod reading;
-
-#[path = "../support/mod.rs"]
-mod support;

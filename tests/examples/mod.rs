@@ -1,14 +1,11 @@
 //! The example producers, each run as it stands against the real daemon.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod files;
 mod servers;
 
+use crate::support::skipped;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::skipped;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -2,14 +2,12 @@
 //! systems.
 
 mod owners;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{Outbox, SOON, Server, SmallDisk, eventually, skipped};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::{Outbox, SOON, Server, SmallDisk, eventually, skipped};
 
 fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();

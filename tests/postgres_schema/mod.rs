@@ -1,8 +1,5 @@
 //! The schema on PostgreSQL: what it refuses, with SQLite's sentences, and its state machine.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod both;
 mod machine;
 mod places;
@@ -10,7 +7,7 @@ mod plans;
 mod producers;
 mod refusals;
 
-use support::{Cluster, PostgresDatabase};
+use crate::support::{Cluster, PostgresDatabase};
 
 #[test]
 fn the_migration_loads_and_a_producer_inserts() {
@@ -22,7 +19,7 @@ fn the_migration_loads_and_a_producer_inserts() {
     let row = database.one("SELECT * FROM outbox");
     assert_eq!(row.int("id"), id);
     assert_eq!(row.text("status"), "pending");
-    assert!(row.int("created_at") > support::now_ms() - 60_000);
+    assert!(row.int("created_at") > crate::support::now_ms() - 60_000);
 }
 
 #[test]

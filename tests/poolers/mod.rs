@@ -1,17 +1,14 @@
 //! Through a real pgbouncer: producers, commands and nodes, in transaction mode, where no session is kept,
 //! and in session mode.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod commands;
 mod nodes;
 mod producers;
 
+use crate::support::{Cluster, KEY, Pgbouncer, PostgresDatabase, Program, Server};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use support::{Cluster, KEY, Pgbouncer, PostgresDatabase, Program, Server};
 use tempfile::TempDir;
 
 const MODES: [&str; 2] = ["transaction", "session"];

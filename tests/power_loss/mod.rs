@@ -1,18 +1,16 @@
 //! Power loss at any moment: the file operations of a real session are recorded, cut at many
 //! points, and the files rebuilt as a disk could have kept them. `ACQUIRE_OUTBOX_SOAK=n` makes n
-//! times as many: `ACQUIRE_OUTBOX_SOAK=50 cargo test --release --test power_loss -- --nocapture`.
+//! times as many: `ACQUIRE_OUTBOX_SOAK=50 cargo test --release --test all power_loss:: -- --nocapture`.
 
 mod disk;
 mod recorder;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{Database, Outbox, Reply, Request, Server, Setup};
 use disk::{Disk, Fate};
 use recorder::{Step, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
-use support::{Database, Outbox, Reply, Request, Server, Setup};
 use tempfile::TempDir;
 
 const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"";
@@ -122,7 +120,7 @@ fn cuts(steps: &[Step]) -> Vec<(usize, Vec<Fate>)> {
 
 #[test]
 fn after_a_power_loss_nothing_accepted_is_pending_and_nothing_committed_is_gone() {
-    if !support::can_trace() {
+    if !crate::support::can_trace() {
         return;
     }
     let seed = fastrand::u64(..);

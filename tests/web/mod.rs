@@ -7,5 +7,3 @@ mod large;
 mod limits;
 mod listening;
 mod pages;
-#[path = "../support/mod.rs"]
-mod support;

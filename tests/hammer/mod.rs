@@ -3,10 +3,10 @@
 //! database freezes, delays and cuts, also in the middle of the answer to a commit; a standby is promoted, and
 //! an earlier state is restored. Afterwards everything that the design promises is checked.
 //!
-//! `cargo test --test hammer` runs a short form. A long one, round after round with other seeds:
+//! `cargo test --test all hammer::` runs a short form. A long one, round after round with other seeds:
 //!
 //! ```sh
-//! ACQUIRE_OUTBOX_HAMMER_SECONDS=600 cargo test --test hammer -- --nocapture --test-threads 1
+//! ACQUIRE_OUTBOX_HAMMER_SECONDS=600 cargo test --test all hammer:: -- --nocapture --test-threads 1
 //! ```
 //!
 //! A failure prints its seed and what happened to the message; `ACQUIRE_OUTBOX_HAMMER_SEED` uses the seed again. It
@@ -18,15 +18,13 @@ mod failover;
 mod journal;
 mod link;
 mod place;
-#[path = "../support/mod.rs"]
-mod support;
 mod vendor;
 mod verdict;
 mod world;
 
+use crate::support::Cluster;
 use failover::{Failover, fail_over, restore};
 use std::time::{Duration, Instant};
-use support::Cluster;
 use world::World;
 
 /// A round of the long form, from the first fault to the last.

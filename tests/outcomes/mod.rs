@@ -3,12 +3,10 @@
 
 mod idle;
 mod odd;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{Job, Outbox, Reply, Row, Server, Setup, sqlite_only};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Job, Outbox, Reply, Row, Server, Setup, sqlite_only};
 
 /// With this policy a message whose answer was lost is never sent again.
 const HOLD: &str = "[channels.chat]\non_uncertain = \"hold\"\nrequest_timeout = \"400ms\"\n\
@@ -86,7 +84,7 @@ fn assert_uncertain(ended: &Ended, http_status: Option<i64>) {
 fn an_accepted_chat_message_is_sent_with_its_ids() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    let before = support::now_ms();
+    let before = crate::support::now_ms();
     let id = outbox.add(hi());
     outbox.run_until_empty();
     let ended = Ended { row: outbox.row(id), history: outbox.history(id), requests: 1 };
@@ -101,7 +99,7 @@ fn an_accepted_chat_message_is_sent_with_its_ids() {
     assert_eq!((&attempt["job_id"], &attempt["attempt"]), (&json!(id), &json!(1)));
     assert_eq!(attempt["http_status"], 200);
     assert!(attempt.is_null("error") && attempt.is_null("error_code"));
-    assert!((before..=support::now_ms()).contains(&attempt.int("started_at")));
+    assert!((before..=crate::support::now_ms()).contains(&attempt.int("started_at")));
     assert!((0..60_000).contains(&attempt.int("duration_ms")));
 }
 

@@ -3,15 +3,13 @@
 mod crashes;
 mod figures;
 mod people;
-#[path = "../support/mod.rs"]
-mod support;
 mod vendor;
 
+use crate::support::{Job, Outbox, Reply};
 use crashes::impatient;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-use support::{Job, Outbox, Reply};
 use vendor::{Fate, Vendor};
 
 /// The first look after 50 ms, the last one a second after it.

@@ -1,14 +1,11 @@
 //! An outbox that was made before the first release is refused, and `packaging/carry-over.sql` carries
 //! its jobs into a new one: none is lost and none is sent twice.
 
-#[path = "../support/mod.rs"]
-mod support;
-
+use crate::support::{Database, Job, Outbox, Server, now_ms, skipped};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{Database, Job, Outbox, Server, now_ms, skipped};
 
 /// The schemas of the first build and of the last one with four migrations, with the record of their
 /// migrations.
@@ -153,7 +150,7 @@ fn check(build: &str, server: &Server, outbox: &Outbox) {
     assert_eq!(next, 14, "{build}: an id is not given twice");
     outbox.when_status(next, "sent");
     daemon.sigterm();
-    daemon.wait(support::SOON).expect(0);
+    daemon.wait(crate::support::SOON).expect(0);
     let sent = server.words().split_off(before);
     let of = |lane: &[&str]| {
         let sent = sent.iter().filter(|words| lane.contains(&words.as_str()));

@@ -5,10 +5,9 @@ mod delivery;
 mod operators;
 mod producers;
 mod readers;
-#[path = "../support/mod.rs"]
-mod support;
 mod verifying;
 
+use crate::support::Engine;
 use acquire_outbox::config::{ChannelPolicy, Database};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleDone, CycleResult, Room};
 use acquire_outbox::queue::ended::Ended;
@@ -19,7 +18,6 @@ use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::transition::decide;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, StoreError, Tenure};
-use support::Engine;
 
 /// An empty outbox on one of the engines.
 struct Outbox {
@@ -40,7 +38,8 @@ impl Outbox {
 
     /// None where there is no PostgreSQL.
     async fn on_postgres() -> Option<Outbox> {
-        let fresh = tokio::task::spawn_blocking(support::PostgresDatabase::fresh).await.unwrap()?;
+        let fresh =
+            tokio::task::spawn_blocking(crate::support::PostgresDatabase::fresh).await.unwrap()?;
         let server = fresh.in_schema("the \"outbox\"").server().clone();
         let database = Database::Postgres(Box::new(server));
         let (store, repaired) = Store::init(Purpose::Delivery, &database).await.unwrap();
@@ -222,6 +221,7 @@ on_each_engine! {
         a_message_belongs_to_one_job
         a_job_that_leaves_its_case_out_may_have_sent_any_message_like_it
         what_is_paused_or_left_out_is_not_looked_for
+        a_row_that_cannot_be_taken_up_stops_no_other
         what_a_dead_dispatcher_was_sending_is_looked_for
         nobody_else_writes_what_verification_needs;
 }

@@ -2,9 +2,8 @@
 //! what becomes of errors. What it does like every engine is in tests/store_contract.
 
 mod alike;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::PostgresDatabase;
 use acquire_outbox::config::Database;
 use acquire_outbox::queue::change::{Change, Mode};
 use acquire_outbox::queue::examination::Depth;
@@ -16,7 +15,6 @@ use acquire_outbox::queue::transfer::Export;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{Store, StoreError};
 use std::time::{Duration, Instant};
-use support::PostgresDatabase;
 
 const SCHEMA: &str = "the \"outbox\"";
 
