@@ -2,6 +2,7 @@
 //! error; only this folder knows which engine is behind them.
 
 mod error;
+mod migrations;
 mod move_over;
 mod postgres;
 pub mod sqlite;

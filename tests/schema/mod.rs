@@ -7,6 +7,8 @@ mod steps;
 mod texts;
 
 use engines::{Bundled, Engine, Sqlite326};
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType};
 use std::path::Path;
 
 const SCHEMA: &str = include_str!("../../migrations/sqlite/0001_outbox.sql");
@@ -31,10 +33,10 @@ fn in_both(check: impl Fn(&dyn Fn(&str) -> Result<String, String>)) {
 fn the_first_migration_is_what_outboxes_were_made_with() {
     const CHECKSUM: &str = "6924b3994aeef6d64ca63232275fce208431665eef7dd1ba609fb8684415e44e\
                             28ccaa5d2eef9ef6ff53221ca42d3ef6";
-    let migrator = sqlx::migrate!("./migrations/sqlite");
-    let first = migrator.iter().next().unwrap();
+    let text = SqlStr::from_static(include_str!("../../migrations/sqlite/0001_outbox.sql"));
+    let first = Migration::new(1, "outbox".into(), MigrationType::Simple, text, false);
     let checksum = first.checksum.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    assert_eq!((first.version, checksum.as_str()), (1, CHECKSUM));
+    assert_eq!(checksum, CHECKSUM);
 }
 
 #[test]

@@ -49,3 +49,5 @@ pub use role_rights::grants;
 pub use schema_arrival::SchemaArrival;
 pub use schema_departure::SchemaDeparture;
 pub use time_limit::within;
+#[cfg(test)]
+pub(super) use versions::MIGRATIONS;

@@ -6,13 +6,15 @@ use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore, within};
 use crate::config::PostgresServer;
 use crate::queue::policy::Purpose;
+use crate::store::migrations::{self, Written};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::cmp::Ordering;
 use std::time::Duration;
 
-/// Not sqlx's own table: an application's migrations may live in the same schema.
-const MIGRATIONS_TABLE: &str = "outbox_migrations";
+/// All migrations of an outbox on a server.
+pub(in crate::store) const MIGRATIONS: [Written; 1] =
+    [(1, "outbox", include_str!("../../../migrations/postgres/0001_outbox.sql"))];
 
 /// Of the advisory locks with two numbers, ours: "mig" and the schema's hash. Only one program at a
 /// time creates or migrates an outbox.
@@ -43,8 +45,7 @@ const MAKING: Duration = Duration::from_secs(3600);
 const OPENING: Duration = Duration::from_secs(30);
 
 pub(super) fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations/postgres");
-    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    let mut migrator = migrations::of(&MIGRATIONS);
     migrator.set_locking(false); // its own lock is on the whole database
     migrator
 }

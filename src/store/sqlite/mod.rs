@@ -75,3 +75,5 @@ pub(crate) use progress::Progress;
 pub(crate) use real_path::{PathError, RealPath};
 pub(crate) use repair::RepairScope;
 pub(crate) use schema::Flaw;
+#[cfg(test)]
+pub(super) use versions::MIGRATIONS;

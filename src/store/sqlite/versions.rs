@@ -5,13 +5,15 @@ use super::contents;
 use super::lenient::Lenient;
 use super::{Contents, Flaw, RealPath, RepairScope, SqliteError, SqliteStore};
 use crate::queue::policy::Purpose;
+use crate::store::migrations::{self, Written};
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 use std::cmp::Ordering;
 use std::path::Path;
 
-/// Not sqlx's own table: an application's migrations may live in the same file.
-const MIGRATIONS_TABLE: &str = "outbox_migrations";
+/// All migrations of an outbox in a file.
+pub(in crate::store) const MIGRATIONS: [Written; 1] =
+    [(1, "outbox", include_str!("../../../migrations/sqlite/0001_outbox.sql"))];
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT 1 FROM outbox_migrations)";
 const HAS_TABLE: &str =
@@ -26,15 +28,13 @@ const FIRST_CHECKSUM: &str = "SELECT checksum FROM outbox_migrations WHERE versi
 const VERSION: &str = "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success";
 
 pub(super) fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("./migrations/sqlite");
-    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
-    migrator
+    migrations::of(&MIGRATIONS)
 }
 
 /// Whether it was made before the first release, when there were other migrations: the first of
 /// them is not ours.
 pub(super) async fn is_of_earlier_build(conn: &mut SqliteConnection) -> Result<bool, SqliteError> {
-    if !has_table(conn, MIGRATIONS_TABLE).await? {
+    if !has_table(conn, migrations::TABLE).await? {
         return Ok(false);
     }
     let made_by: Option<Vec<u8>> =
@@ -75,7 +75,7 @@ impl SqliteStore {
         if !has_table(&mut self.conn, "outbox").await? {
             return Ok(false);
         }
-        if has_table(&mut self.conn, MIGRATIONS_TABLE).await? {
+        if has_table(&mut self.conn, migrations::TABLE).await? {
             let row = sqlx::query(HAS_ROWS).fetch_one(&mut self.conn).await?;
             if row.whole(0) == Some(1) {
                 return Ok(false);
@@ -94,9 +94,9 @@ impl SqliteStore {
         let failed =
             |e: MigrateError| SqliteError::Migrate { path: path.clone(), source: Box::new(e) };
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-        tx.ensure_migrations_table(MIGRATIONS_TABLE).await.map_err(failed)?;
+        tx.ensure_migrations_table(migrations::TABLE).await.map_err(failed)?;
         for migration in migrator().iter() {
-            tx.skip(MIGRATIONS_TABLE, migration).await.map_err(failed)?;
+            tx.skip(migrations::TABLE, migration).await.map_err(failed)?;
         }
         Ok(tx.commit().await?)
     }
@@ -131,7 +131,7 @@ impl SqliteStore {
         if self.is_unfinished().await? {
             return Err(SqliteError::Unfinished(path));
         }
-        if !has_table(&mut self.conn, MIGRATIONS_TABLE).await? {
+        if !has_table(&mut self.conn, migrations::TABLE).await? {
             return Err(SqliteError::NoOutbox(path));
         }
         let known = migrator().iter().map(|m| m.version).max().unwrap_or(0);
