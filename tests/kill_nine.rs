@@ -1,5 +1,5 @@
 //! kill -9, over and over, at random moments under load. `ACQUIRE_OUTBOX_SOAK=n` makes n times as
-//! many kills: `ACQUIRE_OUTBOX_SOAK=20 cargo test --release --test all kill_nine:: -- --nocapture`.
+//! many kills: `ACQUIRE_OUTBOX_SOAK=20 cargo test --release --test all kill_nine:: -- --include-ignored --nocapture`.
 
 use crate::support::{Daemon, Database, Job, Outbox, Reply, Request, SOON, Server, eventually};
 use serde_json::json;
@@ -207,6 +207,7 @@ fn in_order(arrived: &BTreeMap<i64, Vec<usize>>) {
 }
 
 #[test]
+#[ignore = "heavy: kills by the dozen"]
 fn under_retry_kills_lose_nothing_and_send_twice_only_what_was_in_flight() {
     let (story, outbox, _server) = kills_under_load("retry");
     assert!(story.sent_twice <= story.interrupted, "{story:?}");
@@ -216,6 +217,7 @@ fn under_retry_kills_lose_nothing_and_send_twice_only_what_was_in_flight() {
 }
 
 #[test]
+#[ignore = "heavy: kills by the dozen"]
 fn under_hold_kills_lose_nothing_and_send_nothing_twice() {
     let (story, _outbox, _server) = kills_under_load("hold");
     assert_eq!(story.sent_twice, 0, "{story:?}");
@@ -225,6 +227,7 @@ fn under_hold_kills_lose_nothing_and_send_nothing_twice() {
 /// What was in flight at a kill is sent again under `retry`; what was answered is not, even if it was not
 /// recorded yet, and neither is what was claimed ahead sent twice. A quick server makes much of both.
 #[test]
+#[ignore = "heavy: kills by the dozen"]
 fn a_kill_makes_at_most_max_in_flight_messages_arrive_twice() {
     const MAX_IN_FLIGHT: usize = 8;
     let server = Server::answering(|request| {
@@ -277,6 +280,7 @@ fn a_kill_makes_at_most_max_in_flight_messages_arrive_twice() {
 
 /// The time is printed, not asserted: a million rows with ACQUIRE_OUTBOX_SOAK, else some thousand.
 #[test]
+#[ignore = "heavy: kills by the dozen"]
 fn a_restart_after_a_kill_sends_at_once_however_long_the_table_is() {
     let rows = if soak() > 1 { 1_000_000 } else { 5000 };
     let server = Server::answering(lively);

@@ -1,6 +1,6 @@
 //! Many writers while the daemon drains, and a long backlog. `ACQUIRE_OUTBOX_SOAK=n` makes n times
 //! as many inserts, and a backlog of a million:
-//! `ACQUIRE_OUTBOX_SOAK=50 cargo test --release --test all load:: -- --nocapture --test-threads 1`.
+//! `ACQUIRE_OUTBOX_SOAK=50 cargo test --release --test all load:: -- --include-ignored --nocapture --test-threads 1`.
 
 use crate::support::{Daemon, Database, Job, Outbox, Server, eventually};
 use sqlx::AssertSqlSafe;
@@ -79,6 +79,7 @@ fn peak_memory(daemon: &Daemon) -> u64 {
 }
 
 #[test]
+#[ignore = "heavy: eight writers"]
 fn many_writers_and_the_daemon_never_lock_each_other_out() {
     let server = Server::start();
     let alone = Outbox::new(&server);
@@ -96,6 +97,7 @@ fn many_writers_and_the_daemon_never_lock_each_other_out() {
 }
 
 #[test]
+#[ignore = "heavy: eight writers"]
 fn a_long_backlog_is_drained_in_bounded_memory() {
     let rows: usize = if soak() > 1 { 1_000_000 } else { 3000 };
     let server = Server::start();

@@ -1,5 +1,8 @@
 //! All tests that run the program or use the crate from outside: one program, because each would be linked by itself.
 //! A module is about one thing, as its first line says: `cargo test --test all ordering::` runs one.
+//!
+//! What is slow or heavy (a browser, kills, power losses, the hammer, producers in every language) is ignored unless asked for:
+//! `cargo test -- --include-ignored`, as `.ci/run` does.
 
 mod blocks;
 mod breaker;

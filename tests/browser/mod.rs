@@ -48,6 +48,7 @@ fn shop(outbox: &Outbox, server: &Server) -> i64 {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn the_overview_follows_what_happens_and_keeps_its_place() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
@@ -69,6 +70,7 @@ fn the_overview_follows_what_happens_and_keeps_its_place() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn a_person_logs_in_finds_a_failed_job_and_sends_it_again() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -107,6 +109,7 @@ fn a_person_logs_in_finds_a_failed_job_and_sends_it_again() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn checked_jobs_are_changed_after_a_question() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -128,6 +131,7 @@ fn checked_jobs_are_changed_after_a_question() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn the_keyboard_alone_is_enough() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -170,6 +174,7 @@ fn the_keyboard_alone_is_enough() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn a_phone_has_nothing_to_scroll_sideways() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -220,6 +225,7 @@ const PALE: &str = "
     return pale;";
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn every_text_is_legible_in_the_light_and_in_the_dark() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -242,6 +248,7 @@ fn every_text_is_legible_in_the_light_and_in_the_dark() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn every_page_names_its_parts_for_who_cannot_see_them() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -266,6 +273,7 @@ fn every_page_names_its_parts_for_who_cannot_see_them() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn without_scripts_everything_is_there_to_read() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
@@ -287,6 +295,7 @@ fn without_scripts_everything_is_there_to_read() {
 }
 
 #[test]
+#[ignore = "heavy: a browser"]
 fn a_page_says_when_the_daemon_is_gone_and_goes_on_when_it_is_back() {
     let server = Server::start();
     let outbox = Outbox::new(&server);

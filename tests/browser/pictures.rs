@@ -121,7 +121,7 @@ fn shop() -> Option<(Outbox, Daemon, Daemon, Clock)> {
 #[ignore = "makes the pictures of the docs, in a minute"]
 fn pictures_of_an_hour_in_a_shop() {
     let Some(folder) = std::env::var_os("SCREENSHOTS").map(PathBuf::from) else {
-        panic!("SCREENSHOTS names the folder for the pictures");
+        return; // no test: run with all the others, it has nothing to do
     };
     let Some((outbox, _sandbox, daemon, clock)) = shop() else { return };
     let Some(browser) = Browser::on(&daemon.listens_on()) else { return };

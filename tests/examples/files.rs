@@ -55,6 +55,7 @@ fn is_a_good_producer(start: impl Fn() -> Command) {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_python_example_sends_once_and_rolls_back_whole() {
     let mut probe = command("python3", &["-c", "import sqlite3"]);
     if runtime("Python", &mut probe).is_some() {
@@ -63,6 +64,7 @@ fn the_python_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_node_example_sends_once_and_rolls_back_whole() {
     let mut probe = node(FOLDER, &["-e", "new (require('better-sqlite3'))(':memory:')"]);
     if runtime("Node.js", &mut probe).is_some() {
@@ -71,6 +73,7 @@ fn the_node_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_go_example_sends_once_and_rolls_back_whole() {
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("order");
@@ -82,6 +85,7 @@ fn the_go_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_php_example_sends_once_and_rolls_back_whole() {
     let mut probe = command("php", &["-r", "new PDO('sqlite::memory:');"]);
     if runtime("PHP", &mut probe).is_some() {
@@ -90,6 +94,7 @@ fn the_php_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_ruby_example_sends_once_and_rolls_back_whole() {
     if runtime("Ruby", &mut command("ruby", &["-e", "require 'sqlite3'"])).is_some() {
         is_a_good_producer(|| command("ruby", &["order.rb"]));
@@ -97,6 +102,7 @@ fn the_ruby_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_java_example_sends_once_and_rolls_back_whole() {
     let folder = TempDir::new().unwrap();
     let classes = folder.path().to_str().unwrap();
@@ -112,6 +118,7 @@ fn the_java_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_perl_example_sends_once_and_rolls_back_whole() {
     let mut probe = command("perl", &["-MDBD::SQLite", "-MJSON::PP", "-e", "1"]);
     if runtime("Perl", &mut probe).is_some() {
@@ -120,6 +127,7 @@ fn the_perl_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_shell_example_sends_once_and_rolls_back_whole() {
     if runtime("The shell's sqlite3", &mut command("sqlite3", &["-version"])).is_some() {
         is_a_good_producer(|| command("sh", &["order.sh"]));
@@ -127,6 +135,7 @@ fn the_shell_example_sends_once_and_rolls_back_whole() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_readme_names_each_of_them() {
     let readme = include_str!("../../examples/producers/README.md");
     let names = programs(FOLDER);
@@ -137,6 +146,7 @@ fn the_readme_names_each_of_them() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_readmes_first_try_works_as_it_stands() {
     let mut probe = command("python3", &["-c", "import sqlite3"]);
     if runtime("Python", &mut probe).is_none() {

@@ -111,6 +111,7 @@ fn python() -> Option<&'static str> {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_python_example_on_postgres_sends_once_and_cancels() {
     if let Some(python) = python() {
         is_a_good_producer(url, || command(python, &["order.py"]));
@@ -118,6 +119,7 @@ fn the_python_example_on_postgres_sends_once_and_cancels() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_node_example_on_postgres_sends_once_and_cancels() {
     if runtime("Node.js", &mut node(FOLDER, &["-e", "require('pg')"])).is_some() {
         is_a_good_producer(url, || node(FOLDER, &["order.js"]));
@@ -125,6 +127,7 @@ fn the_node_example_on_postgres_sends_once_and_cancels() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_go_example_on_postgres_sends_once_and_cancels() {
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("order");
@@ -136,6 +139,7 @@ fn the_go_example_on_postgres_sends_once_and_cancels() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_php_example_on_postgres_sends_once_and_cancels() {
     let dsn = |database: &str| format!("pgsql:host={};dbname={database};user=shop_app", address());
     let driver = "exit(in_array('pgsql', PDO::getAvailableDrivers()) ? 0 : 1);";
@@ -145,6 +149,7 @@ fn the_php_example_on_postgres_sends_once_and_cancels() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_ruby_example_on_postgres_sends_once_and_cancels() {
     if runtime("Ruby", &mut command("ruby", &["-e", "require 'pg'"])).is_some() {
         is_a_good_producer(url, || command("ruby", &["order.rb"]));
@@ -152,6 +157,7 @@ fn the_ruby_example_on_postgres_sends_once_and_cancels() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_java_example_on_postgres_sends_once_and_cancels() {
     let folder = TempDir::new().unwrap();
     let classes = folder.path().to_str().unwrap();
@@ -167,6 +173,7 @@ fn the_java_example_on_postgres_sends_once_and_cancels() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_readme_of_postgres_names_each_of_them() {
     let readme = include_str!("../../examples/producers/postgres/README.md");
     let names = programs(FOLDER);
@@ -177,6 +184,7 @@ fn the_readme_of_postgres_names_each_of_them() {
 }
 
 #[test]
+#[ignore = "heavy: every language"]
 fn the_first_try_of_postgres_works_as_it_stands() {
     let Some(python) = python() else { return };
     let Some(cluster) = cluster() else { return };

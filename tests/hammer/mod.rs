@@ -6,7 +6,7 @@
 //! `cargo test --test all hammer::` runs a short form. A long one, round after round with other seeds:
 //!
 //! ```sh
-//! ACQUIRE_OUTBOX_HAMMER_SECONDS=600 cargo test --test all hammer:: -- --nocapture --test-threads 1
+//! ACQUIRE_OUTBOX_HAMMER_SECONDS=600 cargo test --test all hammer:: -- --include-ignored --nocapture --test-threads 1
 //! ```
 //!
 //! A failure prints its seed and what happened to the message; `ACQUIRE_OUTBOX_HAMMER_SEED` uses the seed again. It
