@@ -4,6 +4,7 @@
 //! What is slow or heavy (a browser, kills, power losses, the hammer, producers in every language) is ignored unless asked for:
 //! `cargo test -- --include-ignored`, as `.ci/run` does.
 
+mod api;
 mod blocks;
 mod breaker;
 mod browser;

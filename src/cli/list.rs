@@ -3,14 +3,13 @@
 use super::filter_flags::FilterFlags;
 use super::{GlobalFlags, output, possible_values};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::desk::vocabulary;
+use acquire_outbox::desk::{job_json, vocabulary};
 use acquire_outbox::queue::filter::{Page, SortBy};
 use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::ALL;
 use anyhow::Result;
-use serde::Serialize;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -52,15 +51,6 @@ pub struct ListArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct ListedJson<'a> {
-    #[serde(flatten)]
-    delivery: &'a Delivery,
-    /// The outbox is for the sandbox: nothing in it was delivered.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    sandbox: bool,
-}
-
 pub async fn run(settings: &GlobalFlags, args: ListArgs) -> Result<ExitCode> {
     let filter = args.filters.filter();
     let offset = u64::from(args.page - 1) * u64::from(args.limit);
@@ -68,9 +58,7 @@ pub async fn run(settings: &GlobalFlags, args: ListArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     let jobs = store.deliveries(&filter, &page).await?;
     if args.json {
-        let sandbox = store.is_sandbox();
-        let marked = |delivery| ListedJson { delivery, sandbox };
-        output::json(&jobs.iter().map(marked).collect::<Vec<_>>())?;
+        output::json(&job_json::listed(&jobs, store.is_sandbox()))?;
         return Ok(ExitCode::SUCCESS);
     }
     print(&jobs)?;

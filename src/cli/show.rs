@@ -1,15 +1,13 @@
 //! `show`: one job, its history, and why it waits.
 
 use super::{GlobalFlags, output, whole};
-use acquire_outbox::desk::explain::WaitReason;
 use acquire_outbox::desk::inspect::{Inspection, Scope, inspect};
+use acquire_outbox::desk::job_json::JobJson;
 use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::job::Millis;
-use acquire_outbox::queue::payload::Json;
-use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent};
+use acquire_outbox::queue::story::{AttemptRow, Detail, Extent};
 use acquire_outbox::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
-use serde::Serialize;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -31,26 +29,6 @@ pub struct ShowArgs {
     /// Show the payload too, with the message's text
     #[arg(long)]
     payload: bool,
-}
-
-#[derive(Serialize)]
-struct JobJson<'a> {
-    #[serde(flatten)]
-    delivery: &'a Delivery,
-    payload_bytes: i64,
-    /// The outbox is for the sandbox: nothing in it was delivered.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    sandbox: bool,
-    receipt: Option<Json>,
-    /// What was found at Acquire, if it was looked for.
-    seen: Option<Json>,
-    /// Why it waits; null where it waits for nothing.
-    next: Option<&'a str>,
-    /// The same for programs; empty where it waits for nothing.
-    waits_for: &'a [WaitReason],
-    history: &'a [AttemptRow],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Json>,
 }
 
 pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
@@ -77,28 +55,6 @@ pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
         print(job)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-impl<'a> JobJson<'a> {
-    fn of(job: &'a Inspection, sandbox: bool) -> Self {
-        let Inspection { story, next, payload, .. } = job;
-        JobJson {
-            delivery: &story.job.delivery,
-            payload_bytes: story.job.payload_bytes,
-            sandbox,
-            receipt: story.job.receipt.as_deref().map(value),
-            seen: story.job.seen.as_deref().map(value),
-            next: next.as_ref().map(|next| next.sentence.as_str()),
-            waits_for: next.as_ref().map(|next| next.waits_for.as_slice()).unwrap_or_default(),
-            history: &story.history,
-            payload: payload.as_deref().map(value),
-        }
-    }
-}
-
-/// JSON as JSON, with its digits; other text as text.
-fn value(text: &str) -> Json {
-    Json::parse(text).unwrap_or_else(|_| Json::from(text))
 }
 
 fn print(job: Inspection) -> Result<()> {

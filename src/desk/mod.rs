@@ -4,6 +4,7 @@
 pub mod changes;
 pub mod explain;
 pub mod inspect;
+pub mod job_json;
 pub mod pausing;
 pub mod retention;
 pub mod vocabulary;

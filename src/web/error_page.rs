@@ -27,6 +27,14 @@ impl ErrorPage {
     pub fn missing(sentence: impl Into<String>) -> ErrorPage {
         ErrorPage::new(StatusCode::NOT_FOUND, sentence)
     }
+
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
 }
 
 impl From<ReadError> for ErrorPage {

@@ -52,7 +52,7 @@ pub async fn check(
             next.run(request).await
         }
         Ok(None) => unauthorized(&request),
-        Err(problem) => problem.into_response(),
+        Err(problem) => super::error(request.uri().path(), problem),
     }
 }
 
@@ -104,7 +104,8 @@ fn unauthorized(request: &Request) -> Response {
     }
     let sentence =
         "The dashboard's token is required: log in, or send it as `Authorization: Bearer`.";
-    let mut response = ErrorPage::new(StatusCode::UNAUTHORIZED, sentence).into_response();
+    let page = ErrorPage::new(StatusCode::UNAUTHORIZED, sentence);
+    let mut response = super::error(request.uri().path(), page);
     let bearer = header::HeaderValue::from_static("Bearer");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
     response

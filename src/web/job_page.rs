@@ -11,7 +11,7 @@ use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
 use crate::queue::payload::Json;
 use crate::queue::story::{AttemptRow, Detail, Extent, Story};
-use crate::store::Store;
+use crate::store::{ALL, Store};
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -56,15 +56,35 @@ fn title(job: &Inspection) -> String {
 }
 
 async fn read(shared: &Shared, id: &str, with_text: bool) -> Result<Inspection, ErrorPage> {
+    let payload_characters = with_text.then_some(SHOWN_BYTES as u32);
+    Ok(read_as_far(shared, id, READ, payload_characters).await?.0)
+}
+
+/// The whole job, for programs, and whether its outbox is for the sandbox.
+pub async fn inspect_whole(
+    shared: &Shared,
+    id: &str,
+    with_payload: bool,
+) -> Result<(Inspection, bool), ErrorPage> {
+    read_as_far(shared, id, Extent::ALL, with_payload.then_some(ALL)).await
+}
+
+async fn read_as_far(
+    shared: &Shared,
+    id: &str,
+    extent: Extent,
+    payload_characters: Option<u32>,
+) -> Result<(Inspection, bool), ErrorPage> {
     let id = id.parse().map_err(|_| ErrorPage::missing("A job’s id is a whole number"))?;
     let mut reading = shared.reader.read().await?;
     let dispatcher = Store::dispatcher_is_running(&reading.database()).await.unwrap_or(false);
     // The channels' policies may have been reloaded since this process started.
-    let payload_characters = with_text.then_some(SHOWN_BYTES as u32);
-    let scope = Scope { extent: READ, payload_characters, policies: None, dispatcher };
+    let scope = Scope { extent, payload_characters, policies: None, dispatcher };
     let job = inspect(&mut reading, id, &scope).await?;
+    let sandbox = reading.is_sandbox();
     reading.done();
-    job.ok_or_else(|| ErrorPage::missing(format!("There is no job {id}")))
+    let job = job.ok_or_else(|| ErrorPage::missing(format!("There is no job {id}")))?;
+    Ok((job, sandbox))
 }
 
 fn content(shown: &Inspection, frame: &Frame) -> Markup {

@@ -9,6 +9,7 @@
 //! `assets/live.js` only fetches the page again and replaces the parts marked with `data-live`.
 
 mod actions;
+mod api;
 mod assets;
 mod browser;
 mod background_change;
@@ -37,8 +38,9 @@ pub use reader::{PageReader, ReadError, ReadGuard};
 use crate::config::{Config, Web};
 use crate::metrics::Metrics;
 use crate::queue::overview::{Census, FailureGroup};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http::Uri};
 use background_change::BackgroundChange;
@@ -161,13 +163,22 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/pauses/resume", post(pause_page::resume))
         .route("/metrics", get(exposition::page))
         .route("/logout", post(login::logout))
+        .merge(api::routes())
 }
 
 async fn unknown(uri: Uri) -> ErrorPage {
     ErrorPage::missing(format!("There is no page {}", uri.path()))
 }
 
-async fn wrong_method() -> ErrorPage {
+async fn wrong_method(uri: Uri) -> Response {
     let sentence = "This page does not support that method";
-    ErrorPage::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, sentence)
+    error(uri.path(), ErrorPage::new(StatusCode::METHOD_NOT_ALLOWED, sentence))
+}
+
+/// As a page, or as JSON under `/api/`.
+fn error(path: &str, page: ErrorPage) -> Response {
+    if path.starts_with(api::ROOT) {
+        return api::ApiError::from(page).into_response();
+    }
+    page.into_response()
 }

@@ -118,19 +118,24 @@ impl JobQuery {
 
     /// The address of the list.
     pub fn path(&self) -> String {
-        let pairs = self.pairs();
+        self.address("/jobs", None)
+    }
+
+    /// This path with the query's parameters, and one more.
+    pub fn address(&self, path: &str, more: Option<(&'static str, String)>) -> String {
+        let pairs: Vec<_> = self.pairs().into_iter().chain(more).collect();
         if pairs.is_empty() {
-            return "/jobs".to_owned();
+            return path.to_owned();
         }
-        format!("/jobs?{}", Serializer::new(String::new()).extend_pairs(pairs).finish())
+        format!("{path}?{}", Serializer::new(String::new()).extend_pairs(pairs).finish())
     }
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, word: &str) -> Result<T, ErrorPage> {
+pub fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, word: &str) -> Result<T, ErrorPage> {
     word.parse().map_err(|e: T::Err| wrong(field, &e.to_string()))
 }
 
-fn wrong(field: &str, problem: &str) -> ErrorPage {
+pub fn wrong(field: &str, problem: &str) -> ErrorPage {
     ErrorPage::bad(format!("{field}: {problem}"))
 }
 

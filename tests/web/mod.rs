@@ -2,7 +2,7 @@
 
 mod access;
 mod actions;
-mod client;
+pub mod client;
 mod large;
 mod limits;
 mod listening;

@@ -1,0 +1,65 @@
+//! Jobs as JSON: what `list --json` and `show --json` print, and `/api` answers.
+
+use super::explain::WaitReason;
+use super::inspect::Inspection;
+use crate::queue::payload::Json;
+use crate::queue::story::{AttemptRow, Delivery};
+use serde::Serialize;
+
+/// A job in a list: the columns of `delivery_status`.
+#[derive(Serialize)]
+pub struct ListedJson<'a> {
+    #[serde(flatten)]
+    delivery: &'a Delivery,
+    /// The outbox is for the sandbox: nothing in it was delivered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
+}
+
+/// These jobs, in their order.
+pub fn listed(jobs: &[Delivery], sandbox: bool) -> Vec<ListedJson<'_>> {
+    jobs.iter().map(|delivery| ListedJson { delivery, sandbox }).collect()
+}
+
+/// One job, with its history and why it waits.
+#[derive(Serialize)]
+pub struct JobJson<'a> {
+    #[serde(flatten)]
+    delivery: &'a Delivery,
+    payload_bytes: i64,
+    /// The outbox is for the sandbox: nothing in it was delivered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sandbox: bool,
+    receipt: Option<Json>,
+    /// What was found at Acquire, if it was looked for.
+    seen: Option<Json>,
+    /// Why it waits; null where it waits for nothing.
+    next: Option<&'a str>,
+    /// The same for programs; empty where it waits for nothing.
+    waits_for: &'a [WaitReason],
+    history: &'a [AttemptRow],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Json>,
+}
+
+impl<'a> JobJson<'a> {
+    pub fn of(job: &'a Inspection, sandbox: bool) -> Self {
+        let Inspection { story, next, payload, .. } = job;
+        JobJson {
+            delivery: &story.job.delivery,
+            payload_bytes: story.job.payload_bytes,
+            sandbox,
+            receipt: story.job.receipt.as_deref().map(value),
+            seen: story.job.seen.as_deref().map(value),
+            next: next.as_ref().map(|next| next.sentence.as_str()),
+            waits_for: next.as_ref().map(|next| next.waits_for.as_slice()).unwrap_or_default(),
+            history: &story.history,
+            payload: payload.as_deref().map(value),
+        }
+    }
+}
+
+/// JSON as JSON, with its digits; other text as text.
+fn value(text: &str) -> Json {
+    Json::parse(text).unwrap_or_else(|_| Json::from(text))
+}
