@@ -21,6 +21,7 @@ mod examples_page;
 mod export;
 mod file;
 mod fill_missing;
+mod first_day;
 mod generated;
 mod hammer;
 mod health;

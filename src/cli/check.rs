@@ -3,7 +3,7 @@
 use super::{GlobalFlags, error_text, output};
 use acquire_outbox::acquire::read_back::Capability;
 use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
-use acquire_outbox::config::{Account, Config};
+use acquire_outbox::config::{self, Account, Config, LeftOut};
 use acquire_outbox::queue::examination::{Depth, Examination, Healthy};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::reload::{connection, reader};
@@ -18,7 +18,8 @@ Examples:
   acquire-outbox check --deep        before an upgrade, or after a full disk
 
 Each account is asked, with its key, for a case that does not exist, and which of its calls read messages
-back, so that `on_uncertain = \"verify\"` can look for a message; no message is sent.
+back, so that `on_uncertain = \"verify\"` can look for a message; no message is sent. An account whose key
+is a systemd credential is skipped outside the service, with the command that tries it.
 Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
 
 #[derive(clap::Args)]
@@ -36,8 +37,10 @@ struct CheckedItem {
 }
 
 pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
-    let config = match settings.load() {
-        Ok(config) => config,
+    let loaded =
+        config::load_without_credentials(&settings.flags(), &|name| std::env::var_os(name));
+    let (config, left_out) = match loaded.map_err(anyhow::Error::from) {
+        Ok(loaded) => loaded,
         Err(e) => {
             report(&CheckedItem {
                 name: "configuration".to_owned(),
@@ -46,7 +49,7 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
             return Ok(super::exit_code(&e));
         }
     };
-    let accounts: Vec<_> = config.accounts.keys().map(String::as_str).collect();
+    let accounts: Vec<_> = settings.outline()?.accounts.into_iter().collect();
     let found = Ok(format!("accounts: {}", accounts.join(", ")));
     let mut findings = vec![CheckedItem { name: "configuration".to_owned(), found }];
     report(&findings[0])?;
@@ -76,6 +79,9 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
     let capabilities = join_all(readable.map(|(account, _)| verification(&config, account))).await;
     for finding in capabilities {
         report(&finding)?;
+    }
+    for LeftOut { part, reason } in left_out {
+        output::line(output::plain(&format!("skip  {part}: {reason}")))?;
     }
     let well = findings.iter().all(|finding| finding.found.is_ok());
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

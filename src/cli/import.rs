@@ -82,7 +82,7 @@ pub struct ImportArgs {
 
 pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
     // Only where the configuration can be loaded: a producer's machine may have none.
-    let accounts = settings.load().ok().map(|config| config.accounts.into_keys().collect());
+    let accounts = settings.accounts()?;
     let (format, file) = (args.format(), args.file);
     let defaults = Defaults { source: args.source, account: args.account, accounts };
     // Before the long work, so that a wrong --database fails at once.

@@ -251,6 +251,12 @@ impl GlobalFlags {
         Ok(config::load_outline(&self.flags(), &|name| std::env::var_os(name))?)
     }
 
+    /// The names of the configured accounts; `None` where none is, as on a producer's machine.
+    fn accounts(&self) -> Result<Option<Vec<String>>> {
+        let accounts = self.outline()?.accounts;
+        Ok(if accounts.is_empty() { None } else { Some(accounts.into_iter().collect()) })
+    }
+
     /// Opens the outbox for a command that needs no account.
     async fn open(&self) -> Result<Store> {
         let database = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;

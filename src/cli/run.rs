@@ -3,14 +3,15 @@
 use super::stand_in::StandIn;
 use super::{GlobalFlags, flush_log};
 use crate::log;
-use acquire_outbox::config::{self, Flags, ListenAddress};
+use acquire_outbox::config::{self, Config, Flags, ListenAddress};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
+use acquire_outbox::store::{Absence, Store};
 use anyhow::Result;
 use std::process::ExitCode;
-use tracing::warn;
+use tracing::{info, warn};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -32,10 +33,13 @@ pub struct RunArgs {
     /// paused are only counted
     #[arg(long)]
     until_empty: bool,
-    /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database
-    /// created by `init --sandbox`, or creates one if there is none
+    /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made
+    /// by `init --sandbox`, and creates outbox.db where no database is named
     #[arg(long)]
     sandbox: bool,
+    /// Create the outbox first if there is none, as `init` does
+    #[arg(long)]
+    init: bool,
     /// Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<ListenAddress>,
@@ -49,14 +53,26 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
     let env = |name: &str| std::env::var_os(name);
     if !args.sandbox {
         let config = config::load(&flags, &env)?;
+        if args.init {
+            create(&config, Absence::Outbox).await?;
+        }
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
         daemon::run(config, metrics, until, reload, stop).await?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Whoever names a database may have mistyped it.
+    let may_lack = match (args.init, config::is_database_named(&flags, &env)?) {
+        (true, _) => Some(Absence::Outbox),
+        (false, true) => None,
+        (false, false) => Some(Absence::Database),
+    };
     let stand_in = StandIn::bind().await?;
     let address = stand_in.address.clone();
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
+    if let Some(most) = may_lack {
+        create(&config, most).await?;
+    }
     warn!(
         address = %stand_in.address,
         "SANDBOX: nothing is delivered; a stand-in accepts the jobs that become `sent`"
@@ -67,4 +83,19 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
     warn!("SANDBOX: nothing was delivered");
     done?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Creates the outbox if it is missing. `most`: what may be missing; an outbox is added to an
+/// application's database only where that was asked for.
+async fn create(config: &Config, most: Absence) -> Result<()> {
+    match (Store::absence(&config.database).await?, most) {
+        (None, _) | (Some(Absence::Outbox), Absence::Database) => Ok(()),
+        _ => {
+            let (mut store, _) = Store::init(config.purpose(), &config.database).await?;
+            store.fill_missing(&config.filled_channels()).await?;
+            store.close().await?;
+            info!(database = %config.database, "created the outbox");
+            Ok(())
+        }
+    }
 }

@@ -177,14 +177,15 @@ impl JobFlags {
     }
 }
 
-/// Only where the configuration can be loaded: a producer's machine may have none, or not the keys.
+/// Only where the accounts are configured: a producer's machine may have no configuration.
 fn require_account(settings: &GlobalFlags, account: &str) -> Result<()> {
-    let Ok(config) = settings.load() else { return Ok(()) };
-    if config.accounts.contains_key(account) {
-        return Ok(());
+    match settings.accounts()? {
+        Some(known) if !known.iter().any(|name| name == account) => bail!(
+            "account `{account}` is not configured; name one of these with --account: {}",
+            known.join(", ")
+        ),
+        _ => Ok(()),
     }
-    let known: Vec<_> = config.accounts.keys().map(String::as_str).collect();
-    bail!("account `{account}` is not configured; name one of {} with --account", known.join(", "))
 }
 
 fn standard_input() -> Result<String> {

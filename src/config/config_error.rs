@@ -77,6 +77,10 @@ pub enum ConfigError {
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },
 
+    /// A systemd credential, where systemd gives none: outside the service.
+    #[error("{place}: {}", of_credential(.name))]
+    NoCredential { place: Place, name: String },
+
     /// The sandbox would use the database of the system's configuration file.
     #[error(
         "the database {} comes from this machine's own configuration, {}, and the sandbox does not \
@@ -112,6 +116,19 @@ impl ConfigError {
     pub(super) fn invalid(place: &Place, problem: impl Into<String>) -> Self {
         ConfigError::Invalid { place: place.clone(), problem: problem.into() }
     }
+}
+
+/// The packaged unit's credential, and the file that it is read from.
+const PACKAGED: (&str, &str) = ("acquire-api-key", "/etc/acquire-outbox/key");
+
+/// Only a name that the package has given is shown: another may be a misplaced key.
+fn of_credential(name: &str) -> String {
+    let (name, path) = if name == PACKAGED.0 { PACKAGED } else { ("NAME", "PATH") };
+    format!(
+        "only the service has this systemd credential (CREDENTIALS_DIRECTORY is not set); to use it for a \
+         command, put `systemd-run --pipe --wait --property=LoadCredential={name}:{path}` in front of the \
+         command, as root"
+    )
 }
 
 /// The environment variables configure only the account `default`.

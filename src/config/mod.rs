@@ -207,6 +207,27 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
     Draft::load(&DEFAULT_FILES, flags, env)?.open(env)
 }
 
+/// As [`load`], for `check` outside the service: what needs a systemd credential is left out, and named
+/// with the reason.
+///
+/// # Errors
+/// As [`load`], except for a missing credential.
+pub fn load_without_credentials(
+    flags: &Flags,
+    env: Env<'_>,
+) -> Result<(Config, Vec<LeftOut>), ConfigError> {
+    Draft::load(&DEFAULT_FILES, flags, env)?.open_in_part(env)
+}
+
+/// A part of the configuration that cannot be used outside the service.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// `account shop`, `the dashboard's token`
+    pub part: String,
+    /// [`ConfigError::NoCredential`]
+    pub reason: ConfigError,
+}
+
 /// Where the outbox is, for commands that need nothing else. Missing accounts and missing or
 /// unreadable keys are not errors here.
 ///
@@ -214,6 +235,14 @@ pub fn load(flags: &Flags, env: Env<'_>) -> Result<Config, ConfigError> {
 /// [`ConfigError`] for a file that cannot be read, and for every invalid value.
 pub fn load_database(flags: &Flags, env: Env<'_>) -> Result<Database, ConfigError> {
     Ok(Draft::load(&DEFAULT_FILES, flags, env)?.database)
+}
+
+/// Whether a flag, the environment or a file names the database, which is `outbox.db` otherwise.
+///
+/// # Errors
+/// As [`load_database`].
+pub fn is_database_named(flags: &Flags, env: Env<'_>) -> Result<bool, ConfigError> {
+    Ok(Draft::load(&DEFAULT_FILES, flags, env)?.is_named)
 }
 
 /// A database that a command names by itself, with no file read: only its flags count, and for a
@@ -264,6 +293,8 @@ pub fn load_sandbox_database(flags: &Flags, env: Env<'_>) -> Result<Database, Co
 /// All layers combined and validated, but without the accounts' keys.
 struct Draft {
     database: Database,
+    /// Whether a flag, the environment or a file names it.
+    is_named: bool,
     /// The system's configuration file, if that names the database.
     system_file: Option<PathBuf>,
     accounts: BTreeMap<String, RawAccount>,
@@ -315,6 +346,7 @@ impl Draft {
         let [by_flag, by_environment, by_file] = &layers.database;
         let is_by_file = by_flag.is_none() && by_environment.is_none() && by_file.is_some();
         let system_file = of_system.filter(|_| is_by_file);
+        let is_named = layers.database.iter().any(Option::is_some);
         let retry = retry.over(&Default::default())?;
         let policy = |channel| match channels.get(&channel) {
             Some(given) => given.over_defaults(&retry),
@@ -323,6 +355,7 @@ impl Draft {
         let policies = Channel::ALL.map(|channel| Ok((channel, policy(channel)?)));
         Ok(Draft {
             database: layers.combined(DEFAULT_DATABASE, env)?,
+            is_named,
             system_file,
             accounts,
             channels: policies.into_iter().collect::<Result<_, ConfigError>>()?,
@@ -334,17 +367,37 @@ impl Draft {
         })
     }
 
-    fn open(mut self, env: Env<'_>) -> Result<Config, ConfigError> {
-        let mut accounts = BTreeMap::new();
+    fn open(self, env: Env<'_>) -> Result<Config, ConfigError> {
+        let (config, left_out) = self.open_in_part(env)?;
+        match left_out.into_iter().next() {
+            Some(left_out) => Err(left_out.reason),
+            None => Ok(config),
+        }
+    }
+
+    fn open_in_part(mut self, env: Env<'_>) -> Result<(Config, Vec<LeftOut>), ConfigError> {
+        if self.accounts.is_empty() {
+            return Err(ConfigError::NoAccount);
+        }
+        let (mut accounts, mut left_out) = (BTreeMap::new(), Vec::new());
         let proxies = Proxies::read(env)?;
         for (name, account) in std::mem::take(&mut self.accounts) {
-            let account = account.open(&name, env, &proxies)?;
-            accounts.insert(name, account);
+            match account.open(&name, env, &proxies) {
+                Ok(account) => drop(accounts.insert(name, account)),
+                Err(reason @ ConfigError::NoCredential { .. }) => {
+                    left_out.push(LeftOut { part: format!("account {name}"), reason });
+                }
+                Err(e) => return Err(e),
+            }
         }
-        match accounts.is_empty() {
-            true => Err(ConfigError::NoAccount),
-            false => self.with_accounts(accounts, env),
-        }
+        let web = match std::mem::take(&mut self.web).open(env) {
+            Err(reason @ ConfigError::NoCredential { .. }) => {
+                left_out.push(LeftOut { part: "the dashboard's token".to_owned(), reason });
+                None
+            }
+            web => web?,
+        };
+        Ok((Config { web, ..self.with_accounts(accounts, env)? }, left_out))
     }
 
     fn sandbox_database(&self) -> Result<Database, ConfigError> {

@@ -155,10 +155,8 @@ impl KeySource {
             KeyKind::File(path) => SecretAt::File(path.clone(), ModeCheck::NotForOthers),
             KeyKind::Credential(name) => {
                 let folder = variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    self.invalid(
-                        "CREDENTIALS_DIRECTORY is not set; run as a systemd service with \
-                         LoadCredential= or LoadCredentialEncrypted=",
-                    )
+                    let (place, name) = (self.place.clone(), name.clone());
+                    ConfigError::NoCredential { place, name }
                 })?;
                 SecretAt::File(Path::new(&folder).join(name), ModeCheck::BySystemd)
             }

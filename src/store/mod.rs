@@ -23,7 +23,7 @@ use crate::queue::policy::Purpose;
 use crate::queue::role::{Reach, Role};
 use crate::queue::transfer::NewRow;
 use postgres::{PostgresStore, within};
-use sqlite::{Flaw, SqliteStore, neutral};
+use sqlite::{Contents, Flaw, SqliteStore, neutral};
 use std::time::Duration;
 
 /// The most jobs that one transaction changes, inserts or reads: short, so that no producer waits
@@ -48,6 +48,15 @@ macro_rules! ask {
 
 mod reads;
 
+/// What [`Store::init`] would create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// The file and the outbox in it.
+    Database,
+    /// The outbox in a database that exists.
+    Outbox,
+}
+
 /// An open outbox.
 pub enum Store {
     Sqlite(SqliteStore),
@@ -71,6 +80,23 @@ impl Store {
             Database::Postgres(server) => {
                 let (store, repaired) = PostgresStore::init(purpose, server).await?;
                 Ok((Store::Postgres(Box::new(store)), repaired))
+            }
+        }
+    }
+
+    /// What of an outbox is not there yet, if anything; changes nothing.
+    pub async fn absence(database: &Database) -> Result<Option<Absence>, StoreError> {
+        match database {
+            Database::File(path) => {
+                let contents = Contents::of(path).await.map_err(|e| neutral(e, Some(path)))?;
+                Ok(match contents {
+                    Contents::Nothing => Some(Absence::Database),
+                    Contents::NoOutbox => Some(Absence::Outbox),
+                    _ => None,
+                })
+            }
+            Database::Postgres(server) => {
+                Ok(PostgresStore::is_absent(server).await?.then_some(Absence::Outbox))
             }
         }
     }

@@ -94,8 +94,9 @@ impl Tenure {
     /// Dropping the future gives up; nothing is left half done.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] for an outbox that must not be used under this name or for this
-    /// purpose.
+    /// [`StoreError::WrongVersion`] where there is no outbox: only [`Store::init`](super::Store::init)
+    /// creates one. [`StoreError::Unusable`] for an outbox that must not be used under this name or for
+    /// this purpose.
     pub async fn take_over(
         database: &Database,
         purpose: Purpose,

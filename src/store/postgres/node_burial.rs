@@ -42,7 +42,7 @@ impl PostgresTenure {
         mut decide: impl FnMut(&Job, Millis) -> Ended,
         mut on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<PostgresTenure, StoreError> {
-        let (mut store, repaired) = PostgresStore::init(purpose, server).await?;
+        let (mut store, repaired) = PostgresStore::init_existing(purpose, server).await?;
         on_event(TakeOver::Recovering);
         if !repaired.is_empty() {
             let sentence = "triggers, views or indexes of the outbox were missing or changed and have been restored";

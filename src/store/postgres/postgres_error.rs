@@ -9,7 +9,10 @@ use std::fmt;
 /// Why the outbox could not be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PostgresError {
-    #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
+    #[error(
+        "{0} holds no outbox; name another one with --database and --schema, or add one with \
+         `acquire-outbox init`"
+    )]
     NoOutbox(Location),
     #[error(
         "{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`"

@@ -54,6 +54,13 @@ pub(super) fn known_version() -> i64 {
     migrator().iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
+/// What to do where there is no outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    Create,
+    Refuse,
+}
+
 /// What a schema's name leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
@@ -91,13 +98,29 @@ impl PostgresStore {
         purpose: Purpose,
         server: &PostgresServer,
     ) -> Result<(PostgresStore, Vec<String>), PostgresError> {
+        PostgresStore::ready_for(purpose, server, Absent::Create).await
+    }
+
+    /// As [`PostgresStore::init`], but only where there is an outbox.
+    pub(super) async fn init_existing(
+        purpose: Purpose,
+        server: &PostgresServer,
+    ) -> Result<(PostgresStore, Vec<String>), PostgresError> {
+        PostgresStore::ready_for(purpose, server, Absent::Refuse).await
+    }
+
+    async fn ready_for(
+        purpose: Purpose,
+        server: &PostgresServer,
+        absent: Absent,
+    ) -> Result<(PostgresStore, Vec<String>), PostgresError> {
         let mut connected = connect(server, "acquire-outbox").await?;
         connected.claim_session().await?;
         if connected.units.is_some() {
             return PostgresStore::made(connected, purpose, server).await;
         }
         let made = async {
-            let sandbox = create_or_migrate(&mut connected.conn, purpose, server).await?;
+            let sandbox = create_or_migrate(&mut connected.conn, purpose, server, absent).await?;
             let mut store = PostgresStore::over(connected, server, sandbox);
             let repaired = store.repair().await?;
             Ok((store, repaired))
@@ -164,6 +187,20 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// Whether there is no outbox.
+    pub async fn is_absent(server: &PostgresServer) -> Result<bool, PostgresError> {
+        let connected = connect(server, "acquire-outbox").await?;
+        let mut store = PostgresStore::over(connected, server, false);
+        let looked = async {
+            store.begin_unit().await?;
+            let found = Found::of(&mut store.conn, server).await;
+            store.end_unit(found).await
+        };
+        let found = within(OPENING, looked).await?;
+        store.close().await?;
+        Ok(matches!(found, Found::NoSchema | Found::NoOutbox))
+    }
+
     /// The version of the schema that the database has.
     pub(super) async fn schema_version(&mut self) -> Result<i64, PostgresError> {
         Ok(sqlx::query_scalar(VERSION).fetch_one(&mut self.conn).await?)
@@ -209,13 +246,20 @@ pub(super) async fn check_version(
 ///
 /// # Errors
 /// [`PostgresError::ForSandbox`] or [`PostgresError::NotForSandbox`] for one of the other purpose.
-pub(super) async fn create_or_migrate(
+async fn create_or_migrate(
     conn: &mut PgConnection,
     purpose: Purpose,
     server: &PostgresServer,
+    absent: Absent,
 ) -> Result<bool, PostgresError> {
-    if Found::of(conn, server).await? == Found::Outbox(known_version()) {
-        return require(conn, purpose, server).await;
+    match (Found::of(conn, server).await?, absent) {
+        (Found::Outbox(version), _) if version == known_version() => {
+            return require(conn, purpose, server).await;
+        }
+        (Found::NoSchema | Found::NoOutbox, Absent::Refuse) => {
+            return Err(PostgresError::NoOutbox(Location::of(server)));
+        }
+        _ => {}
     }
     let mut tx = conn.begin().await?;
     sqlx::raw_sql(LOCK_TIMEOUT).execute(&mut *tx).await?;

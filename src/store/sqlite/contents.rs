@@ -2,7 +2,7 @@
 //! database never reach Acquire, and the sandbox never uses any other database.
 
 use super::versions::is_of_earlier_build;
-use super::{RealPath, SqliteError, SqliteStore};
+use super::{RealPath, SqliteError, SqliteStore, owner};
 use crate::queue::policy::Purpose;
 use sqlx::SqliteConnection;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Contents {
     /// # Errors
     /// [`SqliteError::NoFolder`] where there is no file and none can be made.
     pub async fn of(path: &Path) -> Result<Contents, SqliteError> {
-        if !path.exists() {
+        if !is_there(path)? {
             require_folder(path)?;
             return Ok(Contents::Nothing);
         }
@@ -68,6 +68,17 @@ impl Contents {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether there is a file.
+///
+/// # Errors
+/// [`SqliteError::Hidden`] where this user may not look.
+pub(super) fn is_there(path: &Path) -> Result<bool, SqliteError> {
+    match RealPath::of(path).ok().and_then(|real| owner::hidden(&real)) {
+        Some(sentence) => Err(SqliteError::Hidden(sentence)),
+        None => Ok(path.exists()),
     }
 }
 

@@ -53,6 +53,7 @@ mod stray_rows;
 mod take_over;
 mod time_limit;
 mod unknown_accounts;
+mod user_names;
 mod verifying;
 mod versions;
 mod waiting;

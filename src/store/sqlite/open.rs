@@ -79,7 +79,7 @@ impl SqliteStore {
     /// Opens an outbox that exists and has this version; changes nothing in the schema.
     pub async fn open_existing(path: &Path) -> Result<SqliteStore, SqliteError> {
         RealPath::of(path)?.require_only_one()?;
-        if !path.exists() {
+        if !contents::is_there(path)? {
             return Err(SqliteError::Missing(path.to_owned()));
         }
         let mut store = SqliteStore::connect(path, false).await?;

@@ -1,6 +1,7 @@
 //! Who owns the files next to a database, and what to say if that is wrong.
 
 use super::real_path::RealPath;
+use super::user_names;
 use crate::links::is_root;
 use rustix::fs::{Access, fstat};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, accessat, chownat, openat};
@@ -61,17 +62,20 @@ pub fn give_to_folder(made: &fs::File, folder: &Path) {
 /// A sentence about the first of a database's files that this user may not use, and what to do about it.
 pub fn obstacle(database: &RealPath) -> Option<String> {
     let (file, folder) = (database.as_path(), database.folder());
-    if let Some(sentence) = refused(folder, Access::EXEC_OK, "look into") {
-        return Some(format!("{sentence}; give this user access to the folder"));
+    if let Some(sentence) = hidden(database) {
+        return Some(sentence);
     }
     if may(folder, Access::WRITE_OK) == Err(Errno::ROFS) {
         return Some(format!("{} is on a file system that is mounted read-only", file.display()));
     }
+    if let Some(sentence) = read_only(database) {
+        return Some(sentence);
+    }
     let both = Access::READ_OK | Access::WRITE_OK;
     if let Some(sentence) = refused(file, both, "read and write") {
-        return Some(format!(
-            "{sentence}; give this user write access to the file, or run as its owner"
-        ));
+        let advice =
+            advice(file, 0o6, "give this user write access to the file, or run as its owner");
+        return Some(format!("{sentence}; {advice}"));
     }
     for ending in COMPANIONS {
         let companion = database.with_ending(ending);
@@ -84,9 +88,43 @@ pub fn obstacle(database: &RealPath) -> Option<String> {
         }
     }
     let sentence = refused(folder, Access::WRITE_OK, "write to")?;
+    let give = "give this user write access to the folder: SQLite keeps -wal and -shm there";
+    Some(format!("{sentence}; {}", advice(folder, 0o2, give)))
+}
+
+/// A sentence if this user may not look into a folder on the way to the database, so that it seems to
+/// be missing.
+pub fn hidden(database: &RealPath) -> Option<String> {
+    let folders: Vec<_> = database.folder().ancestors().collect();
+    let closed = folders.into_iter().rev();
+    closed
+        .filter_map(|folder| {
+            let sentence = refused(folder, Access::EXEC_OK, "look into")?;
+            Some(format!(
+                "{sentence}; {}",
+                advice(folder, 0o1, "give this user access to the folder")
+            ))
+        })
+        .next()
+}
+
+/// For a user who may only read the file. Where nobody has it open there is no `-shm`, which SQLite would have
+/// to create, so not even that works.
+fn read_only(database: &RealPath) -> Option<String> {
+    let file = database.as_path();
+    let reads = may(file, Access::READ_OK).is_ok();
+    let sentence = refused(file, Access::WRITE_OK, "write to").filter(|_| reads)?;
+    let give = "give this user write access to the file and its folder";
     Some(format!(
-        "{sentence}; give this user write access to the folder: SQLite keeps -wal and -shm there"
+        "{sentence}; {}. Without write access the outbox can only be read, and only while a dispatcher runs",
+        advice(file, 0o6, give)
     ))
+}
+
+/// To join the group, if it has this access, and otherwise to give the access.
+fn advice(path: &Path, bits: u32, give: &str) -> String {
+    let joining = fs::metadata(path).ok().and_then(|found| user_names::by_joining(&found, bits));
+    joining.unwrap_or_else(|| give.to_owned())
 }
 
 /// Why this user may not do `what` to the file; `None` if it may, or if the file does not exist.
@@ -94,9 +132,13 @@ pub fn refused(path: &Path, what: Access, verb: &str) -> Option<String> {
     if !matches!(may(path, what), Err(Errno::ACCESS | Errno::PERM)) {
         return None;
     }
-    let whose = fs::metadata(path).map(|found| whose(&found)).unwrap_or_default();
-    let me = user(rustix::process::geteuid().as_raw());
-    Some(format!("{} {whose}, and {me} may not {verb} it", path.display()))
+    let me = user_names::user(rustix::process::geteuid().as_raw());
+    Some(match fs::metadata(path) {
+        Ok(found) => {
+            format!("{} {}, and {me} may not {verb} it", path.display(), whose(&found))
+        }
+        Err(_) => format!("{me} may not {verb} {}", path.display()),
+    })
 }
 
 fn may(path: &Path, what: Access) -> rustix::io::Result<()> {
@@ -104,10 +146,6 @@ fn may(path: &Path, what: Access) -> rustix::io::Result<()> {
 }
 
 fn whose(found: &Metadata) -> String {
-    let (owner, mode) = (user(found.uid()), found.mode() & 0o7777);
-    format!("belongs to {owner} and group {} (mode {mode:04o})", found.gid())
-}
-
-fn user(id: u32) -> String {
-    if id == 0 { "root".to_owned() } else { format!("user {id}") }
+    let (owner, group) = (user_names::user(found.uid()), user_names::group(found.gid()));
+    format!("belongs to {owner} and {group} (mode {:04o})", found.mode() & 0o7777)
 }

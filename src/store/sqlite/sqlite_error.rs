@@ -10,9 +10,17 @@ use std::path::{Path, PathBuf};
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteError {
-    #[error("there is no database at {0}; create it with `acquire-outbox init`")]
+    #[error(
+        "there is no database at {0}; name another one with --database, or create it with \
+         `acquire-outbox init`"
+    )]
     Missing(PathBuf),
-    #[error("{0} holds no outbox yet; add it with `acquire-outbox init`")]
+    /// A folder on the way is closed to this user: a sentence with what to do.
+    #[error("{0}")]
+    Hidden(String),
+    #[error(
+        "{0} holds no outbox; name another file with --database, or add one with `acquire-outbox init`"
+    )]
     NoOutbox(PathBuf),
     #[error(
         "{0} was made by an older acquire-outbox; bring it up to date with `acquire-outbox init`"
@@ -156,6 +164,7 @@ pub fn neutral(e: SqliteError, path: Option<&Path>) -> StoreError {
         | SqliteError::Unrepaired { .. }
         | SqliteError::Migrate { .. } => StoreError::WrongVersion(sentence),
         SqliteError::NoFolder(_)
+        | SqliteError::Hidden(_)
         | SqliteError::Open { .. }
         | SqliteError::Lock(_)
         | SqliteError::Sql(_)

@@ -165,6 +165,8 @@ async fn require(database: &Path, purpose: Purpose) -> Result<(), SqliteError> {
         (Purpose::Sandbox, Contents::NoOutbox) => {
             Err(SqliteError::NotForSandbox(database.to_owned()))
         }
+        (_, Contents::Nothing) => Err(SqliteError::Missing(database.to_owned())),
+        (_, Contents::NoOutbox) => Err(SqliteError::NoOutbox(database.to_owned())),
         (purpose, contents) => contents.require(purpose, database),
     }
 }
