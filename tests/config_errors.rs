@@ -151,7 +151,7 @@ fn a_key_file_that_everyone_can_read_is_refused_with_the_command_that_fixes_it()
         .env("ACQUIRE_BASE_URL", server.base_url());
     let run = |mode| {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
-        program.run(&["run", "--until-empty"])
+        program.run(&["run", "--init", "--until-empty"])
     };
     let refused = run(0o644).expect(78);
     assert!(refused.stderr.contains(&format!("chmod o-r {}", key.display())), "{refused:?}");

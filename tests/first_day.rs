@@ -58,7 +58,9 @@ fn the_sandbox_creates_its_outbox_only_where_nobody_named_one() {
     let folder = TempDir::new().unwrap();
     let program = Program::in_folder(folder.path());
     let refused = program.run(&["run", "--sandbox", "--until-empty", "--database", "sandbx.db"]);
-    assert!(refused.expect(1).stderr.contains("there is no database at sandbx.db"));
+    let said = refused.expect(1).stderr;
+    assert!(said.contains("there is no database at sandbx.db"), "{said}");
+    assert!(said.contains("`acquire-outbox init --sandbox --database sandbx.db`"), "{said}");
     let named = program.clone().env("ACQUIRE_OUTBOX_DATABASE", "sandbx.db");
     named.run(&["run", "--sandbox", "--until-empty"]).expect(1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

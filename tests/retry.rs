@@ -1,6 +1,6 @@
 //! `retry` and `cancel`, by id and by filter.
 
-use crate::support::{Gate, Job, Outbox, Reply, Server};
+use crate::support::{Gate, Job, Outbox, Reply, Row, Server};
 
 /// Three failed jobs: a refused chat and mail, an exhausted SMS; and a pending chat of tomorrow.
 fn failed_ones(server: &Server) -> (Outbox, [i64; 3], i64) {
@@ -135,4 +135,92 @@ fn the_good_ids_of_a_list_are_changed_and_the_bad_one_is_named() {
     assert!(finished.stderr.contains("4711"), "{finished:?}");
     assert_eq!(finished.stdout, "1 job cancelled\n");
     assert_eq!(outbox.status(id), "cancelled");
+}
+
+/// Jobs whose next attempt is an hour away, each after one answer of 503; and one of tomorrow.
+fn in_backoff(server: &Server) -> (Outbox, [i64; 3], i64) {
+    server.answer_with(|_| Reply::status(503));
+    let retry = "initial = \"1h\"\nmax = \"1h\"\njitter = 0.0";
+    let outbox = Outbox::setup(server).retry(retry).ready();
+    let waiting = [
+        outbox.add(Job::chat(1, "one").column("source", "'shop'")),
+        outbox.add(Job::mail(2, "two")),
+        outbox.add(Job::sms(3, "three")),
+    ];
+    let scheduled = outbox.add(Job::chat(4, "tomorrow").tomorrow().column("source", "'shop'"));
+    (outbox, waiting, scheduled)
+}
+
+fn waits_after(attempts: i64) -> impl Fn(&Row) -> bool {
+    move |row| row.int("attempts") == attempts && row.text("status") == "pending"
+}
+
+#[test]
+fn retry_now_makes_a_job_in_backoff_due_at_once_and_keeps_its_budget() {
+    let server = Server::start();
+    let (outbox, [chat, mail, sms], scheduled) = in_backoff(&server);
+    let _daemon = outbox.daemon();
+    for id in [chat, mail, sms] {
+        outbox.when(id, "in backoff", waits_after(1));
+    }
+    // By id: the same job again, and what is not in backoff is named.
+    let ids = [chat.to_string(), scheduled.to_string(), "99".to_owned()];
+    let finished = outbox.run(&["retry", "--now", &ids[0], &ids[1], &ids[2]]).expect(1);
+    assert_eq!(finished.stdout, "1 job due now\n");
+    let refused = format!("job {scheduled}: is pending, not in backoff");
+    assert!(finished.stderr.contains(&refused), "{finished:?}");
+    assert!(finished.stderr.contains("job 99: there is no such job"), "{finished:?}");
+    let row = outbox.when(chat, "tried again", waits_after(2));
+    assert!(row.int("next_attempt_at") > crate::support::now_ms(), "{row:?}");
+    assert_eq!(outbox.outcomes(chat), ["retry", "retry"]);
+    // By filter, with a rehearsal first.
+    let would = outbox.run(&["retry", "--now", "--all", "--dry-run", "--json"]).expect(0).json();
+    assert_eq!(would["ids"], serde_json::json!([chat, mail, sms]));
+    server.answer_with(Reply::accepted);
+    let finished = outbox.run(&["retry", "--now", "--channel", "mail"]).expect(0);
+    assert_eq!(finished.stdout, "1 job due now\n");
+    assert_eq!(outbox.settled(mail)["status"], "sent");
+    assert_eq!(outbox.row(sms).int("attempts"), 1);
+    outbox.run(&["retry", "--now", "--all"]).expect(0);
+    for id in [chat, sms] {
+        assert_eq!(outbox.settled(id)["status"], "sent");
+    }
+    assert_eq!((outbox.row(chat).int("attempts"), outbox.status(scheduled)), (3, "pending".into()));
+    let refused = outbox.run(&["retry", "--now", &ids[0]]).expect(1);
+    assert!(refused.stderr.contains("is sent, not in backoff"), "{refused:?}");
+}
+
+#[test]
+fn retry_of_a_pending_job_names_the_flag_that_is_meant() {
+    let server = Server::start();
+    let (outbox, [chat, ..], _) = in_backoff(&server);
+    for arguments in
+        [&["retry", "--status", "pending"][..], &["retry", "--status", "failed,pending"]]
+    {
+        let wrong = outbox.run(arguments).expect(2);
+        assert!(wrong.stderr.contains("`acquire-outbox retry --now`"), "{wrong:?}");
+    }
+    let refused = outbox.run(&["retry", &chat.to_string()]).expect(1);
+    assert!(
+        refused.stderr.contains("is pending already; `acquire-outbox retry --now`"),
+        "{refused:?}"
+    );
+    outbox.run(&["retry", "--now", "--status", "failed"]).expect(2);
+}
+
+#[test]
+fn a_job_in_a_lane_keeps_its_place_when_it_is_tried_now() {
+    let server = Server::start();
+    let (outbox, [chat, ..], _) = in_backoff(&server);
+    let next = outbox.chat(1, "behind it");
+    let _daemon = outbox.daemon();
+    outbox.when(chat, "in backoff", waits_after(1));
+    server.answer_with(Reply::accepted);
+    let refused = outbox.run(&["retry", "--now", &next.to_string()]).expect(1);
+    assert!(refused.stderr.contains("not in backoff"), "{refused:?}");
+    outbox.run(&["retry", "--now", &chat.to_string()]).expect(0);
+    outbox.settled(next);
+    let words = server.words();
+    let of = |word: &str| words.iter().rposition(|sent| sent == word).unwrap();
+    assert!(of("one") < of("behind it"), "{words:?}");
 }

@@ -1434,7 +1434,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__retry)
-            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --now --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1504,7 +1504,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__run)
-            opts="-h --until-empty --sandbox --listen --config --database --schema --help"
+            opts="-h --until-empty --sandbox --init --listen --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -65,7 +65,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l co
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, being sent or in backoff; jobs that are scheduled for later or paused are only counted'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs a database created by `init --sandbox`, or creates one if there is none'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made by `init --sandbox`, and creates outbox.db where no database is named'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l init -d 'Create the outbox first if there is none, as `init` does'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
@@ -240,6 +241,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l now -d 'Make pending jobs in backoff due now, instead of retrying finished ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'

@@ -6,8 +6,9 @@ use super::filter_flags::FilterFlags;
 use super::{GlobalFlags, WrongUsage, output, whole};
 use acquire_outbox::desk::changes::{Batches, Selection, Tally};
 use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::change::{Change, Mode, Refused};
+use acquire_outbox::queue::change::{Change, Mode, Refused, TRY_NOW};
 use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::job::Status;
 use acquire_outbox::store::{ALL, Store};
 use anyhow::{Context, Result};
 use progress_bar::run_with_bar;
@@ -82,7 +83,14 @@ impl ChangeArgs {
                 let filter = self.filters.clone().filter();
                 if !filter.statuses.iter().all(|status| change.from().contains(status)) {
                     let states: Vec<_> = change.from().iter().map(|s| s.as_str()).collect();
-                    return wrong(&format!("--status: must be {}", states.join(" or ")));
+                    let states = states.join(" or ");
+                    let hint = match change {
+                        Change::Retry if filter.statuses.contains(&Status::Pending) => {
+                            format!("; {TRY_NOW}")
+                        }
+                        _ => String::new(),
+                    };
+                    return wrong(&format!("--status: must be {states}{hint}"));
                 }
                 Ok(Selection::of_filter(filter, change))
             }

@@ -63,6 +63,7 @@ impl FilterFlags {
             created_since: self.newer_than.map(ago),
             finished_before: None,
             up_to_id: None,
+            in_backoff: false,
         }
     }
 }

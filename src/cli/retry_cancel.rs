@@ -13,9 +13,12 @@ Examples:
   acquire-outbox retry --channel sms --failure exhausted --dry-run
   acquire-outbox retry --error-code http_404 --newer-than 2h
   acquire-outbox retry --status uncertain             may send a message a second time
+  acquire-outbox retry --now --all                    do not wait for the next attempt
+  acquire-outbox retry --now --error-code http_503 --channel sms
 
-A filter selects failed jobs unless --status names other states: failed, cancelled or uncertain.
-In SQL:
+Without --now, a filter selects failed jobs unless --status names other states: failed, cancelled or
+uncertain. With it, the command is about pending jobs in backoff: they become due and keep their budget.
+In SQL (not --now, which changes columns of the dispatcher's):
   UPDATE outbox SET status = 'pending' WHERE id = 17";
 
 const CANCEL_EXAMPLES: &str = "\
@@ -43,6 +46,9 @@ An uncertain job may have been delivered: its request was written, but no answer
 #[command(after_help = RETRY_EXAMPLES)]
 #[command(override_usage = "acquire-outbox retry ID...\n       acquire-outbox retry FILTERS")]
 pub struct RetryArgs {
+    /// Make pending jobs in backoff due now, instead of retrying finished ones
+    #[arg(long)]
+    now: bool,
     #[command(flatten)]
     jobs: ChangeArgs,
 }
@@ -75,7 +81,8 @@ pub struct ResolveArgs {
 }
 
 pub async fn retry(settings: &GlobalFlags, args: RetryArgs) -> Result<ExitCode> {
-    change_jobs::run(settings, Change::Retry, args.jobs).await
+    let change = if args.now { Change::TryNow } else { Change::Retry };
+    change_jobs::run(settings, change, args.jobs).await
 }
 
 pub async fn cancel(settings: &GlobalFlags, args: CancelArgs) -> Result<ExitCode> {

@@ -9,7 +9,7 @@ use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
 use acquire_outbox::reload::Reload;
 use acquire_outbox::store::{Absence, Store};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::process::ExitCode;
 use tracing::{info, warn};
 
@@ -70,8 +70,9 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
     let address = stand_in.address.clone();
     let load = move || config::load_for_sandbox(&flags, &env, &address);
     let config = load()?;
-    if let Some(most) = may_lack {
-        create(&config, most).await?;
+    match may_lack {
+        Some(most) => create(&config, most).await?,
+        None => require_for_sandbox(&config).await?,
     }
     warn!(
         address = %stand_in.address,
@@ -83,6 +84,18 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
     warn!("SANDBOX: nothing was delivered");
     done?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The dispatcher's own error names `init` without its flag.
+async fn require_for_sandbox(config: &Config) -> Result<()> {
+    let database = &config.database;
+    match Store::absence(database).await? {
+        Some(Absence::Database) => bail!(
+            "there is no database at {database}; name another one with --database, or create it with \
+             `acquire-outbox init --sandbox --database {database}`"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Creates the outbox if it is missing. `most`: what may be missing; an outbox is added to an

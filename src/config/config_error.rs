@@ -84,7 +84,8 @@ pub enum ConfigError {
     /// The sandbox would use the database of the system's configuration file.
     #[error(
         "the database {} comes from this machine's own configuration, {}, and the sandbox does not \
-         use that one; name another one with `--database sandbox.db` or ACQUIRE_OUTBOX_DATABASE", .database,
+         use that one; create another with `acquire-outbox init --sandbox --database sandbox.db`, and name \
+         it with --database or ACQUIRE_OUTBOX_DATABASE", .database,
         .file.display()
     )]
     SystemDatabase { file: PathBuf, database: Database },

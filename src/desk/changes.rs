@@ -36,6 +36,7 @@ impl Selection {
         if filter.statuses.is_empty() {
             filter.statuses = change.from_by_default().to_vec();
         }
+        filter.in_backoff |= change == Change::TryNow;
         filter.statuses.retain(|status| change.from().contains(status));
         match filter.statuses.is_empty() {
             true => Selection::Ids(Vec::new()),
@@ -220,6 +221,7 @@ mod tests {
             statuses(&[Status::Sent, Status::Uncertain], Change::Retry),
             [Status::Uncertain]
         );
+        assert_eq!(statuses(&[], Change::TryNow), [Status::Pending]);
         assert_eq!(statuses(&[], Change::Cancel), [Status::Pending]);
         assert_eq!(statuses(&[Status::Sent], Change::Cancel), []);
         assert_eq!(statuses(&[], sent), [Status::Uncertain]);

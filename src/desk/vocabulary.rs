@@ -72,6 +72,15 @@ static RETRY: ChangeLabels = ChangeLabels {
     meaning: "They become pending again, with a fresh budget of attempts and time.",
 };
 
+static TRY_NOW: ChangeLabels = ChangeLabels {
+    change: Change::TryNow,
+    name: "try_now",
+    label: "Try now",
+    done: "due now",
+    meaning: "They are in backoff and become due at once, with the attempts and the time that they have \
+              left. A pause or a refused account still holds them back.",
+};
+
 static CANCEL: ChangeLabels = ChangeLabels {
     change: Change::Cancel,
     name: "cancel",
@@ -120,6 +129,7 @@ static PRUNE: ChangeLabels = ChangeLabels {
 pub fn change_labels(change: Change) -> &'static ChangeLabels {
     match change {
         Change::Retry => &RETRY,
+        Change::TryNow => &TRY_NOW,
         Change::Cancel => &CANCEL,
         Change::Resolve(Resolution::Sent) => &RESOLVE_SENT,
         Change::Resolve(Resolution::Failed) => &RESOLVE_FAILED,
@@ -132,6 +142,7 @@ pub fn change_labels(change: Change) -> &'static ChangeLabels {
 pub fn question(change: Change, jobs: &str) -> String {
     match change {
         Change::Retry => format!("Retry {jobs}?"),
+        Change::TryNow => format!("Try {jobs} now?"),
         Change::Cancel => format!("Cancel {jobs}?"),
         Change::Resolve(Resolution::Sent) => format!("Resolve {jobs} as sent?"),
         Change::Resolve(Resolution::Failed) => format!("Resolve {jobs} as failed?"),

@@ -1,4 +1,4 @@
-//! What an operator may do to a job: retry, cancel, resolve, verify or prune it.
+//! What an operator may do to a job: retry, try now, cancel, resolve, verify or prune it.
 
 use super::job::Status;
 
@@ -7,6 +7,8 @@ use super::job::Status;
 pub enum Change {
     /// Back to `pending`, with a fresh budget.
     Retry,
+    /// A pending job in backoff is due now, with the budget that it has.
+    TryNow,
     /// A pending job is not sent.
     Cancel,
     /// The outcome of an uncertain job is now known.
@@ -30,7 +32,7 @@ impl Change {
     /// The new state; `None` for a job that is deleted.
     pub fn to(self) -> Option<Status> {
         match self {
-            Change::Retry => Some(Status::Pending),
+            Change::Retry | Change::TryNow => Some(Status::Pending),
             Change::Cancel => Some(Status::Cancelled),
             Change::Resolve(Resolution::Sent) => Some(Status::Sent),
             Change::Resolve(Resolution::Failed) => Some(Status::Failed),
@@ -44,7 +46,7 @@ impl Change {
     pub fn from(self) -> &'static [Status] {
         match self {
             Change::Retry => &[Status::Failed, Status::Cancelled, Status::Uncertain],
-            Change::Cancel => &[Status::Pending],
+            Change::TryNow | Change::Cancel => &[Status::Pending],
             Change::Resolve(_) | Change::Verify => &[Status::Uncertain],
             Change::Prune => &[Status::Sent, Status::Failed, Status::Cancelled],
         }
@@ -64,10 +66,12 @@ impl Change {
         if self.from().contains(&status) {
             return None;
         }
-        if self.to() == Some(status) {
-            return Some(format!("is {status} already"));
-        }
         match self {
+            Change::Retry if status == Status::Pending => {
+                Some(format!("is pending already; {TRY_NOW}"))
+            }
+            Change::TryNow => Some(format!("is {status}, {NOT_IN_BACKOFF}")),
+            _ if self.to() == Some(status) => Some(format!("is {status} already")),
             Change::Retry | Change::Cancel => None,
             Change::Resolve(_) => Some(format!("is {status}; only uncertain jobs can be resolved")),
             Change::Verify => Some(format!("is {status}; only uncertain jobs can be verified")),
@@ -77,6 +81,13 @@ impl Change {
         }
     }
 }
+
+/// What to do with a pending job instead of retrying it.
+pub const TRY_NOW: &str = "`acquire-outbox retry --now` makes one in backoff due at once";
+
+/// Why a job is not tried now, after its state.
+pub const NOT_IN_BACKOFF: &str =
+    "not in backoff; only a job that waits for its next attempt can be tried now";
 
 /// Whether something is done or only tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

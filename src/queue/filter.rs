@@ -14,6 +14,8 @@ pub struct Filter {
     /// The case at Acquire: the one in the payload, or else the one that the answer named.
     pub case: Option<String>,
     pub idempotency_key: Option<String>,
+    /// Only pending jobs that wait for their next attempt.
+    pub in_backoff: bool,
     /// Part of the last error; upper and lower case are the same.
     pub error: Option<String>,
     /// Inserted before this time.

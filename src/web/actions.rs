@@ -22,8 +22,9 @@ use tracing::info;
 pub use confirm::ask;
 
 /// The changes that the pages offer, in the order of their buttons.
-pub const OFFERED: [Change; 5] = [
+pub const OFFERED: [Change; 6] = [
     Change::Retry,
+    Change::TryNow,
     Change::Cancel,
     Change::Resolve(Resolution::Sent),
     Change::Resolve(Resolution::Failed),

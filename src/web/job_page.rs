@@ -106,7 +106,7 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
             @if row.error.is_some() || row.error_code.is_some() {
                 p .error { @if let Some(code) = &row.error_code { code { (short(code)) } " " } (short(row.error.as_deref().unwrap_or_default())) }
             }
-            @if frame.may_act() { (actions(row.id, &row.status, frame)) }
+            @if frame.may_act() { (actions(job, frame)) }
             (fields(job, shown.now))
         }
         section aria-labelledby="attempts" {
@@ -127,9 +127,11 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
 }
 
 /// The changes that its state allows. A page asks before those that can do harm.
-fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
-    let (changes, asks): (&[Change], bool) = match status {
+fn actions(job: &Detail, frame: &Frame) -> Markup {
+    let (id, in_backoff) = (job.delivery.id, job.wait.as_deref() == Some("backoff"));
+    let (changes, asks): (&[Change], bool) = match job.delivery.status.as_str() {
         "failed" | "cancelled" => (&[Change::Retry], false),
+        "pending" if in_backoff => (&[Change::TryNow, Change::Cancel], true),
         "pending" => (&[Change::Cancel], true),
         "uncertain" => {
             const CHANGES: [Change; 4] = [
@@ -148,7 +150,8 @@ fn actions(id: i64, status: &str, frame: &Frame) -> Markup {
             input type="hidden" name="id" value=(id);
             input type="hidden" name="back" value={ "/jobs/" (id) };
             @for labels in changes.iter().map(|change| change_labels(*change)) {
-                button #{ "do-" (labels.name) } type="submit" name="change" value=(labels.name) { (labels.label) }
+                button #{ "do-" (labels.name) } type="submit" name="change" value=(labels.name)
+                    formaction=[(labels.change == Change::TryNow).then_some("/jobs/change")] { (labels.label) }
             }
         }
     }

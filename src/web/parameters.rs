@@ -72,6 +72,7 @@ impl JobQuery {
                 created_since: fields.get("since").map(|at| time("since", at)).transpose()?,
                 finished_before: fields.get("done").map(|at| time("done", at)).transpose()?,
                 up_to_id: None,
+                in_backoff: false,
             },
             sort: fields.get("sort").map_or(Ok(SortBy::default()), |word| parsed("sort", word))?,
             ascending: match fields.get("order") {

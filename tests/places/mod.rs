@@ -21,11 +21,12 @@ fn sent(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn two_dispatchers_behind_a_link_to_a_file_that_is_not_there_yet_are_one() {
+fn two_dispatchers_behind_a_link_to_a_file_that_was_made_through_it_are_one() {
     let server = Server::start();
     let outbox = Outbox::setup(&server).written();
     fs::create_dir(outbox.folder().join("data")).unwrap();
     symlink("data/real.db", outbox.database().path()).unwrap();
+    outbox.run(&["init"]).expect(0);
     let first = outbox.daemon();
     let mut second = outbox.program().start(&["run"]);
     second.wait_for_log("standing by");
@@ -49,6 +50,9 @@ fn a_link_that_leads_elsewhere_by_the_time_of_the_take_over_is_followed() {
     let outbox = Outbox::setup(&server).written();
     let link = outbox.database().path();
     symlink("one.db", link).unwrap();
+    for database in ["one.db", "two.db"] {
+        outbox.run(&["init", "--database", database]).expect(0);
+    }
     let first = outbox.daemon();
     let mut second = outbox.program().start(&["run"]);
     second.wait_for_log("standing by");

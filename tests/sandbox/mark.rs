@@ -60,7 +60,8 @@ fn a_sandbox_does_not_stand_by_for_a_daemon() {
     daemon.sigterm();
     daemon.wait(SOON).expect(0);
     let (sandbox, name) = (Outbox::setup(&server).written(), ["--database", "try.db"]);
-    let running = sandbox.program().start(&[&["run", "--sandbox"][..], &name].concat()).ready();
+    let running =
+        sandbox.program().start(&[&["run", "--sandbox", "--init"][..], &name].concat()).ready();
     let real = sandbox.run(&[&["run"][..], &name].concat()).expect(78);
     assert!(real.stderr.contains("was made for the sandbox"), "{real:?}");
     drop(running);
@@ -172,6 +173,7 @@ fn the_database_of_the_machines_own_configuration_is_never_the_sandboxs() {
          mv {database} {database}.away
          $PROGRAM run --sandbox --until-empty && exit 3; [ $? = 78 ] || exit 4
          mv {database}.away {database}
+         $PROGRAM init --sandbox --database sandbox.db
          $PROGRAM run --sandbox --until-empty --database sandbox.db"
     );
     let Some(ran) = with_own_etc(&script, empty.path()) else { return };

@@ -185,6 +185,7 @@ on_each_engine! {
         a_rehearsed_change_changes_nothing
         a_change_by_filter_leaves_what_no_longer_passes
         an_uncertain_job_is_resolved_or_retried
+        only_a_job_in_backoff_is_tried_now
         a_pause_ends_by_its_own_name_alone
         what_waits_in_a_restored_outbox_becomes_uncertain;
     readers:
@@ -195,7 +196,8 @@ on_each_engine! {
         a_job_is_shown_with_what_goes_before_it
         a_connection_to_read_writes_nothing_and_has_a_limit
         a_healthy_outbox_is_examined_as_such
-        an_outbox_that_does_not_exist_is_named;
+        an_outbox_that_does_not_exist_is_named
+        what_is_absent_is_known_and_not_taken_over;
     delivery:
         jobs_of_a_key_are_claimed_one_after_the_other
         the_higher_priority_is_claimed_first

@@ -99,6 +99,32 @@ pub async fn an_uncertain_job_is_resolved_or_retried(mut outbox: Outbox) {
     assert_eq!(cancelled.len(), 1, "what was sent cannot be cancelled");
 }
 
+pub async fn only_a_job_in_backoff_is_tried_now(mut outbox: Outbox) {
+    let ids = outbox.insert(&[1, 2, 3]).await;
+    let mut tenure = outbox.take_over().await.unwrap();
+    let claimed = cycle(&mut tenure, &[], Some(&room(1)), now()).await.claimed;
+    let unavailable = Outcome::Unavailable { fault: fault(), retry_after: None };
+    let mut waits = ended(&claimed[0], unavailable, now());
+    waits.transition.next_attempt_at = waits.transition.next_attempt_at.map(|at| at + 3_600_000);
+    let job = waits.transition.id;
+    cycle(&mut tenure, &[waits], None, now()).await;
+    let others: Vec<i64> = ids.iter().copied().filter(|id| *id != job).collect();
+    let asked = [job, others[0], 99];
+    let would = outbox.store.change(Change::TryNow, &asked, Mode::Rehearse).await.unwrap();
+    let refused = outbox.store.change(Change::TryNow, &asked, Mode::Apply).await.unwrap();
+    assert_eq!(would, refused);
+    assert_eq!(refused.iter().map(|job| job.id).collect::<Vec<_>>(), [others[0], 99]);
+    assert!(refused[0].sentence.starts_with("is pending, not in backoff"), "{refused:?}");
+    assert_eq!(refused[1].sentence, "there is no such job");
+    // It is claimed, in its second attempt.
+    let again = cycle(&mut tenure, &[], Some(&room(9)), now()).await.claimed;
+    let attempts = again.iter().find(|claimed| claimed.id == job).map(|claimed| claimed.attempts);
+    assert_eq!(attempts, Some(2));
+    let by_filter = Filter { in_backoff: true, ..of(Status::Pending) };
+    assert_eq!(outbox.store.ids(&by_filter, i64::MIN, ALL).await.unwrap(), [0; 0]);
+    assert_eq!(outbox.store.change_where(Change::TryNow, &by_filter, &ids).await.unwrap(), 0);
+}
+
 pub async fn a_pause_ends_by_its_own_name_alone(mut outbox: Outbox) {
     let store = &mut outbox.store;
     store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();

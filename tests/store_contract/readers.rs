@@ -5,12 +5,13 @@ use acquire_outbox::config::Database;
 use acquire_outbox::queue::change::{Change, Mode};
 use acquire_outbox::queue::examination::Depth;
 use acquire_outbox::queue::filter::{Filter, Page, SortBy};
-use acquire_outbox::queue::job::{Channel, Status};
+use acquire_outbox::queue::job::{Channel, Job, Status};
 use acquire_outbox::queue::new_job::{GivenTime, NewJob};
+use acquire_outbox::queue::policy::Purpose;
 use acquire_outbox::queue::story::Extent;
 use acquire_outbox::queue::transfer::Export;
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::{ALL, Store, StoreError};
+use acquire_outbox::store::{ALL, Absence, Store, StoreError, Tenure};
 use std::time::Duration;
 
 pub async fn a_filter_gives_the_same_jobs_by_page_by_count_and_by_ids(mut outbox: Outbox) {
@@ -152,15 +153,34 @@ pub async fn a_healthy_outbox_is_examined_as_such(mut outbox: Outbox) {
     assert!(!outbox.store.is_sandbox());
 }
 
-pub async fn an_outbox_that_does_not_exist_is_named(outbox: Outbox) {
-    let missing = match &outbox.database {
+/// Where there is none.
+fn missing(outbox: &Outbox) -> Database {
+    match &outbox.database {
         Database::File(path) => Database::from(format!("{}-missing", path.display())),
         Database::Postgres(server) => {
             let mut server = server.clone();
             server.set_schema("missing".to_owned()).unwrap();
             Database::Postgres(server)
         }
-    };
+    }
+}
+
+pub async fn what_is_absent_is_known_and_not_taken_over(outbox: Outbox) {
+    let missing = missing(&outbox);
+    let absent = if outbox.is_on_postgres() { Absence::Outbox } else { Absence::Database };
+    for _ in 0..2 {
+        assert_eq!(Store::absence(&missing).await, Ok(Some(absent)));
+        let nobodys = |_: &Job, _| unreachable!("nothing is to be recovered");
+        let refused = Tenure::take_over(&missing, Purpose::Delivery, nobodys, |_| {}).await;
+        let Err(e) = refused else { panic!("there is none") };
+        assert!(matches!(e, StoreError::WrongVersion(_)), "{e:?}");
+        assert!(e.to_string().contains("acquire-outbox init"), "{e}");
+    }
+    assert_eq!(Store::absence(&outbox.database).await, Ok(None));
+}
+
+pub async fn an_outbox_that_does_not_exist_is_named(outbox: Outbox) {
+    let missing = missing(&outbox);
     let Err(e) = Store::open(&missing).await else { panic!("there is none") };
     assert!(matches!(e, StoreError::WrongVersion(_)), "{e:?}");
     assert!(e.to_string().contains("acquire-outbox init"), "{e}");

@@ -16,7 +16,7 @@ pub struct OpenOutbox {
 }
 
 enum Open {
-    /// From the first statement on: until then whoever takes the file over creates the outbox.
+    /// From the first statement on.
     Sqlite(Database, Option<SqliteConnection>),
     Postgres(PgConnection),
 }
@@ -28,6 +28,7 @@ impl OpenOutbox {
                 let folder = TempDir::new().expect("a temporary folder");
                 let database = Database::at(folder.path().join("outbox.db"));
                 let place = config::Database::from(database.path());
+                Store::init(Purpose::Delivery, &place).await.expect("an outbox");
                 let connection = Open::Sqlite(database, None);
                 OpenOutbox { place, connection, _kept: Some(folder) }
             }

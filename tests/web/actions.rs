@@ -75,6 +75,35 @@ fn a_job_that_waits_is_cancelled_after_a_question() {
 }
 
 #[test]
+fn a_job_in_backoff_is_tried_now_without_a_question() {
+    let server = Server::start();
+    server.answer_with(|_| Reply::status(503));
+    let retry = "initial = \"1h\"\nmax = \"1h\"";
+    let outbox = setup(&server).retry(retry).ready();
+    let ids = [1, 2].map(|case| outbox.chat(case, "later"));
+    let daemon = super::client::start(&outbox);
+    for id in ids {
+        outbox.when(id, "in backoff", |row| row.int("attempts") == 1 && row["status"] == "pending");
+    }
+    server.answer_with(Reply::accepted);
+    let person = Client::of(&daemon).logged_in();
+    let page = format!("/jobs/{}", ids[0]);
+    person.get(&page).expect(200).shows("formaction=\"/jobs/change\"");
+    let fields = [("change", "try_now"), ("id", &ids[0].to_string()), ("back", &page)];
+    person.submit("/jobs/change", &fields).expect(303);
+    assert_eq!(outbox.settled(ids[0])["status"], "sent");
+    person.get(&page).expect(200).hides("Try now");
+    assert_eq!(outbox.status(ids[1]), "pending");
+    // All in backoff, and no other pending one.
+    let tomorrow = outbox.add(Job::chat(3, "tomorrow").tomorrow());
+    let all = [("change", "try_now"), ("which", "all")];
+    person.submit("/jobs/confirm", &all).expect(200).shows("Try 1 job now?");
+    person.submit("/jobs/change", &all).expect(303);
+    assert_eq!(outbox.settled(ids[1])["status"], "sent");
+    assert_eq!(outbox.status(tomorrow), "pending");
+}
+
+#[test]
 fn an_uncertain_job_is_resolved_by_a_person() {
     let server = Server::start();
     let (outbox, _daemon, client) = holding(&server);
@@ -129,7 +158,7 @@ fn a_form_that_is_not_whole_changes_nothing() {
     for (fields, words) in [
         (
             vec![("id", id.as_str())],
-            "Change: must be one of retry, cancel, resolve_sent, resolve_failed",
+            "Change: must be one of retry, try_now, cancel, resolve_sent, resolve_failed",
         ),
         (vec![("change", "prune"), ("id", &id)], "Change: must be one of"),
         (vec![("change", "retry")], "No job is checked"),

@@ -95,6 +95,9 @@ fn states(filter: &Filter) -> Vec<Status> {
 
 /// All conditions but the states.
 fn push_rest(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
+    if filter.in_backoff {
+        query.push(" AND o.wait = 'backoff'");
+    }
     let texts = [
         ("o.channel =", filter.channel.map(|c| c.as_str().to_owned())),
         ("o.account =", filter.account.clone()),

@@ -3,14 +3,14 @@
 
 use super::filter_sql::push_onto;
 use super::{PostgresError, PostgresStore};
-use crate::queue::change::{Change, Mode, Refused};
+use crate::queue::change::{Change, Mode, NOT_IN_BACKOFF, Refused};
 use crate::queue::filter::Filter;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::HashMap;
 
 /// In the order of their ids, so that two people who change the same jobs do not wait for each other
 /// in a circle. A node skips a row that is locked.
-const LOCK: &str = "SELECT id, status FROM outbox WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+const LOCK: &str = "SELECT id, status, wait FROM outbox WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
 
 impl PostgresStore {
     /// Changes these jobs, each by itself, in one transaction; gives those that it could not.
@@ -22,16 +22,21 @@ impl PostgresStore {
     ) -> Result<Vec<Refused>, PostgresError> {
         let mut tx = self.conn.begin().await?;
         let rows = sqlx::query(LOCK).bind(ids).fetch_all(&mut *tx).await?;
-        let mut statuses = HashMap::new();
+        let mut found = HashMap::new();
         for row in rows {
-            statuses.insert(row.try_get::<i64, _>(0)?, row.try_get::<String, _>(1)?);
+            let state: (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+            found.insert(row.try_get::<i64, _>(0)?, state);
         }
         let mut refused = Vec::new();
         let mut possible = Vec::new();
         for &id in ids {
-            let sentence = match statuses.get(&id) {
+            let sentence = match found.get(&id) {
                 None => Some("there is no such job".to_owned()),
-                Some(status) => status.parse().ok().and_then(|status| change.refuses(status)),
+                Some((status, wait)) => {
+                    let refused = status.parse().ok().and_then(|status| change.refuses(status));
+                    let is_other = change == Change::TryNow && wait.as_deref() != Some("backoff");
+                    refused.or_else(|| is_other.then(|| format!("is pending, {NOT_IN_BACKOFF}")))
+                }
             };
             match sentence {
                 Some(sentence) => refused.push(Refused { id, sentence }),
@@ -64,6 +69,9 @@ impl PostgresStore {
         let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
         push_onto(&from, &mut query);
         push_onto(filter, &mut query);
+        if change == Change::TryNow {
+            query.push(" AND o.wait = 'backoff'");
+        }
         if change == Change::Verify {
             query.push(" AND NOT EXISTS (SELECT 1 FROM outbox_set_aside a WHERE a.job_id = o.id)");
         }
@@ -116,6 +124,11 @@ async fn together(
         Some(_) if change == Change::Verify => {
             let verify = sqlx::query_scalar("SELECT outbox_verify($1)").bind(ids);
             let changed: i64 = verify.fetch_one(conn).await?;
+            return Ok(changed.unsigned_abs());
+        }
+        Some(_) if change == Change::TryNow => {
+            let try_now = sqlx::query_scalar("SELECT outbox_try_now($1)").bind(ids);
+            let changed: i64 = try_now.fetch_one(conn).await?;
             return Ok(changed.unsigned_abs());
         }
         Some(status) => {

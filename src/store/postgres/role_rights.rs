@@ -88,6 +88,7 @@ fn rights(duty: Duty, reach: Reach) -> Vec<String> {
             format!("INSERT ({all}, created_at), UPDATE ({all}, {RESOLVABLE}), DELETE ON outbox"),
             "INSERT, UPDATE, DELETE ON outbox_pauses".to_owned(),
             "EXECUTE ON FUNCTION outbox_verify(bigint[])".to_owned(),
+            "EXECUTE ON FUNCTION outbox_try_now(bigint[])".to_owned(),
         ],
         (Duty::Node, _) => vec![
             every("SELECT, INSERT, UPDATE, DELETE"),

@@ -110,6 +110,9 @@ impl Filter {
 
     /// All conditions but the states.
     fn push_rest(&self, query: &mut QueryBuilder<Sqlite>) {
+        if self.in_backoff {
+            query.push(" AND o.wait = 'backoff'");
+        }
         let texts = [
             ("o.channel =", self.channel.map(|c| c.as_str().to_owned())),
             ("o.account =", self.account.clone()),

@@ -3,7 +3,7 @@
 
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
-use crate::queue::change::{Change, Mode, Refused};
+use crate::queue::change::{Change, Mode, NOT_IN_BACKOFF, Refused};
 use crate::queue::filter::Filter;
 use crate::queue::new_job::{GivenTime, Inserted, NewJob};
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Sqlite, SqliteConnection};
@@ -93,6 +93,9 @@ fn change_query(
         Some(_) if change == Change::Verify => {
             query.push(format!("UPDATE outbox AS o SET {LOOK_NOW}"))
         }
+        Some(_) if change == Change::TryNow => {
+            query.push(format!("UPDATE outbox AS o SET {TRY_NOW}"))
+        }
         Some(status) => query.push("UPDATE outbox AS o SET status = ").push_bind(status.as_str()),
         None => query.push("DELETE FROM outbox AS o"),
     };
@@ -100,6 +103,9 @@ fn change_query(
     // Also where the filter names no state.
     let from = Filter { statuses: change.from().to_vec(), ..Filter::default() };
     from.push_onto(&mut query);
+    if change == Change::TryNow {
+        query.push(" AND o.wait = 'backoff'");
+    }
     if change == Change::Verify {
         query.push(" AND o.id NOT IN (SELECT job_id FROM outbox_set_aside)");
     }
@@ -114,6 +120,8 @@ wait = 'verifying', verify_at = (SELECT now FROM outbox_clock), verify_round = o
     verify_from = coalesce(o.verify_from, (SELECT min(a.started_at) FROM outbox_attempts AS a
         WHERE a.job_id = o.id AND a.outcome = 'uncertain'), o.due_at, o.created_at),
     verify_until = coalesce(o.verify_until, o.updated_at, (SELECT now FROM outbox_clock))";
+/// The dispatcher finds it due; everything else is as the last attempt left it.
+const TRY_NOW: &str = "next_attempt_at = (SELECT now FROM outbox_clock), moves = o.moves + 1";
 const IS_SET_ASIDE: &str = "SELECT EXISTS (SELECT 1 FROM outbox_set_aside WHERE job_id = ?1)";
 
 /// Changes one job, or gives the sentence that says why not.
@@ -122,13 +130,16 @@ async fn one(
     change: Change,
     id: i64,
 ) -> Result<Option<String>, SqliteError> {
-    let row = sqlx::query("SELECT status FROM outbox WHERE id = ?1").bind(id);
+    let row = sqlx::query("SELECT status, wait FROM outbox WHERE id = ?1").bind(id);
     let row = row.fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(Some("there is no such job".to_owned())) };
     if let Some(sentence) =
         row.text_or_empty(0).parse().ok().and_then(|status| change.refuses(status))
     {
         return Ok(Some(sentence));
+    }
+    if change == Change::TryNow && row.text_or_empty(1) != "backoff" {
+        return Ok(Some(format!("is pending, {NOT_IN_BACKOFF}")));
     }
     let done = match change.to() {
         Some(_) if change == Change::Verify => {
@@ -137,6 +148,10 @@ async fn one(
                 return Ok(Some("is set aside: resolve it or send it again".to_owned()));
             }
             let update = format!("UPDATE outbox AS o SET {LOOK_NOW} WHERE o.id = ?1");
+            sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await
+        }
+        Some(_) if change == Change::TryNow => {
+            let update = format!("UPDATE outbox AS o SET {TRY_NOW} WHERE o.id = ?1");
             sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await
         }
         Some(status) => {
@@ -240,7 +255,7 @@ mod tests {
         store.execute_sql("ANALYZE").await.unwrap();
         assert!(store.forget_statistics().await.unwrap());
         let filter = Filter { statuses: vec![Status::Failed], ..Filter::default() };
-        for change in [Change::Retry, Change::Cancel, Change::Prune] {
+        for change in [Change::Retry, Change::TryNow, Change::Cancel, Change::Prune] {
             let mut query = change_query("EXPLAIN QUERY PLAN ", change, &filter, &[1, 2]);
             let plan = query.build().fetch_all(&mut store.conn).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
