@@ -112,6 +112,14 @@ pub struct Metrics {
     accounts: Mutex<Vec<String>>,
 }
 
+/// How many jobs have ended, over all channels.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    pub sent: u64,
+    pub failed: u64,
+    pub uncertain: u64,
+}
+
 /// The metrics of a channel, over all accounts.
 struct ChannelMeter {
     sent: Counter,
@@ -274,6 +282,17 @@ impl Metrics {
     pub fn failed(&self, channel: Channel, failure: Failure, now: Millis) {
         self.channels[channel as usize].failed[failure as usize].inc();
         self.last_hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed();
+    }
+
+    /// How many jobs have ended since the start of the process.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for channel in &self.channels {
+            totals.sent += channel.sent.get();
+            totals.uncertain += channel.uncertain.get();
+            totals.failed += channel.failed.iter().map(Counter::get).sum::<u64>();
+        }
+        totals
     }
 
     /// The transaction of a cycle has ended.

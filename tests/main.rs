@@ -77,4 +77,5 @@ mod transitions;
 mod uncertain;
 mod verify;
 mod wake;
+mod what_happened;
 mod web;

@@ -30,7 +30,7 @@ public class Order {
         try (PreparedStatement message = db.prepareStatement(outbox);
                 PreparedStatement row = db.prepareStatement("INSERT INTO orders (id, case_id) VALUES (?, ?)")) {
             message.setLong(1, caseId);
-            message.setString(2, "Order " + order + " has left our house.");
+            message.setString(2, "Order " + order + " has shipped.");
             message.setString(3, key(order));
             message.executeUpdate();
             row.setLong(1, order);

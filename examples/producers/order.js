@@ -15,7 +15,7 @@ function place(db, order, caseId) {
     VALUES ('chat', ?, ?, 'shop') ON CONFLICT DO NOTHING`);
   const row = db.prepare('INSERT INTO orders (id, case_id) VALUES (?, ?)');
   const both = db.transaction(() => {
-    message.run(JSON.stringify({ caseId, message: `Order ${order} has left our house.` }), key(order));
+    message.run(JSON.stringify({ caseId, message: `Order ${order} has shipped.` }), key(order));
     row.run(order, caseId);
   });
   try {

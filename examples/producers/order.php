@@ -12,7 +12,7 @@ function key_of(int $order): string
 /** Both rows or neither. An order that is there already: nothing is written. */
 function place(PDO $db, int $order, int $case): void
 {
-    $payload = ['caseId' => $case, 'message' => "Order $order has left our house."];
+    $payload = ['caseId' => $case, 'message' => "Order $order has shipped."];
     // Not beginTransaction(): this takes the write lock now, so that it cannot be lost halfway.
     $db->exec('BEGIN IMMEDIATE');
     try {

@@ -13,7 +13,7 @@ sub key { return "order-$_[0]-shipped" }
 # Both rows or neither. An order that is there already: nothing is written.
 sub place {
     my ($db, $order, $case) = @_;
-    my $payload = encode_json({ caseId => 0 + $case, message => "Order $order has left our house." });
+    my $payload = encode_json({ caseId => 0 + $case, message => "Order $order has shipped." });
     # BEGIN IMMEDIATE, as this driver does it: the write lock cannot be lost halfway.
     $db->begin_work;
     my $done = eval {

@@ -11,7 +11,7 @@ import time
 
 def place(db, order, case):
     """Both rows or neither. False: the order is there already, and nothing was written."""
-    message = {"caseId": case, "message": f"Order {order} has left our house."}
+    message = {"caseId": case, "message": f"Order {order} has shipped."}
     db.execute("BEGIN IMMEDIATE")  # takes the write lock now, so that it cannot be lost halfway
     try:
         # The same key twice is one message.

@@ -9,7 +9,7 @@ def key(order) = "order-#{order}-shipped"
 
 # Both rows or neither. An order that is there already: nothing is written.
 def place(db, order, case_id)
-  payload = { caseId: case_id, message: "Order #{order} has left our house." }
+  payload = { caseId: case_id, message: "Order #{order} has shipped." }
   # Immediate: takes the write lock now, so that it cannot be lost halfway.
   db.transaction(:immediate) do
     # The same key twice is one message.

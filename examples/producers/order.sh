@@ -21,7 +21,7 @@ sql 'CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, case_id INTEGER 
 sql "
     BEGIN IMMEDIATE;
     INSERT INTO outbox (channel, payload, idempotency_key, source)
-    VALUES ('chat', json_object('caseId', $case_id, 'message', 'Order $order has left our house.'),
+    VALUES ('chat', json_object('caseId', $case_id, 'message', 'Order $order has shipped.'),
             'order-$order-shipped', 'shop')
     ON CONFLICT DO NOTHING;
     INSERT INTO orders (id, case_id) VALUES ($order, $case_id);

@@ -354,7 +354,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__demo)
-            opts="-h --config --database --schema --help"
+            opts="-h --page --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

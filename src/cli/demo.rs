@@ -3,7 +3,7 @@
 use super::stand_in::StandIn;
 use super::{flush_log, list, output};
 use crate::log;
-use acquire_outbox::config::{Config, Database};
+use acquire_outbox::config::{Config, Database, Web};
 use acquire_outbox::daemon;
 use acquire_outbox::dispatcher::Until;
 use acquire_outbox::metrics::Metrics;
@@ -15,6 +15,7 @@ use acquire_outbox::reload::Reload;
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -24,16 +25,24 @@ use tokio::sync::oneshot;
 It takes a few seconds, needs no account and delivers nothing: a stand-in for Acquire runs inside.
 The database stays in a temporary folder, where you can look at it.
 
-Example:
-  acquire-outbox demo")]
-pub struct DemoArgs {}
+Examples:
+  acquire-outbox demo
+  acquire-outbox demo --page             and look at the dashboard, until Ctrl-C")]
+pub struct DemoArgs {
+    /// Serve the dashboard, and keep running until Ctrl-C
+    #[arg(long)]
+    page: bool,
+}
+
+/// Jobs that have not ended.
+const OPEN: [Status; 2] = [Status::Pending, Status::Sending];
 
 /// What the demo's producers execute: plain SQL, like any program.
 const INSERTS: [(&str, &str); 7] = [
     (
         "a chat message",
         r#"INSERT INTO outbox (channel, payload, source)
-VALUES ('chat', '{"caseId": 2069, "message": "Your order has left our house."}', 'orders');"#,
+VALUES ('chat', '{"caseId": 2069, "message": "Your order has shipped."}', 'orders');"#,
     ),
     (
         "a second one in the same conversation: it is sent after the first",
@@ -69,7 +78,10 @@ VALUES ('chat', '{"caseId": 2070, "message": "How was it?"}', 'orders', datetime
     ),
 ];
 
-pub async fn run(_: DemoArgs) -> Result<ExitCode> {
+/// The dashboard's usual port.
+const USUAL_PORT: u16 = 9464;
+
+pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     output::spool()?;
     let stop = daemon::stop_signal(flush_log)?;
     let folder = tempfile::Builder::new().prefix("acquire-outbox-demo-").tempdir()?.keep();
@@ -79,6 +91,8 @@ pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     for policy in config.channels.values_mut() {
         policy.retry.initial = Duration::from_millis(500);
     }
+    let page = args.page.then(free_address).transpose()?;
+    config.web = page.map(|listen| Web { listen, token: None, hosts: Vec::new() });
     let mut store = Store::init(Purpose::Sandbox, &database).await?.0;
     output::line(format!(
         "An outbox for the sandbox in {database}, and a stand-in for Acquire at {}.\n",
@@ -88,8 +102,16 @@ pub async fn run(_: DemoArgs) -> Result<ExitCode> {
     let serving = stand_in.serve();
     dispatch(&mut store, config, stop).await?;
     serving.end().await?;
-    report(&mut store, &database).await?;
+    if page.is_none() {
+        report(&mut store, &database).await?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The usual port, or another one where that is taken.
+fn free_address() -> Result<SocketAddr> {
+    let at = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    Ok(at(USUAL_PORT).or_else(|_| at(0))?.local_addr()?)
 }
 
 async fn insert(store: &mut Store) -> Result<()> {
@@ -101,11 +123,12 @@ async fn insert(store: &mut Store) -> Result<()> {
     Ok(())
 }
 
-/// Runs the daemon until every job has ended, and prints what happens.
+/// Runs the daemon until every job has ended, and prints what happens; with a page, until it is stopped.
 async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     output::line("The dispatcher starts; what happens:\n")?;
     let metrics = Metrics::of_this_process(log::lost());
     // `Until::Empty` would not wait for the scheduled job.
+    let (database, page) = (config.database.clone(), config.web.as_ref().map(|web| web.listen));
     let (all_done, is_all_done) = oneshot::channel::<()>();
     let mut all_done = Some(all_done);
     let stop = async {
@@ -116,16 +139,25 @@ async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = 
     };
     let dispatching = daemon::run(config, metrics, Until::Stopped, Reload::never(), stop);
     let mut seen = BTreeMap::new();
+    let mut kept = None;
     tokio::pin!(dispatching);
     let done = loop {
         tokio::select! {
             done = &mut dispatching => break done,
             () = tokio::time::sleep(Duration::from_millis(100)) => print_news(store, &mut seen).await?,
         }
-        if store.count(&Filter::of_states(&[Status::Pending, Status::Sending])).await? == 0 {
-            drop(all_done.take());
+        let is_open = all_done.is_some();
+        if is_open && store.count(&Filter::of_states(&OPEN)).await? == 0 {
+            let ended = all_done.take();
+            let Some(address) = page else { continue };
+            // The pages stay: nobody is told that all is done.
+            kept = ended;
+            print_news(store, &mut seen).await?;
+            report(store, &database).await?;
+            output::line(format!("\nThe dashboard: http://{address}/   (Ctrl-C ends the demo)"))?;
         }
     };
+    drop(kept);
     done?;
     print_news(store, &mut seen).await
 }
@@ -161,16 +193,34 @@ fn sentence(job: &Delivery) -> String {
 }
 
 async fn report(store: &mut Store, database: &Database) -> Result<()> {
+    let program = program();
     output::line("\nThe delivery report (any program can query the view delivery_status):\n")?;
     let mut jobs = store.deliveries(&Filter::default(), &Page::newest(100)).await?;
     jobs.reverse();
     list::print(&jobs)?;
     output::line(format!(
         "\nTry next:
-  acquire-outbox --database {database} list
-  acquire-outbox --database {database} show 5
-  acquire-outbox --database {database} run --sandbox
+  {program} --database {database} list
+  {program} --database {database} show 5
+  {program} --database {database} run --sandbox --listen 127.0.0.1:{USUAL_PORT}
   sqlite3 {database} \"SELECT id, status, message_id, error FROM delivery_status\"
-With an account: see docs/configuration.md, then `acquire-outbox check` and `acquire-outbox run`."
+With an account: docs/configuration.md, then `{program} check` and `{program} run`."
     ))
+}
+
+/// The program as it can be typed: by its name if the shell finds this program by it, or by its path.
+fn program() -> String {
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    let Ok(this) = std::env::current_exe() else { return NAME.to_owned() };
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&folders).map(|folder| folder.join(NAME)).find(|p| p.is_file());
+    let is_found = found.is_some_and(|path| path.canonicalize().ok() == this.canonicalize().ok());
+    let path = this.display().to_string();
+    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    match (is_found, is_plain) {
+        (true, _) => NAME.to_owned(),
+        (false, true) => path,
+        (false, false) => format!("'{}'", path.replace('\'', r"'\''")),
+    }
 }

@@ -21,6 +21,7 @@ mod probe;
 mod prune;
 mod retry_cancel;
 mod run;
+mod run_progress;
 mod sandbox;
 mod send;
 mod show;

@@ -1,5 +1,6 @@
 //! `run`: the daemon.
 
+use super::run_progress::{print_summary, shown_while};
 use super::stand_in::StandIn;
 use super::{GlobalFlags, flush_log};
 use crate::log;
@@ -11,6 +12,8 @@ use acquire_outbox::reload::Reload;
 use acquire_outbox::store::{Absence, Store};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
 use tracing::{info, warn};
 
 #[derive(clap::Args)]
@@ -29,8 +32,8 @@ a request; a configuration that cannot be used changes nothing.
 The dashboard is read-only unless it has a token: ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the
 configuration. Without one it can only listen on this machine.")]
 pub struct RunArgs {
-    /// Exit 0 once nothing is due, being sent or in backoff; jobs that are scheduled for later or
-    /// paused are only counted
+    /// Exit 0 once nothing is due, being sent or in backoff, with a line of what was done; jobs that
+    /// are scheduled for later or paused are only counted
     #[arg(long)]
     until_empty: bool,
     /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made
@@ -57,8 +60,7 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
             create(&config, Absence::Outbox).await?;
         }
         let reload = Reload::on_hangup(move || config::load(&flags, &env))?;
-        daemon::run(config, metrics, until, reload, stop).await?;
-        return Ok(ExitCode::SUCCESS);
+        return dispatch(config, metrics, until, reload, stop).await;
     }
     // Whoever names a database may have mistyped it.
     let may_lack = match (args.init, config::is_database_named(&flags, &env)?) {
@@ -79,10 +81,28 @@ pub async fn run(settings: &GlobalFlags, args: RunArgs) -> Result<ExitCode> {
         "SANDBOX: nothing is delivered; a stand-in accepts the jobs that become `sent`"
     );
     let serving = stand_in.serve();
-    let done = daemon::run(config, metrics, until, Reload::on_hangup(load)?, stop).await;
+    let done = dispatch(config, metrics, until, Reload::on_hangup(load)?, stop).await;
     serving.end().await?;
     warn!("SANDBOX: nothing was delivered");
-    done?;
+    done
+}
+
+/// The daemon, with a summary where it ends by itself.
+async fn dispatch(
+    config: Config,
+    metrics: Arc<Metrics>,
+    until: Until,
+    reload: Reload,
+    stop: impl Future<Output = ()>,
+) -> Result<ExitCode> {
+    let (begun, database) = (Instant::now(), config.database.clone());
+    let running = daemon::run(config, Arc::clone(&metrics), until, reload, stop);
+    if until == Until::Stopped {
+        running.await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    shown_while(&metrics, &database, running).await?;
+    print_summary(&metrics, begun)?;
     Ok(ExitCode::SUCCESS)
 }
 

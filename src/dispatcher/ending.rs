@@ -81,6 +81,7 @@ impl Dispatcher {
             }
             sleep(ERROR_PAUSE.0).await;
         }
+        self.sender.bad_ends.end_window();
         info!("stopped");
         self.tenure.close().await
     }

@@ -5,6 +5,7 @@
 //! ends, another process commits, or something falls due.
 
 mod attempt;
+mod bad_ends;
 mod ending;
 mod jobs;
 mod outage;
@@ -137,7 +138,10 @@ impl Dispatcher {
         self.shown_blocks = restored;
         match self.dispatch(until, reload, shutdown).await {
             Ok(LoopEnd::Stopped) => self.drain().await,
-            Ok(LoopEnd::Empty) => self.tenure.close().await,
+            Ok(LoopEnd::Empty) => {
+                self.sender.bad_ends.end_window();
+                self.tenure.close().await
+            }
             Err(StoreError::Superseded) => Err(StoreError::Superseded),
             Err(e) => Err(self.leave(e).await),
         }
@@ -337,7 +341,9 @@ impl Dispatcher {
 
     /// Reports an iteration of the loop to the watchdog and the health checks.
     fn note_step(&mut self) {
-        self.sender.metrics.turned(Instant::now().into_std());
+        let at = Instant::now();
+        self.sender.bad_ends.follow(at);
+        self.sender.metrics.turned(at.into_std());
         self.service.turned();
     }
 

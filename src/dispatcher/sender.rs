@@ -1,6 +1,7 @@
 //! Sends what is claimed and takes the results, until they are on disk. It knows no database, so
 //! it works while a cycle runs.
 
+use super::bad_ends::BadEnds;
 use super::jobs::{InFlight, Jobs, LONGEST_WAIT};
 use super::upkeep::log_notice;
 use crate::acquire::Lease;
@@ -39,6 +40,7 @@ pub(super) struct AttemptSender {
     /// On disk as sent, since the start.
     pub(super) sent: u64,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) bad_ends: BadEnds,
     /// In the order of the routes' ids.
     meters: Vec<Arc<RouteMeter>>,
     /// No request begins after it.
@@ -65,6 +67,7 @@ impl AttemptSender {
             stop: watch::Sender::new(Stop::No),
             sent: 0,
             metrics,
+            bad_ends: BadEnds::default(),
             meters: Vec::new(),
             lease,
             answer_note,
@@ -308,6 +311,7 @@ impl AttemptSender {
 
     fn on_disk(&mut self, outcomes: &[Ended]) {
         self.metrics.recorded(outcomes);
+        self.bad_ends.recorded(outcomes);
         let sent = outcomes.iter().filter(|e| e.transition.status == Status::Sent).count();
         self.sent += sent as u64;
         self.jobs.recorded(outcomes);
@@ -327,6 +331,7 @@ impl AttemptSender {
         }
         for (channel, failure) in report.failures {
             self.metrics.failed(channel, failure, now());
+            self.bad_ends.failed(channel, failure);
         }
         if report.may_be_ready {
             self.routes.expect_jobs();

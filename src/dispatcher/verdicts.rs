@@ -141,6 +141,7 @@ impl Dispatcher {
         let ended =
             Ended { transition, channel, due_at, http_status: None, started_at, duration_ms: 0 };
         self.sender.metrics.recorded([&ended]);
+        self.sender.bad_ends.recorded(&[ended]);
         self.service.changed();
     }
 }

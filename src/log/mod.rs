@@ -43,6 +43,8 @@ enum Logged {
     /// With its line ending.
     Text(Vec<u8>),
     Entry(Entry),
+    /// Shown in the last line of a terminal until the next line or progress; empty clears it.
+    Progress(String),
 }
 
 /// Dropping it waits, for a limited time, until the last lines are written.
@@ -61,7 +63,7 @@ impl Drop for LastLines {
 pub fn set_up(service: bool) -> LastLines {
     if service
         && let Ok(stderr) = spool::unlocked(&stderr())
-        && let Ok(spool) = Spool::start("log", Stderr(stderr))
+        && let Ok(spool) = Spool::start("log", Stderr { out: stderr, shows_progress: false })
     {
         let _ = SPOOL.set(spool);
         panic::set_hook(Box::new(log_panic));
@@ -86,6 +88,11 @@ pub fn note(text: impl AsRef<str>) {
     put(Logged::Text(format!("{}\n", text.as_ref()).into_bytes()));
 }
 
+/// Shows how far the program is in the last line of a terminal, of a service only.
+pub fn progress(text: impl Into<String>) {
+    put(Logged::Progress(text.into()));
+}
+
 /// Waits until all lines are written, for at most `limit`.
 pub fn flush(limit: Duration) {
     if let Some(spool) = SPOOL.get() {
@@ -103,22 +110,36 @@ fn put(line: Logged) {
         (Some(spool), line) => spool.put(line),
         // A command waits for whoever reads its output.
         (None, Logged::Text(text)) => drop(stderr().lock().write_all(&text)),
+        (None, Logged::Progress(_)) => {}
         (None, Logged::Entry(entry)) => entry.send().unwrap_or_else(|_| note(entry.message())),
     }
 }
 
-struct Stderr(File);
+struct Stderr {
+    out: File,
+    shows_progress: bool,
+}
+
+/// To the beginning of the line, and clear it.
+const CLEAR_LINE: &[u8] = b"\r\x1b[2K";
 
 impl Outlet for Stderr {
     type Item = Logged;
 
     fn write(&mut self, line: Logged) -> io::Result<()> {
+        if std::mem::take(&mut self.shows_progress) {
+            self.out.write_all(CLEAR_LINE)?;
+        }
         match line {
-            Logged::Text(text) => self.0.write_all(&text),
+            Logged::Text(text) => self.out.write_all(&text),
             Logged::Entry(entry) => match entry.send() {
                 Ok(()) => Ok(()),
-                Err(_) => self.0.write_all(format!("{}\n", entry.message()).as_bytes()),
+                Err(_) => self.out.write_all(format!("{}\n", entry.message()).as_bytes()),
             },
+            Logged::Progress(text) => {
+                self.shows_progress = !text.is_empty();
+                self.out.write_all(text.as_bytes())
+            }
         }
     }
 

@@ -62,9 +62,7 @@ fn quarter(minute: u64, quarter: u64, now: i64) -> String {
         let (channel, payload, source) = match seed % 5 {
             0 | 1 => (
                 "chat",
-                format!(
-                    r#"{{"caseId": {case}, "message": "Your order {seed} has left our house."}}"#
-                ),
+                format!(r#"{{"caseId": {case}, "message": "Your order {seed} has shipped."}}"#),
                 "orders",
             ),
             2 => (

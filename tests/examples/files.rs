@@ -26,7 +26,7 @@ fn is_a_good_producer(start: impl Fn() -> Command) {
     let first = said(&order("7", "2069"), 0);
     let message = outbox.row(1).text("message_id").to_owned();
     assert_eq!(first, format!("order 7: sent, message {message}"));
-    assert_eq!(server.words(), ["Order 7 has left our house."]);
+    assert_eq!(server.words(), ["Order 7 has shipped."]);
     assert_eq!(of("orders", "id = 7 AND case_id = 2069"), 1);
     let row = outbox.row(1);
     assert_eq!(row.text("idempotency_key"), "order-7-shipped");

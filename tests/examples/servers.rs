@@ -65,7 +65,7 @@ fn is_a_good_producer(place: impl Fn(&str) -> String, start: impl Fn() -> Comman
     let first = said(&order("7", "2069"), 0);
     let row = database.one("SELECT * FROM outbox");
     assert_eq!(first, format!("order 7: sent, message {}", row.text("message_id")));
-    assert_eq!(server.words(), ["Order 7 has left our house."]);
+    assert_eq!(server.words(), ["Order 7 has shipped."]);
     assert_eq!(of("orders", "id = 7 AND case_id = 2069"), 1);
     assert_eq!(row.text("idempotency_key"), "order-7-shipped");
     assert_eq!(row.text("source"), "shop");

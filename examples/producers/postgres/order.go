@@ -23,7 +23,7 @@ func key(order int64) string { return fmt.Sprintf("order-%d-shipped", order) }
 // place writes both rows or neither: not where the order is there already.
 func place(db *sql.DB, order, caseID int64) error {
 	payload, err := json.Marshal(map[string]any{
-		"caseId": caseID, "message": fmt.Sprintf("Order %d has left our house.", order)})
+		"caseId": caseID, "message": fmt.Sprintf("Order %d has shipped.", order)})
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ async function transaction(db, work) {
 
 /** Both rows or neither. An order that is there already: nothing is written. */
 async function place(db, order, caseId) {
-  const payload = JSON.stringify({ caseId, message: `Order ${order} has left our house.` });
+  const payload = JSON.stringify({ caseId, message: `Order ${order} has shipped.` });
   try {
     await transaction(db, async () => {
       // The same key twice is one message.

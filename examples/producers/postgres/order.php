@@ -16,7 +16,7 @@ function key_of(int $order): string
 /** Both rows or neither. An order that is there already: nothing is written. */
 function place(PDO $db, int $order, int $case): void
 {
-    $payload = ['caseId' => $case, 'message' => "Order $order has left our house."];
+    $payload = ['caseId' => $case, 'message' => "Order $order has shipped."];
     $db->beginTransaction();
     try {
         // The same key twice is one message.

@@ -14,7 +14,7 @@ from psycopg2.extras import Json
 
 def place(db, order, case):
     """Both rows or neither. An order that is there already: nothing is written."""
-    message = {"caseId": case, "message": f"Order {order} has left our house."}
+    message = {"caseId": case, "message": f"Order {order} has shipped."}
     try:
         with db, db.cursor() as cursor:  # one transaction: committed at its end, rolled back by an error
             # The same key twice is one message.

@@ -11,7 +11,7 @@ def key(order) = "order-#{order}-shipped"
 
 # Both rows or neither. An order that is there already: nothing is written.
 def place(db, order, case_id)
-  payload = { caseId: case_id, message: "Order #{order} has left our house." }
+  payload = { caseId: case_id, message: "Order #{order} has shipped." }
   db.transaction do
     # The same key twice is one message.
     db.exec_params(<<~SQL, [payload.to_json, key(order)])

@@ -8,7 +8,7 @@ use acquire_outbox::queue::outcome::Outcome;
 use libfuzzer_sys::fuzz_target;
 
 const KEY: &str = "k-0123456789";
-const TEXT: &str = "Your order has left our house";
+const TEXT: &str = "Your order has shipped";
 
 fuzz_target!(|input: (u16, Option<&str>, &[u8])| {
     let (status, retry_after, body) = input;
