@@ -90,8 +90,11 @@ fn what_was_claimed_and_never_written_goes_back_unspent() {
 fn the_daemon_says_nothing_on_standard_output() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
-    outbox.chat(1, "hi");
-    let finished = outbox.run_until_empty();
+    let id = outbox.chat(1, "hi");
+    let daemon = outbox.daemon();
+    outbox.settled(id);
+    daemon.sigterm();
+    let finished = daemon.wait(SOON).expect(0);
     assert_eq!(finished.stdout, "");
     assert!(finished.stderr.contains("ready"), "{finished:?}");
 }
@@ -131,10 +134,10 @@ fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
 }
 
 #[test]
-fn the_daemon_creates_its_own_database() {
+fn the_daemon_creates_its_own_database_where_it_is_asked_to() {
     let server = Server::start();
     let outbox = Outbox::setup(&server).written();
-    outbox.run_until_empty();
+    outbox.run(&["run", "--init", "--until-empty"]).expect(0);
     let id = outbox.chat(1, "hi");
     outbox.run_until_empty();
     assert_eq!(outbox.status(id), "sent");
