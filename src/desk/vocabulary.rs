@@ -138,17 +138,30 @@ pub fn change_labels(change: Change) -> &'static ChangeLabels {
     }
 }
 
+/// What a change does, for a button; `jobs` is their number, like `3 jobs`.
+pub fn deed(change: Change, jobs: &str) -> String {
+    match change {
+        Change::Retry => format!("Retry {jobs}"),
+        Change::TryNow => format!("Try {jobs} now"),
+        Change::Cancel => format!("Cancel {jobs}"),
+        Change::Resolve(Resolution::Sent) => format!("Resolve {jobs} as sent"),
+        Change::Resolve(Resolution::Failed) => format!("Resolve {jobs} as failed"),
+        Change::Verify => format!("Look for {jobs} at Acquire"),
+        Change::Prune => format!("Delete {jobs} with their history"),
+    }
+}
+
+/// What the other button says. "Cancel" alone would be taken for the change of that name.
+pub fn decline(change: Change) -> &'static str {
+    match change {
+        Change::Cancel | Change::Prune => "Keep them",
+        _ => "Leave them as they are",
+    }
+}
+
 /// What to ask before a change; `jobs` is their number, like `3 jobs`.
 pub fn question(change: Change, jobs: &str) -> String {
-    match change {
-        Change::Retry => format!("Retry {jobs}?"),
-        Change::TryNow => format!("Try {jobs} now?"),
-        Change::Cancel => format!("Cancel {jobs}?"),
-        Change::Resolve(Resolution::Sent) => format!("Resolve {jobs} as sent?"),
-        Change::Resolve(Resolution::Failed) => format!("Resolve {jobs} as failed?"),
-        Change::Verify => format!("Look for {jobs} at Acquire?"),
-        Change::Prune => format!("Delete {jobs} with their history?"),
-    }
+    deed(change, jobs) + "?"
 }
 
 /// Why jobs are blocked.

@@ -31,6 +31,8 @@ pub const OFFERED: [Change; 6] = [
     Change::Verify,
 ];
 
+const NOTHING_CHECKED: &str = "No job is checked: check some, or choose all jobs that match.";
+
 /// What a form asks for.
 struct ChangeRequest {
     change: Change,
@@ -71,9 +73,29 @@ fn ids(fields: &FormFields) -> Result<Vec<i64>, ErrorPage> {
     let parsed = fields.all("id").map(str::parse::<i64>).collect::<Result<Vec<_>, _>>();
     let ids = parsed.map_err(|_| ErrorPage::bad("id: a whole number is needed"))?;
     match ids.is_empty() {
-        true => Err(ErrorPage::bad("No job is checked; go back and check some, or choose all")),
+        true => Err(ErrorPage::bad(NOTHING_CHECKED)),
         false => Ok(ids),
     }
+}
+
+/// Back to the list, which says that nothing was checked; only for people, because a program needs the error.
+fn nothing_checked(shared: &Shared, posted: &Posted) -> Option<Redirect> {
+    let Caller::Person { key, .. } = &posted.caller else { return None };
+    let fields = &posted.fields;
+    let of_checked = matches!(fields.get("which"), None | Some("checked"));
+    let are_checked = !of_checked || fields.get("id").is_some();
+    let back = JobQuery::read(fields).ok().filter(|_| !are_checked)?.path();
+    shared.sessions.set_flash(key, NOTHING_CHECKED.to_owned());
+    Some(Redirect::to(&back))
+}
+
+/// `POST /jobs/stop`: the change that runs in the background ends after its current batch.
+pub async fn stop(
+    State(shared): State<Arc<Shared>>,
+    posted: Posted,
+) -> Result<Redirect, ErrorPage> {
+    shared.background.stop();
+    Ok(Redirect::to(posted.fields.path("back").unwrap_or("/jobs")))
 }
 
 /// `POST /jobs/change`.

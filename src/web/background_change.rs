@@ -1,7 +1,7 @@
 //! A change of all jobs that pass a filter. It runs in the background; the pages show its progress.
 
 use super::Shared;
-use super::display::jobs;
+use super::display::{jobs, number};
 use super::error_page::ErrorPage;
 use super::session::Key;
 use crate::desk::changes::Batches;
@@ -23,6 +23,7 @@ const ANSWER_AFTER: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub struct BackgroundChange {
     running: watch::Sender<Option<RunningChange>>,
+    /// The program ends.
     ending: watch::Sender<bool>,
 }
 
@@ -30,15 +31,27 @@ pub struct BackgroundChange {
 struct RunningChange {
     change: Change,
     changed: u64,
+    /// How many jobs the filter matched when it began, once they are counted.
+    total: Option<u64>,
+    /// A person has stopped it.
+    stopped: bool,
 }
 
 impl BackgroundChange {
     /// The progress, as a sentence for the pages.
     pub fn says(&self) -> Option<String> {
         let running = *self.running.borrow();
-        running.map(|RunningChange { change, changed }| {
-            format!("In progress: {} {} so far.", jobs(changed), change_labels(change).done)
+        running.map(|RunningChange { change, changed, total, stopped }| {
+            let of = total.map_or_else(String::new, |total| format!(" of {}", number(total)));
+            let done = change_labels(change).done;
+            let end = if stopped { " Stopping." } else { "" };
+            format!("In progress: {}{of} {done} so far.{end}", jobs(changed))
         })
+    }
+
+    /// The current batch of the change that is running becomes its last one.
+    pub fn stop(&self) {
+        self.set(|running| running.stopped = true);
     }
 
     /// The current batch becomes the last one.
@@ -88,7 +101,12 @@ impl BackgroundChange {
     fn begin(&self, change: Change) -> Result<(), ErrorPage> {
         let begun = self.running.send_if_modified(|running| {
             let free = running.is_none();
-            running.get_or_insert(RunningChange { change, changed: 0 });
+            running.get_or_insert(RunningChange {
+                change,
+                changed: 0,
+                total: None,
+                stopped: false,
+            });
             free
         });
         if begun {
@@ -102,12 +120,16 @@ impl BackgroundChange {
         self.running.borrow().map_or(0, |running| running.changed)
     }
 
-    fn set_changed(&self, changed: u64) {
+    fn set(&self, set: impl FnOnce(&mut RunningChange)) {
         self.running.send_modify(|running| {
             if let Some(running) = running.as_mut() {
-                running.changed = changed;
+                set(running);
             }
         });
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.running.borrow().is_some_and(|running| running.stopped)
     }
 }
 
@@ -127,6 +149,9 @@ fn report(change: Change, changed: u64, done: Result<Completion, StoreError>) ->
     let changed_jobs = format!("{} {}", jobs(changed), labels.done);
     let cause = match done {
         Ok(Completion::All) => return format!("{changed_jobs}."),
+        Ok(Completion::Stopped) => {
+            return format!("{changed_jobs}, then it was stopped. The others are as they were.");
+        }
         Ok(Completion::Interrupted) => "the program is stopping".to_owned(),
         Err(e) => e.to_string(),
     };
@@ -136,6 +161,8 @@ fn report(change: Change, changed: u64, done: Result<Completion, StoreError>) ->
 
 enum Completion {
     All,
+    /// By a person.
+    Stopped,
     /// The program stops, and some jobs may not have been changed.
     Interrupted,
 }
@@ -151,14 +178,21 @@ async fn change_all(
         filter.up_to_id = Some(store.last_id().await?);
     }
     let mut ending = shared.background.ending.subscribe();
+    let total = store.count(&filter).await?;
+    shared.background.set(|running| running.total = Some(total));
     let mut batches = Batches::of_filter(&mut store, change, &filter);
     let mut completion = Completion::Interrupted;
     while !*ending.borrow() {
+        if shared.background.is_stopped() {
+            completion = Completion::Stopped;
+            break;
+        }
         if batches.next().await?.is_none() {
             completion = Completion::All;
             break;
         }
-        shared.background.set_changed(batches.tally().changed);
+        let changed = batches.tally().changed;
+        shared.background.set(|running| running.changed = changed);
         tokio::select! {
             () = batches.rest() => {}
             _ = ending.wait_for(|end| *end) => {}

@@ -119,12 +119,25 @@ impl Frame {
                 @if let Some(flash) = &self.flash {
                     p #flash .notice.good role="status" { (flash) }
                 }
-                div #bulk data-live { @if let Some(says) = &self.bulk { p .notice.busy role="status" { (says) } } }
+                div #bulk data-live {
+                    @if let Some(says) = &self.bulk {
+                        div .notice.busy { p role="status" { (says) } @if self.may_act() { (self.stop_button()) } }
+                    }
+                }
                 (content)
             }
             (self.footer())
         };
         document(title, refresh, &body)
+    }
+
+    fn stop_button(&self) -> Markup {
+        html! {
+            form method="post" action="/jobs/stop" {
+                (self.csrf())
+                button type="submit" { "Stop after this batch" }
+            }
+        }
     }
 
     fn header(&self, tab: Tab) -> Markup {

@@ -157,6 +157,7 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/jobs/{id}/text", post(job_page::show_text))
         .route("/jobs/confirm", post(actions::ask))
         .route("/jobs/change", post(actions::change))
+        .route("/jobs/stop", post(actions::stop))
         .route("/search", get(job_list::search))
         .route("/pauses", get(pause_page::show))
         .route("/pauses/pause", post(pause_page::pause))

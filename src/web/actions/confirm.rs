@@ -2,7 +2,7 @@
 
 use super::ChangeRequest;
 use crate::desk::changes::Selection;
-use crate::desk::vocabulary::{change_labels, question};
+use crate::desk::vocabulary::{change_labels, decline, deed, question};
 use crate::queue::change::Change;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Status;
@@ -16,28 +16,46 @@ use crate::web::layout::{Frame, Tab};
 use crate::web::parameters::JobQuery;
 use crate::web::posted::Posted;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use std::sync::Arc;
 
 /// How many of the jobs the question shows.
 const SHOWN: u32 = 10;
 
+/// How many of the checked jobs that cannot be changed are named.
+const NAMED: usize = 5;
+
+/// The jobs that a change is about.
+struct Found {
+    count: u64,
+    some: Vec<Delivery>,
+    /// Checked, but in a state in which the change is not possible.
+    unfit: Vec<Delivery>,
+}
+
 /// `POST /jobs/confirm`: a page that asks, and changes nothing.
-pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Markup, ErrorPage> {
+pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Response, ErrorPage> {
+    if let Some(back) = super::nothing_checked(&shared, &posted) {
+        return Ok(back.into_response());
+    }
     let mut request = ChangeRequest::read(&posted.fields)?;
-    let (count, some) = find(&shared, &mut request.selection).await?;
+    let Found { count, some, unfit } = find(&shared, &mut request).await?;
     let frame = Frame::of(posted.caller);
     let ChangeRequest { change, selection, back } = request;
     let labels = change_labels(change);
-    let title = question(change, &jobs(count));
+    let jobs = jobs(count);
+    let title = question(change, &jobs);
     let content = html! {
         @if count == 0 {
             h1 { "Nothing to do" }
             p { "None of these jobs is in a state in which this is possible." }
+            (left_alone(&unfit))
             p { a .button href=(back) { "Back" } }
         } @else {
             h1 { (title) }
             p { (labels.meaning) }
+            (left_alone(&unfit))
             @if matches!(selection, Selection::Filter(_)) { p .hint { "Jobs that are inserted from now on are not changed." } }
             @if change == Change::Retry && may_be_uncertain(&selection, &some) {
                 p .notice.bad { "An uncertain message may have been delivered. If it is sent again, it may arrive a second time." }
@@ -48,8 +66,8 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
                 input type="hidden" name="back" value=(back);
                 (hidden(&selection))
                 div .buttons {
-                    button .primary type="submit" autofocus { (labels.label) }
-                    a .button href=(back) { "Back" }
+                    button .primary type="submit" autofocus { (deed(change, &jobs)) }
+                    a .button href=(back) { (decline(change)) }
                 }
             }
             (table(&some, now()))
@@ -58,32 +76,46 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
             }
         }
     };
-    Ok(frame.still(Tab::Jobs, &title, &content))
+    Ok(frame.still(Tab::Jobs, &title, &content).into_response())
 }
 
-/// How many jobs there are, and some of them. A filter is limited to the jobs of this moment.
-async fn find(
-    shared: &Shared,
-    selection: &mut Selection,
-) -> Result<(u64, Vec<Delivery>), ErrorPage> {
+/// The jobs of the selection. A filter is limited to the jobs of this moment, and checked ones to those that the
+/// change is possible for.
+async fn find(shared: &Shared, request: &mut ChangeRequest) -> Result<Found, ErrorPage> {
     let mut reading = shared.reader.read().await?;
-    let found = match selection {
+    let possible = request.change.from();
+    let found = match &mut request.selection {
         Selection::Ids(ids) => {
-            let mut some = Vec::new();
-            for id in ids.iter().take(SHOWN as usize) {
-                some.extend(reading.delivery(*id).await?);
+            let mut checked = Vec::new();
+            for id in ids.iter() {
+                checked.extend(reading.delivery(*id).await?);
             }
-            let count = if some.is_empty() { 0 } else { ids.len() as u64 };
-            (count, some)
+            let is_fit = |job: &Delivery| possible.iter().any(|state| state.as_str() == job.status);
+            let (mut some, unfit): (Vec<_>, Vec<_>) = checked.into_iter().partition(is_fit);
+            *ids = some.iter().map(|job| job.id).collect();
+            some.truncate(SHOWN as usize);
+            Found { count: ids.len() as u64, some, unfit }
         }
         Selection::Filter(filter) => {
             filter.up_to_id = Some(reading.last_id().await?);
             let some = reading.deliveries(filter, &Page::newest(SHOWN)).await?;
-            (reading.count(filter).await?, some)
+            Found { count: reading.count(filter).await?, some, unfit: Vec::new() }
         }
     };
     reading.done();
     Ok(found)
+}
+
+/// `Left as they are: job 7 (sent), job 9 (sending), and 3 more.`
+fn left_alone(unfit: &[Delivery]) -> Markup {
+    let mut named: Vec<_> =
+        unfit.iter().take(NAMED).map(|job| format!("job {} ({})", job.id, job.status)).collect();
+    if unfit.len() > NAMED {
+        named.push(format!("and {} more", unfit.len() - NAMED));
+    }
+    html! {
+        @if !named.is_empty() { p .hint { "Left as they are: " (named.join(", ")) "." } }
+    }
 }
 
 fn may_be_uncertain(selection: &Selection, some: &[Delivery]) -> bool {
