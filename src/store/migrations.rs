@@ -10,10 +10,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 pub(super) const TABLE: &str = "outbox_migrations";
 
 /// A migration's version, its name and its SQL.
-pub(super) type Written = (i64, &'static str, &'static str);
+pub(super) type MigrationText = (i64, &'static str, &'static str);
 
 /// The migrations of one engine, in the order of their versions.
-pub(super) fn of(written: &[Written]) -> Migrator {
+pub(super) fn of(written: &[MigrationText]) -> Migrator {
     let each = written.iter().map(|(version, name, sql)| {
         Migration::new(
             *version,

@@ -6,14 +6,14 @@ use super::postgres_error::Location;
 use super::{PostgresError, PostgresStore, within};
 use crate::config::PostgresServer;
 use crate::queue::policy::Purpose;
-use crate::store::migrations::{self, Written};
+use crate::store::migrations::{self, MigrationText};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::cmp::Ordering;
 use std::time::Duration;
 
 /// All migrations of an outbox on a server.
-pub(in crate::store) const MIGRATIONS: [Written; 1] =
+pub(in crate::store) const MIGRATIONS: [MigrationText; 1] =
     [(1, "outbox", include_str!("../../../migrations/postgres/0001_outbox.sql"))];
 
 /// Of the advisory locks with two numbers, ours: "mig" and the schema's hash. Only one program at a

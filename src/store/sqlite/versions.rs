@@ -5,14 +5,14 @@ use super::contents;
 use super::lenient::Lenient;
 use super::{Contents, Flaw, RealPath, RepairScope, SqliteError, SqliteStore};
 use crate::queue::policy::Purpose;
-use crate::store::migrations::{self, Written};
+use crate::store::migrations::{self, MigrationText};
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 use std::cmp::Ordering;
 use std::path::Path;
 
 /// All migrations of an outbox in a file.
-pub(in crate::store) const MIGRATIONS: [Written; 1] =
+pub(in crate::store) const MIGRATIONS: [MigrationText; 1] =
     [(1, "outbox", include_str!("../../../migrations/sqlite/0001_outbox.sql"))];
 
 const HAS_ROWS: &str = "SELECT EXISTS (SELECT 1 FROM outbox_migrations)";

@@ -27,7 +27,7 @@ const SHOWN: u32 = 10;
 const NAMED: usize = 5;
 
 /// The jobs that a change is about.
-struct Found {
+struct FoundJobs {
     count: u64,
     some: Vec<Delivery>,
     /// Checked, but in a state in which the change is not possible.
@@ -40,7 +40,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Re
         return Ok(back.into_response());
     }
     let mut request = ChangeRequest::read(&posted.fields)?;
-    let Found { count, some, unfit } = find(&shared, &mut request).await?;
+    let FoundJobs { count, some, unfit } = find(&shared, &mut request).await?;
     let frame = Frame::of(posted.caller);
     let ChangeRequest { change, selection, back } = request;
     let labels = change_labels(change);
@@ -81,7 +81,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Re
 
 /// The jobs of the selection. A filter is limited to the jobs of this moment, and checked ones to those that the
 /// change is possible for.
-async fn find(shared: &Shared, request: &mut ChangeRequest) -> Result<Found, ErrorPage> {
+async fn find(shared: &Shared, request: &mut ChangeRequest) -> Result<FoundJobs, ErrorPage> {
     let mut reading = shared.reader.read().await?;
     let possible = request.change.from();
     let found = match &mut request.selection {
@@ -94,12 +94,12 @@ async fn find(shared: &Shared, request: &mut ChangeRequest) -> Result<Found, Err
             let (mut some, unfit): (Vec<_>, Vec<_>) = checked.into_iter().partition(is_fit);
             *ids = some.iter().map(|job| job.id).collect();
             some.truncate(SHOWN as usize);
-            Found { count: ids.len() as u64, some, unfit }
+            FoundJobs { count: ids.len() as u64, some, unfit }
         }
         Selection::Filter(filter) => {
             filter.up_to_id = Some(reading.last_id().await?);
             let some = reading.deliveries(filter, &Page::newest(SHOWN)).await?;
-            Found { count: reading.count(filter).await?, some, unfit: Vec::new() }
+            FoundJobs { count: reading.count(filter).await?, some, unfit: Vec::new() }
         }
     };
     reading.done();
