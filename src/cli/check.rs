@@ -10,12 +10,14 @@ use acquire_outbox::reload::{connection, reader};
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use futures_util::future::join_all;
+use serde::Serialize;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
   acquire-outbox check
   acquire-outbox check --deep        before an upgrade, or after a full disk
+  acquire-outbox check --json | jq .ok
 
 Each account is asked, with its key, for a case that does not exist, and which of its calls read messages
 back, so that `on_uncertain = \"verify\"` can look for a message; no message is sent. An account whose key
@@ -28,71 +30,132 @@ pub struct CheckArgs {
     /// Read the whole database and look for damage, as far as the engine can; slow where it is large
     #[arg(long)]
     deep: bool,
+    /// One JSON object: `ok`, and a list of the checks
+    #[arg(long)]
+    json: bool,
 }
 
-/// A check's name, and what it found: wrong is `Err`.
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum CheckMark {
+    Ok,
+    Fail,
+    Warn,
+    /// It cannot be checked here.
+    Skip,
+}
+
+#[derive(Serialize)]
 struct CheckedItem {
     name: String,
-    found: Result<String, String>,
+    found: CheckMark,
+    /// What is so, or what is wrong and what to do.
+    text: String,
+}
+
+impl CheckedItem {
+    fn new(name: impl Into<String>, found: CheckMark, text: impl Into<String>) -> CheckedItem {
+        CheckedItem { name: name.into(), found, text: output::plain(&text.into()) }
+    }
+
+    fn of(name: impl Into<String>, found: Result<String, String>) -> CheckedItem {
+        match found {
+            Ok(text) => CheckedItem::new(name, CheckMark::Ok, text),
+            Err(text) => CheckedItem::new(name, CheckMark::Fail, text),
+        }
+    }
+}
+
+/// Prints each check when it is done, or all of them at the end as JSON.
+struct CheckReport {
+    json: bool,
+    checks: Vec<CheckedItem>,
+}
+
+#[derive(Serialize)]
+struct CheckJson<'a> {
+    ok: bool,
+    checks: &'a [CheckedItem],
+}
+
+impl CheckReport {
+    fn add(&mut self, item: CheckedItem) -> Result<()> {
+        if !self.json {
+            let mark = match item.found {
+                CheckMark::Ok => "ok   ",
+                CheckMark::Fail => "FAIL ",
+                CheckMark::Warn => "warn ",
+                CheckMark::Skip => "skip ",
+            };
+            output::line(format!("{mark} {}: {}", output::plain(&item.name), item.text))?;
+        }
+        self.checks.push(item);
+        Ok(())
+    }
+
+    fn ok(&self) -> bool {
+        self.checks.iter().all(|item| item.found != CheckMark::Fail)
+    }
+
+    fn end(&self) -> Result<()> {
+        match self.json {
+            true => output::json(&CheckJson { ok: self.ok(), checks: &self.checks }),
+            false => Ok(()),
+        }
+    }
 }
 
 pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
+    let mut report = CheckReport { json: args.json, checks: Vec::new() };
     let loaded =
         config::load_without_credentials(&settings.flags(), &|name| std::env::var_os(name));
     let (config, left_out) = match loaded.map_err(anyhow::Error::from) {
         Ok(loaded) => loaded,
         Err(e) => {
-            report(&CheckedItem {
-                name: "configuration".to_owned(),
-                found: Err(error_text::sentence_of(&e)),
-            })?;
+            report.add(CheckedItem::new(
+                "configuration",
+                CheckMark::Fail,
+                error_text::sentence_of(&e),
+            ))?;
+            report.end()?;
             return Ok(super::exit_code(&e));
         }
     };
     let accounts: Vec<_> = settings.outline()?.accounts.into_iter().collect();
-    let found = Ok(format!("accounts: {}", accounts.join(", ")));
-    let mut findings = vec![CheckedItem { name: "configuration".to_owned(), found }];
-    report(&findings[0])?;
+    let found = format!("accounts: {}", accounts.join(", "));
+    report.add(CheckedItem::new("configuration", CheckMark::Ok, found))?;
 
     let depth = if args.deep { Depth::Full } else { Depth::Quick };
     let Examination { verdict, caution } = Store::examine(&config.database, depth).await;
-    let found = verdict.map(|healthy| described(healthy, depth));
-    findings.push(CheckedItem { name: format!("database {}", config.database), found });
-    report(&findings[1])?;
+    let name = format!("database {}", config.database);
+    report.add(CheckedItem::of(&name, verdict.map(|healthy| described(healthy, depth))))?;
     if let Some(caution) = caution {
-        output::line(output::plain(&format!("warn  database {}: {caution}", config.database)))?;
+        report.add(CheckedItem::new(&name, CheckMark::Warn, caution))?;
     }
 
-    let probes = config.accounts.values().map(|account| async {
-        CheckedItem {
-            name: format!("account {}", account.name),
-            found: probe(&config, account).await,
-        }
-    });
-    for finding in join_all(probes).await {
-        report(&finding)?;
-        findings.push(finding);
-    }
+    let config = &config;
+    let probes = config
+        .accounts
+        .values()
+        .map(|account| async move { (account, probe(config, account).await) });
     // Only where an account takes the key is there anything to read.
-    let accounts = config.accounts.values().zip(&findings[2..]);
-    let readable = accounts.filter(|(_, finding)| finding.found.is_ok());
-    let capabilities = join_all(readable.map(|(account, _)| verification(&config, account))).await;
-    for finding in capabilities {
-        report(&finding)?;
+    let mut readable = Vec::new();
+    for (account, found) in join_all(probes).await {
+        if found.is_ok() {
+            readable.push(account);
+        }
+        report.add(CheckedItem::of(format!("account {}", account.name), found))?;
+    }
+    let readable = readable.into_iter().map(|account| verification(config, account));
+    for item in join_all(readable).await {
+        report.add(item)?;
     }
     for LeftOut { part, reason } in left_out {
-        output::line(output::plain(&format!("skip  {part}: {reason}")))?;
+        report.add(CheckedItem::new(part, CheckMark::Skip, reason.to_string()))?;
     }
-    let well = findings.iter().all(|finding| finding.found.is_ok());
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn report(finding: &CheckedItem) -> Result<()> {
-    let (mark, text) = match &finding.found {
-        Ok(text) => ("ok   ", text),
-        Err(text) => ("FAIL ", text),
-    };
-    output::line(output::plain(&format!("{mark} {}: {text}", finding.name)))
+    report.end()?;
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `schema 1, writable, undamaged; 2 jobs set aside, see ...`
@@ -134,7 +197,7 @@ async fn verification(config: &Config, account: &Account) -> CheckedItem {
     let name = format!("verification, account {}", account.name);
     let reader = match reader(config, account) {
         Ok(reader) => reader,
-        Err(error) => return CheckedItem { name, found: Err(error.to_string()) },
+        Err(error) => return CheckedItem::new(name, CheckMark::Warn, error.to_string()),
     };
     let mut found = Vec::new();
     for channel in Channel::ALL {
@@ -147,7 +210,7 @@ async fn verification(config: &Config, account: &Account) -> CheckedItem {
         };
         found.push(format!("{channel} {capability}{why}"));
     }
-    CheckedItem { name, found: Ok(found.join(", ")) }
+    CheckedItem::new(name, CheckMark::Ok, found.join(", "))
 }
 
 /// The probe is the same on every channel.

@@ -1,6 +1,7 @@
 //! `completions` and `man`: generated from the definitions of the commands. The package contains
 //! both (`packaging/completions`, `packaging/man`).
 
+use super::manual::{closing_sections, configuration_page};
 use super::{Cli, output};
 use acquire_outbox::links;
 use anyhow::{Context, Result};
@@ -33,7 +34,7 @@ Examples:
 
 The Debian package installs them.")]
 pub struct ManArgs {
-    /// The folder to write to: acquire-outbox.1, acquire-outbox-list.1, ...
+    /// The folder to write to: acquire-outbox.1, acquire-outbox-list.1, ..., acquire-outbox.toml.5
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }
@@ -55,7 +56,12 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         pages(sub, NAME, &args.folder)?;
     }
+    write(&args.folder.join(format!("{NAME}.toml.5")), &configuration_page(&source()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn source() -> String {
+    format!("{NAME} {}", env!("CARGO_PKG_VERSION"))
 }
 
 fn command() -> Command {
@@ -75,12 +81,15 @@ fn pages(command: &Command, above: &str, folder: &Path) -> Result<()> {
 fn page(command: &Command, name: &str, folder: &Path) -> Result<()> {
     let path = folder.join(format!("{name}.1"));
     let mut text = Vec::new();
-    let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
-    let page = clap_mangen::Man::new(command.clone()).title(name).source(source).manual(NAME);
+    let page = clap_mangen::Man::new(command.clone()).title(name).source(source()).manual(NAME);
     page.render(&mut text).context("a page in memory")?;
     let text = String::from_utf8(text).context("a page of the help is text")?;
     // The text after the options is mostly examples.
     let text = text.replace(".SH EXTRA", ".SH EXAMPLES");
-    links::followed(&path)?;
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    write(&path, &(text + &closing_sections(name)))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    links::followed(path)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

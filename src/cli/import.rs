@@ -17,6 +17,7 @@ pub use input::FileFormat;
 use input::{Input, Lines};
 use keys::Keys;
 use row::ImportLine;
+use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,10 +79,12 @@ pub struct ImportArgs {
     /// Check every line and insert nothing
     #[arg(long)]
     dry_run: bool,
+    /// One JSON object: how many lines there were, and how many jobs were inserted or existed already
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
-    // Only where the configuration can be loaded: a producer's machine may have none.
     let accounts = settings.accounts()?;
     let (format, file) = (args.format(), args.file);
     let defaults = Defaults { source: args.source, account: args.account, accounts };
@@ -93,7 +96,16 @@ pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
     if found.wrong > 0 {
         bail!("{} of {} are wrong; nothing was inserted", found.wrong, lines(found.all));
     }
+    let counted = |done: &ImportTally| ImportJson {
+        lines: found.all,
+        inserted: done.inserted,
+        existing: done.existing,
+    };
     let Some(mut store) = store else {
+        if args.json {
+            output::json(&counted(&ImportTally::default()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         output::line(format!("{} can be imported; nothing was inserted", lines(found.all)))?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -108,8 +120,20 @@ pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
             lines(found.all)
         )
     })?;
+    if args.json {
+        output::json(&counted(&done))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     output::line(format!("{} inserted, {} existed already", done.inserted, done.existing))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// With `--dry-run`, nothing is inserted.
+#[derive(Serialize)]
+struct ImportJson {
+    lines: u64,
+    inserted: u64,
+    existing: u64,
 }
 
 impl ImportArgs {

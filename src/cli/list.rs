@@ -1,16 +1,18 @@
 //! `list`: jobs by filter, in pages, newest first.
 
 use super::filter_flags::FilterFlags;
+use super::watch::{Watched, WatchedView, repeat, seconds};
 use super::{GlobalFlags, output, possible_values};
 use acquire_outbox::config::DEFAULT_ACCOUNT;
 use acquire_outbox::desk::{job_json, vocabulary};
-use acquire_outbox::queue::filter::{Page, SortBy};
+use acquire_outbox::queue::filter::{Filter, Page, SortBy};
 use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::queue::story::Delivery;
 use acquire_outbox::queue::when::now;
-use acquire_outbox::store::ALL;
+use acquire_outbox::store::{ALL, Store};
 use anyhow::Result;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +21,7 @@ Examples:
   acquire-outbox list --status failed --error 'no such case' --newer-than 2h
   acquire-outbox list --case 2069 --sort attempts
   acquire-outbox list --status failed --json --page 2
+  acquire-outbox list --status pending,sending --watch
 
 These are fast on a table of any size: a state other than sent (--failure implies one), --key, and
 the newest jobs. Without such a state, the other filters and --sort by anything but id may read the
@@ -46,7 +49,11 @@ pub struct ListArgs {
     #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// A JSON array with the columns of delivery_status
+    /// Repeat every SECONDS until Ctrl-C; on a terminal, in place
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
+    #[arg(value_parser = seconds)]
+    watch: Option<Duration>,
+    /// A JSON array with the columns of delivery_status; with --watch, one per line
     #[arg(long)]
     json: bool,
 }
@@ -56,6 +63,11 @@ pub async fn run(settings: &GlobalFlags, args: ListArgs) -> Result<ExitCode> {
     let offset = u64::from(args.page - 1) * u64::from(args.limit);
     let page = Page { sort: args.sort, ascending: args.ascending, limit: args.limit, offset };
     let mut store = settings.open().await?;
+    if let Some(every) = args.watch {
+        let watched = if args.json { Watched::Json } else { Watched::Text };
+        let view = JobsView { filter, page, watched };
+        return repeat(settings, store, every, watched, view).await;
+    }
     let jobs = store.deliveries(&filter, &page).await?;
     if args.json {
         output::json(&job_json::listed(&jobs, store.is_sandbox()))?;
@@ -69,6 +81,23 @@ pub async fn run(settings: &GlobalFlags, args: ListArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A page of jobs, for `--watch`.
+struct JobsView {
+    filter: Filter,
+    page: Page,
+    watched: Watched,
+}
+
+impl WatchedView for JobsView {
+    async fn read(&self, store: &mut Store) -> Result<String> {
+        let jobs = store.deliveries(&self.filter, &self.page).await?;
+        Ok(match self.watched {
+            Watched::Json => serde_json::to_string(&job_json::listed(&jobs, store.is_sandbox()))?,
+            Watched::Text => table(&jobs).text(),
+        })
+    }
 }
 
 /// The pauses that hold back a listed job.
@@ -87,7 +116,11 @@ pub(super) fn print(jobs: &[Delivery]) -> Result<()> {
         output::note("no such jobs");
         return Ok(());
     }
-    if output::to_people() { for_people(jobs) } else { every_column(jobs) }.print()
+    table(jobs).print()
+}
+
+fn table(jobs: &[Delivery]) -> output::Table {
+    if output::to_people() { for_people(jobs) } else { every_column(jobs) }
 }
 
 /// The columns that fit on a terminal; `show` has the others.

@@ -12,10 +12,12 @@ mod import;
 mod init;
 mod list;
 mod lookup;
+mod manual;
 mod move_outbox;
 mod nodes;
 mod output;
 mod pause_resume;
+mod pauses;
 mod possible_values;
 mod probe;
 mod prune;
@@ -24,11 +26,13 @@ mod run;
 mod run_progress;
 mod sandbox;
 mod send;
+mod setting_list;
 mod show;
 mod spreadsheet;
 mod stand_in;
 mod status;
 mod usage;
+mod watch;
 
 pub use error_text::sentence_of;
 pub use usage::parse;
@@ -114,6 +118,8 @@ enum Command {
     Pause(pause_resume::PauseArgs),
     /// End a pause
     Resume(pause_resume::ResumeArgs),
+    /// List what is paused, since when and why
+    Pauses(pauses::PausesArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
     Prune(prune::PruneArgs),
     /// Print the SQL that gives roles of a PostgreSQL database what they need
@@ -130,6 +136,8 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// See everything work, in a temporary folder
     Demo(demo::DemoArgs),
+    /// List every setting of the configuration, with its range and default
+    Settings(setting_list::SettingsArgs),
     /// Print the completion script for a shell
     Completions(generate::CompletionsArgs),
     /// Write the manual pages to a folder
@@ -166,6 +174,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Export(args) => export::run(&settings, *args).await,
         Command::Pause(args) => pause_resume::pause(&settings, args).await,
         Command::Resume(args) => pause_resume::resume(&settings, args).await,
+        Command::Pauses(args) => pauses::run(&settings, args).await,
         Command::Prune(args) => prune::run(&settings, args).await,
         Command::Grants(args) => grants::run(&settings, args).await,
         Command::Move(args) => move_outbox::run(&settings, args).await,
@@ -181,6 +190,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
             let done = demo::run(args).await;
             output::flush();
             done
+        }
+        Command::Settings(args) => {
+            settings.unused_by("settings")?;
+            setting_list::run(&args)
         }
         Command::Completions(args) => {
             settings.unused_by("completions")?;

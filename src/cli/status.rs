@@ -1,8 +1,10 @@
 //! `status`: counts, ages, rates, and what holds jobs back; once or repeatedly.
 
 mod view;
-mod watch;
 
+pub(super) use view::{PauseJson, pauses as pause_table};
+
+use super::watch::{Watched, WatchedView, repeat, seconds};
 use super::{GlobalFlags, output};
 use acquire_outbox::config::Database;
 use acquire_outbox::queue::examination::Storage;
@@ -15,12 +17,16 @@ use anyhow::Result;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The exit status of `--check`.
+const NOBODY_DISPATCHES: u8 = 3;
+
 const EXAMPLES: &str = "\
 Examples:
   acquire-outbox status
   acquire-outbox status --watch              until Ctrl-C
   acquire-outbox status --json | jq .oldest_due_seconds
   acquire-outbox status --json --watch 60 >> status.jsonl
+  acquire-outbox status --check > /dev/null || alert
 
 Rates are averages over the last 1, 5 and 15 minutes.";
 
@@ -31,6 +37,9 @@ pub struct StatusArgs {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
     #[arg(value_parser = seconds)]
     watch: Option<Duration>,
+    /// Exit with status 3 if no dispatcher works on the outbox
+    #[arg(long, conflicts_with = "watch")]
+    check: bool,
     /// One JSON object; with --watch, one per line
     #[arg(long)]
     json: bool,
@@ -52,7 +61,8 @@ struct StatusReport {
 pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     if let Some(every) = args.watch {
-        return watch::run(settings, store, every, args.json).await;
+        let watched = if args.json { Watched::Json } else { Watched::Text };
+        return repeat(settings, store, every, watched, watched).await;
     }
     let report = StatusReport::read(&mut store).await?;
     if args.json {
@@ -60,7 +70,20 @@ pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
     } else {
         output::line(view::text(&report))?;
     }
-    Ok(ExitCode::SUCCESS)
+    match args.check && !report.running {
+        true => Ok(NOBODY_DISPATCHES.into()),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+impl WatchedView for Watched {
+    async fn read(&self, store: &mut Store) -> Result<String> {
+        let report = StatusReport::read(store).await?;
+        Ok(match self {
+            Watched::Json => serde_json::to_string(&view::json(&report))?,
+            Watched::Text => view::text(&report),
+        })
+    }
 }
 
 impl StatusReport {
@@ -78,11 +101,4 @@ impl StatusReport {
             overview,
         })
     }
-}
-
-/// From a tenth of a second to a day.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
-    let seconds: f64 = parsed.ok_or("a number of seconds from 0.1 to 86400 is needed")?;
-    Ok(Duration::from_secs_f64(seconds))
 }

@@ -31,9 +31,9 @@ pub struct StatusJson<'a> {
     rates: Vec<RateJson>,
     pauses: Vec<PauseJson<'a>>,
     holds: Vec<BlockJson<'a>>,
-    /// Rows that cannot be read, recorded or changed: how many, and the first ones.
     /// How many of the uncertain jobs are being looked for at Acquire.
     verifying: i64,
+    /// Rows that cannot be read, recorded or changed: how many, and the first ones.
     set_aside: u64,
     set_aside_jobs: Vec<SetAsideJson<'a>>,
     /// Rows that were written without the triggers, counted up to 10,000.
@@ -60,7 +60,7 @@ struct RateJson {
 
 /// Null means all of its kind.
 #[derive(Serialize)]
-struct PauseJson<'a> {
+pub struct PauseJson<'a> {
     account: Option<&'a str>,
     channel: Option<Channel>,
     reason: &'a str,
@@ -290,7 +290,7 @@ fn rates(report: &StatusReport) -> output::Table {
     table
 }
 
-fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
+pub fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
     let mut table = output::Table::new(["paused", "since", "reason", "end it with"]);
     for pause in pauses {
         table.row([

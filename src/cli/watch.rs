@@ -1,7 +1,6 @@
-//! `status --watch`: repeats until Ctrl-C.
+//! `--watch` of `status` and `list`: repeats until Ctrl-C.
 
-use super::{StatusReport, view};
-use crate::cli::{GlobalFlags, output, sentence_of};
+use super::{GlobalFlags, output, sentence_of};
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use console::{Term, is_dumb};
@@ -12,14 +11,28 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// Runs until Ctrl-C, or until nobody reads the output. An error is shown, and the next reading may
-/// work again.
-pub async fn run(
+/// A text on a terminal, which is overwritten in place, or JSON, one value per line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    Text,
+    Json,
+}
+
+/// What is shown each time.
+pub trait WatchedView: Sync {
+    fn read(&self, store: &mut Store) -> impl Future<Output = Result<String>> + Send;
+}
+
+/// Shows the view, again and again, until Ctrl-C or until nobody reads the output. An error is
+/// shown, the database is opened again, and the next reading may work.
+pub async fn repeat(
     settings: &GlobalFlags,
     store: Store,
     every: Duration,
-    json: bool,
+    watched: Watched,
+    view: impl WatchedView,
 ) -> Result<ExitCode> {
+    let json = watched == Watched::Json;
     let in_place = output::to_people() && !is_dumb() && !json;
     let screen = in_place.then(Term::stdout);
     if let Some(screen) = &screen {
@@ -29,7 +42,11 @@ pub async fn run(
     let mut store = Some(store);
     let mut first = true;
     loop {
-        let (text, screen) = (shown(read(settings, &mut store).await, json)?, screen.clone());
+        let shown = match opened(settings, &mut store).await {
+            Ok(store) => view.read(store).await,
+            Err(e) => Err(e),
+        };
+        let (text, screen) = (shown.map_err(|e| sentence_of(&e)), screen.clone());
         if text.is_err() {
             store = None;
         }
@@ -51,24 +68,18 @@ pub async fn run(
     }
 }
 
-/// After an error the connection is opened again.
-async fn read(settings: &GlobalFlags, store: &mut Option<Store>) -> Result<StatusReport> {
+/// From a tenth of a second to a day.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
+    let seconds: f64 = parsed.ok_or("a number of seconds from 0.1 to 86400 is needed")?;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+async fn opened<'a>(settings: &GlobalFlags, store: &'a mut Option<Store>) -> Result<&'a mut Store> {
     if store.is_none() {
         *store = Some(settings.open().await?);
     }
-    match store {
-        Some(store) => StatusReport::read(store).await,
-        None => anyhow::bail!("the database is not open"),
-    }
-}
-
-/// The text to show; the inner error is a sentence to show in its place.
-fn shown(report: Result<StatusReport>, json: bool) -> Result<Result<String, String>> {
-    Ok(match report {
-        Ok(report) if json => Ok(serde_json::to_string(&view::json(&report))?),
-        Ok(report) => Ok(view::text(&report)),
-        Err(e) => Err(sentence_of(&e)),
-    })
+    store.as_mut().ok_or_else(|| anyhow::anyhow!("the database is not open"))
 }
 
 /// `apart` puts a blank line before the text.
