@@ -46,6 +46,9 @@
 //! uncertain --looked for at Acquire (policy `verify`)--> sent | pending | uncertain
 //! ```
 //!
+//! What became of a message after it was `sent` (`follow_up`) changes no state: `dispatcher/follow_ups.rs` asks Acquire
+//! and records it in the columns `delivery` and `delivery_at`.
+//!
 //! The database's triggers enforce these transitions, whoever writes. The helper column `wait` says
 //! why a job is pending, or that an uncertain one is `verifying`: then it is still the head of its lane. A lane is the jobs that must be sent in order: those with the same
 //! `ordering_key` or, without one, of the same conversation. `holds` marks its head; a unique index
@@ -87,6 +90,7 @@
 //! | the backoff, or when a job gives up | `src/queue/retry.rs`, `src/queue/transition.rs`; their settings: `src/config/raw.rs` |
 //! | what an answer of Acquire means | `src/acquire/classify.rs` |
 //! | when a message of unknown outcome is looked for, and what follows | `src/queue/doubt.rs`, `src/queue/transition/after_look.rs` |
+//! | when Acquire is asked what became of a message, and what its answer means | `src/queue/follow_up.rs`, `src/acquire/read_back/fate.rs` |
 //! | how many requests run, breaker, Retry-After, rates | `src/dispatcher/routes/` |
 //! | when to run a cycle | `src/dispatcher/reason.rs` |
 //! | the order of the claim | every `ORDER BY priority` in `src/store/sqlite/`, and a new migration for the index `outbox_ready` |

@@ -5,12 +5,15 @@
 //! few increments. Labels never contain user input: accounts are the configured ones, all others are
 //! fixed words.
 
+mod follow_up_counts;
 mod last_hour;
 mod looks;
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis, Status};
 use crate::queue::transition::AttemptKind;
+use follow_up_counts::FollowUpCounts;
+pub use follow_up_counts::FollowUpResult;
 use last_hour::LastHour;
 pub use last_hour::Minute;
 pub use looks::Look;
@@ -100,6 +103,7 @@ pub struct Metrics {
     registry: Registry,
     attempts: Family<AttemptLabels, Counter>,
     looks: Looks,
+    follow_ups: FollowUpCounts,
     in_flight: Family<RouteLabels, Gauge>,
     channels: [ChannelMeter; 3],
     cycle: Histogram,
@@ -188,6 +192,7 @@ impl Metrics {
         let cycle = Histogram::new(CYCLE_BUCKETS);
         registry.register("attempts", "Requests that have ended, by outcome", attempts.clone());
         let looks = Looks::register(&mut registry);
+        let follow_ups = FollowUpCounts::register(&mut registry);
         registry.register(
             "finished",
             "Jobs that the dispatcher has finished, by state and failure",
@@ -221,6 +226,7 @@ impl Metrics {
             registry,
             attempts,
             looks,
+            follow_ups,
             in_flight,
             channels,
             cycle,
@@ -240,6 +246,7 @@ impl Metrics {
             self.attempts.get_or_create_owned(&labels)
         };
         self.looks.show(account, channel);
+        self.follow_ups.show(account, channel);
         let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
         RouteMeter {
             in_flight: self.in_flight.get_or_create_owned(&labels),
@@ -251,6 +258,11 @@ impl Metrics {
     /// A message was looked for at Acquire.
     pub fn looked(&self, account: &str, channel: Channel, look: Look) {
         self.looks.count(account, channel, look);
+    }
+
+    /// Acquire was asked what became of a message.
+    pub fn followed_up(&self, account: &str, channel: Channel, result: FollowUpResult) {
+        self.follow_ups.count(account, channel, result);
     }
 
     /// These outcomes have been recorded.

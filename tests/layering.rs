@@ -40,6 +40,7 @@ fn is_the_stores_own(file: &str) -> bool {
             "store/mod.rs"
                 | "store/reads.rs"
                 | "store/tenure.rs"
+                | "store/read_back_work.rs"
                 | "store/move_over.rs"
                 | "config/database.rs"
         )

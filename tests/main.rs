@@ -22,6 +22,7 @@ mod export;
 mod file;
 mod fill_missing;
 mod first_day;
+mod follow_up;
 mod generated;
 mod hammer;
 mod health;

@@ -197,6 +197,7 @@ fn ended(job: &Job, how: How) -> Ended {
         wait,
         next_attempt_at: wait.map(|_| now + 3_600_000),
         verify_at: None,
+        follow_at: None,
         attempts: job.attempts,
         unspent: job.unspent,
         uncertain_attempts: job.uncertain_attempts,

@@ -37,6 +37,8 @@ CREATE TABLE outbox (
     error           TEXT,
     updated_at      INTEGER,
     finished_at     INTEGER,
+    delivery        TEXT,     -- what became of it afterwards: delivered, seen, bounced, failed; NULL: not known
+    delivery_at     INTEGER,  -- when, by Acquire's clock; where Acquire does not say, when it was asked
     -- Internal columns, maintained by the triggers below and by the dispatcher.
     lane               TEXT,     -- the effective ordering key; NULL: no order
     due_at             INTEGER,  -- send_at, or the time of the INSERT; with id, the order in its lane
@@ -51,6 +53,8 @@ CREATE TABLE outbox (
     verify_from        INTEGER,  -- when the first attempt of unknown outcome since the last retry began
     verify_until       INTEGER,  -- when the last of them was given up
     verify_seen        TEXT,     -- what was found at Acquire: a JSON array, without message text
+    follow_at          INTEGER,  -- when Acquire is asked what became of it; set only while sent and to be asked
+    followed_at        INTEGER,  -- when that was last answered
     -- Every UPDATE of the columns above by the triggers or the dispatcher adds one or two, so that
     -- outbox_update_check can tell it from anybody else's.
     moves              INTEGER NOT NULL DEFAULT 0
@@ -81,6 +85,10 @@ CREATE INDEX outbox_message ON outbox (message_id) WHERE message_id IS NOT NULL;
 -- Jobs that may have a message at Acquire whose id is not known.
 CREATE INDEX outbox_doubtful ON outbox (account, channel) WHERE verify_from IS NOT NULL AND message_id IS NULL;
 CREATE INDEX outbox_nameless ON outbox (account, channel) WHERE status = 'sent' AND message_id IS NULL;
+
+-- Messages whose delivery is asked about, and what became of those that were.
+CREATE INDEX outbox_following ON outbox (follow_at) WHERE follow_at IS NOT NULL;
+CREATE INDEX outbox_delivery ON outbox (delivery, channel) WHERE delivery IS NOT NULL;
 
 -- One row per request. It is kept when its job is retried, and deleted with its job.
 CREATE TABLE outbox_attempts (
@@ -147,6 +155,18 @@ CREATE TABLE outbox_scrubbing (
 -- the daemon write it, by the configuration.
 CREATE TABLE outbox_fill_missing (channel TEXT PRIMARY KEY) WITHOUT ROWID;
 
+-- What cannot be read back at Acquire: messages of an account and channel, to verify them (`verify`) or to see what
+-- became of them (`follow_up`).
+CREATE TABLE outbox_unreadable (
+    account    TEXT NOT NULL,
+    channel    TEXT NOT NULL,
+    purpose    TEXT NOT NULL,
+    error_code TEXT NOT NULL,
+    error      TEXT NOT NULL,
+    since      INTEGER NOT NULL,
+    PRIMARY KEY (account, channel, purpose)
+) WITHOUT ROWID;
+
 -- The key that the last INSERT found taken: see outbox_insert_taken.
 CREATE TABLE outbox_taken_keys (idempotency_key TEXT PRIMARY KEY) WITHOUT ROWID;
 
@@ -196,7 +216,8 @@ SELECT id, channel, account, source, idempotency_key, status, attempts, message_
        strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', send_at / 1000.0, 'unixepoch') AS send_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at / 1000.0, 'unixepoch') AS next_attempt_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch') AS finished_at
+       strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch') AS finished_at, delivery,
+       strftime('%Y-%m-%dT%H:%M:%fZ', delivery_at / 1000.0, 'unixepoch') AS delivery_at
 FROM outbox;
 
 -- A payload without the message's text and addresses: only the ids remain.
@@ -643,13 +664,14 @@ BEGIN
         WHEN NEW.attempts IS NOT 0 OR NEW.next_attempt_at IS NOT NULL OR NEW.message_id IS NOT NULL
              OR NEW.receipt IS NOT NULL OR NEW.failure IS NOT NULL OR NEW.error_code IS NOT NULL
              OR NEW.error IS NOT NULL OR NEW.updated_at IS NOT NULL OR NEW.finished_at IS NOT NULL
-            THEN RAISE(ABORT, 'outbox: attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at and finished_at are written by the dispatcher; leave them out')
+             OR NEW.delivery IS NOT NULL OR NEW.delivery_at IS NOT NULL
+            THEN RAISE(ABORT, 'outbox: attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at, finished_at, delivery and delivery_at are written by the dispatcher; leave them out')
         WHEN NEW.lane IS NOT NULL OR NEW.due_at IS NOT NULL OR NEW.wait IS NOT NULL OR NEW.holds IS NOT NULL
              OR NEW.claimed_by IS NOT NULL OR NEW.unspent IS NOT 0 OR NEW.uncertain_attempts IS NOT 0
              OR NEW.budget_from IS NOT NULL OR NEW.moves IS NOT 0 OR NEW.verify_at IS NOT NULL
              OR NEW.verify_round IS NOT 0 OR NEW.verify_from IS NOT NULL OR NEW.verify_until IS NOT NULL
-             OR NEW.verify_seen IS NOT NULL
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves and verify_... are the dispatcher''s own; leave them out')
+             OR NEW.verify_seen IS NOT NULL OR NEW.follow_at IS NOT NULL OR NEW.followed_at IS NOT NULL
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, verify_... and follow... are the dispatcher''s own; leave them out')
         -- SQLite continues from the highest id ever used: an id near the end of the range would leave no room
         -- for others. If id is left out, NEW.id is -1 here.
         WHEN NEW.id > 1000000000000
@@ -770,8 +792,9 @@ END;
 -- outbox_moved fires first, a refusal here undoes what it did.
 CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
-                finished_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, verify_at,
-                verify_round, verify_from, verify_until, verify_seen, moves ON outbox
+                finished_at, delivery, delivery_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts,
+                budget_from, verify_at, verify_round, verify_from, verify_until, verify_seen, follow_at, followed_at,
+                moves ON outbox
 WHEN (NEW.moves IS NOT OLD.moves + 1 AND NEW.moves IS NOT OLD.moves + 2)
      OR (NEW.status IS NOT OLD.status
          AND (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
@@ -811,12 +834,15 @@ BEGIN
                 WHEN 'integer' THEN NEW.finished_at
                 WHEN 'text' THEN CAST(round((julianday(NEW.finished_at) - 2440587.5) * 86400000.0) AS INTEGER) END
                 BETWEEN 946684800000 AND (SELECT now FROM outbox_clock), 0)),
+        NEW.delivery IS NOT OLD.delivery AND NOT (again AND NEW.delivery IS NULL),
+        NEW.delivery_at IS NOT OLD.delivery_at AND NOT (again AND NEW.delivery_at IS NULL),
         NEW.lane IS NOT OLD.lane OR NEW.due_at IS NOT OLD.due_at OR NEW.wait IS NOT OLD.wait
             OR NEW.holds IS NOT OLD.holds OR NEW.claimed_by IS NOT OLD.claimed_by OR NEW.unspent IS NOT OLD.unspent
             OR NEW.uncertain_attempts IS NOT OLD.uncertain_attempts OR NEW.budget_from IS NOT OLD.budget_from
             OR NEW.verify_at IS NOT OLD.verify_at OR NEW.verify_round IS NOT OLD.verify_round
             OR NEW.verify_from IS NOT OLD.verify_from OR NEW.verify_until IS NOT OLD.verify_until
-            OR NEW.verify_seen IS NOT OLD.verify_seen OR NEW.moves IS NOT OLD.moves,
+            OR NEW.verify_seen IS NOT OLD.verify_seen OR NEW.follow_at IS NOT OLD.follow_at
+            OR NEW.followed_at IS NOT OLD.followed_at OR NEW.moves IS NOT OLD.moves,
         typeof(NEW.message_id) IN ('text', 'null') AND typeof(NEW.error_code) IN ('text', 'null')
             AND typeof(NEW.error) IN ('text', 'null')
             AND ifnull(NEW.failure IN ('rejected', 'exhausted', 'expired', 'invalid'), 1)
@@ -836,7 +862,7 @@ END;
 -- Which of the dispatcher's columns an UPDATE from outside has changed: a flag for each.
 CREATE VIEW outbox_check_own AS
 SELECT status AS becomes, status AS was, attempts, next_attempt_at, message_id, receipt, failure, error_code, error,
-       finished_at, 0 AS helpers, 0 AS readable
+       finished_at, delivery, delivery_at, 0 AS helpers, 0 AS readable
 FROM outbox WHERE 0;
 
 CREATE TRIGGER outbox_check_own_columns INSTEAD OF INSERT ON outbox_check_own
@@ -849,8 +875,10 @@ BEGIN
         WHEN NEW.receipt THEN RAISE(ABORT, 'outbox.receipt: is written by the dispatcher and cannot be changed')
         WHEN NEW.finished_at
             THEN RAISE(ABORT, 'outbox.finished_at: is written by the dispatcher; of a finished job it can be set to an earlier time')
+        WHEN NEW.delivery THEN RAISE(ABORT, 'outbox.delivery: is written by the dispatcher and cannot be changed')
+        WHEN NEW.delivery_at THEN RAISE(ABORT, 'outbox.delivery_at: is written by the dispatcher and cannot be changed')
         WHEN NEW.helpers
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves and verify_... are the dispatcher''s own and cannot be changed')
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, verify_... and follow... are the dispatcher''s own and cannot be changed')
         -- Whoever resolves an uncertain job may also set its ids and its error; whoever fails a pending one must
         -- say why.
         WHEN NEW.was = 'uncertain' AND (NEW.becomes = 'sent' OR NEW.becomes = 'failed') AND NEW.readable THEN NULL
@@ -894,7 +922,8 @@ BEGIN
         -- A send_at that has been removed since gives no place in the lane.
         due_at = CASE WHEN send_at IS NULL AND due_at > (SELECT now FROM outbox_clock) THEN NULL ELSE due_at END,
         receipt = NULL, failure = NULL, error_code = NULL, error = NULL, finished_at = NULL, verify_at = NULL,
-        verify_round = 0, verify_from = NULL, verify_until = NULL, verify_seen = NULL, moves = moves + 1
+        verify_round = 0, verify_from = NULL, verify_until = NULL, verify_seen = NULL, delivery = NULL,
+        delivery_at = NULL, follow_at = NULL, followed_at = NULL, moves = moves + 1
     WHERE id = NEW.id;
     DELETE FROM outbox_set_aside WHERE job_id = NEW.id;
     INSERT INTO outbox_enqueue (id) VALUES (NEW.id);

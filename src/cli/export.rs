@@ -142,7 +142,7 @@ async fn write<W: Write>(
     }
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "channel",
     "account",
@@ -158,6 +158,8 @@ const COLUMNS: [&str; 16] = [
     "send_at",
     "next_attempt_at",
     "finished_at",
+    "delivery",
+    "delivery_at",
     "receipt",
 ];
 

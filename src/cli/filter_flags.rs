@@ -2,6 +2,7 @@
 
 use super::{duration, possible_values};
 use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::follow_up::DeliveryState;
 use acquire_outbox::queue::job::{Channel, Failure, Millis, Status};
 use acquire_outbox::queue::when::now;
 use std::time::Duration;
@@ -30,6 +31,12 @@ pub struct FilterFlags {
     /// Only jobs whose last error has this code, like http_503
     #[arg(long, help_heading = HEADING, value_name = "CODE")]
     pub error_code: Option<String>,
+    /// Only messages of which this became; separate several with commas
+    #[arg(long, help_heading = HEADING, value_parser = possible_values::delivery(), value_delimiter = ',')]
+    pub delivery: Vec<DeliveryState>,
+    /// Only messages that were returned: --delivery bounced
+    #[arg(long, help_heading = HEADING, conflicts_with = "delivery")]
+    pub bounced: bool,
     /// Only jobs of this case at Acquire; for an SMS, its thread
     #[arg(long, help_heading = HEADING, value_name = "ID")]
     pub case: Option<String>,
@@ -56,6 +63,7 @@ impl FilterFlags {
             source: self.source,
             failure: self.failure,
             error_code: self.error_code,
+            deliveries: if self.bounced { vec![DeliveryState::Bounced] } else { self.delivery },
             case: self.case,
             idempotency_key: self.key,
             error: self.error,

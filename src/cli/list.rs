@@ -20,11 +20,12 @@ Examples:
   acquire-outbox list --channel sms --source billing --limit 10
   acquire-outbox list --status failed --error 'no such case' --newer-than 2h
   acquire-outbox list --case 2069 --sort attempts
+  acquire-outbox list --bounced                     or --delivery bounced,failed
   acquire-outbox list --status failed --json --page 2
   acquire-outbox list --status pending,sending --watch
 
-These are fast on a table of any size: a state other than sent (--failure implies one), --key, and
-the newest jobs. Without such a state, the other filters and --sort by anything but id may read the
+These are fast on a table of any size: a state other than sent (--failure implies one), --key,
+--bounced, and the newest jobs. Without such a state, the other filters and --sort by anything but id may read the
 whole table.
 
 In a pipe it prints tab-separated lines under a header line. For anything else use SQL:
@@ -169,6 +170,8 @@ fn every_column(jobs: &[Delivery]) -> output::Table {
         "message_id",
         "error_code",
         "error",
+        "delivery",
+        "delivery_at",
     ]);
     for job in jobs {
         let text = |column: &Option<String>| column.clone().unwrap_or_default();
@@ -185,6 +188,8 @@ fn every_column(jobs: &[Delivery]) -> output::Table {
             text(&job.message_id),
             text(&job.error_code),
             text(&job.error),
+            text(&job.delivery),
+            text(&job.delivery_at),
         ]);
     }
     table

@@ -2,6 +2,7 @@
 //! reads them. The queue's own types know no clap.
 
 use acquire_outbox::queue::filter::SortBy;
+use acquire_outbox::queue::follow_up::DeliveryState;
 use acquire_outbox::queue::job::{Channel, Failure, Status};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::error::Error;
@@ -43,6 +44,18 @@ pub fn failure() -> impl TypedValueParser<Value = Failure> {
             Failure::Invalid => "The payload breaks the channel's rules; no request was made",
         };
         (failure.as_str(), help)
+    }))
+}
+
+pub fn delivery() -> impl TypedValueParser<Value = DeliveryState> {
+    parser(DeliveryState::ALL.map(|state| {
+        let help = match state {
+            DeliveryState::Delivered => "It has arrived",
+            DeliveryState::Seen => "It was seen",
+            DeliveryState::Bounced => "A mail that was returned",
+            DeliveryState::Failed => "It did not arrive, and was not returned either",
+        };
+        (state.as_str(), help)
     }))
 }
 

@@ -3,6 +3,7 @@
 use super::lookup::AccountFlag;
 use super::{GlobalFlags, output};
 use acquire_outbox::acquire::read_back::{ShownCase, ShownMessage};
+use acquire_outbox::queue::follow_up::{DeliveryEvent, DeliveryState};
 use acquire_outbox::queue::when::now;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -84,11 +85,15 @@ fn print(case: &ShownCase, texts: bool) -> Result<()> {
             message.sender.clone(),
             message.channel.clone().unwrap_or_default(),
             message.kind.clone().unwrap_or_default(),
-            message.fate.last().map(|(fate, _)| *fate).unwrap_or_default().to_owned(),
+            became(message).map_or_else(String::new, |state| state.to_string()),
             text_of(message, texts),
         ]);
     }
     table.print()
+}
+
+fn became(message: &ShownMessage) -> Option<DeliveryState> {
+    DeliveryEvent::of_all(&message.fate).map(|event| event.state)
 }
 
 fn text_of(message: &ShownMessage, texts: bool) -> String {
@@ -110,7 +115,7 @@ fn case_json(case: &ShownCase, texts: bool) -> Value {
             let mut shown = json!({
                 "id": message.id, "created": message.created.map(output::iso),
                 "sender": message.sender, "channel": message.channel, "type": message.kind,
-                "became": message.fate.last().map(|(fate, _)| fate),
+                "became": became(message).map(DeliveryState::as_str),
             });
             if texts {
                 shown["subject"] = json!(message.subject);

@@ -92,7 +92,7 @@ struct ReadingFlags {
     /// Deliver mails and SMS after this time, and have everything seen after twice the time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     delivered_after: Option<Duration>,
-    /// Return this share of mails instead of delivering them
+    /// Return this share of mails, and fail this share of SMS, instead of delivering them
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     bounced: f64,
 }

@@ -88,6 +88,7 @@ fn fields(
     table.field("seen at Acquire", job.seen_at_acquire());
     table.field("expires", job.expires.map(|at| with_age(&output::iso(at), now)));
     table.field("finished", time(&row.finished_at));
+    table.field("delivery", job.what_became_of_it());
     table.field("priority", (job.priority != 0).then(|| job.priority.to_string()));
     table.field("source", row.source.clone());
     table.field("idempotency key", row.idempotency_key.clone());

@@ -120,6 +120,8 @@ pub(super) struct RawChannel {
     on_uncertain: Option<OnUncertain>,
     uncertain_retries: Option<u32>,
     verify_after: Option<Vec<Duration>>,
+    /// An inner `None` is "never".
+    follow_up: Option<Option<Duration>>,
     fill_missing: Option<bool>,
     /// An inner `None` is "never".
     scrub: Option<Option<Duration>>,
@@ -136,6 +138,7 @@ impl RawChannel {
             "on_uncertain",
             "uncertain_retries",
             "verify_after",
+            "follow_up",
             "fill_missing",
             "scrub",
             "retry",
@@ -154,6 +157,7 @@ impl RawChannel {
             on_uncertain: section.parsed("on_uncertain")?.map(value),
             uncertain_retries: section.integer("uncertain_retries", 0..=1000)?.map(value),
             verify_after: verify_after(section)?,
+            follow_up: section.parsed_by("follow_up", follow_up)?.map(value),
             fill_missing: fill_missing.map(value),
             scrub: section.parsed_by("scrub", |text| duration_or("never", text))?.map(value),
             retry: retry.as_ref().map_or(Ok(RawRetry::default()), RawRetry::read)?,
@@ -171,6 +175,7 @@ impl RawChannel {
             on_uncertain: self.on_uncertain.unwrap_or(default.on_uncertain),
             uncertain_retries: self.uncertain_retries.unwrap_or(default.uncertain_retries),
             verify_after: self.verify_after.clone().unwrap_or(default.verify_after),
+            follow_up: self.follow_up.unwrap_or(default.follow_up),
             fill_missing: self.fill_missing.unwrap_or(default.fill_missing),
             scrub: self.scrub.unwrap_or(default.scrub),
             retry: self.retry.over(retry)?,
@@ -193,6 +198,16 @@ fn verify_after(section: &Section<'_>) -> Result<Option<Vec<Duration>>, ConfigEr
         Err(problem) => Err(invalid(problem)),
     };
     texts.value.iter().map(pause).collect::<Result<_, _>>().map(Some)
+}
+
+/// When Acquire is first asked what became of a message.
+fn follow_up(text: &str) -> Result<Option<Duration>, String> {
+    match duration_or("never", text)? {
+        Some(pause) if !(MILLISECOND..=30 * DAY).contains(&pause) => {
+            Err("must be from 1ms to 30days, or \"never\"".to_owned())
+        }
+        pause => Ok(pause),
+    }
 }
 
 /// Keeps the places of `initial` and `max`, which can only be compared once all layers are combined.

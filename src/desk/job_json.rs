@@ -4,6 +4,7 @@ use super::explain::WaitReason;
 use super::inspect::Inspection;
 use crate::queue::payload::Json;
 use crate::queue::story::{AttemptRow, Delivery};
+use crate::queue::when::iso;
 use serde::Serialize;
 
 /// A job in a list: the columns of `delivery_status`.
@@ -33,6 +34,9 @@ pub struct JobJson<'a> {
     receipt: Option<Json>,
     /// What was found at Acquire, if it was looked for.
     seen: Option<Json>,
+    /// When Acquire is asked what became of it, and when it last answered that.
+    next_follow_up_at: Option<String>,
+    followed_up_at: Option<String>,
     /// Why it waits; null where it waits for nothing.
     next: Option<&'a str>,
     /// The same for programs; empty where it waits for nothing.
@@ -51,6 +55,8 @@ impl<'a> JobJson<'a> {
             sandbox,
             receipt: story.job.receipt.as_deref().map(value),
             seen: story.job.seen.as_deref().map(value),
+            next_follow_up_at: story.job.next_follow_up.map(iso),
+            followed_up_at: story.job.followed.map(iso),
             next: next.as_ref().map(|next| next.sentence.as_str()),
             waits_for: next.as_ref().map(|next| next.waits_for.as_slice()).unwrap_or_default(),
             history: &story.history,

@@ -174,12 +174,18 @@ pub fn block_reason(kind: BlockKind) -> &'static str {
     }
 }
 
-/// A job's state and, if it failed, why: `failed: rejected`.
+/// A job's state and what is more to say of it: `failed: rejected`, `uncertain: verifying`, `sent: bounced`.
 pub fn state(job: &Delivery) -> String {
-    match &job.failure {
-        Some(failure) => format!("{}: {failure}", job.status),
+    match remark(job) {
+        Some(remark) => format!("{}: {remark}", job.status),
         None => job.status.clone(),
     }
+}
+
+/// Why it failed, that it is being verified, or what became of a message after it was sent.
+pub fn remark(job: &Delivery) -> Option<&str> {
+    let verifying = job.verifying.then_some("verifying");
+    job.failure.as_deref().or(verifying).or(job.delivery.as_deref())
 }
 
 /// A job's last error: `http_503: a sentence`, or the one of both that there is.

@@ -47,6 +47,7 @@ impl Dispatcher {
         self.service.status(&format!("stopping: {} in flight", self.sender.jobs.in_flight()));
         self.sender.stop();
         self.verifier.stop();
+        self.follower.stop();
         // What goes back does not wait for the requests in flight. An error is tried again below.
         let _ = self.record().await;
         let mut deadline = Instant::now() + limit;
@@ -154,6 +155,7 @@ impl Dispatcher {
         self.sender.metrics.enter(DaemonState::Stopping);
         self.sender.stop();
         self.verifier.stop();
+        self.follower.stop();
         let mut deadline = Instant::now() + self.sender.config.shutdown_timeout;
         while self.sender.jobs.in_flight() > 0 {
             match timeout_at(deadline, self.sender.results.recv()).await {

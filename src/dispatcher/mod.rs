@@ -4,12 +4,18 @@
 //! claim is on disk before its request can leave. Between cycles it sleeps until an attempt
 //! ends, another process commits, or something falls due.
 
+mod asking;
 mod attempt;
 mod bad_ends;
 mod ending;
+mod follow_ups;
+mod follower;
+mod idling;
 mod jobs;
 mod outage;
 mod pause_watch;
+mod readability;
+mod readers;
 mod reason;
 mod reconfigure;
 pub mod routes;
@@ -30,8 +36,11 @@ use crate::queue::when::now;
 use crate::reload::Reload;
 use crate::service::Service;
 use crate::store::{StoreError, Tenure};
+use asking::Asking;
+use follower::Told;
 use outage::Outage;
 use pause_watch::PauseWatch;
+use readers::Readers;
 use reason::{Commit, Reason, Rest};
 use sender::AttemptSender;
 pub(crate) use sender::{decide, interrupted};
@@ -42,7 +51,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, trace};
 pub(crate) use upkeep::log_notice;
-use verifier::Verifier;
+use verifier::Shown;
 
 /// The slow poll behind the wake-ups: for file systems without events, and for a clock that jumps.
 const POLL: Duration = Duration::from_secs(1);
@@ -77,7 +86,9 @@ enum LoopEnd {
 pub struct Dispatcher {
     tenure: Tenure,
     sender: AttemptSender,
-    verifier: Verifier,
+    readers: Readers,
+    verifier: Asking<Shown>,
+    follower: Asking<Told>,
     agenda: Agenda,
     commit: Commit,
     rest: Rest,
@@ -104,7 +115,9 @@ impl Dispatcher {
         Dispatcher {
             tenure,
             sender,
-            verifier: Verifier::new(),
+            readers: Readers::default(),
+            verifier: verifier::looks(),
+            follower: follower::follow_ups(),
             agenda: Agenda::default(),
             commit: Commit::None,
             rest: Rest::none(),
@@ -136,6 +149,7 @@ impl Dispatcher {
         self.sender.metrics.enter(DaemonState::Dispatching);
         let restored = ShownBlocks::restore(&mut self.tenure, &mut self.sender.routes).await?;
         self.shown_blocks = restored;
+        self.readers = readability::restore(&mut self.tenure, &self.sender.config).await?;
         match self.dispatch(until, reload, shutdown).await {
             Ok(LoopEnd::Stopped) => self.drain().await,
             Ok(LoopEnd::Empty) => {
@@ -172,6 +186,7 @@ impl Dispatcher {
                 step = reload.next() => self.reload(step),
                 Some(result) = self.sender.results.recv() => self.sender.ended(result),
                 () = self.verifier.ended() => {}
+                () = self.follower.ended() => {}
                 () = ready(()), if more => {}
                 () = self.tenure.changed() => self.commit = Commit::UnderWay,
                 () = sleep_until(idle_until) => if !resting {
@@ -210,6 +225,7 @@ impl Dispatcher {
         }
         let failed = self.fail_unknown_accounts().await?;
         let verified = self.verify().await?;
+        self.follow_up().await?;
         let freed = self.upkeep().await?;
         self.end_outage();
         Ok(cycled != Cycled::No || failed || verified || freed)
@@ -363,31 +379,6 @@ impl Dispatcher {
         }
         self.sender.routes.contend(&agenda.ready_accounts);
         self.agenda = agenda;
-    }
-
-    fn rests_until(&self) -> Option<Instant> {
-        self.rest.lasts_until(&self.sender.jobs)
-    }
-
-    /// When the next step is due if nothing happens before.
-    fn idle_until(&self) -> Instant {
-        let at = Instant::now();
-        let ping = self.service.next_ping();
-        let first = if let Some(rested) = self.rests_until() {
-            [Some(rested), ping, None, None, None]
-        } else if let Some(outage) = &self.outage {
-            [Some(outage.until), ping, None, None, None]
-        } else {
-            let due = self.agenda.next_due.map(|due| {
-                at + Duration::from_millis(u64::try_from(due - now()).unwrap_or(0)).min(POLL)
-            });
-            let jobs = &self.sender.jobs;
-            let opening = self.sender.routes.next_opening(jobs.load(), at);
-            let look = self.verifier.next(self.agenda.next_look, at);
-            let opening = [opening, jobs.longest_wait_ends(), look].into_iter().flatten().min();
-            [Some(at + POLL), ping, due, opening, Some(self.next_upkeep)]
-        };
-        first.into_iter().flatten().min().unwrap_or(at)
     }
 }
 

@@ -15,7 +15,9 @@ impl Dispatcher {
             ReloadStep::Requested => self.service.reloading(),
             ReloadStep::Finished(fresh) => {
                 let notice = self.sender.reconfigure(*fresh).err();
-                self.verifier.forget_accounts();
+                self.readers.forget_accounts();
+                self.verifier.hurry();
+                self.follower.hurry();
                 self.tenure.expect_requests(self.sender.longest_request());
                 self.tenure.pace(&self.sender.routes.rates());
                 self.next_upkeep = Instant::now();

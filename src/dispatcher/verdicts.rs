@@ -1,12 +1,14 @@
 //! Takes up what is to be looked for at Acquire, and records what was found there.
 
 use super::Dispatcher;
-use super::verifier::{Shown, lease};
+use super::readers::lease;
+use super::verifier::Shown;
 use crate::metrics::Look;
 use crate::queue::doubt::{DoubtfulJob, seen_json};
 use crate::queue::ended::Ended;
 use crate::queue::job::{Job, Millis, Status};
 use crate::queue::transition::{Transition, Wait, after_look, look_again, not_verifiable};
+use crate::queue::unreadable::ReadPurpose;
 use crate::queue::verification::{Likeness, Reading, Verdict, judge};
 use crate::queue::when::now;
 use crate::store::StoreError;
@@ -21,7 +23,7 @@ impl Dispatcher {
     /// Only those after which nothing more may be written: a look that cannot be recorded is made again.
     pub(super) async fn verify(&mut self) -> Result<bool, StoreError> {
         let mut moved = false;
-        while let Some(shown) = self.verifier.shown.pop_front() {
+        while let Some(shown) = self.verifier.next_answer() {
             let id = shown.doubt.job.id;
             match self.record_shown(shown).await {
                 Ok(changed) => moved |= changed,
@@ -49,12 +51,12 @@ impl Dispatcher {
             self.saw(agenda);
         }
         // What needs no request has an end at once.
-        Ok(moved || !self.verifier.shown.is_empty())
+        Ok(moved || self.verifier.has_answers())
     }
 
     async fn take_sought(&mut self) -> Result<(), StoreError> {
         let places = self.verifier.places();
-        let alone = self.verifier.left_alone(&self.sender.routes);
+        let alone = self.readers.left_alone(&self.sender.routes);
         let lease = lease(&self.sender.config);
         let take = self.tenure.take_sought(places, &alone, now(), lease);
         let doubts = self.sender.while_sending(take).await?;
@@ -62,7 +64,7 @@ impl Dispatcher {
             self.verifier.took_all();
         }
         for doubt in doubts {
-            self.verifier.look(doubt, &self.sender.config);
+            self.verifier.look(doubt, &mut self.readers, &self.sender.config);
         }
         Ok(())
     }
@@ -70,10 +72,10 @@ impl Dispatcher {
     /// Whether the job has left its verification.
     async fn record_shown(&mut self, shown: Shown) -> Result<bool, StoreError> {
         let Shown { doubt: DoubtfulJob { job, sought }, next, begun, reading } = shown;
-        let policy = &self.sender.config.channels[&job.channel];
+        let policy = self.sender.config.channels[&job.channel].clone();
         let (look, mut transition, seen) = match reading {
             Reading::Later { fault, retry_after, .. } => {
-                let pause = self.verifier.silent(&job.account, begun, retry_after);
+                let pause = self.readers.silent(&job.account, begun, retry_after);
                 debug!(
                     job = job.id,
                     account = job.account,
@@ -91,12 +93,16 @@ impl Dispatcher {
                 (Look::Impossible, not_verifiable(&job, fault, now()), None)
             }
             Reading::Impossible { fault } => {
-                self.verifier.answered(&job.account);
-                self.verifier.cannot_read(&job.account, job.channel, &fault);
+                self.readers.answered(&job.account);
+                let (account, channel) = (&job.account, job.channel);
+                self.cannot_read(account, channel, ReadPurpose::Verify, &fault).await?;
                 (Look::Impossible, not_verifiable(&job, fault, now()), None)
             }
             Reading::Complete { .. } | Reading::Partial { .. } => {
-                self.verifier.answered(&job.account);
+                self.readers.answered(&job.account);
+                if matches!(reading, Reading::Complete { .. }) {
+                    self.can_read(&job.account, job.channel, ReadPurpose::Verify).await?;
+                }
                 let candidates = match &reading {
                     Reading::Complete { candidates } | Reading::Partial { candidates, .. } => {
                         candidates
@@ -115,7 +121,7 @@ impl Dispatcher {
                     Verdict::NotDelivered => Look::NotDelivered,
                     Verdict::Unclear { .. } => Look::Unclear,
                 };
-                let transition = after_look(&job, verdict, policy, next, now());
+                let transition = after_look(&job, verdict, &policy, next, now());
                 (look, transition, Some(seen_json(&others)))
             }
         };

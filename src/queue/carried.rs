@@ -39,6 +39,10 @@ pub struct CarriedJob {
     pub verify_from: Option<Millis>,
     pub verify_until: Option<Millis>,
     pub verify_seen: Option<String>,
+    pub delivery: Option<String>,
+    pub delivery_at: Option<Millis>,
+    pub follow_at: Option<Millis>,
+    pub followed_at: Option<Millis>,
 }
 
 /// A row of `outbox_attempts`.

@@ -90,6 +90,8 @@ pub struct Agenda {
     pub next_due: Option<Millis>,
     /// When a job that is being verified is looked for next.
     pub next_look: Option<Millis>,
+    /// When Acquire is asked next what became of a message.
+    pub next_follow_up: Option<Millis>,
     /// Accounts that have jobs ready, configured or not.
     pub ready_accounts: Vec<String>,
     /// Another program has committed something that the last claim and the last look may have

@@ -1,5 +1,6 @@
 //! Which jobs a command or a page is about, and in which order they are listed.
 
+use super::follow_up::DeliveryState;
 use super::job::{Channel, Failure, Millis, Status};
 
 /// Which jobs. A field without a value excludes none.
@@ -11,6 +12,8 @@ pub struct Filter {
     pub source: Option<String>,
     pub failure: Option<Failure>,
     pub error_code: Option<String>,
+    /// What became of a sent message.
+    pub deliveries: Vec<DeliveryState>,
     /// The case at Acquire: the one in the payload, or else the one that the answer named.
     pub case: Option<String>,
     pub idempotency_key: Option<String>,
@@ -60,6 +63,11 @@ impl Filter {
     /// Whether every job passes.
     pub fn is_empty(&self) -> bool {
         *self == Filter::default()
+    }
+
+    /// Whether it is about messages that did not arrive, of which there are few.
+    pub fn is_of_undelivered(&self) -> bool {
+        !self.deliveries.is_empty() && self.deliveries.iter().all(|state| state.is_bad())
     }
 
     pub fn of_states(statuses: &[Status]) -> Filter {

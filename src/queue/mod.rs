@@ -10,6 +10,8 @@ pub mod policy;
 pub mod transition;
 pub mod verification;
 pub mod doubt;
+pub mod follow_up;
+pub mod unreadable;
 pub mod role;
 pub mod report;
 pub mod ended;

@@ -3,6 +3,7 @@
 use super::block::Block;
 use super::job::{Channel, Millis, Status};
 use super::pause::Pause;
+use super::unreadable::UnreadableRoute;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -28,6 +29,12 @@ pub struct Overview {
     pub counts: Vec<Count>,
     /// How many of the uncertain jobs are being looked for at Acquire.
     pub verifying: i64,
+    /// How many sent messages Acquire is still to be asked about.
+    pub following: i64,
+    /// How many were returned, or failed after they had been sent.
+    pub undelivered: Undelivered,
+    /// What cannot be read back.
+    pub unreadable: Vec<UnreadableRoute>,
     /// Since when the oldest ready job has been due.
     pub oldest_due: Option<Millis>,
     /// The same by channel.
@@ -44,6 +51,22 @@ pub struct Overview {
     pub untouched: Untouched,
     /// How the schema differs from what this program needs, a sentence each.
     pub flaws: Vec<String>,
+}
+
+/// Sent messages that did not arrive, as far as Acquire was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Undelivered {
+    pub bounced: i64,
+    pub failed: i64,
+}
+
+impl Undelivered {
+    /// Up to which number they are counted where that must be quick.
+    pub const LIMIT: i64 = 10_000;
+
+    pub fn total(self) -> i64 {
+        self.bounced + self.failed
+    }
 }
 
 /// How many jobs of a channel are in a state; pending jobs by the reason why they wait.
@@ -81,6 +104,8 @@ pub struct Pulse {
     /// The last process to take over the file; it may have ended.
     pub pid: Option<i64>,
     pub since: Option<Millis>,
+    /// Messages that did not arrive; each number is counted up to [`Undelivered::LIMIT`].
+    pub undelivered: Undelivered,
     pub blocks: Vec<Block>,
     pub pauses: Vec<Pause>,
     pub set_aside: SetAsideSummary,

@@ -28,6 +28,10 @@ pub struct ChannelPolicy {
     /// With [`OnUncertain::Retry`], after how many attempts of unknown outcome a job becomes
     /// `uncertain`; 0 to 1000. Default 3.
     pub uncertain_retries: u32,
+    /// How long after a message was sent Acquire is asked what became of it; a second time
+    /// [`SECOND_AFTER`](crate::queue::follow_up::SECOND_AFTER) times as long after it. 1 ms to 30 days.
+    /// Default never.
+    pub follow_up: Option<Duration>,
     /// Mail and SMS: a payload may leave out the ids of its case, which its contact's only active case
     /// then answers. Default no.
     pub fill_missing: bool,
@@ -47,6 +51,7 @@ impl Default for ChannelPolicy {
             on_uncertain: OnUncertain::Retry,
             verify_after: [5, 30, 300].map(Duration::from_secs).to_vec(),
             uncertain_retries: 3,
+            follow_up: None,
             fill_missing: false,
             scrub: None,
             retry: RetryPolicy::default(),

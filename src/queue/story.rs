@@ -27,6 +27,12 @@ pub struct Delivery {
     pub send_at: Option<String>,
     pub next_attempt_at: Option<String>,
     pub finished_at: Option<String>,
+    /// What became of a sent message: `delivered`, `seen`, `bounced` or `failed`.
+    pub delivery: Option<String>,
+    pub delivery_at: Option<String>,
+    /// It is uncertain, and is being looked for at Acquire; no column of the view.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub verifying: bool,
 }
 
 impl Delivery {
@@ -81,9 +87,27 @@ pub struct Detail {
     pub looks: i64,
     /// What was found there: the column `verify_seen`.
     pub seen: Option<String>,
+    /// When Acquire is asked what became of it, and when it last answered that.
+    pub next_follow_up: Option<Millis>,
+    pub followed: Option<Millis>,
 }
 
 impl Detail {
+    /// `bounced at ...`, `delivered at ...; Acquire is asked again at ...`, `nothing yet; ...`; `None` if it was
+    /// not asked about and will not be.
+    pub fn what_became_of_it(&self) -> Option<String> {
+        let row = &self.delivery;
+        let known = match (&row.delivery, &row.delivery_at) {
+            (Some(state), Some(at)) => Some(format!("{state} at {at}")),
+            (Some(state), None) => Some(state.clone()),
+            (None, _) => self.followed.map(|at| format!("nothing was known at {}", iso(at))),
+        };
+        let again = if known.is_some() { "again " } else { "" };
+        let next = self.next_follow_up.map(|at| format!("Acquire is asked {again}at {}", iso(at)));
+        let parts: Vec<_> = [known, next].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// `2 candidates: 8289 (2026-11-22T09:00:00.000Z, user, same), ...`; `None` if it was not looked for.
     pub fn seen_at_acquire(&self) -> Option<String> {
         let seen = seen_from(self.seen.as_deref()?);

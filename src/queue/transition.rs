@@ -7,6 +7,7 @@ mod after_look;
 
 pub use after_look::{after_look, look_again, not_verifiable};
 
+use crate::queue::follow_up::first_follow_up;
 use crate::queue::job::{Failure, Job, Millis, Status};
 use crate::queue::outcome::{Fault, LocalResource, Outcome, PageVerdict, Receipt};
 use crate::queue::policy::{ChannelPolicy, OnUncertain};
@@ -79,6 +80,8 @@ pub struct Transition {
     pub next_attempt_at: Option<Millis>,
     /// Only while [`Wait::Verifying`].
     pub verify_at: Option<Millis>,
+    /// When Acquire is asked what became of it; only if `sent`.
+    pub follow_at: Option<Millis>,
     pub attempts: i64,
     pub unspent: i64,
     pub uncertain_attempts: i64,
@@ -98,7 +101,9 @@ pub struct Transition {
 pub fn decide(job: &Job, outcome: Outcome, policy: &ChannelPolicy, now: Millis) -> Transition {
     let next = Transition::unchanged(job, now);
     match outcome {
-        Outcome::Accepted { receipt, note } => next.accepted(receipt, note).signal(Signal::Works),
+        Outcome::Accepted { receipt, note } => {
+            next.accepted(receipt, note).followed_up(job, policy).signal(Signal::Works)
+        }
         Outcome::Rejected { fault, receipt } => next.rejected(receipt, fault).signal(Signal::Works),
         Outcome::Unavailable { fault, retry_after } => {
             let signal = match retry_after {
@@ -159,6 +164,7 @@ impl Transition {
             wait: None,
             next_attempt_at: None,
             verify_at: None,
+            follow_at: None,
             attempts: job.attempts,
             unspent: job.unspent,
             uncertain_attempts: job.uncertain_attempts,
@@ -186,6 +192,12 @@ impl Transition {
             history: Some(AttemptKind::Accepted),
             ..self
         }
+    }
+
+    /// Acquire is asked later what became of it, if the channel wants that.
+    fn followed_up(self, job: &Job, policy: &ChannelPolicy) -> Self {
+        let at = first_follow_up(policy.follow_up, job.channel, &self.receipt, self.updated_at);
+        Transition { follow_at: at, ..self }
     }
 
     fn failed(self, failure: Failure, fault: Fault) -> Self {

@@ -167,7 +167,7 @@ impl Submission<'_> {
         };
         let reading = &state.faults.reading;
         let twin = reading.draw_twice().then(|| state.next_ids(channel));
-        let bounces = channel == Channel::Mail && reading.draw_bounced();
+        let bounces = channel != Channel::Chat && reading.draw_bounced();
         let message = Some(KeptMessage { ids, twin, sending, created, bounces });
         Ok(Fate { message, accepted: provider == Provider::Accepts, ending })
     }

@@ -17,7 +17,7 @@ pub(super) struct KeptMessage {
     pub(super) sending: Sending,
     /// By the sandbox's own clock, which may be wrong.
     pub(super) created: Millis,
-    /// A mail that is returned.
+    /// A mail that is returned, or an SMS that does not arrive.
     pub(super) bounces: bool,
 }
 
@@ -87,7 +87,11 @@ impl KeptMessage {
     }
 
     fn sms_meta(&self, showing: Showing<'_>) -> Value {
-        let status = if self.is_delivered(showing) { "delivered" } else { "queued" };
+        let status = match (self.is_delivered(showing), self.bounces) {
+            (false, _) => "queued",
+            (true, false) => "delivered",
+            (true, true) => "undelivered",
+        };
         json!({
             "sid": format!("SM{:032x}", self.ids.id), "status": status, "errorCode": null,
             "From": self.sending.field("From"), "To": self.sending.field("To"),

@@ -28,7 +28,7 @@ pub struct ReadingFaults {
     /// A mail is delivered, or returned, after this time, and anything is seen after twice this time.
     /// `None`: never.
     pub delivered_after: Option<Duration>,
-    /// The share of mails that are returned instead of delivered. From 0 to 1.
+    /// The share of mails that are returned, and of SMS that fail, instead of being delivered. From 0 to 1.
     pub bounced: f64,
 }
 

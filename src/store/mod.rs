@@ -5,6 +5,7 @@ mod error;
 mod migrations;
 mod move_over;
 mod postgres;
+mod read_back_work;
 pub mod sqlite;
 pub mod tenure;
 

@@ -15,16 +15,12 @@ use crate::acquire::Lease;
 use crate::config::Database;
 use crate::queue::block::Block;
 use crate::queue::claim::{Agenda, Cycle, CycleResult};
-use crate::queue::doubt::DoubtfulJob;
 use crate::queue::ended::{Ended, Recorded};
 use crate::queue::job::{Channel, Job, Millis, Status};
 use crate::queue::overview::{Backlog, Left};
 use crate::queue::pause::Pause;
 use crate::queue::policy::{Purpose, Rate};
 use crate::queue::report::{Notice, Report};
-use crate::queue::transition::Transition;
-use crate::queue::verification::Sought;
-use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -302,63 +298,6 @@ impl Tenure {
         match self {
             Tenure::Sqlite(t) => t.left(now).await.map_err(|e| t.neutral(e)),
             Tenure::Postgres(t) => t.left(now).await,
-        }
-    }
-
-    /// Up to `limit` jobs that are to be looked for at Acquire by `now`, those that wait longest first: not
-    /// those that are paused, nor of the routes `without` (without a channel: the whole account). Each is this
-    /// caller's for `lease`; if nothing is recorded about it by then, it is looked for again. Their
-    /// [`is_last`](Sought::is_last) is left to the caller.
-    pub async fn take_sought(
-        &mut self,
-        limit: usize,
-        without: &[(String, Option<Channel>)],
-        now: Millis,
-        lease: Duration,
-    ) -> Result<Vec<DoubtfulJob>, StoreError> {
-        match self {
-            Tenure::Sqlite(t) => {
-                t.take_sought(limit, without, now, lease).await.map_err(|e| t.neutral(e))
-            }
-            Tenure::Postgres(t) => t.take_sought(limit, without, now, lease).await,
-        }
-    }
-
-    /// Which of these ids of messages other jobs of its account and channel have.
-    pub async fn recorded_ids(
-        &mut self,
-        sought: &Sought,
-        ids: &[&str],
-    ) -> Result<HashSet<String>, StoreError> {
-        match self {
-            Tenure::Sqlite(t) => t.recorded_ids(sought, ids).await.map_err(|e| t.neutral(e)),
-            Tenure::Postgres(t) => t.recorded_ids(sought, ids).await,
-        }
-    }
-
-    /// Whether another job's message for the same recipient may look like this one, and may be at Acquire
-    /// without anybody knowing its id. It may be true without need.
-    pub async fn has_rival(&mut self, sought: &Sought) -> Result<bool, StoreError> {
-        match self {
-            Tenure::Sqlite(t) => t.has_rival(sought).await.map_err(|e| t.neutral(e)),
-            Tenure::Postgres(t) => t.has_rival(sought).await,
-        }
-    }
-
-    /// Records what a look has shown of a job; `seen` becomes `verify_seen`, and `None` leaves that as it
-    /// is. False, and nothing is changed: somebody has ended its verification or looked for it since, or
-    /// another job has the message's id.
-    pub async fn record_verdict(
-        &mut self,
-        sought: &Sought,
-        transition: &Transition,
-        seen: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        match self {
-            Tenure::Sqlite(t) => {
-                t.record_verdict(sought, transition, seen).await.map_err(|e| t.neutral(e))
-            }
-            Tenure::Postgres(t) => t.record_verdict(sought, transition, seen).await,
         }
     }
 

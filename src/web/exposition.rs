@@ -9,9 +9,10 @@ use super::reader::ReadError;
 use crate::metrics::{ChannelLabel, DaemonState, Metrics, RouteLabels};
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::examination::Storage;
+use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Status};
 use crate::queue::node::{Nodes, Standing};
-use crate::queue::overview::Overview;
+use crate::queue::overview::{Overview, Undelivered};
 use crate::queue::when::now;
 use crate::store::Store;
 use axum::extract;
@@ -50,6 +51,11 @@ struct BlockLabels {
     account: String,
     channel: &'static str,
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabel {
+    delivery: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -215,6 +221,15 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
     }
     let help = "Uncertain jobs that are being looked for at Acquire";
     registry.register("verifying_jobs", help, gauge(overview.verifying.unsigned_abs()));
+    let help = "Sent messages that Acquire is still to be asked about";
+    registry.register("following_jobs", help, gauge(overview.following.unsigned_abs()));
+    let undelivered = Family::<DeliveryLabel, Gauge>::default();
+    let Undelivered { bounced, failed } = overview.undelivered;
+    for (state, count) in [(DeliveryState::Bounced, bounced), (DeliveryState::Failed, failed)] {
+        undelivered.get_or_create(&DeliveryLabel { delivery: state.as_str() }).set(count);
+    }
+    let help = "Sent messages that were returned, or failed afterwards, in the outbox";
+    registry.register("undelivered_jobs", help, undelivered);
     let help = "Jobs that wait for a person because their row cannot be read, recorded or moved";
     registry.register("set_aside_jobs", help, gauge(overview.set_aside.count));
     let help = "Rows written without the triggers that are not in the queue yet, up to 10000";

@@ -9,7 +9,7 @@ use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
 use super::parameters::{JobQuery, ROWS};
 use super::posted::FormFields;
-use crate::desk::vocabulary::change_labels;
+use crate::desk::vocabulary::{change_labels, remark};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
 use crate::queue::story::Delivery;
@@ -146,7 +146,7 @@ fn rows_of(rows: &[Delivery], now: Millis, checks: bool) -> Markup {
                             th scope="row" .num { a href={ "/jobs/" (job.id) } { (job.id) } }
                             td data-label="channel" { (job.channel) }
                             @if !one_account { td data-label="account" { (short(&job.account)) } }
-                            td data-label="state" { (status(&job.status, job.failure.as_deref())) }
+                            td data-label="state" { (status(&job.status, remark(job))) }
                             td .num data-label="tries" { (job.attempts) }
                             @if sources { td data-label="source" { (short(job.source.as_deref().unwrap_or("–"))) } }
                             td data-label="created" { (time_of(&job.created_at, now)) }

@@ -6,7 +6,7 @@ use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
 use crate::desk::inspect::{Inspection, Scope, inspect};
-use crate::desk::vocabulary::change_labels;
+use crate::desk::vocabulary::{change_labels, remark};
 use crate::queue::change::{Change, Resolution};
 use crate::queue::job::Millis;
 use crate::queue::payload::Json;
@@ -99,7 +99,7 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
         h1 { "Job " (row.id) }
         div #now data-live {
             p .headline {
-                (status(&row.status, row.failure.as_deref()))
+                (status(&row.status, remark(row)))
                 span { (row.channel) ", account " (short(&row.account)) }
             }
             @if let Some(next) = next { p .next { (short(&capital(next))) } }
@@ -173,6 +173,7 @@ fn fields(job: &Detail, now: Millis) -> Markup {
             (field("Expires", job.expires.map(|at| time(at, now))))
             (field("Seen at Acquire", job.seen_at_acquire().map(|seen| html! { (short(&seen)) })))
             (field("Finished", row.finished_at.as_ref().map(|at| exact(at, now))))
+            (field("Delivery", job.what_became_of_it().map(|told| html! { (short(&told)) })))
             (field("Last written", job.updated.map(|at| time(at, now))))
             (field("Priority", (job.priority != 0).then(|| html! { (job.priority) })))
             (field("Source", row.source.as_ref().map(|source| html! { (short(source)) })))

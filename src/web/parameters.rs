@@ -3,6 +3,7 @@
 use super::error_page::ErrorPage;
 use super::posted::FormFields;
 use crate::queue::filter::{Filter, Page, SortBy};
+use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Millis, Status};
 use crate::queue::overview::FailureGroup;
 use chrono::{DateTime, NaiveDateTime};
@@ -38,6 +39,11 @@ impl JobQuery {
         JobQuery::of_filter(filter)
     }
 
+    /// Messages of which one of these became.
+    pub fn of_deliveries(states: &[DeliveryState]) -> JobQuery {
+        JobQuery::of_filter(Filter { deliveries: states.to_vec(), ..Filter::default() })
+    }
+
     /// The jobs of a group, and those whose error contains this group's error.
     pub fn of_failures(group: &FailureGroup) -> JobQuery {
         JobQuery::of_filter(Filter {
@@ -56,6 +62,7 @@ impl JobQuery {
     pub fn read(fields: &FormFields) -> Result<JobQuery, ErrorPage> {
         let text = |name| fields.get(name).map(str::to_owned);
         let statuses = fields.all("status").map(|word| parsed("status", word));
+        let deliveries = fields.all("delivery").map(|word| parsed("delivery", word));
         let page: u64 = fields.get("page").map_or(Ok(1), |given| parsed("page", given))?;
         Ok(JobQuery {
             filter: Filter {
@@ -65,6 +72,7 @@ impl JobQuery {
                 source: text("source"),
                 failure: fields.get("failure").map(|word| parsed("failure", word)).transpose()?,
                 error_code: text("code"),
+                deliveries: deliveries.collect::<Result<_, _>>()?,
                 case: text("case"),
                 idempotency_key: text("key"),
                 error: text("error"),
@@ -114,7 +122,12 @@ impl JobQuery {
             ("order", self.ascending.then(|| "ascending".to_owned())),
             ("page", (self.page > 0).then(|| (self.page + 1).to_string())),
         ];
-        statuses.chain(others).filter_map(|(name, value)| Some((name, value?))).collect()
+        let deliveries = filter.deliveries.iter().map(|d| ("delivery", Some(d.to_string())));
+        statuses
+            .chain(deliveries)
+            .chain(others)
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
     }
 
     /// The address of the list.
@@ -178,6 +191,7 @@ mod tests {
         for path in [
             "/jobs",
             "/jobs?status=failed&status=uncertain&channel=sms&account=a%26b&failure=rejected",
+            "/jobs?delivery=bounced&delivery=failed&channel=mail",
             "/jobs?source=shop&code=http_503&case=7&key=k&error=no+such+%3Ccase%3E",
             "/jobs?since=2026-11-22T09%3A00&before=2026-11-22T10%3A00%3A01&done=2026-11-22T11%3A00&sort=due&order=ascending&page=3",
         ] {
@@ -192,6 +206,7 @@ mod tests {
             ("status=lost", "status: `lost` is not one of pending, sending"),
             ("channel=fax", "channel: `fax` is not one of chat, mail, sms"),
             ("failure=x", "failure: `x` is not one of"),
+            ("delivery=lost", "delivery: `lost` is not one of delivered, seen, bounced, failed"),
             ("sort=size", "sort: `size` is not one of id, created"),
             ("order=up", "order: must be"),
             ("since=yesterday", "since: must be a time"),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Columns that the dispatcher writes, and those that a producer does.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 37] = [
     "attempts",
     "next_attempt_at",
     "message_id",
@@ -27,6 +27,10 @@ const COLUMNS: [&str; 33] = [
     "verify_from",
     "verify_until",
     "verify_seen",
+    "delivery",
+    "delivery_at",
+    "follow_at",
+    "followed_at",
     "moves",
     "lane",
     "channel",

@@ -200,6 +200,10 @@ fn every_column_of_the_producers_is_checked_as_on_sqlite() {
         ("verify_round", "1"),
         ("verify_from", "ms(1800000000000)"),
         ("verify_until", "ms(1800000000000)"),
+        ("delivery", "'seen'"),
+        ("delivery_at", "ms(1800000000000)"),
+        ("follow_at", "ms(1800000000000)"),
+        ("followed_at", "ms(1800000000000)"),
         ("moves", "1"),
     ] {
         both.refuse(&chat(column, value));

@@ -270,7 +270,7 @@ async fn what_became_of_a_message_is_shown_after_some_time() {
     let chat = &sandbox.get(&format!("{case}2069")).await.json["data"]["data"][1];
     assert_eq!(chat["seen"], "yes");
     let sms = &sandbox.get(&format!("{case}2219")).await.json["data"]["data"][1];
-    assert_eq!(sms["meta"]["status"], "delivered");
+    assert_eq!(sms["meta"]["status"], "undelivered");
 }
 
 #[tokio::test]

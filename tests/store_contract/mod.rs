@@ -2,6 +2,7 @@
 //! a function that takes an empty outbox; the list at the end makes it a test on each engine.
 
 mod delivery;
+mod following;
 mod operators;
 mod producers;
 mod readers;
@@ -214,6 +215,16 @@ on_each_engine! {
         jobs_of_an_unknown_account_fail
         finished_jobs_are_deleted_and_scrubbed_by_the_plan
         what_is_left_is_counted_when_nothing_is_left_to_send;
+    following:
+        a_sent_message_is_asked_about_and_what_became_of_it_is_recorded
+        a_question_that_is_lost_is_asked_again_after_its_lease
+        a_message_that_was_found_by_a_look_is_asked_about_too
+        what_is_paused_or_left_out_is_not_asked_about
+        a_sent_row_that_cannot_be_taken_up_stops_no_other
+        nobody_else_writes_what_became_of_a_message
+        where_it_is_off_nothing_is_asked
+        undelivered_messages_are_found_by_filter_and_counted
+        what_cannot_be_read_back_is_noted_until_it_can;
     verifying:
         a_job_of_unknown_outcome_is_looked_for_and_recorded_as_sent
         a_look_that_is_lost_is_made_again_after_its_lease

@@ -22,6 +22,7 @@ mod scrape;
 mod server;
 mod shop;
 mod small_disk;
+mod stand_in;
 
 pub use database::{Database, Row, write_lock};
 pub(crate) use engine::sqlite_only;
@@ -38,6 +39,7 @@ pub use scrape::{Page, Scrape, promtool};
 pub use server::{Request, Server};
 pub use shop::{Shop, shop};
 pub use small_disk::SmallDisk;
+pub use stand_in::StandIn;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

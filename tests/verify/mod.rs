@@ -3,7 +3,8 @@
 mod crashes;
 mod figures;
 mod people;
-mod vendor;
+mod lost_and_dropped;
+pub mod vendor;
 
 use crate::support::{Job, Outbox, Reply};
 use crashes::impatient;

@@ -6,7 +6,7 @@
 //! the same only if nothing about it differs. Reading order: `read_answer` (one question), `seen_message`
 //! and `server_clock` (what an answer has), `case_messages` and `mail_thread` (all of it, page by page),
 //! `expected` with `text_forms` (whether it is the message). `capability` finds out which calls an account
-//! has, `cases` which ids it knows.
+//! has, `cases` which ids it knows, `fate` what became of a message that was sent.
 //!
 //! No text that was read is in an error or in the `Debug` of anything here.
 
@@ -14,6 +14,7 @@ mod capability;
 mod case_messages;
 mod cases;
 mod expected;
+mod fate;
 mod mail_thread;
 mod read_answer;
 mod seen_message;
@@ -27,6 +28,7 @@ use read_answer::{ReadAnswer, ReadFailure, ask};
 use seen_message::SeenMessage;
 
 use super::client::{Connection, Endpoint, EndpointError};
+use crate::queue::follow_up::DeliveryEvent;
 use crate::queue::job::{Channel, Millis};
 use crate::queue::outcome::Fault;
 use crate::queue::payload::missing_ids::MissingIds;
@@ -63,8 +65,8 @@ pub struct ShownMessage {
     pub created: Option<Millis>,
     pub subject: Option<String>,
     pub text: Option<String>,
-    /// What became of it, and when; 0: the time is not known.
-    pub fate: Vec<(&'static str, Millis)>,
+    /// What became of it.
+    pub fate: Vec<DeliveryEvent>,
 }
 
 impl fmt::Debug for ShownMessage {

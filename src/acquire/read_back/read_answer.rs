@@ -58,7 +58,9 @@ pub(super) async fn ask(
     texts: &[&str],
 ) -> Result<ReadAnswer, ReadFailure> {
     let mut url = join(&endpoint.base, path);
-    url.query_pairs_mut().extend_pairs(parameters);
+    if !parameters.is_empty() {
+        url.query_pairs_mut().extend_pairs(parameters);
+    }
     match endpoint.get(url).await {
         Ok(answer) => read(endpoint, answer, texts),
         Err(fault) => Err(ReadFailure::Later { fault, account_refused: false, retry_after: None }),

@@ -2,10 +2,12 @@
 //! fields that nobody knows.
 
 use super::server_clock::{ServerClock, TimeSpan, is_a_time, time_in};
+use crate::queue::follow_up::{DeliveryEvent, DeliveryState};
 use crate::queue::job::Millis;
 use crate::queue::outcome::Receipt;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// One message. Its `Debug` shows no text.
 #[derive(Clone, PartialEq)]
@@ -34,7 +36,7 @@ pub(super) struct SeenMessage {
     /// The ids that were read, under the names that an answer to a request has.
     pub fields: Map<String, Value>,
     /// What became of it.
-    pub fate: Vec<(&'static str, Millis)>,
+    pub fate: Vec<DeliveryEvent>,
 }
 
 /// What only a mail has. Addresses are in lower case, sorted.
@@ -76,12 +78,14 @@ const MAIL_FIELDS: [&str; 10] = [
 ];
 
 /// A field that says when something happened to a message, and what.
-const FATES: [(&str, &str); 4] = [
-    ("dateDelivery", "delivered"),
-    ("dateSeen", "seen"),
-    ("dateBounce", "bounced"),
-    ("dateFailed", "failed"),
+const FATES: [(&str, DeliveryState); 4] = [
+    ("dateDelivery", DeliveryState::Delivered),
+    ("dateSeen", DeliveryState::Seen),
+    ("dateBounce", DeliveryState::Bounced),
+    ("dateFailed", DeliveryState::Failed),
 ];
+/// Times from 2000 to 9999; others are no times of a message.
+const POSSIBLE: RangeInclusive<Millis> = 946_684_800_000..=253_402_300_799_999;
 
 impl SeenMessage {
     /// `None`: it is not an object with an id.
@@ -123,7 +127,7 @@ impl SeenMessage {
                 .any(|fields| fields.get("translateLangKey").is_some_and(|key| !key.is_null())),
             is_sms,
             fields: kept(fields, names),
-            fate: fates(fields, meta),
+            fate: fate(fields, meta),
             mail,
         };
         Some(seen)
@@ -213,22 +217,27 @@ fn kept(fields: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     names.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect()
 }
 
-fn fates(
-    fields: &Map<String, Value>,
-    meta: Option<&Map<String, Value>>,
-) -> Vec<(&'static str, Millis)> {
-    let dated = FATES.iter().filter_map(|(name, fate)| {
+fn fate(fields: &Map<String, Value>, meta: Option<&Map<String, Value>>) -> Vec<DeliveryEvent> {
+    let dated = FATES.iter().filter_map(|(name, state)| {
         let value = fields.get(*name)?;
-        is_a_time(value).then(|| (*fate, time_in(value).unwrap_or_default()))
+        let at = time_in(value).filter(|at| POSSIBLE.contains(at));
+        is_a_time(value).then_some(DeliveryEvent { state: *state, at })
     });
     let mut found: Vec<_> = dated.collect();
-    if found.is_empty() && fields.get("seen").and_then(Value::as_str) == Some("yes") {
-        found.push(("seen", 0));
+    let mut add = |state: DeliveryState| {
+        if found.iter().all(|event: &DeliveryEvent| event.state != state) {
+            found.push(DeliveryEvent { state, at: None });
+        }
+    };
+    if matches!(fields.get("seen"), Some(Value::Bool(true)))
+        || fields.get("seen").and_then(Value::as_str) == Some("yes")
+    {
+        add(DeliveryState::Seen);
     }
-    let status = meta.and_then(|meta| meta.get("status")).and_then(Value::as_str);
-    match status {
-        Some("delivered") => found.push(("delivered", 0)),
-        Some("failed" | "undelivered") => found.push(("failed", 0)),
+    match meta.and_then(|meta| meta.get("status")).and_then(Value::as_str) {
+        Some("delivered") => add(DeliveryState::Delivered),
+        Some("read") => add(DeliveryState::Seen),
+        Some("failed" | "undelivered") => add(DeliveryState::Failed),
         _ => {}
     }
     found
@@ -268,11 +277,19 @@ mod tests {
         let fate = |value: Value| SeenMessage::read(&value, None).unwrap().fate;
         let mail = json!({"id": 1, "subject": "s", "to": [], "seen": "no", "dateSeen": null,
             "dateDelivery": "2020-11-17T13:43:12.000Z"});
-        assert_eq!(fate(mail), [("delivered", 1_605_620_592_000)]);
-        assert_eq!(fate(json!({"id": 1, "seen": "yes"})), [("seen", 0)]);
+        let event = |state, at| DeliveryEvent { state, at };
+        assert_eq!(fate(mail), [event(DeliveryState::Delivered, Some(1_605_620_592_000))]);
+        for seen in [json!("yes"), json!(true)] {
+            let found = fate(json!({"id": 1, "seen": seen}));
+            assert_eq!(found, [event(DeliveryState::Seen, None)]);
+        }
+        let at_sea = json!({"id": 1, "dateBounce": "0001-01-01T00:00:00Z"});
+        assert_eq!(fate(at_sea), [event(DeliveryState::Bounced, None)]);
         assert_eq!(fate(json!({"id": 1, "seen": "no"})), []);
         let sms = json!({"id": 1, "type": "sms", "meta": {"status": "undelivered"}});
-        assert_eq!(fate(sms), [("failed", 0)]);
+        assert_eq!(fate(sms), [event(DeliveryState::Failed, None)]);
+        let twice = json!({"id": 1, "seen": "yes", "dateSeen": "2020-11-17T13:43:12.000Z"});
+        assert_eq!(fate(twice).len(), 1);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

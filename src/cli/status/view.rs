@@ -9,6 +9,7 @@ use acquire_outbox::queue::job::{Channel, Millis, Status};
 use acquire_outbox::queue::overview::{Count, Throughput};
 use acquire_outbox::queue::overview::{SetAside, SetAsideSummary};
 use acquire_outbox::queue::pause::Pause;
+use acquire_outbox::queue::unreadable::UnreadableRoute;
 use acquire_outbox::store::listed;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -33,6 +34,11 @@ pub struct StatusJson<'a> {
     holds: Vec<BlockJson<'a>>,
     /// How many of the uncertain jobs are being looked for at Acquire.
     verifying: i64,
+    /// How many sent messages Acquire is still to be asked about.
+    following: i64,
+    undelivered: UndeliveredJson,
+    /// What cannot be read back at Acquire, and so neither verified nor followed up.
+    unreadable: Vec<UnreadableJson<'a>>,
     /// Rows that cannot be read, recorded or changed: how many, and the first ones.
     set_aside: u64,
     set_aside_jobs: Vec<SetAsideJson<'a>>,
@@ -78,6 +84,24 @@ struct BlockJson<'a> {
     until: Option<String>,
 }
 
+/// Sent messages that did not arrive, as far as Acquire was asked.
+#[derive(Serialize)]
+struct UndeliveredJson {
+    bounced: i64,
+    failed: i64,
+}
+
+#[derive(Serialize)]
+struct UnreadableJson<'a> {
+    account: &'a str,
+    channel: Channel,
+    /// `verify` or `follow_up`.
+    purpose: &'a str,
+    since: String,
+    error_code: &'a str,
+    error: &'a str,
+}
+
 #[derive(Serialize)]
 struct SetAsideJson<'a> {
     id: i64,
@@ -112,6 +136,12 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
         pauses: overview.pauses.iter().map(PauseJson::from).collect(),
         holds: overview.blocks.iter().map(BlockJson::from).collect(),
         verifying: overview.verifying,
+        following: overview.following,
+        undelivered: UndeliveredJson {
+            bounced: overview.undelivered.bounced,
+            failed: overview.undelivered.failed,
+        },
+        unreadable: overview.unreadable.iter().map(UnreadableJson::from).collect(),
         set_aside: overview.set_aside.count,
         set_aside_jobs: overview.set_aside.first.iter().map(SetAsideJson::from).collect(),
         untouched: overview.untouched.count,
@@ -138,6 +168,19 @@ impl<'a> From<&'a Pause> for PauseJson<'a> {
             channel: pause.channel,
             reason: &pause.reason,
             since: output::iso(pause.since),
+        }
+    }
+}
+
+impl<'a> From<&'a UnreadableRoute> for UnreadableJson<'a> {
+    fn from(of: &'a UnreadableRoute) -> Self {
+        UnreadableJson {
+            account: &of.account,
+            channel: of.channel,
+            purpose: of.purpose.as_str(),
+            since: output::iso(of.since),
+            error_code: &of.fault.code,
+            error: &of.fault.message,
         }
     }
 }
@@ -218,6 +261,19 @@ fn fields(report: &StatusReport) -> output::Table {
         let sentence =
             format!("{jobs} being looked for at Acquire; `acquire-outbox show ID` says when next");
         fields.row(["verifying", &sentence]);
+    }
+    for route in &overview.unreadable {
+        fields.row(["not readable", &route.to_string()]);
+    }
+    let undelivered = overview.undelivered;
+    if undelivered.total() > 0 {
+        let verb = if undelivered.bounced == 1 { "was" } else { "were" };
+        let sentence = format!(
+            "{} {verb} returned and {} failed after Acquire had accepted them; see `acquire-outbox list --delivery \
+             bounced,failed`",
+            undelivered.bounced, undelivered.failed
+        );
+        fields.row(["undelivered", &sentence]);
     }
     if overview.set_aside.count > 0 {
         let ids = overview.set_aside.first.iter().map(|of| of.id);

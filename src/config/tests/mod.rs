@@ -152,8 +152,10 @@ fn every_key_is_read() {
         fill_missing = true
         scrub = "7d"
         [channels.mail]
+        follow_up = "1h"
         scrub = "0s"
         [channels.chat]
+        follow_up = "never"
         scrub = "never"
         [retention]
         sent = "forever"
@@ -182,6 +184,7 @@ fn every_key_is_read() {
     };
     assert_eq!(config.channels[&Channel::Sms], expected);
     assert_eq!(config.channels[&Channel::Mail].scrub, Some(secs(0)));
+    assert_eq!(config.channels[&Channel::Mail].follow_up, Some(minutes(60)));
     assert_eq!(config.channels[&Channel::Chat], ChannelPolicy::default());
     let (failed, cancelled) = (Some(minutes(90 * 24 * 60)), Some(minutes(60)));
     assert_eq!(config.retention, Retention { sent: None, failed, cancelled });

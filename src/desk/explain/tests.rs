@@ -23,6 +23,9 @@ pub fn story(status: &str, wait: &str) -> Story {
         send_at: None,
         next_attempt_at: None,
         finished_at: None,
+        delivery: None,
+        delivery_at: None,
+        verifying: wait == "verifying",
     };
     let job = Detail {
         delivery,
@@ -41,6 +44,8 @@ pub fn story(status: &str, wait: &str) -> Story {
         next_look: Some(NOW + 30_000),
         looks: 1,
         seen: None,
+        next_follow_up: None,
+        followed: None,
     };
     Story {
         job,

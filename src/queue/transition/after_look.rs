@@ -20,7 +20,9 @@ pub fn after_look(
 ) -> Transition {
     let next = Transition::unchanged(job, now);
     match (verdict, next_look) {
-        (Verdict::Sent(seen), _) => next.found(seen.receipt, seen.message_id),
+        (Verdict::Sent(seen), _) => {
+            next.found(seen.receipt, seen.message_id).followed_up(job, policy)
+        }
         (_, Some(at)) => next.looked_for_again(at),
         (Verdict::NotDelivered, None) if policy.on_uncertain == OnUncertain::Verify => {
             next.not_delivered(job, policy)

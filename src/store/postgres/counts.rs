@@ -6,7 +6,7 @@ use super::{PostgresError, PostgresStore};
 use crate::queue::block::Block;
 use crate::queue::job::Millis;
 use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, SetAsideSummary};
-use crate::queue::overview::{Throughput, Untouched};
+use crate::queue::overview::{Throughput, Undelivered, Untouched};
 use crate::store::ALL;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, SqlSafeStr, SqlStr};
@@ -42,6 +42,10 @@ SELECT count(*) FILTER (WHERE finished_at >= timestamptz 'epoch' + $2 * interval
     count(*) FILTER (WHERE finished_at >= timestamptz 'epoch' + $3 * interval '1 ms'), count(*)
 FROM outbox WHERE status = $1 AND channel IN ('chat', 'mail', 'sms') AND finished_at IS NOT NULL
     AND finished_at >= timestamptz 'epoch' + $4 * interval '1 ms'";
+
+const UNDELIVERED: &str = "\
+SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE delivery IS NOT NULL AND delivery = 'bounced' LIMIT $1) AS b),
+    (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE delivery IS NOT NULL AND delivery = 'failed' LIMIT $1) AS f)";
 
 /// The node that started last, of those that are at work.
 static NODE: LazyLock<String> = LazyLock::new(|| {
@@ -106,6 +110,7 @@ impl PostgresStore {
             oldest_due: oldest_due.filter(|due| *due <= now),
             pid: None, // of a process on one of several machines
             since: self.node_since().await?,
+            undelivered: self.undelivered(Some(Undelivered::LIMIT)).await?,
             blocks: self.blocks(limit).await?,
             pauses: self.pauses(limit).await?,
             set_aside: self.set_aside_summary(limit).await?,
@@ -131,6 +136,10 @@ impl PostgresStore {
         let (counts, oldest_due_of) = counted(&rows)?;
         let verifying = "SELECT count(*) FROM outbox WHERE wait = 'verifying'";
         let verifying = sqlx::query_scalar(verifying).fetch_one(&mut self.conn).await?;
+        let following = "SELECT count(*) FROM outbox WHERE follow_at IS NOT NULL";
+        let following = sqlx::query_scalar(following).fetch_one(&mut self.conn).await?;
+        let undelivered = self.undelivered(None).await?;
+        let unreadable = self.unreadable().await?;
         let throughput = [0, 1, 2].map(|at| Throughput {
             minutes: MINUTES[at],
             sent: sent[at],
@@ -139,6 +148,9 @@ impl PostgresStore {
         Ok(Overview {
             counts,
             verifying,
+            following,
+            undelivered,
+            unreadable,
             oldest_due: oldest_due_of.values().copied().min(),
             oldest_due_of,
             throughput,
@@ -150,6 +162,12 @@ impl PostgresStore {
             untouched,
             flaws,
         })
+    }
+
+    /// Up to `limit` of each kind.
+    async fn undelivered(&mut self, limit: Option<i64>) -> Result<Undelivered, PostgresError> {
+        let row = sqlx::query(UNDELIVERED).bind(limit).fetch_one(&mut self.conn).await?;
+        Ok(Undelivered { bounced: row.try_get(0)?, failed: row.try_get(1)? })
     }
 
     async fn node_since(&mut self) -> Result<Option<Millis>, PostgresError> {

@@ -81,6 +81,7 @@ pub(super) struct NodeAgenda {
     now: Millis,
     next_due: Option<Millis>,
     next_look: Option<Millis>,
+    next_follow: Option<Millis>,
     /// Accounts with jobs that could be claimed; only after a full look.
     pub accounts: Option<Vec<String>>,
     /// Changes whenever a pause does.
@@ -122,7 +123,16 @@ impl NodeAgenda {
 
     /// When a job that is being verified is looked for next, by the local clock.
     pub(super) fn next_look(&self) -> Option<Millis> {
-        self.next_look.map(|at| at.saturating_add(self.shift).saturating_add(1).max(0))
+        self.local(self.next_look)
+    }
+
+    /// When Acquire is asked next what became of a message, by the local clock.
+    pub(super) fn next_follow_up(&self) -> Option<Millis> {
+        self.local(self.next_follow)
+    }
+
+    fn local(&self, at: Option<Millis>) -> Option<Millis> {
+        at.map(|at| at.saturating_add(self.shift).saturating_add(1).max(0))
     }
 
     /// To be added to a time of the database for one by the local clock.

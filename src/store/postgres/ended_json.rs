@@ -21,6 +21,7 @@ fn row(e: &Ended, now: Millis) -> Value {
         "wait": wait,
         "delay_ms": delay.map(|at| at.saturating_sub(now).max(0)),
         "verify_ms": t.verify_at.map(|at| at.saturating_sub(now).max(0)),
+        "follow_ms": t.follow_at.map(|at| at.saturating_sub(now).max(0)),
         "attempts": t.attempts,
         "unspent": t.unspent,
         "uncertain_attempts": t.uncertain_attempts,

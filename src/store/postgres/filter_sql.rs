@@ -69,6 +69,10 @@ pub(super) fn push_onto(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
 /// Appends `SELECT what FROM outbox AS o WHERE ...` for everything that passes: through the
 /// indexes of the states, or the whole table where no state is named.
 pub(super) fn push_all(filter: &Filter, what: &str, query: &mut QueryBuilder<Postgres>) {
+    if !filter.deliveries.is_empty() {
+        query.push(format!("SELECT {what} FROM outbox AS o WHERE o.delivery IS NOT NULL"));
+        return push_onto(filter, query);
+    }
     let states = states(filter);
     let all = if states.is_empty() { vec!["true"] } else { parts(&states).collect() };
     for (at, part) in all.into_iter().enumerate() {
@@ -81,6 +85,9 @@ pub(super) fn push_all(filter: &Filter, what: &str, query: &mut QueryBuilder<Pos
 /// Whether a page is read along the table, where reading stops at the end of the page: sent jobs,
 /// or all of them, are too many to be sorted.
 pub(super) fn is_of_many(filter: &Filter) -> bool {
+    if filter.is_of_undelivered() {
+        return false;
+    }
     let states = states(filter);
     states.is_empty() || states.contains(&Status::Sent)
 }
@@ -97,6 +104,14 @@ fn states(filter: &Filter) -> Vec<Status> {
 fn push_rest(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
     if filter.in_backoff {
         query.push(" AND o.wait = 'backoff'");
+    }
+    if !filter.deliveries.is_empty() {
+        query.push(" AND o.delivery IN (");
+        let mut list = query.separated(", ");
+        for state in &filter.deliveries {
+            list.push_bind(state.as_str());
+        }
+        query.push(")");
     }
     let texts = [
         ("o.channel =", filter.channel.map(|c| c.as_str().to_owned())),

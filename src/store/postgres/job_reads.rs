@@ -22,6 +22,8 @@ static STORY: LazyLock<String> = LazyLock::new(|| {
         ("{retry}", "o.next_attempt_at"),
         ("{updated}", "o.updated_at"),
         ("{next_look}", "o.verify_at"),
+        ("{next_follow_up}", "o.follow_at"),
+        ("{followed}", "o.followed_at"),
     ] {
         sql = sql.replace(name, &millis(column));
     }

@@ -50,6 +50,8 @@ pub struct PostgresTenure {
     locked: BTreeSet<i64>,
     pub(super) bell: Bell,
     pub(super) timers: NodeTimers,
+    /// Jobs whose delivery is not asked about, because the database refuses to change them.
+    pub(super) unfollowed: Vec<i64>,
     /// What is still to be reported.
     pub(super) report: Report,
     /// Dropped last: others on this machine see by it that the node has ended.
@@ -76,6 +78,7 @@ impl PostgresTenure {
             locked: BTreeSet::new(),
             bell,
             timers: NodeTimers::new(),
+            unfollowed: Vec::new(),
             report: Report::default(),
             _process: process,
         }
@@ -185,12 +188,14 @@ impl PostgresTenure {
         self.dead |= agenda.dead;
         self.has_set_aside = agenda.set_aside;
         let (next_due, next_look) = (agenda.next_due(), agenda.next_look());
+        let next_follow_up = agenda.next_follow_up();
         if let Some(accounts) = agenda.accounts {
             self.ready_accounts = accounts;
         }
         self.report.may_be_ready |= agenda.more;
         Agenda {
             next_look,
+            next_follow_up,
             next_due,
             ready_accounts: self.ready_accounts.clone(),
             others_committed: paused || agenda.more,

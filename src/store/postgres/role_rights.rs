@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 /// What is not a message and not the dispatcher's own affair.
 const STATUS_COLUMNS: &str = "id, channel, account, idempotency_key, ordering_key, priority, send_at, \
     expires_at, max_attempts, source, created_at, status, attempts, next_attempt_at, message_id, \
-    receipt, failure, error_code, error, updated_at, finished_at";
+    receipt, failure, error_code, error, updated_at, finished_at, delivery, delivery_at";
 
 /// For counts and reasons to wait: `status` and `list` read them.
 const QUEUE_COLUMNS: &str = "lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, verify_at, \
-     verify_round, verify_from, verify_until, verify_seen, moves";
+     verify_round, verify_from, verify_until, verify_seen, follow_at, followed_at, moves";
 
 /// What a producer may change of a pending job whose message it may not read; the rules of the outbox
 /// say when.
@@ -27,7 +27,7 @@ const RESOLVABLE: &str =
 /// What says which version an outbox has and what it was made for: whoever opens it reads them.
 const OPENING: &str = "outbox_migrations, outbox_dispatcher";
 
-const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing, outbox_fill_missing";
+const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing, outbox_fill_missing, outbox_unreadable";
 
 /// The statements, for the outbox's owner to execute; executing them again changes nothing.
 pub fn grants(server: &PostgresServer, roles: &[Role], reach: Reach) -> String {

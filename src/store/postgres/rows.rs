@@ -23,11 +23,13 @@ pub(super) static DELIVERY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, o.message_id, \
          o.failure, o.error_code, o.error, {} AS created_at, {} AS send_at, {} AS next_attempt_at, \
-         {} AS finished_at",
+         {} AS finished_at, o.delivery, {} AS delivery_at, \
+         (o.status = 'uncertain' AND coalesce(o.wait, '') = 'verifying') AS verifying",
         millis("o.created_at"),
         millis("o.send_at"),
         millis("o.next_attempt_at"),
-        millis("o.finished_at")
+        millis("o.finished_at"),
+        millis("o.delivery_at")
     )
 });
 
@@ -51,6 +53,9 @@ impl FromRow<'_, PgRow> for Delivery {
             send_at: time("send_at")?,
             next_attempt_at: time("next_attempt_at")?,
             finished_at: time("finished_at")?,
+            delivery: row.try_get("delivery")?,
+            delivery_at: time("delivery_at")?,
+            verifying: row.try_get("verifying")?,
         })
     }
 }
@@ -88,6 +93,8 @@ impl FromRow<'_, PgRow> for Detail {
             next_look: row.try_get("next_look")?,
             looks: row.try_get::<i32, _>("looks")?.into(),
             seen: row.try_get("seen")?,
+            next_follow_up: row.try_get("next_follow_up")?,
+            followed: row.try_get("followed")?,
         })
     }
 }

@@ -198,6 +198,10 @@ fn carried_job(row: &PgRow) -> sqlx::Result<CarriedJob> {
         verify_from: row.try_get("verify_from")?,
         verify_until: row.try_get("verify_until")?,
         verify_seen: row.try_get("verify_seen")?,
+        delivery: row.try_get("delivery")?,
+        delivery_at: row.try_get("delivery_at")?,
+        follow_at: row.try_get("follow_at")?,
+        followed_at: row.try_get("followed_at")?,
     })
 }
 

@@ -16,5 +16,8 @@ SELECT o.id, o.channel, o.payload::text AS payload, o.account, o.idempotency_key
     floor(extract(epoch FROM o.budget_from) * 1000)::bigint AS budget_from,
     floor(extract(epoch FROM o.verify_at) * 1000)::bigint AS verify_at,
     floor(extract(epoch FROM o.verify_from) * 1000)::bigint AS verify_from,
-    floor(extract(epoch FROM o.verify_until) * 1000)::bigint AS verify_until, o.verify_seen::text AS verify_seen
+    floor(extract(epoch FROM o.verify_until) * 1000)::bigint AS verify_until, o.verify_seen::text AS verify_seen,
+    o.delivery, floor(extract(epoch FROM o.delivery_at) * 1000)::bigint AS delivery_at,
+    floor(extract(epoch FROM o.follow_at) * 1000)::bigint AS follow_at,
+    floor(extract(epoch FROM o.followed_at) * 1000)::bigint AS followed_at
 FROM outbox o WHERE o.id > $1 AND o.id <= $2 ORDER BY o.id

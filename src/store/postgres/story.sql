@@ -8,6 +8,7 @@ SELECT {delivery},
     left(o.receipt::text, $4) AS receipt, octet_length(o.receipt::text) AS receipt_bytes, o.priority, o.ordering_key,
     o.max_attempts, {expires} AS expires, {due} AS due, {retry} AS retry, {updated} AS updated,
     {next_look} AS next_look, o.verify_round AS looks, o.verify_seen::text AS seen,
+    {next_follow_up} AS next_follow_up, {followed} AS followed,
     CASE WHEN o.wait <> 'arrived' THEN o.wait WHEN o.wait = 'arrived' AND o.lane IS NOT NULL THEN
         CASE WHEN EXISTS (SELECT 1 FROM outbox h WHERE h.holds = o.lane)
                OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = o.lane AND w.wait IN ('arrived', 'parked')

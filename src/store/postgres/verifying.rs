@@ -156,14 +156,14 @@ impl NodeSession {
 }
 
 /// `p_without`: `[[account, channel], ...]`, where an empty channel means each.
-fn left_alone(without: &[(String, Option<Channel>)]) -> String {
+pub(super) fn left_alone(without: &[(String, Option<Channel>)]) -> String {
     let channel = |channel: &Option<Channel>| channel.map_or("", Channel::as_str);
     let without: Vec<_> = without.iter().map(|(name, of)| (name, channel(of))).collect();
     json!(without).to_string()
 }
 
 /// How far `at` is from now; what is about now, is now by the database's clock.
-fn ahead(at: Millis) -> Millis {
+pub(super) fn ahead(at: Millis) -> Millis {
     let ahead = at - now();
     if ahead.abs() < 1_000 { 0 } else { ahead }
 }
@@ -177,6 +177,7 @@ fn found(t: &Transition, seen: Option<&str>, now: Millis) -> Value {
         "wait": t.wait.map(Wait::as_str),
         "delay_ms": ahead(t.next_attempt_at),
         "verify_ms": ahead(t.verify_at),
+        "follow_ms": ahead(t.follow_at),
         "uncertain_attempts": t.uncertain_attempts,
         "message_id": t.receipt.message_id,
         "receipt": (!receipt.is_empty()).then_some(receipt),

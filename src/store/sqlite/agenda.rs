@@ -13,6 +13,7 @@ pub(super) const AGENDA: &str = "\
 SELECT (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= 253402300799999) AS scheduled,
     (SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= 253402300799999) AS backoff,
     (SELECT min(verify_at) FROM outbox WHERE wait = 'verifying' AND verify_at <= 253402300799999) AS look,
+    (SELECT min(follow_at) FROM outbox WHERE follow_at IS NOT NULL AND follow_at <= 253402300799999) AS follow,
     (SELECT min(expires_at) FROM outbox WHERE status = 'pending' AND expires_at <= 253402300799999) AS expiry,
     (WITH RECURSIVE a (name) AS (
         SELECT (SELECT account FROM outbox WHERE wait = 'ready' AND account >= '' ORDER BY account LIMIT 1)
@@ -39,6 +40,7 @@ impl Agenda {
             // The column may hold any number, and callers subtract the time from it.
             next_due: due.map(|at| at.max(0)),
             next_look: row.due("look").map(|at| at.max(0)),
+            next_follow_up: row.due("follow").map(|at| at.max(0)),
             ready_accounts: names.map(str::to_owned).collect(),
             others_committed: false,
         };

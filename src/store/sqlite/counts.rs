@@ -3,8 +3,9 @@
 use super::lenient::{Lenient, unless_missing};
 use super::schema::Flaw;
 use super::{SqliteError, SqliteStore};
+use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::Millis;
-use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, Throughput};
+use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, Throughput, Undelivered};
 use crate::store::ALL;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, FromRow, SqliteConnection};
@@ -43,6 +44,9 @@ WHERE status = ?1 AND channel IN ('chat', 'mail', 'sms') AND finished_at BETWEEN
     AND finished_at IS NOT NULL";
 
 const VERIFYING: &str = "SELECT count(*) FROM outbox WHERE wait = 'verifying'";
+const FOLLOWING: &str = "SELECT count(*) FROM outbox WHERE follow_at IS NOT NULL";
+/// `delivery IS NOT NULL` lets SQLite use the index.
+const UNDELIVERED: &str = "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE delivery IS NOT NULL AND delivery = ?1 LIMIT ?2)";
 
 // Each state from its index, like COUNTS.
 const CENSUS: &str = "\
@@ -85,6 +89,7 @@ impl SqliteStore {
             oldest_due: row.whole("oldest_due"),
             pid: row.whole("pid"),
             since: row.whole("since"),
+            undelivered: undelivered(&mut self.conn, Undelivered::LIMIT).await?,
             blocks: self.blocks_up_to(limit).await?,
             pauses: self.pauses(limit).await?,
             set_aside: self.set_aside_summary(limit).await?,
@@ -109,7 +114,10 @@ impl SqliteStore {
         let (dispatcher_pid, dispatcher_since) = (of_dispatcher(0), of_dispatcher(1));
         let verifying = sqlx::query_scalar(VERIFYING).fetch_one(&mut *tx).await;
         let verifying = unless_missing(verifying.map_err(SqliteError::from))?;
+        let following = sqlx::query_scalar(FOLLOWING).fetch_one(&mut *tx).await?;
+        let undelivered = undelivered(&mut tx, -1).await?;
         tx.commit().await?;
+        let unreadable = unless_missing(self.unreadable().await)?;
         let (counts, oldest_due_of) = counted(&rows);
         let throughput = [0, 1, 2].map(|at| Throughput {
             minutes: MINUTES[at],
@@ -119,6 +127,9 @@ impl SqliteStore {
         Ok(Overview {
             counts,
             verifying,
+            following,
+            undelivered,
+            unreadable,
             oldest_due: oldest_due_of.values().copied().min(),
             oldest_due_of,
             throughput,
@@ -131,6 +142,17 @@ impl SqliteStore {
             flaws: flaws.iter().map(Flaw::to_string).collect(),
         })
     }
+}
+
+/// Up to `limit` of each kind; -1: all of them.
+async fn undelivered(conn: &mut SqliteConnection, limit: i64) -> Result<Undelivered, SqliteError> {
+    let count = async |conn: &mut SqliteConnection, state: DeliveryState| {
+        sqlx::query_scalar(UNDELIVERED).bind(state.as_str()).bind(limit).fetch_one(conn).await
+    };
+    Ok(Undelivered {
+        bounced: count(conn, DeliveryState::Bounced).await?,
+        failed: count(conn, DeliveryState::Failed).await?,
+    })
 }
 
 /// How many ended in this state in each of the spans.

@@ -137,7 +137,7 @@ BEGIN
         message_id = j.message_id, receipt = j.receipt, failure = j.failure,
         error_code = CASE j.status WHEN 'pending' THEN ifnull(j.error_code, outbox.error_code) ELSE j.error_code END,
         error = CASE j.status WHEN 'pending' THEN ifnull(j.error, outbox.error) ELSE j.error END,
-        finished_at = j.finished_at, updated_at = j.updated_at, verify_at = j.verify_at, verify_round = 0,
+        finished_at = j.finished_at, updated_at = j.updated_at, verify_at = j.verify_at, follow_at = j.follow_at, verify_round = 0,
         verify_from = CASE j.outcome WHEN 'uncertain' THEN ifnull(verify_from, j.started_at) ELSE verify_from END,
         verify_until = CASE j.outcome WHEN 'uncertain' THEN j.updated_at ELSE verify_until END
     FROM outbox_cycle_ended AS j

@@ -26,7 +26,7 @@ const JOBS: &str = "\
 SELECT id, channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at, max_attempts,
     source, created_at, CASE status WHEN 'sending' THEN 'uncertain' ELSE status END AS status, attempts,
     next_attempt_at, message_id, receipt, failure, error_code, error, updated_at, finished_at, due_at, unspent,
-    uncertain_attempts, budget_from, verify_at, verify_from, verify_until, verify_seen
+    uncertain_attempts, budget_from, verify_at, verify_from, verify_until, verify_seen, delivery, delivery_at, follow_at, followed_at
 FROM outbox WHERE id > ?1 AND id <= ?2 ORDER BY id";
 
 const ATTEMPTS: &str = "\
@@ -197,6 +197,10 @@ impl FromRow<'_, SqliteRow> for CarriedJob {
             verify_from: row.try_get("verify_from")?,
             verify_until: row.try_get("verify_until")?,
             verify_seen: row.try_get("verify_seen")?,
+            delivery: row.try_get("delivery")?,
+            delivery_at: row.try_get("delivery_at")?,
+            follow_at: row.try_get("follow_at")?,
+            followed_at: row.try_get("followed_at")?,
         })
     }
 }

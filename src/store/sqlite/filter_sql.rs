@@ -1,6 +1,7 @@
 //! A filter and a page's order as SQL.
 
 use crate::queue::filter::{Filter, Page, SortBy};
+use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::Status;
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -69,6 +70,12 @@ impl Filter {
     /// As [`Filter::push_onto`], for a page: states with few jobs are read through their indexes; sent
     /// jobs, or all of them, from the table itself, where reading stops at the end of the page.
     pub(super) fn push_onto_page(&self, query: &mut QueryBuilder<Sqlite>) {
+        if self.is_of_undelivered() {
+            query.push(" AND o.id IN (SELECT d.id FROM outbox AS d WHERE d.delivery IS NOT NULL");
+            push_deliveries("d", &self.deliveries, query);
+            query.push(")");
+            return self.push_onto(query);
+        }
         let states = self.states();
         if states.is_empty() || states.contains(&Status::Sent) {
             return self.push_onto(query);
@@ -82,6 +89,10 @@ impl Filter {
     /// Appends `SELECT what FROM outbox AS o WHERE ...` for everything that passes: through the
     /// indexes of the states, or the whole table where no state is named and its rows must be read.
     pub(super) fn push_all(&self, what: &str, query: &mut QueryBuilder<Sqlite>) {
+        if !self.deliveries.is_empty() {
+            query.push(format!("SELECT {what} FROM outbox AS o WHERE o.delivery IS NOT NULL"));
+            return self.push_onto(query);
+        }
         let mut states = self.states();
         if states.is_empty() && self.by_state_and_channel() {
             states = Status::ALL.to_vec();
@@ -113,6 +124,7 @@ impl Filter {
         if self.in_backoff {
             query.push(" AND o.wait = 'backoff'");
         }
+        push_deliveries("o", &self.deliveries, query);
         let texts = [
             ("o.channel =", self.channel.map(|c| c.as_str().to_owned())),
             ("o.account =", self.account.clone()),
@@ -144,6 +156,17 @@ impl Filter {
                 query.push(format!(" AND {condition} ")).push_bind(number);
             }
         }
+    }
+}
+
+fn push_deliveries(table: &str, deliveries: &[DeliveryState], query: &mut QueryBuilder<Sqlite>) {
+    if !deliveries.is_empty() {
+        query.push(format!(" AND {table}.delivery IN ("));
+        let mut list = query.separated(", ");
+        for state in deliveries {
+            list.push_bind(state.as_str());
+        }
+        query.push(")");
     }
 }
 

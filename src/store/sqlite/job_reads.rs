@@ -20,7 +20,8 @@ const DETAIL: &str = "\
         LIMIT ?2)) AS payload_fields,
     substr(o.receipt, 1, ?4) AS receipt, length(CAST(o.receipt AS BLOB)) AS receipt_bytes, o.priority, o.ordering_key,
     o.max_attempts, o.expires_at AS expires, o.wait, o.due_at AS due, o.next_attempt_at AS retry, o.updated_at AS updated,
-    o.verify_at AS next_look, o.verify_round AS looks, o.verify_seen AS seen
+    o.verify_at AS next_look, o.verify_round AS looks, o.verify_seen AS seen,
+    o.follow_at AS next_follow_up, o.followed_at AS followed
 FROM outbox AS o WHERE o.id = ?1";
 
 const HISTORY: &str = "\

@@ -92,7 +92,8 @@ fn kind<C: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: C) -> Kind {
 /// The columns of a [`Delivery`], of `outbox AS o`. Not those of the view `delivery_status`, which may
 /// be missing and shows a time of the wrong type as NULL.
 pub(super) const DELIVERY: &str = "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, \
-o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at";
+o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at, o.delivery, o.delivery_at, \
+(o.status = 'uncertain' AND o.wait = 'verifying') AS verifying";
 
 impl FromRow<'_, SqliteRow> for Delivery {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Delivery> {
@@ -112,6 +113,9 @@ impl FromRow<'_, SqliteRow> for Delivery {
             send_at: row.time("send_at"),
             next_attempt_at: row.time("next_attempt_at"),
             finished_at: row.time("finished_at"),
+            delivery: row.text("delivery"),
+            delivery_at: row.time("delivery_at"),
+            verifying: row.whole("verifying") == Some(1),
         })
     }
 }
@@ -149,6 +153,8 @@ impl FromRow<'_, SqliteRow> for Detail {
             next_look: row.whole("next_look"),
             looks: row.whole("looks").unwrap_or_default(),
             seen: row.text("seen"),
+            next_follow_up: row.whole("next_follow_up"),
+            followed: row.whole("followed"),
         })
     }
 }

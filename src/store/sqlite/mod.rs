@@ -24,6 +24,7 @@ mod file_departure;
 mod file_size;
 mod files;
 mod filter_sql;
+mod following;
 #[cfg(test)]
 mod fixture;
 mod housekeeping;
@@ -53,6 +54,7 @@ mod stray_rows;
 mod take_over;
 mod time_limit;
 mod unknown_accounts;
+mod unreadable_routes;
 mod user_names;
 mod verifying;
 mod versions;

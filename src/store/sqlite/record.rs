@@ -64,6 +64,7 @@ row_of_json! {
         wait: Option<&'a str>,
         next_attempt_at: Option<Millis>,
         verify_at: Option<Millis>,
+        follow_at: Option<Millis>,
         failure: Option<&'a str>,
         error_code: Option<&'a str>,
         error: Option<&'a str>,
@@ -113,6 +114,7 @@ fn has_nothing_to_note(e: &Ended, epoch: i64) -> bool {
     let t = &e.transition;
     t.status == Status::Sent
         && t.fault.is_none()
+        && t.follow_at.is_none()
         && t.history == Some(AttemptKind::Accepted)
         && t.fence_claim == epoch
         && t.finished_at == Some(t.updated_at)
@@ -155,6 +157,7 @@ impl EndedRow<'_> {
             wait: t.wait.map(Wait::as_str),
             next_attempt_at: t.next_attempt_at,
             verify_at: t.verify_at,
+            follow_at: t.follow_at,
             failure: t.failure.map(|f| f.as_str()),
             error_code: t.fault.as_ref().map(|f| f.code.as_str()),
             error: t.fault.as_ref().map(|f| f.message.as_str()),

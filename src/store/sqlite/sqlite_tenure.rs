@@ -34,6 +34,8 @@ pub struct SqliteTenure {
     pub(super) timers: Timers,
     /// The data version as of the last cycle or `look`: a different one means that others have committed.
     pub(super) data_version: i64,
+    /// Jobs whose delivery is not asked about, because the database refuses to change them.
+    pub(super) unfollowed: Vec<i64>,
     /// What is still to be reported.
     pub(super) report: Report,
     /// Released last.

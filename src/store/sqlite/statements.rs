@@ -1,10 +1,10 @@
 //! The dispatcher's statements by name, for the test of their plans.
 
-use super::{agenda, blocks, epoch, erase, file_size, retries_clock, set_aside};
+use super::{agenda, blocks, epoch, erase, file_size, following, retries_clock, set_aside};
 use super::{unknown_accounts, verifying, waiting};
 
 /// What the dispatcher does between its cycles, by name.
-pub(super) const STATEMENTS: [(&str, &str); 26] = [
+pub(super) const STATEMENTS: [(&str, &str); 29] = [
     ("agenda", agenda::AGENDA),
     ("aside_tryable", set_aside::TRYABLE),
     ("aside_over", set_aside::OVER),
@@ -31,4 +31,7 @@ pub(super) const STATEMENTS: [(&str, &str); 26] = [
     ("recorded", verifying::RECORDED),
     ("recorded_sms", verifying::RECORDED_SMS),
     ("rivals", verifying::RIVALS),
+    ("to_follow", following::TO_FOLLOW),
+    ("take_followed", following::TAKE),
+    ("record_followed", following::RECORD),
 ];

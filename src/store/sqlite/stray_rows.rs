@@ -117,7 +117,7 @@ const FRESH: &str = "\
 UPDATE outbox SET moves = moves + 1, holds = NULL, claimed_by = NULL, due_at = NULL, next_attempt_at = NULL,
     budget_from = NULL, uncertain_attempts = 0, message_id = NULL, receipt = NULL, failure = NULL, error_code = NULL,
     error = NULL, finished_at = NULL, verify_at = NULL, verify_round = 0, verify_from = NULL, verify_until = NULL,
-    verify_seen = NULL,
+    verify_seen = NULL, delivery = NULL, delivery_at = NULL, follow_at = NULL, followed_at = NULL,
     attempts = ifnull((SELECT max(a.attempt) FROM outbox_attempts AS a WHERE a.job_id = outbox.id), 0),
     unspent = ifnull((SELECT max(a.attempt) FROM outbox_attempts AS a WHERE a.job_id = outbox.id), 0)
 WHERE id = ?1";

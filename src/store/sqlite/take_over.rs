@@ -236,6 +236,7 @@ impl Opened {
             clock: WallClock::new(),
             timers: Timers::new(),
             data_version: 0,
+            unfollowed: Vec::new(),
             report: Report::default(),
             _lock: lock,
         })

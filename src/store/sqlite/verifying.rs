@@ -74,7 +74,7 @@ UPDATE outbox SET status = ?4, moves = moves + 2,
     holds = CASE WHEN ?4 = 'pending' OR ?5 = 'verifying' THEN holds END,
     verify_at = ?6, next_attempt_at = ?7, uncertain_attempts = ?8, message_id = ?9, receipt = ?10, failure = ?11,
     error_code = ifnull(?12, error_code), error = ifnull(?13, error), finished_at = ?14, updated_at = ?15,
-    verify_seen = ifnull(?16, verify_seen)
+    verify_seen = ifnull(?16, verify_seen), follow_at = ?17
 WHERE id = ?1 AND status = 'uncertain' AND wait = 'verifying' AND attempts = ?2 AND verify_round = ?3";
 
 const VERIFIED: &str = "\
@@ -177,11 +177,8 @@ impl SqliteStore {
         without: &[(String, Option<Channel>)],
         now: Millis,
     ) -> Result<Vec<i64>, SqliteError> {
-        let channel = |channel: &Option<Channel>| channel.map_or("", Channel::as_str);
-        let without: Vec<_> = without.iter().map(|(name, of)| (name, channel(of))).collect();
-        let without = serde_json::to_string(&without).expect("texts are always JSON");
         let ids = sqlx::query_scalar(TO_LOOK_FOR).bind(now);
-        let ids = ids.bind(i64::try_from(limit).unwrap_or(i64::MAX)).bind(without);
+        let ids = ids.bind(i64::try_from(limit).unwrap_or(i64::MAX)).bind(left_alone(without));
         Ok(ids.fetch_all(&mut self.conn).await?)
     }
 
@@ -254,6 +251,7 @@ impl SqliteStore {
             .bind(t.finished_at)
             .bind(t.updated_at)
             .bind(seen)
+            .bind(t.follow_at)
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() == 0 {
@@ -270,7 +268,17 @@ impl SqliteStore {
     }
 }
 
-async fn require_epoch(tx: &mut SqliteConnection, epoch: i64) -> Result<(), SqliteError> {
+/// Routes as `TO_LOOK_FOR` reads them.
+pub(super) fn left_alone(without: &[(String, Option<Channel>)]) -> String {
+    let channel = |channel: &Option<Channel>| channel.map_or("", Channel::as_str);
+    let without: Vec<_> = without.iter().map(|(name, of)| (name, channel(of))).collect();
+    serde_json::to_string(&without).expect("texts are always JSON")
+}
+
+pub(super) async fn require_epoch(
+    tx: &mut SqliteConnection,
+    epoch: i64,
+) -> Result<(), SqliteError> {
     let row = sqlx::query("SELECT epoch FROM outbox_dispatcher").fetch_optional(tx).await?;
     match row.and_then(|row| row.whole(0)) {
         Some(now) if now != epoch => Err(SqliteError::Superseded),

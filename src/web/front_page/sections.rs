@@ -4,8 +4,9 @@ use super::{FrontPage, LISTED};
 use crate::desk::vocabulary::{WAITS, block_reason};
 use crate::metrics::{DaemonState, Minute};
 use crate::queue::block::{Block, BlockKind};
+use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Status};
-use crate::queue::overview::{FailureGroup, LOOKED_AT};
+use crate::queue::overview::{FailureGroup, LOOKED_AT, Undelivered};
 use crate::queue::pause::Pause;
 use crate::web::cache::Counted;
 use crate::web::display::{jobs, length, number, short, status, time};
@@ -95,8 +96,26 @@ pub fn tiles(page: &FrontPage<'_>) -> Markup {
                     None => "nothing is due",
                 }
             } }
+            @if page.pulse.undelivered.total() > 0 { (undelivered(page.pulse.undelivered)) }
         }
         (age(&page.census))
+    }
+}
+
+/// Sent messages that did not arrive, with links to them.
+fn undelivered(of: Undelivered) -> Markup {
+    let counted = |count: i64| match count {
+        Undelivered::LIMIT.. => format!("{} or more", number(count.unsigned_abs())),
+        count => number(count.unsigned_abs()),
+    };
+    let kinds = [(of.bounced, DeliveryState::Bounced), (of.failed, DeliveryState::Failed)];
+    html! {
+        div #undelivered { dt { "Sent, not delivered" } dd {
+            @for (at, (count, state)) in kinds.into_iter().filter(|(count, _)| *count > 0).enumerate() {
+                @if at > 0 { ", " }
+                a href=(JobQuery::of_deliveries(&[state]).path()) { (counted(count)) " " (state) }
+            }
+        } }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The form that filters the list. It submits to an address that can be bookmarked.
 
 use crate::queue::filter::{Filter, SortBy};
+use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Failure, Status};
 use crate::web::parameters::{JobQuery, minute};
 use maud::{Markup, html};
@@ -22,6 +23,12 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
                 div .buttons {
                     button .primary type="submit" { "Show" }
                     @if *query != JobQuery::default() { a .button href="/jobs" { "All jobs" } }
+                }
+            }
+            fieldset .states {
+                legend { "Delivery" }
+                @for state in DeliveryState::ALL {
+                    label { input type="checkbox" name="delivery" value=(state) checked[of.deliveries.contains(&state)]; " " (state) }
                 }
             }
             details open[has_more(query)] {
@@ -59,6 +66,7 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
 fn has_more(query: &JobQuery) -> bool {
     let shown = Filter {
         statuses: query.filter.statuses.clone(),
+        deliveries: query.filter.deliveries.clone(),
         channel: query.filter.channel,
         source: query.filter.source.clone(),
         error: query.filter.error.clone(),
