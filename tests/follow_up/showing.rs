@@ -1,7 +1,7 @@
 //! Where what became of a message is shown: commands, pages, metrics, files.
 
 use super::{delivering, delivery, following, one_of_each};
-use crate::support::{Daemon, Outbox, StandIn};
+use crate::support::{Daemon, Outbox, StandIn, sqlite_only};
 
 /// A chat that was seen, a mail that was returned and an SMS that failed; the daemon has its pages.
 fn with_all(check: impl FnOnce(&Outbox, [i64; 3], Daemon)) {
@@ -101,6 +101,7 @@ fn metrics_count_what_acquire_said() {
 
 #[test]
 fn an_outbox_that_is_moved_keeps_what_became_of_its_messages() {
+    sqlite_only!("it moves a file; tests/postgres_commands/moving.rs moves to PostgreSQL and back");
     with_all(|outbox, jobs, daemon| {
         daemon.sigterm();
         daemon.wait(crate::support::SOON);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 const STATUS: &str = "SELECT * FROM delivery_status ORDER BY id";
 const HISTORY: &str = "SELECT job_id, attempt, duration_ms, outcome, http_status, error_code, error \
     FROM outbox_attempts ORDER BY job_id, attempt";
-const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent, uncertain_attempts \
-    FROM outbox ORDER BY id";
+const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent, uncertain_attempts, \
+    delivery, delivery_at, follow_at, followed_at FROM outbox ORDER BY id";
 const PAUSES: &str = "SELECT account, channel, reason FROM outbox_pauses ORDER BY account, channel";
 
 /// By the message's words.
@@ -51,6 +51,11 @@ fn lived_in(server: &Server) -> Outbox {
     outbox.settled(deleted);
     daemon.sigterm();
     daemon.wait(SOON).expect(0);
+    // As the dispatcher writes what became of it.
+    outbox.execute(&format!(
+        "UPDATE outbox SET delivery = 'delivered', delivery_at = 1800000000123, followed_at = 1800000000456,
+             follow_at = 1800003600789, moves = moves + 1 WHERE id = {sent}"
+    ));
     // No id is given twice, not even a deleted job's.
     outbox.execute(&format!("DELETE FROM outbox WHERE id = {deleted}"));
     outbox.execute(

@@ -331,6 +331,10 @@ async fn what_pages_and_metrics_ask_reads_only_indexes() {
         reader.ids(&filter, 0, 50).await.unwrap();
     }
     reader.deliveries(&Filter::default(), &page).await.unwrap();
+    let bounced = vec![acquire_outbox::queue::follow_up::DeliveryState::Bounced];
+    let bounced = Filter { deliveries: bounced, ..Filter::default() };
+    reader.deliveries(&bounced, &page).await.unwrap();
+    reader.count(&bounced).await.unwrap();
     for id in [1, 2, 7, 20_000] {
         reader.story(id, acquire_outbox::queue::story::Extent::ALL).await.unwrap().unwrap();
         reader.position(id, now()).await.unwrap();

@@ -43,6 +43,7 @@ SELECT count(*) FILTER (WHERE finished_at >= timestamptz 'epoch' + $2 * interval
 FROM outbox WHERE status = $1 AND channel IN ('chat', 'mail', 'sms') AND finished_at IS NOT NULL
     AND finished_at >= timestamptz 'epoch' + $4 * interval '1 ms'";
 
+const FOLLOWING: &str = "SELECT count(*) FROM outbox WHERE follow_at IS NOT NULL";
 const UNDELIVERED: &str = "\
 SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE delivery IS NOT NULL AND delivery = 'bounced' LIMIT $1) AS b),
     (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE delivery IS NOT NULL AND delivery = 'failed' LIMIT $1) AS f)";
@@ -126,6 +127,7 @@ impl PostgresStore {
             sqlx::query(AssertSqlSafe(COUNTS.as_str())).bind(now).fetch_all(&mut *tx).await?;
         let sent = ended_since(&mut tx, "sent", now).await?;
         let failed = ended_since(&mut tx, "failed", now).await?;
+        let following = sqlx::query_scalar(FOLLOWING).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         let flaws = self.flaws().await?;
         let blocks = self.blocks(ALL).await?;
@@ -136,8 +138,6 @@ impl PostgresStore {
         let (counts, oldest_due_of) = counted(&rows)?;
         let verifying = "SELECT count(*) FROM outbox WHERE wait = 'verifying'";
         let verifying = sqlx::query_scalar(verifying).fetch_one(&mut self.conn).await?;
-        let following = "SELECT count(*) FROM outbox WHERE follow_at IS NOT NULL";
-        let following = sqlx::query_scalar(following).fetch_one(&mut self.conn).await?;
         let undelivered = self.undelivered(None).await?;
         let unreadable = self.unreadable().await?;
         let throughput = [0, 1, 2].map(|at| Throughput {
