@@ -61,9 +61,6 @@ _acquire__outbox() {
             acquire__outbox,pause)
                 cmd="acquire__outbox__subcmd__pause"
                 ;;
-            acquire__outbox,pauses)
-                cmd="acquire__outbox__subcmd__pauses"
-                ;;
             acquire__outbox,probe)
                 cmd="acquire__outbox__subcmd__probe"
                 ;;
@@ -87,9 +84,6 @@ _acquire__outbox() {
                 ;;
             acquire__outbox,send)
                 cmd="acquire__outbox__subcmd__send"
-                ;;
-            acquire__outbox,settings)
-                cmd="acquire__outbox__subcmd__settings"
                 ;;
             acquire__outbox,show)
                 cmd="acquire__outbox__subcmd__show"
@@ -142,9 +136,6 @@ _acquire__outbox() {
             acquire__outbox__subcmd__help,pause)
                 cmd="acquire__outbox__subcmd__help__subcmd__pause"
                 ;;
-            acquire__outbox__subcmd__help,pauses)
-                cmd="acquire__outbox__subcmd__help__subcmd__pauses"
-                ;;
             acquire__outbox__subcmd__help,probe)
                 cmd="acquire__outbox__subcmd__help__subcmd__probe"
                 ;;
@@ -168,9 +159,6 @@ _acquire__outbox() {
                 ;;
             acquire__outbox__subcmd__help,send)
                 cmd="acquire__outbox__subcmd__help__subcmd__send"
-                ;;
-            acquire__outbox__subcmd__help,settings)
-                cmd="acquire__outbox__subcmd__help__subcmd__settings"
                 ;;
             acquire__outbox__subcmd__help,show)
                 cmd="acquire__outbox__subcmd__help__subcmd__show"
@@ -218,7 +206,7 @@ _acquire__outbox() {
 
     case "${cmd}" in
         acquire__outbox)
-            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
+            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume prune grants move check lookup probe sandbox demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -244,7 +232,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__cancel)
-            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -272,6 +260,10 @@ _acquire__outbox() {
                     ;;
                 --error-code)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivery)
+                    COMPREPLY=($(compgen -W "delivered seen bounced failed" -- "${cur}"))
                     return 0
                     ;;
                 --case)
@@ -314,7 +306,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__check)
-            opts="-h --deep --json --config --database --schema --help"
+            opts="-h --deep --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -392,7 +384,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__export)
-            opts="-o -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --finished-since --since-id --format --payload --output --config --database --schema --help"
+            opts="-o -h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --finished-since --since-id --format --payload --output --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -420,6 +412,10 @@ _acquire__outbox() {
                     ;;
                 --error-code)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivery)
+                    COMPREPLY=($(compgen -W "delivered seen bounced failed" -- "${cur}"))
                     return 0
                     ;;
                 --case)
@@ -524,7 +520,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help)
-            opts="init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
+            opts="init run send status nodes list show retry cancel resolve import export pause resume prune grants move check lookup probe sandbox demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -747,20 +743,6 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        acquire__outbox__subcmd__help__subcmd__pauses)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         acquire__outbox__subcmd__help__subcmd__probe)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -915,20 +897,6 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        acquire__outbox__subcmd__help__subcmd__settings)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         acquire__outbox__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -958,7 +926,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__import)
-            opts="-h --format --source --account --dry-run --json --config --database --schema --help"
+            opts="-h --format --source --account --dry-run --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1022,7 +990,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__list)
-            opts="-h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --sort --ascending --page --limit --watch --json --config --database --schema --help"
+            opts="-h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --sort --ascending --page --limit --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1050,6 +1018,10 @@ _acquire__outbox() {
                     ;;
                 --error-code)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivery)
+                    COMPREPLY=($(compgen -W "delivered seen bounced failed" -- "${cur}"))
                     return 0
                     ;;
                 --case)
@@ -1081,10 +1053,6 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --limit)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --watch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1273,32 +1241,6 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        acquire__outbox__subcmd__pauses)
-            opts="-h --json --config --database --schema --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --database)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --schema)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         acquire__outbox__subcmd__probe)
             opts="-h --case --account --texts --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1334,7 +1276,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__prune)
-            opts="-y -h --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1362,6 +1304,10 @@ _acquire__outbox() {
                     ;;
                 --error-code)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivery)
+                    COMPREPLY=($(compgen -W "delivered seen bounced failed" -- "${cur}"))
                     return 0
                     ;;
                 --case)
@@ -1404,7 +1350,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__resolve)
-            opts="-y -h --sent --failed --verify --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --sent --failed --verify --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1432,6 +1378,10 @@ _acquire__outbox() {
                     ;;
                 --error-code)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivery)
+                    COMPREPLY=($(compgen -W "delivered seen bounced failed" -- "${cur}"))
                     return 0
                     ;;
                 --case)
@@ -1504,7 +1454,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__retry)
-            opts="-y -h --now --status --channel --account --source --failure --error-code --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --now --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1532,6 +1482,10 @@ _acquire__outbox() {
                     ;;
                 --error-code)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delivery)
+                    COMPREPLY=($(compgen -W "delivered seen bounced failed" -- "${cur}"))
                     return 0
                     ;;
                 --case)
@@ -2111,32 +2065,6 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        acquire__outbox__subcmd__settings)
-            opts="-h --json --markdown --config --database --schema --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --database)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --schema)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         acquire__outbox__subcmd__show)
             opts="-h --json --payload --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2164,7 +2092,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__status)
-            opts="-h --watch --check --json --config --database --schema --help"
+            opts="-h --watch --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

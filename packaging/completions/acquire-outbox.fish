@@ -195,6 +195,10 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+seen\t'It was seen'
+bounced\t'A mail that was returned'
+failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
@@ -212,6 +216,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l w
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l ascending -d 'Smallest first'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l json -d 'A JSON array with the columns of delivery_status; with --watch, one per line'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -237,6 +242,10 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+seen\t'It was seen'
+bounced\t'A mail that was returned'
+failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
@@ -246,6 +255,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l now -d 'Make pending jobs in backoff due now, instead of retrying finished ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
@@ -267,6 +277,10 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+seen\t'It was seen'
+bounced\t'A mail that was returned'
+failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
@@ -275,6 +289,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
@@ -296,6 +311,10 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+seen\t'It was seen'
+bounced\t'A mail that was returned'
+failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
@@ -307,6 +326,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l sent -d 'The message was delivered'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l failed -d 'It was not delivered, and is not sent again'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l verify -d 'Let the dispatcher look for it at Acquire, now'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
@@ -338,6 +358,10 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+seen\t'It was seen'
+bounced\t'A mail that was returned'
+failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
@@ -351,6 +375,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l payload -d 'Include the messages'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; without a channel, all its channels' -r
@@ -388,6 +413,10 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+seen\t'It was seen'
+bounced\t'A mail that was returned'
+failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
@@ -396,6 +425,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l all -d 'Every job in a state that this command changes by default'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
@@ -454,7 +484,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l rewrite -d 'Change texts: `text` trims and escapes them, `html` rewrites their HTML' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l clock -d 'Set the sandbox\'s clock ahead by this many seconds; a negative number sets it back' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l delivered-after -d 'Deliver mails and SMS after this time, and have everything seen after twice the time' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l bounced -d 'Return this share of mails instead of delivering them' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l bounced -d 'Return this share of mails, and fail this share of SMS, instead of delivering them' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r

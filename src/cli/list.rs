@@ -180,7 +180,10 @@ fn every_column(jobs: &[Delivery]) -> output::Table {
             job.channel.clone(),
             job.account.clone(),
             job.status.clone(),
-            text(&job.failure),
+            match job.verifying {
+                true => "verifying".to_owned(),
+                false => text(&job.failure),
+            },
             job.attempts.to_string(),
             job.created_at.clone(),
             job.due().unwrap_or_default().to_owned(),

@@ -152,6 +152,19 @@ fn where_nothing_can_be_read_it_is_as_under_hold_and_the_log_says_so() {
     assert_eq!((vendor.copies("hello"), vendor.copies("there")), (1, 1));
     let warnings = done.stderr.matches("messages cannot be verified here").count();
     assert_eq!(warnings, 1, "{}", done.stderr);
+    let status = outbox.run(&["status"]).expect(0).stdout;
+    let says =
+        "chat messages of default cannot be verified: those of unknown outcome wait for a person";
+    assert!(status.contains(says) && status.contains("ERROR_UNAUTHORIZED_ACCESS"), "{status}");
+    let json = outbox.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(json["unreadable"][0]["purpose"], "verify");
+    // From when it can be read again, the line is gone.
+    vendor.read_by(|_| None);
+    let again = outbox.chat(3, "again");
+    outbox.run_until_empty();
+    assert_eq!(outbox.status(again), "sent");
+    let json = outbox.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(json["unreadable"], serde_json::json!([]));
 }
 
 #[test]

@@ -16,12 +16,22 @@ fn a_person_may_decide_while_it_is_verified() {
     let vendor = Vendor::new(loses_answers(Duration::ZERO));
     let outbox = slow(&vendor);
     let (first, second) = (outbox.chat(1, "first"), outbox.chat(1, "second"));
-    let daemon = outbox.daemon();
+    let mut daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
     outbox.when_status(first, "uncertain");
     let shown = outbox.run(&["show", &first.to_string()]).expect(0).stdout;
     assert!(shown.contains("being verified at Acquire: next look at"), "{shown}");
     let status = outbox.run(&["status"]).expect(0).stdout;
     assert!(status.contains("1 uncertain job is being looked for at Acquire"), "{status}");
+    let listed = outbox.run(&["list", "--json"]).expect(0).json();
+    let marked = |id: i64| {
+        let jobs = listed.as_array().unwrap();
+        jobs.iter().find(|job| job["id"] == id).unwrap()["verifying"] == true
+    };
+    assert!(marked(first) && !marked(second), "{listed}");
+    let listed = outbox.run(&["list", "--status", "uncertain"]).expect(0).stdout;
+    assert!(listed.contains("uncertain\tverifying\t"), "{listed}");
+    let list = daemon.get("/jobs?status=uncertain").body;
+    assert!(list.contains(": verifying"), "{list}");
     let refused = outbox.try_query(&format!(
         "UPDATE outbox SET payload = '{{\"caseId\": 1, \"message\": \"other\"}}' WHERE id = {first}"
     ));
