@@ -24,6 +24,7 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
     ("on_uncertain", &["\"hold\"", "\"verify\""], &["\"never\""]),
     ("uncertain_retries", &["0", "1000"], &["-1", "1001"]),
     ("verify_after", &["[\"1ms\"]", "[\"1day\"]"], &["[]", "[\"0s\"]", "[\"25h\"]"]),
+    ("follow_up", &["\"1ms\"", "\"1h\"", "\"30days\"", "\"never\""], &["\"0s\"", "\"31days\""]),
     ("fill_missing", &["true"], &["1"]),
     ("scrub", &["\"0s\"", "\"7d\"", "\"100years\""], &["\"forever\"", "\"101years\""]),
     ("initial", &["\"1ms\""], &["\"0s\"", "\"16m\""]),

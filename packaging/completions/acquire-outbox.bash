@@ -61,6 +61,9 @@ _acquire__outbox() {
             acquire__outbox,pause)
                 cmd="acquire__outbox__subcmd__pause"
                 ;;
+            acquire__outbox,pauses)
+                cmd="acquire__outbox__subcmd__pauses"
+                ;;
             acquire__outbox,probe)
                 cmd="acquire__outbox__subcmd__probe"
                 ;;
@@ -84,6 +87,9 @@ _acquire__outbox() {
                 ;;
             acquire__outbox,send)
                 cmd="acquire__outbox__subcmd__send"
+                ;;
+            acquire__outbox,settings)
+                cmd="acquire__outbox__subcmd__settings"
                 ;;
             acquire__outbox,show)
                 cmd="acquire__outbox__subcmd__show"
@@ -136,6 +142,9 @@ _acquire__outbox() {
             acquire__outbox__subcmd__help,pause)
                 cmd="acquire__outbox__subcmd__help__subcmd__pause"
                 ;;
+            acquire__outbox__subcmd__help,pauses)
+                cmd="acquire__outbox__subcmd__help__subcmd__pauses"
+                ;;
             acquire__outbox__subcmd__help,probe)
                 cmd="acquire__outbox__subcmd__help__subcmd__probe"
                 ;;
@@ -159,6 +168,9 @@ _acquire__outbox() {
                 ;;
             acquire__outbox__subcmd__help,send)
                 cmd="acquire__outbox__subcmd__help__subcmd__send"
+                ;;
+            acquire__outbox__subcmd__help,settings)
+                cmd="acquire__outbox__subcmd__help__subcmd__settings"
                 ;;
             acquire__outbox__subcmd__help,show)
                 cmd="acquire__outbox__subcmd__help__subcmd__show"
@@ -206,7 +218,7 @@ _acquire__outbox() {
 
     case "${cmd}" in
         acquire__outbox)
-            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume prune grants move check lookup probe sandbox demo completions man help"
+            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -306,7 +318,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__check)
-            opts="-h --deep --config --database --schema --help"
+            opts="-h --deep --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -520,7 +532,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help)
-            opts="init run send status nodes list show retry cancel resolve import export pause resume prune grants move check lookup probe sandbox demo completions man help"
+            opts="init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -743,6 +755,20 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        acquire__outbox__subcmd__help__subcmd__pauses)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         acquire__outbox__subcmd__help__subcmd__probe)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -897,6 +923,20 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        acquire__outbox__subcmd__help__subcmd__settings)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         acquire__outbox__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -926,7 +966,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__import)
-            opts="-h --format --source --account --dry-run --config --database --schema --help"
+            opts="-h --format --source --account --dry-run --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -990,7 +1030,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__list)
-            opts="-h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --sort --ascending --page --limit --json --config --database --schema --help"
+            opts="-h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --sort --ascending --page --limit --watch --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1053,6 +1093,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1222,6 +1266,32 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__pauses)
+            opts="-h --json --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2065,6 +2135,32 @@ _acquire__outbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        acquire__outbox__subcmd__settings)
+            opts="-h --json --markdown --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         acquire__outbox__subcmd__show)
             opts="-h --json --payload --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2092,7 +2188,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__status)
-            opts="-h --watch --json --config --database --schema --help"
+            opts="-h --watch --check --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -25,8 +25,8 @@ Examples:
   acquire-outbox list --status pending,sending --watch
 
 These are fast on a table of any size: a state other than sent (--failure implies one), --key,
---bounced, and the newest jobs. Without such a state, the other filters and --sort by anything but id may read the
-whole table.
+--bounced, and the newest jobs. Without such a state, the other filters and --sort by anything but
+id may read the whole table.
 
 In a pipe it prints tab-separated lines under a header line. For anything else use SQL:
 SELECT * FROM delivery_status WHERE ...";
