@@ -62,6 +62,15 @@ SELECT 'outbox', max(seq) FROM (
     SELECT seq FROM old.sqlite_sequence WHERE name = 'outbox'
     UNION ALL SELECT ifnull(max(id), 0) FROM new.outbox);
 
+-- What people look for is taken from the payload.
+UPDATE new.outbox SET (case_id, contact_id, recipient) =
+    (SELECT l.case_id, l.contact_id, l.recipient FROM new.outbox_lanes AS l WHERE l.id = outbox.id)
+WHERE typeof(payload) = 'text' AND json_valid(payload);
+INSERT INTO new.outbox_recipients (job_id, address)
+SELECT DISTINCT a.job_id, a.address
+FROM (SELECT id, recipient FROM new.outbox WHERE channel = 'mail' AND recipient IS NOT NULL) AS o
+CROSS JOIN new.outbox_addresses AS a ON a.job_id = o.id WHERE a.address <> o.recipient;
+
 -- What is pending gets its place in the queue by the new rules, in the order that it had. A payload
 -- that is no longer JSON has none: `run` finds it and fails it.
 .dbconfig enable_trigger on

@@ -56,7 +56,7 @@ fn csv_has_a_header_and_the_same_columns() {
     let cell = |row: usize, name: &str| {
         rows[row][header.iter().position(|column| column == name).unwrap()].to_owned()
     };
-    assert_eq!((header.len(), rows.len()), (18, 3));
+    assert_eq!((header.len(), rows.len()), (20, 3));
     assert_eq!(cell(0, "idempotency_key"), "order, \"7\"");
     assert_eq!(cell(0, "status"), "sent");
     let receipt: Value = serde_json::from_str(&cell(0, "receipt")).unwrap();

@@ -99,6 +99,8 @@ fn every_command_prints_what_the_schema_says() {
         outbox.settled(*id);
     }
     is_as_described("list", &json(&["list"]).expect(0).json());
+    is_as_described("find", &json(&["find", "4"]).expect(0).json());
+    is_as_described("find", &json(&["find", "no such thing"]).expect(1).json());
     for id in 1..=6 {
         is_as_described("show", &json(&["show", &id.to_string(), "--payload"]).expect(0).json());
     }

@@ -20,6 +20,7 @@ mod examples;
 mod examples_page;
 mod export;
 mod file;
+mod find;
 mod fill_missing;
 mod first_day;
 mod follow_up;

@@ -109,9 +109,9 @@ const SORT_OF_THE_CLAIMED: &str = "USE TEMP B-TREE FOR json_group_array(ORDER BY
 /// Whether a line of the plan of the statement `name` touches rows without number.
 fn is_long(name: &str, line: &str) -> bool {
     if line.contains("TEMP B-TREE") && line != SORT_OF_THE_CLAIMED {
-        // Of the first parked and the first scheduled job of a lane, and of no more jobs than the
-        // routes of a cycle have room for.
-        let known = ["outbox_elect_holder", "outbox_cycle_cut_claim"];
+        // Of the first parked and the first scheduled job of a lane, of no more jobs than the routes of a
+        // cycle have room for, and of the addresses of one mail.
+        let known = ["outbox_elect_holder", "outbox_cycle_cut_claim", "outbox_copy_addresses"];
         return !known.iter().any(|known| name.starts_with(known));
     }
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };

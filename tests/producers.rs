@@ -289,6 +289,10 @@ fn the_view_shows_times_as_iso_text() {
         "send_at",
         "next_attempt_at",
         "finished_at",
+        "delivery",
+        "delivery_at",
+        "case_id",
+        "contact_id",
     ];
     documented.sort_unstable();
     assert_eq!(columns, documented);

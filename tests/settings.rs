@@ -37,6 +37,11 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
     ("failed", &["\"1d\""], &["\"never\""]),
     ("cancelled", &["\"1d\""], &["\"never\""]),
     ("listen", &["\"127.0.0.1:0\"", "\"[::1]:9464\""], &["\"localhost:9464\"", "9464"]),
+    (
+        "inbox_url",
+        &["\"https://x/{case}\"", "\"https://{host}/{contact}/{case}\""],
+        &["\"https://x\"", "\"x/{case}\"", "\"https://{case}\"", "\"https://x/{case}/{id}\""],
+    ),
     ("hosts", &["[]"], &["[\"https://x\"]", "\"x\""]),
 ];
 

@@ -55,6 +55,10 @@ CREATE TABLE outbox (
     verify_seen        TEXT,     -- what was found at Acquire: a JSON array, without message text
     follow_at          INTEGER,  -- when Acquire is asked what became of it; set only while sent and to be asked
     followed_at        INTEGER,  -- when that was last answered
+    -- From the payload, by outbox_lanes: what people look for. A mail's other addresses are in outbox_recipients.
+    case_id            INTEGER,
+    contact_id         INTEGER,
+    recipient          TEXT,     -- a number's digits, or a mail's first address; until the payload is scrubbed
     -- Every UPDATE of the columns above by the triggers or the dispatcher adds one or two, so that
     -- outbox_update_check can tell it from anybody else's.
     moves              INTEGER NOT NULL DEFAULT 0
@@ -85,6 +89,21 @@ CREATE INDEX outbox_message ON outbox (message_id) WHERE message_id IS NOT NULL;
 -- Jobs that may have a message at Acquire whose id is not known.
 CREATE INDEX outbox_doubtful ON outbox (account, channel) WHERE verify_from IS NOT NULL AND message_id IS NULL;
 CREATE INDEX outbox_nameless ON outbox (account, channel) WHERE status = 'sent' AND message_id IS NULL;
+-- What people look for. A payload without its case (`fill_missing`) leaves it to the answer.
+CREATE INDEX outbox_case ON outbox (case_id) WHERE case_id IS NOT NULL;
+CREATE INDEX outbox_answered_case ON outbox (CASE WHEN json_valid(receipt) THEN CAST(json_extract(receipt, '$.caseId') AS TEXT) END)
+    WHERE case_id IS NULL AND receipt IS NOT NULL;
+CREATE INDEX outbox_contact ON outbox (contact_id) WHERE contact_id IS NOT NULL;
+CREATE INDEX outbox_recipient ON outbox (recipient) WHERE recipient IS NOT NULL;
+CREATE INDEX outbox_source ON outbox (source) WHERE source IS NOT NULL;
+
+-- The addresses of mails that have several, without the one in outbox.recipient; until the payload is scrubbed.
+CREATE TABLE outbox_recipients (
+    job_id  INTEGER NOT NULL,
+    address TEXT    NOT NULL,
+    PRIMARY KEY (job_id, address)
+) WITHOUT ROWID;
+CREATE INDEX outbox_recipients_address ON outbox_recipients (address);
 
 -- Messages whose delivery is asked about, and what became of those that were.
 CREATE INDEX outbox_following ON outbox (follow_at) WHERE follow_at IS NOT NULL;
@@ -173,7 +192,8 @@ CREATE TABLE outbox_taken_keys (idempotency_key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE VIEW outbox_clock AS
 SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS now;
 
--- The effective ordering key of each row. An ordering_key of NULL means the conversation, '' means none.
+-- The effective ordering key of each row, and what it is looked for by. An ordering_key of NULL means the
+-- conversation, '' means none.
 CREATE VIEW outbox_lanes AS
 SELECT id,
        CASE
@@ -184,8 +204,25 @@ SELECT id,
                     || json_extract(payload, CASE channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END)
                     || '/' || account,
                 'contact:' || channel || '/' || json_extract(payload, '$.contactId') || '/' || account)
-       END AS lane
+       END AS lane,
+       json_extract(payload, CASE channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END) AS case_id,
+       json_extract(payload, '$.contactId') AS contact_id,
+       CASE channel
+           WHEN 'sms' THEN substr(replace(replace(replace(replace(replace(replace(replace(json_extract(payload, '$.To'),
+               '+', ''), ' ', ''), '-', ''), '(', ''), ')', ''), '.', ''), '/', ''), 1, 320)
+           -- The address of `Anne <anne@example.com>`.
+           WHEN 'mail' THEN substr(lower(rtrim(substr(ifnull(json_extract(payload, '$.to[0]'), json_extract(payload, '$.to')),
+               instr(ifnull(json_extract(payload, '$.to[0]'), json_extract(payload, '$.to')), '<') + 1), '> ')), 1, 320)
+       END AS recipient
 FROM outbox;
+
+-- All addresses of mails.
+CREATE VIEW outbox_addresses AS
+SELECT id AS job_id, substr(lower(rtrim(substr(value, instr(value, '<') + 1), '> ')), 1, 320) AS address
+FROM (SELECT o.id, a.value FROM outbox AS o, json_each(o.payload, '$.to') AS a WHERE o.channel = 'mail'
+      UNION ALL SELECT o.id, a.value FROM outbox AS o, json_each(o.payload, '$.cc') AS a WHERE o.channel = 'mail'
+      UNION ALL SELECT o.id, a.value FROM outbox AS o, json_each(o.payload, '$.bcc') AS a WHERE o.channel = 'mail')
+WHERE value IS NOT NULL;
 
 -- Time text in a form that SQLite reads: offsets such as +0200 and +02 get their missing colon or minutes.
 -- NULL stays NULL, and a number stays a number.
@@ -217,7 +254,8 @@ SELECT id, channel, account, source, idempotency_key, status, attempts, message_
        strftime('%Y-%m-%dT%H:%M:%fZ', send_at / 1000.0, 'unixepoch') AS send_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at / 1000.0, 'unixepoch') AS next_attempt_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch') AS finished_at, delivery,
-       strftime('%Y-%m-%dT%H:%M:%fZ', delivery_at / 1000.0, 'unixepoch') AS delivery_at
+       strftime('%Y-%m-%dT%H:%M:%fZ', delivery_at / 1000.0, 'unixepoch') AS delivery_at,
+       ifnull(case_id, CASE WHEN json_valid(receipt) THEN json_extract(receipt, '$.caseId') END) AS case_id, contact_id
 FROM outbox;
 
 -- A payload without the message's text and addresses: only the ids remain.
@@ -615,13 +653,15 @@ END;
 -- Puts a job into the queue: a new one, one that its producer changed, or one that is retried. It works
 -- out the job's lane and time; outbox_place gives the job its place.
 CREATE VIEW outbox_enqueue AS SELECT id FROM outbox WHERE 0;
-CREATE VIEW outbox_place AS SELECT id, lane, due_at, send_at, next_attempt_at, due_at AS now FROM outbox WHERE 0;
+CREATE VIEW outbox_place AS
+SELECT id, lane, due_at, send_at, next_attempt_at, due_at AS now, case_id, contact_id, recipient FROM outbox WHERE 0;
 
 CREATE TRIGGER outbox_enqueue_job INSTEAD OF INSERT ON outbox_enqueue
 BEGIN
     UPDATE outbox SET wait = NULL, holds = NULL, moves = moves + 1 WHERE id = NEW.id AND wait IS NOT NULL;
     INSERT INTO outbox_place
-    SELECT o.id, l.lane, o.due_at, o.send_at, o.next_attempt_at, (SELECT now FROM outbox_clock)
+    SELECT o.id, l.lane, o.due_at, o.send_at, o.next_attempt_at, (SELECT now FROM outbox_clock), l.case_id,
+           l.contact_id, l.recipient
     FROM outbox AS o JOIN outbox_lanes AS l ON l.id = o.id WHERE o.id = NEW.id;
 END;
 
@@ -647,10 +687,21 @@ BEGIN
                           AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'parked')
                           AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.lane = NEW.lane AND w.wait = 'scheduled'
                                           AND w.due_at <= NEW.now)) AS first LIMIT 1) AS place),
-        updated_at = NEW.now,
+        updated_at = NEW.now, case_id = NEW.case_id, contact_id = NEW.contact_id, recipient = NEW.recipient,
         moves = moves + 1
     WHERE id = NEW.id;
     INSERT INTO outbox_elect (lane) SELECT NEW.lane FROM outbox WHERE id = NEW.id AND wait = 'parked';
+    INSERT INTO outbox_copy SELECT NEW.id, NEW.recipient WHERE NEW.recipient LIKE '%@%';
+END;
+
+-- The other addresses of a mail.
+CREATE VIEW outbox_copy AS SELECT id, recipient FROM outbox WHERE 0;
+
+CREATE TRIGGER outbox_copy_addresses INSTEAD OF INSERT ON outbox_copy
+BEGIN
+    DELETE FROM outbox_recipients WHERE job_id = NEW.id;
+    INSERT INTO outbox_recipients (job_id, address)
+    SELECT DISTINCT a.job_id, a.address FROM outbox_addresses AS a WHERE a.job_id = NEW.id AND a.address <> NEW.recipient;
 END;
 
 CREATE TRIGGER outbox_insert_check BEFORE INSERT ON outbox
@@ -671,7 +722,8 @@ BEGIN
              OR NEW.budget_from IS NOT NULL OR NEW.moves IS NOT 0 OR NEW.verify_at IS NOT NULL
              OR NEW.verify_round IS NOT 0 OR NEW.verify_from IS NOT NULL OR NEW.verify_until IS NOT NULL
              OR NEW.verify_seen IS NOT NULL OR NEW.follow_at IS NOT NULL OR NEW.followed_at IS NOT NULL
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, verify_... and follow... are the dispatcher''s own; leave them out')
+             OR NEW.case_id IS NOT NULL OR NEW.contact_id IS NOT NULL OR NEW.recipient IS NOT NULL
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, case_id, contact_id, recipient, verify_... and follow... are the dispatcher''s own; leave them out')
         -- SQLite continues from the highest id ever used: an id near the end of the range would leave no room
         -- for others. If id is left out, NEW.id is -1 here.
         WHEN NEW.id > 1000000000000
@@ -763,6 +815,18 @@ BEGIN
     END;
 END;
 
+-- Scrubbed, or corrected before a retry: outbox_changed is for what is pending.
+CREATE TRIGGER outbox_changed_payload AFTER UPDATE OF channel, payload ON outbox
+WHEN NEW.status <> 'pending' AND (NEW.payload IS NOT OLD.payload OR NEW.channel IS NOT OLD.channel)
+BEGIN
+    DELETE FROM outbox_recipients WHERE job_id = NEW.id;
+    UPDATE outbox
+    SET (case_id, contact_id, recipient) =
+        (SELECT l.case_id, l.contact_id, l.recipient FROM outbox_lanes AS l WHERE l.id = NEW.id), moves = moves + 1
+    WHERE id = NEW.id;
+    INSERT INTO outbox_copy SELECT id, recipient FROM outbox WHERE id = NEW.id AND recipient LIKE '%@%';
+END;
+
 CREATE TRIGGER outbox_changed_times AFTER UPDATE OF send_at, expires_at, created_at ON outbox
 WHEN typeof(NEW.send_at) = 'text' OR typeof(NEW.expires_at) = 'text' OR typeof(NEW.created_at) = 'text'
 BEGIN
@@ -794,7 +858,7 @@ CREATE TRIGGER outbox_update_check
 AFTER UPDATE OF status, attempts, next_attempt_at, message_id, receipt, failure, error_code, error, updated_at,
                 finished_at, delivery, delivery_at, lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts,
                 budget_from, verify_at, verify_round, verify_from, verify_until, verify_seen, follow_at, followed_at,
-                moves ON outbox
+                case_id, contact_id, recipient, moves ON outbox
 WHEN (NEW.moves IS NOT OLD.moves + 1 AND NEW.moves IS NOT OLD.moves + 2)
      OR (NEW.status IS NOT OLD.status
          AND (OLD.status <> 'pending' OR NEW.status <> 'sending' OR NEW.claimed_by IS NULL
@@ -842,7 +906,8 @@ BEGIN
             OR NEW.verify_at IS NOT OLD.verify_at OR NEW.verify_round IS NOT OLD.verify_round
             OR NEW.verify_from IS NOT OLD.verify_from OR NEW.verify_until IS NOT OLD.verify_until
             OR NEW.verify_seen IS NOT OLD.verify_seen OR NEW.follow_at IS NOT OLD.follow_at
-            OR NEW.followed_at IS NOT OLD.followed_at OR NEW.moves IS NOT OLD.moves,
+            OR NEW.followed_at IS NOT OLD.followed_at OR NEW.case_id IS NOT OLD.case_id
+            OR NEW.contact_id IS NOT OLD.contact_id OR NEW.recipient IS NOT OLD.recipient OR NEW.moves IS NOT OLD.moves,
         typeof(NEW.message_id) IN ('text', 'null') AND typeof(NEW.error_code) IN ('text', 'null')
             AND typeof(NEW.error) IN ('text', 'null')
             AND ifnull(NEW.failure IN ('rejected', 'exhausted', 'expired', 'invalid'), 1)
@@ -878,7 +943,7 @@ BEGIN
         WHEN NEW.delivery THEN RAISE(ABORT, 'outbox.delivery: is written by the dispatcher and cannot be changed')
         WHEN NEW.delivery_at THEN RAISE(ABORT, 'outbox.delivery_at: is written by the dispatcher and cannot be changed')
         WHEN NEW.helpers
-            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, verify_... and follow... are the dispatcher''s own and cannot be changed')
+            THEN RAISE(ABORT, 'outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, case_id, contact_id, recipient, verify_... and follow... are the dispatcher''s own and cannot be changed')
         -- Whoever resolves an uncertain job may also set its ids and its error; whoever fails a pending one must
         -- say why.
         WHEN NEW.was = 'uncertain' AND (NEW.becomes = 'sent' OR NEW.becomes = 'failed') AND NEW.readable THEN NULL
@@ -973,6 +1038,7 @@ CREATE TRIGGER outbox_deleted AFTER DELETE ON outbox
 BEGIN
     DELETE FROM outbox_attempts WHERE job_id = OLD.id;
     DELETE FROM outbox_set_aside WHERE job_id = OLD.id;
+    DELETE FROM outbox_recipients WHERE job_id = OLD.id;
     INSERT INTO outbox_elect (lane) SELECT OLD.lane WHERE OLD.holds = 1;
 END;
 

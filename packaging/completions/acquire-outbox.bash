@@ -31,6 +31,9 @@ _acquire__outbox() {
             acquire__outbox,export)
                 cmd="acquire__outbox__subcmd__export"
                 ;;
+            acquire__outbox,find)
+                cmd="acquire__outbox__subcmd__find"
+                ;;
             acquire__outbox,grants)
                 cmd="acquire__outbox__subcmd__grants"
                 ;;
@@ -111,6 +114,9 @@ _acquire__outbox() {
                 ;;
             acquire__outbox__subcmd__help,export)
                 cmd="acquire__outbox__subcmd__help__subcmd__export"
+                ;;
+            acquire__outbox__subcmd__help,find)
+                cmd="acquire__outbox__subcmd__help__subcmd__find"
                 ;;
             acquire__outbox__subcmd__help,grants)
                 cmd="acquire__outbox__subcmd__help__subcmd__grants"
@@ -218,7 +224,7 @@ _acquire__outbox() {
 
     case "${cmd}" in
         acquire__outbox)
-            opts="-h -V --config --database --schema --help --version init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
+            opts="-h -V --config --database --schema --help --version init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -244,7 +250,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__cancel)
-            opts="-y -h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -252,6 +258,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
+                    return 0
+                    ;;
+                --waits)
+                    COMPREPLY=($(compgen -W "ready backoff scheduled parked" -- "${cur}"))
                     return 0
                     ;;
                 --channel)
@@ -282,6 +292,18 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -295,6 +317,18 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --newer-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -396,7 +430,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__export)
-            opts="-o -h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --finished-since --since-id --format --payload --output --config --database --schema --help"
+            opts="-o -h --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --since-id --format --payload --output --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -404,6 +438,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
+                    return 0
+                    ;;
+                --waits)
+                    COMPREPLY=($(compgen -W "ready backoff scheduled parked" -- "${cur}"))
                     return 0
                     ;;
                 --channel)
@@ -434,6 +472,18 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -454,6 +504,14 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --finished-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --since-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -467,6 +525,36 @@ _acquire__outbox() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --database)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --schema)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__find)
+            opts="-h --limit --json --config --database --schema --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -532,7 +620,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help)
-            opts="init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
+            opts="init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -602,6 +690,20 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        acquire__outbox__subcmd__help__subcmd__find)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1030,7 +1132,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__list)
-            opts="-h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --sort --ascending --page --limit --watch --json --config --database --schema --help"
+            opts="-h --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --sort --ascending --page --limit --watch --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1038,6 +1140,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
+                    return 0
+                    ;;
+                --waits)
+                    COMPREPLY=($(compgen -W "ready backoff scheduled parked" -- "${cur}"))
                     return 0
                     ;;
                 --channel)
@@ -1068,6 +1174,18 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1084,8 +1202,20 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --finished-since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "id created updated finished due attempts" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "id created updated finished due attempts channel account status source error case contact" -- "${cur}"))
                     return 0
                     ;;
                 --page)
@@ -1346,7 +1476,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__prune)
-            opts="-y -h --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1354,6 +1484,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
+                    return 0
+                    ;;
+                --waits)
+                    COMPREPLY=($(compgen -W "ready backoff scheduled parked" -- "${cur}"))
                     return 0
                     ;;
                 --channel)
@@ -1384,6 +1518,18 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1397,6 +1543,18 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --newer-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1420,7 +1578,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__resolve)
-            opts="-y -h --sent --failed --verify --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --sent --failed --verify --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1428,6 +1586,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
+                    return 0
+                    ;;
+                --waits)
+                    COMPREPLY=($(compgen -W "ready backoff scheduled parked" -- "${cur}"))
                     return 0
                     ;;
                 --channel)
@@ -1458,6 +1620,18 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1471,6 +1645,18 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --newer-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1524,7 +1710,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__retry)
-            opts="-y -h --now --status --channel --account --source --failure --error-code --delivery --bounced --case --key --error --older-than --newer-than --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --now --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1532,6 +1718,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
+                    return 0
+                    ;;
+                --waits)
+                    COMPREPLY=($(compgen -W "ready backoff scheduled parked" -- "${cur}"))
                     return 0
                     ;;
                 --channel)
@@ -1562,6 +1752,18 @@ _acquire__outbox() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --contact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1575,6 +1777,18 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --newer-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished-before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finished)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2162,7 +2376,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__show)
-            opts="-h --json --payload --config --database --schema --help"
+            opts="-h --next-uncertain --curl --json --payload --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -35,6 +35,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "send"
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "nodes" -d 'List the dispatchers that work on the outbox, with their leases'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "list" -d 'List jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "find" -d 'Find jobs by case, contact, phone number, mail address, message id, key or source'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "show" -d 'Show one job, its history, and why it waits'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "cancel" -d 'Withdraw pending jobs'
@@ -185,6 +186,10 @@ sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
+backoff\t'For its next attempt'
+scheduled\t'For its send_at'
+parked\t'For an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -200,16 +205,29 @@ seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l contact -d 'Only jobs of this contact at Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l to -d 'Only jobs to this phone number or mail address' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l message-id -d 'Only the job whose message has this id at Acquire' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l finished-since -d 'Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l finished-before -d 'Only jobs that finished before then' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l finished -d 'Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l sort -d 'What to sort by, largest first' -r -f -a "id\t''
 created\t'When it was inserted'
 updated\t'When it was last written'
 finished\t'When it finished; unfinished jobs are last'
 due\t'When it is due'
-attempts\t'How many requests were begun'"
+attempts\t'How many requests were begun'
+channel\t''
+account\t''
+status\t''
+source\t''
+error\t'The last error\'s code, then its text'
+case\t''
+contact\t''"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l page -d 'Which page of --limit jobs, counted from 1' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l limit -d 'At most this many' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l watch -d 'Repeat every SECONDS until Ctrl-C; on a terminal, in place' -r
@@ -220,9 +238,17 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l b
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l ascending -d 'Smallest first'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l json -d 'A JSON array with the columns of delivery_status; with --watch, one per line'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l limit -d 'At most this many jobs of each reading, the newest' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l json -d 'A JSON array: an object for each reading, with its jobs as `list --json` has them'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l next-uncertain -d 'Show the next uncertain job after this id (or the first) that waits for a decision'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l curl -d 'Print the job\'s request as a curl command, with the message\'s text and without the key'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l json -d 'One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l payload -d 'Show the payload too, with the message\'s text'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -s h -l help -d 'Print help'
@@ -232,6 +258,10 @@ sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
+backoff\t'For its next attempt'
+scheduled\t'For its send_at'
+parked\t'For an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -247,10 +277,16 @@ seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l contact -d 'Only jobs of this contact at Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l to -d 'Only jobs to this phone number or mail address' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l message-id -d 'Only the job whose message has this id at Acquire' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l finished-since -d 'Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l finished-before -d 'Only jobs that finished before then' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l finished -d 'Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
@@ -267,6 +303,10 @@ sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
+backoff\t'For its next attempt'
+scheduled\t'For its send_at'
+parked\t'For an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -282,10 +322,16 @@ seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l contact -d 'Only jobs of this contact at Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l to -d 'Only jobs to this phone number or mail address' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l message-id -d 'Only the job whose message has this id at Acquire' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l finished-since -d 'Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l finished-before -d 'Only jobs that finished before then' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l finished -d 'Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
@@ -301,6 +347,10 @@ sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
+backoff\t'For its next attempt'
+scheduled\t'For its send_at'
+parked\t'For an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -316,10 +366,16 @@ seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l contact -d 'Only jobs of this contact at Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l to -d 'Only jobs to this phone number or mail address' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l message-id -d 'Only the job whose message has this id at Acquire' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l finished-since -d 'Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l finished-before -d 'Only jobs that finished before then' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l finished -d 'Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
@@ -348,6 +404,10 @@ sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
+backoff\t'For its next attempt'
+scheduled\t'For its send_at'
+parked\t'For an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -363,11 +423,16 @@ seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l contact -d 'Only jobs of this contact at Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l to -d 'Only jobs to this phone number or mail address' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l message-id -d 'Only the job whose message has this id at Acquire' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-since -d 'Only jobs that finished within this time, like 24h' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-since -d 'Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished-before -d 'Only jobs that finished before then' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l finished -d 'Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l since-id -d 'Only jobs with a larger id, to continue after an earlier export' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l format -d 'The format of the file [default: by the extension of --output, or else jsonl]' -r -f -a "csv\t'A header with the columns\' names, then values separated by commas, semicolons or tabs'
 jsonl\t'JSON lines: one object per line'"
@@ -403,6 +468,10 @@ sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
 uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
+backoff\t'For its next attempt'
+scheduled\t'For its send_at'
+parked\t'For an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -418,10 +487,16 @@ seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l case -d 'Only jobs of this case at Acquire; for an SMS, its thread' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l contact -d 'Only jobs of this contact at Acquire' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l to -d 'Only jobs to this phone number or mail address' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l message-id -d 'Only the job whose message has this id at Acquire' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l key -d 'Only the job with this idempotency key' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error -d 'Only jobs whose last error contains this text, in upper or lower case' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l older-than -d 'Only jobs that were inserted longer ago than this, like 2h or 30d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l newer-than -d 'Only jobs that were inserted within this time, like 30m' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l finished-since -d 'Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l finished-before -d 'Only jobs that finished before then' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l finished -d 'Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
@@ -512,33 +587,34 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l co
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand man" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "run" -d 'Run the daemon: claim, send, record'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "send" -d 'Insert one job'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "nodes" -d 'List the dispatchers that work on the outbox, with their leases'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "list" -d 'List jobs, newest first'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "show" -d 'Show one job, its history, and why it waits'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "cancel" -d 'Withdraw pending jobs'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "resolve" -d 'Resolve uncertain jobs, once you know whether they were delivered'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "import" -d 'Insert jobs from CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "export" -d 'Write jobs and their outcomes as CSV or JSON lines'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "resume" -d 'End a pause'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "pauses" -d 'List what is paused, since when and why'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database what they need'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "move" -d 'Carry an outbox over from a file to PostgreSQL, or back, with its ids and history'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "lookup" -d 'Look up the cases of a contact at Acquire, with the ids that a message needs'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "probe" -d 'Show what can be read of a case at Acquire, to see whether messages can be verified'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "demo" -d 'See everything work, in a temporary folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "settings" -d 'List every setting of the configuration, with its range and default'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "completions" -d 'Print the completion script for a shell'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "man" -d 'Write the manual pages to a folder'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "init" -d 'Create the database, add the outbox to an application\'s database, or migrate it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "run" -d 'Run the daemon: claim, send, record'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "send" -d 'Insert one job'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "status" -d 'Show counts by channel and state, ages, rates, and what holds jobs back'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "nodes" -d 'List the dispatchers that work on the outbox, with their leases'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "list" -d 'List jobs, newest first'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "find" -d 'Find jobs by case, contact, phone number, mail address, message id, key or source'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "show" -d 'Show one job, its history, and why it waits'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "retry" -d 'Send failed, cancelled or uncertain jobs again, with a fresh budget'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "cancel" -d 'Withdraw pending jobs'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "resolve" -d 'Resolve uncertain jobs, once you know whether they were delivered'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "import" -d 'Insert jobs from CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "export" -d 'Write jobs and their outcomes as CSV or JSON lines'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "pause" -d 'Pause a channel, an account or everything, until it is resumed'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "resume" -d 'End a pause'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "pauses" -d 'List what is paused, since when and why'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database what they need'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "move" -d 'Carry an outbox over from a file to PostgreSQL, or back, with its ids and history'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "lookup" -d 'Look up the cases of a contact at Acquire, with the ids that a message needs'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "probe" -d 'Show what can be read of a case at Acquire, to see whether messages can be verified'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "sandbox" -d 'Run a stand-in for Acquire on this machine, to try things out'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "demo" -d 'See everything work, in a temporary folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "settings" -d 'List every setting of the configuration, with its range and default'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "completions" -d 'Print the completion script for a shell'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "man" -d 'Write the manual pages to a folder'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "chat" -d 'A chat message to a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "mail" -d 'A mail in a case'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and __fish_seen_subcommand_from send" -f -a "sms" -d 'A text message'

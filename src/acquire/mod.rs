@@ -14,6 +14,7 @@ mod chat_request;
 mod classify;
 mod client;
 mod client_error;
+mod curl_command;
 mod error_answer;
 mod id_filler;
 mod lease;
@@ -34,6 +35,7 @@ pub use account_check::AccountCheck;
 #[doc(hidden)]
 pub use client::read_ids;
 pub use client::{Connection, Endpoint, EndpointError, outcome_of};
+pub use curl_command::curl_command;
 pub use id_filler::IdFiller;
 pub use lease::{BootTime, Lease};
 pub use retry_after::RETRY_AFTER_MAX;

@@ -122,7 +122,7 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
             return Ok(super::exit_code(&e));
         }
     };
-    let accounts: Vec<_> = settings.outline()?.accounts.into_iter().collect();
+    let accounts: Vec<_> = settings.outline()?.accounts.into_keys().collect();
     let found = format!("accounts: {}", accounts.join(", "));
     report.add(CheckedItem::new("configuration", CheckMark::Ok, found))?;
 

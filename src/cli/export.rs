@@ -1,18 +1,16 @@
 //! `export`: jobs and their outcomes, as a file for other programs.
 
-use super::filter_flags::{FilterFlags, ago};
+use super::filter_flags::FilterFlags;
 use super::import::FileFormat;
-use super::spreadsheet::inert;
-use super::{GlobalFlags, duration, output, whole};
+use super::{GlobalFlags, output, whole};
+use acquire_outbox::desk::export_rows::ExportRows;
 use acquire_outbox::links;
-use acquire_outbox::queue::payload::{Json, Object};
-use acquire_outbox::queue::transfer::{Export, ExportedJob};
+use acquire_outbox::queue::transfer::Export;
 use acquire_outbox::store::{ALL, BATCH, Store};
 use anyhow::{Context, Result, anyhow};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 use tempfile::NamedTempFile;
 
 const EXAMPLES: &str = "\
@@ -20,7 +18,7 @@ Examples:
   acquire-outbox export --source reminders --format csv -o reminders.csv
   acquire-outbox export --status failed,uncertain
   acquire-outbox export --since-id 1200                jobs that were inserted after job 1200
-  acquire-outbox export --finished-since 24h -o yesterday.jsonl
+  acquire-outbox export --finished yesterday -o yesterday.jsonl
 
 The export has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
 message itself is included only with --payload. A file is either complete or not written; it
@@ -35,9 +33,6 @@ JSON lines keep every value unchanged.";
 pub struct ExportArgs {
     #[command(flatten)]
     filters: FilterFlags,
-    /// Only jobs that finished within this time, like 24h
-    #[arg(long, help_heading = "Filters", value_name = "TIME", value_parser = duration)]
-    finished_since: Option<Duration>,
     /// Only jobs with a larger id, to continue after an earlier export
     #[arg(long, help_heading = "Filters", value_name = "ID", default_value_t = 0)]
     #[arg(hide_default_value = true, value_parser = whole, allow_negative_numbers = true)]
@@ -56,15 +51,11 @@ pub struct ExportArgs {
 pub async fn run(settings: &GlobalFlags, args: ExportArgs) -> Result<ExitCode> {
     let by_ending = args.output.as_deref().and_then(FileFormat::of);
     let format = args.format.or(by_ending).unwrap_or(FileFormat::Jsonl);
-    let export = Export {
-        filter: args.filters.filter(),
-        finished_since: args.finished_since.map(ago),
-        with_payload: args.payload,
-    };
+    let export = Export { filter: args.filters.filter(), with_payload: args.payload };
     let mut store = settings.open().await?;
     let Written { count, last, cut_off } = match &args.output {
         None => {
-            let out = Rows::new(BufWriter::new(io::stdout()), format, args.payload);
+            let out = ExportRows::new(BufWriter::new(io::stdout()), format.into(), args.payload);
             write(&mut store, &export, args.since_id, out).await?
         }
         Some(path) => into_file(&mut store, &export, args.since_id, path, format).await?,
@@ -93,7 +84,11 @@ async fn into_file(
     let folder = links::followed(folder.unwrap_or(Path::new(".")))?;
     let file = NamedTempFile::new_in(&folder)
         .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
-    let out = Rows::new(BufWriter::new(file.as_file().try_clone()?), format, export.with_payload);
+    let out = ExportRows::new(
+        BufWriter::new(file.as_file().try_clone()?),
+        format.into(),
+        export.with_payload,
+    );
     let done = write(store, export, after, out).await?;
     file.as_file().sync_all().with_context(|| format!("cannot write {}", path.display()))?;
     file.persist(path).map_err(|e| anyhow!("cannot write {}: {}", path.display(), e.error))?;
@@ -113,13 +108,24 @@ async fn write<W: Write>(
     store: &mut Store,
     export: &Export,
     mut after: i64,
-    mut out: Rows<W>,
+    mut out: ExportRows<W>,
 ) -> Result<Written> {
     let end = store.last_id().await?;
+    // Where few pass, an index has their ids; along the table every row would be read.
+    let mut few = match export.filter.is_of_many() {
+        true => None,
+        false => Some(store.ids(&export.filter, after, ALL).await?.into_iter()),
+    };
     let (mut count, mut last) = (0, None);
     let mut written = out.header();
     while written.is_ok() {
-        let jobs = store.export_page(export, after, end, BATCH).await?;
+        let jobs = match &mut few {
+            Some(ids) => {
+                let batch: Vec<i64> = ids.take(BATCH as usize).filter(|id| *id <= end).collect();
+                store.export_ids(&batch, export.with_payload).await?
+            }
+            None => store.export_page(export, after, end, BATCH).await?,
+        };
         let Some(job) = jobs.last() else { break };
         after = job.delivery.id;
         last = Some(after);
@@ -140,107 +146,4 @@ async fn write<W: Write>(
             .map(|()| Written { count, last, cut_off: false })
             .context("cannot write the export"),
     }
-}
-
-const COLUMNS: [&str; 18] = [
-    "id",
-    "channel",
-    "account",
-    "source",
-    "idempotency_key",
-    "status",
-    "attempts",
-    "message_id",
-    "failure",
-    "error_code",
-    "error",
-    "created_at",
-    "send_at",
-    "next_attempt_at",
-    "finished_at",
-    "delivery",
-    "delivery_at",
-    "receipt",
-];
-
-enum Rows<W: Write> {
-    Csv(Box<csv::Writer<W>>, Vec<&'static str>),
-    Jsonl(W, Vec<&'static str>),
-}
-
-impl<W: Write> Rows<W> {
-    fn new(out: W, format: FileFormat, with_payload: bool) -> Self {
-        let columns = COLUMNS.into_iter().chain(with_payload.then_some("payload")).collect();
-        match format {
-            FileFormat::Csv => Rows::Csv(Box::new(csv::Writer::from_writer(out)), columns),
-            FileFormat::Jsonl => Rows::Jsonl(out, columns),
-        }
-    }
-
-    fn header(&mut self) -> io::Result<()> {
-        match self {
-            Rows::Csv(out, columns) => Ok(out.write_record(columns.iter())?),
-            Rows::Jsonl(..) => Ok(()),
-        }
-    }
-
-    fn row(&mut self, job: ExportedJob) -> io::Result<()> {
-        let values = values(job)?;
-        match self {
-            Rows::Csv(out, columns) => {
-                let cells = columns.iter().map(|column| values.get(*column).unwrap_or(&Json::Null));
-                Ok(out.write_record(cells.map(cell))?)
-            }
-            Rows::Jsonl(out, columns) => {
-                // A map would not keep the order of the columns.
-                for (n, column) in columns.iter().enumerate() {
-                    let value = values.get(*column).unwrap_or(&Json::Null);
-                    write!(out, "{}\"{column}\":{value}", if n == 0 { "{" } else { "," })?;
-                }
-                writeln!(out, "}}")
-            }
-        }
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        match self {
-            Rows::Csv(out, _) => out.flush(),
-            Rows::Jsonl(out, _) => out.flush(),
-        }
-    }
-}
-
-/// The values by column name.
-fn values(job: ExportedJob) -> io::Result<Object> {
-    let delivery = serde_json::to_string(&job.delivery)?;
-    let mut values: Object = match Json::parse(&delivery).map_err(io::Error::other)? {
-        Json::Object(values) => values,
-        _ => Object::new(),
-    };
-    // JSON that is stored as text becomes JSON again, with all digits; other text stays text.
-    let json = |text: String| Json::parse(&text).unwrap_or(Json::String(text));
-    values.insert("receipt".to_owned(), job.receipt.map_or(Json::Null, json));
-    values.insert("payload".to_owned(), job.payload.map_or(Json::Null, json));
-    Ok(values)
-}
-
-/// A cell that is safe to open in a spreadsheet.
-fn cell(value: &Json) -> String {
-    match value {
-        Json::Null => String::new(),
-        Json::String(text) => inert(text).into_owned(),
-        other => escaped(other.to_string()),
-    }
-}
-
-/// JSON whose control characters are escaped, including those that it allows in a string.
-fn escaped(json: String) -> String {
-    if !json.contains(char::is_control) {
-        return json;
-    }
-    let escape = |c: char| match c.is_control() {
-        true => format!("\\u{:04x}", u32::from(c)),
-        false => c.to_string(),
-    };
-    json.chars().map(escape).collect()
 }

@@ -1,10 +1,11 @@
 //! The filters that name jobs, the same for every command that takes them.
 
 use super::{duration, possible_values};
-use acquire_outbox::queue::filter::Filter;
+use acquire_outbox::queue::filter::{Filter, WaitState};
 use acquire_outbox::queue::follow_up::DeliveryState;
 use acquire_outbox::queue::job::{Channel, Failure, Millis, Status};
-use acquire_outbox::queue::when::now;
+use acquire_outbox::queue::recipient;
+use acquire_outbox::queue::when::{now, parse_time};
 use std::time::Duration;
 
 /// Repeated at each flag: clap would apply a heading of the struct to the flags after it, too.
@@ -16,6 +17,9 @@ pub struct FilterFlags {
     /// Only jobs in this state; separate several with commas
     #[arg(long, help_heading = HEADING, value_parser = possible_values::status(), value_delimiter = ',')]
     pub status: Vec<Status>,
+    /// Only pending jobs that wait for this
+    #[arg(long, help_heading = HEADING, value_parser = possible_values::waits())]
+    pub waits: Option<WaitState>,
     /// Only jobs of this channel
     #[arg(long, help_heading = HEADING, value_parser = possible_values::channel())]
     pub channel: Option<Channel>,
@@ -40,6 +44,15 @@ pub struct FilterFlags {
     /// Only jobs of this case at Acquire; for an SMS, its thread
     #[arg(long, help_heading = HEADING, value_name = "ID")]
     pub case: Option<String>,
+    /// Only jobs of this contact at Acquire
+    #[arg(long, help_heading = HEADING, value_name = "ID")]
+    pub contact: Option<String>,
+    /// Only jobs to this phone number or mail address
+    #[arg(long, help_heading = HEADING, value_name = "NUMBER|ADDRESS", value_parser = recipient)]
+    pub to: Option<String>,
+    /// Only the job whose message has this id at Acquire
+    #[arg(long, help_heading = HEADING, value_name = "ID")]
+    pub message_id: Option<String>,
     /// Only the job with this idempotency key
     #[arg(long, help_heading = HEADING, value_name = "KEY")]
     pub key: Option<String>,
@@ -52,12 +65,23 @@ pub struct FilterFlags {
     /// Only jobs that were inserted within this time, like 30m
     #[arg(long, help_heading = HEADING, value_name = "TIME", value_parser = duration)]
     pub newer_than: Option<Duration>,
+    /// Only jobs that finished since then: 24h, today, yesterday, 2026-11-22, 2026-11-22T09:00Z
+    #[arg(long, help_heading = HEADING, value_name = "WHEN", value_parser = moment)]
+    pub finished_since: Option<Millis>,
+    /// Only jobs that finished before then
+    #[arg(long, help_heading = HEADING, value_name = "WHEN", value_parser = moment)]
+    pub finished_before: Option<Millis>,
+    /// Only jobs that finished on this day (UTC): today, yesterday, 2026-11-22
+    #[arg(long, help_heading = HEADING, value_name = "DAY", value_parser = day)]
+    #[arg(conflicts_with_all = ["finished_since", "finished_before"])]
+    pub finished: Option<Millis>,
 }
 
 impl FilterFlags {
     pub fn filter(self) -> Filter {
         Filter {
             statuses: self.status,
+            wait: self.waits,
             channel: self.channel,
             account: self.account,
             source: self.source,
@@ -65,14 +89,48 @@ impl FilterFlags {
             error_code: self.error_code,
             deliveries: if self.bounced { vec![DeliveryState::Bounced] } else { self.delivery },
             case: self.case,
+            contact: self.contact,
+            recipient: self.to,
+            message_id: self.message_id,
             idempotency_key: self.key,
             error: self.error,
             created_before: self.older_than.map(ago),
             created_since: self.newer_than.map(ago),
-            finished_before: None,
+            finished_since: self.finished_since.or(self.finished),
+            finished_before: self.finished_before.or(self.finished.map(|start| start + DAY)),
             up_to_id: None,
             in_backoff: false,
         }
+    }
+}
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+
+fn recipient(text: &str) -> Result<String, String> {
+    let wrong = "a phone number like +12513183181 or a mail address is needed";
+    recipient::recipient(text).ok_or_else(|| wrong.to_owned())
+}
+
+/// A length of time before now, a day, or a time.
+fn moment(text: &str) -> Result<Millis, String> {
+    match duration(text) {
+        Ok(age) => Ok(ago(age)),
+        Err(_) => day(text).or_else(|_| parse_time(text)).map_err(|_| {
+            "a length of time like 24h, a day like yesterday or 2026-11-22, or a time like \
+             2026-11-22T09:00:00+02:00 is needed"
+                .to_owned()
+        }),
+    }
+}
+
+/// When a day begins, in UTC.
+fn day(text: &str) -> Result<Millis, String> {
+    let today = now() - now().rem_euclid(DAY);
+    match text {
+        "today" => Ok(today),
+        "yesterday" => Ok(today - DAY),
+        date if date.len() == 10 => parse_time(date).map_err(|e| e.to_string()),
+        _ => Err("a day is needed: today, yesterday, or a date like 2026-11-22".to_owned()),
     }
 }
 
@@ -98,5 +156,18 @@ mod tests {
         let before = flags.filter().created_before.unwrap();
         assert!((earliest..=now() - 60_000).contains(&before), "{before}");
         assert!(FilterFlags::default().filter().is_empty());
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_and_is_a_day_long() {
+        let (today, yesterday) = (day("today").unwrap(), day("yesterday").unwrap());
+        assert_eq!((today % DAY, today - yesterday), (0, DAY));
+        assert_eq!(day("2026-11-22"), moment("2026-11-22T00:00:00Z"));
+        assert!(day("24h").is_err() && moment("last week").is_err());
+        assert!((now() - moment("24h").unwrap() - DAY).abs() < 1000);
+        let flags = FilterFlags { finished: Some(yesterday), ..Default::default() };
+        let filter = flags.filter();
+        assert_eq!(filter.finished_since, Some(yesterday));
+        assert_eq!(filter.finished_before, Some(today));
     }
 }

@@ -24,9 +24,11 @@ Examples:
   acquire-outbox list --status failed --json --page 2
   acquire-outbox list --status pending,sending --watch
 
-These are fast on a table of any size: a state other than sent (--failure implies one), --key,
---bounced, and the newest jobs. Without such a state, the other filters and --sort by anything but
-id may read the whole table.
+These are fast on a table of any size: a state other than sent (--failure implies one), --case,
+--contact, --to, --message-id, --key, --source, --finished, --bounced and the newest jobs. Without one of them, the
+other filters and --sort by anything but id may read the whole table.
+
+--to finds no message that was scrubbed: its address is gone, its contact stays.
 
 In a pipe it prints tab-separated lines under a header line. For anything else use SQL:
 SELECT * FROM delivery_status WHERE ...";
@@ -124,14 +126,17 @@ fn table(jobs: &[Delivery]) -> output::Table {
     if output::to_people() { for_people(jobs) } else { every_column(jobs) }
 }
 
-/// The columns that fit on a terminal; `show` has the others.
+/// The columns that fit on a terminal; `show` has the others. A narrow one keeps its room for the error.
 fn for_people(jobs: &[Delivery]) -> output::Table {
     let now = now();
+    let wide = |text: String| if output::is_narrow() { String::new() } else { text };
     let when = |time: &str| output::roughly(output::when(time, now));
     let mut table = output::Table::new([
         "id",
         "channel",
         "account",
+        "case",
+        "contact",
         "status",
         "tries",
         "created",
@@ -146,8 +151,10 @@ fn for_people(jobs: &[Delivery]) -> output::Table {
             job.id.to_string(),
             job.channel.clone(),
             if one_account { String::new() } else { job.account.clone() },
+            number(job.case_id),
+            wide(number(job.contact_id)),
             vocabulary::state(job),
-            job.attempts.to_string(),
+            wide(job.attempts.to_string()),
             when(&job.created_at),
             job.due_or_finished().map(when).unwrap_or_default(),
             detail.cloned().unwrap_or_default(),
@@ -172,6 +179,8 @@ fn every_column(jobs: &[Delivery]) -> output::Table {
         "error",
         "delivery",
         "delivery_at",
+        "case_id",
+        "contact_id",
     ]);
     for job in jobs {
         let text = |column: &Option<String>| column.clone().unwrap_or_default();
@@ -193,7 +202,13 @@ fn every_column(jobs: &[Delivery]) -> output::Table {
             text(&job.error),
             text(&job.delivery),
             text(&job.delivery_at),
+            number(job.case_id),
+            number(job.contact_id),
         ]);
     }
     table
+}
+
+fn number(id: Option<i64>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod demo;
 mod error_text;
 mod export;
 mod filter_flags;
+mod find;
 mod generate;
 mod grants;
 mod import;
@@ -28,7 +29,6 @@ mod sandbox;
 mod send;
 mod setting_list;
 mod show;
-mod spreadsheet;
 mod stand_in;
 mod status;
 mod usage;
@@ -102,6 +102,8 @@ enum Command {
     Nodes(nodes::NodesArgs),
     /// List jobs, newest first
     List(list::ListArgs),
+    /// Find jobs by case, contact, phone number, mail address, message id, key or source
+    Find(find::FindArgs),
     /// Show one job, its history, and why it waits
     Show(show::ShowArgs),
     /// Send failed, cancelled or uncertain jobs again, with a fresh budget
@@ -166,6 +168,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(&settings, args).await,
         Command::Nodes(args) => nodes::run(&settings, args).await,
         Command::List(args) => list::run(&settings, args).await,
+        Command::Find(args) => find::run(&settings, args).await,
         Command::Show(args) => show::run(&settings, args).await,
         Command::Retry(args) => retry_cancel::retry(&settings, args).await,
         Command::Cancel(args) => retry_cancel::cancel(&settings, args).await,
@@ -268,7 +271,7 @@ impl GlobalFlags {
     /// The names of the configured accounts; `None` where none is, as on a producer's machine.
     fn accounts(&self) -> Result<Option<Vec<String>>> {
         let accounts = self.outline()?.accounts;
-        Ok(if accounts.is_empty() { None } else { Some(accounts.into_iter().collect()) })
+        Ok(if accounts.is_empty() { None } else { Some(accounts.into_keys().collect()) })
     }
 
     /// Opens the outbox for a command that needs no account.

@@ -1,6 +1,7 @@
 //! How results are printed: as a table on a terminal, as tab-separated lines in a pipe, or as JSON.
 
 pub use crate::log::note;
+pub use acquire_outbox::desk::spreadsheet::plain;
 use acquire_outbox::queue::job::Millis;
 pub use acquire_outbox::queue::when::{iso, relative, span};
 use acquire_outbox::spool::{Spool, TextOutlet, unlocked};
@@ -8,7 +9,6 @@ use anyhow::{Context, Result};
 use chrono::DateTime;
 use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -102,6 +102,11 @@ pub fn to_people() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether a table has to leave out what is not needed at once.
+pub fn is_narrow() -> bool {
+    comfy_table::Table::new().width().is_some_and(|width| (1..100).contains(&width))
+}
+
 /// For a command that keeps running while it prints.
 static SPOOL: OnceLock<Spool<String>> = OnceLock::new();
 
@@ -136,19 +141,6 @@ pub fn line(text: impl AsRef<str>) -> Result<()> {
 
 pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string_pretty(value)?)
-}
-
-/// Text from outside on one line: line ends, tabs and terminal escapes are made visible.
-pub fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            let _ = write!(plain, "{}", c.escape_default());
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
 }
 
 /// A time in a table: relative on a terminal, elsewhere unchanged.

@@ -134,8 +134,8 @@ impl PauseScopeFlags {
 
 fn warn_if_unknown(settings: &GlobalFlags, scope: &PauseScope) -> Result<()> {
     let known = settings.outline()?.accounts;
-    if let Some(account) = scope.account.as_deref().filter(|_| scope.is_of_unknown(&known)) {
-        let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(account) = scope.account.as_deref().filter(|_| scope.is_of_unknown(known.keys())) {
+        let known = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "none".to_owned() } else { known };
         let account = output::plain(account);
         output::note(format!("account `{account}` is not configured; configured: {known}"));

@@ -1,7 +1,7 @@
 //! The values of flags that take one of several words: clap checks and completes them, `FromStr`
 //! reads them. The queue's own types know no clap.
 
-use acquire_outbox::queue::filter::SortBy;
+use acquire_outbox::queue::filter::{SortBy, WaitState};
 use acquire_outbox::queue::follow_up::DeliveryState;
 use acquire_outbox::queue::job::{Channel, Failure, Status};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -59,6 +59,18 @@ pub fn delivery() -> impl TypedValueParser<Value = DeliveryState> {
     }))
 }
 
+pub fn waits() -> impl TypedValueParser<Value = WaitState> {
+    parser(WaitState::ALL.map(|wait| {
+        let help = match wait {
+            WaitState::Ready => "For a place: it can be sent now",
+            WaitState::Backoff => "For its next attempt",
+            WaitState::Scheduled => "For its send_at",
+            WaitState::Parked => "For an earlier job of its ordering key",
+        };
+        (wait.as_str(), help)
+    }))
+}
+
 pub fn sort_by() -> impl TypedValueParser<Value = SortBy> {
     parser(SortBy::ALL.map(|order| {
         let help = match order {
@@ -68,6 +80,10 @@ pub fn sort_by() -> impl TypedValueParser<Value = SortBy> {
             SortBy::Finished => "When it finished; unfinished jobs are last",
             SortBy::Due => "When it is due",
             SortBy::Attempts => "How many requests were begun",
+            SortBy::Channel | SortBy::Account | SortBy::Status | SortBy::Source => "",
+            SortBy::Error => "The last error's code, then its text",
+            SortBy::Case => "",
+            SortBy::Contact => "",
         };
         (order.as_str(), help)
     }))

@@ -1,11 +1,14 @@
 //! `show`: one job, its history, and why it waits.
 
 use super::{GlobalFlags, output, whole};
+use acquire_outbox::acquire::curl_command;
+use acquire_outbox::config::Outline;
 use acquire_outbox::desk::inspect::{Inspection, Scope, inspect};
 use acquire_outbox::desk::job_json::JobJson;
 use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::job::Millis;
-use acquire_outbox::queue::story::{AttemptRow, Detail, Extent};
+use acquire_outbox::queue::payload::parse;
+use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent};
 use acquire_outbox::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
 use std::process::ExitCode;
@@ -14,15 +17,25 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox show 17
   acquire-outbox show 17 --json | jq .history
+  acquire-outbox show --next-uncertain      the first job that waits for a decision
+  acquire-outbox show 17 --next-uncertain   the one after job 17
+  acquire-outbox show 17 --curl             its request, to try it by hand
 
-The message's text is shown only with --payload.";
+The message's text is shown only with --payload and --curl.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ShowArgs {
     /// The job's id
-    #[arg(value_parser = whole, allow_negative_numbers = true)]
+    #[arg(value_parser = whole, allow_negative_numbers = true, required_unless_present = "next_uncertain")]
+    #[arg(default_value_t = 0, hide_default_value = true)]
     id: i64,
+    /// Show the next uncertain job after this id (or the first) that waits for a decision
+    #[arg(long)]
+    next_uncertain: bool,
+    /// Print the job's request as a curl command, with the message's text and without the key
+    #[arg(long, conflicts_with_all = ["json", "payload"])]
+    curl: bool,
     /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history
     #[arg(long)]
     json: bool,
@@ -33,11 +46,18 @@ pub struct ShowArgs {
 
 pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
-    let id = args.id;
+    let id = match args.next_uncertain {
+        true => next_uncertain(&mut store, args.id).await?,
+        false => args.id,
+    };
+    let outline = settings.outline()?;
+    if args.curl {
+        return curl(&mut store, id, &outline).await;
+    }
     let scope = Scope {
         extent: Extent::ALL,
         payload_characters: args.payload.then_some(ALL),
-        policies: Some(&settings.outline()?.channels),
+        policies: Some(&outline.channels),
         dispatcher: Store::dispatcher_is_running(&store.database()).await?,
     };
     let job = inspect(&mut store, id, &scope).await?;
@@ -52,14 +72,45 @@ pub async fn run(settings: &GlobalFlags, args: ShowArgs) -> Result<ExitCode> {
     if args.json {
         output::json(&JobJson::of(&job, store.is_sandbox()))?;
     } else {
-        print(job)?;
+        let link = inbox(&job.story.job.delivery, &outline);
+        print(job, link)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(job: Inspection) -> Result<()> {
+/// The next one that a person has to decide about; after the last one, the first.
+async fn next_uncertain(store: &mut Store, after: i64) -> Result<i64> {
+    let next = match store.next_undecided(after).await? {
+        None => store.next_undecided(0).await?,
+        next => next,
+    };
+    next.context("no uncertain job waits for a decision")
+}
+
+/// Where its case is in Acquire's own inbox, if the configuration says it.
+fn inbox(job: &Delivery, outline: &Outline) -> Option<String> {
+    let url = outline.accounts.get(&job.account).and_then(|account| account.base_url.as_ref());
+    outline.inbox.as_ref()?.of(job.case_id?, job.contact_id, url.and_then(|url| url.host_str()))
+}
+
+async fn curl(store: &mut Store, id: i64, outline: &Outline) -> Result<ExitCode> {
+    let missing = || format!("there is no job {id}; see `acquire-outbox list`");
+    let job = store.delivery(id).await?.with_context(missing)?;
+    let payload = store.payload(id, ALL).await?.with_context(missing)?;
+    let account = outline.accounts.get(&job.account);
+    let (base, parameter) = account
+        .and_then(|account| Some((account.base_url.as_ref()?, &account.user_type_parameter)))
+        .with_context(|| format!("the account {} has no address here", job.account))?;
+    let channel = job.channel.parse()?;
+    let payload = parse(channel, &payload).context("this payload makes no request")?;
+    output::line(curl_command(base, parameter, &payload))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(job: Inspection, inbox: Option<String>) -> Result<()> {
     let Inspection { story, next, payload, now } = job;
-    fields(&story.job, next.map(|next| next.sentence), payload, now).print()?;
+    let next = next.map(|next| next.sentence);
+    fields(&story.job, next, inbox, payload, now).print()?;
     if !story.history.is_empty() {
         output::line("")?;
         history(&story.history).print()?;
@@ -70,6 +121,7 @@ fn print(job: Inspection) -> Result<()> {
 fn fields(
     job: &Detail,
     next: Option<String>,
+    inbox: Option<String>,
     payload: Option<String>,
     now: Millis,
 ) -> output::Table {
@@ -80,6 +132,9 @@ fn fields(
     table.field("status", Some(vocabulary::state(row)));
     table.field("next", next);
     table.field("error", vocabulary::last_error(row));
+    table.field("case", row.case_id.map(|id| id.to_string()));
+    table.field("inbox", inbox);
+    table.field("contact", row.contact_id.map(|id| id.to_string()));
     table.field("message id", row.message_id.clone());
     table.field("attempts", Some(attempts(job)));
     table.field("created", Some(with_age(&row.created_at, now)));

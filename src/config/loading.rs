@@ -69,7 +69,8 @@ pub fn load_outline(flags: &Flags, env: Env<'_>) -> Result<Outline, ConfigError>
     let draft = Draft::load(&DEFAULT_FILES, flags, env)?;
     Ok(Outline {
         database: draft.database,
-        accounts: draft.accounts.into_keys().collect(),
+        accounts: draft.accounts.iter().map(|(name, raw)| (name.clone(), raw.into())).collect(),
+        inbox: draft.web.inbox,
         channels: draft.channels,
         retention: draft.retention,
     })

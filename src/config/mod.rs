@@ -9,6 +9,7 @@ mod address;
 mod config_error;
 mod database;
 mod loading;
+mod inbox_link;
 mod pass_file;
 mod postgres_server;
 mod proxy;
@@ -22,7 +23,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use url::Url;
 pub use self::config_error::{ConfigError, Place};
 pub use self::database::Database;
 use self::database::DatabaseLayers;
+pub use self::inbox_link::InboxLink;
 pub use self::loading::{
     LeftOut, is_database_named, load, load_database, load_end, load_for_sandbox, load_outline,
     load_sandbox_database, load_without_credentials,
@@ -43,6 +45,7 @@ pub use self::postgres_server::{PostgresServer, ServerHost, ServerTls};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
 use self::raw::RawConfig;
+pub use self::raw_account::AccountAddress;
 use self::raw_account::RawAccount;
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
@@ -129,6 +132,8 @@ pub struct Web {
     pub token: Option<SecretString>,
     /// Host names, in lower case, by which it can be reached, in addition to its address and loopback.
     pub hosts: Vec<String>,
+    /// Where a case is in Acquire's own inbox.
+    pub inbox: Option<InboxLink>,
 }
 
 /// The settings that need no key, for commands that send nothing.
@@ -136,8 +141,10 @@ pub struct Web {
 pub struct Outline {
     /// Where the outbox is.
     pub database: Database,
-    /// The names of the accounts; may be empty.
-    pub accounts: BTreeSet<String>,
+    /// The accounts by name; may be empty.
+    pub accounts: BTreeMap<String, AccountAddress>,
+    /// `[web] inbox_url`.
+    pub inbox: Option<InboxLink>,
     /// Always has all three channels.
     pub channels: BTreeMap<Channel, ChannelPolicy>,
     /// How long finished rows are kept.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use url::Url;
 
 use super::address::{AccountId, BaseUrl};
 use super::config_error::ConfigError;
@@ -22,6 +23,32 @@ pub(super) struct RawAccount {
     pub key: Option<KeySource>,
     pub user_type_parameter: Option<String>,
     pub ca_file: Option<Located<PathBuf>>,
+}
+
+/// Where an account's requests go; enough to show one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountAddress {
+    /// `None` if it is not configured.
+    pub base_url: Option<Url>,
+    pub user_type_parameter: String,
+}
+
+impl From<&RawAccount> for AccountAddress {
+    fn from(raw: &RawAccount) -> AccountAddress {
+        AccountAddress {
+            base_url: raw.address.as_ref().map(|address| address.0.clone()),
+            user_type_parameter: parameter_or_default(raw.user_type_parameter.clone()),
+        }
+    }
+}
+
+impl From<&Account> for AccountAddress {
+    fn from(account: &Account) -> AccountAddress {
+        AccountAddress {
+            base_url: Some(account.base_url.clone()),
+            user_type_parameter: account.user_type_parameter.clone(),
+        }
+    }
 }
 
 impl RawAccount {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config_error::{ConfigError, Place};
+use super::inbox_link::InboxLink;
 use super::secret::{KeySource, Secret};
 use super::section::{Located, Section};
 use super::{Env, Flags, Web, parsed_variable};
@@ -39,16 +40,25 @@ pub(super) struct RawWeb {
     listen: Option<Located<ListenAddress>>,
     token: Option<KeySource>,
     hosts: Option<Located<Vec<String>>>,
+    pub inbox: Option<InboxLink>,
 }
 
 impl RawWeb {
     /// A relative `token_file` is relative to `folder`.
     pub fn read(section: &Section<'_>, folder: &Path) -> Result<Self, ConfigError> {
-        section.allow(&["listen", "token_file", "token_env", "token_credential", "hosts"])?;
+        section.allow(&[
+            "listen",
+            "token_file",
+            "token_env",
+            "token_credential",
+            "hosts",
+            "inbox_url",
+        ])?;
         Ok(RawWeb {
             listen: section.parsed("listen")?,
             token: KeySource::in_section(Secret::WebToken, section, folder)?,
             hosts: hosts(section)?,
+            inbox: section.parsed("inbox_url")?.map(|inbox| inbox.value),
         })
     }
 
@@ -85,7 +95,7 @@ impl RawWeb {
             return Err(ConfigError::invalid(&hosts.place, HOSTS_WITHOUT_TOKEN));
         }
         let hosts = self.hosts.map(|hosts| hosts.value).unwrap_or_default();
-        Ok(Some(Web { listen, token, hosts }))
+        Ok(Some(Web { listen, token, hosts, inbox: self.inbox }))
     }
 }
 

@@ -3,8 +3,11 @@
 
 pub mod changes;
 pub mod explain;
+pub mod export_rows;
+pub mod finding;
 pub mod inspect;
 pub mod job_json;
 pub mod pausing;
 pub mod retention;
+pub mod spreadsheet;
 pub mod vocabulary;

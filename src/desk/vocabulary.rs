@@ -2,6 +2,7 @@
 
 use crate::queue::block::BlockKind;
 use crate::queue::change::{Change, Resolution};
+use crate::queue::filter::WaitState;
 use crate::queue::job::Millis;
 use crate::queue::node::{Node, Nodes, Standing};
 use crate::queue::pause::Pause;
@@ -10,12 +11,12 @@ use crate::queue::when::{iso, relative};
 
 pub const NO_DISPATCHER: &str = "no dispatcher is running; start one with `acquire-outbox run`";
 
-/// Why a pending job waits: the text in the column `wait`, and the words for it.
-pub const WAITS: [(&str, &str); 4] = [
-    ("ready", "ready"),
-    ("backoff", "to retry"),
-    ("scheduled", "for later"),
-    ("parked", "behind others"),
+/// Why a pending job waits, and the words for it.
+pub const WAITS: [(WaitState, &str); 4] = [
+    (WaitState::Ready, "ready"),
+    (WaitState::Backoff, "to retry"),
+    (WaitState::Scheduled, "for later"),
+    (WaitState::Parked, "behind others"),
 ];
 
 /// How a node stands with the others.

@@ -1,6 +1,6 @@
 //! What a job is: its channel, its state, and the row as the dispatcher claims it.
 
-use super::filter::SortBy;
+use super::filter::{SortBy, WaitState};
 use super::follow_up::DeliveryState;
 use std::fmt;
 use std::str::FromStr;
@@ -138,7 +138,7 @@ macro_rules! known_values {
         }
     )*};
 }
-known_values!(Channel, Status, Failure, SortBy, DeliveryState);
+known_values!(Channel, Status, Failure, SortBy, WaitState, DeliveryState);
 
 /// A claimed job: what the dispatcher needs to send it and to decide what happens next.
 ///

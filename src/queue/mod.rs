@@ -20,6 +20,7 @@ pub mod claim;
 pub mod pause;
 pub mod block;
 pub mod filter;
+pub mod recipient;
 pub mod node;
 pub mod story;
 pub mod overview;

@@ -33,6 +33,9 @@ pub struct Delivery {
     /// It is uncertain, and is being looked for at Acquire; no column of the view.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub verifying: bool,
+    /// The case at Acquire: the one in the payload, or else the one that the answer named.
+    pub case_id: Option<i64>,
+    pub contact_id: Option<i64>,
 }
 
 impl Delivery {

@@ -1,7 +1,6 @@
 //! Rows that are imported and jobs that are exported.
 
 use super::filter::Filter;
-use super::job::Millis;
 use super::story::Delivery;
 use serde_json::{Map, Value};
 
@@ -36,7 +35,5 @@ pub struct ExportedJob {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Export {
     pub filter: Filter,
-    /// Ended at this time or later.
-    pub finished_since: Option<Millis>,
     pub with_payload: bool,
 }

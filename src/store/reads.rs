@@ -69,6 +69,30 @@ impl Store {
         }
     }
 
+    /// How many jobs pass, counted up to `limit`.
+    pub async fn count_up_to(&mut self, filter: &Filter, limit: u64) -> Result<u64, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.count_up_to(filter, limit).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.count_up_to(filter, limit)),
+        }
+    }
+
+    /// Whether jobs can be looked for by their recipients: who may read no payload may not.
+    pub async fn may_see_recipients(&mut self) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(_) => Ok(true),
+            Store::Postgres(s) => ask!(s.may_see_recipients()),
+        }
+    }
+
+    /// The uncertain job with the lowest id above `after` that waits for a person, not for a look at Acquire.
+    pub async fn next_undecided(&mut self, after: i64) -> Result<Option<i64>, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.next_undecided(after).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.next_undecided(after)),
+        }
+    }
+
     /// The first `limit` ids above `after` that pass, ascending. Whoever asks batch by batch sees
     /// each job once, even one that returns to the filter's states in between.
     pub async fn ids(
@@ -106,6 +130,18 @@ impl Store {
                 s.export_page(export, after, last, limit).await.map_err(|e| s.neutral(e))
             }
             Store::Postgres(s) => ask!(s.export_page(export, after, last, limit)),
+        }
+    }
+
+    /// These jobs, by ascending id; a payload as in [`Store::export_page`].
+    pub async fn export_ids(
+        &mut self,
+        ids: &[i64],
+        with_payload: bool,
+    ) -> Result<Vec<ExportedJob>, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.export_ids(ids, with_payload).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.export_ids(ids, with_payload)),
         }
     }
 

@@ -26,6 +26,7 @@ macro_rules! asset {
 
 pub static STYLE: Asset = asset!("text/css; charset=utf-8", "style.css");
 pub static SCRIPT: Asset = asset!("text/javascript; charset=utf-8", "live.js");
+pub static PAGE_SCRIPT: Asset = asset!("text/javascript; charset=utf-8", "page.js");
 pub static ICON: Asset = asset!("image/svg+xml", "icon.svg");
 
 /// Browsers ask each time whether it has changed.

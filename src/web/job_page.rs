@@ -4,15 +4,19 @@ use super::Shared;
 use super::display::{LINE, length, number, short, spoken, status, time, time_of};
 use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
-use super::posted::Posted;
+use super::parameters::JobQuery;
+use super::posted::{FormFields, Posted};
+use crate::acquire::curl_command;
 use crate::desk::inspect::{Inspection, Scope, inspect};
-use crate::desk::vocabulary::{change_labels, remark};
+use crate::desk::vocabulary::{self, change_labels, remark};
 use crate::queue::change::{Change, Resolution};
-use crate::queue::job::Millis;
-use crate::queue::payload::Json;
+use crate::queue::filter::Filter;
+use crate::queue::job::{Millis, Status};
+use crate::queue::payload::{Json, parse};
 use crate::queue::story::{AttemptRow, Detail, Extent, Story};
 use crate::store::{ALL, Store};
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Redirect;
 use maud::{Markup, html};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +41,7 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Markup, ErrorPage> {
     let job = read(&shared, &id, false).await?;
-    Ok(frame.live(Tab::Jobs, &title(&job), &content(&job, &frame)))
+    Ok(frame.live(Tab::Jobs, &title(&job), &content(&job, &frame, &shared)))
 }
 
 /// `POST /jobs/ID/text`: the same page with the message's text, for those who ask for it.
@@ -48,7 +52,7 @@ pub async fn show_text(
 ) -> Result<Markup, ErrorPage> {
     let job = read(&shared, &id, true).await?;
     let frame = Frame::of(posted.caller);
-    Ok(frame.still(Tab::Jobs, &title(&job), &content(&job, &frame)))
+    Ok(frame.still(Tab::Jobs, &title(&job), &content(&job, &frame, &shared)))
 }
 
 fn title(job: &Inspection) -> String {
@@ -87,7 +91,33 @@ async fn read_as_far(
     Ok((job, sandbox))
 }
 
-fn content(shown: &Inspection, frame: &Frame) -> Markup {
+/// A button that only the script can make work.
+fn copy(what: &str, text: &str) -> Markup {
+    html! { button .quiet type="button" data-copy=(text) hidden { "Copy " (what) } }
+}
+
+/// `/jobs/next-uncertain?after=ID`: the next job that a person has to decide about; after the last one, the first.
+pub async fn next_uncertain(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Result<Redirect, ErrorPage> {
+    let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
+    let after = fields.get("after").map_or(Ok(0), str::parse);
+    let after: i64 = after.map_err(|_| ErrorPage::bad("after: a whole number is needed"))?;
+    let mut reading = shared.reader.read().await?;
+    let next = match reading.next_undecided(after).await? {
+        None => reading.next_undecided(0).await?,
+        next => next,
+    };
+    reading.done();
+    Ok(match next {
+        Some(id) => Redirect::to(&format!("/jobs/{id}")),
+        None => Redirect::to(&JobQuery::of_status(Status::Uncertain).path()),
+    })
+}
+
+fn content(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
+    let inbox = shared.inbox(&shown.story.job.delivery);
     let job = &shown.story.job;
     let row = &job.delivery;
     // Next to the buttons, the commands that the sentence names are of no use.
@@ -106,8 +136,15 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
             @if row.error.is_some() || row.error_code.is_some() {
                 p .error { @if let Some(code) = &row.error_code { code { (short(code)) } " " } (short(row.error.as_deref().unwrap_or_default())) }
             }
+            p .copies {
+                (copy("the id", &row.id.to_string()))
+                @if let Some(error) = vocabulary::last_error(row) { (copy("the error", &short(&error))) }
+            }
             @if frame.may_act() { (actions(job, frame)) }
-            (fields(job, shown.now))
+            @if row.status == "uncertain" {
+                p .more { a #next-uncertain href={ "/jobs/next-uncertain?after=" (row.id) } { "Next uncertain job →" } }
+            }
+            (fields(job, inbox, shown.now))
         }
         section aria-labelledby="attempts" {
             h2 #attempts { "Attempts" }
@@ -121,7 +158,7 @@ fn content(shown: &Inspection, frame: &Frame) -> Markup {
         }
         section aria-labelledby="message" {
             h2 #message { "Message" }
-            (message(shown, frame))
+            (message(shown, frame, shared))
         }
     }
 }
@@ -144,11 +181,16 @@ fn actions(job: &Detail, frame: &Frame) -> Markup {
         }
         _ => return html! {},
     };
+    // Who decides about one goes on to the next.
+    let back = match job.delivery.status.as_str() {
+        "uncertain" => format!("/jobs/next-uncertain?after={id}"),
+        _ => format!("/jobs/{id}"),
+    };
     html! {
         form .buttons method="post" action=(if asks { "/jobs/confirm" } else { "/jobs/change" }) {
             (frame.csrf())
             input type="hidden" name="id" value=(id);
-            input type="hidden" name="back" value={ "/jobs/" (id) };
+            input type="hidden" name="back" value=(back);
             @for labels in changes.iter().map(|change| change_labels(*change)) {
                 button #{ "do-" (labels.name) } type="submit" name="change" value=(labels.name)
                     formaction=[(labels.change == Change::TryNow).then_some("/jobs/change")] { (labels.label) }
@@ -157,11 +199,18 @@ fn actions(job: &Detail, frame: &Frame) -> Markup {
     }
 }
 
-fn fields(job: &Detail, now: Millis) -> Markup {
+fn fields(job: &Detail, inbox: Option<String>, now: Millis) -> Markup {
     let row = &job.delivery;
     let due = job.due.filter(|_| row.status == "pending");
     html! {
         dl .fields-of {
+            (field("Case", row.case_id.map(|case| html! {
+                (list_of(case, Filter { case: Some(case.to_string()), ..Filter::default() }))
+                @if let Some(inbox) = inbox { " " a #inbox href=(inbox) rel="noreferrer" { "in Acquire’s inbox ↗" } }
+            })))
+            (field("Contact", row.contact_id.map(|contact| {
+                list_of(contact, Filter { contact: Some(contact.to_string()), ..Filter::default() })
+            })))
             (field("Message id", row.message_id.as_ref().map(|id| html! { (short(id)) })))
             (field("Attempts", Some(html! {
                 (row.attempts) @if let Some(max) = job.max_attempts { " of at most " (max) }
@@ -181,6 +230,11 @@ fn fields(job: &Detail, now: Millis) -> Markup {
             (field("Ordering key", job.ordering_key.as_ref().map(|key| html! { code { (format!("{:?}", short(key))) } })))
         }
     }
+}
+
+/// A number that leads to all of its jobs.
+fn list_of(id: i64, filter: Filter) -> Markup {
+    html! { a href=(JobQuery::of_filter(filter).path()) { (id) } }
 }
 
 fn field(name: &str, value: Option<Markup>) -> Markup {
@@ -239,7 +293,7 @@ fn attempt(row: &AttemptRow, now: Millis) -> Markup {
 }
 
 /// Its size and the names of its fields; its text only if it was asked for.
-fn message(shown: &Inspection, frame: &Frame) -> Markup {
+fn message(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
     let job = &shown.story.job;
     let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();
     let bytes = number(job.payload_bytes.unsigned_abs());
@@ -251,6 +305,10 @@ fn message(shown: &Inspection, frame: &Frame) -> Markup {
         }
         @if let Some(text) = &shown.payload {
             (json(Some("text"), text, job.payload_bytes))
+            @if job.payload_bytes <= SHOWN_BYTES as i64 {
+                p .copies { button .quiet type="button" data-copy-from="text" hidden { "Copy the payload" } }
+                (request(job, text, shared))
+            }
             p { a .button href={ "/jobs/" (job.delivery.id) } { "Hide the text" } }
         } @else if frame.may_act() {
             form method="post" action={ "/jobs/" (job.delivery.id) "/text" } {
@@ -260,6 +318,24 @@ fn message(shown: &Inspection, frame: &Frame) -> Markup {
             p .hint { "Only shown to you, and not kept in any cache." }
         } @else {
             p .hint { "The text is only shown after a login; this dashboard has no token." }
+        }
+    }
+}
+
+/// What would be sent, for trying it out by hand; without the key.
+fn request(job: &Detail, text: &str, shared: &Shared) -> Markup {
+    let command = shared.addresses.get(&job.delivery.account).and_then(|address| {
+        let payload = parse(job.delivery.channel.parse().ok()?, text).ok()?;
+        Some(curl_command(address.base_url.as_ref()?, &address.user_type_parameter, &payload))
+    });
+    html! {
+        @if let Some(command) = command {
+            details #request {
+                summary { "The request as curl" }
+                p .hint { "It sends the message. Your shell puts the key in: ACQUIRE_API_KEY." }
+                pre #curl tabindex="0" { (command) }
+                p .copies { button .quiet type="button" data-copy-from="curl" hidden { "Copy the command" } }
+            }
         }
     }
 }

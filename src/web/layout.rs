@@ -150,9 +150,10 @@ impl Frame {
                         a href=(path) aria-current=[(of == tab).then_some("page")] { (name) }
                     }
                 }
-                form .search role="search" action="/search" {
-                    input type="search" name="q" required aria-label="Search by job id, idempotency key or error text"
-                        placeholder="Id, key or error text";
+                form .search role="search" method="post" action="/search" {
+                    input type="search" name="q" required autocomplete="off"
+                        aria-label="Find by case, contact, phone number, mail address, job id, message id, key or source"
+                        placeholder="Case, phone, mail, id or key";
                     button type="submit" { "Search" }
                 }
                 @if matches!(self.caller, Caller::Person { .. }) {
@@ -175,7 +176,7 @@ impl Frame {
                         code { "ACQUIRE_OUTBOX_WEB_TOKEN_FILE" } ", and restart."
                     }
                 }
-                p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are in UTC; hover over one to see it in full." }
+                p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are in UTC; point at one to see it in full. " button #times .quiet type="button" hidden { "Exact times" } }
             }
         }
     }
@@ -203,6 +204,7 @@ fn document(title: &str, refresh: Refresh, body: &Markup) -> Markup {
                 title { (title) " · acquire-outbox" }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/assets/style.css";
+                script src="/assets/page.js" defer {}
                 @if refresh != Refresh::Never { script src="/assets/live.js" defer {} }
                 @if refresh == Refresh::Always { noscript { meta http-equiv="refresh" content=(RELOAD); } }
             }

@@ -6,7 +6,8 @@
 //! form, whether a page of the dashboard sent it (`posted`).
 //!
 //! Public routes are in `open`, all others in `guarded`. The pages work without a script;
-//! `assets/live.js` only fetches the page again and replaces the parts marked with `data-live`.
+//! `assets/live.js` only fetches the page again and changes what differs in the parts marked with `data-live`, and
+//! `assets/page.js` has exact times, buttons that copy, and boxes that are checked together.
 
 mod actions;
 mod api;
@@ -19,6 +20,7 @@ mod error_page;
 mod exposition;
 mod guard;
 mod health_checks;
+mod job_export;
 mod job_list;
 mod job_page;
 mod layout;
@@ -29,15 +31,17 @@ mod pause_page;
 mod posted;
 mod parameters;
 mod reader;
+mod search_page;
 mod session;
 mod display;
 
 pub use listener::{Running, WebError};
 pub use reader::{PageReader, ReadError, ReadGuard};
 
-use crate::config::{Config, Web};
+use crate::config::{AccountAddress, Config, Web};
 use crate::metrics::Metrics;
 use crate::queue::overview::{Census, FailureGroup};
+use crate::queue::story::Delivery;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -48,6 +52,7 @@ use cache::{Cache, Counted};
 use error_page::ErrorPage;
 use exposition::Levels;
 use session::{Guesses, Sessions};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What every request needs.
@@ -60,6 +65,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The names of the accounts when the program started, to choose from.
     accounts: Vec<String>,
+    /// Where their requests go.
+    addresses: BTreeMap<String, AccountAddress>,
     /// The sandbox answers instead of Acquire.
     pub sandbox: bool,
     /// For the metrics.
@@ -80,6 +87,7 @@ impl Shared {
             write_probe: health_checks::WriteProbe::of(&config.database),
             metrics: Arc::clone(metrics),
             accounts: config.accounts.keys().cloned().collect(),
+            addresses: addresses(config),
             sandbox: config.sandbox,
             levels: Cache::default(),
             census: Cache::default(),
@@ -107,6 +115,13 @@ impl Shared {
         self.failures.invalidate();
     }
 
+    /// Where a job's case is in Acquire's own inbox.
+    fn inbox(&self, job: &Delivery) -> Option<String> {
+        let address = self.addresses.get(&job.account).and_then(|of| of.base_url.as_ref());
+        let host = address.and_then(|url| url.host_str());
+        self.settings.inbox.as_ref()?.of(job.case_id?, job.contact_id, host)
+    }
+
     /// Browsers keep cookies by host name only: two dashboards on one machine differ by port.
     fn cookie_name(&self) -> String {
         format!("acquire_outbox_{}", self.settings.listen.port())
@@ -122,6 +137,11 @@ pub async fn start(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Run
     let Some(settings) = config.web.clone() else { return Ok(None) };
     layout::show_banner(config.sandbox);
     listener::start(Arc::new(Shared::new(config, settings, metrics))).await.map(Some)
+}
+
+fn addresses(config: &Config) -> BTreeMap<String, AccountAddress> {
+    let all = config.accounts.iter();
+    all.map(|(name, account)| (name.clone(), account.into())).collect()
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
@@ -145,6 +165,7 @@ fn open() -> Router<Arc<Shared>> {
         .route("/login", get(login::show).post(login::login))
         .route("/assets/style.css", asset(&assets::STYLE))
         .route("/assets/live.js", asset(&assets::SCRIPT))
+        .route("/assets/page.js", asset(&assets::PAGE_SCRIPT))
         .route("/assets/icon.svg", asset(&assets::ICON))
 }
 
@@ -158,7 +179,9 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/jobs/confirm", post(actions::ask))
         .route("/jobs/change", post(actions::change))
         .route("/jobs/stop", post(actions::stop))
-        .route("/search", get(job_list::search))
+        .route("/jobs/export", get(job_export::export))
+        .route("/jobs/next-uncertain", get(job_page::next_uncertain))
+        .route("/search", get(search_page::search).post(search_page::search_posted))
         .route("/pauses", get(pause_page::show))
         .route("/pauses/pause", post(pause_page::pause))
         .route("/pauses/resume", post(pause_page::resume))

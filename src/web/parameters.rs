@@ -2,7 +2,7 @@
 
 use super::error_page::ErrorPage;
 use super::posted::FormFields;
-use crate::queue::filter::{Filter, Page, SortBy};
+use crate::queue::filter::{Filter, Page, SortBy, WaitState};
 use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Millis, Status};
 use crate::queue::overview::FailureGroup;
@@ -34,6 +34,11 @@ impl JobQuery {
         JobQuery::of_filter(Filter { channel: Some(channel), ..Filter::default() })
     }
 
+    /// Of every channel where none is named.
+    pub fn of_wait(channel: Option<Channel>, wait: WaitState) -> JobQuery {
+        JobQuery::of_filter(Filter { channel, wait: Some(wait), ..Filter::default() })
+    }
+
     pub fn of(channel: Channel, status: Status) -> JobQuery {
         let filter = Filter { channel: Some(channel), statuses: vec![status], ..Filter::default() };
         JobQuery::of_filter(filter)
@@ -49,7 +54,8 @@ impl JobQuery {
         JobQuery::of_filter(Filter {
             statuses: group.status.parse().into_iter().collect(),
             error_code: group.error_code.clone(),
-            error: group.error.clone(),
+            // Its beginning says enough, and keeps the address short.
+            error: group.error.as_ref().map(|error| error.chars().take(80).collect()),
             ..Filter::default()
         })
     }
@@ -67,6 +73,7 @@ impl JobQuery {
         Ok(JobQuery {
             filter: Filter {
                 statuses: statuses.collect::<Result<_, _>>()?,
+                wait: fields.get("wait").map(|word| parsed("wait", word)).transpose()?,
                 channel: fields.get("channel").map(|word| parsed("channel", word)).transpose()?,
                 account: text("account"),
                 source: text("source"),
@@ -74,10 +81,15 @@ impl JobQuery {
                 error_code: text("code"),
                 deliveries: deliveries.collect::<Result<_, _>>()?,
                 case: text("case"),
+                contact: text("contact"),
+                // A number or an address would be in the browser's history and in a proxy's log.
+                recipient: None,
+                message_id: text("message"),
                 idempotency_key: text("key"),
                 error: text("error"),
                 created_before: fields.get("before").map(|at| time("before", at)).transpose()?,
                 created_since: fields.get("since").map(|at| time("since", at)).transpose()?,
+                finished_since: fields.get("ended").map(|at| time("ended", at)).transpose()?,
                 finished_before: fields.get("done").map(|at| time("done", at)).transpose()?,
                 up_to_id: None,
                 in_backoff: false,
@@ -107,16 +119,20 @@ impl JobQuery {
         let filter = &self.filter;
         let statuses = filter.statuses.iter().map(|s| ("status", Some(s.to_string())));
         let others = [
+            ("wait", filter.wait.map(|wait| wait.to_string())),
             ("channel", filter.channel.map(|channel| channel.to_string())),
             ("account", filter.account.clone()),
             ("source", filter.source.clone()),
             ("failure", filter.failure.map(|failure| failure.to_string())),
             ("code", filter.error_code.clone()),
             ("case", filter.case.clone()),
+            ("contact", filter.contact.clone()),
+            ("message", filter.message_id.clone()),
             ("key", filter.idempotency_key.clone()),
             ("error", filter.error.clone()),
             ("since", filter.created_since.map(minute)),
             ("before", filter.created_before.map(minute)),
+            ("ended", filter.finished_since.map(minute)),
             ("done", filter.finished_before.map(minute)),
             ("sort", (self.sort != SortBy::default()).then(|| self.sort.to_string())),
             ("order", self.ascending.then(|| "ascending".to_owned())),
@@ -142,6 +158,11 @@ impl JobQuery {
             return path.to_owned();
         }
         format!("{path}?{}", Serializer::new(String::new()).extend_pairs(pairs).finish())
+    }
+
+    /// The address of everything that passes, as a file.
+    pub fn export_path(&self, format: &str) -> String {
+        self.at_page(0).address("/jobs/export", Some(("format", format.to_owned())))
     }
 }
 
@@ -192,8 +213,8 @@ mod tests {
             "/jobs",
             "/jobs?status=failed&status=uncertain&channel=sms&account=a%26b&failure=rejected",
             "/jobs?delivery=bounced&delivery=failed&channel=mail",
-            "/jobs?source=shop&code=http_503&case=7&key=k&error=no+such+%3Ccase%3E",
-            "/jobs?since=2026-11-22T09%3A00&before=2026-11-22T10%3A00%3A01&done=2026-11-22T11%3A00&sort=due&order=ascending&page=3",
+            "/jobs?wait=backoff&source=shop&code=http_503&case=7&contact=8&message=9&key=k&error=no+such+%3Ccase%3E",
+            "/jobs?since=2026-11-22T09%3A00&before=2026-11-22T10%3A00%3A01&ended=2026-11-22T10%3A30&done=2026-11-22T11%3A00&sort=due&order=ascending&page=3",
         ] {
             let query = read(path.split_once('?').map_or("", |(_, query)| query)).unwrap();
             assert_eq!(query.path(), path);

@@ -112,7 +112,7 @@ pub fn require_from_here(headers: &HeaderMap, shared: &Shared) -> Result<(), Err
     }
 }
 
-fn says_where(headers: &HeaderMap) -> bool {
+pub fn says_where(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 

@@ -1,6 +1,7 @@
 //! The dashboard in a real browser.
 
 mod driver;
+mod finding;
 mod pictures;
 
 use crate::support::{Daemon, Job, Outbox, Reply, SOON, Server, Setup, eventually};

@@ -259,7 +259,7 @@ fn a_rebuilt_table_that_breaks_its_own_rules_is_told_and_left_as_it_is() {
         send_at, expires_at, max_attempts, source, created_at, status, attempts, next_attempt_at, message_id, receipt,
         failure, error_code, error, updated_at, finished_at, delivery, delivery_at, lane, due_at, wait, holds, claimed_by, unspent,
         uncertain_attempts, budget_from, verify_at, verify_round, verify_from, verify_until, verify_seen,
-        follow_at, followed_at, moves, tenant
+        follow_at, followed_at, case_id, contact_id, recipient, moves, tenant
         FROM outbox");
     let said = outbox.run(&["init"]).expect(1).stderr;
     assert!(said.contains("table outbox cannot be rebuilt: UNIQUE constraint failed"), "{said}");

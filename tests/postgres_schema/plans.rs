@@ -211,3 +211,67 @@ fn a_claim_does_not_read_the_entries_that_an_old_snapshot_keeps() {
         execute(reader, "ROLLBACK").await;
     });
 }
+
+/// What somebody looks for is found by a few entries of its own index, among many jobs and whatever ANALYZE knows.
+#[test]
+fn what_is_looked_for_is_read_from_its_own_index() {
+    use acquire_outbox::config::Database;
+    use acquire_outbox::queue::filter::{Filter, Page};
+    use acquire_outbox::queue::policy::Purpose;
+    use acquire_outbox::store::Store;
+    let many = "SET session_replication_role = replica;
+        INSERT INTO outbox (channel, payload, source, status, finished_at, message_id, receipt)
+        SELECT 'sms', jsonb_build_object('From', '+1', 'To', '+49 30 ' || 100000 + i / 4, 'Body', 'b', 'contactId', i / 4, 'threadId', i / 4, 'timelineId', 1),
+            'source ' || i / 4, 'sent', now(), i::text, '{\"caseId\": 1}' FROM generate_series(1, 20000) i;
+        SET session_replication_role = origin";
+    let value = |text: &str| Some(text.to_owned());
+    let all = Filter::default;
+    for analyzed in [Analyzed::Never, Analyzed::Empty, Analyzed::Full] {
+        for (filter, index, jobs) in [
+            (Filter { case: value("4000"), ..all() }, "outbox_case", 4),
+            (Filter { contact: value("4000"), ..all() }, "outbox_contact", 4),
+            (Filter { recipient: value("4930104000"), ..all() }, "outbox_recipient", 4),
+            (Filter { message_id: value("4000"), ..all() }, "outbox_message", 1),
+            (Filter { source: value("source 4000"), ..all() }, "outbox_source", 4),
+        ] {
+            let Some(database) = PostgresDatabase::fresh() else { return };
+            let at = Database::Postgres(Box::new(database.server().clone()));
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let of_store = async |work: Option<&Filter>| {
+                let mut store = match work {
+                    None => Store::init(Purpose::Delivery, &at).await.unwrap().0,
+                    Some(_) => Store::open(&at).await.unwrap(),
+                };
+                let mut found = 0;
+                if let Some(filter) = work {
+                    found = store.deliveries(filter, &Page::newest(50)).await.unwrap().len();
+                    assert_eq!(store.count_up_to(filter, 1000).await.unwrap(), found as u64);
+                    assert_eq!(store.count(filter).await.unwrap(), found as u64);
+                }
+                store.close().await.unwrap();
+                found
+            };
+            runtime.block_on(of_store(None));
+            if analyzed == Analyzed::Empty {
+                database.execute("ANALYZE");
+            }
+            database.execute("ALTER TABLE outbox SET (autovacuum_enabled = off)");
+            database.execute(many);
+            if analyzed == Analyzed::Full {
+                database.execute("ANALYZE");
+            }
+            let read = |what: &str| {
+                database.number(&format!(
+                    "SELECT coalesce(sum({what}), 0)::bigint AS n FROM pg_stat_user_indexes WHERE relname = 'outbox'"
+                ))
+            };
+            let scans = format!("CASE indexrelname WHEN '{index}' THEN idx_scan END");
+            let (before, entries) = (read(&scans), read("idx_tup_read"));
+            assert_eq!(runtime.block_on(of_store(Some(&filter))), jobs, "{filter:?}");
+            // The server counts when a session ends.
+            crate::support::eventually(crate::support::SOON, index, || read(&scans) > before);
+            let entries = read("idx_tup_read") - entries;
+            assert!(entries < 300, "{analyzed:?}, {index}: {entries} entries");
+        }
+    }
+}

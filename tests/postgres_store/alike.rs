@@ -126,7 +126,7 @@ async fn both_engines_answer_alike() {
                 assert_eq!(timeless(listed), timeless(expected), "{filter:?} {page:?}");
             }
         }
-        let export = Export { filter, finished_since: None, with_payload: false };
+        let export = Export { filter, with_payload: false };
         let page = on_postgres.export_page(&export, 3, JOBS - 3, 20).await.unwrap();
         let expected = on_sqlite.export_page(&export, 3, JOBS - 3, 20).await.unwrap();
         let deliveries = |page: Vec<_>| {

@@ -25,7 +25,7 @@ fn a_column_of_the_dispatchers_cannot_be_changed_in_any_state() {
     in_both(|sql| {
         sql(JOBS).unwrap();
         let before = sql(ROWS).unwrap();
-        let own = "outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, verify_... and follow...";
+        let own = "outbox: lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, moves, case_id, contact_id, recipient, verify_... and follow...";
         for (change, sentence) in [
             ("next_attempt_at = datetime('now', '+1 hour')", "outbox.next_attempt_at: "),
             ("next_attempt_at = 1.5", "outbox.next_attempt_at: "),
@@ -55,6 +55,9 @@ fn a_column_of_the_dispatchers_cannot_be_changed_in_any_state() {
             ("followed_at = 1764000000000", own),
             ("delivery = 'seen'", "outbox.delivery: "),
             ("delivery_at = 1764000000000", "outbox.delivery_at: "),
+            ("case_id = 5", own),
+            ("contact_id = 5", own),
+            ("recipient = '1'", own),
             // By one or two it grows with each of the dispatcher's own changes.
             ("moves = moves + 3", own),
         ] {

@@ -13,11 +13,11 @@ fn without_a_token_everybody_here_may_read_and_nobody_may_act() {
     for page in ["/", "/jobs", "/pauses"] {
         let answer = client.get(page).expect(200);
         answer.shows("This dashboard is read-only");
-        answer.hides("method=\"post\"");
+        assert_eq!(answer.body.matches("method=\"post\"").count(), 1, "the search box alone");
     }
     let job = client.get(&format!("/jobs/{id}")).expect(200);
     job.shows("no such thing");
-    job.hides("method=\"post\"");
+    assert_eq!(job.body.matches("method=\"post\"").count(), 1, "the search box alone");
     let forms = [
         ("/jobs/change".to_owned(), vec![("change", "retry"), ("id", "1")]),
         ("/jobs/confirm".to_owned(), vec![("change", "retry"), ("id", "1")]),

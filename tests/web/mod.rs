@@ -5,5 +5,6 @@ mod actions;
 pub mod client;
 mod large;
 mod limits;
+mod find;
 mod listening;
 mod pages;

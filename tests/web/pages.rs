@@ -19,7 +19,10 @@ fn the_overview_counts_every_channel_and_state() {
     page.shows("Dispatching");
     page.shows("href=\"/jobs?status=failed\"");
     page.shows("href=\"/jobs?status=sent&amp;channel=chat\">1</a>");
-    page.shows("1 for later");
+    page.shows("href=\"/jobs?wait=scheduled\">1 for later</a>");
+    page.shows("href=\"/jobs?wait=scheduled&amp;channel=sms\">1</a>");
+    client.get("/jobs?wait=scheduled").expect(200).shows("id=\"job-3\"");
+    client.get("/jobs?wait=ready").expect(200).shows("No such jobs.");
     page.shows("the case is closed");
     page.shows("1 sent, 0 attempts tried again, 1 failed in the last hour");
     page.hides("later\"}");
@@ -205,6 +208,8 @@ fn the_search_finds_a_job_by_its_id_or_key_and_others_by_their_error() {
     assert_eq!(leads(&id.to_string()), job);
     assert_eq!(leads(&format!("%23{id}")), job);
     assert_eq!(leads("order+17"), job);
+    assert_eq!(leads("4242"), job);
+    outbox.chat(4242, "b");
     assert_eq!(leads("4242"), "/jobs?case=4242");
     assert_eq!(leads("no+such+case"), "/jobs?error=no+such+case");
     assert_eq!(leads("+"), "/jobs");

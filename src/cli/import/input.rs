@@ -4,6 +4,7 @@ use super::coding::as_text;
 use super::json_lines::JsonLines;
 use super::row::ImportLine;
 use super::table::CsvTable;
+use acquire_outbox::desk::export_rows::RowFormat;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressBarIter, ProgressStyle};
 use std::fs::File;
@@ -26,6 +27,15 @@ impl FileFormat {
             "csv" => Some(FileFormat::Csv),
             "jsonl" | "ndjson" => Some(FileFormat::Jsonl),
             _ => None,
+        }
+    }
+}
+
+impl From<FileFormat> for RowFormat {
+    fn from(format: FileFormat) -> RowFormat {
+        match format {
+            FileFormat::Csv => RowFormat::Csv,
+            FileFormat::Jsonl => RowFormat::Jsonl,
         }
     }
 }

@@ -5,7 +5,7 @@ mod track;
 
 use super::row::{self, ImportLine};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
-use crate::cli::spreadsheet::as_written;
+use acquire_outbox::desk::spreadsheet::as_written;
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::payload;
 use acquire_outbox::queue::payload::{Json, Object};

@@ -26,6 +26,8 @@ pub fn story(status: &str, wait: &str) -> Story {
         delivery: None,
         delivery_at: None,
         verifying: wait == "verifying",
+        case_id: Some(1),
+        contact_id: None,
     };
     let job = Detail {
         delivery,

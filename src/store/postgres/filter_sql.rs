@@ -1,6 +1,6 @@
 //! A filter and a page's order as SQL.
 
-use crate::queue::filter::{Filter, Page, SortBy};
+use crate::queue::filter::{Filter, Page, SortBy, WaitState};
 use crate::queue::job::{Millis, Status};
 use sqlx::{Postgres, QueryBuilder};
 
@@ -13,6 +13,13 @@ pub(super) fn sort_column(sort: SortBy) -> &'static str {
         SortBy::Finished => "o.finished_at",
         SortBy::Due => "coalesce(o.next_attempt_at, o.due_at)",
         SortBy::Attempts => "o.attempts",
+        SortBy::Channel => "o.channel",
+        SortBy::Account => "o.account",
+        SortBy::Status => "o.status",
+        SortBy::Source => "o.source",
+        SortBy::Error => "coalesce(o.error_code, '') || ' ' || o.error",
+        SortBy::Case => "o.case_id",
+        SortBy::Contact => "o.contact_id",
     }
 }
 
@@ -49,9 +56,12 @@ const PARTS: [(Status, &str); 10] = [
     (Status::Uncertain, "o.status = 'uncertain'"),
 ];
 
-// The case of an SMS is its thread.
-const CASE: &str = "\
-coalesce(o.payload ->> CASE o.channel WHEN 'sms' THEN 'threadId' ELSE 'caseId' END, o.receipt ->> 'caseId') =";
+// By two indexes: without a case in the payload it is the answer's. As arrays, which are made first.
+const CASE: [&str; 2] = [
+    "o.id = ANY (ARRAY(SELECT p.id FROM outbox AS p WHERE p.case_id = ",
+    " UNION ALL SELECT p.id FROM outbox AS p WHERE p.case_id IS NULL AND p.receipt IS NOT NULL AND p.receipt ->> 'caseId' = ",
+];
+const RECIPIENT: &str = "o.id = ANY (ARRAY(SELECT p.id FROM outbox AS p WHERE p.recipient IS NOT NULL AND p.recipient @> ARRAY[";
 
 /// Appends the conditions on `outbox AS o`; the query has its `WHERE` already.
 pub(super) fn push_onto(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
@@ -73,30 +83,20 @@ pub(super) fn push_all(filter: &Filter, what: &str, query: &mut QueryBuilder<Pos
         query.push(format!("SELECT {what} FROM outbox AS o WHERE o.delivery IS NOT NULL"));
         return push_onto(filter, query);
     }
-    let states = states(filter);
-    let all = if states.is_empty() { vec!["true"] } else { parts(&states).collect() };
+    if filter.is_selective() {
+        query.push(format!("SELECT {what} FROM outbox AS o WHERE true"));
+        return push_onto(filter, query);
+    }
+    let states = filter.possible_states();
+    let all = if states.is_empty() { vec!["true"] } else { parts(&states, filter.wait).collect() };
     for (at, part) in all.into_iter().enumerate() {
         let union = if at == 0 { "" } else { " UNION ALL " };
         query.push(format!("{union}SELECT {what} FROM outbox AS o WHERE {part}"));
+        if filter.finished_since.is_some() && !states.is_empty() {
+            // The columns of the index before the time.
+            query.push(" AND o.channel IN ('chat', 'mail', 'sms')");
+        }
         push_rest(filter, query);
-    }
-}
-
-/// Whether a page is read along the table, where reading stops at the end of the page: sent jobs,
-/// or all of them, are too many to be sorted.
-pub(super) fn is_of_many(filter: &Filter) -> bool {
-    if filter.is_of_undelivered() {
-        return false;
-    }
-    let states = states(filter);
-    states.is_empty() || states.contains(&Status::Sent)
-}
-
-/// The only states that can pass; empty where that is not known.
-fn states(filter: &Filter) -> Vec<Status> {
-    match filter.failure {
-        Some(_) if filter.statuses.is_empty() => vec![Status::Failed],
-        _ => filter.statuses.clone(),
     }
 }
 
@@ -120,7 +120,7 @@ fn push_rest(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
         ("o.failure =", filter.failure.map(|f| f.as_str().to_owned())),
         ("o.error_code =", filter.error_code.clone()),
         ("o.idempotency_key =", filter.idempotency_key.clone()),
-        (CASE, filter.case.clone()),
+        ("o.message_id =", filter.message_id.clone()),
         // Only the letters of ASCII, as on SQLite.
         (
             "0 < strpos(lower(o.error COLLATE \"C\"),",
@@ -136,7 +136,22 @@ fn push_rest(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
             }
         }
     }
+    if let Some(wait) = filter.wait {
+        query.push(format!(" AND {}", waits(wait)));
+    }
+    let whole = |text: &String| text.trim().parse::<i64>().ok();
+    if let Some(case) = &filter.case {
+        query.push(format!(" AND {}", CASE[0])).push_bind(whole(case));
+        query.push(CASE[1]).push_bind(case.replace('\0', "")).push("))");
+    }
+    if let Some(contact) = &filter.contact {
+        query.push(" AND o.contact_id = ").push_bind(whole(contact));
+    }
+    if let Some(recipient) = &filter.recipient {
+        query.push(format!(" AND {RECIPIENT}")).push_bind(recipient.replace('\0', "")).push("]))");
+    }
     let times = [
+        ("o.finished_at >=", filter.finished_since),
         ("o.created_at <", filter.created_before),
         ("o.created_at >=", filter.created_since),
         ("o.finished_at <", filter.finished_before),
@@ -160,6 +175,21 @@ pub(super) fn push_time(at: Millis, query: &mut QueryBuilder<Postgres>) {
 }
 
 /// The parts of these states, each once.
-fn parts(states: &[Status]) -> impl Iterator<Item = &'static str> {
-    PARTS.iter().filter(|(status, _)| states.contains(status)).map(|(_, part)| *part)
+fn parts(states: &[Status], wait: Option<WaitState>) -> impl Iterator<Item = &'static str> {
+    let wanted = wait.map(waits);
+    let is_wanted = move |status: &Status, part: &str| {
+        *status != Status::Pending || wanted.is_none_or(|wanted| part == wanted)
+    };
+    let parts = PARTS.iter().filter(move |(status, part)| is_wanted(status, part));
+    parts.filter(|(status, _)| states.contains(status)).map(|(_, part)| *part)
+}
+
+/// As the part of the jobs that wait for this.
+fn waits(wait: WaitState) -> &'static str {
+    match wait {
+        WaitState::Ready => PARTS[0].1,
+        WaitState::Scheduled => PARTS[1].1,
+        WaitState::Backoff => PARTS[2].1,
+        WaitState::Parked => PARTS[3].1,
+    }
 }

@@ -1,7 +1,7 @@
 //! Jobs from producers and files, and for files: rows inserted in batches, jobs exported in pages.
 
 use super::connection::begin_along_indexes;
-use super::filter_sql::{push_onto, push_time};
+use super::filter_sql::push_onto;
 use super::new_rows::NewRows;
 use super::rows::DELIVERY;
 use super::{PostgresError, PostgresStore};
@@ -77,11 +77,26 @@ impl PostgresStore {
         limit: u32,
     ) -> Result<Vec<ExportedJob>, PostgresError> {
         self.take_time().await?;
-        let mut query = page_query("", export, after, last, limit);
+        let mut query = page_query(export, after, last, limit);
         let mut tx = begin_along_indexes(&mut self.conn).await?;
         let page = query.build_query_as().fetch_all(&mut *tx).await?;
         tx.commit().await?;
         Ok(page)
+    }
+
+    /// These jobs, by ascending id.
+    pub async fn export_ids(
+        &mut self,
+        ids: &[i64],
+        with_payload: bool,
+    ) -> Result<Vec<ExportedJob>, PostgresError> {
+        self.take_time().await?;
+        let mut query = select(with_payload);
+        query.push(" FROM outbox AS o WHERE o.id = ANY (").push_bind(ids).push(") ORDER BY o.id");
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
+        let jobs = query.build_query_as().fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(jobs)
     }
 }
 
@@ -103,28 +118,26 @@ async fn insert(conn: &mut PgConnection, rows: &NewRows) -> Result<Vec<i64>, Pos
     })
 }
 
+/// Large payloads are left out: all of a page would be in memory at once. The size as it is stored is known
+/// without reading it, and never above that of its text by much.
+fn select(with_payload: bool) -> QueryBuilder<Postgres> {
+    let payload = match with_payload {
+        true => {
+            "CASE WHEN pg_column_size(o.payload) <= 16384 AND octet_length(o.payload::text) <= 16384 THEN o.payload::text END"
+        }
+        false => "NULL::text",
+    };
+    let delivery = &*DELIVERY;
+    QueryBuilder::new(format!(
+        "SELECT {delivery}, o.receipt::text AS receipt, {payload} AS payload"
+    ))
+}
+
 /// Along the ids: through another index each page would sort all that is left.
-fn page_query(
-    before: &str,
-    export: &Export,
-    after: i64,
-    last: i64,
-    limit: u32,
-) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new(before);
-    query.push(format!("SELECT {}, o.receipt::text AS receipt, ", *DELIVERY));
-    // Otherwise all large payloads of a page would be in memory at once. The size as it is stored
-    // is known without reading it, and never above that of its text by much.
-    query.push(match export.with_payload {
-        true => "CASE WHEN pg_column_size(o.payload) <= 16384 AND octet_length(o.payload::text) <= 16384 THEN o.payload::text END AS payload",
-        false => "NULL::text AS payload",
-    });
+fn page_query(export: &Export, after: i64, last: i64, limit: u32) -> QueryBuilder<Postgres> {
+    let mut query = select(export.with_payload);
     query.push(" FROM outbox AS o WHERE o.id > ").push_bind(after);
     query.push(" AND o.id <= ").push_bind(last);
-    if let Some(time) = export.finished_since {
-        query.push(" AND o.finished_at >= ");
-        push_time(time, &mut query);
-    }
     push_onto(&export.filter, &mut query);
     query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
     query

@@ -1,7 +1,7 @@
 //! Jobs as operators read them: by filter, and one with its story.
 
 use super::connection::begin_along_indexes;
-use super::filter_sql::{is_of_many, order, push_all, push_onto, sort_column};
+use super::filter_sql::{order, push_all, push_onto, sort_column};
 use super::pooling::begin_as;
 use super::rows::{DELIVERY, block_from, millis};
 use super::{PostgresError, PostgresStore};
@@ -32,6 +32,11 @@ static STORY: LazyLock<String> = LazyLock::new(|| {
 
 static AHEAD: LazyLock<String> =
     LazyLock::new(|| include_str!("ahead.sql").replace("{retry}", &millis("h.next_attempt_at")));
+
+// Of the index of what is uncertain, not along the ids.
+const NEXT_UNDECIDED: &str = "\
+SELECT min(o.id) FROM (SELECT u.id, u.wait FROM outbox AS u WHERE u.status = 'uncertain' OFFSET 0) AS o
+WHERE o.id > $1 AND o.wait IS DISTINCT FROM 'verifying'";
 
 const POSITION: &str = include_str!("position.sql");
 
@@ -86,6 +91,32 @@ impl PostgresStore {
         let mut query = count_query("", filter);
         let count: i64 = query.build_query_scalar().fetch_one(&mut self.conn).await?;
         Ok(count.unsigned_abs())
+    }
+
+    /// How many jobs pass, counted up to `limit`.
+    pub async fn count_up_to(&mut self, filter: &Filter, limit: u64) -> Result<u64, PostgresError> {
+        self.take_time().await?;
+        let mut query = QueryBuilder::new("SELECT count(*) FROM (");
+        push_all(filter, "1", &mut query);
+        query.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX)).push(") AS p");
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
+        let count: i64 = query.build_query_scalar().fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Whether this role may look for jobs by their recipients.
+    pub async fn may_see_recipients(&mut self) -> Result<bool, PostgresError> {
+        self.take_time().await?;
+        let may = "SELECT has_column_privilege('outbox', 'recipient', 'SELECT')";
+        Ok(sqlx::query_scalar(may).fetch_one(&mut self.conn).await?)
+    }
+
+    /// The uncertain job with the lowest id above `after` that waits for a person.
+    pub async fn next_undecided(&mut self, after: i64) -> Result<Option<i64>, PostgresError> {
+        self.take_time().await?;
+        let next = sqlx::query_scalar(NEXT_UNDECIDED).bind(after);
+        Ok(next.fetch_one(&mut self.conn).await?)
     }
 
     /// The id of the job that was inserted last; 0 where there is none.
@@ -222,7 +253,7 @@ fn page_query(before: &str, filter: &Filter, page: &Page) -> QueryBuilder<Postgr
     };
     let order = order(page);
     query.push(format!("SELECT {} FROM (SELECT p.* FROM (", *DELIVERY));
-    if is_of_many(filter) {
+    if filter.is_of_many() {
         query.push(format!("SELECT {what} FROM outbox AS o WHERE true"));
         push_onto(filter, &mut query);
     } else {

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// What is not a message and not the dispatcher's own affair.
 const STATUS_COLUMNS: &str = "id, channel, account, idempotency_key, ordering_key, priority, send_at, \
     expires_at, max_attempts, source, created_at, status, attempts, next_attempt_at, message_id, \
-    receipt, failure, error_code, error, updated_at, finished_at, delivery, delivery_at";
+    receipt, failure, error_code, error, updated_at, finished_at, delivery, delivery_at, case_id, contact_id";
 
 /// For counts and reasons to wait: `status` and `list` read them.
 const QUEUE_COLUMNS: &str = "lane, due_at, wait, holds, claimed_by, unspent, uncertain_attempts, budget_from, verify_at, \

@@ -24,7 +24,8 @@ pub(super) static DELIVERY: LazyLock<String> = LazyLock::new(|| {
         "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, o.message_id, \
          o.failure, o.error_code, o.error, {} AS created_at, {} AS send_at, {} AS next_attempt_at, \
          {} AS finished_at, o.delivery, {} AS delivery_at, \
-         (o.status = 'uncertain' AND coalesce(o.wait, '') = 'verifying') AS verifying",
+         (o.status = 'uncertain' AND coalesce(o.wait, '') = 'verifying') AS verifying, \
+         coalesce(o.case_id, outbox_whole(o.receipt -> 'caseId')) AS case_id, o.contact_id",
         millis("o.created_at"),
         millis("o.send_at"),
         millis("o.next_attempt_at"),
@@ -56,6 +57,8 @@ impl FromRow<'_, PgRow> for Delivery {
             delivery: row.try_get("delivery")?,
             delivery_at: time("delivery_at")?,
             verifying: row.try_get("verifying")?,
+            case_id: row.try_get("case_id")?,
+            contact_id: row.try_get("contact_id")?,
         })
     }
 }

@@ -34,7 +34,11 @@ SELECT r.value ->> '$.channel', r.value ->> '$.finished_at', r.value ->> '$.id' 
 /// The place of each pending job; of those with a key, the heads are elected afterwards.
 const PLACES: &str = "\
 UPDATE outbox SET due_at = coalesce(due_at, send_at, created_at),
-    lane = (SELECT l.lane FROM outbox_lanes AS l WHERE l.id = outbox.id);
+    (lane, case_id, contact_id, recipient) =
+        (SELECT l.lane, l.case_id, l.contact_id, l.recipient FROM outbox_lanes AS l WHERE l.id = outbox.id);
+INSERT INTO outbox_recipients (job_id, address)
+SELECT DISTINCT a.job_id, a.address FROM outbox_addresses AS a JOIN outbox AS o ON o.id = a.job_id
+WHERE a.address <> o.recipient;
 UPDATE outbox SET wait = CASE
         WHEN due_at > (SELECT now FROM outbox_clock) THEN 'scheduled'
         WHEN lane IS NOT NULL THEN 'parked'

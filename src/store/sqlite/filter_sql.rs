@@ -1,6 +1,6 @@
 //! A filter and a page's order as SQL.
 
-use crate::queue::filter::{Filter, Page, SortBy};
+use crate::queue::filter::{Filter, Page, SortBy, WaitState};
 use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::Status;
 use sqlx::{QueryBuilder, Sqlite};
@@ -14,6 +14,13 @@ impl SortBy {
             SortBy::Finished => "o.finished_at",
             SortBy::Due => "ifnull(o.next_attempt_at, o.due_at)",
             SortBy::Attempts => "o.attempts",
+            SortBy::Channel => "o.channel",
+            SortBy::Account => "o.account",
+            SortBy::Status => "o.status",
+            SortBy::Source => "o.source",
+            SortBy::Error => "ifnull(o.error_code, '') || ' ' || o.error",
+            SortBy::Case => "o.case_id",
+            SortBy::Contact => "o.contact_id",
         }
     }
 }
@@ -45,13 +52,18 @@ const PARTS: [(Status, &str); 10] = [
     (Status::Uncertain, "o.status = 'uncertain'"),
 ];
 
-// The case of an SMS is its thread. A payload is JSON when it is written; one that was damaged since
-// must not make the filter fail.
-const CASE: &str = "\
-CAST(coalesce(CASE WHEN typeof(o.payload) = 'text' AND json_valid(o.payload)
-                   THEN json_extract(o.payload, CASE o.channel WHEN 'sms' THEN '$.threadId' ELSE '$.caseId' END) END,
-              CASE WHEN typeof(o.receipt) = 'text' AND json_valid(o.receipt)
-                   THEN json_extract(o.receipt, '$.caseId') END) AS TEXT) =";
+// By two indexes: without a case in the payload it is the answer's. With the index's own expression.
+const CASE: [&str; 2] = [
+    "o.id IN (SELECT p.id FROM outbox AS p WHERE p.case_id = ",
+    " UNION ALL SELECT p.id FROM outbox AS p WHERE p.case_id IS NULL AND p.receipt IS NOT NULL
+        AND CASE WHEN json_valid(p.receipt) THEN CAST(json_extract(p.receipt, '$.caseId') AS TEXT) END = ",
+];
+const RECIPIENT: [&str; 2] = [
+    "o.id IN (SELECT p.id FROM outbox AS p WHERE p.recipient = ",
+    " UNION ALL SELECT r.job_id FROM outbox_recipients AS r WHERE r.address = ",
+];
+/// Of what is read by when it finished: an index entry for each job of that time.
+const FINISHED: &str = " AND o.channel IN ('chat', 'mail', 'sms')";
 
 impl Filter {
     /// Appends the conditions on `outbox AS o`; the query has its `WHERE` already.
@@ -76,13 +88,16 @@ impl Filter {
             query.push(")");
             return self.push_onto(query);
         }
-        let states = self.states();
-        if states.is_empty() || states.contains(&Status::Sent) {
+        let states = self.possible_states();
+        if self.is_of_many() || self.is_selective() || states.is_empty() {
             return self.push_onto(query);
         }
-        let parts = parts(&states).map(|part| format!("SELECT o.id FROM outbox AS o WHERE {part}"));
-        let parts = parts.collect::<Vec<_>>().join(" UNION ALL ");
-        query.push(format!(" AND o.id IN ({parts})"));
+        for (at, part) in parts(&states, self.wait).enumerate() {
+            let before = if at == 0 { " AND o.id IN (" } else { " UNION ALL " };
+            query.push(format!("{before}SELECT o.id FROM outbox AS o WHERE {part}"));
+            self.push_finished(query);
+        }
+        query.push(")");
         self.push_rest(query);
     }
 
@@ -93,23 +108,32 @@ impl Filter {
             query.push(format!("SELECT {what} FROM outbox AS o WHERE o.delivery IS NOT NULL"));
             return self.push_onto(query);
         }
-        let mut states = self.states();
+        let mut states = self.possible_states();
+        if self.is_selective() {
+            query.push(format!("SELECT {what} FROM outbox AS o WHERE 1"));
+            return self.push_onto(query);
+        }
         if states.is_empty() && self.by_state_and_channel() {
             states = Status::ALL.to_vec();
         }
-        let all = if states.is_empty() { vec!["1"] } else { parts(&states).collect() };
+        let all = if states.is_empty() { vec!["1"] } else { parts(&states, self.wait).collect() };
         for (at, part) in all.into_iter().enumerate() {
             let union = if at == 0 { "" } else { " UNION ALL " };
             query.push(format!("{union}SELECT {what} FROM outbox AS o WHERE {part}"));
+            if !states.is_empty() {
+                self.push_finished(query);
+            }
             self.push_rest(query);
         }
     }
 
-    /// The only states that can pass; empty where that is not known.
-    fn states(&self) -> Vec<Status> {
-        match self.failure {
-            Some(_) if self.statuses.is_empty() => vec![Status::Failed],
-            _ => self.statuses.clone(),
+    /// Down the index of what has finished, channel by channel.
+    fn push_finished(&self, query: &mut QueryBuilder<Sqlite>) {
+        if let Some(since) = self.finished_since {
+            query.push(format!("{FINISHED} AND o.finished_at >= ")).push_bind(since);
+            if let Some(before) = self.finished_before {
+                query.push(" AND o.finished_at < ").push_bind(before);
+            }
         }
     }
 
@@ -132,7 +156,7 @@ impl Filter {
             ("o.failure =", self.failure.map(|f| f.as_str().to_owned())),
             ("o.error_code =", self.error_code.clone()),
             ("o.idempotency_key =", self.idempotency_key.clone()),
-            (CASE, self.case.clone()),
+            ("o.message_id =", self.message_id.clone()),
             // SQLite's lower() changes only the letters of ASCII.
             ("0 < instr(lower(o.error),", self.error.as_deref().map(str::to_ascii_lowercase)),
         ];
@@ -144,10 +168,27 @@ impl Filter {
                 }
             }
         }
+        if let Some(wait) = self.wait {
+            query.push(format!(" AND {}", waits(wait)));
+        }
+        let whole = |text: &String| text.trim().parse::<i64>().ok();
+        if let Some(case) = &self.case {
+            query.push(format!(" AND {}", CASE[0])).push_bind(whole(case));
+            query.push(CASE[1]).push_bind(case.clone()).push(")");
+        }
+        if let Some(contact) = &self.contact {
+            query.push(" AND o.contact_id = ").push_bind(whole(contact));
+        }
+        if let Some(recipient) = &self.recipient {
+            query.push(format!(" AND {}", RECIPIENT[0])).push_bind(recipient.clone());
+            query.push(RECIPIENT[1]).push_bind(recipient.clone()).push(")");
+        }
         let numbers = [
+            // The sign keeps the index of what has finished to those that name its states.
+            ("+o.finished_at >=", self.finished_since),
             ("o.created_at <", self.created_before),
             ("o.created_at >=", self.created_since),
-            ("o.finished_at <", self.finished_before),
+            ("+o.finished_at <", self.finished_before),
             // The sign keeps SQLite from using the id's index instead of the state's.
             ("+o.id <=", self.up_to_id),
         ];
@@ -171,6 +212,21 @@ fn push_deliveries(table: &str, deliveries: &[DeliveryState], query: &mut QueryB
 }
 
 /// The parts of these states, each once.
-fn parts(states: &[Status]) -> impl Iterator<Item = &'static str> {
-    PARTS.iter().filter(|(status, _)| states.contains(status)).map(|(_, part)| *part)
+fn parts(states: &[Status], wait: Option<WaitState>) -> impl Iterator<Item = &'static str> {
+    let wanted = wait.map(waits);
+    let is_wanted = move |status: &Status, part: &str| {
+        *status != Status::Pending || wanted.is_none_or(|wanted| part == wanted)
+    };
+    let parts = PARTS.iter().filter(move |(status, part)| is_wanted(status, part));
+    parts.filter(|(status, _)| states.contains(status)).map(|(_, part)| *part)
+}
+
+/// As the part of the jobs that wait for this.
+fn waits(wait: WaitState) -> &'static str {
+    match wait {
+        WaitState::Ready => PARTS[0].1,
+        WaitState::Scheduled => PARTS[1].1,
+        WaitState::Backoff => PARTS[2].1,
+        WaitState::Parked => PARTS[3].1,
+    }
 }

@@ -67,31 +67,37 @@ impl SqliteStore {
         last: i64,
         limit: u32,
     ) -> Result<Vec<ExportedJob>, SqliteError> {
-        let mut query = page_query("", export, after, last, limit);
+        let mut query = page_query(export, after, last, limit);
+        Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
+    }
+
+    /// These jobs, by ascending id.
+    pub async fn export_ids(
+        &mut self,
+        ids: &[i64],
+        with_payload: bool,
+    ) -> Result<Vec<ExportedJob>, SqliteError> {
+        let mut query = select(with_payload);
+        query.push(" FROM outbox AS o WHERE o.id IN (SELECT value FROM json_each(");
+        query.push_bind(format!("{ids:?}")).push(")) ORDER BY o.id");
         Ok(query.build_query_as().fetch_all(&mut self.conn).await?)
     }
 }
 
-/// Along the ids: through another index each page would sort all that is left.
-fn page_query(
-    before: &str,
-    export: &Export,
-    after: i64,
-    last: i64,
-    limit: u32,
-) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(before);
-    query.push(format!("SELECT {DELIVERY}, o.receipt, "));
-    // Otherwise all large payloads of a page would be in memory at once.
-    query.push(match export.with_payload {
+/// Large payloads are left out: all of a page would be in memory at once.
+fn select(with_payload: bool) -> QueryBuilder<Sqlite> {
+    let payload = match with_payload {
         true => "CASE WHEN octet_length(o.payload) <= 16384 THEN o.payload END AS payload",
         false => "NULL AS payload",
-    });
+    };
+    QueryBuilder::new(format!("SELECT {DELIVERY}, o.receipt, {payload}"))
+}
+
+/// Along the ids: through another index each page would sort all that is left.
+fn page_query(export: &Export, after: i64, last: i64, limit: u32) -> QueryBuilder<Sqlite> {
+    let mut query = select(export.with_payload);
     query.push(" FROM outbox AS o NOT INDEXED");
     query.push(" WHERE o.id > ").push_bind(after).push(" AND o.id <= ").push_bind(last);
-    if let Some(time) = export.finished_since {
-        query.push(" AND o.finished_at >= ").push_bind(time);
-    }
     export.filter.push_onto(&mut query);
     query.push(" ORDER BY o.id LIMIT ").push_bind(i64::from(limit));
     query
@@ -164,12 +170,14 @@ mod tests {
     #[tokio::test]
     async fn a_page_of_an_export_is_found_by_the_id_and_sorts_nothing() {
         let mut store = SqliteStore::in_memory().await.unwrap();
-        let filter = Filter { statuses: vec![Status::Sent], ..Filter::default() };
+        let statuses = vec![Status::Sent];
+        let filter = Filter { statuses, finished_since: Some(1), ..Filter::default() };
         for filter in [Filter::default(), filter] {
-            let export = Export { filter, finished_since: Some(1), with_payload: true };
-            let mut query = page_query("EXPLAIN QUERY PLAN ", &export, 1, 2, 3);
+            let export = Export { filter, with_payload: true };
+            let query = page_query(&export, 1, 2, 3).into_string();
+            let query = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
             let plan: Vec<(i64, i64, i64, String)> =
-                query.build_query_as().fetch_all(&mut store.conn).await.unwrap();
+                sqlx::query_as(query).fetch_all(&mut store.conn).await.unwrap();
             let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();
             assert_eq!(steps, ["SEARCH o USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]);
         }

@@ -93,7 +93,9 @@ fn kind<C: ColumnIndex<SqliteRow>>(row: &SqliteRow, column: C) -> Kind {
 /// be missing and shows a time of the wrong type as NULL.
 pub(super) const DELIVERY: &str = "o.id, o.channel, o.account, o.source, o.idempotency_key, o.status, o.attempts, \
 o.message_id, o.failure, o.error_code, o.error, o.created_at, o.send_at, o.next_attempt_at, o.finished_at, o.delivery, o.delivery_at, \
-(o.status = 'uncertain' AND o.wait = 'verifying') AS verifying";
+(o.status = 'uncertain' AND o.wait = 'verifying') AS verifying, \
+ifnull(o.case_id, CASE WHEN typeof(o.receipt) = 'text' AND json_valid(o.receipt) THEN json_extract(o.receipt, '$.caseId') END) \
+AS case_id, o.contact_id";
 
 impl FromRow<'_, SqliteRow> for Delivery {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Delivery> {
@@ -116,6 +118,8 @@ impl FromRow<'_, SqliteRow> for Delivery {
             delivery: row.text("delivery"),
             delivery_at: row.time("delivery_at"),
             verifying: row.whole("verifying") == Some(1),
+            case_id: row.whole("case_id"),
+            contact_id: row.whole("contact_id"),
         })
     }
 }

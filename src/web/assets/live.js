@@ -1,5 +1,6 @@
-// Refreshes the parts of a page that are marked with data-live: it fetches the page again and
-// replaces those that differ. Everything else works without it.
+// Refreshes the parts of a page that are marked with data-live: it fetches the page again and changes what
+// differs, and nothing else. A focus, a selection, a checked box and an open part stay. Everything else works
+// without it.
 "use strict";
 
 const PAUSE = 2000; // ms, between two refreshes
@@ -7,39 +8,58 @@ const REST = 20; // a slow refresh is followed by a pause this many times as lon
 const LIMIT = 8000; // ms, for one refresh
 const lost = document.getElementById("lost");
 
-// A part with checked boxes or typed text is not replaced until the form is sent.
+// What somebody is typing or choosing, and text that is selected to be copied, is left alone.
 function inUse(part) {
-  const typing = part.querySelector("input:focus:not([type=checkbox]), select:focus, textarea:focus");
-  return typing !== null || part.querySelector("input:checked") !== null;
+  const chosen = document.getSelection();
+  const selecting = chosen && !chosen.isCollapsed && chosen.containsNode(part, true);
+  return selecting || part.querySelector("input:focus:not([type=checkbox]), select:focus, textarea:focus") !== null;
 }
 
-// Finds the element in the new part that had the focus in the old one.
-function mark(part) {
-  const focused = document.activeElement;
-  if (!focused || !part.contains(focused)) return null;
-  const all = [...part.querySelectorAll("a, button, input, summary, [tabindex]")];
-  return { id: focused.id, href: focused.getAttribute("href"), place: all.indexOf(focused) };
+function sameKind(one, other) {
+  return one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
 }
 
-function refocus(part, marked) {
-  if (!marked) return;
-  const all = [...part.querySelectorAll("a, button, input, summary, [tabindex]")];
-  const same =
-    all.find((one) => marked.id && one.id === marked.id) ||
-    all.find((one) => marked.href && one.getAttribute("href") === marked.href) ||
-    all[marked.place];
-  if (same) same.focus({ preventScroll: true });
+function takeAttributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (name !== "open" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
 }
 
-function exchange(part, fresh) {
-  if (part.innerHTML === fresh.innerHTML || inUse(part)) return;
-  const open = [...part.querySelectorAll("details[open]")].map((one) => one.id);
-  const scrolled = [...part.querySelectorAll(".wide")].map((one) => one.scrollLeft);
-  for (const one of fresh.querySelectorAll("details")) one.open = open.includes(one.id);
-  const marked = mark(part);
-  part.replaceChildren(...fresh.childNodes);
-  part.querySelectorAll(".wide").forEach((one, at) => (one.scrollLeft = scrolled[at] || 0));
-  refocus(part, marked);
+// Makes a node what the fresh one is, child by child; elements with an id keep their identity.
+function change(old, fresh) {
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.isEqualNode(fresh)) return;
+  takeAttributes(old, fresh);
+  const known = new Map([...old.children].filter((one) => one.id).map((one) => [one.id, one]));
+  const wanted = new Set([...fresh.children].map((one) => one.id));
+  // The rows of a list in which boxes are checked stay where they are until the form is sent.
+  if (old.nodeName === "TBODY" && old.querySelector("input:checked")) {
+    for (const one of fresh.children) if (known.has(one.id)) change(known.get(one.id), one);
+    return;
+  }
+  for (const [id, one] of known) if (!wanted.has(id)) one.remove();
+  let at = old.firstChild;
+  for (const one of [...fresh.childNodes]) {
+    const same = (one.id && known.get(one.id)) || (at && sameKind(at, one) ? at : null);
+    if (!same || !sameKind(same, one)) {
+      old.insertBefore(one, at);
+      continue;
+    }
+    if (same === at) at = at.nextSibling;
+    else old.insertBefore(same, at);
+    change(same, one);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
 }
 
 async function look() {
@@ -50,9 +70,10 @@ async function look() {
   if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
   if (!answer.ok) throw new Error(String(answer.status));
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  prepare(page);
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
-    if (fresh) exchange(part, fresh);
+    if (fresh && !inUse(part)) change(part, fresh);
   }
 }
 

@@ -79,7 +79,8 @@ pub fn tiles(page: &FrontPage<'_>) -> Markup {
                         @if state == Status::Pending {
                             small {
                                 @for (at, (wait, label)) in WAITS.into_iter().enumerate() {
-                                    @if at > 0 { ", " } (known(waiting(wait))) " " (label)
+                                    @if at > 0 { ", " }
+                                    a href=(JobQuery::of_wait(None, wait).path()) { (known(waiting(wait.as_str()))) " " (label) }
                                 }
                             }
                         }
@@ -184,7 +185,7 @@ fn queue_row(page: &FrontPage<'_>, channel: Channel) -> Markup {
         tr {
             th scope="row" { a href=(JobQuery::of_channel(channel).path()) { (name) } }
             @for (wait, label) in WAITS {
-                (figure(label, count(Status::Pending, Some(wait)), None))
+                (figure(label, count(Status::Pending, Some(wait.as_str())), Some(JobQuery::of_wait(Some(channel), wait))))
             }
             @for state in Status::ALL.into_iter().skip(1) {
                 (figure(state.as_str(), count(state, None), Some(JobQuery::of(channel, state))))

@@ -1,10 +1,13 @@
 //! The form that filters the list. It submits to an address that can be bookmarked.
 
-use crate::queue::filter::{Filter, SortBy};
+use crate::queue::filter::{Filter, SortBy, WaitState};
 use crate::queue::follow_up::DeliveryState;
-use crate::queue::job::{Channel, Failure, Status};
+use crate::queue::job::{Channel, Failure, Millis, Status};
+use crate::queue::when::now;
 use crate::web::parameters::{JobQuery, minute};
 use maud::{Markup, html};
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
 
 pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
     let of = &query.filter;
@@ -31,6 +34,7 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
                     label { input type="checkbox" name="delivery" value=(state) checked[of.deliveries.contains(&state)]; " " (state) }
                 }
             }
+            (days(query))
             details open[has_more(query)] {
                 summary { "More" }
                 div .fields {
@@ -38,12 +42,16 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
                         input name="account" list="accounts" value=[of.account.as_deref()];
                     }
                     datalist #accounts { @for account in accounts { option value=(account) {} } }
+                    (choice("wait", "Waits", of.wait.map(WaitState::as_str), &WaitState::ALL.map(WaitState::as_str)))
                     (choice("failure", "Failed because", of.failure.map(Failure::as_str), &Failure::ALL.map(Failure::as_str)))
                     (text("code", "Error code", of.error_code.as_deref(), "http_503"))
                     (text("case", "Case", of.case.as_deref(), "2069"))
+                    (text("contact", "Contact", of.contact.as_deref(), "751069"))
+                    (text("message", "Message id", of.message_id.as_deref(), ""))
                     (text("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
                     (moment("since", "Created since (UTC)", of.created_since.map(minute)))
                     (moment("before", "Created before (UTC)", of.created_before.map(minute)))
+                    (moment("ended", "Finished since (UTC)", of.finished_since.map(minute)))
                     (moment("done", "Finished before (UTC)", of.finished_before.map(minute)))
                     label { "Sort by"
                         select name="sort" {
@@ -57,6 +65,32 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// What failed, by the day (UTC).
+fn days(query: &JobQuery) -> Markup {
+    let today = now() - now().rem_euclid(DAY);
+    let failed = |since, before| JobQuery {
+        filter: Filter {
+            finished_since: Some(since),
+            finished_before: before,
+            ..Filter::of_states(&[Status::Failed])
+        },
+        ..JobQuery::default()
+    };
+    let days = [
+        ("Failed today", failed(today, None)),
+        ("Failed yesterday", failed(today - DAY, Some(today))),
+        ("Failed in 7 days", failed(today - 6 * DAY, None)),
+        ("Uncertain", JobQuery::of_status(Status::Uncertain)),
+    ];
+    html! {
+        p .presets {
+            @for (label, preset) in days {
+                a href=(preset.path()) aria-current=[(preset == *query).then_some("true")] { (label) } " "
             }
         }
     }

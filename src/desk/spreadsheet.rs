@@ -1,17 +1,30 @@
 //! CSV cells that a spreadsheet would run as a formula: a leading apostrophe makes them text.
 //! Source: <https://owasp.org/www-community/attacks/CSV_Injection>.
 
-use super::output;
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// The cell, safe to open in a spreadsheet. Control characters are escaped; formulas get an
 /// apostrophe, and so do phone numbers, which would otherwise lose their `+`.
 pub fn inert(text: &str) -> Cow<'_, str> {
     let text = match text.contains(char::is_control) {
-        true => Cow::Owned(output::plain(text)),
+        true => Cow::Owned(plain(text)),
         false => Cow::Borrowed(text),
     };
     if runs(&text) { Cow::Owned(format!("'{text}")) } else { text }
+}
+
+/// Text from outside on one line: line ends, tabs and terminal escapes are made visible.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            let _ = write!(plain, "{}", c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 /// The reverse of [`inert`], except for control characters: removes the apostrophe.
