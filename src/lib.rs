@@ -79,7 +79,7 @@
 //!
 //! # What it costs
 //!
-//! All requests run on one thread; the database has its own, and requests go on while a transaction
+//! All requests run on one thread; the database has its own, and requests continue while a transaction
 //! runs. `docs/performance.md` has the figures, what each mechanism costs in lines and what it
 //! gains; `cargo bench --bench dispatch` measures them again.
 //!

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-/// A time of the clock that goes on while the machine is suspended, in nanoseconds; unlike the wall
+/// A time of the clock that keeps running while the machine is suspended, in nanoseconds; unlike the wall
 /// clock, nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootTime(i64);

@@ -138,6 +138,6 @@ mod tests {
         assert!(early.pass());
         lease.end();
         assert!(!late.pass() && !late.passed() && late.shut());
-        assert!(early.passed(), "a request that has begun goes on");
+        assert!(early.passed(), "a request that has begun continues");
     }
 }

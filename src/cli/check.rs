@@ -19,9 +19,10 @@ Examples:
   acquire-outbox check --deep        before an upgrade, or after a full disk
   acquire-outbox check --json | jq .ok
 
-Each account is asked, with its key, for a case that does not exist, and which of its calls read messages
-back, so that `on_uncertain = \"verify\"` can look for a message; no message is sent. An account whose key
-is a systemd credential is skipped outside the service, with the command that tries it.
+Each account is asked, with its key, for a case that does not exist, and which
+of its calls read messages back, so that `on_uncertain = \"verify\"` can look
+for a message; no message is sent. An account whose key is a systemd
+credential is skipped outside the service, with the command that tries it.
 Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
 
 #[derive(clap::Args)]

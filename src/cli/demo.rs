@@ -22,12 +22,13 @@ use tokio::sync::oneshot;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-It takes a few seconds, needs no account and delivers nothing: a stand-in for Acquire runs inside.
-The database stays in a temporary folder, where you can look at it.
+It takes a few seconds, needs no account and delivers nothing: a stand-in for
+Acquire runs inside. The database stays in a temporary folder, where you can
+look at it.
 
 Examples:
   acquire-outbox demo
-  acquire-outbox demo --page             and look at the dashboard, until Ctrl-C")]
+  acquire-outbox demo --page  and look at the dashboard, until Ctrl-C")]
 pub struct DemoArgs {
     /// Serve the dashboard, and keep running until Ctrl-C
     #[arg(long)]
@@ -150,7 +151,7 @@ async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = 
         if is_open && store.count(&Filter::of_states(&OPEN)).await? == 0 {
             let ended = all_done.take();
             let Some(address) = page else { continue };
-            // The pages stay: nobody is told that all is done.
+            // Kept, so that the daemon and its pages stay.
             kept = ended;
             print_news(store, &mut seen).await?;
             report(store, &database).await?;

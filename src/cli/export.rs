@@ -17,16 +17,17 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox export --source reminders --format csv -o reminders.csv
   acquire-outbox export --status failed,uncertain
-  acquire-outbox export --since-id 1200                jobs that were inserted after job 1200
+  acquire-outbox export --since-id 1200        jobs inserted after job 1200
   acquire-outbox export --finished yesterday -o yesterday.jsonl
 
-The export has the columns of delivery_status and the receipt (a JSON object), by ascending id. The
-message itself is included only with --payload. A file is either complete or not written; it
-replaces an older one, and only its owner may read it.
+The export has the columns of delivery_status and the receipt (a JSON object),
+by ascending id. The message itself is included only with --payload. A file is
+either complete or not written; it replaces an older one, and only its owner
+may read it.
 
-In CSV, text that a spreadsheet would run as a formula (=, +, -, @, even after white space or
-quotes) gets a leading apostrophe, which import removes again, and control characters are escaped.
-JSON lines keep every value unchanged.";
+In CSV, text that a spreadsheet would run as a formula (=, +, -, @, even after
+white space or quotes) gets a leading apostrophe, which import removes again,
+and control characters are escaped. JSON lines keep every value unchanged.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -9,15 +9,16 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  acquire-outbox find 2069                  the job, the case and the contact of this number
-  acquire-outbox find +12513183181          messages to this phone number
-  acquire-outbox find anne@example.com      mails to this address
+  acquire-outbox find 2069  the job, the case and the contact of this number
+  acquire-outbox find +12513183181  messages to this phone number
+  acquire-outbox find anne@example.com  mails to this address
   acquire-outbox find order-17 --json
 
-What is written as a phone number (+1..., or in groups) is looked for as one, #17 as a job, and a plain
-number as everything that it can be. Numbers and addresses are found until the message is scrubbed; its
-contact and its case always. All of it is read from indexes, however many jobs there are. For words of
-an error use `list --error`.
+What is written as a phone number (+1..., or in groups) is looked for as one,
+#17 as a job, and a plain number as everything that it can be. Numbers and
+addresses are found until the message is scrubbed; its contact and its case
+always. All of it is read from indexes, however many jobs there are. For words
+of an error use `list --error`.
 
 Exit status: 1 if nothing was found.";
 

@@ -15,9 +15,11 @@ const NAME: &str = "acquire-outbox";
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  acquire-outbox completions bash > ~/.local/share/bash-completion/completions/acquire-outbox
-  acquire-outbox completions fish > ~/.config/fish/completions/acquire-outbox.fish
-  acquire-outbox completions zsh > ~/.zfunc/_acquire-outbox     (a folder of $fpath)
+  acquire-outbox completions bash \\
+      > ~/.local/share/bash-completion/completions/acquire-outbox
+  acquire-outbox completions fish \\
+      > ~/.config/fish/completions/acquire-outbox.fish
+  acquire-outbox completions zsh > ~/.zfunc/_acquire-outbox  (in $fpath)
 
 The Debian package installs them for bash, fish and zsh.")]
 pub struct CompletionsArgs {

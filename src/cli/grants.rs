@@ -10,11 +10,12 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   acquire-outbox grants --producer shop --reader bi --operator ops
-  acquire-outbox grants --node outbox --producer shop --producer crm --by-source | psql ...
+  acquire-outbox grants --node outbox --producer shop --by-source | psql ...
 
-It prints SQL and changes nothing; the owner of the outbox executes it. A producer inserts, cancels and
-retries jobs and reads how they stand; it reads no message and writes no column of the dispatcher's.
-With --by-source it may read and rewrite messages, but only those whose `source` is its own name
+It prints SQL and changes nothing; the owner of the outbox executes it. A
+producer inserts, cancels and retries jobs and reads how they stand; it reads
+no message and writes no column of the dispatcher's. With --by-source it may
+read and rewrite messages, but only those whose `source` is its own name
 (row-level security, from PostgreSQL 15 on).";
 
 #[derive(clap::Args)]

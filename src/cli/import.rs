@@ -40,26 +40,31 @@ Examples:
   acquire-outbox import reminders.csv --source reminders
   produce-messages | acquire-outbox import -
 
-A JSON line has the columns of the table outbox, with the payload as an object:
-  {\"channel\": \"chat\", \"payload\": {\"caseId\": 2069, \"message\": \"Hello\"}, \"priority\": 5}
+A JSON line has the columns of the table outbox, with the payload as an
+object:
+  {\"channel\": \"chat\", \"payload\": {\"caseId\": 2069, \"message\": \"Hello\"}}
 
-A CSV file names the columns in its first line. The payload's fields may have their own columns; an
-empty cell means no value; several addresses are separated by semicolons:
+A CSV file names the columns in its first line. The payload's fields may have
+their own columns; an empty cell means no value; several addresses are
+separated by semicolons:
   channel,payload.caseId,payload.message,send_at
   chat,2069,Hello,2026-11-22T09:00:00+02:00
-The separator may also be a semicolon or a tab; the first line may be sep=; as Excel writes it.
-Columns without a name and lines of empty cells, as spreadsheets leave them, are skipped. An
-apostrophe that `export` put before =, +, - or @ is removed again.
+The separator may also be a semicolon or a tab; the first line may be sep=; as
+Excel writes it. Columns without a name and lines of empty cells, as
+spreadsheets leave them, are skipped. An apostrophe that `export` put before
+=, +, - or @ is removed again.
 
-Text is UTF-8 or UTF-16, lines end in LF, CR or both. A time without an offset is UTC.
+Text is UTF-8 or UTF-16, lines end in LF, CR or both. A time without an offset
+is UTC.
 
-All lines are checked first, by the rules for an INSERT and by the daemon's. If any are wrong, each
-of them is reported and nothing is inserted.
+All lines are checked first, by the rules for an INSERT and by the daemon's.
+If any are wrong, each of them is reported and nothing is inserted.
 
-Importing a file twice sends nothing twice. A line without an idempotency_key gets one that is made
-from its content (import:, a hash of everything but its source, and :2, :3 for the second and third
-line with the same content), so an interrupted import can simply be run again. Jobs that have been
-deleted since then (sent jobs after [retention] sent, 30 days) are sent again.";
+Importing a file twice sends nothing twice. A line without an idempotency_key
+gets one that is made from its content (import:, a hash of everything but its
+source, and :2, :3 for the second and third line with the same content), so an
+interrupted import can simply be run again. Jobs that have been deleted since
+then (sent jobs after [retention] sent, 30 days) are sent again.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

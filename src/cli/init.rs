@@ -11,14 +11,14 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   acquire-outbox init
-  acquire-outbox init --database /var/lib/shop/shop.db     in the application's own database
+  acquire-outbox init --database /var/lib/shop/shop.db   (an application's)
   acquire-outbox init --database postgres://outbox@db/shop --schema messaging
-  acquire-outbox init --dry-run > outbox.sql               for the database's administrator
-  acquire-outbox init --sandbox --database sandbox.db      for `run --sandbox`: nothing is delivered
+  acquire-outbox init --dry-run > outbox.sql  for the database's administrator
+  acquire-outbox init --sandbox --database sandbox.db  for `run --sandbox`
 
-In an existing outbox it restores triggers, views, indexes, columns and constraints that were removed.
-An outbox for the sandbox cannot be used for anything else: `run` refuses it, and `run --sandbox`
-refuses any other.")]
+In an existing outbox it restores triggers, views, indexes, columns and
+constraints that were removed. An outbox for the sandbox cannot be used for
+anything else: `run` refuses it, and `run --sandbox` refuses any other.")]
 pub struct InitArgs {
     /// Create it for the sandbox: its messages are never delivered
     #[arg(long)]

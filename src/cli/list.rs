@@ -20,18 +20,20 @@ Examples:
   acquire-outbox list --channel sms --source billing --limit 10
   acquire-outbox list --status failed --error 'no such case' --newer-than 2h
   acquire-outbox list --case 2069 --sort attempts
-  acquire-outbox list --bounced                     or --delivery bounced,failed
+  acquire-outbox list --bounced  or --delivery bounced,failed
   acquire-outbox list --status failed --json --page 2
   acquire-outbox list --status pending,sending --watch
 
-These are fast on a table of any size: a state other than sent (--failure implies one), --case,
---contact, --to, --message-id, --key, --source, --finished, --bounced and the newest jobs. Without one of them, the
-other filters and --sort by anything but id may read the whole table.
+These are fast on a table of any size: a state other than sent (--failure
+implies one), --case, --contact, --to, --message-id, --key, --source,
+--finished, --bounced and the newest jobs. Without one of them, the other
+filters and --sort by anything but id may read the whole table.
 
---to finds no message that was scrubbed: its address is gone, its contact stays.
+--to finds no message that was scrubbed: its address is gone, its contact
+stays.
 
-In a pipe it prints tab-separated lines under a header line. For anything else use SQL:
-SELECT * FROM delivery_status WHERE ...";
+In a pipe it prints tab-separated lines under a header line. For anything else
+use SQL: SELECT * FROM delivery_status WHERE ...";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -142,7 +144,8 @@ fn for_people(jobs: &[Delivery]) -> output::Table {
         "created",
         "due/done",
         "message id or error",
-    ]);
+    ])
+    .one_line_each();
     let one_account = jobs.iter().all(|job| job.account == DEFAULT_ACCOUNT);
     for job in jobs {
         let error = job.error.as_ref().or(job.error_code.as_ref());

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  acquire-outbox lookup --contact 751069            the cases of a contact, with thread and timeline
+  acquire-outbox lookup --contact 751069     a contact's cases, with their ids
   acquire-outbox lookup --case 2219 --account shop
   acquire-outbox lookup --contact 751069 --json
 
-An SMS needs threadId and timelineId, a mail caseId; only active cases receive messages. It asks Acquire
-with the account's key, and sends nothing.";
+An SMS needs threadId and timelineId, a mail caseId; only active cases receive
+messages. It asks Acquire with the account's key, and sends nothing.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

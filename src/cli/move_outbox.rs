@@ -9,12 +9,14 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  acquire-outbox move --from outbox.db --to postgres://outbox@db/shop --to-schema messaging
+  acquire-outbox move --from outbox.db --to postgres://outbox@db/shop \\
+      --to-schema messaging
   acquire-outbox move --from postgres://outbox@db/shop --to outbox.db
 
-Stop the producers and every dispatcher first: while jobs are carried over, whoever writes to the
-outbox waits. Ids, states, history, budgets and pauses are kept; the other outbox must be empty, and is
-created where it is missing. The old one stays as it is and is paused for good, so that nothing is sent
+Stop the producers and every dispatcher first: while jobs are carried over,
+whoever writes to the outbox waits. Ids, states, history, budgets and pauses
+are kept; the other outbox must be empty, and is created where it is missing.
+The old one stays as it is and is paused for good, so that nothing is sent
 twice. Point the producers and the configuration at the new one, and start it.";
 
 #[derive(clap::Args)]

@@ -12,9 +12,10 @@ Examples:
   acquire-outbox nodes
   acquire-outbox nodes --all --json
 
-On PostgreSQL any number of nodes work at once. One whose lease has run out sends nothing; once its
-last request must have ended, another node decides the jobs that it was sending. A SQLite file has one
-dispatcher at a time; those that stand by are not listed.";
+On PostgreSQL any number of nodes work at once. One whose lease has run out
+sends nothing; once its last request must have ended, another node decides the
+jobs that it was sending. A SQLite file has one dispatcher at a time; those
+that stand by are not listed.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

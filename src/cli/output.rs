@@ -16,20 +16,34 @@ use std::time::Duration;
 /// How long a command that spools its results waits at its end for them to be read.
 const LAST_RESULTS: Duration = Duration::from_secs(1);
 
+/// Of a column that is cut, at least so many characters are shown.
+const LEAST_ROOM: usize = 12;
+
 /// Rows under a header.
 pub struct Table {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// On a narrow terminal the widest column is cut, with an ellipsis, instead of wrapped.
+    cuts: bool,
 }
 
 impl Table {
     pub fn new<H: ToString>(header: impl IntoIterator<Item = H>) -> Self {
-        Table { header: header.into_iter().map(|name| name.to_string()).collect(), rows: vec![] }
+        Table {
+            header: header.into_iter().map(|name| name.to_string()).collect(),
+            rows: vec![],
+            cuts: false,
+        }
     }
 
     /// Names and values, one pair per line, without a header.
     pub fn of_fields() -> Self {
-        Table { header: vec![], rows: vec![] }
+        Table { header: vec![], rows: vec![], cuts: false }
+    }
+
+    /// Each row is one line, whatever the width of the terminal.
+    pub fn one_line_each(self) -> Self {
+        Table { cuts: true, ..self }
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
@@ -56,6 +70,10 @@ impl Table {
     /// On a narrow terminal only the widest column is wrapped: it has text, the others numbers and
     /// times.
     fn aligned(&self, mut table: comfy_table::Table) -> String {
+        let mut again = comfy_table::Table::new();
+        if let Some(width) = table.width() {
+            again.set_width(width);
+        }
         // A terminal that does not know its size reports zero.
         let arrangement = match table.width() {
             None | Some(0) => ContentArrangement::Disabled,
@@ -73,12 +91,34 @@ impl Table {
         table.add_rows(self.rows.iter().map(|row| only_filled(row)));
         let widths = table.column_max_content_widths();
         let widest = (0..widths.len()).max_by_key(|&at| widths[at]);
+        if let (true, Some(widest), Some(width @ 1..)) = (self.cuts, widest, table.width()) {
+            let gaps = 2 * widths.len();
+            let others: usize = widths.iter().map(|width| usize::from(*width)).sum::<usize>()
+                - usize::from(widths[widest]);
+            let room = usize::from(width).saturating_sub(others + gaps).max(LEAST_ROOM);
+            let is_long = |cells: &[String]| {
+                cells.get(filled[widest]).is_some_and(|c| c.chars().count() > room)
+            };
+            if self.rows.iter().any(|row| is_long(row)) {
+                return self.cut(filled[widest], room).aligned(again);
+            }
+        }
         for at in (0..widths.len()).filter(|&at| Some(at) != widest) {
             if let Some(column) = table.column_mut(at) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         table.trim_fmt()
+    }
+
+    /// The same with this column's cells cut to so many characters.
+    fn cut(&self, column: usize, room: usize) -> Table {
+        let cut = |(at, cell): (usize, &String)| match at == column && cell.chars().count() > room {
+            true => cell.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
+            false => cell.clone(),
+        };
+        let rows = self.rows.iter().map(|row| row.iter().enumerate().map(cut).collect()).collect();
+        Table { header: self.header.clone(), rows, cuts: false }
     }
 
     /// The columns that are not empty; a terminal has no room for the others.
@@ -193,6 +233,23 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1].trim(), "17  failed: exhausted  Acquire answered 503:", "{text}");
         assert_eq!(lines[2].trim(), "down for maintenance", "{text}");
+    }
+
+    #[test]
+    fn a_row_that_is_to_be_one_line_is_cut_with_an_ellipsis() {
+        let mut table = Table::new(["id", "status", "error"]).one_line_each();
+        table.row(["17", "failed: exhausted", "Acquire answered 503: down for maintenance"]);
+        table.row(["18", "sent", "8289"]);
+        let mut narrow = comfy_table::Table::new();
+        narrow.set_width(48);
+        let text = table.aligned(narrow);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[1].ends_with('…') && lines.iter().all(|l| l.chars().count() <= 48), "{text}");
+        assert!(lines[1].contains("Acquire answered"), "{text}");
+        let mut wide = comfy_table::Table::new();
+        wide.set_width(200);
+        assert!(table.aligned(wide).contains("down for maintenance"));
     }
 
     #[test]

@@ -16,20 +16,20 @@ Examples:
   acquire-outbox pause mail --account shop
   acquire-outbox pause --all
 
-A pause takes effect as soon as it is committed, and lasts over restarts until `acquire-outbox
-resume`. Producers can still insert; requests in flight are finished; jobs that expire while they
-wait fail as usual. In SQL:
+A pause takes effect as soon as it is committed, and lasts over restarts until
+`acquire-outbox resume`. Producers can still insert; requests in flight are
+finished; jobs that expire while they wait fail as usual. In SQL:
   INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'why')";
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
   acquire-outbox resume sms
   acquire-outbox resume --account shop
-  acquire-outbox resume --all             ends `pause --all`; narrower pauses remain
-  acquire-outbox resume --restored        after a restored backup: jobs that may have been sent since
-                                          become uncertain, so that nothing is sent twice unnoticed
+  acquire-outbox resume --all          ends `pause --all`, no narrower pause
+  acquire-outbox resume --restored
 
-In SQL:
+--restored is for a restored backup: jobs that may have been sent since it was
+made become uncertain, so that nothing is sent twice unnoticed. In SQL:
   DELETE FROM outbox_pauses WHERE channel = 'sms'";
 
 #[derive(clap::Args)]

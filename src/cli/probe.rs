@@ -12,11 +12,12 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   acquire-outbox probe --case 2069
-  acquire-outbox probe --case 2069 --texts          with subjects and message text
+  acquire-outbox probe --case 2069 --texts  with subjects and message text
   acquire-outbox probe --case 2069 --account shop --json
 
-It asks Acquire with the account's key, and sends nothing. Where one of the calls answers with all
-messages of the case, `on_uncertain = \"verify\"` can tell whether a message is there.";
+It asks Acquire with the account's key, and sends nothing. Where one of the
+calls answers with all messages of the case, `on_uncertain = \"verify\"` can
+tell whether a message is there.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

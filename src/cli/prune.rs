@@ -10,13 +10,14 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  acquire-outbox prune                                by [retention] of the configuration, as `run` does
+  acquire-outbox prune                 by [retention], as `run` does
   acquire-outbox prune --dry-run
   acquire-outbox prune --status cancelled --older-than 7d
   acquire-outbox prune 17 18
 
-Deleted jobs and their history cannot be restored. Only sent, failed and cancelled jobs are deleted.
-Free space is used again, or returned to the disk by a running daemon: docs/retention.md.";
+Deleted jobs and their history cannot be restored. Only sent, failed and
+cancelled jobs are deleted. Free space is used again, or returned to the disk
+by a running daemon: docs/retention.md.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -9,16 +9,17 @@ use std::process::ExitCode;
 const RETRY_EXAMPLES: &str = "\
 Examples:
   acquire-outbox retry 17 18
-  acquire-outbox retry --all                          every failed job
+  acquire-outbox retry --all               every failed job
   acquire-outbox retry --channel sms --failure exhausted --dry-run
   acquire-outbox retry --error-code http_404 --newer-than 2h
-  acquire-outbox retry --status uncertain             may send a message a second time
-  acquire-outbox retry --now --all                    do not wait for the next attempt
+  acquire-outbox retry --status uncertain  may send a message a second time
+  acquire-outbox retry --now --all         do not wait for the next attempt
   acquire-outbox retry --now --error-code http_503 --channel sms
 
-Without --now, a filter selects failed jobs unless --status names other states: failed, cancelled or
-uncertain. With it, the command is about pending jobs in backoff: they become due and keep their budget.
-In SQL (not --now, which changes columns of the dispatcher's):
+Without --now, a filter selects failed jobs unless --status names other
+states: failed, cancelled or uncertain. With it, the command is about pending
+jobs in backoff: they become due and keep their budget. In SQL (not --now,
+which changes columns of the dispatcher's):
   UPDATE outbox SET status = 'pending' WHERE id = 17";
 
 const CANCEL_EXAMPLES: &str = "\
@@ -32,14 +33,15 @@ A job that is being sent cannot be cancelled. In SQL:
 
 const RESOLVE_EXAMPLES: &str = "\
 Examples:
-  acquire-outbox resolve 17 --sent                    its case at Acquire shows the message
-  acquire-outbox resolve 17 --failed                  it does not; the message is not sent again
+  acquire-outbox resolve 17 --sent           its case shows the message
+  acquire-outbox resolve 17 --failed         it does not; do not send it again
   acquire-outbox resolve --case 2069 --failed
-  acquire-outbox resolve 17 --verify                  let the dispatcher look for it at Acquire again
+  acquire-outbox resolve 17 --verify         look for it at Acquire again
   acquire-outbox resolve --channel chat --verify
-  acquire-outbox retry 17                             it does not; send the message again
+  acquire-outbox retry 17                    it does not; send it again
 
-An uncertain job may have been delivered: its request was written, but no answer was read. In SQL:
+An uncertain job may have been delivered: its request was written, but no
+answer was read. In SQL:
   UPDATE outbox SET status = 'sent' WHERE id = 17";
 
 #[derive(clap::Args)]

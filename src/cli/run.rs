@@ -19,18 +19,20 @@ use tracing::{info, warn};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  acquire-outbox run                     as a service, until SIGTERM or Ctrl-C
-  acquire-outbox run --until-empty       from a timer: deliver what is due, then exit
-  acquire-outbox run --sandbox --database sandbox.db    try it out: nothing reaches Acquire
-  acquire-outbox run --listen 127.0.0.1:9464            with the dashboard, for a browser
+  acquire-outbox run                           until SIGTERM or Ctrl-C
+  acquire-outbox run --until-empty             from a timer: what is due
+  acquire-outbox run --sandbox                 try it out: nothing is sent
+  acquire-outbox run --listen 127.0.0.1:9464   with the dashboard
 
-The first SIGTERM or Ctrl-C stops claiming, finishes the requests in flight (shutdown_timeout, 30s)
-and exits 0; a second one exits at once. A second `run` on the same database stands by and takes
-over when the first ends. SIGHUP reloads the configuration, including the keys, without interrupting
-a request; a configuration that cannot be used changes nothing.
+The first SIGTERM or Ctrl-C stops claiming, finishes the requests in flight
+(shutdown_timeout, 30s) and exits 0; a second one exits at once. A second
+`run` on the same database stands by and takes over when the first ends.
+SIGHUP reloads the configuration, including the keys, without interrupting a
+request; a configuration that cannot be used changes nothing.
 
-The dashboard is read-only unless it has a token: ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the
-configuration. Without one it can only listen on this machine.")]
+The dashboard is read-only unless it has a token:
+ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the configuration. Without one it
+can only listen on this machine.")]
 pub struct RunArgs {
     /// Exit 0 once nothing is due, being sent or in backoff, with a line of what was done; jobs that
     /// are scheduled for later or paused are only counted

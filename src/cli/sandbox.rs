@@ -16,20 +16,23 @@ use std::time::Duration;
 #[command(after_help = "\
 Examples:
   acquire-outbox sandbox
-  acquire-outbox sandbox --latency 200ms --error 503=10% --error 429=1% --retry-after 5s
+  acquire-outbox sandbox --latency 200ms --error 503=10% --retry-after 5s
   acquire-outbox sandbox --lost 10% --drop 10%
   acquire-outbox sandbox --lost 20% --shown-after 20s --clock -3
   acquire-outbox sandbox --odd bom
   acquire-outbox sandbox --odd page-404=5% --odd gzip=10% --odd short-body=10%
-  ACQUIRE_BASE_URL=http://127.0.0.1:8787/api/v1 ACQUIRE_API_KEY=any acquire-outbox run
+
+Send to it from another terminal:
+  export ACQUIRE_BASE_URL=http://127.0.0.1:8787/api/v1 ACQUIRE_API_KEY=any
+  acquire-outbox run
 
 The messages that it received: curl http://127.0.0.1:8787/sandbox/messages
 
 Cases (sms: threadId) with a fixed outcome:
-  900400 400 ERROR_INVALID_INPUT            900404 404 ERROR_RECORD_NOT_FOUND
+  900400 400 ERROR_INVALID_INPUT     900404 404 ERROR_RECORD_NOT_FOUND
   900403 403, a firewall's page
-  900429 429 with Retry-After, once         900503 503, twice
-  900000 accepted, then silent              900001 accepted, connection dropped
+  900429 429 with Retry-After, once  900503 503, twice
+  900000 accepted, then silent       900001 accepted, connection dropped
   900021 sms: 200 with a provider's error inside
 
 If ACQUIRE_API_KEY is set, only that key is accepted; otherwise any is.")]

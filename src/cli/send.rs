@@ -42,8 +42,9 @@ Acquire's own spelling of the names works too: --caseId.";
 
 const MAIL_EXAMPLES: &str = "\
 Examples:
-  acquire-outbox send mail --case-id 1128 --contact-id 9156860 --from help@example.com \\
-      --to ann@example.com --to bob@example.com --subject Invoice --text-body 'Here it is.'
+  acquire-outbox send mail --case-id 1128 --contact-id 9156860 \\
+      --from help@example.com --to ann@example.com --to bob@example.com \\
+      --subject Invoice --text-body 'Here it is.'
   acquire-outbox send mail --json - < mail.json
 
 Acquire's own spelling of the names works too: --caseId, --htmlBody.";

@@ -13,9 +13,9 @@ Examples:
   acquire-outbox settings --json
   acquire-outbox settings --markdown > settings.md
 
-The configuration file is the first of --config, ACQUIRE_OUTBOX_CONFIG, acquire-outbox.toml in the
-working folder and /etc/acquire-outbox/config.toml. Environment variables override it, and flags
-override both.")]
+The configuration file is the first of --config, ACQUIRE_OUTBOX_CONFIG,
+acquire-outbox.toml in the working folder and /etc/acquire-outbox/config.toml.
+Environment variables override it, and flags override both.")]
 pub struct SettingsArgs {
     /// One JSON array
     #[arg(long, conflicts_with = "markdown")]

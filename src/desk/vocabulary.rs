@@ -19,7 +19,7 @@ pub const WAITS: [(WaitState, &str); 4] = [
     (WaitState::Parked, "behind others"),
 ];
 
-/// How a node stands with the others.
+/// The state of a node, as the others see it.
 pub fn standing(standing: Standing) -> &'static str {
     match standing {
         Standing::Working => "at work",

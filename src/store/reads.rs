@@ -115,8 +115,8 @@ impl Store {
         }
     }
 
-    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a read of its
-    /// own, so that an export never keeps the engine from clearing up behind it. A payload of more
+    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a separate
+    /// read, so that an export never keeps the engine from clearing up behind it. A payload of more
     /// than 16 KiB is left out: [`Store::payload`] reads it.
     pub async fn export_page(
         &mut self,

@@ -66,8 +66,8 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a read of its
-    /// own, so that an export never keeps dead rows from being removed. A payload of more than 16 KiB
+    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a separate
+    /// read, so that an export never keeps dead rows from being removed. A payload of more than 16 KiB
     /// is left out: [`PostgresStore::payload`] reads it.
     pub async fn export_page(
         &mut self,

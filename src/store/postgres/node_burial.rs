@@ -81,7 +81,7 @@ impl PostgresTenure {
     }
 
     /// Buries these, and those whose time has come; decides what they have left. Another node may die in the
-    /// middle of it: then a third one goes on.
+    /// middle of it: then a third one continues.
     async fn bury_these(
         &mut self,
         gone: &[i64],

@@ -56,7 +56,7 @@ impl NodeSession {
         let read = || {
             Ok(Left {
                 scheduled: row.try_get(0)?,
-                // As the row has it: it is told, not waited for.
+                // As the row has it: it is only shown.
                 next_due: row.try_get(1)?,
                 paused: row.try_get(2)?,
                 set_aside: row.try_get(3)?,

@@ -10,7 +10,7 @@ use crate::store::{ALL, StoreError};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-/// Readers go on; whoever writes waits.
+/// Readers are not held up; whoever writes waits.
 const LOCK: &str = "\
 BEGIN; LOCK TABLE outbox, outbox_attempts, outbox_pauses IN SHARE ROW EXCLUSIVE MODE";
 

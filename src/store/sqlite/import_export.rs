@@ -57,8 +57,8 @@ impl SqliteStore {
         Ok(done.rows_affected())
     }
 
-    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a read of its
-    /// own, so that an export never keeps the write-ahead log from being emptied. A payload of more
+    /// Up to `limit` jobs above `after` and not above `last`, ascending. Each page is a separate
+    /// read, so that an export never keeps the write-ahead log from being emptied. A payload of more
     /// than 16 KiB is left out: [`SqliteStore::payload`] reads it.
     pub async fn export_page(
         &mut self,
