@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Until, decide, interrupted, log_notice};
 use crate::limits;
 use crate::metrics::{DaemonState, Metrics};
+use crate::notifier;
 use crate::queue::job::Job;
 use crate::reload::{self, Reload};
 use crate::service::Service;
@@ -47,7 +48,9 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     limits::set();
     let web = web::start(&config, &metrics).await?;
+    let notifier = notifier::start(&config, &metrics);
     let done = dispatch(config, metrics, until, reload, shutdown).await;
+    drop(notifier);
     // Last, so that the dashboard also shows the shutdown.
     if let Some(web) = web {
         web.end().await;

@@ -110,7 +110,7 @@
 //! operators and [`Tenure`](store::Tenure) for the dispatcher, and one error type; the
 //! engines are in `store/sqlite/` and `store/postgres/`. [`spool`], [`metrics`], [`limits`],
 //! [`service`] and [`reload`] serve the loop in [`dispatcher`]. [`desk`] is what operators do, which [`web`] and the
-//! commands only present. [`daemon`] is the service around the loop, [`sandbox`] the stand-in for
+//! commands only present. [`notifier`] tells somebody when the verdict changes. [`daemon`] is the service around the loop, [`sandbox`] the stand-in for
 //! Acquire. The commands and the log belong to `main.rs`.
 
 pub mod queue;
@@ -127,5 +127,6 @@ pub mod dispatcher;
 pub mod desk;
 mod http_server;
 pub mod web;
+pub mod notifier;
 pub mod daemon;
 pub mod sandbox;

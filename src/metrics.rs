@@ -1,12 +1,10 @@
-//! What the dispatcher counts and measures, for `/metrics`, the health checks, and the dashboard's last
-//! hour.
+//! What the dispatcher counts and measures, for `/metrics` and the health checks.
 //!
 //! The dispatcher writes, the pages read. Each label set is looked up once, so an attempt costs only a
 //! few increments. Labels never contain user input: accounts are the configured ones, all others are
 //! fixed words.
 
 mod follow_up_counts;
-mod last_hour;
 mod looks;
 
 use crate::queue::ended::Ended;
@@ -14,8 +12,6 @@ use crate::queue::job::{Channel, Failure, Millis, Status};
 use crate::queue::transition::AttemptKind;
 use follow_up_counts::FollowUpCounts;
 pub use follow_up_counts::FollowUpResult;
-use last_hour::LastHour;
-pub use last_hour::Minute;
 pub use looks::Look;
 use looks::Looks;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -38,6 +34,9 @@ const DUE_TO_SENT_BUCKETS: [f64; 16] = [
 ];
 /// In seconds; mostly the time of the disk's sync.
 const CYCLE_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+/// A loop that has not turned for this long is stuck. One iteration may wait for several database locks,
+/// a few seconds each.
+const STUCK: Duration = Duration::from_secs(60);
 /// The value before the first iteration of the loop.
 const NEVER: u64 = u64::MAX;
 
@@ -112,7 +111,6 @@ pub struct Metrics {
     restored: AtomicBool,
     /// Milliseconds after `begun`.
     last_turn: AtomicU64,
-    last_hour: Mutex<LastHour>,
     accounts: Mutex<Vec<String>>,
 }
 
@@ -233,7 +231,6 @@ impl Metrics {
             state: AtomicU8::new(DaemonState::Starting as u8),
             restored: AtomicBool::new(false),
             last_turn: AtomicU64::new(NEVER),
-            last_hour: Mutex::new(LastHour::default()),
             accounts: Mutex::default(),
         }
     }
@@ -267,7 +264,6 @@ impl Metrics {
 
     /// These outcomes have been recorded.
     pub fn recorded<'a>(&self, ended: impl IntoIterator<Item = &'a Ended>) {
-        let mut hour = self.last_hour.lock().unwrap_or_else(PoisonError::into_inner);
         for e in ended {
             let t = &e.transition;
             let channel = &self.channels[e.channel as usize];
@@ -276,24 +272,20 @@ impl Metrics {
                     let late = millis(t.updated_at.saturating_sub(e.due_at));
                     channel.sent.inc();
                     channel.due_to_sent.observe(late.as_secs_f64());
-                    hour.at(t.updated_at).sent(late);
                 }
                 Status::Failed => {
                     let failure = t.failure.unwrap_or(Failure::Rejected);
                     channel.failed[failure as usize].inc();
-                    hour.at(t.updated_at).failed();
                 }
                 Status::Uncertain if t.wait.is_none() => drop(channel.uncertain.inc()),
-                Status::Pending if t.history.is_some() => hour.at(t.updated_at).retried(),
                 _ => {}
             }
         }
     }
 
     /// A job failed without an attempt: it expired, or its account is not configured.
-    pub fn failed(&self, channel: Channel, failure: Failure, now: Millis) {
+    pub fn failed(&self, channel: Channel, failure: Failure) {
         self.channels[channel as usize].failed[failure as usize].inc();
-        self.last_hour.lock().unwrap_or_else(PoisonError::into_inner).at(now).failed();
     }
 
     /// How many jobs have ended since the start of the process.
@@ -324,6 +316,15 @@ impl Metrics {
         (after != NEVER).then(|| {
             now.saturating_duration_since(self.begun).saturating_sub(Duration::from_millis(after))
         })
+    }
+
+    /// How long the loop has not turned, if that is too long. While it starts, stands by or stops, it need not
+    /// turn; other limits apply.
+    pub fn stuck_for(&self, now: Instant) -> Option<Duration> {
+        if !matches!(self.state(), DaemonState::Dispatching | DaemonState::Trouble) {
+            return None;
+        }
+        self.last_turn(now).filter(|age| *age > STUCK)
     }
 
     /// Sets the configured accounts.
@@ -359,11 +360,6 @@ impl Metrics {
     /// When the process began.
     pub fn started_at(&self) -> Millis {
         self.started_at
-    }
-
-    /// The sixty minutes up to `now`, oldest first; the last one is incomplete.
-    pub fn last_hour(&self, now: Millis) -> Vec<Minute> {
-        self.last_hour.lock().unwrap_or_else(PoisonError::into_inner).until(now)
     }
 
     /// For the encoder.

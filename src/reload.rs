@@ -5,7 +5,7 @@
 
 use crate::acquire::read_back::AccountReader;
 use crate::acquire::{Connection, Endpoint, EndpointError, IdFiller};
-use crate::config::{Account, ChannelPolicy, Config, ConfigError, OnUncertain, Web};
+use crate::config::{Account, ChannelPolicy, Config, ConfigError, Notify, OnUncertain, Web};
 use crate::dispatcher::routes::{Route, Routes};
 use crate::limits::Descriptors;
 use crate::queue::job::Channel;
@@ -144,6 +144,18 @@ pub fn has_same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
         (Some(old), Some(new)) => {
             old.listen == new.listen && old.hosts == new.hosts && token(old) == token(new)
         }
+        _ => false,
+    }
+}
+
+/// Whether the same is called when the verdict changes. It takes effect only at a restart.
+pub fn has_same_notify(old: Option<&Notify>, new: Option<&Notify>) -> bool {
+    fn secret(notify: &Notify) -> Option<&str> {
+        notify.secret.as_ref().map(ExposeSecret::expose_secret)
+    }
+    match (old, new) {
+        (None, None) => true,
+        (Some(old), Some(new)) => old.target == new.target && secret(old) == secret(new),
         _ => false,
     }
 }

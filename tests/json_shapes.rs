@@ -69,7 +69,7 @@ fn a_value_that_is_not_as_described_is_found() {
     let mut faults = Vec::new();
     let wrong = serde_json::json!([{"account": 1, "channel": "fax", "since": "now"}]);
     check(&schema, &schema["$defs"]["pauses"], &wrong, "pauses", &mut faults);
-    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert_eq!(faults.len(), 4, "{faults:?}");
 }
 
 #[test]
@@ -105,6 +105,9 @@ fn every_command_prints_what_the_schema_says() {
         is_as_described("show", &json(&["show", &id.to_string(), "--payload"]).expect(0).json());
     }
     is_as_described("status", &json(&["status"]).expect(0).json());
+    for by in ["account", "source"] {
+        is_as_described("shares", &json(&["status", "--by", by]).expect(0).json());
+    }
     is_as_described("nodes", &json(&["nodes", "--all"]).expect(0).json());
     let pauses = json(&["pauses"]).expect(0).json();
     is_as_described("pauses", &pauses);

@@ -212,6 +212,7 @@ fn ended(job: &Job, how: How) -> Ended {
     };
     Ended {
         transition,
+        account: job.account.clone(),
         channel: job.channel,
         due_at: job.due_at,
         http_status: None,

@@ -233,3 +233,43 @@ fn what_expires_while_it_is_paused_fails_as_expired() {
     let row = outbox.settled(id);
     assert_eq!((row.text("failure"), server.count()), ("expired", 0));
 }
+
+#[test]
+fn a_pause_with_an_end_ends_by_itself_also_while_nothing_ran() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let paused = outbox.run(&["pause", "sms", "--for", "1h", "--reason", "why"]).expect(0);
+    assert_eq!(paused.stdout, "sms is paused for 1h: 0 jobs wait\n");
+    let mut first = outbox.daemon();
+    let waits = outbox.add(Job::sms(1, "waits"));
+    outbox.settled(outbox.chat(2, "goes"));
+    assert_eq!(outbox.status(waits), "pending");
+    first.kill9();
+    let earlier = Engine::of_this_run().earlier("until", std::time::Duration::from_secs(3601));
+    outbox.execute(&format!("UPDATE outbox_pauses SET until = {earlier}"));
+    let mut second = outbox.daemon();
+    assert_eq!(outbox.settled(waits)["status"], "sent");
+    assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
+
+    outbox.run(&["pause", "--all", "--for", "2s"]).expect(0);
+    second.wait_for_log("paused: its jobs wait");
+    let held = outbox.chat(3, "held");
+    assert_eq!(outbox.settled(held)["status"], "sent");
+    second.wait_for_log("resumed: its jobs are sent again");
+}
+
+#[test]
+fn whoever_pauses_twice_is_told_of_the_first_pause() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let first = outbox.run(&["pause", "sms", "--for", "2h", "--reason", "a new provider"]);
+    assert_eq!(first.expect(0).stderr, "");
+    let second = outbox.run(&["pause", "sms", "--reason", "night"]).expect(0);
+    assert_eq!(second.stdout, "sms is paused: 0 jobs wait\n");
+    assert!(second.stderr.contains("it was already paused: sms since"), "{second:?}");
+    assert!(second.stderr.contains("a new provider") && second.stderr.contains(" until "));
+    let pause = &outbox.run(&["status", "--json"]).expect(0).json()["pauses"][0];
+    assert_eq!((pause["reason"].as_str(), pause["until"].as_str()), (Some("night"), None));
+    let wrong = outbox.run(&["pause", "sms", "--for", "soon"]).expect(2);
+    assert!(wrong.stderr.contains("like 30m, 1h or 2d"), "{wrong:?}");
+}

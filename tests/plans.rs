@@ -62,7 +62,7 @@ fn rows(columns: &str) -> String {
 }
 
 /// A few rows at most: one row tables, what one statement records, the first two of a lane.
-const SMALL: [&str; 38] = [
+const SMALL: [&str; 41] = [
     "CONSTANT ROW",
     "first",
     "j",
@@ -85,7 +85,10 @@ const SMALL: [&str; 38] = [
     "place",
     "pragma_page_count",
     "outbox_cycle_ended",
+    "outbox_cycle_lost",
     "outbox_cycle_passed_over",
+    "outbox_cycle_short",
+    "outbox_pauses",
     "outbox_cycle_rooms",
     "outbox_cycle_routes",
     "outbox_cycle_weighed",

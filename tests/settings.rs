@@ -43,6 +43,8 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
         &["\"https://x\"", "\"x/{case}\"", "\"https://{case}\"", "\"https://x/{case}/{id}\""],
     ),
     ("hosts", &["[]"], &["[\"https://x\"]", "\"x\""]),
+    ("command", &["[\"/bin/true\", \"now\"]"], &["[]", "[\"\"]", "\"x\""]),
+    ("url", &["\"https://hooks.example.com/a?b=c\""], &["\"http://example.com/\"", "\"x\""]),
 ];
 
 /// A folder with a key.
@@ -73,6 +75,7 @@ impl Files {
             ("retry", "retry"),
             ("retention", "retention"),
             ("web", "web"),
+            ("notify", "notify"),
         ] {
             text += &format!("[{name}]\n{}", line(section));
         }

@@ -114,10 +114,10 @@ fn a_watch_in_a_pipe_prints_block_after_block_until_it_is_interrupted() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let watch = outbox.program().start(&["status", "--watch", "0.1"]);
-    eventually(SOON, "three blocks", || watch.stdout().matches("\n\ndatabase\t").count() >= 2);
+    eventually(SOON, "three blocks", || watch.stdout().matches("\n\ndatabase\t").count() >= 3);
     watch.signal(libc::SIGINT);
     let finished = watch.wait(SOON).expect(0);
-    assert!(finished.stdout.starts_with("database\t"), "{finished:?}");
+    assert!(finished.stdout.starts_with("attention\n- no dispatcher"), "{finished:?}");
     assert!(!finished.stdout.contains('\u{1b}'), "{finished:?}");
 }
 

@@ -268,6 +268,7 @@ impl World {
             let (status, attempts) = (transition.status, transition.attempts);
             let ended = Ended {
                 transition,
+                account: job.account.clone(),
                 channel: job.channel,
                 due_at: job.due_at,
                 http_status: None,

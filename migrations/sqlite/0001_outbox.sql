@@ -67,13 +67,14 @@ CREATE TABLE outbox (
 -- Jobs that can be claimed, in claim order: no scan and no sort, however many others wait. expires_at is
 -- included so that a claim skips expired jobs without reading their rows.
 CREATE INDEX outbox_ready ON outbox (account, channel, priority DESC, due_at, id, expires_at) WHERE wait = 'ready';
--- Jobs that fall due at a time: first attempts, and next ones.
+-- Jobs that fall due at a time: first attempts, and next ones. The account and the channel, here and below, are
+-- for counts.
 CREATE INDEX outbox_scheduled ON outbox (due_at) WHERE wait = 'scheduled';
-CREATE INDEX outbox_backoff ON outbox (next_attempt_at) WHERE wait = 'backoff';
+CREATE INDEX outbox_backoff ON outbox (next_attempt_at, account, channel) WHERE wait = 'backoff';
 CREATE INDEX outbox_expiry ON outbox (expires_at) WHERE status = 'pending' AND expires_at IS NOT NULL;
 -- At most one head per lane, enforced by the database; and the next jobs of the lane.
 CREATE UNIQUE INDEX outbox_holder ON outbox (lane) WHERE holds = 1;
-CREATE INDEX outbox_parked ON outbox (lane, due_at) WHERE wait = 'parked';
+CREATE INDEX outbox_parked ON outbox (lane, due_at, id, account, channel) WHERE wait = 'parked';
 CREATE INDEX outbox_lane_scheduled ON outbox (lane, due_at) WHERE wait = 'scheduled' AND lane IS NOT NULL;
 -- Jobs that a dead dispatcher left claimed.
 CREATE INDEX outbox_claimed ON outbox (claimed_by) WHERE claimed_by IS NOT NULL;
@@ -151,7 +152,38 @@ CREATE TABLE outbox_pauses (
     channel TEXT    NOT NULL DEFAULT '',
     reason  TEXT    NOT NULL DEFAULT '',
     since   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
+    until   INTEGER,         -- when the dispatcher ends it; NULL: a person does. Time text becomes milliseconds
     PRIMARY KEY (account, channel)
+) WITHOUT ROWID;
+
+-- What became of jobs in each minute; in each hour and day where that is long ago. `retried` are attempts that
+-- are followed by another. late_0 to late_15 are those of `sent` that were sent up to 5, 10, 25, 50, 100, 250, 500
+-- milliseconds, 1, 2.5, 5, 10, 30 seconds, 1, 10, 60 minutes and more after they were due.
+CREATE TABLE outbox_history (
+    begins_at INTEGER NOT NULL,
+    account   TEXT    NOT NULL,
+    channel   TEXT    NOT NULL,
+    sent      INTEGER NOT NULL DEFAULT 0,
+    failed    INTEGER NOT NULL DEFAULT 0,
+    uncertain INTEGER NOT NULL DEFAULT 0,
+    retried   INTEGER NOT NULL DEFAULT 0,
+    late_0    INTEGER NOT NULL DEFAULT 0,
+    late_1    INTEGER NOT NULL DEFAULT 0,
+    late_2    INTEGER NOT NULL DEFAULT 0,
+    late_3    INTEGER NOT NULL DEFAULT 0,
+    late_4    INTEGER NOT NULL DEFAULT 0,
+    late_5    INTEGER NOT NULL DEFAULT 0,
+    late_6    INTEGER NOT NULL DEFAULT 0,
+    late_7    INTEGER NOT NULL DEFAULT 0,
+    late_8    INTEGER NOT NULL DEFAULT 0,
+    late_9    INTEGER NOT NULL DEFAULT 0,
+    late_10   INTEGER NOT NULL DEFAULT 0,
+    late_11   INTEGER NOT NULL DEFAULT 0,
+    late_12   INTEGER NOT NULL DEFAULT 0,
+    late_13   INTEGER NOT NULL DEFAULT 0,
+    late_14   INTEGER NOT NULL DEFAULT 0,
+    late_15   INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (begins_at, account, channel)
 ) WITHOUT ROWID;
 
 -- Jobs that the dispatcher leaves alone until somebody deals with them, because their row cannot be read
@@ -1043,7 +1075,7 @@ BEGIN
 END;
 
 -- As for a job: values that a person writes must be readable by every client.
-CREATE VIEW outbox_check_pause AS SELECT account, channel, reason, since FROM outbox_pauses WHERE 0;
+CREATE VIEW outbox_check_pause AS SELECT account, channel, reason, since, until FROM outbox_pauses WHERE 0;
 
 CREATE TRIGGER outbox_check_pause_row INSTEAD OF INSERT ON outbox_check_pause
 BEGIN
@@ -1055,18 +1087,34 @@ BEGIN
         WHEN typeof(NEW.reason) <> 'text' THEN RAISE(ABORT, 'outbox_pauses.reason: must be text')
         WHEN typeof(NEW.since) <> 'integer' OR NEW.since NOT BETWEEN 946684800000 AND 253402300799999
             THEN RAISE(ABORT, 'outbox_pauses.since: must be Unix milliseconds; leave it out to use the current time')
+        WHEN NEW.until IS NOT NULL AND ifnull(CASE typeof(NEW.until) WHEN 'integer' THEN NEW.until
+                WHEN 'text' THEN CAST(round((julianday(NEW.until) - 2440587.5) * 86400000.0) AS INTEGER) END
+                NOT BETWEEN 946684800000 AND 253402300799999, 1)
+            THEN RAISE(ABORT, 'outbox_pauses.until: must be a time, like datetime(''now'', ''+1 hour''), or Unix milliseconds; leave it out for a pause that a person ends')
     END;
     INSERT INTO outbox_check_text SELECT 'reason', NEW.reason WHERE NEW.reason GLOB '*[^ -~]*';
 END;
 
 CREATE TRIGGER outbox_pauses_check BEFORE INSERT ON outbox_pauses
 BEGIN
-    INSERT INTO outbox_check_pause VALUES (NEW.account, NEW.channel, NEW.reason, NEW.since);
+    INSERT INTO outbox_check_pause VALUES (NEW.account, NEW.channel, NEW.reason, NEW.since, NEW.until);
 END;
 
-CREATE TRIGGER outbox_pauses_changed BEFORE UPDATE OF reason, since ON outbox_pauses
+CREATE TRIGGER outbox_pauses_changed BEFORE UPDATE OF reason, since, until ON outbox_pauses
 BEGIN
-    INSERT INTO outbox_check_pause VALUES (NEW.account, NEW.channel, NEW.reason, NEW.since);
+    INSERT INTO outbox_check_pause VALUES (NEW.account, NEW.channel, NEW.reason, NEW.since, NEW.until);
+END;
+
+CREATE TRIGGER outbox_pauses_end_inserted AFTER INSERT ON outbox_pauses WHEN typeof(NEW.until) = 'text'
+BEGIN
+    UPDATE outbox_pauses SET until = CAST(round((julianday(until) - 2440587.5) * 86400000.0) AS INTEGER)
+    WHERE account = NEW.account AND channel = NEW.channel;
+END;
+
+CREATE TRIGGER outbox_pauses_end_changed AFTER UPDATE OF until ON outbox_pauses WHEN typeof(NEW.until) = 'text'
+BEGIN
+    UPDATE outbox_pauses SET until = CAST(round((julianday(until) - 2440587.5) * 86400000.0) AS INTEGER)
+    WHERE account = NEW.account AND channel = NEW.channel;
 END;
 
 CREATE TRIGGER outbox_pauses_fixed BEFORE UPDATE OF account, channel ON outbox_pauses

@@ -1382,7 +1382,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__pause)
-            opts="-h --account --all --reason --config --database --schema --help chat mail sms"
+            opts="-h --account --all --reason --for --config --database --schema --help chat mail sms"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1393,6 +1393,10 @@ _acquire__outbox() {
                     return 0
                     ;;
                 --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2402,7 +2406,7 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__status)
-            opts="-h --watch --check --json --config --database --schema --help"
+            opts="-h --watch --check --by --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2410,6 +2414,10 @@ _acquire__outbox() {
             case "${prev}" in
                 --watch)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --by)
+                    COMPREPLY=($(compgen -W "account source" -- "${cur}"))
                     return 0
                     ;;
                 --config)

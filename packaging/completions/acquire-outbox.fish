@@ -168,6 +168,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "sms" -d 'A text message'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l watch -d 'Repeat every SECONDS until Ctrl-C; on a terminal, in place' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l by -d 'Instead, a row for each account or source: sent, failed, waiting, oldest due' -r -f -a "account\t''
+source\t''"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
@@ -445,6 +447,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; without a channel, all its channels' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why; shown wherever somebody asks why nothing is sent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l for -d 'End it by itself after this time, like 30m, 1h or 2d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r

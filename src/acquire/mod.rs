@@ -29,6 +29,7 @@ mod request;
 mod retry_after;
 mod sms_request;
 mod status_class;
+mod webhook;
 mod write_gate;
 
 pub use account_check::AccountCheck;
@@ -39,4 +40,5 @@ pub use curl_command::curl_command;
 pub use id_filler::IdFiller;
 pub use lease::{BootTime, Lease};
 pub use retry_after::RETRY_AFTER_MAX;
+pub use webhook::Webhook;
 pub use write_gate::WriteGate;

@@ -8,18 +8,23 @@ use acquire_outbox::queue::pause::Pause;
 use acquire_outbox::queue::when::now;
 use anyhow::Result;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const PAUSE_EXAMPLES: &str = "\
 Examples:
   acquire-outbox pause sms --reason 'we are changing the provider'
+  acquire-outbox pause sms --for 1h       ends by itself
   acquire-outbox pause --account shop
   acquire-outbox pause mail --account shop
   acquire-outbox pause --all
 
 A pause takes effect as soon as it is committed, and lasts over restarts until
-`acquire-outbox resume`. Producers can still insert; requests in flight are
-finished; jobs that expire while they wait fail as usual. In SQL:
-  INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'why')";
+`acquire-outbox resume` or, with --for, until its time is over. Pausing again
+replaces the reason and the end. Producers can still insert; requests in flight
+are finished; jobs that expire while they wait fail as usual. In SQL:
+  INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'why')
+The column until ends it: datetime('now', '+1 hour'), on PostgreSQL
+now() + interval '1 hour'.";
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
@@ -40,6 +45,9 @@ pub struct PauseArgs {
     /// Why; shown wherever somebody asks why nothing is sent
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
+    /// End it by itself after this time, like 30m, 1h or 2d
+    #[arg(long = "for", value_name = "TIME", value_parser = pausing::parse_length)]
+    length: Option<Duration>,
 }
 
 #[derive(clap::Args)]
@@ -70,10 +78,17 @@ pub async fn pause(settings: &GlobalFlags, args: PauseArgs) -> Result<ExitCode> 
     let scope = args.scope.read()?;
     warn_if_unknown(settings, &scope)?;
     let mut store = settings.open().await?;
-    scope.pause(&mut store, &args.reason).await?;
+    let earlier = scope.pause(&mut store, &args.reason, args.length).await?;
     let jobs = scope.count_pending(&mut store).await?;
     let (subject, wait) = (scope.subject(), if jobs == 1 { "waits" } else { "wait" });
-    output::line(format!("{} is paused: {} {wait}", output::plain(&subject), output::jobs(jobs)))?;
+    let length = args.length.map(|length| format!(" for {}", humantime::format_duration(length)));
+    let length = length.unwrap_or_default();
+    let subject = output::plain(&subject);
+    output::line(format!("{subject} is paused{length}: {} {wait}", output::jobs(jobs)))?;
+    if let Some(earlier) = earlier {
+        let earlier = output::plain(&vocabulary::pause(&earlier, now()));
+        output::note(format!("it was already paused: {earlier}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

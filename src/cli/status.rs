@@ -1,5 +1,6 @@
 //! `status`: counts, ages, rates, and what holds jobs back; once or repeatedly.
 
+mod by;
 mod view;
 
 pub(super) use view::{PauseJson, pauses as pause_table};
@@ -7,6 +8,8 @@ pub(super) use view::{PauseJson, pauses as pause_table};
 use super::watch::{Watched, WatchedView, repeat, seconds};
 use super::{GlobalFlags, output};
 use acquire_outbox::config::Database;
+use acquire_outbox::desk::assessment::{Assessment, Dispatching};
+use acquire_outbox::desk::checkup;
 use acquire_outbox::queue::examination::Storage;
 use acquire_outbox::queue::job::Millis;
 use acquire_outbox::queue::node::Nodes;
@@ -24,11 +27,14 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox status
   acquire-outbox status --watch              until Ctrl-C
+  acquire-outbox status --by source          who sends, fails, waits how much
   acquire-outbox status --json | jq .oldest_due_seconds
   acquire-outbox status --json --watch 60 >> status.jsonl
   acquire-outbox status --check > /dev/null || alert
 
-Rates are averages over the last 1, 5 and 15 minutes.";
+The first line is the verdict: well, attention or down. Its reasons are below it,
+with what to do about each. Rates are averages over the last 1, 5 and
+15 minutes.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -40,6 +46,14 @@ pub struct StatusArgs {
     /// Exit with status 3 if no dispatcher works on the outbox
     #[arg(long, conflicts_with = "watch")]
     check: bool,
+    /// Instead, a row for each account or source: sent, failed, waiting, oldest due
+    #[arg(
+        long,
+        value_name = "account|source",
+        conflicts_with_all = ["watch", "check"],
+        hide_possible_values = true
+    )]
+    by: Option<by::By>,
     /// One JSON object; with --watch, one per line
     #[arg(long)]
     json: bool,
@@ -56,6 +70,7 @@ struct StatusReport {
     nodes: Nodes,
     storage: Storage,
     sandbox: bool,
+    assessment: Assessment,
 }
 
 pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
@@ -63,6 +78,10 @@ pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
     if let Some(every) = args.watch {
         let watched = if args.json { Watched::Json } else { Watched::Text };
         return repeat(settings, store, every, watched, watched).await;
+    }
+    if let Some(by) = args.by {
+        by::run(&mut store, by, args.json).await?;
+        return Ok(ExitCode::SUCCESS);
     }
     let report = StatusReport::read(&mut store).await?;
     if args.json {
@@ -90,12 +109,17 @@ impl StatusReport {
     async fn read(store: &mut Store) -> Result<StatusReport> {
         let now = now();
         let overview = store.overview(now).await?;
+        let failures = checkup::failures(store, now).await?;
         let database = store.database();
+        let running = Store::dispatcher_is_running(&database).await?;
+        let dispatching = if running { Dispatching::Running } else { Dispatching::Nobody };
+        let sandbox = store.is_sandbox();
         Ok(StatusReport {
-            running: Store::dispatcher_is_running(&database).await?,
+            assessment: checkup::of_overview(&overview, failures, dispatching, sandbox, now),
+            running,
             nodes: store.nodes(false).await?,
             storage: Store::storage(&database),
-            sandbox: store.is_sandbox(),
+            sandbox,
             database,
             now,
             overview,

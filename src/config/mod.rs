@@ -15,6 +15,7 @@ mod postgres_server;
 mod proxy;
 mod raw;
 mod raw_account;
+mod raw_notify;
 mod raw_web;
 mod secret;
 mod section;
@@ -47,6 +48,8 @@ pub use self::proxy::Proxy;
 use self::raw::RawConfig;
 pub use self::raw_account::AccountAddress;
 use self::raw_account::RawAccount;
+use self::raw_notify::RawNotify;
+pub use self::raw_notify::{Notify, NotifyTarget};
 pub use self::raw_web::ListenAddress;
 use self::raw_web::RawWeb;
 use self::sources::{given_database, parsed_variable, read_file, text_variable, variable};
@@ -107,6 +110,8 @@ pub struct Config {
     pub max_in_flight_bytes: u64,
     /// The dashboard. Default none.
     pub web: Option<Web>,
+    /// Whom to tell when the verdict changes. Default nobody.
+    pub notify: Option<Notify>,
     /// Every account's address is a stand-in for Acquire; only a sandbox's database may be used.
     pub sandbox: bool,
 }
@@ -207,6 +212,7 @@ impl Config {
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
             max_in_flight_bytes: DEFAULT_MAX_IN_FLIGHT_BYTES,
             web: None,
+            notify: None,
             sandbox: true,
         }
     }
@@ -226,6 +232,7 @@ struct Draft {
     shutdown_timeout: Duration,
     max_in_flight_bytes: u64,
     web: RawWeb,
+    notify: RawNotify,
 }
 
 impl Draft {
@@ -284,6 +291,7 @@ impl Draft {
             retry,
             retention: raw.retention.over_defaults(),
             web: raw.web.overlay(flags, env)?,
+            notify: raw.notify.overlay(env)?,
             shutdown_timeout: shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
             max_in_flight_bytes: raw.max_in_flight_bytes.unwrap_or(DEFAULT_MAX_IN_FLIGHT_BYTES),
         })
@@ -358,6 +366,7 @@ impl Draft {
             shutdown_timeout: self.shutdown_timeout,
             max_in_flight_bytes: self.max_in_flight_bytes,
             web: self.web.open(env)?,
+            notify: self.notify.open(env)?,
             sandbox: false,
         })
     }

@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 use super::config_error::ConfigError;
 use super::database::Database;
 use super::raw_account::RawAccount;
+use super::raw_notify::RawNotify;
 use super::raw_web::RawWeb;
 use super::secret::{KeySource, Secret};
 use super::section::{Document, Located, Section, parse_duration};
@@ -39,6 +40,7 @@ pub(super) struct RawConfig {
     pub retry: RawRetry,
     pub retention: RawRetention,
     pub web: RawWeb,
+    pub notify: RawNotify,
 }
 
 impl RawConfig {
@@ -60,6 +62,7 @@ impl RawConfig {
             "retry",
             "retention",
             "web",
+            "notify",
         ])?;
 
         let folder = file.parent().unwrap_or(Path::new(""));
@@ -102,6 +105,9 @@ impl RawConfig {
         }
         if let Some(web) = root.section("web")? {
             raw.web = RawWeb::read(&web, folder)?;
+        }
+        if let Some(notify) = root.section("notify")? {
+            raw.notify = RawNotify::read(&notify, folder)?;
         }
         Ok(raw)
     }

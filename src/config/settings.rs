@@ -52,6 +52,9 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ACQUIRE_OUTBOX_LISTEN", "where the dashboard listens, like run --listen"),
     ("ACQUIRE_OUTBOX_WEB_TOKEN_FILE", "a file with the dashboard's token"),
     ("ACQUIRE_OUTBOX_WEB_TOKEN", "the dashboard's token itself"),
+    ("ACQUIRE_OUTBOX_NOTIFY_URL", "where JSON is posted when the verdict changes"),
+    ("ACQUIRE_OUTBOX_NOTIFY_SECRET_FILE", "a file with the secret that signs what is posted"),
+    ("ACQUIRE_OUTBOX_NOTIFY_SECRET", "the secret itself"),
     (
         "ACQUIRE_OUTBOX_LOG",
         "the log's level: error, warn, info (the default), debug, trace or off; or directives",

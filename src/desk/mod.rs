@@ -1,7 +1,9 @@
-//! What operators do: look at a job, retry, cancel, resolve, prune, pause and resume. The commands
+//! What operators do: ask whether all is well, look at a job, retry, cancel, resolve, prune, pause and resume. The commands
 //! and the pages read input and present results; what happens, and in which words, is decided here.
 
+pub mod assessment;
 pub mod changes;
+pub mod checkup;
 pub mod explain;
 pub mod export_rows;
 pub mod finding;
@@ -9,5 +11,6 @@ pub mod inspect;
 pub mod job_json;
 pub mod pausing;
 pub mod retention;
+pub mod shares;
 pub mod spreadsheet;
 pub mod vocabulary;

@@ -4,6 +4,7 @@ use crate::queue::filter::Filter;
 use crate::queue::job::{Channel, Status};
 use crate::queue::pause::{Pause, subject};
 use crate::store::{ALL, Store, StoreError};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// What to pause or resume; a field without a value means all of its kind.
@@ -11,6 +12,20 @@ use tokio::time::{Instant, sleep};
 pub struct PauseScope {
     pub account: Option<String>,
     pub channel: Option<Channel>,
+}
+
+/// The longest pause with an end.
+pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Reads how long a pause lasts: `90s`, `1h`, `2h 30m`, `3d`.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub fn parse_length(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text.trim()).ok();
+    length
+        .filter(|length| (Duration::from_secs(1)..=LONGEST).contains(length))
+        .ok_or_else(|| "a time from 1s to 366d is needed, like 30m, 1h or 2d".to_owned())
 }
 
 /// What `resume` found.
@@ -42,9 +57,30 @@ impl PauseScope {
         store.count(&filter).await
     }
 
-    /// Pauses it. A pause that exists keeps its time and takes the new reason.
-    pub async fn pause(&self, store: &mut Store, reason: &str) -> Result<(), StoreError> {
-        store.pause(self.account.as_deref(), self.channel, reason).await
+    /// Pauses it, for this long or until somebody resumes it. A pause that exists keeps its beginning, and
+    /// takes the new reason and end; it is returned as it was.
+    pub async fn pause(
+        &self,
+        store: &mut Store,
+        reason: &str,
+        length: Option<Duration>,
+    ) -> Result<Option<Pause>, StoreError> {
+        let pauses = store.pauses(ALL).await?;
+        let earlier = pauses.into_iter().find(|pause| self.is_of(pause));
+        store.pause(self.account.as_deref(), self.channel, reason, length).await?;
+        Ok(earlier)
+    }
+
+    /// Whether the pause is of all of this, and of more.
+    pub fn is_within(&self, pause: &Pause) -> bool {
+        let account = pause.account.is_none() || pause.account == self.account;
+        let channel = pause.channel.is_none() || pause.channel == self.channel;
+        account && channel && !self.is_of(pause)
+    }
+
+    /// Whether the pause is of exactly this.
+    pub fn is_of(&self, pause: &Pause) -> bool {
+        (&pause.account, pause.channel) == (&self.account, self.channel)
     }
 
     /// Ends exactly this pause. A wider one still holds its jobs.

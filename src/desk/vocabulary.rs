@@ -202,11 +202,12 @@ pub fn time(at: Millis, now: Millis) -> String {
     format!("{} ({})", iso(at), relative(at, now))
 }
 
-/// What is paused, since when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
+/// What is paused, since when, until when and why: `sms since 2026-11-22T08:00:00.000Z (5m ago): a reason`.
 pub fn pause(pause: &Pause, now: Millis) -> String {
     let reason =
         if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
-    format!("{} since {}{reason}", pause.subject(), time(pause.since, now))
+    let until = pause.until.map(|at| format!(" until {}", time(at, now))).unwrap_or_default();
+    format!("{} since {}{until}{reason}", pause.subject(), time(pause.since, now))
 }
 
 /// Everything that is paused, in one sentence.

@@ -309,7 +309,8 @@ impl Dispatcher {
         let wrote = moved || !done.claimed.is_empty();
         self.sender.recorded(outcomes, &done.recorded);
         self.sender.take_report(done.recorded.report);
-        if done.others_committed {
+        // A cycle that moves what is due also ends the pauses whose time has come.
+        if done.others_committed || reason == Reason::Due {
             self.paused.may_have_changed();
         }
         self.sender.claimed(done.claimed, done.cut);

@@ -68,5 +68,10 @@ fn keep_until_restart(old: Config, fresh: &mut Config) -> Vec<String> {
         warn!("changes to the dashboard need a restart: it stays as it was");
         notices.push("changes in [web] need a restart".to_owned());
     }
+    let notify = std::mem::replace(&mut fresh.notify, old.notify);
+    if !reload::has_same_notify(fresh.notify.as_ref(), notify.as_ref()) {
+        warn!("changes to [notify] need a restart: it stays as it was");
+        notices.push("changes in [notify] need a restart".to_owned());
+    }
     notices
 }

@@ -330,7 +330,7 @@ impl AttemptSender {
             log_notice(notice);
         }
         for (channel, failure) in report.failures {
-            self.metrics.failed(channel, failure, now());
+            self.metrics.failed(channel, failure);
             self.bad_ends.failed(channel, failure);
         }
         if report.may_be_ready {
@@ -361,6 +361,7 @@ pub(crate) fn decide(config: &Config, job: &Job, attempt: AttemptResult) -> Ende
     }
     Ended {
         transition,
+        account: job.account.clone(),
         channel: job.channel,
         due_at: job.due_at,
         http_status: attempt.http_status,

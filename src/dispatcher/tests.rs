@@ -153,7 +153,7 @@ async fn what_waits_for_a_place_goes_back_at_a_pause() {
     dispatcher.follow_pauses().await.unwrap();
     assert_eq!(jobs(&dispatcher), (1, 3), "nothing is paused");
 
-    another(folder.path()).await.pause(None, Some(Channel::Chat), "why").await.unwrap();
+    another(folder.path()).await.pause(None, Some(Channel::Chat), "why", None).await.unwrap();
     dispatcher.poll().await.unwrap();
     dispatcher.follow_pauses().await.unwrap();
     assert_eq!(jobs(&dispatcher), (1, 1));

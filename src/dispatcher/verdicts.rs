@@ -143,9 +143,15 @@ impl Dispatcher {
     fn count(&mut self, transition: Transition, job: &Job, started_at: Millis) {
         let sent = transition.status == Status::Sent;
         self.sender.sent += u64::from(sent);
-        let (channel, due_at) = (job.channel, job.due_at);
-        let ended =
-            Ended { transition, channel, due_at, http_status: None, started_at, duration_ms: 0 };
+        let ended = Ended {
+            transition,
+            account: job.account.clone(),
+            channel: job.channel,
+            due_at: job.due_at,
+            http_status: None,
+            started_at,
+            duration_ms: 0,
+        };
         self.sender.metrics.recorded([&ended]);
         self.sender.bad_ends.recorded(&[ended]);
         self.service.changed();

@@ -76,6 +76,7 @@ pub struct CarriedPause {
     pub channel: String,
     pub reason: String,
     pub since: Millis,
+    pub until: Option<Millis>,
 }
 
 /// A row of `outbox_set_aside`. The outcome that could not be recorded stays where it is.

@@ -9,6 +9,7 @@ use super::transition::Transition;
 pub struct Ended {
     pub transition: Transition,
     /// Its job's, for the counts.
+    pub account: String,
     pub channel: Channel,
     pub due_at: Millis,
     pub http_status: Option<u16>,

@@ -15,6 +15,7 @@ pub mod unreadable;
 pub mod role;
 pub mod report;
 pub mod ended;
+pub mod outcome_counts;
 pub mod examination;
 pub mod claim;
 pub mod pause;

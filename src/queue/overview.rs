@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::job::{Channel, Millis, Status};
+use super::outcome_counts::OutcomeCounts;
 use super::pause::Pause;
 use super::unreadable::UnreadableRoute;
 use serde::Serialize;
@@ -23,6 +24,29 @@ pub struct Throughput {
     pub failed: i64,
 }
 
+/// The jobs of an account and channel that wait to be sent and are not for a later time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteBacklog {
+    pub account: String,
+    pub channel: String,
+    pub jobs: u64,
+    /// Since when the oldest of them has been due; one behind others counts as well.
+    pub oldest_due: Option<Millis>,
+    /// The same of those that could be sent at once.
+    pub oldest_ready: Option<Millis>,
+}
+
+/// What a source has sent lately, and what of it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// `None`: jobs without a source.
+    pub source: Option<String>,
+    /// Its `retried` is not known.
+    pub tally: OutcomeCounts,
+    pub waiting: u64,
+    pub oldest_due: Option<Millis>,
+}
+
 /// What `status` and the metrics read from the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
@@ -39,6 +63,9 @@ pub struct Overview {
     pub oldest_due: Option<Millis>,
     /// The same by channel.
     pub oldest_due_of: BTreeMap<String, Millis>,
+    pub backlogs: Vec<RouteBacklog>,
+    /// When the last message of each channel was sent.
+    pub last_sent: BTreeMap<String, Millis>,
     /// Over the last 1, 5 and 15 minutes.
     pub throughput: [Throughput; 3],
     /// The last process to take over the file; it may have ended.
@@ -101,6 +128,12 @@ impl Census {
 pub struct Pulse {
     /// Since when the oldest ready job has been due.
     pub oldest_due: Option<Millis>,
+    /// When the last message of each channel was sent.
+    pub last_sent: BTreeMap<String, Millis>,
+    /// How many of the uncertain jobs are being looked for at Acquire.
+    pub verifying: u64,
+    /// Rows that were written without the triggers, counted up to [`Untouched::COUNTED`].
+    pub untouched: u64,
     /// The last process to take over the file; it may have ended.
     pub pid: Option<i64>,
     pub since: Option<Millis>,

@@ -12,6 +12,8 @@ pub struct Pause {
     /// Why, in the operator's words; may be empty.
     pub reason: String,
     pub since: Millis,
+    /// When it ends by itself; `None`: a person ends it.
+    pub until: Option<Millis>,
 }
 
 impl Pause {

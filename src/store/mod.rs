@@ -2,6 +2,7 @@
 //! error; only this folder knows which engine is behind them.
 
 mod error;
+mod history_columns;
 mod migrations;
 mod move_over;
 mod postgres;
@@ -315,16 +316,20 @@ impl Store {
     }
 
     /// Pauses a channel, an account, a channel of an account, or (neither given) everything. What is
-    /// paused already keeps its time and takes the new reason.
+    /// paused already keeps its beginning, and takes the new reason and end. `length`: how long from now on,
+    /// by the clock of the dispatchers, which then end it; `None`: until a person does.
     pub async fn pause(
         &mut self,
         account: Option<&str>,
         channel: Option<Channel>,
         reason: &str,
+        length: Option<Duration>,
     ) -> Result<(), StoreError> {
         match self {
-            Store::Sqlite(s) => s.pause(account, channel, reason).await.map_err(|e| s.neutral(e)),
-            Store::Postgres(s) => ask!(s.pause(account, channel, reason)),
+            Store::Sqlite(s) => {
+                s.pause(account, channel, reason, length).await.map_err(|e| s.neutral(e))
+            }
+            Store::Postgres(s) => ask!(s.pause(account, channel, reason, length)),
         }
     }
 

@@ -5,7 +5,8 @@ use super::{Store, StoreError, within};
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
 use crate::queue::node::{Nodes, Standing};
-use crate::queue::overview::{Census, FailureGroup, Overview, Pulse};
+use crate::queue::outcome_counts::HistoryRow;
+use crate::queue::overview::{Census, FailureGroup, Overview, Pulse, RouteBacklog, SourceRow};
 use crate::queue::pause::Pause;
 use crate::queue::story::{Delivery, Extent, Position, Story};
 use crate::queue::transfer::{Export, ExportedJob};
@@ -174,6 +175,44 @@ impl Store {
         match self {
             Store::Sqlite(s) => s.census().await.map_err(|e| s.neutral(e)),
             Store::Postgres(s) => ask!(s.census()),
+        }
+    }
+
+    /// Counts the jobs that wait, by account and channel; reads an index entry for each.
+    pub async fn backlogs(&mut self, now: Millis) -> Result<Vec<RouteBacklog>, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.backlogs(now).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.backlogs(now)),
+        }
+    }
+
+    /// What ended since then, by account, channel and steps of this many milliseconds, which begin at
+    /// multiples of it. Minutes are known of the last three hours, hours of eight days, days of 400.
+    pub async fn history(
+        &mut self,
+        since: Millis,
+        step: Millis,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.history(since, step).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.history(since, step)),
+        }
+    }
+
+    /// The first `limit` sources, those with most jobs first, of the latest `looked_at` jobs of each state
+    /// and channel that finished after `since`, and of as many that wait.
+    pub async fn sources(
+        &mut self,
+        since: Millis,
+        now: Millis,
+        looked_at: u32,
+        limit: u32,
+    ) -> Result<Vec<SourceRow>, StoreError> {
+        match self {
+            Store::Sqlite(s) => {
+                s.sources(since, now, looked_at, limit).await.map_err(|e| s.neutral(e))
+            }
+            Store::Postgres(s) => ask!(s.sources(since, now, looked_at, limit)),
         }
     }
 

@@ -28,6 +28,8 @@ pub static STYLE: Asset = asset!("text/css; charset=utf-8", "style.css");
 pub static SCRIPT: Asset = asset!("text/javascript; charset=utf-8", "live.js");
 pub static PAGE_SCRIPT: Asset = asset!("text/javascript; charset=utf-8", "page.js");
 pub static ICON: Asset = asset!("image/svg+xml", "icon.svg");
+pub static ICON_ATTENTION: Asset = asset!("image/svg+xml", "icon-attention.svg");
+pub static ICON_DOWN: Asset = asset!("image/svg+xml", "icon-down.svg");
 
 /// Browsers ask each time whether it has changed.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");

@@ -95,6 +95,11 @@ impl<T: Clone> Cache<T> {
         }
     }
 
+    /// The next one who asks gets a fresh value, however long reading it takes.
+    pub fn expire(&self) {
+        self.kept().until = None;
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept<T>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

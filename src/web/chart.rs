@@ -1,11 +1,11 @@
-//! A chart of the last hour: how many attempts were sent, retried and failed in each minute, and
+//! A chart of the history: how many attempts were sent, retried and failed in each minute, hour or day, and
 //! how late.
 //!
 //! The picture stretches with the page and contains no text. The scales are HTML next to it, and the
 //! figures are in a table below it.
 
 use super::display::{length, number};
-use crate::metrics::Minute;
+use crate::queue::outcome_counts::{Interval, Window};
 use crate::queue::when::iso;
 use maud::{Markup, html};
 use std::time::Duration;
@@ -16,18 +16,21 @@ const BAR: u32 = 8;
 const BARS_HEIGHT: f64 = 120.0;
 const LATE_HEIGHT: f64 = 60.0;
 
-/// `minutes` are oldest first; the last one is not over yet.
-pub fn last_hour(minutes: &[Minute]) -> Markup {
-    let sum = |of: fn(&Minute) -> u32| minutes.iter().map(|m| u64::from(of(m))).sum::<u64>();
-    let (sent, retried, failed) = (sum(|m| m.sent), sum(|m| m.retried), sum(|m| m.failed));
-    let most = round_up(minutes.iter().map(|m| u64::from(total(m))).max().unwrap_or(0).max(4));
-    let decades = Decades::of(minutes);
+/// The intervals are oldest first; the last one is not over yet.
+pub fn history(intervals: &[Interval], window: Window) -> Markup {
+    let sum = |of: fn(&Interval) -> u64| intervals.iter().map(of).sum::<u64>();
+    let (sent, retried) = (sum(|i| i.tally.sent), sum(|i| i.tally.retried));
+    let failed = sum(|i| i.tally.failed);
+    let most = round_up(intervals.iter().map(total).max().unwrap_or(0).max(4));
+    let decades = Decades::of(intervals);
     let summary = format!(
-        "{} sent, {} attempts tried again, {} failed in the last hour",
+        "{} sent, {} attempts tried again, {} failed in the last {}",
         number(sent),
         number(retried),
-        number(failed)
+        number(failed),
+        window.noun()
     );
+    let per = per(window);
     html! {
         div .chart {
             ul .legend {
@@ -35,15 +38,36 @@ pub fn last_hour(minutes: &[Minute]) -> Markup {
                 li .retried { "tried again " b { (number(retried)) } }
                 li .failed { "failed " b { (number(failed)) } }
             }
-            (panel("per minute", &[number(most), number(most / 2), "0".to_owned()], &bars(minutes, most, &summary)))
+            (panel(per, &[number(most), number(most / 2), "0".to_owned()], &bars(intervals, most, &summary, window)))
             ul .legend {
                 li .half { "half sent within" }
                 li .most { "95 % within" }
             }
-            (panel("due to sent", &decades.scale(), &late(minutes, &decades)))
-            div .hours aria-hidden="true" { span { "60 min ago" } span { "30" } span { "now" } }
-            (table(minutes))
+            (panel("due to sent", &decades.scale(), &late(intervals, &decades)))
+            div .hours aria-hidden="true" {
+                @for mark in marks(window) { span { (mark) } }
+            }
+            (table(intervals, window))
         }
+    }
+}
+
+/// What a bar is.
+fn per(window: Window) -> &'static str {
+    match window {
+        Window::Hour => "per minute",
+        Window::Day => "per hour",
+        Window::Week => "per 6 hours",
+        Window::Month => "per day",
+    }
+}
+
+fn marks(window: Window) -> [&'static str; 3] {
+    match window {
+        Window::Hour => ["60 min ago", "30", "now"],
+        Window::Day => ["24 h ago", "12", "now"],
+        Window::Week => ["7 days ago", "3.5", "now"],
+        Window::Month => ["30 days ago", "15", "now"],
     }
 }
 
@@ -57,27 +81,28 @@ fn panel(name: &str, scale: &[String; 3], picture: &Markup) -> Markup {
     }
 }
 
-fn total(minute: &Minute) -> u32 {
-    minute.sent.saturating_add(minute.retried).saturating_add(minute.failed)
+fn total(interval: &Interval) -> u64 {
+    let tally = &interval.tally;
+    tally.sent.saturating_add(tally.retried).saturating_add(tally.failed)
 }
 
-fn width(minutes: &[Minute]) -> u32 {
+fn width(minutes: &[Interval]) -> u32 {
     u32::try_from(minutes.len()).unwrap_or(1) * COLUMN
 }
 
-fn bars(minutes: &[Minute], most: u64, summary: &str) -> Markup {
-    let height = |count: u32| f64::from(count) / most as f64 * BARS_HEIGHT;
+fn bars(minutes: &[Interval], most: u64, summary: &str, window: Window) -> Markup {
+    let height = |count: u64| count as f64 / most as f64 * BARS_HEIGHT;
     html! {
         svg viewBox={ "0 0 " (width(minutes)) " " (BARS_HEIGHT) } preserveAspectRatio="none"
             role="img" aria-labelledby="bars-title bars-desc" {
-            title #bars-title { "Messages per minute" }
+            title #bars-title { "Messages " (per(window)) }
             desc #bars-desc { (summary) }
             (grid(width(minutes), BARS_HEIGHT))
             @for (minute, x) in minutes.iter().zip((0..).step_by(COLUMN as usize)) {
-                @let parts = [("sent", minute.sent), ("retried", minute.retried), ("failed", minute.failed)];
+                @let parts = [("sent", minute.tally.sent), ("retried", minute.tally.retried), ("failed", minute.tally.failed)];
                 @let below = |at: usize| parts[..at].iter().map(|(_, count)| height(*count)).sum::<f64>();
                 g .minute {
-                    title { (describe(minute)) }
+                    title { (describe(minute, window)) }
                     rect .ground x=(x) y="0" width=(COLUMN) height=(BARS_HEIGHT) {}
                     @for (at, (class, count)) in parts.iter().enumerate() {
                         @if *count > 0 {
@@ -91,7 +116,7 @@ fn bars(minutes: &[Minute], most: u64, summary: &str) -> Markup {
     }
 }
 
-fn late(minutes: &[Minute], decades: &Decades) -> Markup {
+fn late(minutes: &[Interval], decades: &Decades) -> Markup {
     html! {
         svg .late viewBox={ "0 0 " (width(minutes)) " " (LATE_HEIGHT) } preserveAspectRatio="none"
             role="img" aria-labelledby="late-title" {
@@ -117,11 +142,11 @@ fn grid(width: u32, height: f64) -> Markup {
 }
 
 /// A line through the minutes in which something was sent, with a new one after each gap.
-fn paths(minutes: &[Minute], quantile: f64, decades: &Decades) -> Vec<String> {
+fn paths(minutes: &[Interval], quantile: f64, decades: &Decades) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     let mut open = false;
     for (at, minute) in (0..).zip(minutes) {
-        let Some(late) = minute.latency(quantile) else {
+        let Some(late) = minute.tally.lateness(quantile) else {
             open = false;
             continue;
         };
@@ -138,27 +163,30 @@ fn paths(minutes: &[Minute], quantile: f64, decades: &Decades) -> Vec<String> {
     paths
 }
 
-fn table(minutes: &[Minute]) -> Markup {
-    let busy: Vec<&Minute> = minutes.iter().rev().filter(|minute| total(minute) > 0).collect();
+fn table(intervals: &[Interval], window: Window) -> Markup {
+    let busy: Vec<&Interval> = intervals.iter().rev().filter(|one| total(one) > 0).collect();
     html! {
         details #figures {
             summary { "The figures as a table" }
             @if busy.is_empty() {
-                p .hint { "Nothing was sent, tried again or failed in the last hour." }
+                p .hint { "Nothing was sent, tried again or failed in the last " (window.noun()) "." }
             } @else {
-                div .wide tabindex="0" role="region" aria-label="The last hour by minute" {
+                div .wide tabindex="0" role="region" aria-label={ "The last " (window.noun()) } {
                     table {
                         thead { tr {
-                            th scope="col" { "minute (UTC)" } th scope="col" .num { "sent" }
+                            th scope="col" { "from (UTC)" } th scope="col" .num { "sent" }
                             th scope="col" .num { "tried again" } th scope="col" .num { "failed" }
+                            th scope="col" .num { "uncertain" }
                             th scope="col" .num { "half within" } th scope="col" .num { "95 % within" }
                         } }
                         tbody {
-                            @for minute in busy {
+                            @for one in busy {
+                                @let tally = &one.tally;
                                 tr {
-                                    th scope="row" { (clock(minute)) }
-                                    td .num { (minute.sent) } td .num { (minute.retried) } td .num { (minute.failed) }
-                                    td .num { (within(minute, 0.5)) } td .num { (within(minute, 0.95)) }
+                                    th scope="row" { (clock(one, window)) }
+                                    td .num { (tally.sent) } td .num { (tally.retried) } td .num { (tally.failed) }
+                                    td .num { (tally.uncertain) }
+                                    td .num { (within(one, 0.5)) } td .num { (within(one, 0.95)) }
                                 }
                             }
                         }
@@ -169,26 +197,33 @@ fn table(minutes: &[Minute]) -> Markup {
     }
 }
 
-fn describe(minute: &Minute) -> String {
-    let mut text = format!("{} UTC: {} sent", clock(minute), number(minute.sent.into()));
-    for (count, word) in [(minute.retried, "tried again"), (minute.failed, "failed")] {
+fn describe(interval: &Interval, window: Window) -> String {
+    let tally = &interval.tally;
+    let mut text = format!("{} UTC: {} sent", clock(interval, window), number(tally.sent));
+    for (count, word) in [(tally.retried, "tried again"), (tally.failed, "failed")] {
         if count > 0 {
-            text += &format!(", {} {word}", number(count.into()));
+            text += &format!(", {} {word}", number(count));
         }
     }
-    match minute.latency(0.95) {
+    match tally.lateness(0.95) {
         Some(late) => text + &format!("; 95 % within {}", length(late)),
         None => text,
     }
 }
 
-/// `09:41`.
-fn clock(minute: &Minute) -> String {
-    iso(minute.begins_at).chars().skip(11).take(5).collect()
+/// `09:41`, or `2026-11-22`, or both, as far as the steps are that fine.
+fn clock(interval: &Interval, window: Window) -> String {
+    let iso = iso(interval.begins_at).replace('T', " ");
+    let (from, length) = match window {
+        Window::Hour => (11, 5),
+        Window::Month => (0, 10),
+        Window::Day | Window::Week => (0, 16),
+    };
+    iso.chars().skip(from).take(length).collect()
 }
 
-fn within(minute: &Minute, quantile: f64) -> String {
-    minute.latency(quantile).map_or_else(|| "–".to_owned(), length)
+fn within(interval: &Interval, quantile: f64) -> String {
+    interval.tally.lateness(quantile).map_or_else(|| "–".to_owned(), length)
 }
 
 /// The next 1, 2, 4 or 10 times a power of ten: half of it is a round number, too.
@@ -212,10 +247,12 @@ struct Decades {
 }
 
 impl Decades {
-    fn of(minutes: &[Minute]) -> Decades {
+    fn of(minutes: &[Interval]) -> Decades {
         let ms = |late: Duration| late.as_secs_f64().max(0.001) * 1000.0;
-        let least = minutes.iter().filter_map(|m| m.latency(0.5)).map(ms).fold(f64::MAX, f64::min);
-        let most = minutes.iter().filter_map(|m| m.latency(0.95)).map(ms).fold(1.0, f64::max);
+        let least =
+            minutes.iter().filter_map(|m| m.tally.lateness(0.5)).map(ms).fold(f64::MAX, f64::min);
+        let most =
+            minutes.iter().filter_map(|m| m.tally.lateness(0.95)).map(ms).fold(1.0, f64::max);
         let from = least.min(most).log10().floor() as i32;
         let needed = (most.log10().ceil() as i32 - from).max(2);
         Decades { from, count: needed + needed % 2 }
@@ -246,11 +283,12 @@ fn tenth(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::outcome_counts::OutcomeCounts;
 
-    fn minute(begins_at: i64, sent: u32, failed: u32) -> Minute {
-        let mut minute = Minute::default();
-        (minute.begins_at, minute.sent, minute.failed) = (begins_at, sent, failed);
-        minute
+    fn minute(begins_at: i64, sent: u64, failed: u64) -> Interval {
+        let mut tally = OutcomeCounts { failed, ..OutcomeCounts::default() };
+        (0..sent).for_each(|_| tally.add(&OutcomeCounts::of_sent(20)));
+        Interval { begins_at, tally }
     }
 
     #[test]
@@ -269,13 +307,12 @@ mod tests {
         assert!((height(1000) - 0.5).abs() < 1e-9);
         assert_eq!((height(0), height(10), height(1_000_000)), (0.0, 0.0, 1.0));
         assert_eq!(Decades::of(&[]).scale(), ["100 ms", "10 ms", "1 ms"]);
-        assert_eq!(Decades::of(&[minute(0, 1, 0)]).scale(), ["100,000 s", "10,000 s", "1,000 s"]);
     }
 
     #[test]
     fn an_empty_hour_is_drawn_too() {
-        let empty: Vec<Minute> = (0..60).map(|n| minute(n * 60_000, 0, 0)).collect();
-        let chart = last_hour(&empty).into_string();
+        let empty: Vec<Interval> = (0..60).map(|n| minute(n * 60_000, 0, 0)).collect();
+        let chart = history(&empty, Window::Hour).into_string();
         assert!(chart.contains("Nothing was sent"), "{chart}");
         assert!(!chart.contains("NaN") && !chart.contains("inf"), "{chart}");
     }
@@ -283,7 +320,7 @@ mod tests {
     #[test]
     fn the_figures_are_in_the_picture_and_in_the_table() {
         let minutes = [minute(0, 3, 1), minute(60_000, 0, 0), minute(120_000, 1200, 0)];
-        let chart = last_hour(&minutes).into_string();
+        let chart = history(&minutes, Window::Hour).into_string();
         for text in [
             "1,203 sent, 0 attempts tried again, 1 failed in the last hour",
             "<title>00:00 UTC: 3 sent, 1 failed",

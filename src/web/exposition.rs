@@ -3,6 +3,8 @@
 //! In OpenMetrics format if the client asks for it, as Prometheus does, else in the older text
 //! format.
 
+mod by_account;
+
 use super::Shared;
 use super::cache::Counted;
 use super::reader::ReadError;
@@ -12,6 +14,7 @@ use crate::queue::examination::Storage;
 use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Status};
 use crate::queue::node::{Nodes, Standing};
+use crate::queue::outcome_counts::{DAY_MS, HistoryRow};
 use crate::queue::overview::{Overview, Undelivered};
 use crate::queue::when::now;
 use crate::store::Store;
@@ -67,6 +70,8 @@ struct StandingLabel {
 pub struct Levels {
     overview: Overview,
     nodes: Nodes,
+    /// Of the last 24 hours, by route.
+    day: Vec<HistoryRow>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,7 +93,10 @@ pub async fn page(
         queue(&mut registry, &levels.overview, counted.age);
         stopped(&mut registry, &levels.overview, &shared.metrics);
         nodes(&mut registry, &levels.nodes);
+        by_account::accounts(&mut registry, &levels, &shared.metrics);
     }
+    let assessment = shared.assessment().await;
+    by_account::verdict(&mut registry, &assessment);
     let Ok(text) = text(&[shared.metrics.registry(), &registry, &start(&shared.metrics)]) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -114,8 +122,9 @@ async fn count(shared: &Shared) -> Result<Arc<Levels>, ReadError> {
     let read = async {
         let mut reading = shared.counter.read().await?;
         let (overview, nodes) = (reading.overview(now()).await?, reading.nodes(false).await?);
+        let day = reading.history(now() - DAY_MS, DAY_MS).await?;
         reading.done();
-        Ok(Arc::new(Levels { overview, nodes }))
+        Ok(Arc::new(Levels { overview, nodes, day }))
     };
     let read = read.await;
     if let Err(error) = &read

@@ -17,9 +17,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::debug;
 
-/// A loop that has not turned for this long is stuck. One iteration may wait for several database locks,
-/// a few seconds each.
-const STUCK: Duration = Duration::from_secs(60);
 /// How long the result of the write probe is reused: frequent requests take no lock.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long another program may hold the write lock before the database counts as not writable.
@@ -69,12 +66,8 @@ fn answer(well: bool, body: impl Serialize) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// While the loop starts, stands by or stops, it need not turn; other limits apply.
 fn stuck(metrics: &Metrics, now: Instant) -> Option<String> {
-    if !matches!(metrics.state(), DaemonState::Dispatching | DaemonState::Trouble) {
-        return None;
-    }
-    let age = metrics.last_turn(now).filter(|age| *age > STUCK)?;
+    let age = metrics.stuck_for(now)?;
     Some(format!("the dispatch loop has not turned for {} s", age.as_secs()))
 }
 

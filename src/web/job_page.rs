@@ -51,7 +51,7 @@ pub async fn show_text(
     posted: Posted,
 ) -> Result<Markup, ErrorPage> {
     let job = read(&shared, &id, true).await?;
-    let frame = Frame::of(posted.caller);
+    let frame = Frame::of(&shared, posted.caller).await;
     Ok(frame.still(Tab::Jobs, &title(&job), &content(&job, &frame, &shared)))
 }
 

@@ -3,6 +3,8 @@
 use super::Shared;
 use super::error_page::ErrorPage;
 use super::guard::Caller;
+use super::verdict_bar;
+use crate::desk::assessment::Assessment;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{DOCTYPE, Markup, html};
@@ -30,6 +32,7 @@ pub struct Frame {
     flash: Option<String>,
     /// The progress of a bulk change.
     bulk: Option<String>,
+    assessment: Arc<Assessment>,
 }
 
 /// How a page is refreshed.
@@ -55,7 +58,8 @@ impl FromRequestParts<Arc<Shared>> for Frame {
             Caller::Person { key, .. } if !live => shared.sessions.take_flash(key),
             _ => None,
         };
-        Ok(Frame { caller, flash, bulk: shared.background.says() })
+        let assessment = shared.assessment().await;
+        Ok(Frame { caller, flash, bulk: shared.background.says(), assessment })
     }
 }
 
@@ -75,8 +79,8 @@ const TABS: [(Tab, &str, &str); 3] = [
 
 impl Frame {
     /// For the page after a form.
-    pub fn of(caller: Caller) -> Frame {
-        Frame { caller, flash: None, bulk: None }
+    pub async fn of(shared: &Shared, caller: Caller) -> Frame {
+        Frame { caller, flash: None, bulk: None, assessment: shared.assessment().await }
     }
 
     pub fn may_act(&self) -> bool {
@@ -85,11 +89,7 @@ impl Frame {
 
     /// The hidden field that every form needs, so that other sites cannot send one.
     pub fn csrf(&self) -> Markup {
-        html! {
-            @if let Caller::Person { csrf, .. } = &self.caller {
-                input type="hidden" name="csrf" value=(csrf);
-            }
-        }
+        csrf_field(&self.caller)
     }
 
     /// A page whose parts with `data-live` are refreshed.
@@ -110,6 +110,7 @@ impl Frame {
     fn page(&self, tab: Tab, title: &str, refresh: Refresh, content: &Markup) -> Markup {
         let body = html! {
             (self.header(tab))
+            (verdict_bar::bar(&self.assessment, &self.caller))
             main #main tabindex="-1" {
                 @if refresh != Refresh::Never {
                     p #lost .notice.bad role="status" hidden {
@@ -128,7 +129,8 @@ impl Frame {
             }
             (self.footer())
         };
-        document(title, refresh, &body)
+        let title = format!("{}{title}", verdict_bar::title_prefix(&self.assessment));
+        document(&title, refresh, verdict_bar::icon(&self.assessment), &body)
     }
 
     fn stop_button(&self) -> Markup {
@@ -190,10 +192,19 @@ pub fn bare(title: &str, content: &Markup) -> Markup {
             (content)
         }
     };
-    document(title, Refresh::Never, &body)
+    document(title, Refresh::Never, "/assets/icon.svg", &body)
 }
 
-fn document(title: &str, refresh: Refresh, body: &Markup) -> Markup {
+/// The hidden field of a caller's forms.
+pub fn csrf_field(caller: &Caller) -> Markup {
+    html! {
+        @if let Caller::Person { csrf, .. } = caller {
+            input type="hidden" name="csrf" value=(csrf);
+        }
+    }
+}
+
+fn document(title: &str, refresh: Refresh, icon: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -202,7 +213,7 @@ fn document(title: &str, refresh: Refresh, body: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · acquire-outbox" }
-                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                link rel="icon" href=(icon) type="image/svg+xml";
                 link rel="stylesheet" href="/assets/style.css";
                 script src="/assets/page.js" defer {}
                 @if refresh != Refresh::Never { script src="/assets/live.js" defer {} }

@@ -123,6 +123,7 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
         let _ = timeout(LAST_BATCH, shared.background.ended()).await;
         shared.reader.close().await;
         shared.counter.close().await;
+        shared.watcher.close().await;
         shared.write_probe.close().await;
     });
     Ok(Running { end, task })

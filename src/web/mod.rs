@@ -33,14 +33,16 @@ mod parameters;
 mod reader;
 mod search_page;
 mod session;
+mod verdict_bar;
 mod display;
 
 pub use listener::{Running, WebError};
 pub use reader::{PageReader, ReadError, ReadGuard};
 
 use crate::config::{AccountAddress, Config, Web};
+use crate::desk::assessment::Assessment;
 use crate::metrics::Metrics;
-use crate::queue::overview::{Census, FailureGroup};
+use crate::queue::overview::{Census, FailureGroup, RouteBacklog, SourceRow};
 use crate::queue::story::Delivery;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
@@ -54,6 +56,10 @@ use exposition::Levels;
 use session::{Guesses, Sessions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long reading for the verdict may take.
+const WATCHING: Duration = Duration::from_secs(3);
 
 /// What every request needs.
 pub struct Shared {
@@ -69,10 +75,15 @@ pub struct Shared {
     addresses: BTreeMap<String, AccountAddress>,
     /// The sandbox answers instead of Acquire.
     pub sandbox: bool,
+    /// For the verdict on every page, which no slow page delays.
+    pub watcher: PageReader,
+    assessments: Cache<Arc<Assessment>>,
     /// For the metrics.
     levels: Cache<Arc<Levels>>,
     census: Cache<Census>,
     failures: Cache<Vec<FailureGroup>>,
+    backlogs: Cache<Vec<RouteBacklog>>,
+    sources: Cache<Vec<SourceRow>>,
     sessions: Sessions,
     guesses: Guesses,
     background: BackgroundChange,
@@ -89,9 +100,13 @@ impl Shared {
             accounts: config.accounts.keys().cloned().collect(),
             addresses: addresses(config),
             sandbox: config.sandbox,
+            watcher: PageReader::within(WATCHING, &config.database),
+            assessments: Cache::default(),
             levels: Cache::default(),
             census: Cache::default(),
             failures: Cache::default(),
+            backlogs: Cache::default(),
+            sources: Cache::default(),
             sessions: Sessions::default(),
             guesses: Guesses::default(),
             background: BackgroundChange::default(),
@@ -111,8 +126,10 @@ impl Shared {
 
     /// After an action: the next page shows its effect.
     async fn changed(&self) {
+        self.assessments.expire();
         self.census.invalidate();
         self.failures.invalidate();
+        self.backlogs.invalidate();
     }
 
     /// Where a job's case is in Acquire's own inbox.
@@ -167,6 +184,8 @@ fn open() -> Router<Arc<Shared>> {
         .route("/assets/live.js", asset(&assets::SCRIPT))
         .route("/assets/page.js", asset(&assets::PAGE_SCRIPT))
         .route("/assets/icon.svg", asset(&assets::ICON))
+        .route("/assets/icon-attention.svg", asset(&assets::ICON_ATTENTION))
+        .route("/assets/icon-down.svg", asset(&assets::ICON_DOWN))
 }
 
 /// Routes that require the token, if one is configured.
@@ -183,6 +202,7 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/jobs/next-uncertain", get(job_page::next_uncertain))
         .route("/search", get(search_page::search).post(search_page::search_posted))
         .route("/pauses", get(pause_page::show))
+        .route("/pauses/ask", post(pause_page::ask))
         .route("/pauses/pause", post(pause_page::pause))
         .route("/pauses/resume", post(pause_page::resume))
         .route("/metrics", get(exposition::page))

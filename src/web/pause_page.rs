@@ -1,13 +1,14 @@
 //! `/pauses`: what is paused, with buttons to pause and resume.
 
 use super::Shared;
-use super::display::{short, time};
+use super::display::{jobs, short, time};
 use super::error_page::ErrorPage;
 use super::front_page::LISTED;
 use super::guard::Caller;
 use super::layout::{Frame, Tab};
 use super::posted::Posted;
-use crate::desk::pausing::{PauseScope, Resumed};
+use crate::desk::pausing::{PauseScope, Resumed, parse_length};
+use crate::desk::vocabulary;
 use crate::queue::job::{Channel, Millis, UnknownValue};
 use crate::queue::pause::Pause;
 use crate::queue::when::now;
@@ -16,9 +17,21 @@ use axum::extract::State;
 use axum::response::Redirect;
 use maud::{Markup, html};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// In characters.
 const REASON_LENGTH: usize = 500;
+/// In a form: all of its kind.
+const EVERY: &str = "all";
+/// How long a pause may last by the form; the command takes any time.
+const LENGTHS: [(&str, &str); 6] = [
+    ("15m", "15 minutes"),
+    ("1h", "an hour"),
+    ("4h", "4 hours"),
+    ("12h", "12 hours"),
+    ("1d", "a day"),
+    ("7d", "a week"),
+];
 
 pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Markup, ErrorPage> {
     let mut reading = shared.reader.read().await?;
@@ -42,7 +55,7 @@ fn table(pauses: &[Pause], now: Millis, frame: &Frame) -> Markup {
             table .cards {
                 thead { tr {
                     th scope="col" { "account" } th scope="col" { "channel" } th scope="col" { "reason" }
-                    th scope="col" { "since" } @if frame.may_act() { th scope="col" { span .visually-hidden { "Resume" } } }
+                    th scope="col" { "since" } th scope="col" { "until" } @if frame.may_act() { th scope="col" { span .visually-hidden { "Resume" } } }
                 } }
                 tbody {
                     @for pause in pauses {
@@ -51,6 +64,9 @@ fn table(pauses: &[Pause], now: Millis, frame: &Frame) -> Markup {
                             td data-label="channel" { (pause.channel.map_or("all", Channel::as_str)) }
                             td data-label="reason" { (if pause.reason.is_empty() { "–".into() } else { short(&pause.reason) }) }
                             td data-label="since" { (time(pause.since, now)) }
+                            td data-label="until" {
+                                @match pause.until { Some(until) => (time(until, now)), None => "resumed" }
+                            }
                             @if frame.may_act() { td .do { (resume_form(pause, frame)) } }
                         }
                     }
@@ -71,28 +87,130 @@ fn resume_form(pause: &Pause, frame: &Frame) -> Markup {
     }
 }
 
+/// Chooses nothing by itself, and leads to a page that asks.
 fn form(accounts: &[String], frame: &Frame) -> Markup {
     html! {
         section aria-labelledby="pause" {
             h2 #pause { "Pause" }
-            form .stack method="post" action="/pauses/pause" {
+            form .stack method="post" action="/pauses/ask" {
                 (frame.csrf())
                 label { "Channel"
-                    select name="channel" {
-                        option value="" { "every channel" }
+                    select name="channel" required {
+                        option value="" selected { "choose" }
                         @for channel in Channel::ALL { option value=(channel) { (channel) } }
+                        option value=(EVERY) { "every channel" }
                     }
                 }
                 label { "Account"
-                    input name="account" list="accounts" placeholder="every account" autocomplete="off" spellcheck="false";
+                    select name="account" required {
+                        option value="" selected { "choose" }
+                        @for account in accounts { option value=(account) { (account) } }
+                        option value=(EVERY) { "every account" }
+                    }
                 }
-                datalist #accounts { @for account in accounts { option value=(account) {} } }
+                label { "Ends"
+                    select name="for" {
+                        option value="" { "when somebody resumes it" }
+                        @for (length, words) in LENGTHS { option value=(length) { "after " (words) } }
+                    }
+                }
                 label { "Reason"
-                    input name="reason" maxlength=(REASON_LENGTH) placeholder="why, for others who see the pause";
+                    input name="reason" required maxlength=(REASON_LENGTH) placeholder="why, for others who see the pause";
                 }
-                button .primary type="submit" { "Pause" }
+                button .primary type="submit" { "Go on" }
             }
         }
+    }
+}
+
+/// What a form asks for.
+struct PauseRequest {
+    scope: PauseScope,
+    reason: String,
+    length: Option<Duration>,
+}
+
+impl PauseRequest {
+    fn read(posted: &Posted) -> Result<PauseRequest, ErrorPage> {
+        let field = |name| posted.fields.get(name).filter(|value| !value.is_empty());
+        if field("channel").is_none() && field("account").is_none() {
+            let sentence = format!(
+                "choose a channel, an account, or `{EVERY}` for every one; nothing was paused"
+            );
+            return Err(ErrorPage::bad(sentence));
+        }
+        let named = |name| field(name).filter(|value| *value != EVERY);
+        let channel = named("channel").map(str::parse).transpose();
+        let channel = channel.map_err(|e: UnknownValue| ErrorPage::bad(format!("channel: {e}")))?;
+        let scope = PauseScope { account: named("account").map(str::to_owned), channel };
+        let reason = posted.fields.get("reason").unwrap_or_default().trim().to_owned();
+        if reason.is_empty() {
+            return Err(ErrorPage::bad("reason: say why, for others who see the pause"));
+        }
+        if reason.chars().count() > REASON_LENGTH {
+            let sentence = format!("reason: at most {REASON_LENGTH} characters are allowed");
+            return Err(ErrorPage::bad(sentence));
+        }
+        let length = posted.fields.get("for").filter(|text| !text.is_empty());
+        let length = length.map(parse_length).transpose();
+        let length = length.map_err(|problem| ErrorPage::bad(format!("for: {problem}")))?;
+        Ok(PauseRequest { scope, reason, length })
+    }
+
+    fn ends(&self) -> String {
+        match self.length {
+            Some(length) => {
+                format!("It ends by itself after {}.", humantime::format_duration(length))
+            }
+            None => "It lasts until somebody resumes it.".to_owned(),
+        }
+    }
+}
+
+/// `POST /pauses/ask`: says how many jobs it concerns, and changes nothing.
+pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Markup, ErrorPage> {
+    let request = PauseRequest::read(&posted)?;
+    let mut reading = shared.reader.read().await?;
+    let count = request.scope.count_pending(&mut reading).await?;
+    let pauses = reading.pauses(LISTED).await?;
+    reading.done();
+    let earlier = pauses.iter().find(|pause| request.scope.is_of(pause));
+    let wider: Vec<_> = pauses.iter().filter(|pause| request.scope.is_within(pause)).collect();
+    let frame = Frame::of(&shared, posted.caller).await;
+    let subject = request.scope.subject();
+    let content = html! {
+        h1 { "Pause " (subject) "?" }
+        p .sentence { (waits(count)) " " (request.ends()) }
+        p { "Reason: " span .said { (short(&request.reason)) } }
+        @if let Some(earlier) = earlier {
+            p .notice.busy {
+                "It is paused already: " (short(&vocabulary::pause(earlier, now())))
+                ". The new reason and end replace these."
+            }
+        }
+        @for pause in &wider {
+            p .notice.busy { "A wider pause holds these jobs, too: " (short(&vocabulary::pause(pause, now()))) "." }
+        }
+        form .buttons method="post" action="/pauses/pause" {
+            (frame.csrf())
+            input type="hidden" name="channel" value=(request.scope.channel.map_or(EVERY, Channel::as_str));
+            input type="hidden" name="account" value=(request.scope.account.as_deref().unwrap_or(EVERY));
+            input type="hidden" name="reason" value=(request.reason);
+            @if let Some(length) = request.length {
+                input type="hidden" name="for" value=(humantime::format_duration(length));
+            }
+            button .primary type="submit" { "Pause " (subject) }
+            a .button href="/pauses" { "Keep sending" }
+        }
+    };
+    Ok(frame.still(Tab::Pauses, "Pause", &content))
+}
+
+fn waits(count: u64) -> String {
+    match count {
+        0 => "No job waits for it now; new ones will.".to_owned(),
+        1 => "1 job that waits now is not sent.".to_owned(),
+        count => format!("{} that wait now are not sent.", jobs(count)),
     }
 }
 
@@ -100,21 +218,21 @@ pub async fn pause(
     State(shared): State<Arc<Shared>>,
     posted: Posted,
 ) -> Result<Redirect, ErrorPage> {
-    let scope = scope(&posted)?;
-    let reason = posted.fields.get("reason").unwrap_or_default();
-    if reason.chars().count() > REASON_LENGTH {
-        return Err(ErrorPage::bad(format!(
-            "reason: at most {REASON_LENGTH} characters are allowed"
-        )));
-    }
+    let request = PauseRequest::read(&posted)?;
     let mut store = Store::open(shared.reader.database()).await?;
-    scope.pause(&mut store, reason).await?;
+    let PauseRequest { scope, reason, length } = &request;
+    let earlier = scope.pause(&mut store, reason, *length).await?;
     store.close().await?;
+    let earlier = match earlier {
+        Some(earlier) => format!(" It was already paused: {}.", vocabulary::pause(&earlier, now())),
+        None => String::new(),
+    };
     let note = match scope.is_of_unknown(&shared.accounts) {
         true => " No account of that name was configured when this program started.",
         false => "",
     };
-    report(&shared, &posted, format!("Paused: {}.{note}", scope.subject()));
+    let sentence = format!("Paused: {}. {}{earlier}{note}", scope.subject(), request.ends());
+    report(&shared, &posted, sentence).await;
     Ok(Redirect::to("/pauses"))
 }
 
@@ -131,7 +249,7 @@ pub async fn resume(
         true => format!("Resumed: {subject}."),
         false => format!("Not paused: {subject}."),
     };
-    report(&shared, &posted, sentence);
+    report(&shared, &posted, sentence).await;
     Ok(Redirect::to("/pauses"))
 }
 
@@ -141,7 +259,8 @@ fn scope(posted: &Posted) -> Result<PauseScope, ErrorPage> {
     Ok(PauseScope { account: posted.fields.get("account").map(str::to_owned), channel })
 }
 
-fn report(shared: &Shared, posted: &Posted, sentence: String) {
+async fn report(shared: &Shared, posted: &Posted, sentence: String) {
+    shared.changed().await;
     if let Caller::Person { key, .. } = &posted.caller {
         shared.sessions.set_flash(key, sentence);
     }

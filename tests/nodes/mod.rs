@@ -92,6 +92,7 @@ fn withdrawn(job: &Job) -> Ended {
 fn ended_by(job: &Job, outcome: Outcome, started_at: Millis, policy: &ChannelPolicy) -> Ended {
     Ended {
         transition: decide(job, outcome, policy, now()),
+        account: job.account.clone(),
         channel: job.channel,
         due_at: job.due_at,
         http_status: None,

@@ -54,7 +54,7 @@ async fn filled(store: &mut Store) {
         store.execute_sql(&fail).await.unwrap();
     }
     store.change(Change::Retry, &of(5)[..3], Mode::Apply).await.unwrap();
-    store.pause(None, None, "restored").await.unwrap();
+    store.pause(None, None, "restored", None).await.unwrap();
     let resolved = store.resolve_restored(now() - 3_600_000).await.unwrap();
     assert_eq!(resolved, 0, "nothing was due an hour ago");
     store.resume(None, None).await.unwrap();

@@ -121,7 +121,7 @@ pub async fn an_earlier_send_at_does_not_shorten_the_wait_for_the_next_attempt(m
 pub async fn what_is_paused_is_not_claimed(mut outbox: Outbox) {
     let jobs = outbox.insert(&[1, 2]).await;
     let mut tenure = taken_over(&outbox).await;
-    outbox.store.pause(Some("default"), Some(Channel::Chat), "why").await.unwrap();
+    outbox.store.pause(Some("default"), Some(Channel::Chat), "why", None).await.unwrap();
     let room = room(9);
     assert!(cycle(&mut tenure, &[], Some(&room), now()).await.claimed.is_empty());
     assert_eq!(tenure.pauses().await.unwrap().len(), 1);
@@ -136,7 +136,7 @@ pub async fn what_goes_back_at_a_pause_waits_for_the_resume(mut outbox: Outbox) 
     let room = room(9);
     let claimed = cycle(&mut tenure, &[], Some(&room), now()).await.claimed;
     assert_eq!(ids(&claimed), jobs);
-    outbox.store.pause(None, Some(Channel::Chat), "why").await.unwrap();
+    outbox.store.pause(None, Some(Channel::Chat), "why", None).await.unwrap();
     let back: Vec<_> = claimed.iter().map(|job| ended(job, Outcome::Withdrawn, now())).collect();
     let done = cycle(&mut tenure, &back, Some(&room), now()).await;
     assert_eq!((done.recorded.ids, done.claimed), (jobs.clone(), Vec::new()));
@@ -282,6 +282,6 @@ pub async fn what_is_left_is_counted_when_nothing_is_left_to_send(mut outbox: Ou
     assert_eq!(left.next_due, Some(later), "as it was written, to the millisecond");
     outbox.insert(&[2]).await;
     assert_eq!(tenure.left(now()).await.unwrap(), None, "a job is due");
-    outbox.store.pause(None, None, "").await.unwrap();
+    outbox.store.pause(None, None, "", None).await.unwrap();
     assert_eq!(tenure.left(now()).await.unwrap().unwrap().paused, 1);
 }

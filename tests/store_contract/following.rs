@@ -156,7 +156,7 @@ pub async fn what_is_paused_or_left_out_is_not_asked_about(mut outbox: Outbox) {
         let without = [("default".to_owned(), channel)];
         assert!(tenure.take_follow_ups(9, &without, at, LEASE).await.unwrap().is_empty());
     }
-    outbox.store.pause(None, Some(Channel::Chat), "").await.unwrap();
+    outbox.store.pause(None, Some(Channel::Chat), "", None).await.unwrap();
     assert!(take(&mut tenure, at).await.is_empty());
     outbox.store.resume(None, Some(Channel::Chat)).await.unwrap();
     let others = [("default".to_owned(), Some(Channel::Mail)), ("shop".to_owned(), None)];

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod following;
+mod history;
 mod operators;
 mod producers;
 mod readers;
@@ -114,6 +115,7 @@ fn accepted() -> Outcome {
 fn ended(job: &Job, outcome: Outcome, started_at: Millis) -> Ended {
     Ended {
         transition: decide(job, outcome, &ChannelPolicy::default(), now()),
+        account: job.account.clone(),
         channel: job.channel,
         due_at: job.due_at,
         http_status: None,
@@ -187,6 +189,8 @@ on_each_engine! {
         a_change_by_filter_leaves_what_no_longer_passes
         an_uncertain_job_is_resolved_or_retried
         only_a_job_in_backoff_is_tried_now
+        a_pause_with_an_end_is_ended_by_the_cycle_that_is_due_then
+        the_end_of_a_pause_is_a_time_for_whoever_writes_it
         a_pause_ends_by_its_own_name_alone
         what_waits_in_a_restored_outbox_becomes_uncertain;
     readers:
@@ -225,6 +229,13 @@ on_each_engine! {
         where_it_is_off_nothing_is_asked
         undelivered_messages_are_found_by_filter_and_counted
         what_cannot_be_read_back_is_noted_until_it_can;
+    history:
+        what_ended_is_counted_by_route_and_outcome
+        recording_twice_is_counted_once
+        what_fails_without_an_attempt_is_counted
+        what_a_dead_dispatcher_left_is_counted
+        what_waits_is_counted_by_route
+        sources_have_their_shares;
     verifying:
         a_job_of_unknown_outcome_is_looked_for_and_recorded_as_sent
         a_look_that_is_lost_is_made_again_after_its_lease

@@ -1,12 +1,13 @@
 //! Changing jobs, pausing and resuming.
 
-use super::{Outbox, cycle, ended, fault, room};
+use super::{Outbox, cycle, ended, fault, ids, room};
 use acquire_outbox::queue::change::{Change, Mode, Resolution};
 use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::outcome::Outcome;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{ALL, StoreError};
+use std::time::Duration;
 
 fn of(status: Status) -> Filter {
     Filter { statuses: vec![status], ..Filter::default() }
@@ -127,9 +128,9 @@ pub async fn only_a_job_in_backoff_is_tried_now(mut outbox: Outbox) {
 
 pub async fn a_pause_ends_by_its_own_name_alone(mut outbox: Outbox) {
     let store = &mut outbox.store;
-    store.pause(Some("shop"), Some(Channel::Sms), "why").await.unwrap();
-    store.pause(Some("shop"), None, "").await.unwrap();
-    store.pause(None, None, "").await.unwrap();
+    store.pause(Some("shop"), Some(Channel::Sms), "why", None).await.unwrap();
+    store.pause(Some("shop"), None, "", None).await.unwrap();
+    store.pause(None, None, "", None).await.unwrap();
     let subjects = |pauses: &[acquire_outbox::queue::pause::Pause]| {
         pauses.iter().map(|pause| pause.subject()).collect::<Vec<_>>()
     };
@@ -137,7 +138,7 @@ pub async fn a_pause_ends_by_its_own_name_alone(mut outbox: Outbox) {
     assert_eq!(subjects(&pauses), ["everything", "account shop", "sms of account shop"]);
     assert_eq!(subjects(&store.pauses(1).await.unwrap()), ["everything"]);
     let since = pauses[2].since;
-    store.pause(Some("shop"), Some(Channel::Sms), "another reason").await.unwrap();
+    store.pause(Some("shop"), Some(Channel::Sms), "another reason", None).await.unwrap();
     let again = &store.pauses(ALL).await.unwrap()[2];
     assert_eq!((again.since, again.reason.as_str()), (since, "another reason"));
     assert!(store.resume(Some("shop"), None).await.unwrap());
@@ -145,9 +146,49 @@ pub async fn a_pause_ends_by_its_own_name_alone(mut outbox: Outbox) {
     assert_eq!(store.pauses(ALL).await.unwrap().len(), 2);
 }
 
+pub async fn a_pause_with_an_end_is_ended_by_the_cycle_that_is_due_then(mut outbox: Outbox) {
+    let jobs = outbox.insert(&[1]).await;
+    let hour = Duration::from_secs(3600);
+    outbox.store.pause(None, Some(Channel::Chat), "why", Some(hour)).await.unwrap();
+    outbox.store.pause(Some("shop"), None, "", None).await.unwrap();
+    let until = outbox.store.pauses(ALL).await.unwrap()[0].until.unwrap();
+    let mut tenure = outbox.take_over().await.unwrap();
+    let agenda = tenure.look().await.unwrap();
+    assert!((agenda.next_due.unwrap() - until).abs() < 60_000, "it wakes the dispatcher up");
+    assert!(cycle(&mut tenure, &[], Some(&room(9)), now()).await.claimed.is_empty());
+    let later = cycle(&mut tenure, &[], Some(&room(9)), until + 5_000).await.claimed;
+    let left: Vec<_> =
+        outbox.store.pauses(ALL).await.unwrap().iter().map(|pause| pause.subject()).collect();
+    assert_eq!(left, ["account shop"], "a pause without an end stays");
+    assert_eq!(ids(&later), jobs, "the same cycle claims what it has held back");
+}
+
+pub async fn the_end_of_a_pause_is_a_time_for_whoever_writes_it(mut outbox: Outbox) {
+    let hour = match outbox.is_on_postgres() {
+        true => "now() + interval '1 hour'",
+        false => "datetime('now', '+1 hour')",
+    };
+    let store = &mut outbox.store;
+    let insert = format!("INSERT INTO outbox_pauses (channel, until) VALUES ('sms', {hour})");
+    store.execute_sql(&insert).await.unwrap();
+    let pause = store.pauses(ALL).await.unwrap().remove(0);
+    assert!((pause.until.unwrap() - now() - 3_600_000).abs() < 60_000, "{pause:?}");
+    let again = format!("UPDATE outbox_pauses SET until = {hour}");
+    store.execute_sql(&again).await.unwrap();
+    assert!(store.pauses(ALL).await.unwrap()[0].until.is_some());
+    // Paused again, without an end.
+    store.pause(None, Some(Channel::Sms), "why", None).await.unwrap();
+    assert_eq!(store.pauses(ALL).await.unwrap()[0].until, None);
+    for wrong in ["'soon'", "5"] {
+        let wrong = format!("UPDATE outbox_pauses SET until = {wrong}");
+        let refused = store.execute_sql(&wrong).await.unwrap_err().to_string();
+        assert!(!refused.is_empty());
+    }
+}
+
 pub async fn what_waits_in_a_restored_outbox_becomes_uncertain(mut outbox: Outbox) {
     let ids = outbox.insert(&[1, 1, 2]).await;
-    outbox.store.pause(None, None, "restored").await.unwrap();
+    outbox.store.pause(None, None, "restored", None).await.unwrap();
     assert_eq!(outbox.store.resolve_restored(now() - 60_000).await.unwrap(), 0);
     assert_eq!(outbox.store.resolve_restored(now() + 60_000).await.unwrap(), 3);
     assert_eq!(outbox.store.resolve_restored(now() + 60_000).await.unwrap(), 0);

@@ -85,7 +85,7 @@ pub async fn the_overview_the_census_and_the_pulse_agree(mut outbox: Outbox) {
     let later = GivenTime::Millis(now() + 86_400_000);
     outbox.store.insert(&NewJob { send_at: Some(later), ..chat(3) }).await.unwrap();
     outbox.store.change(Change::Cancel, &ids[2..], Mode::Apply).await.unwrap();
-    outbox.store.pause(None, Some(Channel::Sms), "why").await.unwrap();
+    outbox.store.pause(None, Some(Channel::Sms), "why", None).await.unwrap();
     let overview = outbox.store.overview(now()).await.unwrap();
     let counts: Vec<_> = overview.counts.iter().map(|c| (c.status.as_str(), c.count)).collect();
     assert_eq!(counts, [("cancelled", 1), ("pending", 3)]);
@@ -130,9 +130,9 @@ pub async fn a_connection_to_read_writes_nothing_and_has_a_limit(mut outbox: Out
     assert!(reader.is_current());
     reader.limit(Duration::from_secs(60));
     assert_eq!(reader.count(&Filter::default()).await.unwrap(), 2);
-    reader.pause(None, None, "").await.unwrap_err();
+    reader.pause(None, None, "", None).await.unwrap_err();
     reader.probe_write(Duration::from_secs(1)).await.unwrap();
-    reader.pause(None, None, "").await.unwrap_err();
+    reader.pause(None, None, "", None).await.unwrap_err();
     assert_eq!(reader.database(), outbox.database);
     reader.close().await.unwrap();
 }

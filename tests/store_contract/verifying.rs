@@ -252,7 +252,7 @@ pub async fn what_is_paused_or_left_out_is_not_looked_for(mut outbox: Outbox) {
         let without = [("default".to_owned(), channel)];
         assert!(tenure.take_sought(9, &without, at, LEASE).await.unwrap().is_empty());
     }
-    outbox.store.pause(Some("default"), None, "").await.unwrap();
+    outbox.store.pause(Some("default"), None, "", None).await.unwrap();
     assert!(take(&mut tenure, at).await.is_empty());
     assert_eq!(tenure.left(now()).await.unwrap().map(|left| left.paused), Some(1));
     outbox.store.resume(Some("default"), None).await.unwrap();

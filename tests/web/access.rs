@@ -22,6 +22,7 @@ fn without_a_token_everybody_here_may_read_and_nobody_may_act() {
         ("/jobs/change".to_owned(), vec![("change", "retry"), ("id", "1")]),
         ("/jobs/confirm".to_owned(), vec![("change", "retry"), ("id", "1")]),
         (format!("/jobs/{id}/text"), vec![]),
+        ("/pauses/ask".to_owned(), vec![]),
         ("/pauses/pause".to_owned(), vec![]),
         ("/pauses/resume".to_owned(), vec![]),
     ];

@@ -173,7 +173,7 @@ fn a_form_that_is_not_whole_changes_nothing() {
         }
     }
     person
-        .submit("/pauses/pause", &[("channel", "fax")])
+        .submit("/pauses/pause", &[("channel", "fax"), ("reason", "x")])
         .expect(400)
         .shows("not one of chat, mail, sms");
     assert_eq!(outbox.status(id.parse().unwrap()), "failed");
@@ -339,7 +339,7 @@ fn a_pause_of_an_account_that_nobody_configured_is_doubted() {
     let server = Server::start();
     let (outbox, _daemon, client) = dashboard(&server);
     let person = client.logged_in();
-    person.submit("/pauses/pause", &[("account", "shpo")]).expect(303);
+    person.submit("/pauses/pause", &[("account", "shpo"), ("reason", "why")]).expect(303);
     person.get("/pauses").shows("No account of that name was configured");
     assert_eq!(outbox.query("SELECT * FROM outbox_pauses").len(), 1);
 }

@@ -13,7 +13,10 @@ fn a_form_that_is_too_long_is_refused() {
     let long = "x".repeat(100 * 1024);
     person.submit("/pauses/pause", &[("reason", &long)]).expect(413);
     client.clone().browser().post("/login", &[("token", &long)]).expect(413);
-    person.submit("/pauses/pause", &[("reason", &long[..501])]).expect(400).shows("at most 500");
+    person
+        .submit("/pauses/pause", &[("channel", "sms"), ("reason", &long[..501])])
+        .expect(400)
+        .shows("at most 500");
     assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
 }
 
@@ -156,7 +159,7 @@ fn a_database_that_others_write_long_is_waited_for_and_then_told() {
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.unwrap();
         // Reading goes on; a change waits and is then told.
         person.get("/").expect(200);
-        let fields = [("csrf", csrf.as_str()), ("channel", "sms")];
+        let fields = [("csrf", csrf.as_str()), ("channel", "sms"), ("reason", "why")];
         person
             .post("/pauses/pause", &fields)
             .expect(503)
@@ -164,6 +167,6 @@ fn a_database_that_others_write_long_is_waited_for_and_then_told() {
         sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
     });
     assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
-    person.submit("/pauses/pause", &[("channel", "sms")]).expect(303);
+    person.submit("/pauses/pause", &[("channel", "sms"), ("reason", "why")]).expect(303);
     assert_eq!(outbox.one("SELECT * FROM outbox_pauses").text("channel"), "sms");
 }

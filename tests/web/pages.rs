@@ -240,3 +240,90 @@ fn what_holds_jobs_back_is_on_the_overview() {
     page.shows("❚❚ paused");
     page.shows("▲ blocked");
 }
+
+#[test]
+fn every_page_has_the_verdict_in_its_title_its_icon_and_on_top() {
+    let server = Server::start();
+    let (outbox, _daemon, client) = dashboard(&server);
+    let id = outbox.chat(1, "hi");
+    outbox.settled(id);
+    let person = client.logged_in();
+    let pages = ["/", "/jobs", &format!("/jobs/{id}"), "/pauses"];
+    for page in pages {
+        let page = person.get(page).expect(200);
+        page.shows("class=\"verdict well\"");
+        page.shows("href=\"/assets/icon.svg\" type");
+        page.hides("<title>▲");
+    }
+    outbox.add(Job::sms(1, "waits").tomorrow());
+    person.submit("/pauses/pause", &[("channel", "sms"), ("reason", "night")]).expect(303);
+    for page in pages {
+        let page = person.get(page).expect(200);
+        page.shows("<title>▲ Attention · ");
+        page.shows("href=\"/assets/icon-attention.svg\" type");
+        page.shows("data-reason=\"paused\"");
+        page.shows("<code>acquire-outbox resume sms</code>");
+        page.shows("aria-label=\"Resume sms\"");
+        page.shows("href=\"/jobs?status=pending&amp;channel=sms\"");
+    }
+    person.get("/assets/icon-attention.svg").expect(200);
+    person.get("/assets/icon-down.svg").expect(200);
+    person.submit("/pauses/resume", &[("channel", "sms")]).expect(303);
+    person.get("/jobs").expect(200).shows("class=\"verdict well\"");
+}
+
+#[test]
+fn the_history_is_shown_of_an_hour_a_day_a_week_and_a_month_also_after_a_restart() {
+    let server = Server::start();
+    let outbox = Outbox::new(&server);
+    let mut first = outbox.daemon();
+    let id = outbox.chat(1, "hi");
+    outbox.settled(id);
+    first.kill9();
+    let second = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
+    let client = super::client::Client::of(&second);
+    for (window, words) in
+        [("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days")]
+    {
+        let page = client.get(&format!("/?window={window}")).expect(200);
+        let summary = format!("1 sent, 0 attempts tried again, 0 failed in the last {words}");
+        page.shows(&summary);
+        page.shows(&format!("The last {words}"));
+        page.shows("By account, in the last");
+    }
+    client.get("/?window=2h").expect(400).shows("must be 1h, 24h, 7d or 30d");
+}
+
+#[test]
+fn a_pause_is_asked_for_with_what_it_concerns_and_nothing_is_chosen_before() {
+    let server = Server::start();
+    let (outbox, _daemon, client) = dashboard(&server);
+    let person = client.logged_in();
+    let form = person.get("/pauses").expect(200);
+    form.shows("<option value=\"\" selected>choose</option>");
+    form.shows("<option value=\"default\">default</option>");
+    outbox.add(Job::sms(1, "waits").tomorrow());
+    for (fields, words) in [
+        (vec![("reason", "why")], "Choose a channel, an account, or"),
+        (vec![("channel", "sms")], "say why"),
+        (vec![("channel", "sms"), ("reason", "why"), ("for", "soon")], "like 30m, 1h or 2d"),
+    ] {
+        for path in ["/pauses/ask", "/pauses/pause"] {
+            person.submit(path, &fields).expect(400).shows(words);
+        }
+    }
+    assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
+    let fields = [("channel", "sms"), ("account", "all"), ("reason", "night"), ("for", "1h")];
+    let asked = person.submit("/pauses/ask", &fields).expect(200);
+    asked.shows("Pause sms?");
+    asked.shows("1 job that waits now is not sent.");
+    asked.shows("It ends by itself after 1h.");
+    assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
+    person.submit("/pauses/pause", &fields).expect(303);
+    assert!(!outbox.one("SELECT * FROM outbox_pauses").is_null("until"));
+    person.submit("/pauses/ask", &fields).expect(200).shows("It is paused already: sms since");
+    person.submit("/pauses/pause", &fields).expect(303);
+    person.get("/pauses").expect(200).shows("It was already paused: sms since");
+    let everything = [("channel", "all"), ("account", "all"), ("reason", "fire")];
+    person.submit("/pauses/ask", &everything).expect(200).shows("Pause everything?");
+}

@@ -3,6 +3,7 @@
 use super::StatusReport;
 use crate::cli::nodes::NodeJson;
 use crate::cli::output;
+use acquire_outbox::desk::assessment::Assessment;
 use acquire_outbox::desk::vocabulary;
 use acquire_outbox::queue::block::{Block, BlockKind};
 use acquire_outbox::queue::job::{Channel, Millis, Status};
@@ -16,6 +17,9 @@ use std::collections::BTreeMap;
 
 #[derive(Serialize)]
 pub struct StatusJson<'a> {
+    /// `verdict` and `reasons`.
+    #[serde(flatten)]
+    assessment: &'a Assessment,
     database: String,
     database_bytes: u64,
     wal_bytes: u64,
@@ -71,6 +75,8 @@ pub struct PauseJson<'a> {
     channel: Option<Channel>,
     reason: &'a str,
     since: String,
+    /// When it ends by itself.
+    until: Option<String>,
 }
 
 /// A block of a whole account has no channel, and a block of everything has no account.
@@ -114,6 +120,7 @@ pub fn json(report: &StatusReport) -> StatusJson<'_> {
     let overview = &report.overview;
     let age = |due: Millis| report.now.saturating_sub(due).max(0) / 1000;
     StatusJson {
+        assessment: &report.assessment,
         database: report.database.to_string(),
         database_bytes: report.storage.bytes,
         wal_bytes: report.storage.log_bytes,
@@ -168,6 +175,7 @@ impl<'a> From<&'a Pause> for PauseJson<'a> {
             channel: pause.channel,
             reason: &pause.reason,
             since: output::iso(pause.since),
+            until: pause.until.map(output::iso),
         }
     }
 }
@@ -207,7 +215,12 @@ impl<'a> From<&'a Block> for BlockJson<'a> {
 
 pub fn text(report: &StatusReport) -> String {
     let overview = &report.overview;
-    let mut parts = vec![fields(report).text(), counts(report).text(), rates(report).text()];
+    let mut parts = vec![
+        verdict(&report.assessment),
+        fields(report).text(),
+        counts(report).text(),
+        rates(report).text(),
+    ];
     if !overview.pauses.is_empty() {
         parts.push(pauses(&overview.pauses, report.now).text());
     }
@@ -218,6 +231,21 @@ pub fn text(report: &StatusReport) -> String {
         parts.push(set_aside(&overview.set_aside, report.now).text());
     }
     parts.join("\n\n")
+}
+
+/// The verdict in the first line, and a line for each reason.
+fn verdict(assessment: &Assessment) -> String {
+    let word = assessment.condition.as_str();
+    if assessment.concerns.is_empty() {
+        return word.to_owned();
+    }
+    let mut table = output::Table::of_fields();
+    for concern in &assessment.concerns {
+        let jobs = concern.waiting().map(|jobs| format!(" ({})", output::jobs(jobs)));
+        let text = format!("- {}{}", concern.text, jobs.unwrap_or_default());
+        table.row([text, concern.remedy.to_string()]);
+    }
+    format!("{word}\n{}", table.text())
 }
 
 fn fields(report: &StatusReport) -> output::Table {
@@ -347,11 +375,12 @@ fn rates(report: &StatusReport) -> output::Table {
 }
 
 pub fn pauses(pauses: &[Pause], now: Millis) -> output::Table {
-    let mut table = output::Table::new(["paused", "since", "reason", "end it with"]);
+    let mut table = output::Table::new(["paused", "since", "until", "reason", "end it with"]);
     for pause in pauses {
         table.row([
             pause.subject(),
             output::when(&output::iso(pause.since), now),
+            pause.until.map(|at| output::when(&output::iso(at), now)).unwrap_or_default(),
             pause.reason.clone(),
             vocabulary::resume_command(pause),
         ]);

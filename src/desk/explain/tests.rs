@@ -75,7 +75,7 @@ fn alone(story: &Story) -> String {
 
 fn sms_is_paused() -> Pause {
     let reason = "the provider changes".to_owned();
-    Pause { account: None, channel: Some(Channel::Sms), reason, since: NOW - 60_000 }
+    Pause { account: None, channel: Some(Channel::Sms), reason, since: NOW - 60_000, until: None }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The state of the whole outbox: counts, ages and rates, and what keeps jobs from being sent.
 
 use super::connection::begin_along_indexes;
+use super::history::last_sent;
 use super::rows::{block_from, millis};
 use super::{PostgresError, PostgresStore};
 use crate::queue::block::Block;
 use crate::queue::job::Millis;
 use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, SetAsideSummary};
-use crate::queue::overview::{Throughput, Undelivered, Untouched};
+use crate::queue::overview::{RouteBacklog, Throughput, Undelivered, Untouched};
 use crate::store::ALL;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, SqlSafeStr, SqlStr};
@@ -32,6 +33,22 @@ static OLDEST_DUE: LazyLock<String> = LazyLock::new(|| {
         &sql[..oldest],
         millis("oldest.due"),
         sql[oldest..].trim_end()
+    )
+});
+
+/// A parked job's head is ready, in backoff or being sent; one that has arrived counts as ready.
+static BACKLOGS: LazyLock<String> = LazyLock::new(|| {
+    let now = "(timestamptz 'epoch' + $1 * interval '1 ms')";
+    format!(
+        "WITH part (account, channel, jobs, due, ready) AS (
+             SELECT account, channel, count(*), min(due_at), min(due_at) FROM outbox WHERE wait IN ('ready', 'arrived') GROUP BY account, channel
+             UNION ALL SELECT account, channel, count(*), min(next_attempt_at) FILTER (WHERE next_attempt_at <= {now}), NULL
+                 FROM outbox WHERE wait = 'backoff' GROUP BY account, channel
+             UNION ALL SELECT account, channel, count(*), min(due_at), NULL FROM outbox
+                 WHERE lane IS NOT NULL AND wait IN ('arrived', 'parked') AND wait = 'parked' GROUP BY account, channel)
+         SELECT account, channel, sum(jobs)::bigint, {}, {} FROM part GROUP BY account, channel ORDER BY account COLLATE \"C\", channel COLLATE \"C\"",
+        millis(&format!("min(due) FILTER (WHERE due <= {now})")),
+        millis(&format!("min(ready) FILTER (WHERE ready <= {now})"))
     )
 });
 
@@ -91,6 +108,9 @@ const UNTOUCHED: &str = "\
 SELECT o.id FROM outbox o WHERE o.status = 'pending' AND (o.wait IS NULL OR o.wait = 'arrived' AND o.lane IS NULL)
     AND NOT EXISTS (SELECT 1 FROM outbox_set_aside a WHERE a.job_id = o.id) LIMIT $1";
 
+/// As [`BACKLOGS`] gives them.
+type BacklogColumns = (String, String, i64, Option<Millis>, Option<Millis>);
+
 impl PostgresStore {
     /// Counts all jobs; reads an index entry for each.
     pub async fn census(&mut self) -> Result<Census, PostgresError> {
@@ -102,12 +122,29 @@ impl PostgresStore {
         Ok(Census(rows.iter().map(CensusRow::from_row).collect::<Result<_, _>>()?))
     }
 
+    /// Counts the jobs that wait, by account and channel.
+    pub async fn backlogs(&mut self, now: Millis) -> Result<Vec<RouteBacklog>, PostgresError> {
+        self.take_time().await?;
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
+        let backlogs = read_backlogs(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(backlogs)
+    }
+
     /// What of the overview can be read without counting jobs; up to `limit` of each list.
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, PostgresError> {
         self.take_time().await?;
+        let mut tx = begin_along_indexes(&mut self.conn).await?;
         let oldest_due = sqlx::query_scalar(AssertSqlSafe(OLDEST_DUE.as_str()));
-        let oldest_due: Option<Millis> = oldest_due.fetch_one(&mut self.conn).await?;
+        let oldest_due: Option<Millis> = oldest_due.fetch_one(&mut *tx).await?;
+        let verifying = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE wait = 'verifying'");
+        let verifying: i64 = verifying.fetch_one(&mut *tx).await?;
+        let last_sent = last_sent(&mut tx).await?;
+        tx.commit().await?;
         Ok(Pulse {
+            last_sent,
+            verifying: verifying.unsigned_abs(),
+            untouched: self.untouched().await?.count,
             oldest_due: oldest_due.filter(|due| *due <= now),
             pid: None, // of a process on one of several machines
             since: self.node_since().await?,
@@ -128,6 +165,8 @@ impl PostgresStore {
         let sent = ended_since(&mut tx, "sent", now).await?;
         let failed = ended_since(&mut tx, "failed", now).await?;
         let following = sqlx::query_scalar(FOLLOWING).fetch_one(&mut *tx).await?;
+        let backlogs = read_backlogs(&mut tx, now).await?;
+        let last_sent = last_sent(&mut tx).await?;
         tx.commit().await?;
         let flaws = self.flaws().await?;
         let blocks = self.blocks(ALL).await?;
@@ -153,6 +192,8 @@ impl PostgresStore {
             unreadable,
             oldest_due: oldest_due_of.values().copied().min(),
             oldest_due_of,
+            backlogs,
+            last_sent,
             throughput,
             dispatcher_pid: None,
             dispatcher_since,
@@ -203,6 +244,18 @@ impl PostgresStore {
         let first = first.fetch_all(&mut self.conn).await?;
         Ok(Untouched { count: count.unsigned_abs(), first })
     }
+}
+
+async fn read_backlogs(
+    conn: &mut PgConnection,
+    now: Millis,
+) -> Result<Vec<RouteBacklog>, PostgresError> {
+    let query = sqlx::query_as(AssertSqlSafe(BACKLOGS.as_str())).bind(now);
+    let rows: Vec<BacklogColumns> = query.fetch_all(conn).await?;
+    let backlog = |(account, channel, jobs, oldest_due, oldest_ready): BacklogColumns| {
+        RouteBacklog { account, channel, jobs: jobs.unsigned_abs(), oldest_due, oldest_ready }
+    };
+    Ok(rows.into_iter().map(backlog).collect())
 }
 
 /// How many ended in this state in each of the spans.

@@ -54,9 +54,10 @@ const ATTEMPTS: &str = "SELECT count(*) FROM outbox_attempts WHERE job_id = $1";
 
 static PAUSES_OF: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT account, channel, reason, {} AS since FROM outbox_pauses
+        "SELECT account, channel, reason, {} AS since, {} AS until FROM outbox_pauses
          WHERE account IN ('', $1) AND channel IN ('', $2) ORDER BY account, channel",
-        millis("since")
+        millis("since"),
+        millis("until")
     )
 });
 

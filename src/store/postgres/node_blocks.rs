@@ -44,6 +44,8 @@ WITH x AS MATERIALIZED (
     LIMIT 500 FOR UPDATE OF o SKIP LOCKED)
 UPDATE outbox AS o SET status = 'failed', failure = 'invalid', error_code = 'unknown_account', error = $2, moves = o.moves + 1
 FROM x WHERE o.id = x.id RETURNING o.channel";
+const COUNT_FAILED: &str = "\
+SELECT outbox_tally($1, clock_timestamp(), ARRAY(SELECT ROW ($2, c, 'failed', 0)::outbox_counted FROM unnest($3::text[]) c))";
 
 impl PostgresTenure {
     /// See [`Tenure::blocks`](crate::store::Tenure::blocks).
@@ -116,6 +118,9 @@ impl PostgresTenure {
             if failed.is_empty() {
                 continue;
             }
+            let count = sqlx::query(COUNT_FAILED).bind(self.session.epoch).bind(account);
+            let count = count.bind(failed.clone());
+            self.session.with(async move |conn| count.execute(conn).await).await?;
             let sentence = format!(
                 "jobs for the account `{account}`, which is not configured, failed as invalid"
             );

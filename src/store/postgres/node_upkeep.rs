@@ -18,6 +18,8 @@ const NEXT_BATCH: Duration = Duration::from_millis(50);
 /// How often set-aside rows are tried, and rows are looked for that no trigger has seen.
 const TRY_EVERY: Duration = Duration::from_secs(60);
 const STRAYS_EVERY: Duration = Duration::from_secs(5);
+/// How often the history's minutes become hours.
+const FOLD_EVERY: Duration = Duration::from_secs(600);
 
 const PRUNE: &str = "\
 WITH x AS MATERIALIZED (
@@ -70,6 +72,7 @@ enum Kind {
     Prune,
     Scrub,
     ForgetNodes,
+    FoldHistory,
 }
 
 /// When each kind of work is due next.
@@ -77,6 +80,7 @@ pub(super) struct NodeTimers {
     batches: Instant,
     strays: Instant,
     set_aside: Instant,
+    fold: Instant,
     /// The plan of the last batches.
     plan: Option<Plan>,
 }
@@ -84,7 +88,7 @@ pub(super) struct NodeTimers {
 impl NodeTimers {
     pub(super) fn new() -> NodeTimers {
         let now = Instant::now();
-        NodeTimers { batches: now, strays: now, set_aside: now, plan: None }
+        NodeTimers { batches: now, strays: now, set_aside: now, fold: now, plan: None }
     }
 
     fn next(&self) -> Instant {
@@ -138,11 +142,13 @@ impl PostgresTenure {
     /// A batch of each kind; true if there are more. What the database refuses in one holds up none of the others.
     async fn batches(&mut self, plan: &Plan) -> Result<bool, StoreError> {
         let mut more = false;
-        for kind in [Kind::Prune, Kind::Scrub, Kind::ForgetNodes] {
+        for kind in [Kind::Prune, Kind::Scrub, Kind::ForgetNodes, Kind::FoldHistory] {
             let done = match kind {
                 Kind::Prune => self.prune(plan).await,
                 Kind::Scrub => self.scrub(plan).await,
                 Kind::ForgetNodes => self.forget_nodes().await,
+                Kind::FoldHistory if !is_due(&mut self.timers.fold, FOLD_EVERY) => Ok(false),
+                Kind::FoldHistory => self.fold_history().await,
             };
             match done {
                 Ok(left) => more |= left,

@@ -7,21 +7,23 @@ use crate::queue::job::Channel;
 use crate::queue::pause::Pause;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 // An unknown channel pauses nothing, because the claim compares names. It is not shown either. By
 // bytes, as on SQLite.
 static PAUSES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT account, channel, reason, {} AS since FROM outbox_pauses
+        "SELECT account, channel, reason, {} AS since, {} AS until FROM outbox_pauses
          WHERE channel IN ('', 'chat', 'mail', 'sms')
          ORDER BY account COLLATE \"C\", channel COLLATE \"C\" LIMIT $1",
-        millis("since")
+        millis("since"),
+        millis("until")
     )
 });
 
 const PAUSE: &str = "\
-INSERT INTO outbox_pauses (account, channel, reason) VALUES ($1, $2, $3)
-ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason";
+INSERT INTO outbox_pauses (account, channel, reason, until) VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 ms')
+ON CONFLICT (account, channel) DO UPDATE SET reason = excluded.reason, until = excluded.until";
 
 const RESUME: &str = "DELETE FROM outbox_pauses WHERE account = $1 AND channel = $2";
 
@@ -42,17 +44,19 @@ impl PostgresStore {
     }
 
     /// Pauses a channel, an account, a channel of an account, or (neither given) everything. What is
-    /// paused already keeps its time and takes the new reason.
+    /// paused already keeps its beginning, and takes the new reason and end.
     pub async fn pause(
         &mut self,
         account: Option<&str>,
         channel: Option<Channel>,
         reason: &str,
+        length: Option<Duration>,
     ) -> Result<(), PostgresError> {
         sqlx::query(PAUSE)
             .bind(account.unwrap_or_default())
             .bind(channel.map_or("", Channel::as_str))
             .bind(reason)
+            .bind(length.map(super::node_session::millis))
             .execute(&mut self.conn)
             .await?;
         Ok(())

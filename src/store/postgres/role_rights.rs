@@ -27,7 +27,7 @@ const RESOLVABLE: &str =
 /// What says which version an outbox has and what it was made for: whoever opens it reads them.
 const OPENING: &str = "outbox_migrations, outbox_dispatcher";
 
-const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing, outbox_fill_missing, outbox_unreadable";
+const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing, outbox_fill_missing, outbox_unreadable, outbox_history";
 
 /// The statements, for the outbox's owner to execute; executing them again changes nothing.
 pub fn grants(server: &PostgresServer, roles: &[Role], reach: Reach) -> String {

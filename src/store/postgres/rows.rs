@@ -135,6 +135,7 @@ impl FromRow<'_, PgRow> for Pause {
             channel: channel.parse().ok(),
             reason: row.try_get("reason")?,
             since: row.try_get::<Option<_>, _>("since")?.unwrap_or_default(),
+            until: row.try_get("until")?,
         })
     }
 }

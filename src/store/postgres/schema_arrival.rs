@@ -27,9 +27,9 @@ FROM json_to_recordset($1::json) AS r (job_id bigint, attempt integer, started_a
     outcome text, http_status integer, error_code text, error text)";
 
 const PAUSES: &str = "\
-INSERT INTO outbox_pauses (account, channel, reason, since)
-SELECT r.account, r.channel, r.reason, timestamptz 'epoch' + r.since * interval '1 ms'
-FROM json_to_recordset($1::json) AS r (account text, channel text, reason text, since bigint)
+INSERT INTO outbox_pauses (account, channel, reason, since, until)
+SELECT r.account, r.channel, r.reason, timestamptz 'epoch' + r.since * interval '1 ms', timestamptz 'epoch' + r.until * interval '1 ms'
+FROM json_to_recordset($1::json) AS r (account text, channel text, reason text, since bigint, until bigint)
 ON CONFLICT DO NOTHING";
 
 const SET_ASIDE: &str = "\

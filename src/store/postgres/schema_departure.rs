@@ -33,7 +33,8 @@ SELECT job_id, attempt::bigint, floor(extract(epoch FROM started_at) * 1000)::bi
 FROM outbox_attempts WHERE job_id > $1 AND job_id <= $2 ORDER BY job_id, attempt";
 
 const PAUSES: &str = "\
-SELECT account, channel, reason, floor(extract(epoch FROM since) * 1000)::bigint FROM outbox_pauses";
+SELECT account, channel, reason, floor(extract(epoch FROM since) * 1000)::bigint, floor(extract(epoch FROM until) * 1000)::bigint
+FROM outbox_pauses";
 const SET_ASIDE: &str = "\
 SELECT job_id, floor(extract(epoch FROM since) * 1000)::bigint, reason FROM outbox_set_aside";
 const SCRUBBING: &str = "\
@@ -73,7 +74,7 @@ impl SchemaDeparture {
         let of_everything = pauses.iter().find(|pause| pause.is_of_everything());
         match &self.reason {
             Some(own) if of_everything.is_none_or(|pause| pause.reason == *own) => {
-                self.store.pause(None, None, own).await?;
+                self.store.pause(None, None, own, None).await?;
             }
             _ => self.reason = None,
         }
@@ -113,13 +114,11 @@ impl SchemaDeparture {
 
     async fn read_rest(&mut self) -> Result<CarriedRest, PostgresError> {
         let conn = &mut self.store.conn;
-        let pauses: Vec<(String, String, String, i64)> =
+        let pauses: Vec<(String, String, String, i64, Option<i64>)> =
             sqlx::query_as(PAUSES).fetch_all(&mut *conn).await?;
-        let pauses = pauses.into_iter().map(|(account, channel, reason, since)| CarriedPause {
-            account,
-            channel,
-            reason,
-            since,
+        let pauses = pauses.into_iter().map(|row| {
+            let (account, channel, reason, since, until) = row;
+            CarriedPause { account, channel, reason, since, until }
         });
         let own = |of: &CarriedPause| {
             of.account.is_empty()

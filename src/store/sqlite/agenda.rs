@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteRow;
 pub(super) const AGENDA: &str = "\
 SELECT (SELECT min(due_at) FROM outbox WHERE wait = 'scheduled' AND due_at <= 253402300799999) AS scheduled,
     (SELECT min(next_attempt_at) FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= 253402300799999) AS backoff,
+    (SELECT min(until) FROM outbox_pauses WHERE until <= 253402300799999) AS pause,
     (SELECT min(verify_at) FROM outbox WHERE wait = 'verifying' AND verify_at <= 253402300799999) AS look,
     (SELECT min(follow_at) FROM outbox WHERE follow_at IS NOT NULL AND follow_at <= 253402300799999) AS follow,
     (SELECT min(expires_at) FROM outbox WHERE status = 'pending' AND expires_at <= 253402300799999) AS expiry,
@@ -35,7 +36,10 @@ impl Agenda {
             serde_json::from_str(&row.text_or_empty("accounts")).unwrap_or_default();
         let names = accounts.iter().filter_map(Value::as_str);
         let names = names.filter(|name| !name.contains(char::REPLACEMENT_CHARACTER));
-        let due = [row.due("scheduled"), row.due("backoff"), expiry].into_iter().flatten().min();
+        let due = [row.due("scheduled"), row.due("backoff"), row.due("pause"), expiry]
+            .into_iter()
+            .flatten()
+            .min();
         let agenda = Agenda {
             // The column may hold any number, and callers subtract the time from it.
             next_due: due.map(|at| at.max(0)),

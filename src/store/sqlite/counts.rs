@@ -5,7 +5,8 @@ use super::schema::Flaw;
 use super::{SqliteError, SqliteStore};
 use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::Millis;
-use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, Throughput, Undelivered};
+use crate::queue::overview::{Census, CensusRow, Count, Overview, Pulse, RouteBacklog};
+use crate::queue::overview::{Throughput, Undelivered};
 use crate::store::ALL;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, FromRow, SqliteConnection};
@@ -60,6 +61,16 @@ UNION ALL SELECT channel, 'pending', '', count(*) FROM outbox WHERE status = 'pe
 UNION ALL SELECT channel, 'sending', '', count(*) FROM outbox WHERE claimed_by IS NOT NULL GROUP BY channel
 UNION ALL SELECT channel, 'uncertain', '', count(*) FROM outbox WHERE status = 'uncertain' GROUP BY channel";
 
+/// Reads only indexes. A parked job's head is ready, in backoff or being sent.
+const BACKLOGS: &str = "\
+WITH part (account, channel, jobs, due, ready) AS (
+    SELECT account, channel, count(*), min(due_at), min(due_at) FROM outbox WHERE wait = 'ready' GROUP BY account, channel
+    UNION ALL SELECT account, channel, count(*), min(CASE WHEN next_attempt_at <= ?1 THEN next_attempt_at END), NULL
+        FROM outbox WHERE wait = 'backoff' GROUP BY account, channel
+    UNION ALL SELECT account, channel, count(*), min(due_at), NULL FROM outbox WHERE wait = 'parked' GROUP BY account, channel)
+SELECT account, channel, sum(jobs), min(CASE WHEN due <= ?1 THEN due END), min(CASE WHEN ready <= ?1 THEN ready END)
+FROM part GROUP BY account, channel ORDER BY account, channel";
+
 const PULSE: &str = "\
 SELECT (SELECT min(due) FROM (
         SELECT min(due_at) AS due FROM outbox WHERE wait = 'ready' AND due_at <= ?1
@@ -82,10 +93,27 @@ impl SqliteStore {
         Ok(Census(sqlx::query_as(CENSUS).fetch_all(&mut self.conn).await?))
     }
 
+    /// Counts the jobs that wait, by account and channel; reads an index entry for each.
+    pub async fn backlogs(&mut self, now: Millis) -> Result<Vec<RouteBacklog>, SqliteError> {
+        let rows = sqlx::query(BACKLOGS).bind(now).fetch_all(&mut self.conn).await?;
+        let backlog = |row: &SqliteRow| RouteBacklog {
+            account: row.text_or_empty(0),
+            channel: row.text_or_empty(1),
+            jobs: row.whole(2).unwrap_or_default().unsigned_abs(),
+            oldest_due: row.whole(3),
+            oldest_ready: row.whole(4),
+        };
+        Ok(rows.iter().map(backlog).collect())
+    }
+
     /// What of the overview can be read without counting jobs; up to `limit` of each list.
     pub async fn pulse(&mut self, now: Millis, limit: u32) -> Result<Pulse, SqliteError> {
         let row = sqlx::query(PULSE).bind(now).fetch_one(&mut self.conn).await?;
+        let verifying: i64 = sqlx::query_scalar(VERIFYING).fetch_one(&mut self.conn).await?;
         Ok(Pulse {
+            last_sent: self.last_sent().await?,
+            verifying: verifying.unsigned_abs(),
+            untouched: self.untouched().await?.count,
             oldest_due: row.whole("oldest_due"),
             pid: row.whole("pid"),
             since: row.whole("since"),
@@ -103,6 +131,7 @@ impl SqliteStore {
         let set_aside = unless_missing(self.set_aside_summary(NAMED).await)?;
         let untouched = unless_missing(self.untouched().await)?;
         let pauses = unless_missing(self.pauses(ALL).await)?;
+        let (backlogs, last_sent) = (self.backlogs(now).await?, self.last_sent().await?);
         let mut tx = self.conn.begin().await?;
         let rows = sqlx::query(COUNTS).bind(now).fetch_all(&mut *tx).await?;
         let sent = ended_since(&mut tx, "sent", now).await?;
@@ -132,6 +161,8 @@ impl SqliteStore {
             unreadable,
             oldest_due: oldest_due_of.values().copied().min(),
             oldest_due_of,
+            backlogs,
+            last_sent,
             throughput,
             dispatcher_pid,
             dispatcher_since,
@@ -234,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn counts_and_rates_read_only_indexes() {
         let (_folder, mut store) = outbox("").await;
-        for sql in [COUNTS, ENDED_SINCE] {
+        for sql in [COUNTS, ENDED_SINCE, BACKLOGS] {
             let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
                 .fetch_all(&mut store.conn)
                 .await

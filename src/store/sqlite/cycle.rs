@@ -11,9 +11,10 @@ use super::claimed_rows::{self, PAYLOAD, claimed_json};
 use super::epoch::SENDING_BEFORE;
 use super::lenient::Lenient;
 use super::reading::{self, JOB_COLUMNS, Unreadable};
-use super::{SqliteError, SqliteStore, record};
+use super::{SqliteError, SqliteStore, history, record};
 use crate::queue::claim::{Agenda, Cycle};
 use crate::queue::job::{Channel, Job, Millis};
+use crate::queue::outcome_counts::tallied;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -27,9 +28,9 @@ const EXPECTING: Duration = Duration::from_millis(50);
 /// The procedures that a dispatcher's connection needs for [`SqliteStore::cycle`].
 #[doc(hidden)]
 pub static PROCEDURES: LazyLock<String> =
-    LazyLock::new(|| record::procedures() + include_str!("cycle.sql"));
+    LazyLock::new(|| record::procedures() + include_str!("cycle.sql") + &history::procedures());
 
-const RUN: &str = "INSERT INTO temp.outbox_cycle (sent, ended, claims, due, now, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const RUN: &str = "INSERT INTO temp.outbox_cycle (sent, ended, claims, due, now, epoch, tallies) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// Only the INSERT writes; its result is read right after it.
 static CYCLE: LazyLock<String> = LazyLock::new(|| format!("{RUN};\n{}", results(&claimed_json())));
@@ -82,6 +83,8 @@ fn elements(row: &SqliteRow, column: &str) -> Vec<Value> {
 struct Run {
     sent: String,
     others: String,
+    /// For the history; `None`: it is worked out from the rows.
+    tallies: Option<String>,
     claims: String,
     due: bool,
     now: Millis,
@@ -123,6 +126,7 @@ impl SqliteStore {
         let run = Run {
             sent,
             others,
+            tallies: Some(history::json(&tallied(work.record))),
             claims: claimed_rows::json(work.room),
             due: work.due,
             now: work.now,
@@ -162,6 +166,7 @@ impl SqliteStore {
             .bind(due)
             .bind(run.now)
             .bind(epoch)
+            .bind(run.tallies)
             .fetch_one(&mut self.conn)
             .await;
         match done.map_err(SqliteError::from) {
@@ -181,7 +186,8 @@ impl SqliteStore {
         now: Millis,
         epoch: i64,
     ) -> Result<Vec<i64>, SqliteError> {
-        let run = Run { sent: String::new(), others, claims: "[]".to_owned(), due: false, now };
+        let (sent, claims) = (String::new(), "[]".to_owned());
+        let run = Run { sent, others, tallies: None, claims, due: false, now };
         let row = self.run(run, epoch).await?;
         Ok(elements(&row, "lost").iter().filter_map(Value::as_i64).collect())
     }

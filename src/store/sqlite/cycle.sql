@@ -8,6 +8,8 @@
 
 -- Ended jobs that no longer belonged to this claim.
 CREATE TEMP TABLE outbox_cycle_lost (id);
+-- Has a row if an outcome of this cycle changed no row: it is lost, or was recorded before.
+CREATE TEMP TABLE outbox_cycle_short (one);
 CREATE TEMP TABLE outbox_cycle_claimed (id INTEGER PRIMARY KEY);
 -- Jobs that are not to be claimed now.
 CREATE TEMP TABLE outbox_cycle_passed_over (id INTEGER PRIMARY KEY);
@@ -32,10 +34,10 @@ SELECT name FROM a WHERE name IS NOT NULL;
 CREATE TEMP TABLE outbox_cycle_seen (data_version);
 INSERT INTO outbox_cycle_seen VALUES (0);
 -- Jobs that had expired when due jobs were last moved.
-CREATE TEMP TABLE outbox_cycle_expired (id INTEGER PRIMARY KEY, channel);
+CREATE TEMP TABLE outbox_cycle_expired (id INTEGER PRIMARY KEY, channel, account);
 
 CREATE TEMP VIEW outbox_cycle AS
-SELECT '' AS sent, '' AS ended, '' AS claims, 0 AS due, 0 AS now, 0 AS epoch WHERE 0;
+SELECT '' AS sent, '' AS ended, '' AS claims, 0 AS due, 0 AS now, 0 AS epoch, '' AS tallies WHERE 0;
 CREATE TEMP VIEW outbox_cycle_send AS SELECT '' AS sent, 0 AS epoch WHERE 0;
 CREATE TEMP VIEW outbox_cycle_record AS SELECT '' AS ended WHERE 0;
 CREATE TEMP VIEW outbox_cycle_due AS SELECT 0 AS now WHERE 0;
@@ -52,6 +54,7 @@ BEGIN
     DELETE FROM outbox_cycle_sent;
     DELETE FROM outbox_cycle_ended;
     DELETE FROM outbox_cycle_lost;
+    DELETE FROM outbox_cycle_short;
     DELETE FROM outbox_cycle_claimed;
     DELETE FROM outbox_cycle_passed_over;
     DELETE FROM outbox_cycle_routes;
@@ -59,6 +62,12 @@ BEGIN
     UPDATE outbox_cycle_seen SET data_version = (SELECT data_version FROM pragma_data_version);
     INSERT INTO outbox_cycle_send SELECT NEW.sent, NEW.epoch WHERE NEW.sent <> '';
     INSERT INTO outbox_cycle_record SELECT NEW.ended WHERE NEW.ended <> '';
+    -- The history (history.rs): a row per route, or row by row where the caller has not counted. Nothing is counted
+    -- where an outcome changed no row: it was recorded, and counted, before.
+    INSERT INTO outbox_cycle_tally
+    SELECT NEW.tallies WHERE NEW.tallies <> '' AND (SELECT one FROM outbox_cycle_short LIMIT 1) IS NULL;
+    INSERT INTO outbox_cycle_single SELECT at, account, channel, outcome, late FROM outbox_cycle_recorded
+    WHERE NEW.tallies IS NULL AND (SELECT one FROM outbox_cycle_short LIMIT 1) IS NULL;
     INSERT INTO outbox_cycle_due SELECT NEW.now WHERE NEW.due;
     INSERT INTO outbox_cycle_rooms (account, channel, room)
     SELECT value->>'account', value->>'channel', value->>'room' FROM json_each(NEW.claims, '$.changed') WHERE true
@@ -97,9 +106,10 @@ BEGIN
     FROM outbox_cycle_sent AS j
     WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS NEW.epoch
       AND outbox.attempts = j.attempts;
+    INSERT INTO outbox_cycle_short SELECT 1 WHERE (SELECT changes() < count(*) FROM outbox_cycle_sent);
     INSERT INTO outbox_cycle_lost
     SELECT j.id FROM outbox_cycle_sent AS j LEFT JOIN outbox AS o ON o.id = j.id
-    WHERE (SELECT changes() < count(*) FROM outbox_cycle_sent)
+    WHERE (SELECT one FROM outbox_cycle_short LIMIT 1)
       AND (o.status, o.updated_at, o.claimed_by) IS NOT ('sent', j.finished_at, NULL);
     -- Moves up the first job that waits behind each of them, by one statement for all lanes. Because `moves`
     -- grew by two, the trigger outbox_moved did nothing: a statement per row would open every index each time.
@@ -143,20 +153,22 @@ BEGIN
     FROM outbox_cycle_ended AS j
     WHERE outbox.id = j.id AND outbox.status = 'sending' AND outbox.claimed_by IS j.fence_claim
       AND outbox.attempts = j.fence_attempts;
+    INSERT INTO outbox_cycle_short SELECT 1 WHERE (SELECT changes() < count(*) FROM outbox_cycle_ended);
     INSERT INTO outbox_cycle_lost
     SELECT j.id FROM outbox_cycle_ended AS j LEFT JOIN outbox AS o ON o.id = j.id
-    WHERE (SELECT changes() < count(*) FROM outbox_cycle_ended)
+    WHERE (SELECT one FROM outbox_cycle_short LIMIT 1)
       AND (o.status, o.updated_at, o.claimed_by) IS NOT (j.status, j.updated_at, NULL);
 END;
 
--- Moves jobs that have fallen due, at most 500 of a kind so that no producer waits long. A scheduled job
+-- Ends the pauses that have an end, and moves jobs that have fallen due, at most 500 of a kind so that no producer waits long. A scheduled job
 -- with a lane takes its place there (trigger outbox_due), which may make a later row of the same UPDATE
 -- the head of its lane: it stays the head.
 CREATE TEMP TRIGGER outbox_cycle_due_now INSTEAD OF INSERT ON outbox_cycle_due
 BEGIN
+    DELETE FROM outbox_pauses WHERE until IS NOT NULL AND until <= NEW.now AND typeof(until) = 'integer';
     DELETE FROM outbox_cycle_expired;
     INSERT INTO outbox_cycle_expired
-    SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
+    SELECT id, channel, account FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < NEW.now
         AND id NOT IN (SELECT job_id FROM outbox_set_aside)
     ORDER BY expires_at LIMIT 500;
     UPDATE outbox SET status = 'failed', moves = moves + 1, failure = 'expired', error_code = 'expired',
@@ -164,6 +176,8 @@ BEGIN
             THEN 'expires_at passed; an earlier attempt, whose outcome is unknown, may have arrived'
             ELSE 'expires_at passed before the message was sent' END
     WHERE id IN (SELECT id FROM outbox_cycle_expired);
+    INSERT INTO outbox_cycle_single SELECT NEW.now, account, channel, 'failed', 0 FROM outbox_cycle_expired
+    WHERE typeof(account) = 'text' AND channel IN ('chat', 'mail', 'sms');
     UPDATE outbox SET wait = 'ready', moves = moves + 1
     WHERE id IN (SELECT id FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= NEW.now
                      AND id NOT IN (SELECT job_id FROM outbox_set_aside)

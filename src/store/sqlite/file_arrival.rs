@@ -19,8 +19,8 @@ SELECT r.value ->> '$.job_id', r.value ->> '$.attempt', r.value ->> '$.started_a
 FROM json_each(?1) AS r";
 
 const PAUSES: &str = "\
-INSERT INTO outbox_pauses (account, channel, reason, since)
-SELECT r.value ->> '$.account', r.value ->> '$.channel', r.value ->> '$.reason', r.value ->> '$.since'
+INSERT INTO outbox_pauses (account, channel, reason, since, until)
+SELECT r.value ->> '$.account', r.value ->> '$.channel', r.value ->> '$.reason', r.value ->> '$.since', r.value ->> '$.until'
 FROM json_each(?1) AS r";
 
 const SET_ASIDE: &str = "\

@@ -69,7 +69,7 @@ impl FileDeparture {
         let of_everything = pauses.iter().find(|pause| pause.is_of_everything());
         match &self.reason {
             Some(own) if of_everything.is_none_or(|pause| pause.reason == *own) => {
-                self.store.pause(None, None, own).await?;
+                self.store.pause(None, None, own, None).await?;
             }
             _ => self.reason = None,
         }
@@ -120,7 +120,7 @@ impl FileDeparture {
 
     async fn read_rest(&mut self) -> Result<CarriedRest, SqliteError> {
         let conn = &mut self.store.conn;
-        let pauses = "SELECT account, channel, reason, since FROM outbox_pauses";
+        let pauses = "SELECT account, channel, reason, since, until FROM outbox_pauses";
         let pauses = readable(&sqlx::query(pauses).fetch_all(&mut *conn).await?);
         let own = |of: &CarriedPause| {
             of.account.is_empty()
@@ -222,8 +222,8 @@ impl FromRow<'_, SqliteRow> for CarriedAttempt {
 
 impl FromRow<'_, SqliteRow> for CarriedPause {
     fn from_row(row: &SqliteRow) -> sqlx::Result<CarriedPause> {
-        let (account, channel, reason, since) = FromRow::from_row(row)?;
-        Ok(CarriedPause { account, channel, reason, since })
+        let (account, channel, reason, since, until) = FromRow::from_row(row)?;
+        Ok(CarriedPause { account, channel, reason, since, until })
     }
 }
 

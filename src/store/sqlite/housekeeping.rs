@@ -20,6 +20,8 @@ const ROUTES_EVERY: Duration = Duration::from_secs(10);
 const TRY_EVERY: Duration = Duration::from_secs(60);
 /// How often the length of the log is checked, and how soon again while it stays long.
 const LOG_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(5));
+/// How often the history's minutes become hours.
+const FOLD_EVERY: Duration = Duration::from_secs(600);
 /// How often there is a batch of each kind.
 const BATCHES_EVERY: Duration = Duration::from_secs(60);
 /// The same if texts must be removed sooner than that.
@@ -38,6 +40,7 @@ pub(super) struct Timers {
     try_again: Instant,
     log: Instant,
     batches: Instant,
+    fold: Instant,
     /// The schema's version when its rules were last compared, and whether they were all there.
     pub schema: Option<(i64, bool)>,
     /// The plan of the last batches.
@@ -54,6 +57,7 @@ impl Timers {
             try_again: now,
             log: now + LOG_EVERY.0,
             batches: now,
+            fold: now,
             schema: None,
             plan: None,
         }
@@ -149,6 +153,7 @@ impl SqliteTenure {
             self.store.forget_taken_keys().await,
             self.shrink().await,
             self.forget_statistics().await,
+            self.fold_history().await,
         ];
         for step in steps {
             match step {
@@ -207,6 +212,14 @@ impl SqliteTenure {
             self.report.notice(Notice::new(Level::DEBUG, sentence));
         }
         Ok(shrunk.more)
+    }
+
+    async fn fold_history(&mut self) -> Result<bool, SqliteError> {
+        if self.timers.fold <= Instant::now() {
+            self.timers.fold = Instant::now() + FOLD_EVERY;
+            self.store.fold_history(now()).await?;
+        }
+        Ok(false)
     }
 
     async fn forget_statistics(&mut self) -> Result<bool, SqliteError> {

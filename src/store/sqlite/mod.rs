@@ -27,6 +27,7 @@ mod filter_sql;
 mod following;
 #[cfg(test)]
 mod fixture;
+mod history;
 mod housekeeping;
 mod import_export;
 mod inspection;
@@ -49,6 +50,7 @@ mod schema;
 mod set_aside;
 mod sqlite_error;
 mod sqlite_tenure;
+mod source_shares;
 mod statements;
 mod stray_rows;
 mod take_over;

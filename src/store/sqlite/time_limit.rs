@@ -93,7 +93,7 @@ mod tests {
         let path = folder.path().join("outbox.db");
         SqliteStore::open(&path).await.unwrap();
         let mut store = SqliteStore::open_to_read(&path).await.unwrap();
-        let refused = store.pause(None, None, "").await.unwrap_err().to_string();
+        let refused = store.pause(None, None, "", None).await.unwrap_err().to_string();
         assert!(refused.contains("readonly"), "{refused}");
     }
 

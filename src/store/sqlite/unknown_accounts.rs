@@ -1,7 +1,7 @@
 //! Fails jobs of accounts that are not configured: nothing could send them.
 
 use super::lenient::Lenient;
-use super::{SqliteError, SqliteStore};
+use super::{SqliteError, SqliteStore, history};
 use crate::queue::job::Channel;
 use crate::queue::when::now;
 
@@ -44,7 +44,10 @@ impl SqliteStore {
                 }
             }
         }
-        Ok(failed.iter().filter_map(|row| row.text_or_empty(0).parse().ok()).collect())
+        let failed: Vec<Channel> =
+            failed.iter().filter_map(|row| row.text_or_empty(0).parse().ok()).collect();
+        history::add_rows(&mut self.conn, &history::failed(account, &failed, now())).await?;
+        Ok(failed)
     }
 
     async fn set_aside_ready(&mut self, account: &str, reason: &str) -> Result<(), SqliteError> {

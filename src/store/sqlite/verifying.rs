@@ -5,9 +5,10 @@ use super::reading::{JOB_COLUMNS, Unreadable, job_from};
 use super::row_by_row::IGNORED;
 use super::set_aside::UNREADABLE;
 use super::sqlite_tenure::SqliteTenure;
-use super::{SqliteError, SqliteStore};
+use super::{SqliteError, SqliteStore, history};
 use crate::queue::doubt::{DoubtfulJob, may_look_alike, recipient_field};
-use crate::queue::job::{Channel, Millis};
+use crate::queue::job::{Channel, Millis, Status};
+use crate::queue::outcome_counts::{HistoryRow, MINUTE_MS, OutcomeCounts, floor};
 use crate::queue::report::Notice;
 use crate::queue::transition::{AttemptKind, Transition, Wait};
 use crate::queue::verification::Sought;
@@ -75,7 +76,8 @@ UPDATE outbox SET status = ?4, moves = moves + 2,
     verify_at = ?6, next_attempt_at = ?7, uncertain_attempts = ?8, message_id = ?9, receipt = ?10, failure = ?11,
     error_code = ifnull(?12, error_code), error = ifnull(?13, error), finished_at = ?14, updated_at = ?15,
     verify_seen = ifnull(?16, verify_seen), follow_at = ?17
-WHERE id = ?1 AND status = 'uncertain' AND wait = 'verifying' AND attempts = ?2 AND verify_round = ?3";
+WHERE id = ?1 AND status = 'uncertain' AND wait = 'verifying' AND attempts = ?2 AND verify_round = ?3
+RETURNING due_at";
 
 const VERIFIED: &str = "\
 INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome)
@@ -252,10 +254,12 @@ impl SqliteStore {
             .bind(t.updated_at)
             .bind(seen)
             .bind(t.follow_at)
-            .execute(&mut *tx)
+            .fetch_optional(&mut *tx)
             .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
+        let Some(done) = done else { return Ok(false) };
+        if t.wait.is_none() && t.status != Status::Pending {
+            let due_at = done.whole(0).unwrap_or(sought.since);
+            history::add_rows(&mut tx, &[counted(sought, t, due_at)]).await?;
         }
         if t.history == Some(AttemptKind::Verified) {
             sqlx::query(VERIFIED).bind(sought.id).execute(&mut *tx).await?;
@@ -273,6 +277,17 @@ pub(super) fn left_alone(without: &[(String, Option<Channel>)]) -> String {
     let channel = |channel: &Option<Channel>| channel.map_or("", Channel::as_str);
     let without: Vec<_> = without.iter().map(|(name, of)| (name, channel(of))).collect();
     serde_json::to_string(&without).expect("texts are always JSON")
+}
+
+/// What the history counts of a verified job.
+fn counted(sought: &Sought, t: &Transition, due_at: Millis) -> HistoryRow {
+    let tally = match t.status {
+        Status::Sent => OutcomeCounts::of_sent(t.updated_at.saturating_sub(due_at)),
+        Status::Failed => OutcomeCounts { failed: 1, ..OutcomeCounts::default() },
+        _ => OutcomeCounts { uncertain: 1, ..OutcomeCounts::default() },
+    };
+    let (account, channel) = (sought.account.clone(), sought.channel.to_string());
+    HistoryRow { begins_at: floor(t.updated_at, MINUTE_MS), account, channel, tally }
 }
 
 pub(super) async fn require_epoch(

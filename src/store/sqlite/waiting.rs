@@ -109,7 +109,7 @@ mod tests {
         store.execute_sql(&chat("shop", "k", "NULL")).await.unwrap();
         store.execute_sql(&chat("default", "k", "NULL")).await.unwrap();
         assert!(store.is_any_left_to_send(now()).await.unwrap());
-        store.pause(Some("shop"), None, "").await.unwrap();
+        store.pause(Some("shop"), None, "", None).await.unwrap();
         assert!(!store.is_any_left_to_send(now()).await.unwrap());
         let left = store.left().await.unwrap();
         assert_eq!((left.scheduled, left.paused, left.set_aside), (1, 2, 0));

@@ -41,7 +41,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Re
     }
     let mut request = ChangeRequest::read(&posted.fields)?;
     let FoundJobs { count, some, unfit } = find(&shared, &mut request).await?;
-    let frame = Frame::of(posted.caller);
+    let frame = Frame::of(&shared, posted.caller).await;
     let ChangeRequest { change, selection, back } = request;
     let labels = change_labels(change);
     let jobs = jobs(count);

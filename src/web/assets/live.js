@@ -71,6 +71,11 @@ async function look() {
   if (!answer.ok) throw new Error(String(answer.status));
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   prepare(page);
+  document.title = page.title;
+  const [icon, fresh] = [document, page].map((one) => one.querySelector("link[rel=icon]"));
+  if (icon && fresh && icon.getAttribute("href") !== fresh.getAttribute("href")) {
+    icon.setAttribute("href", fresh.getAttribute("href"));
+  }
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
     if (fresh && !inUse(part)) change(part, fresh);

@@ -2,10 +2,11 @@
 
 use super::{FrontPage, LISTED};
 use crate::desk::vocabulary::{WAITS, block_reason};
-use crate::metrics::{DaemonState, Minute};
+use crate::metrics::DaemonState;
 use crate::queue::block::{Block, BlockKind};
 use crate::queue::follow_up::DeliveryState;
 use crate::queue::job::{Channel, Status};
+use crate::queue::outcome_counts::{Interval, OutcomeCounts};
 use crate::queue::overview::{FailureGroup, LOOKED_AT, Undelivered};
 use crate::queue::pause::Pause;
 use crate::web::cache::Counted;
@@ -76,6 +77,9 @@ pub fn tiles(page: &FrontPage<'_>) -> Markup {
                     dt { (status(state.as_str(), None)) }
                     dd {
                         a href=(JobQuery::of_status(state).path()) { (known(count)) }
+                        @if state == Status::Failed {
+                            small { b { (number(page.day.failed)) } " in the last 24 hours" }
+                        }
                         @if state == Status::Pending {
                             small {
                                 @for (at, (wait, label)) in WAITS.into_iter().enumerate() {
@@ -136,24 +140,25 @@ fn age<T>(counted: &Counted<T>) -> Markup {
 }
 
 /// Over the last five whole minutes: with the current one, it would drop at each new minute.
-fn rate(hour: &[Minute]) -> String {
+fn rate(hour: &[Interval]) -> String {
     let over = hour.len().saturating_sub(1);
     let last = hour.get(over.saturating_sub(5)..over).unwrap_or_default();
-    let now = hour.last().map_or(0, |minute| u64::from(minute.sent));
-    let sent: u64 = last.iter().map(|minute| u64::from(minute.sent)).sum();
+    let now = hour.last().map_or(0, |minute| minute.tally.sent);
+    let sent: u64 = last.iter().map(|minute| minute.tally.sent).sum();
     match sent {
         0 => format!("{} in this minute", number(now)),
         _ => format!("{} (5 min)", number(sent.div_ceil(5))),
     }
 }
 
-fn lateness(hour: &[Minute]) -> String {
-    let all = hour.iter().fold(Minute::default(), |all, minute| all.with(minute));
-    match (all.latency(0.5), all.latency(0.95)) {
+fn lateness(hour: &[Interval]) -> String {
+    let mut all = OutcomeCounts::default();
+    hour.iter().for_each(|minute| all.add(&minute.tally));
+    match (all.lateness(0.5), all.lateness(0.95)) {
         (Some(half), Some(most)) => {
             format!("half within {}, 95 % within {}", length(half), length(most))
         }
-        _ => "nothing sent yet".to_owned(),
+        _ => "nothing sent in the last hour".to_owned(),
     }
 }
 
@@ -259,7 +264,9 @@ fn pause_row(pause: &Pause, page: &FrontPage<'_>) -> Markup {
                 @if !pause.reason.is_empty() { " " span .said { (short(&pause.reason)) } }
             }
             td data-label="since" { (time(pause.since, page.now)) }
-            td data-label="until" { "resumed" }
+            td data-label="until" {
+                @match pause.until { Some(until) => (time(until, page.now)), None => "resumed" }
+            }
         }
     }
 }
