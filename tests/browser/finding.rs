@@ -13,6 +13,7 @@ fn search(browser: &Browser, text: &str) {
 
 /// Why was it not delivered? By the customer's phone number: one search, no other click.
 #[test]
+#[ignore = "heavy: a browser"]
 fn by_a_phone_number_to_the_reason_in_one_search() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -42,6 +43,8 @@ fn by_a_phone_number_to_the_reason_in_one_search() {
 }
 
 #[test]
+
+#[ignore = "heavy: a browser"]
 fn ten_uncertain_jobs_are_resolved_one_after_the_other() {
     let server = Server::start();
     let outbox = Outbox::setup(&server)
@@ -73,6 +76,7 @@ fn ten_uncertain_jobs_are_resolved_one_after_the_other() {
 
 /// A focus, a checked box, a selection and an open part stay, while all else follows.
 #[test]
+#[ignore = "heavy: a browser"]
 fn a_refresh_takes_nothing_from_the_hand() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -120,6 +124,8 @@ fn a_refresh_takes_nothing_from_the_hand() {
 }
 
 #[test]
+
+#[ignore = "heavy: a browser"]
 fn boxes_are_checked_together() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -147,6 +153,7 @@ fn boxes_are_checked_together() {
 
 /// Chromium gives a page the clipboard where it is secure, as on this machine; what was copied is pasted.
 #[test]
+#[ignore = "heavy: a browser"]
 fn what_is_copied_is_what_is_shown() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -187,6 +194,7 @@ fn what_is_copied_is_what_is_shown() {
 
 /// By a tap, because a phone has no pointer that rests on a time; it stays so on the next page.
 #[test]
+#[ignore = "heavy: a browser"]
 fn a_tap_shows_exact_times_in_utc_and_here() {
     let server = Server::start();
     let outbox = setup(&server).ready();
@@ -212,6 +220,8 @@ fn a_tap_shows_exact_times_in_utc_and_here() {
 }
 
 #[test]
+
+#[ignore = "heavy: a browser"]
 fn a_long_source_does_not_push_the_error_out() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
