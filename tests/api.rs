@@ -57,6 +57,24 @@ fn jobs_are_what_list_prints_and_a_job_is_what_show_prints() {
 }
 
 #[test]
+fn the_status_is_what_status_prints() {
+    let server = Server::start();
+    let (outbox, _daemon, client) = for_reading(&server);
+    three(&outbox, &server);
+    // What passes with the time is left out.
+    let lasting = |mut status: Value| {
+        let fields = status.as_object_mut().expect("an object");
+        fields.retain(|name, _| {
+            !["at", "rates", "database_bytes", "wal_bytes", "nodes"].contains(&name.as_str())
+        });
+        status
+    };
+    let answer = client.get("/api/status").expect(200);
+    answer.hides("secret");
+    assert_eq!(lasting(parsed(&answer.body)), lasting(printed(&outbox, &["status", "--json"])));
+}
+
+#[test]
 fn a_page_leads_to_the_next_until_there_is_none() {
     let server = Server::start();
     let (outbox, _daemon, client) = for_reading(&server);

@@ -1,10 +1,10 @@
 //! `nodes`: the dispatchers that work on the outbox.
 
 use super::{GlobalFlags, output};
+use acquire_outbox::desk::status_json::NodeJson;
 use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::node::{Node, Nodes, Standing};
+use acquire_outbox::queue::node::Nodes;
 use anyhow::Result;
-use serde::Serialize;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -26,37 +26,6 @@ pub struct NodesArgs {
     /// One JSON array
     #[arg(long)]
     json: bool,
-}
-
-/// Also part of `status --json`.
-#[derive(Serialize)]
-pub(super) struct NodeJson<'a> {
-    epoch: i64,
-    name: &'a str,
-    version: Option<&'a str>,
-    standing: Standing,
-    since: String,
-    lease_until: Option<String>,
-    /// Whether it looks for new jobs itself, because a pooler keeps it from being notified.
-    polls: bool,
-    sending: u64,
-    accounts: Option<&'a [String]>,
-}
-
-impl<'a> From<&'a Node> for NodeJson<'a> {
-    fn from(node: &'a Node) -> Self {
-        NodeJson {
-            epoch: node.epoch,
-            name: &node.name,
-            version: Some(node.version.as_str()).filter(|version| !version.is_empty()),
-            standing: node.standing,
-            since: output::iso(node.since),
-            lease_until: node.lease_until.map(output::iso),
-            polls: node.polls,
-            sending: node.sending,
-            accounts: node.accounts.as_deref(),
-        }
-    }
 }
 
 pub async fn run(settings: &GlobalFlags, args: NodesArgs) -> Result<ExitCode> {

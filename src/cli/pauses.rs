@@ -1,7 +1,8 @@
 //! `pauses`: what people have paused, since when and why.
 
-use super::status::{PauseJson, pause_table};
+use super::status::pause_table;
 use super::{GlobalFlags, output};
+use acquire_outbox::desk::status_json::PauseJson;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::ALL;
 use anyhow::Result;

@@ -3,18 +3,12 @@
 mod by;
 mod view;
 
-pub(super) use view::{PauseJson, pauses as pause_table};
+pub(super) use view::pauses as pause_table;
 
 use super::watch::{Watched, WatchedView, repeat, seconds};
 use super::{GlobalFlags, output};
-use acquire_outbox::config::Database;
-use acquire_outbox::desk::assessment::{Assessment, Dispatching};
-use acquire_outbox::desk::checkup;
-use acquire_outbox::queue::examination::Storage;
-use acquire_outbox::queue::job::Millis;
-use acquire_outbox::queue::node::Nodes;
-use acquire_outbox::queue::overview::Overview;
-use acquire_outbox::queue::when::now;
+use acquire_outbox::desk::outbox_status::OutboxStatus;
+use acquire_outbox::desk::status_json;
 use acquire_outbox::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;
@@ -59,20 +53,6 @@ pub struct StatusArgs {
     json: bool,
 }
 
-/// Everything that is shown, as of one moment.
-struct StatusReport {
-    database: Database,
-    now: Millis,
-    overview: Overview,
-    /// Whether a dispatcher works on it.
-    running: bool,
-    /// Those that are at work or have left something to decide.
-    nodes: Nodes,
-    storage: Storage,
-    sandbox: bool,
-    assessment: Assessment,
-}
-
 pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
     let mut store = settings.open().await?;
     if let Some(every) = args.watch {
@@ -83,9 +63,9 @@ pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
         by::run(&mut store, by, args.json).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let report = StatusReport::read(&mut store).await?;
+    let report = OutboxStatus::read(&mut store).await?;
     if args.json {
-        output::json(&view::json(&report))?;
+        output::json(&status_json::json(&report))?;
     } else {
         output::line(view::text(&report))?;
     }
@@ -97,32 +77,10 @@ pub async fn run(settings: &GlobalFlags, args: StatusArgs) -> Result<ExitCode> {
 
 impl WatchedView for Watched {
     async fn read(&self, store: &mut Store) -> Result<String> {
-        let report = StatusReport::read(store).await?;
+        let report = OutboxStatus::read(store).await?;
         Ok(match self {
-            Watched::Json => serde_json::to_string(&view::json(&report))?,
+            Watched::Json => serde_json::to_string(&status_json::json(&report))?,
             Watched::Text => view::text(&report),
-        })
-    }
-}
-
-impl StatusReport {
-    async fn read(store: &mut Store) -> Result<StatusReport> {
-        let now = now();
-        let overview = store.overview(now).await?;
-        let failures = checkup::failures(store, now).await?;
-        let database = store.database();
-        let running = Store::dispatcher_is_running(&database).await?;
-        let dispatching = if running { Dispatching::Running } else { Dispatching::Nobody };
-        let sandbox = store.is_sandbox();
-        Ok(StatusReport {
-            assessment: checkup::of_overview(&overview, failures, dispatching, sandbox, now),
-            running,
-            nodes: store.nodes(false).await?,
-            storage: Store::storage(&database),
-            sandbox,
-            database,
-            now,
-            overview,
         })
     }
 }

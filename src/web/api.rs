@@ -1,4 +1,4 @@
-//! `/api`: jobs for programs, in the JSON of `list --json` and `show --json`, with the filters of the list.
+//! `/api`: jobs and the status for programs, in the JSON of `list`, `show` and `status`, with the filters of the list.
 //!
 //! It only reads. Everything is described in `assets/openapi.json`, which it serves too.
 
@@ -9,6 +9,8 @@ use super::job_page;
 use super::parameters::{JobQuery, parsed, wrong};
 use super::posted::FormFields;
 use crate::desk::job_json::{self, JobJson};
+use crate::desk::outbox_status::OutboxStatus;
+use crate::desk::status_json;
 use crate::queue::filter::Page;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{StatusCode, header};
@@ -45,6 +47,7 @@ pub fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/api/jobs", get(jobs))
         .route("/api/jobs/{id}", get(job))
+        .route("/api/status", get(status))
         .route("/api/openapi.json", get(description))
         .route("/api/{*other}", get(unknown))
 }
@@ -94,6 +97,14 @@ async fn job(
     }
     let (job, sandbox) = job_page::inspect_whole(&shared, &id, with_payload).await?;
     Ok(Json(JobJson::of(&job, sandbox)).into_response())
+}
+
+/// `GET /api/status`: the verdict, its reasons, counts, ages, rates, pauses and blocks.
+async fn status(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
+    let mut reading = shared.reader.read().await?;
+    let status = OutboxStatus::read(&mut reading).await?;
+    reading.done();
+    Ok(Json(status_json::json(&status)).into_response())
 }
 
 /// `GET /api/openapi.json`: what there is, for programs and for people.

@@ -43,7 +43,6 @@ fn by_a_phone_number_to_the_reason_in_one_search() {
 }
 
 #[test]
-
 #[ignore = "heavy: a browser"]
 fn ten_uncertain_jobs_are_resolved_one_after_the_other() {
     let server = Server::start();
@@ -124,7 +123,6 @@ fn a_refresh_takes_nothing_from_the_hand() {
 }
 
 #[test]
-
 #[ignore = "heavy: a browser"]
 fn boxes_are_checked_together() {
     let server = Server::start();
@@ -220,7 +218,6 @@ fn a_tap_shows_exact_times_in_utc_and_here() {
 }
 
 #[test]
-
 #[ignore = "heavy: a browser"]
 fn a_long_source_does_not_push_the_error_out() {
     let server = Server::start();

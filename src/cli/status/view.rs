@@ -1,219 +1,17 @@
-//! How `status` looks: a page of text, or JSON.
+//! How `status` looks to people.
 
-use super::StatusReport;
-use crate::cli::nodes::NodeJson;
 use crate::cli::output;
 use acquire_outbox::desk::assessment::Assessment;
+use acquire_outbox::desk::outbox_status::OutboxStatus;
+use acquire_outbox::desk::status_json::RateJson;
 use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::block::{Block, BlockKind};
+use acquire_outbox::queue::block::Block;
 use acquire_outbox::queue::job::{Channel, Millis, Status};
-use acquire_outbox::queue::overview::{Count, Throughput};
-use acquire_outbox::queue::overview::{SetAside, SetAsideSummary};
+use acquire_outbox::queue::overview::{Count, SetAsideSummary};
 use acquire_outbox::queue::pause::Pause;
-use acquire_outbox::queue::unreadable::UnreadableRoute;
 use acquire_outbox::store::listed;
-use serde::Serialize;
-use std::collections::BTreeMap;
 
-#[derive(Serialize)]
-pub struct StatusJson<'a> {
-    /// `verdict` and `reasons`.
-    #[serde(flatten)]
-    assessment: &'a Assessment,
-    database: String,
-    database_bytes: u64,
-    wal_bytes: u64,
-    /// Made for the sandbox: nothing in it reaches Acquire.
-    sandbox: bool,
-    at: String,
-    dispatcher: DispatcherJson,
-    /// Those that are at work or have left something to decide.
-    nodes: Vec<NodeJson<'a>>,
-    counts: &'a [Count],
-    oldest_due_seconds: Option<i64>,
-    /// Of the channels that have one.
-    oldest_due_seconds_of: BTreeMap<&'a str, i64>,
-    rates: Vec<RateJson>,
-    pauses: Vec<PauseJson<'a>>,
-    holds: Vec<BlockJson<'a>>,
-    /// How many of the uncertain jobs are being looked for at Acquire.
-    verifying: i64,
-    /// How many sent messages Acquire is still to be asked about.
-    following: i64,
-    undelivered: UndeliveredJson,
-    /// What cannot be read back at Acquire, and so neither verified nor followed up.
-    unreadable: Vec<UnreadableJson<'a>>,
-    /// Rows that cannot be read, recorded or changed: how many, and the first ones.
-    set_aside: u64,
-    set_aside_jobs: Vec<SetAsideJson<'a>>,
-    /// Rows that were written without the triggers, counted up to 10,000.
-    untouched: u64,
-    untouched_jobs: &'a [i64],
-    /// How the schema differs from what it should be.
-    schema: Vec<String>,
-}
-
-/// Whether a dispatcher works on it; which process, and since when, where there can be only one.
-#[derive(Serialize)]
-struct DispatcherJson {
-    running: bool,
-    pid: Option<i64>,
-    since: Option<String>,
-}
-
-#[derive(Serialize)]
-struct RateJson {
-    minutes: u32,
-    sent_per_minute: f64,
-    failed_per_minute: f64,
-}
-
-/// Null means all of its kind.
-#[derive(Serialize)]
-pub struct PauseJson<'a> {
-    account: Option<&'a str>,
-    channel: Option<Channel>,
-    reason: &'a str,
-    since: String,
-    /// When it ends by itself.
-    until: Option<String>,
-}
-
-/// A block of a whole account has no channel, and a block of everything has no account.
-#[derive(Serialize)]
-struct BlockJson<'a> {
-    account: Option<&'a String>,
-    channel: Option<&'a String>,
-    kind: BlockKind,
-    reason: &'a str,
-    since: String,
-    until: Option<String>,
-}
-
-/// Sent messages that did not arrive, as far as Acquire was asked.
-#[derive(Serialize)]
-struct UndeliveredJson {
-    bounced: i64,
-    failed: i64,
-}
-
-#[derive(Serialize)]
-struct UnreadableJson<'a> {
-    account: &'a str,
-    channel: Channel,
-    /// `verify` or `follow_up`.
-    purpose: &'a str,
-    since: String,
-    error_code: &'a str,
-    error: &'a str,
-}
-
-#[derive(Serialize)]
-struct SetAsideJson<'a> {
-    id: i64,
-    status: &'a str,
-    since: String,
-    reason: &'a str,
-}
-
-pub fn json(report: &StatusReport) -> StatusJson<'_> {
-    let overview = &report.overview;
-    let age = |due: Millis| report.now.saturating_sub(due).max(0) / 1000;
-    StatusJson {
-        assessment: &report.assessment,
-        database: report.database.to_string(),
-        database_bytes: report.storage.bytes,
-        wal_bytes: report.storage.log_bytes,
-        sandbox: report.sandbox,
-        at: output::iso(report.now),
-        dispatcher: DispatcherJson {
-            running: report.running,
-            pid: overview.dispatcher_pid.filter(|_| report.running),
-            since: overview.dispatcher_since.filter(|_| report.running).map(output::iso),
-        },
-        nodes: report.nodes.nodes.iter().map(NodeJson::from).collect(),
-        counts: &overview.counts,
-        oldest_due_seconds: overview.oldest_due.map(age),
-        oldest_due_seconds_of: overview
-            .oldest_due_of
-            .iter()
-            .map(|(channel, due)| (channel.as_str(), age(*due)))
-            .collect(),
-        rates: overview.throughput.iter().map(RateJson::from).collect(),
-        pauses: overview.pauses.iter().map(PauseJson::from).collect(),
-        holds: overview.blocks.iter().map(BlockJson::from).collect(),
-        verifying: overview.verifying,
-        following: overview.following,
-        undelivered: UndeliveredJson {
-            bounced: overview.undelivered.bounced,
-            failed: overview.undelivered.failed,
-        },
-        unreadable: overview.unreadable.iter().map(UnreadableJson::from).collect(),
-        set_aside: overview.set_aside.count,
-        set_aside_jobs: overview.set_aside.first.iter().map(SetAsideJson::from).collect(),
-        untouched: overview.untouched.count,
-        untouched_jobs: &overview.untouched.first,
-        schema: overview.flaws.clone(),
-    }
-}
-
-impl From<&Throughput> for RateJson {
-    fn from(of: &Throughput) -> Self {
-        let per_minute = |count: i64| count as f64 / f64::from(of.minutes);
-        RateJson {
-            minutes: of.minutes,
-            sent_per_minute: per_minute(of.sent),
-            failed_per_minute: per_minute(of.failed),
-        }
-    }
-}
-
-impl<'a> From<&'a Pause> for PauseJson<'a> {
-    fn from(pause: &'a Pause) -> Self {
-        PauseJson {
-            account: pause.account.as_deref(),
-            channel: pause.channel,
-            reason: &pause.reason,
-            since: output::iso(pause.since),
-            until: pause.until.map(output::iso),
-        }
-    }
-}
-
-impl<'a> From<&'a UnreadableRoute> for UnreadableJson<'a> {
-    fn from(of: &'a UnreadableRoute) -> Self {
-        UnreadableJson {
-            account: &of.account,
-            channel: of.channel,
-            purpose: of.purpose.as_str(),
-            since: output::iso(of.since),
-            error_code: &of.fault.code,
-            error: &of.fault.message,
-        }
-    }
-}
-
-impl<'a> From<&'a SetAside> for SetAsideJson<'a> {
-    fn from(of: &'a SetAside) -> Self {
-        let SetAside { id, status, since, reason } = of;
-        SetAsideJson { id: *id, status, since: output::iso(*since), reason }
-    }
-}
-
-impl<'a> From<&'a Block> for BlockJson<'a> {
-    fn from(block: &'a Block) -> Self {
-        BlockJson {
-            account: (!block.account.is_empty()).then_some(&block.account),
-            channel: (!block.channel.is_empty()).then_some(&block.channel),
-            kind: block.kind,
-            reason: &block.reason,
-            since: output::iso(block.since),
-            until: block.until.map(output::iso),
-        }
-    }
-}
-
-pub fn text(report: &StatusReport) -> String {
+pub fn text(report: &OutboxStatus) -> String {
     let overview = &report.overview;
     let mut parts = vec![
         verdict(&report.assessment),
@@ -248,7 +46,7 @@ fn verdict(assessment: &Assessment) -> String {
     format!("{word}\n{}", table.text())
 }
 
-fn fields(report: &StatusReport) -> output::Table {
+fn fields(report: &OutboxStatus) -> output::Table {
     let overview = &report.overview;
     let mut fields = output::Table::of_fields();
     let sizes = (output::bytes(report.storage.bytes), output::bytes(report.storage.log_bytes));
@@ -317,7 +115,7 @@ fn named(count: u64, first: impl Iterator<Item = i64>) -> String {
     format!("{}: {}{more}", output::jobs(count), ids.join(", "))
 }
 
-fn dispatcher(report: &StatusReport) -> String {
+fn dispatcher(report: &OutboxStatus) -> String {
     let overview = &report.overview;
     if !report.running {
         let others = match vocabulary::nodes(&report.nodes) {
@@ -343,7 +141,7 @@ fn age(due: Millis, now: Millis) -> String {
 }
 
 /// A row per channel, a column per state.
-fn counts(report: &StatusReport) -> output::Table {
+fn counts(report: &OutboxStatus) -> output::Table {
     let overview = &report.overview;
     let states = Status::ALL.map(Status::as_str);
     let header = ["channel"].into_iter().chain(states).chain(["oldest due"]);
@@ -360,7 +158,7 @@ fn counts(report: &StatusReport) -> output::Table {
     table
 }
 
-fn rates(report: &StatusReport) -> output::Table {
+fn rates(report: &OutboxStatus) -> output::Table {
     let mut table = output::Table::new(["per minute, over the last", "sent", "failed"]);
     for rate in report.overview.throughput.iter() {
         let span = if rate.minutes == 1 { "minute" } else { "minutes" };
