@@ -50,7 +50,7 @@ async fn a_page_of_what_is_rare_comes_from_its_index_and_any_other_from_the_tabl
     assert!(plan.iter().any(|line| line.contains("(idempotency_key=?)")), "{plan:#?}");
 }
 
-/// What somebody looks for is found through an index of its own, whatever else is asked.
+/// What somebody looks for is found through a separate index, whatever else is asked.
 #[tokio::test]
 async fn what_is_looked_for_has_an_index() {
     let (_folder, mut store) = outbox("").await;
