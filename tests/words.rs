@@ -31,7 +31,6 @@ const PHRASES: &[(&str, &[&str])] = &[
     ("the wire", &[]),
     ("stands", &["by", "for", "still"]),
     ("stand in", &["for"]),
-    ("comes and goes", &[]),
 ];
 
 /// With a capital these are something else: the language Go, Dear Anne.

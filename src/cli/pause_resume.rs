@@ -20,8 +20,8 @@ Examples:
 
 A pause takes effect as soon as it is committed, and lasts over restarts until
 `acquire-outbox resume` or, with --for, until its time is over. Pausing again
-replaces the reason and the end. Producers can still insert; requests in flight
-are finished; jobs that expire while they wait fail as usual. In SQL:
+replaces the reason and the end. Producers can still insert; requests in
+flight are finished; jobs that expire while they wait fail as usual. In SQL:
   INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'why')
 The column until ends it: datetime('now', '+1 hour'), on PostgreSQL
 now() + interval '1 hour'.";

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox show 17
   acquire-outbox show 17 --json | jq .history
-  acquire-outbox show --next-uncertain  the first job that waits for a decision
+  acquire-outbox show --next-uncertain    the first to be decided
   acquire-outbox show 17 --next-uncertain  the one after job 17
   acquire-outbox show 17 --curl  its request, to try it by hand
 

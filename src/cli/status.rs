@@ -26,9 +26,9 @@ Examples:
   acquire-outbox status --json --watch 60 >> status.jsonl
   acquire-outbox status --check > /dev/null || alert
 
-The first line is the verdict: well, attention or down. Its reasons are below it,
-with what to do about each. Rates are averages over the last 1, 5 and
-15 minutes.";
+The first line is the verdict: well, attention or down. Its reasons are below
+it, with what to do about each. Rates are averages over the last 1, 5 and 15
+minutes.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

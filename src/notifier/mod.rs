@@ -1,6 +1,6 @@
 //! Tells somebody when the verdict changes or an uncertain job appears: `[notify]`.
 //!
-//! A task of its own with a connection of its own, which only reads: it never waits for the dispatcher,
+//! A separate task with a separate connection, which only reads: it never waits for the dispatcher,
 //! and the dispatcher never waits for it. At most one call a minute, one at a time, each with a time
 //! limit. A call that fails is repeated with growing pauses, with what is true by then.
 
@@ -54,7 +54,7 @@ pub fn start(config: &Config, metrics: &Arc<Metrics>) -> Option<Notifier> {
 async fn watch(notify: Notify, database: Database, metrics: Arc<Metrics>) {
     let Some(call) = Call::of(notify, &database) else {
         warn!(
-            "[notify]: the HTTP client cannot be set up, so nobody is told of a change of the verdict"
+            "[notify]: the HTTP client cannot be set up, so nobody is notified when the verdict changes"
         );
         return;
     };
@@ -95,7 +95,7 @@ async fn look(
         Ok(seen) => Some(seen),
         Err(_) => {
             *open = None;
-            // A moment's trouble is no verdict: the dispatcher says itself when it cannot go on.
+            // A moment's trouble is no verdict: the dispatcher says itself when it cannot continue.
             (metrics.state() == DaemonState::Trouble).then(Assessment::unreadable)
         }
     }

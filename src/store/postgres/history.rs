@@ -1,4 +1,4 @@
-//! What became of jobs by minute, hour and day. Each node adds to rows of its own, in the transaction that
+//! What became of jobs by minute, hour and day. Each node adds to separate rows, in the transaction that
 //! records outcomes; upkeep makes hours of minutes and days of hours, of all nodes together.
 
 use super::rows::millis;
