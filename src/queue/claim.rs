@@ -63,6 +63,7 @@ pub struct Cycle<'a> {
 
 /// How a cycle ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly always the large one")]
 pub enum CycleResult {
     Done(CycleDone),
     /// Only where `expecting`: the lock was not available. Nothing was done.

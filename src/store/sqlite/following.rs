@@ -112,7 +112,9 @@ impl SqliteStore {
             match take.fetch_optional(&mut *tx).await.map_err(SqliteError::from) {
                 Ok(Some(row)) => match followed(&row) {
                     Some(job) => jobs.push(job),
-                    None => drop(sqlx::query(GIVE_UP).bind(id).execute(&mut *tx).await?),
+                    None => {
+                        sqlx::query(GIVE_UP).bind(id).execute(&mut *tx).await?;
+                    }
                 },
                 Ok(None) => refused.push((id, IGNORED.to_owned())),
                 Err(e) if e.is_of_a_row() => refused.push((id, e.to_string())),
