@@ -78,8 +78,12 @@ pub enum ConfigError {
     Invalid { place: Place, problem: String },
 
     /// A systemd credential, where systemd gives none: outside the service.
-    #[error("{place}: {}", of_credential(.name))]
-    NoCredential { place: Place, name: String },
+    #[error("{place}: {}", of_credential(*.is_packaged))]
+    NoCredential {
+        place: Place,
+        /// Its name is the packages'. Another name is not kept: it may be a misplaced key.
+        is_packaged: bool,
+    },
 
     /// The sandbox would use the database of the system's configuration file.
     #[error(
@@ -120,11 +124,11 @@ impl ConfigError {
 }
 
 /// The packaged unit's credential, and the file that it is read from.
-const PACKAGED: (&str, &str) = ("acquire-api-key", "/etc/acquire-outbox/key");
+pub(super) const PACKAGED: (&str, &str) = ("acquire-api-key", "/etc/acquire-outbox/key");
 
 /// Only a name that the package has given is shown: another may be a misplaced key.
-fn of_credential(name: &str) -> String {
-    let (name, path) = if name == PACKAGED.0 { PACKAGED } else { ("NAME", "PATH") };
+fn of_credential(is_packaged: bool) -> String {
+    let (name, path) = if is_packaged { PACKAGED } else { ("NAME", "PATH") };
     format!(
         "only the service has this systemd credential (CREDENTIALS_DIRECTORY is not set); to use it for a \
          command, put `systemd-run --pipe --wait --property=LoadCredential={name}:{path}` in front of the \

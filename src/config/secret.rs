@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::config_error::{ConfigError, Place};
+use super::config_error::{ConfigError, PACKAGED, Place};
 use super::section::Section;
 use super::{Env, variable};
 
@@ -162,8 +162,8 @@ impl KeySource {
             KeyKind::File(path) => SecretAt::File(path.clone(), ModeCheck::NotForOthers),
             KeyKind::Credential(name) => {
                 let folder = variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    let (place, name) = (self.place.clone(), name.clone());
-                    ConfigError::NoCredential { place, name }
+                    let is_packaged = name == PACKAGED.0;
+                    ConfigError::NoCredential { place: self.place.clone(), is_packaged }
                 })?;
                 SecretAt::File(Path::new(&folder).join(name), ModeCheck::BySystemd)
             }

@@ -1,7 +1,7 @@
 //! Takes up the messages whose delivery is to be asked about, and records what Acquire says of them.
 
 use super::Dispatcher;
-use super::follower::Told;
+use super::follower::FollowUpAnswer;
 use super::readers::lease;
 use crate::metrics::FollowUpResult;
 use crate::queue::follow_up::{FollowUp, FollowedJob, is_given_up, next_follow_up};
@@ -18,9 +18,9 @@ impl Dispatcher {
     /// Only those after which nothing more may be written: an answer that cannot be recorded is asked for
     /// again.
     pub(super) async fn follow_up(&mut self) -> Result<(), StoreError> {
-        while let Some(told) = self.follower.next_answer() {
-            let id = told.job.id;
-            match self.record_told(told).await {
+        while let Some(answer) = self.follower.next_answer() {
+            let id = answer.job.id;
+            match self.record_answer(answer).await {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
                     warn!(job = id, error = %e, "what became of a message cannot be recorded: it is asked again");
@@ -68,12 +68,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn record_told(&mut self, told: Told) -> Result<(), StoreError> {
-        let Told { job, begun, follow_up } = told;
+    async fn record_answer(&mut self, answer: FollowUpAnswer) -> Result<(), StoreError> {
+        let FollowUpAnswer { job, begun, follow_up } = answer;
         let policy = &self.sender.config.channels[&job.channel];
         let (pause, patience) = (policy.follow_up, policy.retry.give_up_after);
         let (result, event, next) = match follow_up {
-            FollowUp::Told(event) => {
+            FollowUp::Answer(event) => {
                 self.readers.answered(&job.account);
                 self.can_read(&job.account, job.channel, ReadPurpose::FollowUp).await?;
                 let result = event.map_or(FollowUpResult::Nothing, |event| event.state.into());

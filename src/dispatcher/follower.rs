@@ -15,24 +15,28 @@ const PLACES: usize = 4;
 const NOTHING_FOR: Duration = Duration::from_secs(1);
 
 /// An answer.
-pub(super) struct Told {
+pub(super) struct FollowUpAnswer {
     pub(super) job: FollowedJob,
     pub(super) begun: Instant,
     pub(super) follow_up: FollowUp,
 }
 
 /// The questions that are under way.
-pub(super) fn follow_ups() -> Asking<Told> {
+pub(super) fn follow_ups() -> Asking<FollowUpAnswer> {
     Asking::new(PLACES, NOTHING_FOR)
 }
 
-impl Asking<Told> {
+impl Asking<FollowUpAnswer> {
     /// Begins to ask about a message.
     pub(super) fn ask(&mut self, job: FollowedJob, readers: &mut Readers, config: &Config) {
         let begun = Instant::now();
         let known = readers.known_fault(&job.account, job.channel, ReadPurpose::FollowUp, config);
         if let Some(fault) = known {
-            return self.answered(Told { job, begun, follow_up: FollowUp::Impossible(fault) });
+            return self.answered(FollowUpAnswer {
+                job,
+                begun,
+                follow_up: FollowUp::Impossible(fault),
+            });
         }
         let (slot, limit) = (readers.of(&job.account, config), lease(config) / 2);
         self.begin(async move {
@@ -46,7 +50,7 @@ impl Asking<Told> {
                 let fault = Fault::new("timeout", "Acquire took too long to show a message");
                 FollowUp::Later { fault, retry_after: None }
             });
-            Told { job, begun, follow_up }
+            FollowUpAnswer { job, begun, follow_up }
         });
     }
 }

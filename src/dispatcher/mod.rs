@@ -37,7 +37,7 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::store::{StoreError, Tenure};
 use asking::Asking;
-use follower::Told;
+use follower::FollowUpAnswer;
 use outage::Outage;
 use pause_watch::PauseWatch;
 use readers::Readers;
@@ -88,7 +88,7 @@ pub struct Dispatcher {
     sender: AttemptSender,
     readers: Readers,
     verifier: Asking<Shown>,
-    follower: Asking<Told>,
+    follower: Asking<FollowUpAnswer>,
     agenda: Agenda,
     commit: Commit,
     rest: Rest,

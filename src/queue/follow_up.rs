@@ -106,7 +106,7 @@ impl FollowedJob {
 #[derive(Debug, Clone, PartialEq)]
 pub enum FollowUp {
     /// `None`: nothing has happened to it yet, or Acquire does not show it any more.
-    Told(Option<DeliveryEvent>),
+    Answer(Option<DeliveryEvent>),
     /// There was an answer, and it does not say what was asked for.
     Unclear(Fault),
     /// Nothing could be read now: the account is refused, Acquire is down, or asks to wait.
@@ -134,12 +134,14 @@ pub fn first_follow_up(
 /// When Acquire is asked again after an answer at `now`; `None`: that was the last time.
 pub fn next_follow_up(
     pause: Option<Duration>,
-    told: Option<DeliveryEvent>,
+    event: Option<DeliveryEvent>,
     sent_at: Millis,
     now: Millis,
 ) -> Option<Millis> {
-    let pause = pause.filter(|_| !told.is_some_and(|event| event.state.is_final()))?;
-    next_look(&[pause, pause.saturating_mul(SECOND_AFTER - 1)], sent_at, now)
+    let pause = pause.filter(|_| !event.is_some_and(|event| event.state.is_final()))?;
+    // The first question may have been a moment early: the clock of the database is another one.
+    let first = sent_at.saturating_add(Millis::try_from(pause.as_millis()).unwrap_or(Millis::MAX));
+    next_look(&[pause, pause.saturating_mul(SECOND_AFTER - 1)], sent_at, now.max(first))
 }
 
 /// Whether a message is so old that a question without an answer is not repeated: `patience` after the last
@@ -170,12 +172,13 @@ mod tests {
     #[test]
     fn acquire_is_asked_twice_at_most_and_not_after_the_end_of_the_story() {
         let next =
-            |told: Option<DeliveryState>, now| next_follow_up(PAUSE, told.map(event), 0, now);
+            |state: Option<DeliveryState>, now| next_follow_up(PAUSE, state.map(event), 0, now);
         assert_eq!(next(None, MINUTE), Some(24 * MINUTE));
         assert_eq!(next(Some(DeliveryState::Delivered), MINUTE), Some(24 * MINUTE));
         for last in [DeliveryState::Seen, DeliveryState::Bounced, DeliveryState::Failed] {
             assert_eq!(next(Some(last), MINUTE), None, "{last}");
         }
+        assert_eq!(next(None, MINUTE - 3), Some(24 * MINUTE), "it is not asked twice in a row");
         assert_eq!(next(None, 24 * MINUTE), None);
         // A first question that comes very late is the last one.
         assert_eq!(next(None, 1000 * MINUTE), None);

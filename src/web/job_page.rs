@@ -222,7 +222,7 @@ fn fields(job: &Detail, inbox: Option<String>, now: Millis) -> Markup {
             (field("Expires", job.expires.map(|at| time(at, now))))
             (field("Seen at Acquire", job.seen_at_acquire().map(|seen| html! { (short(&seen)) })))
             (field("Finished", row.finished_at.as_ref().map(|at| exact(at, now))))
-            (field("Delivery", job.what_became_of_it().map(|told| html! { (short(&told)) })))
+            (field("Delivery", job.what_became_of_it().map(|event| html! { (short(&event)) })))
             (field("Last written", job.updated.map(|at| time(at, now))))
             (field("Priority", (job.priority != 0).then(|| html! { (job.priority) })))
             (field("Source", row.source.as_ref().map(|source| html! { (short(source)) })))

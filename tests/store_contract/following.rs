@@ -109,7 +109,13 @@ pub async fn a_question_that_is_lost_is_asked_again_after_its_lease(mut outbox: 
     let first = take(&mut tenure, now() + LATER).await;
     assert_eq!(first.iter().map(|job| job.id).collect::<Vec<_>>(), jobs);
     assert!(take(&mut tenure, now() + LATER + 20_000).await.is_empty(), "they are the first one's");
-    // Whoever takes over goes on with it.
+    if outbox.is_on_postgres() {
+        let mut other = outbox.take_over().await.unwrap();
+        assert!(take(&mut other, now() + LATER).await.is_empty(), "nor the other node's");
+        assert!(!record(&mut other, &FollowedJob { fence: 1, ..first[0].clone() }, None).await);
+        other.close().await.unwrap();
+    }
+    // Whoever takes over asks about them.
     drop(tenure);
     let mut tenure = outbox.take_over().await.unwrap();
     let second = take(&mut tenure, now() + LATER + 80_000).await;

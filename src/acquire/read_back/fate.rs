@@ -28,14 +28,14 @@ impl AccountReader {
             _ => self.case_message_of(job).await,
         };
         match found {
-            Ok(seen) => FollowUp::Told(seen.and_then(|seen| DeliveryEvent::of_all(&seen.fate))),
+            Ok(seen) => FollowUp::Answer(seen.and_then(|seen| DeliveryEvent::of_all(&seen.fate))),
             Err(ReadFailure::Later { fault, retry_after, .. }) => {
                 FollowUp::Later { fault, retry_after }
             }
             Err(ReadFailure::Broken(fault) | ReadFailure::NotOffered(fault))
                 if NO_SUCH.contains(&fault.code.as_str()) =>
             {
-                FollowUp::Told(None)
+                FollowUp::Answer(None)
             }
             Err(ReadFailure::Broken(fault)) => FollowUp::Unclear(fault),
             Err(ReadFailure::NotOffered(fault)) => FollowUp::Impossible(fault),
