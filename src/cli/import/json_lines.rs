@@ -215,6 +215,7 @@ mod tests {
             (r#"{"chanel": "secret"}"#, "chanel: unknown column, did you mean `channel`?"),
             (r#"{"zz": "secret"}"#, "zz: unknown column; the known ones are channel, payload,"),
             (r#"{"status": "secret"}"#, "status: is written by the dispatcher"),
+            (r#"{"delivery": "seen"}"#, "delivery: is written by the dispatcher"),
             (r#"{"source": "a", "source": "secret"}"#, "source: appears twice"),
             (r#"{"source": ["secret"]}"#, "source: must be text or a number"),
             (r#"{"source": "secret"#, "the line ends inside it, at column"),

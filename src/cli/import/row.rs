@@ -12,7 +12,7 @@ pub struct ImportLine {
     pub row: Result<NewRow, String>,
 }
 
-const DISPATCHERS: [&str; 10] = [
+const DISPATCHERS: [&str; 12] = [
     "status",
     "attempts",
     "next_attempt_at",
@@ -23,6 +23,8 @@ const DISPATCHERS: [&str; 10] = [
     "error",
     "updated_at",
     "finished_at",
+    "delivery",
+    "delivery_at",
 ];
 
 /// Names from the file are shown up to this length, without control characters.
