@@ -52,7 +52,7 @@ fn commands_list_what_did_not_arrive() {
         assert_eq!((&exported["id"], &exported["delivery"]), (&mail.into(), &"bounced".into()));
         assert!(exported["delivery_at"].is_string());
         let csv = outbox.run(&["export", "--format", "csv"]).expect(0).stdout;
-        assert!(csv.lines().next().unwrap().contains("delivery,delivery_at,receipt"), "{csv}");
+        assert!(csv.lines().next().unwrap().contains("finished_at,delivery,delivery_at"), "{csv}");
     });
 }
 
