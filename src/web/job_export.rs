@@ -12,9 +12,13 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// So many jobs fit into memory and into the time that a page has; `acquire-outbox export` has no limit.
+/// So many jobs fit into memory; `acquire-outbox export` has no limit.
 const MOST: u64 = 20_000;
+
+/// How long it may take.
+pub const WRITING: Duration = Duration::from_secs(60);
 
 /// By ascending id, without the messages.
 pub async fn export(
@@ -32,7 +36,7 @@ pub async fn export(
         _ => return Err(ErrorPage::bad("format: must be csv or jsonl")),
     };
     let filter = JobQuery::read(&fields)?.filter;
-    let mut reading = shared.reader.read().await?;
+    let mut reading = shared.exporter.read().await?;
     if reading.count_up_to(&filter, MOST + 1).await? > MOST {
         reading.done();
         return Err(ErrorPage::bad(format!(

@@ -124,6 +124,7 @@ pub async fn start(shared: Arc<Shared>) -> Result<Running, WebError> {
         shared.reader.close().await;
         shared.counter.close().await;
         shared.watcher.close().await;
+        shared.exporter.close().await;
         shared.write_probe.close().await;
     });
     Ok(Running { end, task })

@@ -67,6 +67,8 @@ pub struct Shared {
     pub reader: PageReader,
     /// For the metrics: their counts may take longer than a page.
     pub counter: PageReader,
+    /// For files, which may take longer, too, and hold up no page.
+    pub exporter: PageReader,
     pub write_probe: health_checks::WriteProbe,
     pub metrics: Arc<Metrics>,
     /// The names of the accounts when the program started, to choose from.
@@ -94,6 +96,7 @@ impl Shared {
         Shared {
             settings,
             reader: PageReader::of(&config.database),
+            exporter: PageReader::within(job_export::WRITING, &config.database),
             counter: PageReader::within(exposition::COUNTING, &config.database),
             write_probe: health_checks::WriteProbe::of(&config.database),
             metrics: Arc::clone(metrics),

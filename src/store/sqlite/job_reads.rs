@@ -30,9 +30,9 @@ FROM outbox_attempts WHERE job_id = ?1 ORDER BY attempt DESC LIMIT ?2";
 
 const ATTEMPTS: &str = "SELECT count(*) FROM outbox_attempts WHERE job_id = ?1";
 
-// The sign keeps SQLite from reading along the ids.
+// The signs keep SQLite from reading along the ids, which have the least one first.
 const NEXT_UNDECIDED: &str = "\
-SELECT min(o.id) FROM outbox AS o WHERE o.status = 'uncertain' AND o.wait IS NOT 'verifying' AND +o.id > ?1";
+SELECT min(+o.id) FROM outbox AS o WHERE o.status = 'uncertain' AND o.wait IS NOT 'verifying' AND +o.id > ?1";
 
 const AHEAD: &str = "\
 SELECT h.id, h.status, h.next_attempt_at,
