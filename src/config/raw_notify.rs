@@ -78,7 +78,7 @@ impl RawNotify {
         Ok(RawNotify {
             command,
             url: section.parsed("url")?,
-            secret: KeySource::in_section(Secret::NotifySecret, section, folder)?,
+            secret: KeySource::in_section(Secret::SigningKey, section, folder)?,
         })
     }
 
@@ -87,7 +87,7 @@ impl RawNotify {
         if let Some(url) = parsed_variable(env, "ACQUIRE_OUTBOX_NOTIFY_URL")? {
             self.url = Some(url);
         }
-        let secret = KeySource::in_environment(Secret::NotifySecret, env)?;
+        let secret = KeySource::in_environment(Secret::SigningKey, env)?;
         self.secret = secret.or(self.secret.take());
         Ok(self)
     }

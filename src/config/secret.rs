@@ -24,7 +24,7 @@ pub(super) enum Secret {
     ApiKey,
     WebToken,
     DatabasePassword,
-    NotifySecret,
+    SigningKey,
 }
 
 impl Secret {
@@ -33,7 +33,7 @@ impl Secret {
             Secret::ApiKey => "API key",
             Secret::WebToken => "token",
             Secret::DatabasePassword => "password",
-            Secret::NotifySecret => "secret",
+            Secret::SigningKey => "secret",
         }
     }
 
@@ -42,7 +42,7 @@ impl Secret {
             Secret::ApiKey => "key",
             Secret::WebToken => "token",
             Secret::DatabasePassword => "password",
-            Secret::NotifySecret => "secret",
+            Secret::SigningKey => "secret",
         }
     }
 }
@@ -56,7 +56,7 @@ impl Secret {
             Secret::DatabasePassword => {
                 ["database_password_file", "database_password_env", "database_password_credential"]
             }
-            Secret::NotifySecret => ["secret_file", "secret_env", "secret_credential"],
+            Secret::SigningKey => ["secret_file", "secret_env", "secret_credential"],
         }
     }
 
@@ -66,7 +66,7 @@ impl Secret {
             Secret::ApiKey => ["ACQUIRE_API_KEY_FILE", "ACQUIRE_API_KEY"],
             Secret::WebToken => ["ACQUIRE_OUTBOX_WEB_TOKEN_FILE", "ACQUIRE_OUTBOX_WEB_TOKEN"],
             Secret::DatabasePassword => ["ACQUIRE_OUTBOX_DATABASE_PASSWORD_FILE", "PGPASSWORD"],
-            Secret::NotifySecret => {
+            Secret::SigningKey => {
                 ["ACQUIRE_OUTBOX_NOTIFY_SECRET_FILE", "ACQUIRE_OUTBOX_NOTIFY_SECRET"]
             }
         }

@@ -34,7 +34,7 @@ pub struct Call {
 
 enum Target {
     Command(Vec<String>),
-    Webhook(Webhook, Option<SecretString>),
+    Webhook(Box<Webhook>, Option<SecretString>),
 }
 
 /// Without anything of a message.
@@ -56,7 +56,7 @@ impl Call {
     pub fn of(notify: Notify, database: &Database) -> Option<Call> {
         let target = match notify.target {
             NotifyTarget::Command(command) => Target::Command(command),
-            NotifyTarget::Url(url) => Target::Webhook(Webhook::new(url)?, notify.secret),
+            NotifyTarget::Url(url) => Target::Webhook(Box::new(Webhook::new(url)?), notify.secret),
         };
         Some(Call { target, database: database.to_string() })
     }

@@ -42,7 +42,7 @@ impl LastTold {
         } else if uncertain(seen) > self.uncertain {
             Some(VerdictNews { event: "uncertain", was })
         } else {
-            let new = codes(seen).iter().any(|code| is_new(&code));
+            let new = codes(seen).iter().any(is_new);
             new.then_some(VerdictNews { event: "verdict", was })
         }
     }
