@@ -117,7 +117,7 @@ fn form(accounts: &[String], frame: &Frame) -> Markup {
                 label { "Reason"
                     input name="reason" required maxlength=(REASON_LENGTH) placeholder="why, for others who see the pause";
                 }
-                button .primary type="submit" { "Go on" }
+                button .primary type="submit" { "Continue" }
             }
         }
     }
