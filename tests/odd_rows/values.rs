@@ -291,7 +291,9 @@ fn a_row_made_odd_while_the_daemon_works_stops_nobody() {
         "UPDATE outbox SET updated_at = '2026-11-25 10:00:00', budget_from = x'00' WHERE id = {sending}"
     ));
     odd("UPDATE outbox_dispatcher SET epoch = 'x', pid = 'y', started_at = x'ff'");
-    odd("INSERT INTO outbox_pauses VALUES (x'ff', 'fax', 1.5, 'now'), ('a', x'00', 2, 1)");
+    odd(
+        "INSERT INTO outbox_pauses VALUES (x'ff', 'fax', 1.5, 'now', 'then'), ('a', x'00', 2, 1, x'00'), ('b', '', '', 1, 1e300)",
+    );
     odd(
         "INSERT INTO outbox_holds VALUES ('default', 'chat', 'unknown', x'ff', 'soon', 'later'), (1, 2, 'breaker', 4, 5, 6)",
     );

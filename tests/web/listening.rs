@@ -210,6 +210,7 @@ fn a_change_of_it_needs_a_restart_and_says_so() {
 fn a_rehearsal_has_a_dashboard_too() {
     let server = Server::start();
     let outbox = Outbox::setup(&server).written();
+    outbox.run(&["init", "--sandbox"]).expect(0);
     let daemon = outbox.program().start(&["run", "--sandbox", "--listen", "127.0.0.1:0"]).ready();
     Client::of(&daemon).get("/").expect(200).shows("Dispatching");
 }
