@@ -1,6 +1,6 @@
 //! What `run --until-empty` has done so far, on a terminal, and at its end.
 
-use crate::cli::output;
+use crate::cli::{flush_log, output};
 use crate::log;
 use acquire_outbox::config::Database;
 use acquire_outbox::metrics::{Metrics, Totals};
@@ -71,6 +71,8 @@ fn counts(totals: &Totals) -> String {
 
 /// Prints the summary without waiting for a reader.
 pub fn print_summary(metrics: &Metrics, begun: Instant) -> anyhow::Result<()> {
+    // On a terminal both are seen, and the summary is the last line.
+    flush_log();
     output::spool()?;
     output::line(summary(&metrics.totals(), begun.elapsed()))?;
     output::flush();
