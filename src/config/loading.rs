@@ -77,7 +77,7 @@ pub fn load_outline(flags: &Flags, env: Env<'_>) -> Result<Outline, ConfigError>
 }
 
 /// The configuration with every account (`default` if there is none) at a sandbox's `base_url` with
-/// [`SANDBOX_KEY`], so that no real key is read or sent there.
+/// `SANDBOX_KEY`, so that no real key is read or sent there.
 ///
 /// # Errors
 /// As [`load_sandbox_database`], and for an unusable token of the dashboard.
