@@ -11,6 +11,7 @@ use super::layout::{Frame, Tab};
 use super::parameters::{JobQuery, ROWS};
 use super::posted::FormFields;
 use crate::desk::vocabulary::change_labels;
+use crate::queue::change::Change;
 use crate::queue::filter::Filter;
 use crate::queue::job::Millis;
 use crate::queue::story::Delivery;
@@ -39,21 +40,31 @@ pub async fn show(
     let more = rows.len() > ROWS as usize;
     rows.truncate(ROWS as usize);
     let all = count(&shared, &query.filter).await?;
+    let offered = fitting(&query.filter);
     let content = html! {
         h1 { "Jobs" }
         (filter_form::filter(&query, &shared.accounts))
-        @if frame.may_act() && !rows.is_empty() {
+        @if frame.may_act() && !rows.is_empty() && !offered.is_empty() {
             form #act method="post" action="/jobs/confirm" {
                 (frame.csrf())
                 @for (name, value) in query.pairs() { input type="hidden" name=(name) value=(value); }
                 (listing(&query, &rows, all, more, true))
-                (change_buttons())
+                (change_buttons(&offered))
             }
         } @else {
             (listing(&query, &rows, all, more, false))
         }
     };
     Ok(frame.live_by_script(Tab::Jobs, "Jobs", &content).into_response())
+}
+
+/// The changes that are possible in a state that the filter lets through.
+fn fitting(filter: &Filter) -> Vec<Change> {
+    let possible = |change: &Change| {
+        let states = &filter.statuses;
+        states.is_empty() || states.iter().any(|state| change.from().contains(state))
+    };
+    OFFERED.into_iter().filter(possible).collect()
 }
 
 /// How many jobs pass, if the cached census knows it.
@@ -112,14 +123,14 @@ fn pages(query: &JobQuery, rows: usize, all: Option<u64>, more: bool) -> Markup 
 }
 
 /// Changes of the checked jobs, or of all that pass; a page asks before anything is changed.
-fn change_buttons() -> Markup {
+fn change_buttons(offered: &[Change]) -> Markup {
     html! {
         fieldset .bulk {
             legend { "Change" }
             label { input type="radio" name="which" value="checked" checked; " the checked jobs" }
-            label { input type="radio" name="which" value="all"; " all jobs that pass the filter" }
+            label { input type="radio" name="which" value="all"; " all jobs that match" }
             div .buttons {
-                @for labels in OFFERED.map(change_labels) {
+                @for labels in offered.iter().copied().map(change_labels) {
                     button type="submit" name="change" value=(labels.name) { (labels.label) }
                 }
             }

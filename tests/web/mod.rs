@@ -7,4 +7,5 @@ mod large;
 mod limits;
 mod find;
 mod listening;
+mod many_jobs;
 mod pages;
