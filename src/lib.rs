@@ -111,7 +111,7 @@
 //! engines are in `store/sqlite/` and `store/postgres/`. [`spool`], [`metrics`], [`limits`],
 //! [`service`] and [`reload`] serve the loop in [`dispatcher`]. [`desk`] is what operators do, which [`web`] and the
 //! commands only present. [`notifier`] tells somebody when the verdict changes. [`daemon`] is the service around the loop, [`sandbox`] the stand-in for
-//! Acquire. The commands and the log belong to `main.rs`.
+//! Acquire. The commands in `cli` present the [`desk`] on a terminal; [`program`] is what `main.rs` calls.
 
 pub mod queue;
 pub mod config;
@@ -130,3 +130,6 @@ pub mod web;
 pub mod notifier;
 pub mod daemon;
 pub mod sandbox;
+mod log;
+mod cli;
+pub mod program;

@@ -4,12 +4,12 @@ mod progress_bar;
 
 use super::filter_flags::FilterFlags;
 use super::{GlobalFlags, WrongUsage, output, whole};
-use acquire_outbox::desk::changes::{Batches, Selection, Tally};
-use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::change::{Change, Mode, Refused, TRY_NOW};
-use acquire_outbox::queue::filter::Filter;
-use acquire_outbox::queue::job::Status;
-use acquire_outbox::store::{ALL, Store};
+use crate::desk::changes::{Batches, Selection, Tally};
+use crate::desk::vocabulary;
+use crate::queue::change::{Change, Mode, Refused, TRY_NOW};
+use crate::queue::filter::Filter;
+use crate::queue::job::Status;
+use crate::store::{ALL, Store};
 use anyhow::{Context, Result};
 use progress_bar::run_with_bar;
 use serde::Serialize;

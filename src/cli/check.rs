@@ -1,13 +1,13 @@
 //! `check`: configuration, database and accounts, without sending anything.
 
 use super::{GlobalFlags, error_text, output};
-use acquire_outbox::acquire::read_back::Capability;
-use acquire_outbox::acquire::{AccountCheck, Endpoint, EndpointError};
-use acquire_outbox::config::{self, Account, Config, LeftOut};
-use acquire_outbox::queue::examination::{Depth, Examination, Healthy};
-use acquire_outbox::queue::job::Channel;
-use acquire_outbox::reload::{connection, reader};
-use acquire_outbox::store::Store;
+use crate::acquire::read_back::Capability;
+use crate::acquire::{AccountCheck, Endpoint, EndpointError};
+use crate::config::{self, Account, Config, LeftOut};
+use crate::queue::examination::{Depth, Examination, Healthy};
+use crate::queue::job::Channel;
+use crate::reload::{connection, reader};
+use crate::store::Store;
 use anyhow::Result;
 use futures_util::future::join_all;
 use serde::Serialize;

@@ -2,17 +2,17 @@
 
 use super::stand_in::StandIn;
 use super::{flush_log, list, output};
+use crate::config::{Config, Database, Web};
+use crate::daemon;
+use crate::dispatcher::Until;
 use crate::log;
-use acquire_outbox::config::{Config, Database, Web};
-use acquire_outbox::daemon;
-use acquire_outbox::dispatcher::Until;
-use acquire_outbox::metrics::Metrics;
-use acquire_outbox::queue::filter::{Filter, Page};
-use acquire_outbox::queue::job::Status;
-use acquire_outbox::queue::policy::Purpose;
-use acquire_outbox::queue::story::Delivery;
-use acquire_outbox::reload::Reload;
-use acquire_outbox::store::Store;
+use crate::metrics::Metrics;
+use crate::queue::filter::{Filter, Page};
+use crate::queue::job::Status;
+use crate::queue::policy::Purpose;
+use crate::queue::story::Delivery;
+use crate::reload::Reload;
+use crate::store::Store;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

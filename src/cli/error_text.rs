@@ -1,10 +1,10 @@
 //! How an error reads at the end of a command: one sentence, with what to do.
 
-use acquire_outbox::config::ConfigError;
-use acquire_outbox::daemon::DaemonError;
-use acquire_outbox::links::LinkError;
-use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::StoreError;
+use crate::config::ConfigError;
+use crate::daemon::DaemonError;
+use crate::links::LinkError;
+use crate::sandbox::SandboxError;
+use crate::store::StoreError;
 use anyhow::Error;
 
 /// The error with its contexts. The library's own errors quote their causes already, so these

@@ -3,10 +3,10 @@
 use super::filter_flags::FilterFlags;
 use super::import::FileFormat;
 use super::{GlobalFlags, output, whole};
-use acquire_outbox::desk::export_rows::ExportRows;
-use acquire_outbox::links;
-use acquire_outbox::queue::transfer::Export;
-use acquire_outbox::store::{ALL, BATCH, Store};
+use crate::desk::export_rows::ExportRows;
+use crate::links;
+use crate::queue::transfer::Export;
+use crate::store::{ALL, BATCH, Store};
 use anyhow::{Context, Result, anyhow};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! The filters that name jobs, the same for every command that takes them.
 
 use super::{duration, possible_values};
-use acquire_outbox::queue::filter::{Filter, WaitState};
-use acquire_outbox::queue::follow_up::DeliveryState;
-use acquire_outbox::queue::job::{Channel, Failure, Millis, Status};
-use acquire_outbox::queue::recipient;
-use acquire_outbox::queue::when::{now, parse_time};
+use crate::queue::filter::{Filter, WaitState};
+use crate::queue::follow_up::DeliveryState;
+use crate::queue::job::{Channel, Failure, Millis, Status};
+use crate::queue::recipient;
+use crate::queue::when::{now, parse_time};
 use std::time::Duration;
 
 /// Repeated at each flag: clap would apply a heading of the struct to the flags after it, too.

@@ -1,8 +1,8 @@
 //! `find`: every reading of a text that has jobs.
 
 use super::{GlobalFlags, list, output};
-use acquire_outbox::desk::finding::{COUNTED, FindResult, TextReading, either, find};
-use acquire_outbox::desk::job_json::{ListedJson, listed};
+use crate::desk::finding::{COUNTED, FindResult, TextReading, either, find};
+use crate::desk::job_json::{ListedJson, listed};
 use anyhow::Result;
 use serde::Serialize;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 
 use super::manual::{closing_sections, configuration_page};
 use super::{Cli, output};
-use acquire_outbox::links;
+use crate::links;
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;

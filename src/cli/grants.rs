@@ -1,9 +1,9 @@
 //! `grants`: the rights of roles that do not own the outbox.
 
 use super::{GlobalFlags, WrongUsage, output};
-use acquire_outbox::config;
-use acquire_outbox::queue::role::{Duty, Reach, Role};
-use acquire_outbox::store::Store;
+use crate::config;
+use crate::queue::role::{Duty, Reach, Role};
+use crate::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;
 

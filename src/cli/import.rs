@@ -8,10 +8,10 @@ mod row;
 mod table;
 
 use super::{GlobalFlags, WrongUsage, error_text, output};
-use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::queue::change::Mode;
-use acquire_outbox::queue::transfer::NewRow;
-use acquire_outbox::store::{BATCH, Store, StoreError};
+use crate::config::DEFAULT_ACCOUNT;
+use crate::queue::change::Mode;
+use crate::queue::transfer::NewRow;
+use crate::store::{BATCH, Store, StoreError};
 use anyhow::{Result, anyhow, bail};
 pub use input::FileFormat;
 use input::{Input, Lines};

@@ -1,9 +1,9 @@
 //! `init`: creates the database, or brings its outbox up to date.
 
 use super::{GlobalFlags, output};
-use acquire_outbox::config;
-use acquire_outbox::queue::policy::Purpose;
-use acquire_outbox::store::Store;
+use crate::config;
+use crate::queue::policy::Purpose;
+use crate::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;
 

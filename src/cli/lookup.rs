@@ -1,9 +1,9 @@
 //! `lookup`: the ids that a payload needs, from Acquire.
 
 use super::{GlobalFlags, WrongUsage, output};
-use acquire_outbox::acquire::read_back::{AccountReader, CaseFacts, CaseQuestion};
-use acquire_outbox::config::{Config, DEFAULT_ACCOUNT};
-use acquire_outbox::reload;
+use crate::acquire::read_back::{AccountReader, CaseFacts, CaseQuestion};
+use crate::config::{Config, DEFAULT_ACCOUNT};
+use crate::reload;
 use anyhow::{Result, anyhow};
 use std::process::ExitCode;
 

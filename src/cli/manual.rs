@@ -2,7 +2,7 @@
 //! configuration file, acquire-outbox.toml(5).
 
 use super::setting_list::{default, full_name, range};
-use acquire_outbox::config::settings::{VARIABLES, settings};
+use crate::config::settings::{VARIABLES, settings};
 use std::fmt::Write as _;
 
 const FILES: [(&str, &str); 5] = [

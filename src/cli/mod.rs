@@ -37,10 +37,10 @@ mod watch;
 pub use error_text::sentence_of;
 pub use usage::parse;
 
+use crate::config::{self, Config, ConfigError, Flags, Outline};
 use crate::log;
-use acquire_outbox::config::{self, Config, ConfigError, Flags, Outline};
-use acquire_outbox::sandbox::SandboxError;
-use acquire_outbox::store::Store;
+use crate::sandbox::SandboxError;
+use crate::store::Store;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

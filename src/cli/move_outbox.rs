@@ -1,8 +1,8 @@
 //! `move`: carries an outbox over to another place.
 
 use super::{GlobalFlags, output};
-use acquire_outbox::config::{self, Flags};
-use acquire_outbox::store::{self, Unfit};
+use crate::config::{self, Flags};
+use crate::store::{self, Unfit};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;

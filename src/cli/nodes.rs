@@ -1,9 +1,9 @@
 //! `nodes`: the dispatchers that work on the outbox.
 
 use super::{GlobalFlags, output};
-use acquire_outbox::desk::status_json::NodeJson;
-use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::node::Nodes;
+use crate::desk::status_json::NodeJson;
+use crate::desk::vocabulary;
+use crate::queue::node::Nodes;
 use anyhow::Result;
 use std::process::ExitCode;
 

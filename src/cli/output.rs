@@ -1,10 +1,10 @@
 //! How results are printed: as a table on a terminal, as tab-separated lines in a pipe, or as JSON.
 
+pub use crate::desk::spreadsheet::plain;
 pub use crate::log::note;
-pub use acquire_outbox::desk::spreadsheet::plain;
-use acquire_outbox::queue::job::Millis;
-pub use acquire_outbox::queue::when::{iso, relative, span};
-use acquire_outbox::spool::{Spool, TextOutlet, unlocked};
+use crate::queue::job::Millis;
+pub use crate::queue::when::{iso, relative, span};
+use crate::spool::{Spool, TextOutlet, unlocked};
 use anyhow::{Context, Result};
 use chrono::DateTime;
 use comfy_table::{ColumnConstraint, ContentArrangement, presets};

@@ -1,11 +1,11 @@
 //! `pause` and `resume`: a channel, an account or everything.
 
 use super::{GlobalFlags, WrongUsage, output, possible_values};
-use acquire_outbox::desk::pausing::{self, PauseScope, Restored, Resumed};
-use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::job::Channel;
-use acquire_outbox::queue::pause::Pause;
-use acquire_outbox::queue::when::now;
+use crate::desk::pausing::{self, PauseScope, Restored, Resumed};
+use crate::desk::vocabulary;
+use crate::queue::job::Channel;
+use crate::queue::pause::Pause;
+use crate::queue::when::now;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::status::pause_table;
 use super::{GlobalFlags, output};
-use acquire_outbox::desk::status_json::PauseJson;
-use acquire_outbox::queue::when::now;
-use acquire_outbox::store::ALL;
+use crate::desk::status_json::PauseJson;
+use crate::queue::when::now;
+use crate::store::ALL;
 use anyhow::Result;
 use std::process::ExitCode;
 

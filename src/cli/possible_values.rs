@@ -1,9 +1,9 @@
 //! The values of flags that take one of several words: clap checks and completes them, `FromStr`
 //! reads them. The queue's own types know no clap.
 
-use acquire_outbox::queue::filter::{SortBy, WaitState};
-use acquire_outbox::queue::follow_up::DeliveryState;
-use acquire_outbox::queue::job::{Channel, Failure, Status};
+use crate::queue::filter::{SortBy, WaitState};
+use crate::queue::follow_up::DeliveryState;
+use crate::queue::job::{Channel, Failure, Status};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::error::Error;
 use std::str::FromStr;

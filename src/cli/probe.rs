@@ -2,9 +2,9 @@
 
 use super::lookup::AccountFlag;
 use super::{GlobalFlags, output};
-use acquire_outbox::acquire::read_back::{ShownCase, ShownMessage};
-use acquire_outbox::queue::follow_up::{DeliveryEvent, DeliveryState};
-use acquire_outbox::queue::when::now;
+use crate::acquire::read_back::{ShownCase, ShownMessage};
+use crate::queue::follow_up::{DeliveryEvent, DeliveryState};
+use crate::queue::when::now;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;

@@ -2,9 +2,9 @@
 
 use super::change_jobs::{self, ChangeArgs};
 use super::{GlobalFlags, output};
-use acquire_outbox::desk::retention;
-use acquire_outbox::queue::change::Change;
-use acquire_outbox::queue::when::now;
+use crate::desk::retention;
+use crate::queue::change::Change;
+use crate::queue::when::now;
 use anyhow::Result;
 use std::process::ExitCode;
 

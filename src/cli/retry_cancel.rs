@@ -2,7 +2,7 @@
 
 use super::GlobalFlags;
 use super::change_jobs::{self, ChangeArgs};
-use acquire_outbox::queue::change::{Change, Resolution};
+use crate::queue::change::{Change, Resolution};
 use anyhow::Result;
 use std::process::ExitCode;
 

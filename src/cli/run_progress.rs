@@ -1,12 +1,12 @@
 //! What `run --until-empty` has done so far, on a terminal, and at its end.
 
 use crate::cli::{flush_log, output};
+use crate::config::Database;
 use crate::log;
-use acquire_outbox::config::Database;
-use acquire_outbox::metrics::{Metrics, Totals};
-use acquire_outbox::queue::filter::Filter;
-use acquire_outbox::queue::job::Status;
-use acquire_outbox::store::Store;
+use crate::metrics::{Metrics, Totals};
+use crate::queue::filter::Filter;
+use crate::queue::job::Status;
+use crate::store::Store;
 use console::is_dumb;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! `sandbox`: the stand-in for Acquire, with switches for faults.
 
 use super::{duration, flush_log, output};
-use acquire_outbox::daemon;
-use acquire_outbox::sandbox::{
+use crate::daemon;
+use crate::sandbox::{
     ErrorShare, Faults, ODD, OddShare, ReadingFaults, Rewriting, Sandbox, Settings, ShareError,
     parse_share,
 };

@@ -3,14 +3,14 @@
 mod payload_flags;
 
 use super::{GlobalFlags, duration, output};
-use acquire_outbox::config::DEFAULT_ACCOUNT;
-use acquire_outbox::desk::vocabulary::NO_DISPATCHER;
-use acquire_outbox::queue::job::Channel;
-use acquire_outbox::queue::new_job::{GivenTime, Inserted, NewJob};
-use acquire_outbox::queue::story::Delivery;
-use acquire_outbox::queue::when::now;
-use acquire_outbox::queue::{payload, when};
-use acquire_outbox::store::{Store, StoreError};
+use crate::config::DEFAULT_ACCOUNT;
+use crate::desk::vocabulary::NO_DISPATCHER;
+use crate::queue::job::Channel;
+use crate::queue::new_job::{GivenTime, Inserted, NewJob};
+use crate::queue::story::Delivery;
+use crate::queue::when::now;
+use crate::queue::{payload, when};
+use crate::store::{Store, StoreError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! `settings`: every setting, as the reference has it.
 
 use super::output;
-use acquire_outbox::config::settings::{Setting, VARIABLES, settings};
+use crate::config::settings::{Setting, VARIABLES, settings};
 use anyhow::Result;
 use std::fmt::Write as _;
 use std::process::ExitCode;

@@ -1,15 +1,15 @@
 //! `show`: one job, its history, and why it waits.
 
 use super::{GlobalFlags, output, whole};
-use acquire_outbox::acquire::curl_command;
-use acquire_outbox::config::Outline;
-use acquire_outbox::desk::inspect::{Inspection, Scope, inspect};
-use acquire_outbox::desk::job_json::JobJson;
-use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::job::Millis;
-use acquire_outbox::queue::payload::parse;
-use acquire_outbox::queue::story::{AttemptRow, Delivery, Detail, Extent};
-use acquire_outbox::store::{ALL, Store, listed};
+use crate::acquire::curl_command;
+use crate::config::Outline;
+use crate::desk::inspect::{Inspection, Scope, inspect};
+use crate::desk::job_json::JobJson;
+use crate::desk::vocabulary;
+use crate::queue::job::Millis;
+use crate::queue::payload::parse;
+use crate::queue::story::{AttemptRow, Delivery, Detail, Extent};
+use crate::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! The stand-in for Acquire that `run --sandbox` and `demo` run inside this process.
 
-use acquire_outbox::sandbox::{Sandbox, Settings};
+use crate::sandbox::{Sandbox, Settings};
 use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

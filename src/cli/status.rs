@@ -7,9 +7,9 @@ pub(super) use view::pauses as pause_table;
 
 use super::watch::{Watched, WatchedView, repeat, seconds};
 use super::{GlobalFlags, output};
-use acquire_outbox::desk::outbox_status::OutboxStatus;
-use acquire_outbox::desk::status_json;
-use acquire_outbox::store::Store;
+use crate::desk::outbox_status::OutboxStatus;
+use crate::desk::status_json;
+use crate::store::Store;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::Duration;

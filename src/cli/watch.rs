@@ -1,7 +1,7 @@
 //! `--watch` of `status` and `list`: repeats until Ctrl-C.
 
 use super::{GlobalFlags, output, sentence_of};
-use acquire_outbox::store::Store;
+use crate::store::Store;
 use anyhow::Result;
 use console::{Term, is_dumb};
 use std::io::{self, ErrorKind, Write};

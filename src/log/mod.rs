@@ -7,7 +7,7 @@
 
 mod journal;
 
-use acquire_outbox::spool::{self, Outlet, Spool};
+use crate::spool::{self, Outlet, Spool};
 use journal::{Entry, Journal};
 use libsystemd::logging::connected_to_journal;
 use prometheus_client::metrics::counter::Counter;
@@ -19,11 +19,11 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing::{error, warn};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry};
 
 /// How long the process waits for the last lines when it ends.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
@@ -210,20 +210,20 @@ fn format() -> LogFormat {
 }
 
 /// A level, or directives such as `warn,acquire_outbox=debug`.
-fn filter() -> EnvFilter {
+fn filter() -> Targets {
     let text = std::env::var("ACQUIRE_OUTBOX_LOG").unwrap_or_default();
     let text = if text.trim().is_empty() { "info" } else { text.trim() };
     // A single word that is not a level would be taken for a module's name, and the log would be
     // empty.
-    let no_level = !text.contains([',', '=', ':', '[']) && text.parse::<LevelFilter>().is_err();
-    match EnvFilter::try_new(text) {
+    let no_level = !text.contains([',', '=', ':']) && text.parse::<LevelFilter>().is_err();
+    match text.parse::<Targets>() {
         Ok(filter) if !no_level => filter,
         _ => {
             note(
                 "acquire-outbox: ACQUIRE_OUTBOX_LOG is not a level (error, warn, info, debug, trace \
                  or off); using info",
             );
-            EnvFilter::new("info")
+            Targets::new().with_default(LevelFilter::INFO)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The progress of a long change, on a terminal.
 
 use crate::cli::output;
-use acquire_outbox::desk::changes::{BatchStep, Batches};
+use crate::desk::changes::{BatchStep, Batches};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use super::coding::as_text;
 use super::json_lines::JsonLines;
 use super::row::ImportLine;
 use super::table::CsvTable;
-use acquire_outbox::desk::export_rows::RowFormat;
+use crate::desk::export_rows::RowFormat;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressBarIter, ProgressStyle};
 use std::fs::File;

@@ -2,8 +2,8 @@
 
 use super::row::{self, ImportLine};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
-use acquire_outbox::queue::payload::{ObjectEntries, replace_unpaired_surrogates};
-use acquire_outbox::queue::transfer::NewRow;
+use crate::queue::payload::{ObjectEntries, replace_unpaired_surrogates};
+use crate::queue::transfer::NewRow;
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;

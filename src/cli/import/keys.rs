@@ -1,7 +1,7 @@
 //! Idempotency keys: each line has its own, or gets one that is made from its content.
 
-use acquire_outbox::queue::payload::Json;
-use acquire_outbox::queue::transfer::NewRow;
+use crate::queue::payload::Json;
+use crate::queue::transfer::NewRow;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -1,8 +1,8 @@
 //! One line of an import: its columns, checked by the daemon's rules.
 
-use acquire_outbox::queue::job::Channel;
-use acquire_outbox::queue::transfer::{NewRow, PRODUCER_COLUMNS};
-use acquire_outbox::queue::{payload, when};
+use crate::queue::job::Channel;
+use crate::queue::transfer::{NewRow, PRODUCER_COLUMNS};
+use crate::queue::{payload, when};
 use serde_json::Value;
 
 /// A line, and its row or the sentence that says what is wrong with it.

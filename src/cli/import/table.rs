@@ -5,11 +5,11 @@ mod track;
 
 use super::row::{self, ImportLine};
 use super::{LINE_BYTES, NOT_UTF8, NUL, NUMERIC, TOO_LONG};
-use acquire_outbox::desk::spreadsheet::as_written;
-use acquire_outbox::queue::job::Channel;
-use acquire_outbox::queue::payload;
-use acquire_outbox::queue::payload::{Json, Object};
-use acquire_outbox::queue::transfer::NewRow;
+use crate::desk::spreadsheet::as_written;
+use crate::queue::job::Channel;
+use crate::queue::payload;
+use crate::queue::payload::{Json, Object};
+use crate::queue::transfer::NewRow;
 use anyhow::{Context, Result, bail};
 use csv::ByteRecord;
 use separator::{Again, Separator};

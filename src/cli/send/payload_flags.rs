@@ -1,7 +1,7 @@
 //! The payload's fields as flags, and the JSON object that they become.
 
 use crate::cli::whole;
-use acquire_outbox::queue::payload::{Json, Object};
+use crate::queue::payload::{Json, Object};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 

@@ -1,11 +1,11 @@
 //! `status --by account`, `--by source`: who sends, fails and waits how much.
 
 use crate::cli::output;
-use acquire_outbox::desk::shares::{self, Share};
-use acquire_outbox::queue::job::Millis;
-use acquire_outbox::queue::outcome_counts::{DAY_MS, HOUR_MS};
-use acquire_outbox::queue::when::{now, span};
-use acquire_outbox::store::Store;
+use crate::desk::shares::{self, Share};
+use crate::queue::job::Millis;
+use crate::queue::outcome_counts::{DAY_MS, HOUR_MS};
+use crate::queue::when::{now, span};
+use crate::store::Store;
 use anyhow::Result;
 use serde::Serialize;
 

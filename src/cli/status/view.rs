@@ -1,15 +1,15 @@
 //! How `status` looks to people.
 
 use crate::cli::output;
-use acquire_outbox::desk::assessment::Assessment;
-use acquire_outbox::desk::outbox_status::OutboxStatus;
-use acquire_outbox::desk::status_json::RateJson;
-use acquire_outbox::desk::vocabulary;
-use acquire_outbox::queue::block::Block;
-use acquire_outbox::queue::job::{Channel, Millis, Status};
-use acquire_outbox::queue::overview::{Count, SetAsideSummary};
-use acquire_outbox::queue::pause::Pause;
-use acquire_outbox::store::listed;
+use crate::desk::assessment::Assessment;
+use crate::desk::outbox_status::OutboxStatus;
+use crate::desk::status_json::RateJson;
+use crate::desk::vocabulary;
+use crate::queue::block::Block;
+use crate::queue::job::{Channel, Millis, Status};
+use crate::queue::overview::{Count, SetAsideSummary};
+use crate::queue::pause::Pause;
+use crate::store::listed;
 
 pub fn text(report: &OutboxStatus) -> String {
     let overview = &report.overview;
