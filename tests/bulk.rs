@@ -48,7 +48,7 @@ fn resolve_ends_an_uncertain_job_as_sent_or_failed() {
     let done = outbox.run(&["resolve", "--case", "2", "--failed"]).expect(0);
     assert_eq!(
         (done.stdout.as_str(), done.stderr.as_str()),
-        ("1 job resolved as failed\n", "1 job passes\n")
+        ("1 job resolved as failed\n", "1 job matches\n")
     );
     assert_eq!(outbox.status(arrived), "sent");
     let row = outbox.row(lost);
@@ -83,7 +83,7 @@ fn a_dry_run_counts_and_names_and_changes_nothing() {
     let plain = outbox.run(&["cancel", "--source", "campaign", "--dry-run"]).expect(0);
     assert_eq!(
         (plain.stdout.as_str(), plain.stderr.as_str()),
-        ("3 jobs would be cancelled\n", "3 jobs pass\n")
+        ("3 jobs would be cancelled\n", "3 jobs match\n")
     );
     let dry = outbox.run(&["cancel", "--source", "campaign", "--dry-run", "--json"]).expect(0);
     let plan = json!({"dry_run": true, "would_change": 3, "ids": [1, 2, 3], "refused": []});

@@ -67,7 +67,7 @@ fn by_filter_and_by_id_it_takes_what_is_finished_alone() {
     let none = outbox.run(&["prune", "--older-than", "4d"]).expect(0);
     assert_eq!(none.stdout, "0 jobs pruned\n");
     let one = outbox.run(&["prune", "--failure", "rejected", "--older-than", "2d"]).expect(0);
-    assert_eq!((one.stdout.as_str(), one.stderr.as_str()), ("1 job pruned\n", "1 job passes\n"));
+    assert_eq!((one.stdout.as_str(), one.stderr.as_str()), ("1 job pruned\n", "1 job matches\n"));
     assert_eq!(ids(&outbox), [sent, exhausted, cancelled, later]);
     let pending = later.to_string();
     let by_id = outbox.run(&["prune", &pending, &sent.to_string(), &refused.to_string()]).expect(1);

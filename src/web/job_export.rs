@@ -40,7 +40,7 @@ pub async fn export(
     if reading.count_up_to(&filter, MOST + 1).await? > MOST {
         reading.done();
         return Err(ErrorPage::bad(format!(
-            "more than {} jobs pass; narrow the filter, or use `acquire-outbox export`",
+            "more than {} jobs match; narrow the filter, or use `acquire-outbox export`",
             number(MOST)
         )));
     }

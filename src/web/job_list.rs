@@ -98,7 +98,7 @@ fn listing(
             (pages(query, rows.len(), all, more))
             @if !rows.is_empty() {
                 p .more {
-                    "What passes, as a file: " a href=(query.export_path("csv")) download { "CSV" } ", "
+                    "Download all that match: " a href=(query.export_path("csv")) download { "CSV" } ", "
                     a href=(query.export_path("jsonl")) download { "JSON lines" }
                 }
             }
