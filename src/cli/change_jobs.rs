@@ -129,7 +129,8 @@ impl ChangeArgs {
             found.push((filter, store.ids(filter, i64::MIN, ALL).await?));
         }
         let count: usize = found.iter().map(|(_, ids)| ids.len()).sum();
-        let (jobs, verb) = (output::jobs(count as u64), if count == 1 { "matches" } else { "match" });
+        let (jobs, verb) =
+            (output::jobs(count as u64), if count == 1 { "matches" } else { "match" });
         output::note(format!("{jobs} {verb}"));
         if self.dry_run {
             let ids = found.into_iter().flat_map(|(_, ids)| ids).collect();
