@@ -97,7 +97,7 @@
 //! | the order within a lane | `outbox_elect` in the migration, and the end of `outbox_cycle_send_sent` in `cycle.sql` |
 //! | which changes of a row are allowed, and the sentences that refuse others | the migration, `migrations/sqlite/0001_outbox.sql` |
 //! | what a person may do with a job, and how it is worded | `src/queue/change.rs`, `src/desk/` |
-//! | a page, or a button on it | `src/web/` (a job's buttons: `job_page.rs`, and `OFFERED` in `actions.rs`) |
+//! | a page, or a button on it | `src/web/` (a job's buttons: `job_page.rs`, and `OFFERED` in `actions.rs`); links are written from the root, `below_prefix.rs` puts a prefix before them |
 //! | a command or a flag | `src/cli/` |
 //! | files, locks, wake-ups, housekeeping of the database | `src/store/sqlite/` |
 //!

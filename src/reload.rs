@@ -142,7 +142,9 @@ pub fn has_same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
     match (old, new) {
         (None, None) => true,
         (Some(old), Some(new)) => {
-            old.listen == new.listen && old.hosts == new.hosts && token(old) == token(new)
+            let same_address = old.listen == new.listen && old.hosts == new.hosts;
+            let same_links = old.inbox == new.inbox && old.path_prefix == new.path_prefix;
+            same_address && same_links && token(old) == token(new)
         }
         _ => false,
     }

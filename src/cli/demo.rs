@@ -93,7 +93,13 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
         policy.retry.initial = Duration::from_millis(500);
     }
     let page = args.page.then(free_address).transpose()?;
-    config.web = page.map(|listen| Web { listen, token: None, hosts: Vec::new(), inbox: None });
+    config.web = page.map(|listen| Web {
+        listen,
+        token: None,
+        hosts: Vec::new(),
+        inbox: None,
+        path_prefix: None,
+    });
     let mut store = Store::init(Purpose::Sandbox, &database).await?.0;
     output::line(format!(
         "An outbox for the sandbox in {database}, and a stand-in for Acquire at {}.\n",

@@ -11,6 +11,7 @@ mod database;
 mod loading;
 mod inbox_link;
 mod pass_file;
+mod path_prefix;
 mod postgres_server;
 mod proxy;
 mod raw;
@@ -42,6 +43,7 @@ pub use self::loading::{
     LeftOut, is_database_named, load, load_database, load_end, load_for_sandbox, load_outline,
     load_sandbox_database, load_without_credentials,
 };
+pub use self::path_prefix::{OWN_PATHS, PathPrefix};
 pub use self::postgres_server::{PostgresServer, ServerHost, ServerTls};
 use self::proxy::Proxies;
 pub use self::proxy::Proxy;
@@ -139,6 +141,8 @@ pub struct Web {
     pub hosts: Vec<String>,
     /// Where a case is in Acquire's own inbox.
     pub inbox: Option<InboxLink>,
+    /// Below which path a reverse proxy has it.
+    pub path_prefix: Option<PathPrefix>,
 }
 
 /// The settings that need no key, for commands that send nothing.

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::config_error::{ConfigError, Place};
 use super::inbox_link::InboxLink;
+use super::path_prefix::PathPrefix;
 use super::secret::{KeySource, Secret};
 use super::section::{Located, Section};
 use super::{Env, Flags, Web, parsed_variable};
@@ -41,6 +42,7 @@ pub(super) struct RawWeb {
     token: Option<KeySource>,
     hosts: Option<Located<Vec<String>>>,
     pub inbox: Option<InboxLink>,
+    path_prefix: Option<PathPrefix>,
 }
 
 impl RawWeb {
@@ -53,12 +55,14 @@ impl RawWeb {
             "token_credential",
             "hosts",
             "inbox_url",
+            "path_prefix",
         ])?;
         Ok(RawWeb {
             listen: section.parsed("listen")?,
             token: KeySource::in_section(Secret::WebToken, section, folder)?,
             hosts: hosts(section)?,
             inbox: section.parsed("inbox_url")?.map(|inbox| inbox.value),
+            path_prefix: section.parsed("path_prefix")?.map(|prefix| prefix.value),
         })
     }
 
@@ -95,7 +99,7 @@ impl RawWeb {
             return Err(ConfigError::invalid(&hosts.place, HOSTS_WITHOUT_TOKEN));
         }
         let hosts = self.hosts.map(|hosts| hosts.value).unwrap_or_default();
-        Ok(Some(Web { listen, token, hosts, inbox: self.inbox }))
+        Ok(Some(Web { listen, token, hosts, inbox: self.inbox, path_prefix: self.path_prefix }))
     }
 }
 

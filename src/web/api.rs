@@ -8,6 +8,7 @@ use super::guard::Caller;
 use super::job_page;
 use super::parameters::{JobQuery, parsed, wrong};
 use super::posted::FormFields;
+use crate::config::PathPrefix;
 use crate::desk::job_json::{self, JobJson};
 use crate::desk::outbox_status::OutboxStatus;
 use crate::desk::status_json;
@@ -25,6 +26,9 @@ pub const ROOT: &str = "/api/";
 /// Jobs in an answer, unless `limit` says otherwise, and at most.
 const LIMIT: u32 = 50;
 const MOST: u32 = 500;
+
+/// In the description: where the paths begin.
+const SERVER: &str = "\"url\": \"/\"";
 
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
@@ -108,8 +112,10 @@ async fn status(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError>
 }
 
 /// `GET /api/openapi.json`: what there is, for programs and for people.
-async fn description() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
+async fn description(State(shared): State<Arc<Shared>>) -> Response {
+    let root = shared.settings.path_prefix.as_ref().map_or("/", PathPrefix::as_str);
+    let text = DESCRIPTION.replacen(SERVER, &format!("\"url\": \"{root}\""), 1);
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 async fn unknown(Path(other): Path<String>) -> ApiError {

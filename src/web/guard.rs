@@ -86,7 +86,8 @@ pub fn is_token(shared: &Shared, from: IpAddr, given: &str) -> Result<bool, Erro
     ))
 }
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The value of a cookie of this name.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|p| p.trim().split_once('='));
     pairs.find(|(given, _)| *given == name).map(|(_, value)| value)

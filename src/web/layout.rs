@@ -3,7 +3,7 @@
 use super::Shared;
 use super::error_page::ErrorPage;
 use super::guard::Caller;
-use super::verdict_bar;
+use super::{theme, verdict_bar};
 use crate::desk::assessment::Assessment;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -179,6 +179,7 @@ impl Frame {
                     }
                 }
                 p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are in UTC; point at one to see it in full. " button #times .quiet type="button" hidden { "Exact times" } }
+                (theme::switch())
             }
         }
     }
@@ -191,6 +192,7 @@ pub fn bare(title: &str, content: &Markup) -> Markup {
             p .brand { img src="/assets/icon.svg" alt="" width="22" height="22"; "acquire-outbox" }
             (content)
         }
+        footer .narrow-footer { (theme::switch()) }
     };
     document(title, Refresh::Never, "/assets/icon.svg", &body)
 }
@@ -205,13 +207,14 @@ pub fn csrf_field(caller: &Caller) -> Markup {
 }
 
 fn document(title: &str, refresh: Refresh, icon: &str, body: &Markup) -> Markup {
+    let theme = theme::current();
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-theme=[theme.chosen()] {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
+                meta name="color-scheme" content=(theme.color_scheme());
                 title { (title) " · acquire-outbox" }
                 link rel="icon" href=(icon) type="image/svg+xml";
                 link rel="stylesheet" href="/assets/style.css";

@@ -1,6 +1,7 @@
 //! The dashboard's port: which connections are served, what each may cost, and the end.
 
-use super::{Shared, browser, router};
+use super::{Shared, below_prefix, browser, router, theme};
+use crate::config::PathPrefix;
 use crate::http_server::{self, http1};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -146,7 +147,8 @@ async fn waited_for(listener: Option<TcpListener>, address: SocketAddr) -> TcpLi
 /// Answers requests until the end, and then those that are still open.
 async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Receiver<bool>) {
     if let Ok(address) = listener.local_addr() {
-        info!(url = format!("http://{address}/"), "the dashboard listens");
+        let prefix = shared.settings.path_prefix.as_ref().map_or("", PathPrefix::as_str);
+        info!(url = format!("http://{address}{prefix}/"), "the dashboard listens");
         if !address.ip().to_canonical().is_loopback() {
             warn!(
                 "the dashboard's pages and token cross the network unencrypted: put TLS before it"
@@ -219,7 +221,11 @@ fn too_slow() -> Response {
 
 /// The pages behind the checks that apply to every request.
 fn app(shared: &Arc<Shared>) -> Router {
-    router(shared)
+    let pages = router(shared)
         .layer(middleware::from_fn_with_state(Arc::clone(shared), browser::check))
         .layer(middleware::from_fn(browser::add_headers))
+        .layer(middleware::from_fn(theme::remember));
+    // Before the routes are chosen, as a layer of theirs is not.
+    let below = middleware::from_fn_with_state(Arc::clone(shared), below_prefix::serve);
+    Router::new().fallback_service(pages).layer(below)
 }

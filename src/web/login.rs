@@ -6,7 +6,7 @@ use super::guard::{Caller, is_token};
 use super::layout;
 use super::listener::Peer;
 use super::posted::{FormFields, Posted, fields, require_from_here};
-use super::session::LIFE;
+use super::session::{LIFE, secure};
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -74,10 +74,7 @@ fn form(next: &str, wrong: Option<&str>) -> Markup {
 
 /// A browser does not send it with requests from other sites, and scripts cannot read it.
 fn cookie(shared: &Shared, headers: &HeaderMap, id: &str, seconds: u64) -> (HeaderName, String) {
-    // The origin says how the browser connects: behind a proxy the connection here is plain HTTP.
-    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let secure = if origin.is_some_and(|o| o.starts_with("https://")) { "; Secure" } else { "" };
-    let name = shared.cookie_name();
+    let (name, secure) = (shared.cookie_name(), secure(headers));
     let cookie =
         format!("{name}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     (header::SET_COOKIE, cookie)

@@ -14,6 +14,7 @@ mod api;
 mod assets;
 mod browser;
 mod background_change;
+mod below_prefix;
 mod cache;
 mod chart;
 mod error_page;
@@ -33,6 +34,7 @@ mod parameters;
 mod reader;
 mod search_page;
 mod session;
+mod theme;
 mod verdict_bar;
 mod display;
 
@@ -183,6 +185,7 @@ fn open() -> Router<Arc<Shared>> {
         .route("/healthz", get(health_checks::alive))
         .route("/readyz", get(health_checks::ready))
         .route("/login", get(login::show).post(login::login))
+        .route("/theme", post(theme::choose))
         .route("/assets/style.css", asset(&assets::STYLE))
         .route("/assets/live.js", asset(&assets::SCRIPT))
         .route("/assets/page.js", asset(&assets::PAGE_SCRIPT))

@@ -1,5 +1,6 @@
 //! Who has logged in, and the limit on wrong tokens. In memory only: a restart logs everybody out.
 
+use axum::http::{HeaderMap, header};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -21,6 +22,13 @@ const GUESSES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 const MOST_NETWORKS: usize = 1000;
 /// Wrong tokens are logged this often at most: nobody outside may fill the log.
 const WARNING_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// The end of a cookie's attributes. The origin says how the browser connects: behind a proxy the connection here
+/// is plain HTTP.
+pub fn secure(headers: &HeaderMap) -> &'static str {
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    if origin.is_some_and(|origin| origin.starts_with("https://")) { "; Secure" } else { "" }
+}
 
 /// A secret of 256 bits, in hexadecimal digits.
 pub fn random() -> Result<String, getrandom::Error> {

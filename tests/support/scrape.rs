@@ -82,7 +82,7 @@ impl Daemon {
             let line = log.lines().find(|line| line.contains("the dashboard listens"))?;
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
             let url = line["url"].as_str().expect("its address");
-            Some(url.trim_start_matches("http://").trim_end_matches('/').to_owned())
+            Some(url.split('/').nth(2).expect("an address").to_owned())
         })
     }
 

@@ -51,8 +51,12 @@ impl Client {
     /// Of the dashboard that this daemon serves.
     #[track_caller]
     pub fn of(daemon: &Daemon) -> Client {
-        let address = daemon.listens_on();
-        Client { host: address.clone(), address, headers: Vec::new() }
+        Client::at(&daemon.listens_on())
+    }
+
+    /// Of the one that answers at this address.
+    pub fn at(address: &str) -> Client {
+        Client { host: address.to_owned(), address: address.to_owned(), headers: Vec::new() }
     }
 
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Client {

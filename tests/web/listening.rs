@@ -84,6 +84,8 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
             "listen = \"127.0.0.1:0\"\nhosts = [\"outbox.example.com\"]",
             "line 15: `web.hosts`: with these names the dashboard can be reached from other machines",
         ),
+        ("path_prefix = \"outbox/\"", "`web.path_prefix`: must begin with a slash"),
+        ("path_prefix = \"/jobs\"", "`web.path_prefix`: begins like a page of the dashboard"),
         ("lisen = \"127.0.0.1:9464\"", "unknown key `lisen` in [web]; did you mean `listen`?"),
     ] {
         let outbox = Outbox::setup(&server).more(&format!("[web]\n{lines}")).written();

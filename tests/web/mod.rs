@@ -3,9 +3,11 @@
 mod access;
 mod actions;
 pub mod client;
+mod colours;
 mod large;
 mod limits;
 mod find;
 mod listening;
 mod many_jobs;
 mod pages;
+pub mod reverse_proxy;

@@ -67,7 +67,7 @@ async function look() {
     headers: { "x-live": "1", accept: "text/html" },
     signal: AbortSignal.timeout(LIMIT),
   });
-  if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
+  if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) return location.reload();
   if (!answer.ok) throw new Error(String(answer.status));
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   prepare(page);

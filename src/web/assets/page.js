@@ -25,6 +25,7 @@ function local(at) {
 // Times in UTC and where the reader is, and the buttons that work only here. Also for a page that is fetched.
 function prepare(page) {
   const exact = wantsExact();
+  page.documentElement.classList.toggle("exact", exact);
   for (const time of page.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
@@ -37,6 +38,12 @@ function prepare(page) {
   for (const button of page.querySelectorAll("button[data-copy], button[data-copy-from], #times")) button.hidden = false;
   const times = page.getElementById("times");
   if (times) times.setAttribute("aria-pressed", String(exact));
+}
+
+// On a phone the parts that fold begin closed. Its narrowness is that of the style sheet.
+function fold() {
+  if (!matchMedia("(max-width: 44rem)").matches) return;
+  for (const part of document.querySelectorAll("details.fold")) part.open = false;
 }
 
 function switchTimes() {
@@ -90,4 +97,17 @@ document.addEventListener("click", (event) => {
   else if (target.matches("input[type=checkbox][name=id]")) check(target, event.shiftKey);
 });
 
+// Without loading the page again: what is typed or checked stays.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches(".theme") || !event.submitter) return;
+  event.preventDefault();
+  const theme = event.submitter.value;
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === theme));
+  fetch(form.action, { method: "POST", redirect: "manual", body: new URLSearchParams({ theme }) });
+});
+
+fold();
 prepare(document);
