@@ -10,7 +10,7 @@ use crate::queue::job::Job;
 use crate::reload::{self, Reload};
 use crate::service::Service;
 use crate::store::tenure::TakeOver;
-use crate::store::{Store, StoreError, Tenure};
+use crate::store::{StoreError, Tenure};
 use crate::web::{self, WebError};
 use std::future::Future;
 use std::io::IsTerminal;
@@ -110,11 +110,9 @@ async fn take_over(
         TakeOver::Noticed(notice) => log_notice(&notice),
     };
     let decide = |job: &Job, claimed_at| decide(config, job, interrupted(claimed_at));
-    let tenure = Tenure::take_over(&config.database, config.purpose(), decide, on_event).await?;
-    // Here and not by the tenure: it is a statement of an operator, and most starts change nothing.
-    let mut store = Store::open(&config.database).await?;
-    store.fill_missing(&config.filled_channels()).await?;
-    store.close().await?;
+    let mut tenure =
+        Tenure::take_over(&config.database, config.purpose(), decide, on_event).await?;
+    tenure.fill_missing(&config.filled_channels()).await?;
     Ok(tenure)
 }
 

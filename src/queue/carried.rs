@@ -2,6 +2,7 @@
 //! blocks, places in the queue), which the other outbox makes for itself.
 
 use super::job::Millis;
+use super::outcome_counts::HistoryRow;
 use serde::{Deserialize, Serialize};
 
 /// A job with all of its columns. Its lane and its place in the queue are worked out where it arrives.
@@ -101,6 +102,8 @@ pub struct CarriedRest {
     pub pauses: Vec<CarriedPause>,
     pub set_aside: Vec<CarriedSetAside>,
     pub scrubbing: Vec<CarriedScrubbing>,
+    /// What became of jobs over time, of all nodes together.
+    pub outcomes: Vec<HistoryRow>,
     /// The highest id that was ever given: no id is given twice.
     pub last_id: i64,
 }

@@ -107,6 +107,18 @@ pub struct HistoryRow {
     pub tally: OutcomeCounts,
 }
 
+/// How many rows one statement carries to another outbox.
+pub const ROWS_AT_ONCE: usize = 2_000;
+
+impl HistoryRow {
+    /// The counts, in the order of the columns of `outbox_history`: sent, failed, uncertain, retried,
+    /// and then by lateness.
+    pub fn counts(&self) -> impl Iterator<Item = u64> {
+        let t = &self.tally;
+        [t.sent, t.failed, t.uncertain, t.retried].into_iter().chain(t.late)
+    }
+}
+
 /// The outcomes by minute and route: a few rows for however many jobs.
 pub fn tallied<'a>(ended: impl IntoIterator<Item = &'a Ended>) -> Vec<HistoryRow> {
     let mut rows: Vec<HistoryRow> = Vec::new();

@@ -239,6 +239,14 @@ impl Tenure {
         }
     }
 
+    /// As [`Store::fill_missing`](super::Store::fill_missing).
+    pub async fn fill_missing(&mut self, channels: &[Channel]) -> Result<(), StoreError> {
+        match self {
+            Tenure::Sqlite(t) => t.fill_missing(channels).await.map_err(|e| t.neutral(e)),
+            Tenure::Postgres(t) => t.fill_missing(channels).await,
+        }
+    }
+
     /// Keeps the pauses of retries when the wall clock is set, for an engine whose times are this
     /// machine's. Call it until it gives `None`, and move what waits in memory by each step.
     pub async fn follow_clock(&mut self, now: Millis) -> Result<Option<ClockStep>, StoreError> {

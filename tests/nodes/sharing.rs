@@ -6,6 +6,7 @@ use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::Tenure;
+use acquire_outbox::store::tenure::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -213,4 +214,37 @@ async fn a_rate_is_of_all_nodes_together() {
     let most = begun.elapsed().as_secs_f64() * 20.0 + 2.5;
     assert!(claimed as f64 <= most && claimed >= 50, "{claimed}");
     assert!(by_node.iter().all(|count| *count > 0), "{by_node:?}");
+}
+
+#[tokio::test]
+async fn the_history_of_all_nodes_is_added_up_and_folded_without_losing_a_job() {
+    let Some(outbox) = Outbox::new().await else { return };
+    outbox.insert(&(0..20).collect::<Vec<_>>()).await;
+    let (mut one, mut other) = (outbox.node().await, outbox.node().await);
+    let of_one: Vec<_> = cycle(&mut one, &[], 10).await.claimed.iter().map(sent).collect();
+    let of_other: Vec<_> = cycle(&mut other, &[], 10).await.claimed.iter().map(sent).collect();
+    assert_eq!((of_one.len(), of_other.len()), (10, 10));
+    // Both record into the same minute at once.
+    futures_util::future::join(cycle(&mut one, &of_one, 0), cycle(&mut other, &of_other, 0)).await;
+    let sum = "SELECT CAST(sum(sent) AS bigint) FROM outbox_history";
+    assert_eq!(outbox.number(sum).await, 20);
+    let writers = "SELECT count(DISTINCT node) FROM outbox_history";
+    assert_eq!(outbox.number(writers).await, 2);
+
+    // As if they were of the day before: an hour of all nodes together.
+    outbox
+        .query("UPDATE outbox_history SET begins_at = begins_at - interval '1 day' RETURNING 1")
+        .await;
+    let rows = "SELECT count(*) FROM outbox_history WHERE node = 0";
+    let plan = Plan { retention: Vec::new(), scrub: Vec::new(), recorded_until: now() };
+    let begun = Instant::now();
+    while outbox.number(rows).await == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(50), "nobody folds the history");
+        for node in [&mut one, &mut other] {
+            cycle(node, &[], 0).await;
+            node.upkeep(&plan).await.unwrap();
+        }
+    }
+    assert_eq!(outbox.number("SELECT count(*) FROM outbox_history WHERE node <> 0").await, 0);
+    assert_eq!(outbox.number(sum).await, 20);
 }

@@ -11,6 +11,12 @@ const HISTORY: &str = "SELECT job_id, attempt, duration_ms, outcome, http_status
     FROM outbox_attempts ORDER BY job_id, attempt";
 const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent, uncertain_attempts, \
     delivery, delivery_at, follow_at, followed_at FROM outbox ORDER BY id";
+/// What became of jobs over time; by which node is known to PostgreSQL alone.
+const OUTCOMES: &str = "SELECT account, channel, CAST(sum(sent) AS bigint) AS sent, \
+    CAST(sum(failed) AS bigint) AS failed, CAST(sum(uncertain) AS bigint) AS uncertain, \
+    CAST(sum(retried) AS bigint) AS retried, CAST(sum(late_0 + late_1 + late_2 + late_3) AS bigint) AS soon, \
+    CAST(sum(late_15) AS bigint) AS late \
+    FROM outbox_history GROUP BY account, channel ORDER BY account, channel";
 const PAUSES: &str = "SELECT account, channel, reason FROM outbox_pauses ORDER BY account, channel";
 
 /// By the message's words.
@@ -86,7 +92,8 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
     let server = Server::answering(answer);
     let outbox = lived_in(&server);
     let old = outbox.database();
-    let before: Vec<_> = [STATUS, HISTORY, BUDGETS, PAUSES].map(|sql| old.query(sql)).into();
+    let before: Vec<_> =
+        [STATUS, HISTORY, BUDGETS, PAUSES, OUTCOMES].map(|sql| old.query(sql)).into();
     let requests = server.count();
 
     let program = program(place.folder.path());
@@ -95,7 +102,8 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
     let moved = program.run(&[&to[..], &schema].concat()).expect(0);
     assert!(moved.stdout.contains("9 jobs"), "{moved:?}");
     let new = place.database.in_schema("messaging");
-    let after: Vec<_> = [STATUS, HISTORY, BUDGETS, PAUSES].map(|sql| new.query(sql)).into();
+    let after: Vec<_> =
+        [STATUS, HISTORY, BUDGETS, PAUSES, OUTCOMES].map(|sql| new.query(sql)).into();
     for (before, after) in before.iter().zip(&after) {
         assert_same(before, after);
     }
@@ -126,7 +134,7 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
         ["move", "--from", place.database.url(), "--from-schema", "messaging", "--to", "again.db"];
     program.run(&back).expect(0);
     let again = Database::at(&again);
-    for (before, sql) in before.iter().zip([STATUS, HISTORY, BUDGETS, PAUSES]) {
+    for (before, sql) in before.iter().zip([STATUS, HISTORY, BUDGETS, PAUSES, OUTCOMES]) {
         assert_same(before, &again.query(sql));
     }
     assert_eq!(payload(old.query(of_first)), payload(again.query(of_first)));

@@ -1,7 +1,8 @@
 //! The switch of `fill_missing`, which the rules of an INSERT follow.
 
-use super::{PostgresError, PostgresStore};
+use super::{PostgresError, PostgresStore, PostgresTenure};
 use crate::queue::job::Channel;
+use crate::store::StoreError;
 
 const FILLED: &str = "SELECT channel FROM outbox_fill_missing";
 const FILL: &str = "INSERT INTO outbox_fill_missing (channel) VALUES ($1) ON CONFLICT DO NOTHING";
@@ -23,5 +24,12 @@ impl PostgresStore {
             sqlx::query(sql).bind(channel.as_str()).execute(&mut self.conn).await?;
         }
         Ok(())
+    }
+}
+
+impl PostgresTenure {
+    /// The same, over the node's own session.
+    pub async fn fill_missing(&mut self, channels: &[Channel]) -> Result<(), StoreError> {
+        Ok(self.session.with_store(async |store| store.fill_missing(channels).await).await?)
     }
 }

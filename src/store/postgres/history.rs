@@ -7,6 +7,7 @@ use crate::queue::job::Millis;
 use crate::queue::outcome_counts::{HistoryRow, LATE_GROUPS, OutcomeCounts};
 use crate::store::StoreError;
 use crate::store::history_columns::{KEPT, counts};
+use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::collections::BTreeMap;
@@ -44,6 +45,22 @@ static FOLD: LazyLock<String> = LazyLock::new(|| {
 const FORGET: &str =
     "DELETE FROM outbox_history WHERE begins_at < clock_timestamp() - $1 * interval '1 ms'";
 
+/// Adds rows from another outbox: as of all nodes together.
+static ADD: LazyLock<String> = LazyLock::new(|| {
+    let columns = counts();
+    let added = columns.iter().map(|c| format!("{c} = h.{c} + excluded.{c}")).collect::<Vec<_>>();
+    let values = (1..=columns.len()).map(|n| format!("r.counts[{n}]")).collect::<Vec<_>>();
+    format!(
+        "INSERT INTO outbox_history AS h (begins_at, account, channel, node, {})
+         SELECT timestamptz 'epoch' + r.begins_at * interval '1 ms', r.account, r.channel, 0, {}
+         FROM json_to_recordset($1::json) AS r (begins_at bigint, account text, channel text, counts bigint[])
+         ON CONFLICT (begins_at, account, channel, node) DO UPDATE SET {}",
+        columns.join(", "),
+        values.join(", "),
+        added.join(", ")
+    )
+});
+
 /// When the last message of each channel was sent.
 static LAST_SENT: LazyLock<String> = LazyLock::new(|| {
     let of = |channel: &str| {
@@ -68,6 +85,22 @@ impl PostgresStore {
         let rows = query.fetch_all(&mut self.conn).await?;
         Ok(rows.iter().map(history_row).collect::<Result<_, _>>()?)
     }
+}
+
+/// Adds rows that were carried over, in a transaction of the caller's.
+pub(super) async fn add_rows(
+    conn: &mut PgConnection,
+    rows: &[HistoryRow],
+) -> Result<(), PostgresError> {
+    let row = |row: &HistoryRow| {
+        json!({
+            "begins_at": row.begins_at, "account": row.account, "channel": row.channel,
+            "counts": row.counts().collect::<Vec<_>>(),
+        })
+    };
+    let rows = Value::Array(rows.iter().map(row).collect()).to_string();
+    sqlx::query(AssertSqlSafe(ADD.as_str())).bind(rows).execute(conn).await?;
+    Ok(())
 }
 
 /// When the last message of each channel that has any was sent.

@@ -1,8 +1,9 @@
 //! A schema that an outbox is carried to.
 
-use super::{PostgresError, PostgresStore};
+use super::{PostgresError, PostgresStore, history};
 use crate::config::PostgresServer;
 use crate::queue::carried::{CarriedAttempt, CarriedJob, CarriedRest};
+use crate::queue::outcome_counts::ROWS_AT_ONCE;
 use crate::queue::policy::Purpose;
 use crate::store::StoreError;
 use serde::Serialize;
@@ -122,6 +123,9 @@ impl SchemaArrival {
         self.insert(PAUSES, &rest.pauses).await?;
         self.insert(SET_ASIDE, &rest.set_aside).await?;
         self.insert(SCRUBBING, &rest.scrubbing).await?;
+        for rows in rest.outcomes.chunks(ROWS_AT_ONCE) {
+            history::add_rows(&mut self.store.conn, rows).await?;
+        }
         let conn = &mut self.store.conn;
         sqlx::raw_sql(PLACES).execute(&mut *conn).await?;
         sqlx::query(LAST_ID).bind(rest.last_id).execute(&mut *conn).await?;

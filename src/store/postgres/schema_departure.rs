@@ -6,6 +6,7 @@ use crate::queue::carried::{
     CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest, CarriedScrubbing,
     CarriedSetAside, LOAD_BYTES, LOAD_JOBS,
 };
+use crate::queue::outcome_counts::MINUTE_MS;
 use crate::store::{ALL, StoreError};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -144,6 +145,7 @@ impl SchemaDeparture {
             set_aside: set_aside.collect(),
             scrubbing: scrubbing.collect(),
             last_id: sqlx::query_scalar(LAST_ID).fetch_one(conn).await?,
+            outcomes: self.store.history(0, MINUTE_MS).await?,
         })
     }
 

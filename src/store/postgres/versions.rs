@@ -10,6 +10,7 @@ use crate::store::migrations::{self, MigrationText};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// All migrations of an outbox on a server.
@@ -44,10 +45,13 @@ const MARK: &str = "UPDATE outbox_dispatcher SET sandbox = true";
 const MAKING: Duration = Duration::from_secs(3600);
 const OPENING: Duration = Duration::from_secs(30);
 
-pub(super) fn migrator() -> Migrator {
-    let mut migrator = migrations::of(&MIGRATIONS);
-    migrator.set_locking(false); // its own lock is on the whole database
-    migrator
+pub(super) fn migrator() -> &'static Migrator {
+    static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+        let mut migrator = migrations::of(&MIGRATIONS);
+        migrator.set_locking(false); // its own lock is on the whole database
+        migrator
+    });
+    &MIGRATOR
 }
 
 pub(super) fn known_version() -> i64 {

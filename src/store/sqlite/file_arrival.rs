@@ -1,7 +1,8 @@
 //! A file that an outbox is carried to.
 
-use super::{SqliteError, SqliteStore, neutral};
+use super::{SqliteError, SqliteStore, history, neutral};
 use crate::queue::carried::{CarriedAttempt, CarriedJob, CarriedRest};
+use crate::queue::outcome_counts::ROWS_AT_ONCE;
 use crate::queue::policy::Purpose;
 use crate::store::StoreError;
 use libsqlite3_sys::{SQLITE_DBCONFIG_ENABLE_TRIGGER, SQLITE_OK, sqlite3_db_config};
@@ -113,6 +114,10 @@ impl FileArrival {
         self.insert(PAUSES, &rest.pauses).await?;
         self.insert(SET_ASIDE, &rest.set_aside).await?;
         self.insert(SCRUBBING, &rest.scrubbing).await?;
+        for rows in rest.outcomes.chunks(ROWS_AT_ONCE) {
+            let put = history::add_rows(&mut self.store.conn, rows).await;
+            put.map_err(|e| self.neutral(e))?;
+        }
         self.place(rest.last_id).await.map_err(|e| self.neutral(e))?;
         let path = self.path;
         self.store.close().await.map_err(|e| neutral(e, Some(&path)))

@@ -5,6 +5,7 @@ use crate::queue::carried::{
     CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest, CarriedScrubbing,
     CarriedSetAside, LOAD_BYTES, LOAD_JOBS, LeftBehind,
 };
+use crate::queue::outcome_counts::MINUTE_MS;
 use crate::store::{ALL, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
@@ -134,6 +135,7 @@ impl FileDeparture {
             set_aside: readable(&sqlx::query(set_aside).fetch_all(&mut *conn).await?),
             scrubbing: readable(&sqlx::query(scrubbing).fetch_all(&mut *conn).await?),
             last_id: sqlx::query_scalar(LAST_ID).fetch_one(conn).await?,
+            outcomes: self.store.history(0, MINUTE_MS).await?,
         })
     }
 

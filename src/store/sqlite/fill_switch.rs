@@ -1,6 +1,7 @@
 //! The switch of `fill_missing`, which the rules of an INSERT follow.
 
 use super::lenient::Lenient;
+use super::sqlite_tenure::SqliteTenure;
 use super::{SqliteError, SqliteStore};
 use crate::queue::job::Channel;
 
@@ -24,5 +25,12 @@ impl SqliteStore {
             sqlx::query(sql).bind(channel.as_str()).execute(&mut self.conn).await?;
         }
         Ok(())
+    }
+}
+
+impl SqliteTenure {
+    /// The same, over the dispatcher's own connection: another would read the whole schema once more.
+    pub async fn fill_missing(&mut self, channels: &[Channel]) -> Result<(), SqliteError> {
+        self.store.fill_missing(channels).await
     }
 }

@@ -120,10 +120,8 @@ pub(super) fn json(rows: &[HistoryRow]) -> String {
         return String::new();
     }
     let array = |row: &HistoryRow| {
-        let t = &row.tally;
         let mut values = vec![json!(row.begins_at), json!(row.account), json!(row.channel)];
-        values.extend([t.sent, t.failed, t.uncertain, t.retried].map(Value::from));
-        values.extend(t.late.map(Value::from));
+        values.extend(row.counts().map(Value::from));
         Value::Array(values)
     };
     Value::Array(rows.iter().map(array).collect()).to_string()

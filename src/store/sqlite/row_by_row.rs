@@ -2,7 +2,7 @@
 
 use super::lenient::Lenient;
 use super::sqlite_tenure::SqliteTenure;
-use super::{SqliteError, SqliteStore, stray_rows};
+use super::{SqliteError, SqliteStore, history, stray_rows};
 use crate::queue::claim::{Agenda, Cycle, CycleDone, Room};
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis};
@@ -14,7 +14,8 @@ use tracing::Level;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct DueEach {
     pub moved: usize,
-    pub expired: Vec<Channel>,
+    /// With their accounts.
+    pub expired: Vec<(String, Channel)>,
     pub refused: Vec<(i64, String)>,
 }
 
@@ -28,7 +29,7 @@ const FIRST: i64 = 64;
 
 // These find and move rows as the cycle does: see cycle.sql.
 const EXPIRED: &str = "\
-SELECT id, channel FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < ?1
+SELECT id, channel, account FROM outbox WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at < ?1
     AND id NOT IN (SELECT job_id FROM outbox_set_aside) ORDER BY expires_at LIMIT 500";
 const RETRIES: &str = "\
 SELECT id, channel FROM outbox WHERE wait = 'backoff' AND next_attempt_at <= ?1
@@ -108,7 +109,8 @@ impl SqliteStore {
                     Ok(_) => {
                         due.moved += 1;
                         if update == EXPIRE {
-                            due.expired.extend(row.text_or_empty(1).parse::<Channel>().ok());
+                            let channel = row.text_or_empty(1).parse::<Channel>().ok();
+                            due.expired.extend(channel.map(|of| (row.text_or_empty(2), of)));
                         }
                     }
                     Err(e) if e.is_of_a_row() => {
@@ -159,7 +161,12 @@ impl SqliteTenure {
         let mut found = !work.record.is_empty();
         if work.due {
             let moved = self.store.move_due_each(work.now).await?;
-            let expired = moved.expired.iter().map(|channel| (*channel, Failure::Expired));
+            let mut counted = Vec::new();
+            for (account, channel) in &moved.expired {
+                counted.extend(history::failed(account, &[*channel], work.now));
+            }
+            history::add_rows(&mut self.store.conn, &counted).await?;
+            let expired = moved.expired.iter().map(|(_, channel)| (*channel, Failure::Expired));
             self.report.failures.extend(expired);
             found |= self.set_refused_aside(moved.moved, moved.refused, &e).await?;
         }

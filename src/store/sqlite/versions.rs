@@ -10,6 +10,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, SqliteConnection};
 use std::cmp::Ordering;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// All migrations of an outbox in a file.
 pub(in crate::store) const MIGRATIONS: [MigrationText; 1] =
@@ -27,8 +28,10 @@ WHERE name IN ('channel', 'payload', 'account', 'idempotency_key', 'ordering_key
 const FIRST_CHECKSUM: &str = "SELECT checksum FROM outbox_migrations WHERE version = 1";
 const VERSION: &str = "SELECT ifnull(max(version), 0) FROM outbox_migrations WHERE success";
 
-pub(super) fn migrator() -> Migrator {
-    migrations::of(&MIGRATIONS)
+/// Made once: a migration's checksum costs a start more than all statements of a cycle.
+pub(super) fn migrator() -> &'static Migrator {
+    static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| migrations::of(&MIGRATIONS));
+    &MIGRATOR
 }
 
 /// Whether it was made before the first release, when there were other migrations: the first of
