@@ -163,7 +163,7 @@ fn for_people_each_reading_has_its_count_and_its_newest_jobs() {
     let nothing = outbox.run(&["find", "x y"]).expect(1);
     assert_eq!(
         nothing.stderr,
-        "no such jobs; looked for it as message id, idempotency key or source\n"
+        "no such jobs; searched for it as message id, idempotency key or source\n"
     );
     never_shows("find", &found.output(), "xyzzy");
 }

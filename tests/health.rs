@@ -40,7 +40,7 @@ fn a_standby_is_alive_and_not_ready_until_it_takes_over() {
     assert_eq!(standby.get("/healthz").status, 200);
     let page = standby.get("/readyz");
     assert_eq!(page.status, 503, "{page:?}");
-    assert_eq!(reasons(&page), ["it stands by: another dispatcher has the lock"]);
+    assert_eq!(reasons(&page), ["it is a standby: another dispatcher has the lock"]);
     drop(first);
     eventually(SOON, "ready after the take-over", || standby.get("/readyz").status == 200);
 }

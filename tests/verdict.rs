@@ -110,7 +110,7 @@ fn many_failures_in_an_hour_are_a_reason() {
     let seen = status(&outbox);
     assert_eq!((&seen["verdict"], codes(&seen)), (&json!("attention"), vec!["failures"]));
     let text = seen["reasons"][0]["text"].as_str().unwrap();
-    assert_eq!(text, "6 of 6 jobs failed in the last hour; usual are 0.0 an hour");
+    assert_eq!(text, "6 of 6 jobs failed in the last hour; the usual rate is 0.0 per hour");
 }
 
 #[test]

@@ -46,8 +46,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pause
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "resume" -d 'End a pause'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "pauses" -d 'List what is paused, since when and why'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database what they need'
-complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "move" -d 'Carry an outbox over from a file to PostgreSQL, or back, with its ids and history'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database the rights that they need'
+complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "move" -d 'Move an outbox from a file to PostgreSQL, or back, with its ids and history'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "lookup" -d 'Look up the cases of a contact at Acquire, with the ids that a message needs'
 complete -c acquire-outbox -n "__fish_acquire_outbox_needs_command" -f -a "probe" -d 'Show what can be read of a case at Acquire, to see whether messages can be verified'
@@ -61,14 +61,14 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l c
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l sandbox -d 'Create it for the sandbox: its messages are never delivered'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l dry-run -d 'Print the SQL that is still missing and change nothing, for those who let somebody else execute it'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -l dry-run -d 'Print the SQL that is still missing and change nothing, so that somebody else can execute it'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand init" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l listen -d 'Serve the dashboard on this IP:PORT [env: ACQUIRE_OUTBOX_LISTEN] [default: none]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit 0 once nothing is due, being sent or in backoff, with a line of what was done; jobs that are scheduled for later or paused are only counted'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made by `init --sandbox`, and creates outbox.db where no database is named'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l until-empty -d 'Exit with 0 once nothing is due, being sent or in backoff, and print a summary; jobs that are scheduled for later or paused are only counted'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l sandbox -d 'Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made by `init --sandbox`, and creates outbox.db if no database is named'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -l init -d 'Create the outbox first if there is none, as `init` does'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand run" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and not __fish_seen_subcommand_from chat mail sms help" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -91,12 +91,12 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l extra -d 'More fields for the request\'s body, a JSON object' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l account -d 'The configured account that sends it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l idempotency-key -d 'Your own id of the message: jobs with the same key are sent once' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l idempotency-key -d 'Your own id for the message: jobs with the same key are sent once' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l ordering-key -d 'Jobs with the same key are sent in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l priority -d '0 to 9, higher first' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l send-at -d 'Do not send before this time: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC if it has no offset' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l expires-at -d 'Do not send after this time, written like --send-at; the job then fails as expired' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l max-attempts -d 'Attempts before it fails, in place of the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l max-attempts -d 'Attempts before it fails, instead of the configured number' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from chat" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -107,9 +107,9 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l case-id -d 'The case to write to' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l contact-id -d 'The contact' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l from -d 'The sender: an inbox that is connected to Acquire' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l to -d 'A receiver; may be repeated' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l cc -d 'A receiver of a copy; may be repeated' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l bcc -d 'A receiver of a blind copy; may be repeated' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l to -d 'A recipient; may be repeated' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l cc -d 'A recipient of a copy; may be repeated' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l bcc -d 'A recipient of a blind copy; may be repeated' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l subject -d 'The subject' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l html-body -d 'The text as HTML' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l text-body -d 'The text as plain text; in place of --html-body, or in addition to it' -r
@@ -118,12 +118,12 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l extra -d 'More fields for the request\'s body, a JSON object' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l account -d 'The configured account that sends it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l idempotency-key -d 'Your own id of the message: jobs with the same key are sent once' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l idempotency-key -d 'Your own id for the message: jobs with the same key are sent once' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l ordering-key -d 'Jobs with the same key are sent in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l priority -d '0 to 9, higher first' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l send-at -d 'Do not send before this time: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC if it has no offset' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l expires-at -d 'Do not send after this time, written like --send-at; the job then fails as expired' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l max-attempts -d 'Attempts before it fails, in place of the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l max-attempts -d 'Attempts before it fails, instead of the configured number' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -132,11 +132,11 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -l wait -d 'Wait for the outcome; exit status 0 only if it was sent'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from mail" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l from -d 'The sender\'s number with its country code: +12513188609' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l to -d 'The receiver\'s number with its country code' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l to -d 'The recipient\'s number with its country code' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l body -d 'The text' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l contact-id -d 'The contact' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l thread-id -d 'The thread, which is the case; may be left out where `fill_missing` is set' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeline-id -d 'The timeline; may be left out where `fill_missing` is set' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l thread-id -d 'The thread, which is the case; may be left out if `fill_missing` is set' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeline-id -d 'The timeline; may be left out if `fill_missing` is set' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l user-type -d 'Who writes: user (an agent, the default) or contact (the customer)' -r -f -a "user\t''
 contact\t''"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l title -d 'A title' -r
@@ -150,12 +150,12 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l extra -d 'More fields for the request\'s body, a JSON object' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l json -d 'The whole payload as one JSON object, or - to read it from the standard input' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l account -d 'The configured account that sends it' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l idempotency-key -d 'Your own id of the message: jobs with the same key are sent once' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l idempotency-key -d 'Your own id for the message: jobs with the same key are sent once' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l ordering-key -d 'Jobs with the same key are sent in order [default: the case]; \'\' for no order' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l priority -d '0 to 9, higher first' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l send-at -d 'Do not send before this time: +10m, or \'2026-11-22T09:00:00+02:00\'; UTC if it has no offset' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l expires-at -d 'Do not send after this time, written like --send-at; the job then fails as expired' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l max-attempts -d 'Attempts before it fails, in place of the configured number' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l max-attempts -d 'Attempts before it fails, instead of the configured number' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l source -d 'Your own label, for filters and metrics' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l timeout -d 'How long to wait' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand send; and __fish_seen_subcommand_from sms" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -179,19 +179,19 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand status" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l all -d 'Also those that have ended, as far as they are known'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l json -d 'One JSON array'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l all -d 'Also list nodes that have ended, as far as they are known'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -l json -d 'A JSON array'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand nodes" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
-uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
-backoff\t'For its next attempt'
-scheduled\t'For its send_at'
-parked\t'For an earlier job of its ordering key'"
+uncertain\t'Its request may have reached Acquire, but no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l waits -d 'Only pending jobs in this situation' -r -f -a "ready\t'Can be sent now, as soon as there is a place'
+backoff\t'Waits for its next attempt'
+scheduled\t'Waits for its send_at'
+parked\t'Waits for an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -202,7 +202,7 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l delivery -d 'Only messages that Acquire reports as this; separate several with commas' -r -f -a "delivered\t'It has arrived'
 seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
@@ -240,11 +240,11 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l b
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l ascending -d 'Smallest first'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -l json -d 'A JSON array with the columns of delivery_status; with --watch, one per line'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l limit -d 'At most this many jobs of each reading, the newest' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l limit -d 'At most this many jobs for each meaning of the text, the newest first' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l json -d 'A JSON array: an object for each reading, with its jobs as `list --json` has them'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -l json -d 'A JSON array: an object for each meaning of the text, with its jobs as in `list --json`'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand find" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
@@ -259,11 +259,11 @@ sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
-uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
-backoff\t'For its next attempt'
-scheduled\t'For its send_at'
-parked\t'For an earlier job of its ordering key'"
+uncertain\t'Its request may have reached Acquire, but no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l waits -d 'Only pending jobs in this situation' -r -f -a "ready\t'Can be sent now, as soon as there is a place'
+backoff\t'Waits for its next attempt'
+scheduled\t'Waits for its send_at'
+parked\t'Waits for an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -274,7 +274,7 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l delivery -d 'Only messages that Acquire reports as this; separate several with commas' -r -f -a "delivered\t'It has arrived'
 seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
@@ -295,7 +295,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l now -d 'Make pending jobs in backoff due now, instead of retrying finished ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l all -d 'Every job in a state that this command changes by default'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l dry-run -d 'Change nothing; print how many jobs would be changed, or with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -304,11 +304,11 @@ sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
-uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
-backoff\t'For its next attempt'
-scheduled\t'For its send_at'
-parked\t'For an earlier job of its ordering key'"
+uncertain\t'Its request may have reached Acquire, but no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l waits -d 'Only pending jobs in this situation' -r -f -a "ready\t'Can be sent now, as soon as there is a place'
+backoff\t'Waits for its next attempt'
+scheduled\t'Waits for its send_at'
+parked\t'Waits for an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -319,7 +319,7 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l delivery -d 'Only messages that Acquire reports as this; separate several with commas' -r -f -a "delivered\t'It has arrived'
 seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
@@ -339,7 +339,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l all -d 'Every job in a state that this command changes by default'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l dry-run -d 'Change nothing; print how many jobs would be changed, or with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -348,11 +348,11 @@ sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
-uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
-backoff\t'For its next attempt'
-scheduled\t'For its send_at'
-parked\t'For an earlier job of its ordering key'"
+uncertain\t'Its request may have reached Acquire, but no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l waits -d 'Only pending jobs in this situation' -r -f -a "ready\t'Can be sent now, as soon as there is a place'
+backoff\t'Waits for its next attempt'
+scheduled\t'Waits for its send_at'
+parked\t'Waits for an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -363,7 +363,7 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l delivery -d 'Only messages that Acquire reports as this; separate several with commas' -r -f -a "delivered\t'It has arrived'
 seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
@@ -386,7 +386,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l verify -d 'Let the dispatcher look for it at Acquire, now'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l all -d 'Every job in a state that this command changes by default'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l dry-run -d 'Change nothing; print how many jobs would be changed, or with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resolve" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -405,11 +405,11 @@ sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
-uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
-backoff\t'For its next attempt'
-scheduled\t'For its send_at'
-parked\t'For an earlier job of its ordering key'"
+uncertain\t'Its request may have reached Acquire, but no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l waits -d 'Only pending jobs in this situation' -r -f -a "ready\t'Can be sent now, as soon as there is a place'
+backoff\t'Waits for its next attempt'
+scheduled\t'Waits for its send_at'
+parked\t'Waits for an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -420,7 +420,7 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l delivery -d 'Only messages that Acquire reports as this; separate several with commas' -r -f -a "delivered\t'It has arrived'
 seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
@@ -446,8 +446,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -l payload -d 'Include the messages'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l account -d 'The account; without a channel, all its channels' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why; shown wherever somebody asks why nothing is sent' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l for -d 'End it by itself after this time, like 30m, 1h or 2d' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l reason -d 'Why; shown wherever the program says why nothing is sent' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l for -d 'End the pause automatically after this time, like 30m, 1h or 2d' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pause" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
@@ -463,18 +463,18 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand resume" -s
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pauses" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pauses" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pauses" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pauses" -l json -d 'One JSON array; null means every account, or every channel'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pauses" -l json -d 'A JSON array; null means every account, or every channel'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand pauses" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'
 failed\t'It was not delivered; `failure` says why'
 cancelled\t'Withdrawn before it was sent'
-uncertain\t'Its request may have reached Acquire, and no answer was read; a person decides'"
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l waits -d 'Only pending jobs that wait for this' -r -f -a "ready\t'For a place: it can be sent now'
-backoff\t'For its next attempt'
-scheduled\t'For its send_at'
-parked\t'For an earlier job of its ordering key'"
+uncertain\t'Its request may have reached Acquire, but no answer was read; a person decides'"
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l waits -d 'Only pending jobs in this situation' -r -f -a "ready\t'Can be sent now, as soon as there is a place'
+backoff\t'Waits for its next attempt'
+scheduled\t'Waits for its send_at'
+parked\t'Waits for an earlier job of its ordering key'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l channel -d 'Only jobs of this channel' -r -f -a "chat\t'A message, a note or an event in a case\'s conversation'
 mail\t'A mail in a case'
 sms\t'A text message to a contact\'s phone'"
@@ -485,7 +485,7 @@ exhausted\t'Attempts or time used up'
 expired\t'`expires_at` passed before it was sent'
 invalid\t'The payload breaks the channel\'s rules; no request was made'"
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l error-code -d 'Only jobs whose last error has this code, like http_503' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l delivery -d 'Only messages of which this became; separate several with commas' -r -f -a "delivered\t'It has arrived'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l delivery -d 'Only messages that Acquire reports as this; separate several with commas' -r -f -a "delivered\t'It has arrived'
 seen\t'It was seen'
 bounced\t'A mail that was returned'
 failed\t'It did not arrive, and was not returned either'"
@@ -505,12 +505,12 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l bounced -d 'Only messages that were returned: --delivery bounced'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l all -d 'Every job in a state that this command changes by default'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; print how many jobs would be changed, with --json which ones'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l dry-run -d 'Change nothing; print how many jobs would be changed, or with --json which ones'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s y -l yes -d 'Do not ask before a change by filter; the question appears only on a terminal'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -l json -d 'One JSON object: how many jobs were changed, and which were refused'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l producer -d 'A role that inserts jobs; may be given several times, as all of them' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l reader -d 'A role that reads how jobs stand, without messages' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l producer -d 'A role that inserts jobs; may be repeated, like the others' -r
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l reader -d 'A role that reads the status of jobs, but no messages' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l operator -d 'A role that uses the commands: list, show, retry, cancel, pause, import, export ...' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l node -d 'A role that runs the daemon without owning the outbox' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
@@ -518,19 +518,19 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -l by-source -d 'Each producer sees and changes only jobs whose `source` is its name'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand grants" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l from -d 'The outbox to carry over: a file, or postgres://user@host/database' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l from -d 'The outbox to move: a file, or postgres://user@host/database' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l from-schema -d 'Its schema in a PostgreSQL database [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l to -d 'Where to: a file, or postgres://user@host/database' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l to-schema -d 'The schema in a PostgreSQL database [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l leave-behind -d 'Leave jobs behind that the other database cannot hold, instead of carrying nothing over'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -l leave-behind -d 'Leave jobs behind that the other database cannot hold, instead of moving nothing'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand move" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l deep -d 'Read the whole database and look for damage, as far as the engine can; slow where it is large'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l deep -d 'Read the whole database and look for damage, as far as the engine can; slow if it is large'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -l json -d 'One JSON object: `ok`, and a list of the checks'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand check" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l contact -d 'All cases of a contact, by its id' -r
@@ -539,7 +539,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l config -d 'Configuration file [env: ACQUIRE_OUTBOX_CONFIG] [default: acquire-outbox.toml, then /etc/acquire-outbox/config.toml]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l json -d 'One JSON array, with the names that a payload has'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -l json -d 'A JSON array with the field names of a payload'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand lookup" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l case -d 'The case, by its id' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l account -d 'The account to ask [default: the only one, or `default`]' -r
@@ -547,7 +547,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l database -d 'The SQLite file with the outbox, or postgres://user@host/database [env: ACQUIRE_OUTBOX_DATABASE] [default: outbox.db]' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l schema -d 'The schema of the outbox in a PostgreSQL database [env: ACQUIRE_OUTBOX_SCHEMA] [default: public]' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l texts -d 'Show subjects and message text'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l json -d 'One JSON array, an object for each call'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -l json -d 'A JSON array with an object for each call'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand probe" -s h -l help -d 'Print help'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l listen -d 'Address on this machine; port 0 takes a free port' -r
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand sandbox" -l latency -d 'Answer after this long, as in 200ms' -r
@@ -607,8 +607,8 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and 
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "resume" -d 'End a pause'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "pauses" -d 'List what is paused, since when and why'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "prune" -d 'Delete finished jobs: by the retention settings, by id or by filter'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database what they need'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "move" -d 'Carry an outbox over from a file to PostgreSQL, or back, with its ids and history'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "grants" -d 'Print the SQL that gives roles of a PostgreSQL database the rights that they need'
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "move" -d 'Move an outbox from a file to PostgreSQL, or back, with its ids and history'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "check" -d 'Check the configuration, the database and the accounts, without sending'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "lookup" -d 'Look up the cases of a contact at Acquire, with the ids that a message needs'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand help; and not __fish_seen_subcommand_from init run send status nodes list find show retry cancel resolve import export pause resume pauses prune grants move check lookup probe sandbox demo settings completions man help" -f -a "probe" -d 'Show what can be read of a case at Acquire, to see whether messages can be verified'

@@ -27,7 +27,7 @@ pub struct ChangeArgs {
     /// Every job in a state that this command changes by default
     #[arg(long)]
     all: bool,
-    /// Change nothing; print how many jobs would be changed, with --json which ones
+    /// Change nothing; print how many jobs would be changed, or with --json which ones
     #[arg(long)]
     dry_run: bool,
     /// Do not ask before a change by filter; the question appears only on a terminal

@@ -19,16 +19,16 @@ Examples:
   acquire-outbox check --deep        before an upgrade, or after a full disk
   acquire-outbox check --json | jq .ok
 
-Each account is asked, with its key, for a case that does not exist, and which
-of its calls read messages back, so that `on_uncertain = \"verify\"` can look
-for a message; no message is sent. An account whose key is a systemd
-credential is skipped outside the service, with the command that tries it.
+Each account's key is tried with a request for a case that does not exist, and
+with the calls that read messages back, which `on_uncertain = \"verify\"` needs;
+no message is sent. An account whose key is a systemd credential is skipped
+outside the service; the output shows the command that tests it.
 Exit status: 0 all is well, 1 a check failed, 78 the configuration is wrong.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// Read the whole database and look for damage, as far as the engine can; slow where it is large
+    /// Read the whole database and look for damage, as far as the engine can; slow if it is large
     #[arg(long)]
     deep: bool,
     /// One JSON object: `ok`, and a list of the checks

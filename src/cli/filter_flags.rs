@@ -17,7 +17,7 @@ pub struct FilterFlags {
     /// Only jobs in this state; separate several with commas
     #[arg(long, help_heading = HEADING, value_parser = possible_values::status(), value_delimiter = ',')]
     pub status: Vec<Status>,
-    /// Only pending jobs that wait for this
+    /// Only pending jobs in this situation
     #[arg(long, help_heading = HEADING, value_parser = possible_values::waits())]
     pub waits: Option<WaitState>,
     /// Only jobs of this channel
@@ -35,7 +35,7 @@ pub struct FilterFlags {
     /// Only jobs whose last error has this code, like http_503
     #[arg(long, help_heading = HEADING, value_name = "CODE")]
     pub error_code: Option<String>,
-    /// Only messages of which this became; separate several with commas
+    /// Only messages that Acquire reports as this; separate several with commas
     #[arg(long, help_heading = HEADING, value_parser = possible_values::delivery(), value_delimiter = ',')]
     pub delivery: Vec<DeliveryState>,
     /// Only messages that were returned: --delivery bounced

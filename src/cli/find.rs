@@ -9,16 +9,16 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  acquire-outbox find 2069  the job, the case and the contact of this number
+  acquire-outbox find 2069  the job, the case or the contact with this number
   acquire-outbox find +12513183181  messages to this phone number
   acquire-outbox find anne@example.com  mails to this address
   acquire-outbox find order-17 --json
 
-What is written as a phone number (+1..., or in groups) is looked for as one,
-#17 as a job, and a plain number as everything that it can be. Numbers and
-addresses are found until the message is scrubbed; its contact and its case
-always. All of it is read from indexes, however many jobs there are. For words
-of an error use `list --error`.
+Text in the form of a phone number (+1..., or in groups) is searched for as
+one, #17 as a job, and a plain number as everything that it can be. Numbers
+and addresses can be found until the message is scrubbed, its contact and case
+for as long as the job exists. The search is fast however many jobs there are.
+To search in errors use `list --error`.
 
 Exit status: 1 if nothing was found.";
 
@@ -28,11 +28,11 @@ pub struct FindArgs {
     /// A case, a contact, a phone number, a mail address, a message id, an idempotency key or a source
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     text: String,
-    /// At most this many jobs of each reading, the newest
+    /// At most this many jobs for each meaning of the text, the newest first
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// A JSON array: an object for each reading, with its jobs as `list --json` has them
+    /// A JSON array: an object for each meaning of the text, with its jobs as in `list --json`
     #[arg(long)]
     json: bool,
 }
@@ -58,11 +58,11 @@ pub async fn run(settings: &GlobalFlags, args: FindArgs) -> Result<ExitCode> {
     }
     if !found.withheld.is_empty() {
         let nouns = either(&found.withheld);
-        output::note(format!("not looked for as {nouns}: this role may not read messages"));
+        output::note(format!("not searched as {nouns}: this role may not read messages"));
     }
     if nothing && !args.json {
         let nouns = either(&found.tried);
-        output::note(format!("no such jobs; looked for it as {nouns}"));
+        output::note(format!("no such jobs; searched for it as {nouns}"));
     }
     Ok(if nothing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

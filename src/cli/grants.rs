@@ -12,19 +12,19 @@ Examples:
   acquire-outbox grants --producer shop --reader bi --operator ops
   acquire-outbox grants --node outbox --producer shop --by-source | psql ...
 
-It prints SQL and changes nothing; the owner of the outbox executes it. A
-producer inserts, cancels and retries jobs and reads how they stand; it reads
-no message and writes no column of the dispatcher's. With --by-source it may
-read and rewrite messages, but only those whose `source` is its own name
+The command prints SQL and changes nothing; the owner of the outbox executes
+it. A producer can insert, cancel and retry jobs and read their status, but
+cannot read messages or write the dispatcher's columns. With --by-source it
+can read and rewrite messages, but only those whose `source` is its own name
 (row-level security, from PostgreSQL 15 on).";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct GrantsArgs {
-    /// A role that inserts jobs; may be given several times, as all of them
+    /// A role that inserts jobs; may be repeated, like the others
     #[arg(long, value_name = "ROLE")]
     producer: Vec<String>,
-    /// A role that reads how jobs stand, without messages
+    /// A role that reads the status of jobs, but no messages
     #[arg(long, value_name = "ROLE")]
     reader: Vec<String>,
     /// A role that uses the commands: list, show, retry, cancel, pause, import, export ...

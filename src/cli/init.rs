@@ -23,8 +23,7 @@ pub struct InitArgs {
     /// Create it for the sandbox: its messages are never delivered
     #[arg(long)]
     sandbox: bool,
-    /// Print the SQL that is still missing and change nothing, for those who let somebody else
-    /// execute it
+    /// Print the SQL that is still missing and change nothing, so that somebody else can execute it
     #[arg(long)]
     dry_run: bool,
 }

@@ -29,8 +29,8 @@ implies one), --case, --contact, --to, --message-id, --key, --source,
 --finished, --bounced and the newest jobs. Without one of them, the other
 filters and --sort by anything but id may read the whole table.
 
---to finds no message that was scrubbed: its address is gone, its contact
-stays.
+--to does not find scrubbed messages: their addresses are gone. Their contacts
+are kept.
 
 In a pipe it prints tab-separated lines under a header line. For anything else
 use SQL: SELECT * FROM delivery_status WHERE ...";

@@ -13,8 +13,8 @@ Examples:
   acquire-outbox lookup --case 2219 --account shop
   acquire-outbox lookup --contact 751069 --json
 
-An SMS needs threadId and timelineId, a mail caseId; only active cases receive
-messages. It asks Acquire with the account's key, and sends nothing.";
+An SMS needs threadId and timelineId, a mail needs caseId; only active cases
+receive messages. The command uses the account's key and sends no messages.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -28,7 +28,7 @@ pub struct LookupArgs {
     case: Option<i64>,
     #[command(flatten)]
     account: AccountFlag,
-    /// One JSON array, with the names that a payload has
+    /// A JSON array with the field names of a payload
     #[arg(long)]
     json: bool,
 }

@@ -9,7 +9,7 @@ const FILES: [(&str, &str); 5] = [
     ("acquire-outbox.toml", "the configuration, in the working folder"),
     (
         "/etc/acquire-outbox/config.toml",
-        "the configuration, where there is none in the working folder",
+        "the configuration, if there is none in the working folder",
     ),
     (
         "outbox.db",
@@ -18,13 +18,13 @@ const FILES: [(&str, &str); 5] = [
     ("outbox.db.dispatcher-lock", "held by the dispatcher that works on the database"),
     (
         ".outbox.db.dispatcher-answers, .outbox.db.dispatcher-note",
-        "what the dispatcher notes for the time after a kill or a restored backup",
+        "the dispatcher's notes, which it needs after a kill or a restored backup",
     ),
 ];
 
 const EXIT: [(&str, &str); 4] = [
     ("0", "done"),
-    ("1", "failed; the last line of the standard error says why"),
+    ("1", "failed; the last line on standard error says why"),
     ("2", "wrong usage: an unknown command or flag, or a value that is not allowed"),
     (
         "78",
@@ -58,7 +58,7 @@ pub fn configuration_page(source: &str) -> String {
     );
     text += "The file is the first of \\fB\\-\\-config\\fR, \\fBACQUIRE_OUTBOX_CONFIG\\fR, \
              acquire\\-outbox.toml in the working folder and /etc/acquire\\-outbox/config.toml. It is TOML. \
-             Environment variables override it, and flags override both. Relative paths in it start at its \
+             Environment variables override it, and flags override both. Relative paths in it are relative to its \
              folder. Unknown keys are errors that name the key and its line. NAME stands for an account's \
              name, CHANNEL for chat, mail or sms; the settings of [retry] can also be set in \
              [channels.CHANNEL.retry].\n.SH SETTINGS\n";

@@ -124,9 +124,9 @@ enum Command {
     Pauses(pauses::PausesArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
     Prune(prune::PruneArgs),
-    /// Print the SQL that gives roles of a PostgreSQL database what they need
+    /// Print the SQL that gives roles of a PostgreSQL database the rights that they need
     Grants(grants::GrantsArgs),
-    /// Carry an outbox over from a file to PostgreSQL, or back, with its ids and history
+    /// Move an outbox from a file to PostgreSQL, or back, with its ids and history
     Move(move_outbox::MoveArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),

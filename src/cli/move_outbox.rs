@@ -13,16 +13,16 @@ Examples:
       --to-schema messaging
   acquire-outbox move --from postgres://outbox@db/shop --to outbox.db
 
-Stop the producers and every dispatcher first: while jobs are carried over,
-whoever writes to the outbox waits. Ids, states, history, budgets and pauses
-are kept; the other outbox must be empty, and is created where it is missing.
-The old one stays as it is and is paused for good, so that nothing is sent
+Stop the producers and every dispatcher first: while jobs are moved, programs
+that write to the outbox have to wait. Ids, states, history, budgets and
+pauses are kept. The new outbox must be empty; it is created if it is missing.
+The old one keeps its jobs and is paused permanently, so that nothing is sent
 twice. Point the producers and the configuration at the new one, and start it.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct MoveArgs {
-    /// The outbox to carry over: a file, or postgres://user@host/database
+    /// The outbox to move: a file, or postgres://user@host/database
     #[arg(long, value_name = "FILE|URL")]
     from: PathBuf,
     /// Its schema in a PostgreSQL database [default: public]
@@ -34,7 +34,7 @@ pub struct MoveArgs {
     /// The schema in a PostgreSQL database [default: public]
     #[arg(long, value_name = "SCHEMA")]
     to_schema: Option<String>,
-    /// Leave jobs behind that the other database cannot hold, instead of carrying nothing over
+    /// Leave jobs behind that the other database cannot hold, instead of moving nothing
     #[arg(long)]
     leave_behind: bool,
 }

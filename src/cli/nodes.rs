@@ -13,17 +13,17 @@ Examples:
   acquire-outbox nodes --all --json
 
 On PostgreSQL any number of nodes work at once. One whose lease has run out
-sends nothing; once its last request must have ended, another node decides the
-jobs that it was sending. A SQLite file has one dispatcher at a time; those
-that stand by are not listed.";
+sends nothing; once its last request must have ended, another node decides
+what becomes of the jobs that it was sending. A SQLite file has one dispatcher
+at a time; standbys are not listed.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct NodesArgs {
-    /// Also those that have ended, as far as they are known
+    /// Also list nodes that have ended, as far as they are known
     #[arg(long)]
     all: bool,
-    /// One JSON array
+    /// A JSON array
     #[arg(long)]
     json: bool,
 }

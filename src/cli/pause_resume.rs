@@ -18,19 +18,19 @@ Examples:
   acquire-outbox pause mail --account shop
   acquire-outbox pause --all
 
-A pause takes effect as soon as it is committed, and lasts over restarts until
-`acquire-outbox resume` or, with --for, until its time is over. Pausing again
-replaces the reason and the end. Producers can still insert; requests in
+A pause takes effect as soon as it is committed and lasts, across restarts,
+until `acquire-outbox resume` or, with --for, until its time is over. Pausing
+again replaces the reason and the end. Producers can still insert; requests in
 flight are finished; jobs that expire while they wait fail as usual. In SQL:
   INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'why')
-The column until ends it: datetime('now', '+1 hour'), on PostgreSQL
+The column `until` sets its end: datetime('now', '+1 hour'), or on PostgreSQL
 now() + interval '1 hour'.";
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
   acquire-outbox resume sms
   acquire-outbox resume --account shop
-  acquire-outbox resume --all          ends `pause --all`, no narrower pause
+  acquire-outbox resume --all          ends `pause --all`, but no other pause
   acquire-outbox resume --restored
 
 --restored is for a restored backup: jobs that may have been sent since it was
@@ -42,10 +42,10 @@ made become uncertain, so that nothing is sent twice unnoticed. In SQL:
 pub struct PauseArgs {
     #[command(flatten)]
     scope: PauseScopeFlags,
-    /// Why; shown wherever somebody asks why nothing is sent
+    /// Why; shown wherever the program says why nothing is sent
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// End it by itself after this time, like 30m, 1h or 2d
+    /// End the pause automatically after this time, like 30m, 1h or 2d
     #[arg(long = "for", value_name = "TIME", value_parser = pausing::parse_length)]
     length: Option<Duration>,
 }
@@ -63,7 +63,7 @@ pub struct ResumeArgs {
 
 #[derive(clap::Args)]
 struct PauseScopeFlags {
-    /// The channel; without --account, of every account
+    /// The channel; without --account, that of every account
     #[arg(value_parser = possible_values::channel())]
     channel: Option<Channel>,
     /// The account; without a channel, all its channels

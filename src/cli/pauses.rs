@@ -16,7 +16,7 @@ Examples:
 
 The last column has the command that ends the pause.")]
 pub struct PausesArgs {
-    /// One JSON array; null means every account, or every channel
+    /// A JSON array; null means every account, or every channel
     #[arg(long)]
     json: bool,
 }

@@ -28,7 +28,7 @@ pub fn status() -> impl TypedValueParser<Value = Status> {
             Status::Failed => "It was not delivered; `failure` says why",
             Status::Cancelled => "Withdrawn before it was sent",
             Status::Uncertain => {
-                "Its request may have reached Acquire, and no answer was read; a person decides"
+                "Its request may have reached Acquire, but no answer was read; a person decides"
             }
         };
         (status.as_str(), help)
@@ -62,10 +62,10 @@ pub fn delivery() -> impl TypedValueParser<Value = DeliveryState> {
 pub fn waits() -> impl TypedValueParser<Value = WaitState> {
     parser(WaitState::ALL.map(|wait| {
         let help = match wait {
-            WaitState::Ready => "For a place: it can be sent now",
-            WaitState::Backoff => "For its next attempt",
-            WaitState::Scheduled => "For its send_at",
-            WaitState::Parked => "For an earlier job of its ordering key",
+            WaitState::Ready => "Can be sent now, as soon as there is a place",
+            WaitState::Backoff => "Waits for its next attempt",
+            WaitState::Scheduled => "Waits for its send_at",
+            WaitState::Parked => "Waits for an earlier job of its ordering key",
         };
         (wait.as_str(), help)
     }))

@@ -15,9 +15,9 @@ Examples:
   acquire-outbox probe --case 2069 --texts  with subjects and message text
   acquire-outbox probe --case 2069 --account shop --json
 
-It asks Acquire with the account's key, and sends nothing. Where one of the
-calls answers with all messages of the case, `on_uncertain = \"verify\"` can
-tell whether a message is there.";
+The command uses the account's key and sends no messages. If one of the calls
+returns all messages of the case, `on_uncertain = \"verify\"` can find out
+whether a message is there.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -30,7 +30,7 @@ pub struct ProbeArgs {
     /// Show subjects and message text
     #[arg(long)]
     texts: bool,
-    /// One JSON array, an object for each call
+    /// A JSON array with an object for each call
     #[arg(long)]
     json: bool,
 }

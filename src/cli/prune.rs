@@ -16,8 +16,8 @@ Examples:
   acquire-outbox prune 17 18
 
 Deleted jobs and their history cannot be restored. Only sent, failed and
-cancelled jobs are deleted. Free space is used again, or returned to the disk
-by a running daemon: docs/retention.md.";
+cancelled jobs are deleted. Free space is reused, or returned to the disk by a
+running daemon: docs/retention.md.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

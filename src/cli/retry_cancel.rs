@@ -17,9 +17,9 @@ Examples:
   acquire-outbox retry --now --error-code http_503 --channel sms
 
 Without --now, a filter selects failed jobs unless --status names other
-states: failed, cancelled or uncertain. With it, the command is about pending
-jobs in backoff: they become due and keep their budget. In SQL (not --now,
-which changes columns of the dispatcher's):
+states: failed, cancelled or uncertain. With it, the command applies to
+pending jobs in backoff: they become due and keep their budget. In SQL (but
+not --now, which changes the dispatcher's columns):
   UPDATE outbox SET status = 'pending' WHERE id = 17";
 
 const CANCEL_EXAMPLES: &str = "\

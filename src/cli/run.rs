@@ -26,7 +26,7 @@ Examples:
 
 The first SIGTERM or Ctrl-C stops claiming, finishes the requests in flight
 (shutdown_timeout, 30s) and exits 0; a second one exits at once. A second
-`run` on the same database stands by and takes over when the first ends.
+`run` on the same database is a standby and takes over when the first ends.
 SIGHUP reloads the configuration, including the keys, without interrupting a
 request; a configuration that cannot be used changes nothing.
 
@@ -34,12 +34,12 @@ The dashboard is read-only unless it has a token:
 ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the configuration. Without one it
 can only listen on this machine.")]
 pub struct RunArgs {
-    /// Exit 0 once nothing is due, being sent or in backoff, with a line of what was done; jobs that
-    /// are scheduled for later or paused are only counted
+    /// Exit with 0 once nothing is due, being sent or in backoff, and print a summary; jobs that are
+    /// scheduled for later or paused are only counted
     #[arg(long)]
     until_empty: bool,
     /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made
-    /// by `init --sandbox`, and creates outbox.db where no database is named
+    /// by `init --sandbox`, and creates outbox.db if no database is named
     #[arg(long)]
     sandbox: bool,
     /// Create the outbox first if there is none, as `init` does

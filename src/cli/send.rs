@@ -103,7 +103,7 @@ struct JobFlags {
     /// The configured account that sends it
     #[arg(long, value_name = "NAME", default_value = DEFAULT_ACCOUNT)]
     account: String,
-    /// Your own id of the message: jobs with the same key are sent once
+    /// Your own id for the message: jobs with the same key are sent once
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Jobs with the same key are sent in order [default: the case]; '' for no order
@@ -119,7 +119,7 @@ struct JobFlags {
     /// Do not send after this time, written like --send-at; the job then fails as expired
     #[arg(long, value_name = "TIME", value_parser = given_time)]
     expires_at: Option<GivenTime>,
-    /// Attempts before it fails, in place of the configured number
+    /// Attempts before it fails, instead of the configured number
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(1..))]
     max_attempts: Option<i64>,

@@ -21,7 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox status
   acquire-outbox status --watch              until Ctrl-C
-  acquire-outbox status --by source          who sends, fails, waits how much
+  acquire-outbox status --by source          sent, failed, waiting for each
   acquire-outbox status --json | jq .oldest_due_seconds
   acquire-outbox status --json --watch 60 >> status.jsonl
   acquire-outbox status --check > /dev/null || alert

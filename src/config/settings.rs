@@ -44,9 +44,9 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ACQUIRE_OUTBOX_SCHEMA", "the schema of a PostgreSQL database, like --schema"),
     ("ACQUIRE_OUTBOX_DATABASE_PASSWORD_FILE", "a file with the database's password"),
     ("PGPASSWORD", "the database's password itself"),
-    ("PGPASSFILE", "PostgreSQL's file of passwords, in place of ~/.pgpass"),
+    ("PGPASSFILE", "PostgreSQL's password file, instead of ~/.pgpass"),
     ("ACQUIRE_ACCOUNT_ID", "the account `default`: its name before .acquire.io"),
-    ("ACQUIRE_BASE_URL", "the account `default`: its whole address, in place of the name"),
+    ("ACQUIRE_BASE_URL", "the account `default`: its whole address, instead of the name"),
     ("ACQUIRE_API_KEY_FILE", "the account `default`: a file with its API key"),
     ("ACQUIRE_API_KEY", "the account `default`: its API key itself"),
     ("ACQUIRE_OUTBOX_LISTEN", "where the dashboard listens, like run --listen"),
@@ -64,7 +64,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "HTTPS_PROXY, ALL_PROXY, NO_PROXY",
         "the proxy for https, and the hosts without one; in lower case too",
     ),
-    ("CREDENTIALS_DIRECTORY", "where systemd puts a service's credentials; systemd sets it"),
+    ("CREDENTIALS_DIRECTORY", "where systemd puts a service's credentials; set by systemd"),
 ];
 
 #[cfg(test)]

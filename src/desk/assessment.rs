@@ -224,7 +224,7 @@ impl Assessment {
 
     /// Nothing can be read.
     pub fn unreadable() -> Assessment {
-        let text = "the database cannot be read: nothing is known of the jobs".to_owned();
+        let text = "the database cannot be read: nothing is known about the jobs".to_owned();
         let remedy = Remedy::command("acquire-outbox check");
         Assessment::of(vec![concern("unreadable", Condition::Down, text, None, remedy)])
     }

@@ -23,7 +23,7 @@ impl Dispatcher {
             match self.record_answer(answer).await {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(job = id, error = %e, "what became of a message cannot be recorded: it is asked again");
+                    warn!(job = id, error = %e, "what became of a message cannot be recorded; Acquire will be asked again");
                     self.follower.store_failed();
                 }
                 Ok(()) => {}
@@ -34,7 +34,7 @@ impl Dispatcher {
             match self.take_follow_ups().await {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(error = %e, "sent messages cannot be taken up to ask what became of them: it is tried again");
+                    warn!(error = %e, "sent messages cannot be claimed to ask what became of them; trying again");
                     self.follower.store_failed();
                 }
                 Ok(()) => {}
@@ -107,7 +107,7 @@ impl Dispatcher {
                     account = job.account,
                     code = fault.code,
                     error = fault.message,
-                    "Acquire had no answer to what became of a message"
+                    "Acquire did not answer what became of a message"
                 );
                 // It is asked again after its lease.
                 return match is_given_up(pause, patience, job.sent_at, now()) {

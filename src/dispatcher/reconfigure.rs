@@ -38,7 +38,7 @@ impl AttemptSender {
         fresh: Result<Reloaded, ReloadError>,
     ) -> Result<(), String> {
         let Reloaded { config, routes } = fresh.map_err(|e| {
-            error!(error = %e, "the new configuration cannot be used: the old one stays");
+            error!(error = %e, "the new configuration cannot be used: the old one stays in use");
             format!("not reloaded, the old configuration stays: {e}")
         })?;
         let renewed = reload::changed_accounts(&self.config, &config);

@@ -250,7 +250,7 @@ impl AttemptSender {
     pub(super) fn ended(&mut self, (id, mut attempt): Finished) {
         let AttemptSender { jobs, routes, config, .. } = self;
         let Some(InFlight { job, route, endpoint, meter, .. }) = jobs.request(id) else {
-            error!(job = id, "an attempt ended of a job that was not being sent; this is a bug");
+            error!(job = id, "an attempt ended for a job that was not being sent; this is a bug");
             return;
         };
         // What was sent with the settings of before a reload says nothing about the account as it is.

@@ -29,7 +29,7 @@ impl Dispatcher {
                 Ok(changed) => moved |= changed,
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(job = id, error = %e, "what was found at Acquire cannot be recorded: it is looked for again");
+                    warn!(job = id, error = %e, "what was found at Acquire cannot be recorded; it will be looked for again");
                     self.verifier.store_failed();
                 }
             }
@@ -39,7 +39,7 @@ impl Dispatcher {
             match self.take_sought().await {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(error = %e, "jobs of unknown outcome cannot be taken up to verify them: it is tried again");
+                    warn!(error = %e, "jobs with an unknown outcome cannot be claimed to verify them; trying again");
                     self.verifier.store_failed();
                 }
                 Ok(()) => {}
@@ -81,7 +81,7 @@ impl Dispatcher {
                     account = job.account,
                     code = fault.code,
                     error = fault.message,
-                    "Acquire had no answer to what it has of a message"
+                    "Acquire did not answer whether it has a message"
                 );
                 let transition = match age(sought.until) > policy.retry.give_up_after {
                     true => not_verifiable(&job, fault, now()),

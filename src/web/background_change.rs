@@ -150,7 +150,7 @@ fn report(change: Change, changed: u64, done: Result<Completion, StoreError>) ->
     let cause = match done {
         Ok(Completion::All) => return format!("{changed_jobs}."),
         Ok(Completion::Stopped) => {
-            return format!("{changed_jobs}, then it was stopped. The others are as they were.");
+            return format!("{changed_jobs}, then it was stopped. The others were not changed.");
         }
         Ok(Completion::Interrupted) => "the program is stopping".to_owned(),
         Err(e) => e.to_string(),

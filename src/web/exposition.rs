@@ -187,14 +187,14 @@ fn process(registry: &mut Registry, metrics: &Metrics, now: Instant) {
     version.get_or_create(&label).set(1);
     registry.register("build_info", "The program's version; always 1", version);
     let help =
-        "1 while it dispatches; 0 while it starts, stands by, stops or cannot use the database";
+        "1 while it dispatches; 0 while it starts, stops, is a standby or cannot use the database";
     flag(registry, "dispatching", help, metrics.state() == DaemonState::Dispatching);
     let help = "1 while it waits for another dispatcher to end";
     flag(registry, "standby", help, metrics.state() == DaemonState::Standby);
     let help = "1 while a restored backup is paused until a person decides";
     flag(registry, "restored_backup", help, metrics.holds_restored());
     if let Some(age) = metrics.last_turn(now) {
-        let help = "How long ago the dispatch loop last turned; an idle loop turns once a second";
+        let help = "How long ago the dispatch loop last ran; an idle loop runs once a second";
         seconds(registry, "last_turn_age", help, age.as_secs_f64());
     }
 }
@@ -228,9 +228,9 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
         let label = ChannelLabel { channel: channel.as_str() };
         oldest.get_or_create(&label).set(age as f64 / 1000.0);
     }
-    let help = "Uncertain jobs that are being looked for at Acquire";
+    let help = "Uncertain jobs that are being verified at Acquire";
     registry.register("verifying_jobs", help, gauge(overview.verifying.unsigned_abs()));
-    let help = "Sent messages that Acquire is still to be asked about";
+    let help = "Sent messages that Acquire will still be asked about";
     registry.register("following_jobs", help, gauge(overview.following.unsigned_abs()));
     let undelivered = Family::<DeliveryLabel, Gauge>::default();
     let Undelivered { bounced, failed } = overview.undelivered;
@@ -244,7 +244,7 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
     let help = "Rows written without the triggers that are not in the queue yet, up to 10000";
     registry.register("untouched_jobs", help, gauge(overview.untouched.count));
     registry.register("jobs", "Jobs in the outbox, by state", jobs);
-    let help = "How long the oldest due job has been waiting; 0 if none waits";
+    let help = "How long the oldest due job has been waiting; 0 if none is";
     registry.register_with_unit("oldest_due_age", help, Unit::Seconds, oldest);
     let help = "How long ago jobs, blocks and pauses were read from the database";
     seconds(registry, "levels_age", help, age.as_secs_f64());

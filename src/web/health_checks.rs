@@ -68,14 +68,14 @@ fn answer(well: bool, body: impl Serialize) -> Response {
 
 fn stuck(metrics: &Metrics, now: Instant) -> Option<String> {
     let age = metrics.stuck_for(now)?;
-    Some(format!("the dispatch loop has not turned for {} s", age.as_secs()))
+    Some(format!("the dispatch loop has not run for {} s", age.as_secs()))
 }
 
 fn not_dispatching(state: DaemonState) -> Option<String> {
     let sentence = match state {
         DaemonState::Dispatching => return None,
         DaemonState::Starting => "it is starting",
-        DaemonState::Standby => "it stands by: another dispatcher has the lock",
+        DaemonState::Standby => "it is a standby: another dispatcher has the lock",
         DaemonState::Trouble => "the database cannot be used at the moment; results wait in memory",
         DaemonState::Stopping => "it is stopping",
     };
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(after(3600), None, "before its first iteration");
         metrics.turned(begun + Duration::from_secs(5));
         assert_eq!(after(65), None);
-        assert_eq!(after(66).as_deref(), Some("the dispatch loop has not turned for 61 s"));
+        assert_eq!(after(66).as_deref(), Some("the dispatch loop has not run for 61 s"));
         metrics.enter(DaemonState::Trouble);
         assert!(after(66).is_some());
         for state in [DaemonState::Starting, DaemonState::Standby, DaemonState::Stopping] {

@@ -315,7 +315,7 @@ fn message(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
                 (frame.csrf())
                 button #show-text type="submit" { "Show the text" }
             }
-            p .hint { "Only shown to you, and not kept in any cache." }
+            p .hint { "It is shown only to you, and not kept in any cache." }
         } @else {
             p .hint { "The text is only shown after a login; this dashboard has no token." }
         }
@@ -332,7 +332,7 @@ fn request(job: &Detail, text: &str, shared: &Shared) -> Markup {
         @if let Some(command) = command {
             details #request {
                 summary { "The request as curl" }
-                p .hint { "It sends the message. Your shell puts the key in: ACQUIRE_API_KEY." }
+                p .hint { "Running it sends the message. Your shell inserts the key from ACQUIRE_API_KEY." }
                 pre #curl tabindex="0" { (command) }
                 p .copies { button .quiet type="button" data-copy-from="curl" hidden { "Copy the command" } }
             }

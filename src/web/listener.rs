@@ -151,7 +151,7 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Re
         info!(url = format!("http://{address}{prefix}/"), "the dashboard listens");
         if !address.ip().to_canonical().is_loopback() {
             warn!(
-                "the dashboard's pages and token cross the network unencrypted: put TLS before it"
+                "the dashboard's pages and token cross the network unencrypted: put TLS in front of it"
             );
         }
     }

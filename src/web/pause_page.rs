@@ -160,7 +160,7 @@ impl PauseRequest {
     fn ends(&self) -> String {
         match self.length {
             Some(length) => {
-                format!("It ends by itself after {}.", humantime::format_duration(length))
+                format!("It ends automatically after {}.", humantime::format_duration(length))
             }
             None => "It lasts until somebody resumes it.".to_owned(),
         }
@@ -184,7 +184,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
         p { "Reason: " span .said { (short(&request.reason)) } }
         @if let Some(earlier) = earlier {
             p .notice.busy {
-                "It is paused already: " (short(&vocabulary::pause(earlier, now())))
+                "It is already paused: " (short(&vocabulary::pause(earlier, now())))
                 ". The new reason and end replace these."
             }
         }

@@ -15,9 +15,9 @@ const QUERIES: Duration = Duration::from_secs(5);
 /// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("others are reading just now; try again in a moment")]
+    #[error("other pages are being read right now; try again in a moment")]
     Busy,
-    #[error("this took too long and was given up; narrow the filter")]
+    #[error("this took too long and was stopped; narrow the filter")]
     TooLong,
     #[error("the database cannot be read: {0}")]
     Store(StoreError),

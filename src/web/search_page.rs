@@ -69,7 +69,7 @@ async fn answer(
         @if found.findings.is_empty() { (nothing(text, &found)) }
         @for finding in &found.findings { (section(text, finding)) }
         @if !found.withheld.is_empty() {
-            p .hint { "Not looked for as " (either(&found.withheld)) ": this role may not read messages." }
+            p .hint { "Not searched as " (either(&found.withheld)) ": this role may not read messages." }
         }
     };
     Ok(frame.still(Tab::Jobs, "Search", &page).into_response())
@@ -92,11 +92,11 @@ fn of_error(text: &str) -> String {
 fn nothing(text: &str, found: &FindResult) -> Markup {
     let by_person = found.tried.iter().any(|reading| reading.is_personal());
     html! {
-        p .calm { "No jobs. Looked for it as " (either(&found.tried)) "." }
+        p .calm { "No jobs found. Searched for it as " (either(&found.tried)) "." }
         @if by_person {
-            p .hint { "A message that was scrubbed is no longer found by its number or address, but by its contact or its case." }
+            p .hint { "A scrubbed message can no longer be found by its number or address, only by its contact or case." }
         } @else {
-            p { a .button href=(of_error(text)) { "Look for it in the jobs’ errors" } }
+            p { a .button href=(of_error(text)) { "Search for it in the jobs’ errors" } }
         }
     }
 }

@@ -37,7 +37,7 @@ fn one_reading_leads_straight_to_its_jobs_and_several_are_shown() {
     client.get("/search?q=3").expect(200).shows("case 3: 4 jobs");
     let (_, nothing) = search(&client, "no such words");
     assert!(
-        nothing.contains("Looked for it as message id, idempotency key or source"),
+        nothing.contains("Searched for it as message id, idempotency key or source"),
         "{nothing}"
     );
     assert!(nothing.contains("href=\"/jobs?error=no+such+words\""), "{nothing}");

@@ -46,7 +46,7 @@ fn others_machines_need_a_token() {
     let client = Client::of(&daemon);
     let port = client.address.rsplit_once(':').unwrap().1.to_owned();
     client.named(&format!("127.0.0.1:{port}")).bearer().get("/").expect(200);
-    assert!(daemon.stderr().contains("put TLS before it"), "{}", daemon.stderr());
+    assert!(daemon.stderr().contains("put TLS in front of it"), "{}", daemon.stderr());
 }
 
 #[test]

@@ -317,11 +317,11 @@ fn a_pause_is_asked_for_with_what_it_concerns_and_nothing_is_chosen_before() {
     let asked = person.submit("/pauses/ask", &fields).expect(200);
     asked.shows("Pause sms?");
     asked.shows("1 job that waits now is not sent.");
-    asked.shows("It ends by itself after 1h.");
+    asked.shows("It ends automatically after 1h.");
     assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
     person.submit("/pauses/pause", &fields).expect(303);
     assert!(!outbox.one("SELECT * FROM outbox_pauses").is_null("until"));
-    person.submit("/pauses/ask", &fields).expect(200).shows("It is paused already: sms since");
+    person.submit("/pauses/ask", &fields).expect(200).shows("It is already paused: sms since");
     person.submit("/pauses/pause", &fields).expect(303);
     person.get("/pauses").expect(200).shows("It was already paused: sms since");
     let everything = [("channel", "all"), ("account", "all"), ("reason", "fire")];

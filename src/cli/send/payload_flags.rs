@@ -49,13 +49,13 @@ pub struct MailFlags {
     /// The sender: an inbox that is connected to Acquire
     #[arg(long, value_name = "ADDRESS", required_unless_present = "json")]
     from: Option<String>,
-    /// A receiver; may be repeated
+    /// A recipient; may be repeated
     #[arg(long, value_name = "ADDRESS", action = ArgAction::Append, required_unless_present = "json")]
     to: Vec<String>,
-    /// A receiver of a copy; may be repeated
+    /// A recipient of a copy; may be repeated
     #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
     cc: Vec<String>,
-    /// A receiver of a blind copy; may be repeated
+    /// A recipient of a blind copy; may be repeated
     #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
     bcc: Vec<String>,
     /// The subject
@@ -87,7 +87,7 @@ pub struct SmsFlags {
     /// The sender's number with its country code: +12513188609
     #[arg(long, alias = "From", value_name = "NUMBER", required_unless_present = "json")]
     from: Option<String>,
-    /// The receiver's number with its country code
+    /// The recipient's number with its country code
     #[arg(long, alias = "To", value_name = "NUMBER", required_unless_present = "json")]
     to: Option<String>,
     /// The text
@@ -98,11 +98,11 @@ pub struct SmsFlags {
     #[arg(long, alias = "contactId", value_name = "ID", required_unless_present = "json")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     contact_id: Option<i64>,
-    /// The thread, which is the case; may be left out where `fill_missing` is set
+    /// The thread, which is the case; may be left out if `fill_missing` is set
     #[arg(long, alias = "threadId", value_name = "ID")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     thread_id: Option<i64>,
-    /// The timeline; may be left out where `fill_missing` is set
+    /// The timeline; may be left out if `fill_missing` is set
     #[arg(long, alias = "timelineId", value_name = "ID")]
     #[arg(value_parser = whole, allow_negative_numbers = true)]
     timeline_id: Option<i64>,

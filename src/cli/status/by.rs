@@ -68,7 +68,7 @@ pub async fn run(store: &mut Store, by: By, json: bool) -> Result<()> {
         By::Account => String::new(),
         By::Source => format!(", of the latest {LOOKED_AT} jobs of each state and channel"),
     };
-    output::note(format!("sent and failed are of the last 24 hours{bound}"));
+    output::note(format!("sent and failed are counted over the last 24 hours{bound}"));
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub(super) fn dispatching(vitals: &Vitals<'_>) -> Option<Concern> {
     let (code, level, text, remedy) = match vitals.dispatching {
         Dispatching::Running => return None,
         Dispatching::Elsewhere => {
-            let text = "this process stands by; another one dispatches".to_owned();
+            let text = "this process is a standby; another one dispatches".to_owned();
             let remedy = Remedy::advice("nothing: it takes over when the other one ends");
             return Some(concern("standby", Condition::Well, text, None, remedy));
         }
@@ -55,7 +55,7 @@ pub(super) fn dispatching(vitals: &Vitals<'_>) -> Option<Concern> {
         Dispatching::Stuck(seconds) => (
             "stuck",
             Condition::Down,
-            format!("the dispatcher's loop has not turned for {seconds} s"),
+            format!("the dispatcher's loop has not run for {seconds} s"),
             Remedy::advice("look at the disk, then restart the service"),
         ),
         Dispatching::Nobody => {
@@ -91,7 +91,7 @@ pub(super) fn silence(vitals: &Vitals<'_>) -> Option<Concern> {
     channels.dedup();
     let jobs = late.iter().map(|route| route.jobs).sum();
     let text = format!(
-        "nothing was sent for 10 minutes though {} jobs are due, the oldest for {}",
+        "nothing was sent for 10 minutes although {} jobs are due, the oldest for {}",
         channels.join(" and "),
         span(vitals.now - oldest)
     );
@@ -201,7 +201,7 @@ pub(super) fn failures(vitals: &Vitals<'_>) -> Option<Concern> {
     }
     let failed = failures.last_hour.failed;
     let text = format!(
-        "{failed} of {} jobs failed in the last hour; usual are {:.1} an hour",
+        "{failed} of {} jobs failed in the last hour; the usual rate is {:.1} per hour",
         failures.last_hour.ended(),
         failures.usual
     );

@@ -38,7 +38,7 @@ pub enum PostgresError {
          `acquire-outbox init`, or execute what `acquire-outbox init --dry-run` prints"
     )]
     MayNotCreate { place: Location, refusal: String },
-    #[error("{0} is of PostgreSQL {1}; acquire-outbox needs 13 or later")]
+    #[error("{0} runs PostgreSQL {1}; acquire-outbox needs 13 or later")]
     OldServer(Location, String),
     #[error("the migration of {place} failed: {problem}")]
     Migrate { place: Location, problem: String },

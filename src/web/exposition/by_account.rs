@@ -70,9 +70,9 @@ pub fn accounts(registry: &mut Registry, levels: &Levels, metrics: &Metrics) {
             ended.get_or_create(&labels).inc_by(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
-    let help = "Jobs that wait to be sent and are not for a later time, by account";
+    let help = "Jobs that wait to be sent and are not scheduled for later, by account";
     registry.register("waiting_jobs", help, waiting);
-    let help = "How long the oldest due job of the account has been waiting; 0 if none waits";
+    let help = "How long the account's oldest due job has been waiting; 0 if none is";
     registry.register_with_unit("account_oldest_due_age", help, Unit::Seconds, oldest);
     let help = "Jobs that ended in the last 24 hours, on every node";
     registry.register("ended_jobs_day", help, ended);

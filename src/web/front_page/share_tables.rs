@@ -33,7 +33,7 @@ pub fn by_source(page: &FrontPage<'_>) -> Markup {
         (table(Of::Source, &shares::by_source(sources, ROWS), page))
         p .hint {
             "Counted over the latest " (number(LOOKED_AT.into())) " jobs of each state and channel; "
-            code { "acquire-outbox status --by source" } " looks at more."
+            code { "acquire-outbox status --by source" } " counts more of them."
         }
     }
 }

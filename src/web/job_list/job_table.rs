@@ -111,8 +111,7 @@ fn header(query: Option<&JobQuery>, sort: SortBy, label: &str, is_number: bool) 
     let sorted = JobQuery { sort, ascending, page: 0, ..query.clone() };
     let state = current.then_some(if query.ascending { "ascending" } else { "descending" });
     let reads_all = sort != SortBy::Id && query.filter.is_of_many();
-    let hint =
-        reads_all.then_some("Reads every job to sort them; choose a state to have it at once");
+    let hint = reads_all.then_some("Sorting reads every job; choose a state to make it fast");
     html! {
         th scope="col" .num[is_number] aria-sort=[state] {
             a .sort href=(sorted.path()) title=[hint] {
