@@ -49,6 +49,8 @@
 //! What became of a message after it was `sent` (`follow_up`) changes no state: `dispatcher/follow_ups.rs` asks Acquire
 //! and records it in the columns `delivery` and `delivery_at`.
 //!
+//! What people and programs do to a job, by a command, a page or SQL, the triggers note in `outbox_acts`.
+//!
 //! The database's triggers enforce these transitions, whoever writes. The helper column `wait` says
 //! why a job is pending, or that an uncertain one is `verifying`: then it is still the head of its lane. A lane is the jobs that must be sent in order: those with the same
 //! `ordering_key` or, without one, of the same conversation. `holds` marks its head; a unique index
@@ -97,6 +99,7 @@
 //! | the order within a lane | `outbox_elect` in the migration, and the end of `outbox_cycle_send_sent` in `cycle.sql` |
 //! | which changes of a row are allowed, and the sentences that refuse others | the migration, `migrations/sqlite/0001_outbox.sql` |
 //! | what a person may do with a job, and how it is worded | `src/queue/change.rs`, `src/desk/` |
+//! | the fields of a message in a form | `src/desk/message_form.rs` |
 //! | a page, or a button on it | `src/web/` (a job's buttons: `job_page.rs`, and `OFFERED` in `actions.rs`); links are written from the root, `below_prefix.rs` puts a prefix before them |
 //! | a command or a flag | `src/cli/` |
 //! | files, locks, wake-ups, housekeeping of the database | `src/store/sqlite/` |

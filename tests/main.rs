@@ -4,6 +4,7 @@
 //! What is slow or heavy (a browser, kills, power losses, the hammer, producers in every language) is ignored unless asked for:
 //! `cargo test -- --include-ignored`, as `.ci/run` does.
 
+mod acts;
 mod api;
 mod blocks;
 mod breaker;
@@ -16,6 +17,7 @@ mod commands;
 mod config_errors;
 mod connection_faults;
 mod disk;
+mod edit;
 mod examples;
 mod examples_page;
 mod export;

@@ -123,6 +123,20 @@ CREATE TABLE outbox_attempts (
     PRIMARY KEY (job_id, attempt)
 ) WITHOUT ROWID;
 
+-- What people and programs have done to a job, as far as the dispatcher has not: who retried or cancelled it. The
+-- triggers write it, and the commands and pages add who they are. The newest 100 of each job, deleted with it.
+CREATE TABLE outbox_acts (
+    id      INTEGER PRIMARY KEY,
+    job_id  INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    deed    TEXT    NOT NULL,  -- retry, try_now, cancel, fail, resolve_sent, resolve_failed, verify, change, insert
+    origin  TEXT    NOT NULL DEFAULT 'sql',  -- command, page, sql
+    name    TEXT,              -- who it was, as the command or the page knows it; of SQL nobody knows
+    detail  TEXT,              -- the columns that were changed
+    payload TEXT               -- the one before a correction on a page or by a command, until the payload is scrubbed
+);
+CREATE INDEX outbox_acts_job ON outbox_acts (job_id);
+
 -- The dispatcher of this file. Each start begins a new epoch, and every claim carries it.
 CREATE TABLE outbox_dispatcher (
     one        INTEGER PRIMARY KEY CHECK (one = 1),
@@ -223,6 +237,16 @@ CREATE TABLE outbox_taken_keys (idempotency_key TEXT PRIMARY KEY) WITHOUT ROWID;
 
 CREATE VIEW outbox_clock AS
 SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS now;
+
+-- Notes an act.
+CREATE VIEW outbox_act AS SELECT job_id, deed, detail FROM outbox_acts WHERE 0;
+
+CREATE TRIGGER outbox_act_noted INSTEAD OF INSERT ON outbox_act
+BEGIN
+    INSERT INTO outbox_acts (job_id, at, deed, detail) VALUES (NEW.job_id, (SELECT now FROM outbox_clock), NEW.deed, NEW.detail);
+    DELETE FROM outbox_acts WHERE job_id = NEW.job_id
+        AND id <= (SELECT a.id FROM outbox_acts AS a WHERE a.job_id = NEW.job_id ORDER BY a.id DESC LIMIT 1 OFFSET 100);
+END;
 
 -- The effective ordering key of each row, and what it is looked for by. An ordering_key of NULL means the
 -- conversation, '' means none.
@@ -851,6 +875,8 @@ END;
 CREATE TRIGGER outbox_changed_payload AFTER UPDATE OF channel, payload ON outbox
 WHEN NEW.status <> 'pending' AND (NEW.payload IS NOT OLD.payload OR NEW.channel IS NOT OLD.channel)
 BEGIN
+    -- Scrubbed: so are the earlier ones.
+    UPDATE outbox_acts SET payload = NULL WHERE job_id = NEW.id AND payload IS NOT NULL AND OLD.status = 'sent';
     DELETE FROM outbox_recipients WHERE job_id = NEW.id;
     UPDATE outbox
     SET (case_id, contact_id, recipient) =
@@ -879,6 +905,32 @@ BEGIN
     WHERE id = NEW.id AND NEW.send_at IS NULL AND OLD.send_at IS NOT NULL;
     INSERT INTO outbox_enqueue (id) VALUES (NEW.id);
     INSERT INTO outbox_elect (lane) VALUES (OLD.lane);
+END;
+
+-- Who changes what was inserted, but not the change from text to milliseconds that follows, nor the dispatcher's.
+CREATE TRIGGER outbox_change_noted
+AFTER UPDATE OF channel, payload, account, idempotency_key, ordering_key, priority, send_at, expires_at, max_attempts,
+                source, created_at ON outbox
+WHEN OLD.status <> 'sent' AND (OLD.wait IS NOT NULL OR OLD.status <> 'pending') AND NEW.moves IS OLD.moves
+     AND typeof(OLD.send_at) <> 'text' AND typeof(OLD.expires_at) <> 'text' AND typeof(OLD.created_at) <> 'text'
+     AND (NEW.channel IS NOT OLD.channel OR NEW.payload IS NOT OLD.payload OR NEW.account IS NOT OLD.account
+          OR NEW.idempotency_key IS NOT OLD.idempotency_key OR NEW.ordering_key IS NOT OLD.ordering_key
+          OR NEW.priority IS NOT OLD.priority OR NEW.send_at IS NOT OLD.send_at
+          OR NEW.expires_at IS NOT OLD.expires_at OR NEW.max_attempts IS NOT OLD.max_attempts
+          OR NEW.source IS NOT OLD.source OR NEW.created_at IS NOT OLD.created_at)
+BEGIN
+    INSERT INTO outbox_act (job_id, deed, detail) SELECT NEW.id, 'change', substr(
+        CASE WHEN NEW.channel IS NOT OLD.channel THEN ', channel' ELSE '' END
+        || CASE WHEN NEW.payload IS NOT OLD.payload THEN ', payload' ELSE '' END
+        || CASE WHEN NEW.account IS NOT OLD.account THEN ', account' ELSE '' END
+        || CASE WHEN NEW.idempotency_key IS NOT OLD.idempotency_key THEN ', idempotency_key' ELSE '' END
+        || CASE WHEN NEW.ordering_key IS NOT OLD.ordering_key THEN ', ordering_key' ELSE '' END
+        || CASE WHEN NEW.priority IS NOT OLD.priority THEN ', priority' ELSE '' END
+        || CASE WHEN NEW.send_at IS NOT OLD.send_at THEN ', send_at' ELSE '' END
+        || CASE WHEN NEW.expires_at IS NOT OLD.expires_at THEN ', expires_at' ELSE '' END
+        || CASE WHEN NEW.max_attempts IS NOT OLD.max_attempts THEN ', max_attempts' ELSE '' END
+        || CASE WHEN NEW.source IS NOT OLD.source THEN ', source' ELSE '' END
+        || CASE WHEN NEW.created_at IS NOT OLD.created_at THEN ', created_at' ELSE '' END, 3);
 END;
 
 -- The state machine, and the dispatcher's columns. Each change of these by the triggers or the dispatcher
@@ -989,7 +1041,7 @@ BEGIN
 END;
 
 -- What follows a move. A claim needs nothing; a record needs it only if jobs wait in its lane.
-CREATE VIEW outbox_move AS SELECT id, lane, status AS was, status AS becomes, failure FROM outbox WHERE 0;
+CREATE VIEW outbox_move AS SELECT id, lane, status AS was, status AS becomes, failure, 0 AS by_a_person FROM outbox WHERE 0;
 
 -- If `moves` grows by two, the dispatcher has made the change, and moves up the next jobs itself: its cycle
 -- those of all lanes by one statement.
@@ -1000,7 +1052,15 @@ WHEN NEW.status <> 'sending' AND NEW.status <> OLD.status
               AND (EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'parked')
                    OR EXISTS (SELECT 1 FROM outbox w WHERE w.lane = OLD.lane AND w.wait = 'scheduled'))))
 BEGIN
-    INSERT INTO outbox_move VALUES (NEW.id, OLD.lane, OLD.status, NEW.status, NEW.failure);
+    INSERT INTO outbox_move VALUES (NEW.id, OLD.lane, OLD.status, NEW.status, NEW.failure, NEW.moves IS OLD.moves);
+END;
+
+CREATE TRIGGER outbox_move_noted INSTEAD OF INSERT ON outbox_move
+WHEN NEW.by_a_person
+BEGIN
+    INSERT INTO outbox_act (job_id, deed) VALUES (NEW.id, CASE NEW.becomes WHEN 'pending' THEN 'retry'
+        WHEN 'cancelled' THEN 'cancel' WHEN 'sent' THEN 'resolve_sent'
+        ELSE CASE NEW.was WHEN 'uncertain' THEN 'resolve_failed' ELSE 'fail' END END);
 END;
 
 -- The dispatcher has recorded an attempt: its lane is free, or an earlier job goes before its next attempt.
@@ -1069,6 +1129,7 @@ END;
 CREATE TRIGGER outbox_deleted AFTER DELETE ON outbox
 BEGIN
     DELETE FROM outbox_attempts WHERE job_id = OLD.id;
+    DELETE FROM outbox_acts WHERE job_id = OLD.id;
     DELETE FROM outbox_set_aside WHERE job_id = OLD.id;
     DELETE FROM outbox_recipients WHERE job_id = OLD.id;
     INSERT INTO outbox_elect (lane) SELECT OLD.lane WHERE OLD.holds = 1;

@@ -1714,12 +1714,16 @@ _acquire__outbox() {
             return 0
             ;;
         acquire__outbox__subcmd__retry)
-            opts="-y -h --now --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --all --dry-run --yes --json --config --database --schema --help"
+            opts="-y -h --now --payload --status --waits --channel --account --source --failure --error-code --delivery --bounced --case --contact --to --message-id --key --error --older-than --newer-than --finished-since --finished-before --finished --all --dry-run --yes --json --config --database --schema --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --payload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --status)
                     COMPREPLY=($(compgen -W "pending sending sent failed cancelled uncertain" -- "${cur}"))
                     return 0

@@ -69,6 +69,28 @@ impl ChangeArgs {
         self.by_filter() || !self.ids.is_empty()
     }
 
+    /// The one job that the command line names.
+    pub fn only_id(&self) -> Result<i64, WrongUsage> {
+        match (&self.ids[..], self.by_filter()) {
+            ([id], false) => Ok(*id),
+            _ => Err(WrongUsage("--payload is for one job: give its id, and no filter".to_owned())),
+        }
+    }
+
+    /// Prints what became of one job.
+    pub fn report_one(&self, change: Change, refused: Option<Refused>) -> Result<ExitCode> {
+        let refused: Vec<_> = refused.into_iter().collect();
+        for job in &refused {
+            output::note(format!("job {}: {}", job.id, output::plain(&job.sentence)));
+        }
+        let (changed, code) = match refused.is_empty() {
+            true => (1, ExitCode::SUCCESS),
+            false => (0, ExitCode::FAILURE),
+        };
+        self.print_changed(change, changed, refused)?;
+        Ok(code)
+    }
+
     fn by_filter(&self) -> bool {
         self.all || self.filters != FilterFlags::default()
     }

@@ -39,8 +39,9 @@ pub use usage::parse;
 
 use crate::config::{self, Config, ConfigError, Flags, Outline};
 use crate::log;
+use crate::queue::act::{ActOrigin, Actor};
 use crate::sandbox::SandboxError;
-use crate::store::Store;
+use crate::store::{Store, this_user};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -277,7 +278,8 @@ impl GlobalFlags {
     /// Opens the outbox for a command that needs no account.
     async fn open(&self) -> Result<Store> {
         let database = config::load_database(&self.flags(), &|name| std::env::var_os(name))?;
-        let store = Store::open(&database).await?;
+        let mut store = Store::open(&database).await?;
+        store.act_as(Actor::new(ActOrigin::Command, &this_user()));
         if store.is_sandbox() {
             output::note("SANDBOX: nothing in this outbox reaches Acquire");
         }

@@ -2,9 +2,12 @@
 
 use super::GlobalFlags;
 use super::change_jobs::{self, ChangeArgs};
-use crate::queue::change::{Change, Resolution};
-use anyhow::Result;
+use crate::desk::correcting::send_again;
+use crate::queue::change::{Change, Refused, Resolution};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
 
 const RETRY_EXAMPLES: &str = "\
 Examples:
@@ -15,6 +18,8 @@ Examples:
   acquire-outbox retry --status uncertain  may send a message a second time
   acquire-outbox retry --now --all         do not wait for the next attempt
   acquire-outbox retry --now --error-code http_503 --channel sms
+  acquire-outbox show 17 --payload --json | jq .payload > 17.json
+  acquire-outbox retry 17 --payload 17.json   corrected before
 
 Without --now, a filter selects failed jobs unless --status names other
 states: failed, cancelled or uncertain. With it, the command applies to
@@ -46,11 +51,17 @@ answer was read. In SQL:
 
 #[derive(clap::Args)]
 #[command(after_help = RETRY_EXAMPLES)]
-#[command(override_usage = "acquire-outbox retry ID...\n       acquire-outbox retry FILTERS")]
+#[command(
+    override_usage = "acquire-outbox retry ID...\n       acquire-outbox retry FILTERS\n       acquire-outbox retry ID --payload FILE"
+)]
 pub struct RetryArgs {
     /// Make pending jobs in backoff due now, instead of retrying finished ones
     #[arg(long)]
     now: bool,
+    /// Replace the payload of one failed or cancelled job by the JSON object in this file, or in the standard input
+    /// (-); what it had before is kept with its acts
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["now", "all", "dry_run"])]
+    payload: Option<PathBuf>,
     #[command(flatten)]
     jobs: ChangeArgs,
 }
@@ -83,8 +94,34 @@ pub struct ResolveArgs {
 }
 
 pub async fn retry(settings: &GlobalFlags, args: RetryArgs) -> Result<ExitCode> {
+    if let Some(file) = args.payload {
+        let id = args.jobs.only_id()?;
+        return corrected(settings, id, &file, &args.jobs).await;
+    }
     let change = if args.now { Change::TryNow } else { Change::Retry };
     change_jobs::run(settings, change, args.jobs).await
+}
+
+/// Sends a job again with the payload in the file.
+async fn corrected(
+    settings: &GlobalFlags,
+    id: i64,
+    file: &Path,
+    args: &ChangeArgs,
+) -> Result<ExitCode> {
+    let payload = match file.to_str() {
+        Some("-") => io::read_to_string(io::stdin()).context("cannot read the standard input")?,
+        _ => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    let mut store = settings.open().await?;
+    let refused = match send_again(&mut store, id, payload.trim_end()).await {
+        Ok(done) => done.err(),
+        Err(e) => {
+            let sentence = e.rule().map(str::to_owned).ok_or(e)?;
+            Some(Refused { id, sentence })
+        }
+    };
+    args.report_one(Change::Retry, refused)
 }
 
 pub async fn cancel(settings: &GlobalFlags, args: CancelArgs) -> Result<ExitCode> {

@@ -7,9 +7,9 @@ use crate::config::DEFAULT_ACCOUNT;
 use crate::desk::vocabulary::NO_DISPATCHER;
 use crate::queue::job::Channel;
 use crate::queue::new_job::{GivenTime, Inserted, NewJob};
+use crate::queue::payload;
 use crate::queue::story::Delivery;
 use crate::queue::when::now;
-use crate::queue::{payload, when};
 use crate::store::{Store, StoreError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
@@ -210,21 +210,8 @@ fn refusal(error: StoreError, job: &NewJob) -> anyhow::Error {
     anyhow!(sentence)
 }
 
-/// `+10m` from now, Unix milliseconds, or a time as text.
 fn given_time(text: &str) -> Result<GivenTime, String> {
-    if let Some(ahead) = text.strip_prefix('+') {
-        let ahead = humantime::parse_duration(ahead)
-            .map_err(|e| format!("{e}; write a number and its unit after the +, like +10m"))?;
-        let ahead = i64::try_from(ahead.as_millis()).map_err(|e| e.to_string())?;
-        return Ok(GivenTime::Millis(now().saturating_add(ahead)));
-    }
-    if let Ok(millis) = text.parse() {
-        return Ok(GivenTime::Millis(millis));
-    }
-    // As text: the triggers refuse the milliseconds of an early year as seconds.
-    when::parse_time(text)
-        .map(|at| GivenTime::Text(when::iso(at)))
-        .map_err(|fault| fault.to_string())
+    GivenTime::read(text, now())
 }
 
 /// Reads the row until the job has ended.

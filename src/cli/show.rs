@@ -6,8 +6,9 @@ use crate::config::Outline;
 use crate::desk::inspect::{Inspection, Scope, inspect};
 use crate::desk::job_json::JobJson;
 use crate::desk::vocabulary;
+use crate::queue::act::Act;
 use crate::queue::job::Millis;
-use crate::queue::payload::parse;
+use crate::queue::payload::{Json, parse};
 use crate::queue::story::{AttemptRow, Delivery, Detail, Extent};
 use crate::store::{ALL, Store, listed};
 use anyhow::{Context, Result};
@@ -36,7 +37,7 @@ pub struct ShowArgs {
     /// Print the job's request as a curl command, with the message's text and without the key
     #[arg(long, conflicts_with_all = ["json", "payload"])]
     curl: bool,
-    /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history
+    /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history, acts
     #[arg(long)]
     json: bool,
     /// Show the payload too, with the message's text
@@ -115,6 +116,10 @@ fn print(job: Inspection, inbox: Option<String>) -> Result<()> {
         output::line("")?;
         history(&story.history).print()?;
     }
+    if !story.acts.is_empty() {
+        output::line("")?;
+        acts(&story.acts).print()?;
+    }
     Ok(())
 }
 
@@ -170,6 +175,19 @@ fn payload_outline(job: &Detail) -> String {
 fn with_age(iso: &str, now: Millis) -> String {
     let age = output::when(iso, now);
     if age == iso { age } else { format!("{iso} ({age})") }
+}
+
+/// What people and programs have done to it.
+fn acts(acts: &[Act]) -> output::Table {
+    let with_payloads = acts.iter().any(|act| act.payload.is_some());
+    let payload = with_payloads.then_some("payload before");
+    let mut table = output::Table::new(["at", "done", "by"].into_iter().chain(payload));
+    for act in acts {
+        let before = || act.payload.as_ref().map(Json::to_string).unwrap_or_default();
+        let payload = with_payloads.then(before);
+        table.row([act.at.clone(), vocabulary::act(act), act.by()].into_iter().chain(payload));
+    }
+    table
 }
 
 fn history(history: &[AttemptRow]) -> output::Table {

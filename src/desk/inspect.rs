@@ -3,6 +3,7 @@
 use super::explain::{self, Known, Next};
 use crate::config::ChannelPolicy;
 use crate::queue::job::{Channel, Millis};
+use crate::queue::payload::Json;
 use crate::queue::story::{Extent, Story};
 use crate::queue::when::now;
 use crate::store::{Store, StoreError};
@@ -33,9 +34,16 @@ pub async fn inspect(
     id: i64,
     scope: &Scope<'_>,
 ) -> Result<Option<Inspection>, StoreError> {
-    let Some(story) = store.story(id, scope.extent).await? else { return Ok(None) };
+    let Some(mut story) = store.story(id, scope.extent).await? else { return Ok(None) };
     let payload = match scope.payload_characters {
-        Some(characters) => store.payload(id, characters).await?,
+        Some(characters) => {
+            let earlier = store.earlier_payloads(id, characters).await?;
+            for act in &mut story.acts {
+                let of_act = earlier.iter().find(|(id, _)| *id == act.id);
+                act.payload = of_act.map(|(_, text)| json_or_text(text));
+            }
+            store.payload(id, characters).await?
+        }
         None => None,
     };
     let head = match &story.ahead {
@@ -54,4 +62,9 @@ pub async fn inspect(
         now,
     });
     Ok(Some(Inspection { story, next, payload, now }))
+}
+
+/// JSON as JSON, with its digits; other text as text.
+pub fn json_or_text(text: &str) -> Json {
+    Json::parse(text).unwrap_or_else(|_| Json::from(text))
 }

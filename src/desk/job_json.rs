@@ -1,7 +1,8 @@
 //! Jobs as JSON: what `list --json` and `show --json` print, and `/api` answers.
 
 use super::explain::WaitReason;
-use super::inspect::Inspection;
+use super::inspect::{Inspection, json_or_text};
+use crate::queue::act::Act;
 use crate::queue::payload::Json;
 use crate::queue::story::{AttemptRow, Delivery};
 use crate::queue::when::iso;
@@ -42,6 +43,8 @@ pub struct JobJson<'a> {
     /// The same for programs; empty where it waits for nothing.
     waits_for: &'a [WaitReason],
     history: &'a [AttemptRow],
+    /// What people and programs have done to it, oldest first.
+    acts: &'a [Act],
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Json>,
 }
@@ -53,19 +56,15 @@ impl<'a> JobJson<'a> {
             delivery: &story.job.delivery,
             payload_bytes: story.job.payload_bytes,
             sandbox,
-            receipt: story.job.receipt.as_deref().map(value),
-            seen: story.job.seen.as_deref().map(value),
+            receipt: story.job.receipt.as_deref().map(json_or_text),
+            seen: story.job.seen.as_deref().map(json_or_text),
             next_follow_up_at: story.job.next_follow_up.map(iso),
             followed_up_at: story.job.followed.map(iso),
             next: next.as_ref().map(|next| next.sentence.as_str()),
             waits_for: next.as_ref().map(|next| next.waits_for.as_slice()).unwrap_or_default(),
             history: &story.history,
-            payload: payload.as_deref().map(value),
+            acts: &story.acts,
+            payload: payload.as_deref().map(json_or_text),
         }
     }
-}
-
-/// JSON as JSON, with its digits; other text as text.
-fn value(text: &str) -> Json {
-    Json::parse(text).unwrap_or_else(|_| Json::from(text))
 }

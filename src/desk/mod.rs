@@ -4,11 +4,13 @@
 pub mod assessment;
 pub mod changes;
 pub mod checkup;
+pub mod correcting;
 pub mod explain;
 pub mod export_rows;
 pub mod finding;
 pub mod inspect;
 pub mod job_json;
+pub mod message_form;
 pub mod outbox_status;
 pub mod pausing;
 pub mod retention;

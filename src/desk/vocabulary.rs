@@ -1,5 +1,6 @@
 //! The words for states, blocks, reasons to wait and changes, the same in commands and on pages.
 
+use crate::queue::act::Act;
 use crate::queue::block::BlockKind;
 use crate::queue::change::{Change, Resolution};
 use crate::queue::filter::WaitState;
@@ -157,6 +158,23 @@ pub fn decline(change: Change) -> &'static str {
     match change {
         Change::Cancel | Change::Prune => "Keep them",
         _ => "Leave them as they are",
+    }
+}
+
+/// What somebody has done to a job: `retried`, `changed: payload`.
+pub fn act(act: &Act) -> String {
+    let changes = [&RETRY, &TRY_NOW, &CANCEL, &RESOLVE_SENT, &RESOLVE_FAILED, &VERIFY];
+    let done = changes.into_iter().find(|labels| labels.name == act.deed);
+    let done = done.map_or(act.deed.as_str(), |labels| labels.done);
+    let done = match done {
+        "change" => "changed",
+        "fail" => "failed",
+        "insert" => "inserted",
+        done => done,
+    };
+    match &act.detail {
+        Some(detail) => format!("{done}: {detail}"),
+        None => done.to_owned(),
     }
 }
 

@@ -59,11 +59,25 @@ pub struct CarriedAttempt {
     pub error: Option<String>,
 }
 
+/// A row of `outbox_acts`. Its payload is message text, so this type has no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedAct {
+    pub job_id: i64,
+    pub at: Millis,
+    pub deed: String,
+    pub origin: String,
+    pub name: Option<String>,
+    pub detail: Option<String>,
+    pub payload: Option<String>,
+}
+
 /// Some jobs in the order of their ids, with their history.
 #[derive(Default)]
 pub struct CarriedPart {
     pub jobs: Vec<CarriedJob>,
     pub attempts: Vec<CarriedAttempt>,
+    /// In their order.
+    pub acts: Vec<CarriedAct>,
     /// Those that cannot be read, and why.
     pub unreadable: Vec<LeftBehind>,
     /// The last id that was looked at; `None`: there are no more.

@@ -1,6 +1,7 @@
 //! A job as a producer inserts it.
 
 use super::job::{Channel, Millis};
+use super::when;
 use std::fmt;
 
 /// A time as a producer gives it.
@@ -9,6 +10,28 @@ pub enum GivenTime {
     Millis(Millis),
     /// ISO 8601, as the command line has checked it.
     Text(String),
+}
+
+impl GivenTime {
+    /// `+10m` from `now`, Unix milliseconds, or a time as text.
+    ///
+    /// # Errors
+    /// A sentence that says what is allowed.
+    pub fn read(text: &str, now: Millis) -> Result<GivenTime, String> {
+        if let Some(ahead) = text.strip_prefix('+') {
+            let ahead = humantime::parse_duration(ahead)
+                .map_err(|e| format!("{e}; write a number and its unit after the +, like +10m"))?;
+            let ahead = i64::try_from(ahead.as_millis()).map_err(|e| e.to_string())?;
+            return Ok(GivenTime::Millis(now.saturating_add(ahead)));
+        }
+        if let Ok(millis) = text.parse() {
+            return Ok(GivenTime::Millis(millis));
+        }
+        // As text: the triggers refuse the milliseconds of an early year as seconds.
+        when::parse_time(text)
+            .map(|at| GivenTime::Text(when::iso(at)))
+            .map_err(|fault| fault.to_string())
+    }
 }
 
 impl fmt::Display for GivenTime {

@@ -127,6 +127,17 @@ impl PayloadError {
         PayloadError { field: format!(".{field}"), rule: rule.into() }
     }
 
+    /// The name of the field at fault; `None` for the payload as a whole.
+    pub fn field(&self) -> Option<&str> {
+        let path = self.field.strip_prefix('.')?;
+        path.split(['.', '[']).next()
+    }
+
+    /// What is allowed, without the field's name.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
     fn whole(rule: impl Into<String>) -> Self {
         PayloadError { field: String::new(), rule: rule.into() }
     }

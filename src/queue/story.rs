@@ -1,5 +1,6 @@
 //! One job, with what an operator wants to know about it.
 
+use super::act::Act;
 use super::block::Block;
 use super::doubt::{SeenCandidate, seen_from};
 use super::job::Millis;
@@ -145,6 +146,8 @@ pub struct Story {
     pub history: Vec<AttemptRow>,
     /// How many attempts there are in all.
     pub attempts: i64,
+    /// What people and programs have done to it, oldest first.
+    pub acts: Vec<Act>,
     /// For a parked job.
     pub ahead: Option<Ahead>,
     /// The blocks of its account and channel.

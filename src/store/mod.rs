@@ -12,11 +12,13 @@ pub mod tenure;
 
 pub use error::StoreError;
 pub use move_over::{Unfit, move_over};
-pub use sqlite::{AnswerNote, listed, wait_until_closed};
+pub use sqlite::{AnswerNote, listed, this_user, wait_until_closed};
 pub use tenure::Tenure;
 
 use crate::config::Database;
+use crate::queue::act::Actor;
 use crate::queue::change::{Change, Mode, Refused};
+use crate::queue::correction::{Corrected, DraftFence};
 use crate::queue::examination::{Depth, Examination, Storage};
 use crate::queue::filter::Filter;
 use crate::queue::job::{Channel, Millis};
@@ -278,6 +280,31 @@ impl Store {
 
 /// What operators do.
 impl Store {
+    /// From now on what is done to jobs through this connection is noted as done by this command or page;
+    /// otherwise as done by SQL.
+    pub fn act_as(&mut self, actor: Actor) {
+        match self {
+            Store::Sqlite(s) => s.act_as(actor),
+            Store::Postgres(s) => s.act_as(actor),
+        }
+    }
+
+    /// Gives a failed or cancelled job another payload and retries it, in one transaction, if nobody has changed it
+    /// since it was drafted. What it had before is kept with its acts.
+    ///
+    /// # Errors
+    /// [`StoreError::rule`]: the sentence of the rule that the payload breaks.
+    pub async fn correct(
+        &mut self,
+        drafted: &DraftFence,
+        payload: &str,
+    ) -> Result<Corrected, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.correct(drafted, payload).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.correct(drafted, payload)),
+        }
+    }
+
     /// Changes these jobs, each by itself, in one transaction; gives those that it could not, with
     /// the reason. [`Mode::Rehearse`] gives the same and changes nothing.
     pub async fn change(

@@ -205,6 +205,11 @@ impl Arrival {
             Arrival::Sqlite(to) => to.put_attempts(&attempts).await?,
             Arrival::Postgres(to) => to.put_attempts(&attempts).await?,
         }
+        let acts: Vec<_> = load.acts.iter().filter(|of| is_here(of.job_id)).cloned().collect();
+        match self {
+            Arrival::Sqlite(to) => to.put_acts(&acts).await?,
+            Arrival::Postgres(to) => to.put_acts(&acts).await?,
+        }
         Ok(refused)
     }
 

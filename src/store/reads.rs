@@ -2,6 +2,7 @@
 
 use super::sqlite::{self, Flaw};
 use super::{Store, StoreError, within};
+use crate::queue::correction::EditDraft;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
 use crate::queue::node::{Nodes, Standing};
@@ -39,6 +40,27 @@ impl Store {
         match self {
             Store::Sqlite(s) => s.payload(id, characters).await.map_err(|e| s.neutral(e)),
             Store::Postgres(s) => ask!(s.payload(id, characters)),
+        }
+    }
+
+    /// The first `characters` of the payloads that a job had before it was corrected, each with the id of its
+    /// act: as [`Store::payload`].
+    pub async fn earlier_payloads(
+        &mut self,
+        id: i64,
+        characters: u32,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.earlier_payloads(id, characters).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.earlier_payloads(id, characters)),
+        }
+    }
+
+    /// A job as it is now, to be corrected; with its whole payload, as [`Store::payload`].
+    pub async fn draft(&mut self, id: i64) -> Result<Option<EditDraft>, StoreError> {
+        match self {
+            Store::Sqlite(s) => s.draft(id).await.map_err(|e| s.neutral(e)),
+            Store::Postgres(s) => ask!(s.draft(id)),
         }
     }
 

@@ -11,6 +11,7 @@ use super::parameters::JobQuery;
 use super::posted::{FormFields, Posted};
 use crate::desk::changes::{BatchStep, Batches, Selection, Tally};
 use crate::desk::vocabulary::{ChangeLabels, change_labels};
+use crate::queue::act::Actor;
 use crate::queue::change::{Change, Mode, Resolution};
 use crate::queue::filter::Filter;
 use crate::store::Store;
@@ -108,9 +109,12 @@ pub async fn change(
         Caller::Person { key, .. } => Some(*key),
         _ => None,
     };
+    let actor = posted.caller.actor();
     let report = match selection {
-        Selection::Ids(ids) => by_ids(&shared, change, &ids).await?,
-        Selection::Filter(filter) => shared.background.run(&shared, change, *filter, key).await?,
+        Selection::Ids(ids) => by_ids(&shared, change, &ids, actor).await?,
+        Selection::Filter(filter) => {
+            shared.background.run(&shared, change, *filter, key, actor).await?
+        }
     };
     shared.changed().await;
     if let Some(key) = key {
@@ -120,8 +124,14 @@ pub async fn change(
 }
 
 /// The jobs of one page: a busy database is reported at once.
-async fn by_ids(shared: &Shared, change: Change, ids: &[i64]) -> Result<String, ErrorPage> {
+async fn by_ids(
+    shared: &Shared,
+    change: Change,
+    ids: &[i64],
+    actor: Actor,
+) -> Result<String, ErrorPage> {
     let mut store = Store::open(shared.reader.database()).await?;
+    store.act_as(actor);
     let mut batches = Batches::of_ids(&mut store, change, ids, Mode::Apply);
     while let Some(step) = batches.next().await? {
         if let BatchStep::Busy(e) = step {

@@ -6,6 +6,7 @@ use super::error_page::ErrorPage;
 use super::session::Key;
 use crate::desk::changes::Batches;
 use crate::desk::vocabulary::change_labels;
+use crate::queue::act::Actor;
 use crate::queue::change::Change;
 use crate::queue::filter::Filter;
 use crate::store::{Store, StoreError};
@@ -71,12 +72,13 @@ impl BackgroundChange {
         change: Change,
         filter: Filter,
         caller: Option<Key>,
+        actor: Actor,
     ) -> Result<String, ErrorPage> {
         self.begin(change)?;
         let slot = Slot(Arc::clone(shared));
         let task = tokio::spawn(async move {
             let shared = Arc::clone(&slot.0);
-            let done = change_all(&shared, change, filter).await;
+            let done = change_all(&shared, change, filter, actor).await;
             let report = report(change, shared.background.changed(), done);
             // Before the report: no page may show both the progress and the result.
             drop(slot);
@@ -171,8 +173,10 @@ async fn change_all(
     shared: &Shared,
     change: Change,
     mut filter: Filter,
+    actor: Actor,
 ) -> Result<Completion, StoreError> {
     let mut store = Store::open(shared.reader.database()).await?;
+    store.act_as(actor);
     // Without a question before, only the jobs of this moment are meant as well.
     if filter.up_to_id.is_none() {
         filter.up_to_id = Some(store.last_id().await?);

@@ -8,6 +8,7 @@ use super::error_page::ErrorPage;
 use super::listener::Peer;
 use super::session::{Key, same_secret};
 use crate::http_server::bearer;
+use crate::queue::act::{ActOrigin, Actor};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -17,6 +18,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use url::form_urlencoded;
+
+/// The name of who sends the token with a request.
+const BY_TOKEN: &str = "token";
 
 /// Who sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +34,22 @@ pub enum Caller {
         key: Key,
         /// The token in the session's forms.
         csrf: String,
+        /// Who they say they are.
+        name: Option<String>,
     },
 }
 
 impl Caller {
     pub fn may_act(&self) -> bool {
         *self != Caller::Reader
+    }
+
+    /// Whose the acts of this request are.
+    pub fn actor(&self) -> Actor {
+        match self {
+            Caller::Person { name, .. } => Actor { origin: ActOrigin::Page, name: name.clone() },
+            _ => Actor::new(ActOrigin::Page, BY_TOKEN),
+        }
     }
 }
 
@@ -65,7 +79,7 @@ fn caller(shared: &Shared, from: IpAddr, headers: &HeaderMap) -> Result<Option<C
     }
     let cookie = cookie(headers, &shared.cookie_name());
     let session = cookie.and_then(|id| shared.sessions.find(id, Instant::now()));
-    Ok(session.map(|(key, csrf)| Caller::Person { key, csrf }))
+    Ok(session.map(|(key, csrf, name)| Caller::Person { key, csrf, name }))
 }
 
 /// Whether it is the configured token. Guessing is slowed down.

@@ -43,6 +43,7 @@ pub async fn show(
     let offered = fitting(&query.filter);
     let content = html! {
         h1 { "Jobs" }
+        @if frame.may_act() { p .more { a #send-message href="/send" { "Send a message →" } } }
         (filter_form::filter(&query, &shared.accounts))
         @if frame.may_act() && !rows.is_empty() && !offered.is_empty() {
             form #act method="post" action="/jobs/confirm" {

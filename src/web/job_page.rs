@@ -1,6 +1,7 @@
 //! `/jobs/ID`: one job.
 
 use super::Shared;
+use super::act_table;
 use super::display::{LINE, length, number, short, spoken, status, time, time_of};
 use super::error_page::ErrorPage;
 use super::layout::{Frame, Tab};
@@ -141,6 +142,7 @@ fn content(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
                 @if let Some(error) = vocabulary::last_error(row) { (copy("the error", &short(&error))) }
             }
             @if frame.may_act() { (actions(job, frame)) }
+            @if frame.may_act() && matches!(row.status.as_str(), "failed" | "cancelled") { (edit(row.id, frame)) }
             @if row.status == "uncertain" {
                 p .more { a #next-uncertain href={ "/jobs/next-uncertain?after=" (row.id) } { "Next uncertain job →" } }
             }
@@ -150,6 +152,7 @@ fn content(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
             h2 #attempts { "Attempts" }
             div #history data-live { (history(&shown.story, shown.now)) }
         }
+        div #acts-of data-live { (act_table::acts(&shown.story, shown.now)) }
         @if let Some(receipt) = &job.receipt {
             section aria-labelledby="receipt" {
                 h2 #receipt { "Receipt" }
@@ -159,6 +162,16 @@ fn content(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
         section aria-labelledby="message" {
             h2 #message { "Message" }
             (message(shown, frame, shared))
+        }
+    }
+}
+
+/// Leads to the form, which shows the message's text: so it is posted.
+fn edit(id: i64, frame: &Frame) -> Markup {
+    html! {
+        form .buttons method="post" action={ "/jobs/" (id) "/edit" } {
+            (frame.csrf())
+            button #edit type="submit" { "Edit and send again" }
         }
     }
 }
@@ -341,7 +354,7 @@ fn request(job: &Detail, text: &str, shared: &Shared) -> Markup {
 }
 
 /// Indented if all of it was read and fits; otherwise as it was written, as far as it fits.
-fn json(id: Option<&str>, read: &str, bytes: i64) -> Markup {
+pub fn json(id: Option<&str>, read: &str, bytes: i64) -> Markup {
     let whole = bytes <= SHOWN_BYTES as i64;
     let laid_out = whole.then(|| pretty(read)).filter(|text| text.len() <= SHOWN_BYTES);
     html! {

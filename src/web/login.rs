@@ -7,6 +7,7 @@ use super::layout;
 use super::listener::Peer;
 use super::posted::{FormFields, Posted, fields, require_from_here};
 use super::session::{LIFE, secure};
+use crate::queue::act::one_line;
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -36,7 +37,8 @@ pub async fn login(
         let page = form(next, Some("This is not the token."));
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     }
-    let id = shared.sessions.begin(Instant::now())?;
+    let name = given.get("name").and_then(one_line);
+    let id = shared.sessions.begin(name, Instant::now())?;
     let cookie = cookie(&shared, &headers, &id, LIFE.as_secs());
     Ok(([cookie], Redirect::to(next)).into_response())
 }
@@ -66,6 +68,9 @@ fn form(next: &str, wrong: Option<&str>) -> Markup {
                 input #token type="password" name="token" required autofocus
                     autocomplete="current-password" aria-describedby=[wrong.map(|_| "wrong")];
                 p .hint { "It is in the file given as " code { "token_file" } " in [web]." }
+                label for="name" { "Your name " small { "(may be empty)" } }
+                input #name type="text" name="name" maxlength="100" autocomplete="name" aria-describedby="name-hint";
+                p #name-hint .hint { "It is shown with what you do to a job, for your colleagues." }
                 button .primary type="submit" { "Log in" }
             }
         },

@@ -9,6 +9,7 @@
 //! `assets/live.js` only fetches the page again and changes what differs in the parts marked with `data-live`, and
 //! `assets/page.js` has exact times, buttons that copy, and boxes that are checked together.
 
+mod act_table;
 mod actions;
 mod api;
 mod assets;
@@ -17,6 +18,7 @@ mod background_change;
 mod below_prefix;
 mod cache;
 mod chart;
+mod edit_page;
 mod error_page;
 mod exposition;
 mod guard;
@@ -27,12 +29,14 @@ mod job_page;
 mod layout;
 mod listener;
 mod login;
+mod message_fields;
 mod front_page;
 mod pause_page;
 mod posted;
 mod parameters;
 mod reader;
 mod search_page;
+mod send_page;
 mod session;
 mod theme;
 mod verdict_bar;
@@ -201,6 +205,9 @@ fn guarded() -> Router<Arc<Shared>> {
         .route("/jobs", get(job_list::show))
         .route("/jobs/{id}", get(job_page::show))
         .route("/jobs/{id}/text", post(job_page::show_text))
+        .route("/jobs/{id}/edit", post(edit_page::edit))
+        .route("/jobs/{id}/correct", post(edit_page::send_again))
+        .route("/send", get(send_page::show).post(send_page::send))
         .route("/jobs/confirm", post(actions::ask))
         .route("/jobs/change", post(actions::change))
         .route("/jobs/stop", post(actions::stop))

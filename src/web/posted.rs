@@ -25,6 +25,11 @@ impl FormFields {
         self.0.iter().find_map(|(given, value)| (given == name).then(|| filled(value)).flatten())
     }
 
+    /// The first value of a field as it was typed, also an empty one.
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|(given, value)| (given == name).then_some(value.as_str()))
+    }
+
     /// A path of this dashboard; any other value counts as none.
     pub fn path(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|path| is_local(path))

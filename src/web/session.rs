@@ -60,6 +60,8 @@ pub type Key = [u8; 32];
 struct Session {
     until: Instant,
     csrf: String,
+    /// Who it says it is.
+    name: Option<String>,
     /// What the last action did, for the next page to show.
     flash: Option<String>,
 }
@@ -70,7 +72,7 @@ fn key_of(id: &str) -> Key {
 
 impl Sessions {
     /// Begins a session and returns its id.
-    pub fn begin(&self, now: Instant) -> Result<String, getrandom::Error> {
+    pub fn begin(&self, name: Option<String>, now: Instant) -> Result<String, getrandom::Error> {
         let (id, csrf) = (random()?, random()?);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, session| session.until > now);
@@ -79,16 +81,16 @@ impl Sessions {
         {
             all.remove(&oldest);
         }
-        all.insert(key_of(&id), Session { until: now + LIFE, csrf, flash: None });
+        all.insert(key_of(&id), Session { until: now + LIFE, csrf, name, flash: None });
         Ok(id)
     }
 
-    /// The session's key and the token of its forms, while it lasts.
-    pub fn find(&self, id: &str, now: Instant) -> Option<(Key, String)> {
+    /// The session's key, the token of its forms and whose it is, while it lasts.
+    pub fn find(&self, id: &str, now: Instant) -> Option<(Key, String, Option<String>)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key_of(id);
         let session = all.get(&key).filter(|session| session.until > now)?;
-        Some((key, session.csrf.clone()))
+        Some((key, session.csrf.clone(), session.name.clone()))
     }
 
     pub fn end(&self, key: &Key) {
@@ -154,10 +156,11 @@ mod tests {
     #[test]
     fn a_login_lasts_its_time_and_ends_when_it_is_ended() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let id = sessions.begin(now).unwrap();
+        let id = sessions.begin(Some("Anna".to_owned()), now).unwrap();
         assert_eq!(id.len(), 64);
-        let (key, csrf) = sessions.find(&id, now + LIFE - Duration::from_secs(1)).unwrap();
+        let (key, csrf, name) = sessions.find(&id, now + LIFE - Duration::from_secs(1)).unwrap();
         assert_ne!(csrf, id);
+        assert_eq!(name.as_deref(), Some("Anna"));
         assert_eq!(sessions.find(&id, now + LIFE), None);
         assert_eq!(sessions.find("another", now), None);
         sessions.end(&key);
@@ -167,8 +170,8 @@ mod tests {
     #[test]
     fn a_flash_is_shown_once() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let id = sessions.begin(now).unwrap();
-        let (key, _) = sessions.find(&id, now).unwrap();
+        let id = sessions.begin(None, now).unwrap();
+        let (key, ..) = sessions.find(&id, now).unwrap();
         sessions.set_flash(&key, "done".to_owned());
         assert_eq!(sessions.take_flash(&key).as_deref(), Some("done"));
         assert_eq!(sessions.take_flash(&key), None);
@@ -177,9 +180,9 @@ mod tests {
     #[test]
     fn the_number_of_logins_is_limited() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let first = sessions.begin(now).unwrap();
+        let first = sessions.begin(None, now).unwrap();
         for _ in 0..MOST_SESSIONS {
-            sessions.begin(now + Duration::from_secs(1)).unwrap();
+            sessions.begin(None, now + Duration::from_secs(1)).unwrap();
         }
         assert_eq!(sessions.find(&first, now), None);
         assert_eq!(sessions.0.lock().unwrap().len(), MOST_SESSIONS);

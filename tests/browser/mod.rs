@@ -1,5 +1,6 @@
 //! The dashboard in a real browser.
 
+mod correcting;
 mod driver;
 mod finding;
 mod pictures;

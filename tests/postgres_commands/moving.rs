@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 const STATUS: &str = "SELECT * FROM delivery_status ORDER BY id";
 const HISTORY: &str = "SELECT job_id, attempt, duration_ms, outcome, http_status, error_code, error \
     FROM outbox_attempts ORDER BY job_id, attempt";
+const ACTS: &str = "SELECT job_id, deed, origin, name, detail, CAST(payload AS text) AS payload FROM outbox_acts ORDER BY id";
 const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent, uncertain_attempts, \
     delivery, delivery_at, follow_at, followed_at FROM outbox ORDER BY id";
 /// What became of jobs over time; by which node is known to PostgreSQL alone.
@@ -47,6 +48,11 @@ fn lived_in(server: &Server) -> Outbox {
     outbox.add(Job::chat(5, "some day").column("send_at", "datetime('now', '+1 day')"));
     outbox.add(Job::chat(6, "cancelled").column("idempotency_key", "'k'"));
     outbox.execute("UPDATE outbox SET status = 'cancelled' WHERE idempotency_key = 'k'");
+    // Noted by the trigger, and as a command notes it.
+    outbox.execute(
+        "INSERT INTO outbox_acts (job_id, at, deed, origin, name, detail, payload)
+         VALUES (1, 1800000000123, 'change', 'command', 'anna', 'payload', '[1]')",
+    );
     outbox.execute("INSERT INTO outbox_pauses (channel, reason) VALUES ('sms', 'a reason')");
     let deleted = outbox.chat(7, "paused");
     let daemon = outbox.daemon();
@@ -93,7 +99,7 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
     let outbox = lived_in(&server);
     let old = outbox.database();
     let before: Vec<_> =
-        [STATUS, HISTORY, BUDGETS, PAUSES, OUTCOMES].map(|sql| old.query(sql)).into();
+        [STATUS, HISTORY, ACTS, BUDGETS, PAUSES, OUTCOMES].map(|sql| old.query(sql)).into();
     let requests = server.count();
 
     let program = program(place.folder.path());
@@ -103,7 +109,7 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
     assert!(moved.stdout.contains("9 jobs"), "{moved:?}");
     let new = place.database.in_schema("messaging");
     let after: Vec<_> =
-        [STATUS, HISTORY, BUDGETS, PAUSES, OUTCOMES].map(|sql| new.query(sql)).into();
+        [STATUS, HISTORY, ACTS, BUDGETS, PAUSES, OUTCOMES].map(|sql| new.query(sql)).into();
     for (before, after) in before.iter().zip(&after) {
         assert_same(before, after);
     }
@@ -134,7 +140,7 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
         ["move", "--from", place.database.url(), "--from-schema", "messaging", "--to", "again.db"];
     program.run(&back).expect(0);
     let again = Database::at(&again);
-    for (before, sql) in before.iter().zip([STATUS, HISTORY, BUDGETS, PAUSES, OUTCOMES]) {
+    for (before, sql) in before.iter().zip([STATUS, HISTORY, ACTS, BUDGETS, PAUSES, OUTCOMES]) {
         assert_same(before, &again.query(sql));
     }
     assert_eq!(payload(old.query(of_first)), payload(again.query(of_first)));

@@ -194,6 +194,26 @@ fn readers_and_operators_can_use_their_commands() {
     run("operator", &["show", "1"]).expect(0);
     run("operator", &["cancel", "1"]).expect(0);
     run("operator", &["retry", "1"]).expect(0);
+    run("operator", &["cancel", "1"]).expect(0);
+    fs::write(
+        roles.place.folder.path().join("new.json"),
+        r#"{"caseId": 1, "message": "corrected words"}"#,
+    )
+    .unwrap();
+    run("operator", &["retry", "1", "--payload", "new.json"]).expect(0);
+    // Who may read no message may read no earlier one either.
+    assert_eq!(
+        roles.may(
+            "reader",
+            "SELECT id, job_id, at, deed, origin, name, detail, keeps_payload FROM outbox_acts"
+        ),
+        5
+    );
+    roles.must_not("reader", "SELECT payload FROM outbox_acts");
+    roles.must_not("reader", "DELETE FROM outbox_acts");
+    assert_eq!(roles.may("operator", "SELECT payload FROM outbox_acts"), 5);
+    roles.must_not("operator", "UPDATE outbox_acts SET name = 'another'");
+    roles.must_not("operator", "SELECT outbox_act(1, 'retry', NULL, NULL)");
     run("operator", &["pause", "chat"]).expect(0);
     run("operator", &["resume", "chat"]).expect(0);
     run("operator", &["send", "chat", "--case-id", "5", "--message", "x"]).expect(0);

@@ -188,6 +188,7 @@ on_each_engine! {
         a_rehearsed_change_changes_nothing
         a_change_by_filter_leaves_what_no_longer_passes
         an_uncertain_job_is_resolved_or_retried
+        acts_have_a_name_and_a_correction_is_fenced
         only_a_job_in_backoff_is_tried_now
         a_pause_with_an_end_is_ended_by_the_cycle_that_is_due_then
         the_end_of_a_pause_is_a_time_for_whoever_writes_it

@@ -1,10 +1,13 @@
 //! Changing jobs, pausing and resuming.
 
 use super::{Outbox, cycle, ended, fault, ids, room};
+use acquire_outbox::queue::act::{ActOrigin, Actor};
 use acquire_outbox::queue::change::{Change, Mode, Resolution};
+use acquire_outbox::queue::correction::{Corrected, DraftFence};
 use acquire_outbox::queue::filter::Filter;
 use acquire_outbox::queue::job::{Channel, Status};
 use acquire_outbox::queue::outcome::Outcome;
+use acquire_outbox::queue::story::Extent;
 use acquire_outbox::queue::when::now;
 use acquire_outbox::store::{ALL, StoreError};
 use std::time::Duration;
@@ -98,6 +101,43 @@ pub async fn an_uncertain_job_is_resolved_or_retried(mut outbox: Outbox) {
     assert_eq!(outbox.statuses(&ids).await, ["sent", "failed", "pending"]);
     let cancelled = outbox.store.change(Change::Cancel, &ids[..1], Mode::Apply).await.unwrap();
     assert_eq!(cancelled.len(), 1, "what was sent cannot be cancelled");
+}
+
+pub async fn acts_have_a_name_and_a_correction_is_fenced(mut outbox: Outbox) {
+    let id = outbox.insert(&[1]).await[0];
+    let store = &mut outbox.store;
+    let payload = r#"{"caseId": 2, "message": "corrected"}"#;
+    let pending = store.draft(id).await.unwrap().unwrap();
+    assert!(!pending.fence.is_correctable());
+    let left = store.correct(&pending.fence, payload).await.unwrap();
+    assert_eq!(left, Corrected::LeftAlone("pending".to_owned()));
+    store.act_as(Actor::new(ActOrigin::Page, "Anna"));
+    store.change(Change::Cancel, &[id], Mode::Apply).await.unwrap();
+    let draft = store.draft(id).await.unwrap().unwrap();
+    let of = |status: &str, moves| DraftFence { id, status: status.to_owned(), moves };
+    let moves = draft.fence.moves;
+    for other in [of("cancelled", moves - 1), of("failed", moves)] {
+        let left = store.correct(&other, payload).await.unwrap();
+        assert_eq!(left, Corrected::LeftAlone("cancelled".to_owned()));
+    }
+    let missing = DraftFence { id: 999, ..draft.fence.clone() };
+    assert_eq!(store.correct(&missing, payload).await.unwrap(), Corrected::Missing);
+    // A payload that the database refuses changes nothing.
+    let refused = store.correct(&draft.fence, r#"{"caseId": 2}"#).await.unwrap_err();
+    assert!(
+        refused.rule().is_some_and(|said| said.starts_with("outbox.payload.message")),
+        "{refused}"
+    );
+    assert_eq!(store.draft(id).await.unwrap().unwrap().fence, draft.fence);
+    assert_eq!(store.correct(&draft.fence, payload).await.unwrap(), Corrected::Done);
+    let story = store.story(id, Extent::ALL).await.unwrap().unwrap();
+    let acts: Vec<_> = story.acts.iter().map(|act| (act.deed.as_str(), act.by())).collect();
+    let by = || "page: Anna".to_owned();
+    assert_eq!(acts, [("cancel", by()), ("change", by()), ("retry", by())]);
+    let earlier = store.earlier_payloads(id, ALL).await.unwrap();
+    assert_eq!((earlier.len(), earlier[0].0), (1, story.acts[1].id));
+    assert!(store.payload(id, ALL).await.unwrap().unwrap().contains("corrected"));
+    assert_eq!(outbox.status(id).await, "pending");
 }
 
 pub async fn only_a_job_in_backoff_is_tried_now(mut outbox: Outbox) {

@@ -53,6 +53,7 @@ pub fn story(status: &str, wait: &str) -> Story {
         job,
         history: vec![],
         attempts: 0,
+        acts: vec![],
         ahead: None,
         blocks: vec![],
         pauses: vec![],

@@ -11,7 +11,7 @@ pub type Object = BTreeMap<String, Json>;
 /// Any JSON value.
 ///
 /// Its `Debug` shows only the type, so that message text stays out of logs.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Json {
     /// `null`
     Null,

@@ -1,5 +1,6 @@
 //! Jobs from producers and files, and for files: rows inserted in batches, jobs exported in pages.
 
+use super::acts::note_insert;
 use super::connection::begin_along_indexes;
 use super::filter_sql::push_onto;
 use super::new_rows::NewRows;
@@ -28,14 +29,20 @@ impl FromRow<'_, PgRow> for ExportedJob {
 }
 
 impl PostgresStore {
-    /// Inserts one job; a taken idempotency key gives the job that has it.
+    /// Inserts one job; a taken idempotency key gives the job that has it. What a page inserts is noted.
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, PostgresError> {
         let rows = NewRows::of_job(job).map_err(PostgresError::Rule)?;
         // More than once, because the job that had the key may be deleted between the two statements.
         for _ in 0..3 {
-            if let [id] = insert(&mut self.conn, &rows).await?[..] {
+            let mut tx = self.conn.begin().await?;
+            if let [id] = insert(&mut tx, &rows).await?[..] {
+                if let Some(actor) = &self.actor {
+                    note_insert(&mut tx, id, actor).await?;
+                }
+                tx.commit().await?;
                 return Ok(Inserted::New(id));
             }
+            drop(tx);
             let with_key = sqlx::query_scalar(WITH_KEY).bind(&job.idempotency_key);
             if let Some(id) = with_key.fetch_optional(&mut self.conn).await? {
                 return Ok(Inserted::Existing(id));

@@ -1,6 +1,7 @@
 //! Jobs as operators change them. The database's triggers decide which changes are allowed; the
 //! caller gets their sentences.
 
+use super::acts::name_actor;
 use super::filter_sql::push_onto;
 use super::{PostgresError, PostgresStore};
 use crate::queue::change::{Change, Mode, NOT_IN_BACKOFF, Refused};
@@ -21,6 +22,7 @@ impl PostgresStore {
         mode: Mode,
     ) -> Result<Vec<Refused>, PostgresError> {
         let mut tx = self.conn.begin().await?;
+        name_actor(&mut tx, self.actor.as_ref()).await?;
         let rows = sqlx::query(LOCK).bind(ids).fetch_all(&mut *tx).await?;
         let mut found = HashMap::new();
         for row in rows {
@@ -63,6 +65,7 @@ impl PostgresStore {
         ids: &[i64],
     ) -> Result<u64, PostgresError> {
         let mut tx = self.conn.begin().await?;
+        name_actor(&mut tx, self.actor.as_ref()).await?;
         let mut query = sqlx::QueryBuilder::new("SELECT o.id FROM outbox AS o WHERE o.id = ANY (");
         query.push_bind(ids).push(")");
         // Also where the filter names no state.

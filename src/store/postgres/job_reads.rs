@@ -1,10 +1,12 @@
 //! Jobs as operators read them: by filter, and one with its story.
 
+use super::acts::ACTS;
 use super::connection::begin_along_indexes;
 use super::filter_sql::{order, push_all, push_onto, sort_column};
 use super::pooling::begin_as;
 use super::rows::{DELIVERY, block_from, millis};
 use super::{PostgresError, PostgresStore};
+use crate::queue::act::Act;
 use crate::queue::filter::{Filter, Page, SortBy};
 use crate::queue::job::Millis;
 use crate::queue::overview::SetAside;
@@ -214,6 +216,8 @@ async fn read_story(
     let history = history.bind(id).bind(attempts).bind(line);
     let history: Vec<AttemptRow> = history.fetch_all(&mut *conn).await?;
     let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *conn).await?;
+    let acts = sqlx::query_as(AssertSqlSafe(ACTS.as_str())).bind(id);
+    let acts: Vec<Act> = acts.fetch_all(&mut *conn).await?;
     let ahead = sqlx::query(AssertSqlSafe(AHEAD.as_str())).bind(id);
     let ahead = ahead.fetch_optional(&mut *conn).await?.as_ref().map(ahead_from).transpose()?;
     let Delivery { account, channel, .. } = &job.delivery;
@@ -225,7 +229,7 @@ async fn read_story(
     let blocks = blocks.collect::<Result<_, _>>()?;
     let set_aside = sqlx::query_as(AssertSqlSafe(SET_ASIDE_OF.as_str())).bind(id);
     let set_aside: Option<SetAside> = set_aside.fetch_optional(&mut *conn).await?;
-    Ok(Some(Story { job, history, attempts, ahead, blocks, pauses, set_aside }))
+    Ok(Some(Story { job, history, attempts, acts, ahead, blocks, pauses, set_aside }))
 }
 
 fn limit_of(limit: i64) -> Option<i64> {

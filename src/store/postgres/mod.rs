@@ -1,5 +1,6 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
+mod acts;
 mod bell;
 mod bell_poll;
 mod connect_options;

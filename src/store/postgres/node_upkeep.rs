@@ -37,6 +37,7 @@ x AS MATERIALIZED (
 u AS (
     UPDATE outbox AS o SET payload = outbox_scrubbed_payload(o.payload), moves = o.moves + 1
     FROM x WHERE o.id = x.id AND o.status = 'sent' AND o.payload <> outbox_scrubbed_payload(o.payload) RETURNING o.id),
+a AS (UPDATE outbox_acts AS a SET payload = NULL FROM u WHERE a.job_id = u.id AND a.payload IS NOT NULL),
 m AS (
     INSERT INTO outbox_scrubbing (channel, finished_at, id)
     SELECT $1, x.finished_at, x.id FROM x ORDER BY x.finished_at DESC, x.id DESC LIMIT 1

@@ -6,6 +6,7 @@ use super::pooling::{Connected, WorkUnits};
 use super::postgres_error::Location;
 use super::time_limit::TimeLimit;
 use crate::config::PostgresServer;
+use crate::queue::act::Actor;
 use crate::store::StoreError;
 use sqlx::PgConnection;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,8 @@ pub struct PostgresStore {
     pub(super) conn: PgConnection,
     server: PostgresServer,
     pub(super) sandbox: bool,
+    /// Whom the acts on jobs are noted for.
+    pub(super) actor: Option<Actor>,
     /// Each transaction may have another session.
     pub(super) units: Option<WorkUnits>,
     /// Of a connection that only reads.
@@ -35,7 +38,7 @@ impl PostgresStore {
     ) -> PostgresStore {
         let (conn, units) = (connected.conn, connected.units);
         let (server, lost) = (server.clone(), AtomicBool::new(false));
-        PostgresStore { conn, server, sandbox, units, limit: None, lost }
+        PostgresStore { conn, server, sandbox, actor: None, units, limit: None, lost }
     }
 
     /// Begins a unit of work, which is nothing in a session that is ours.

@@ -29,6 +29,9 @@ const OPENING: &str = "outbox_migrations, outbox_dispatcher";
 
 const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing, outbox_fill_missing, outbox_unreadable, outbox_history";
 
+/// Without the payloads that were corrected.
+const ACT_COLUMNS: &str = "id, job_id, at, deed, origin, name, detail, keeps_payload";
+
 /// The statements, for the outbox's owner to execute; executing them again changes nothing.
 pub fn grants(server: &PostgresServer, roles: &[Role], reach: Reach) -> String {
     let schema = quoted(&server.schema);
@@ -64,7 +67,8 @@ fn title(duty: Duty) -> &'static str {
 
 fn rights(duty: Duty, reach: Reach) -> Vec<String> {
     let all = PRODUCER_COLUMNS.join(", ");
-    let every = |rights: &str| format!("{rights} ON outbox, {OTHER_TABLES}, outbox_set_aside");
+    let every =
+        |rights: &str| format!("{rights} ON outbox, {OTHER_TABLES}, outbox_set_aside, outbox_acts");
     match (duty, reach) {
         (Duty::Producer, Reach::Everything) => vec![
             format!("INSERT ({all}, created_at) ON outbox"),
@@ -81,6 +85,7 @@ fn rights(duty: Duty, reach: Reach) -> Vec<String> {
             format!("SELECT ({STATUS_COLUMNS}, {QUEUE_COLUMNS}) ON outbox"),
             format!("SELECT ON delivery_status, {OTHER_TABLES}, {OPENING}"),
             "SELECT (job_id, since, reason) ON outbox_set_aside".to_owned(),
+            format!("SELECT ({ACT_COLUMNS}) ON outbox_acts"),
         ],
         (Duty::Operator, _) => vec![
             every("SELECT"),

@@ -2,7 +2,7 @@
 
 use super::{PostgresError, PostgresStore, history};
 use crate::config::PostgresServer;
-use crate::queue::carried::{CarriedAttempt, CarriedJob, CarriedRest};
+use crate::queue::carried::{CarriedAct, CarriedAttempt, CarriedJob, CarriedRest};
 use crate::queue::outcome_counts::ROWS_AT_ONCE;
 use crate::queue::policy::Purpose;
 use crate::store::StoreError;
@@ -26,6 +26,12 @@ SELECT r.job_id, r.attempt, timestamptz 'epoch' + r.started_at * interval '1 ms'
     r.http_status, r.error_code, r.error
 FROM json_to_recordset($1::json) AS r (job_id bigint, attempt integer, started_at bigint, duration_ms integer,
     outcome text, http_status integer, error_code text, error text)";
+
+const ACTS: &str = "\
+INSERT INTO outbox_acts (job_id, at, deed, origin, name, detail, payload)
+SELECT (r.value ->> 'job_id')::bigint, timestamptz 'epoch' + (r.value ->> 'at')::bigint * interval '1 ms', r.value ->> 'deed',
+    r.value ->> 'origin', r.value ->> 'name', r.value ->> 'detail', (r.value ->> 'payload')::jsonb
+FROM json_array_elements($1::json) WITH ORDINALITY AS r (value, place) ORDER BY r.place";
 
 const PAUSES: &str = "\
 INSERT INTO outbox_pauses (account, channel, reason, since, until)
@@ -101,6 +107,10 @@ impl SchemaArrival {
 
     pub async fn put_attempts(&mut self, attempts: &[CarriedAttempt]) -> Result<(), StoreError> {
         Ok(self.insert(ATTEMPTS, attempts).await?)
+    }
+
+    pub async fn put_acts(&mut self, acts: &[CarriedAct]) -> Result<(), StoreError> {
+        Ok(self.insert(ACTS, acts).await?)
     }
 
     async fn insert(

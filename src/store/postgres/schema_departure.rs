@@ -3,8 +3,8 @@
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
 use crate::queue::carried::{
-    CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest, CarriedScrubbing,
-    CarriedSetAside, LOAD_BYTES, LOAD_JOBS,
+    CarriedAct, CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest,
+    CarriedScrubbing, CarriedSetAside, LOAD_BYTES, LOAD_JOBS,
 };
 use crate::queue::outcome_counts::MINUTE_MS;
 use crate::store::{ALL, StoreError};
@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 
 /// Readers are not held up; whoever writes waits.
 const LOCK: &str = "\
-BEGIN; LOCK TABLE outbox, outbox_attempts, outbox_pauses IN SHARE ROW EXCLUSIVE MODE";
+BEGIN; LOCK TABLE outbox, outbox_attempts, outbox_acts, outbox_pauses IN SHARE ROW EXCLUSIVE MODE";
 
 const SENDING: &str = "\
 SELECT count(*) FROM outbox o WHERE o.status = 'sending'
@@ -32,6 +32,10 @@ const ATTEMPTS: &str = "\
 SELECT job_id, attempt::bigint, floor(extract(epoch FROM started_at) * 1000)::bigint, duration_ms::bigint, outcome,
     http_status::bigint, error_code, error
 FROM outbox_attempts WHERE job_id > $1 AND job_id <= $2 ORDER BY job_id, attempt";
+
+const ACTS: &str = "\
+SELECT job_id, floor(extract(epoch FROM at) * 1000)::bigint, deed, origin, name, detail, payload::text
+FROM outbox_acts WHERE job_id > $1 AND job_id <= $2 ORDER BY id";
 
 const PAUSES: &str = "\
 SELECT account, channel, reason, floor(extract(epoch FROM since) * 1000)::bigint, floor(extract(epoch FROM until) * 1000)::bigint
@@ -99,11 +103,14 @@ impl SchemaDeparture {
         };
         let rows = sqlx::query(JOBS).bind(after).bind(last).fetch_all(&mut *conn).await?;
         let jobs: Result<_, _> = rows.iter().map(carried_job).collect();
-        let rows = sqlx::query(ATTEMPTS).bind(after).bind(last).fetch_all(conn).await?;
+        let rows = sqlx::query(ATTEMPTS).bind(after).bind(last).fetch_all(&mut *conn).await?;
         let attempts: Result<_, _> = rows.iter().map(carried_attempt).collect();
+        let rows = sqlx::query(ACTS).bind(after).bind(last).fetch_all(conn).await?;
+        let acts: Result<_, _> = rows.iter().map(carried_act).collect();
         Ok(CarriedPart {
             jobs: jobs?,
             attempts: attempts?,
+            acts: acts?,
             unreadable: Vec::new(),
             last: Some(last),
         })
@@ -216,5 +223,17 @@ fn carried_attempt(row: &PgRow) -> sqlx::Result<CarriedAttempt> {
         http_status: row.try_get(5)?,
         error_code: row.try_get(6)?,
         error: row.try_get(7)?,
+    })
+}
+
+fn carried_act(row: &PgRow) -> sqlx::Result<CarriedAct> {
+    Ok(CarriedAct {
+        job_id: row.try_get(0)?,
+        at: row.try_get(1)?,
+        deed: row.try_get(2)?,
+        origin: row.try_get(3)?,
+        name: row.try_get(4)?,
+        detail: row.try_get(5)?,
+        payload: row.try_get(6)?,
     })
 }

@@ -1,7 +1,7 @@
 //! A file that an outbox is carried to.
 
 use super::{SqliteError, SqliteStore, history, neutral};
-use crate::queue::carried::{CarriedAttempt, CarriedJob, CarriedRest};
+use crate::queue::carried::{CarriedAct, CarriedAttempt, CarriedJob, CarriedRest};
 use crate::queue::outcome_counts::ROWS_AT_ONCE;
 use crate::queue::policy::Purpose;
 use crate::store::StoreError;
@@ -18,6 +18,12 @@ INSERT INTO outbox_attempts (job_id, attempt, started_at, duration_ms, outcome, 
 SELECT r.value ->> '$.job_id', r.value ->> '$.attempt', r.value ->> '$.started_at', r.value ->> '$.duration_ms',
     r.value ->> '$.outcome', r.value ->> '$.http_status', r.value ->> '$.error_code', r.value ->> '$.error'
 FROM json_each(?1) AS r";
+
+const ACTS: &str = "\
+INSERT INTO outbox_acts (job_id, at, deed, origin, name, detail, payload)
+SELECT r.value ->> '$.job_id', r.value ->> '$.at', r.value ->> '$.deed', r.value ->> '$.origin', r.value ->> '$.name',
+    r.value ->> '$.detail', r.value ->> '$.payload'
+FROM json_each(?1) AS r ORDER BY r.key";
 
 const PAUSES: &str = "\
 INSERT INTO outbox_pauses (account, channel, reason, since, until)
@@ -97,6 +103,10 @@ impl FileArrival {
 
     pub async fn put_attempts(&mut self, attempts: &[CarriedAttempt]) -> Result<(), StoreError> {
         self.insert(ATTEMPTS, attempts).await
+    }
+
+    pub async fn put_acts(&mut self, acts: &[CarriedAct]) -> Result<(), StoreError> {
+        self.insert(ACTS, acts).await
     }
 
     async fn insert(

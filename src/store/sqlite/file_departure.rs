@@ -2,8 +2,8 @@
 
 use super::{SqliteError, SqliteStore, neutral};
 use crate::queue::carried::{
-    CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest, CarriedScrubbing,
-    CarriedSetAside, LOAD_BYTES, LOAD_JOBS, LeftBehind,
+    CarriedAct, CarriedAttempt, CarriedJob, CarriedPart, CarriedPause, CarriedRest,
+    CarriedScrubbing, CarriedSetAside, LOAD_BYTES, LOAD_JOBS, LeftBehind,
 };
 use crate::queue::outcome_counts::MINUTE_MS;
 use crate::store::{ALL, StoreError};
@@ -33,6 +33,9 @@ FROM outbox WHERE id > ?1 AND id <= ?2 ORDER BY id";
 const ATTEMPTS: &str = "\
 SELECT job_id, attempt, started_at, duration_ms, outcome, http_status, error_code, error
 FROM outbox_attempts WHERE job_id > ?1 AND job_id <= ?2 ORDER BY job_id, attempt";
+
+const ACTS: &str = "\
+SELECT job_id, at, deed, origin, name, detail, payload FROM outbox_acts WHERE job_id > ?1 AND job_id <= ?2 ORDER BY id";
 
 const LAST_ID: &str = "\
 SELECT max(ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'), 0), ifnull((SELECT max(id) FROM outbox), 0))";
@@ -108,10 +111,13 @@ impl FileDeparture {
             }
         }
         let is_carried = |id| load.jobs.binary_search_by_key(&id, |job| job.id).is_ok();
-        let attempts = sqlx::query(ATTEMPTS).bind(after).bind(last).fetch_all(conn).await?;
+        let attempts = sqlx::query(ATTEMPTS).bind(after).bind(last).fetch_all(&mut *conn).await?;
         // An attempt that cannot be read says nothing that its job does not.
         let attempts = attempts.iter().filter_map(|row| CarriedAttempt::from_row(row).ok());
         load.attempts = attempts.filter(|of| is_carried(of.job_id)).collect();
+        let acts = sqlx::query(ACTS).bind(after).bind(last).fetch_all(conn).await?;
+        let acts = acts.iter().filter_map(|row| CarriedAct::from_row(row).ok());
+        load.acts = acts.filter(|of| is_carried(of.job_id)).collect();
         Ok(load)
     }
 
@@ -219,6 +225,13 @@ impl FromRow<'_, SqliteRow> for CarriedAttempt {
             error_code: row.try_get("error_code")?,
             error: row.try_get("error")?,
         })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for CarriedAct {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<CarriedAct> {
+        let (job_id, at, deed, origin, name, detail, payload) = FromRow::from_row(row)?;
+        Ok(CarriedAct { job_id, at, deed, origin, name, detail, payload })
     }
 }
 

@@ -1,42 +1,31 @@
 //! Jobs as producers insert them and operators change them. The database's triggers decide which
 //! changes are allowed; the caller gets their sentences.
 
+use super::acts::{NamedActs, note};
 use super::lenient::Lenient;
 use super::{SqliteError, SqliteStore};
+use crate::queue::act::ActOrigin;
 use crate::queue::change::{Change, Mode, NOT_IN_BACKOFF, Refused};
 use crate::queue::filter::Filter;
 use crate::queue::new_job::{GivenTime, Inserted, NewJob};
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 impl SqliteStore {
-    /// Inserts one job; a taken idempotency key gives the job that has it.
+    /// Inserts one job; a taken idempotency key gives the job that has it. What a page inserts is noted.
     pub async fn insert(&mut self, job: &NewJob) -> Result<Inserted, SqliteError> {
-        let mut query = QueryBuilder::new(
-            "INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority,
-                                 max_attempts, source, send_at, expires_at) VALUES (",
-        );
-        let mut values = query.separated(", ");
-        values.push_bind(job.channel.as_str()).push_bind(job.payload.as_str());
-        values.push_bind(job.account.as_str()).push_bind(job.idempotency_key.as_deref());
-        values.push_bind(job.ordering_key.as_deref()).push_bind(job.priority);
-        values.push_bind(job.max_attempts).push_bind(job.source.as_deref());
-        for time in [&job.send_at, &job.expires_at] {
-            match time {
-                None => values.push("NULL"),
-                Some(GivenTime::Millis(millis)) => values.push_bind(*millis),
-                Some(GivenTime::Text(text)) => values.push_bind(text.as_str()),
-            };
+        let actor = self.actor.as_ref().filter(|actor| actor.origin == ActOrigin::Page);
+        if actor.is_none() {
+            return insert_row(&mut self.conn, job).await;
         }
-        query.push(") ON CONFLICT (idempotency_key) DO NOTHING RETURNING id");
-        let inserted: Vec<i64> = query.build_query_scalar().fetch_all(&mut self.conn).await?;
-        if let [id] = inserted[..] {
-            return Ok(Inserted::New(id));
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let acts = NamedActs::since(&mut tx, actor).await?;
+        let inserted = insert_row(&mut tx, job).await?;
+        if let Inserted::New(id) = inserted {
+            note(&mut tx, id, "insert").await?;
         }
-        let existing = sqlx::query_scalar("SELECT id FROM outbox WHERE idempotency_key = ?1")
-            .bind(job.idempotency_key.as_deref())
-            .fetch_one(&mut self.conn)
-            .await?;
-        Ok(Inserted::Existing(existing))
+        acts.name(&mut tx).await?;
+        tx.commit().await?;
+        Ok(inserted)
     }
 
     /// Changes these jobs, each by itself, in one transaction; gives those that it could not.
@@ -47,12 +36,14 @@ impl SqliteStore {
         mode: Mode,
     ) -> Result<Vec<Refused>, SqliteError> {
         let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let acts = NamedActs::since(&mut tx, self.actor.as_ref()).await?;
         let mut refused = Vec::new();
         for &id in ids {
             if let Some(sentence) = one(&mut tx, change, id).await? {
                 refused.push(Refused { id, sentence });
             }
         }
+        acts.name(&mut tx).await?;
         match mode {
             Mode::Apply => tx.commit().await?,
             Mode::Rehearse => tx.rollback().await?,
@@ -60,7 +51,7 @@ impl SqliteStore {
         Ok(refused)
     }
 
-    /// Changes those of `ids` that still pass `filter` and can be changed this way, in one statement;
+    /// Changes those of `ids` that still pass `filter` and can be changed this way, in one transaction;
     /// gives their number.
     pub async fn change_where(
         &mut self,
@@ -70,8 +61,24 @@ impl SqliteStore {
     ) -> Result<u64, SqliteError> {
         // With statistics from when there were three jobs, each batch would read the whole table.
         self.forget_statistics().await?;
+        let mut tx = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+        let acts = NamedActs::since(&mut tx, self.actor.as_ref()).await?;
         let mut query = change_query("", change, filter, ids);
-        Ok(query.build().execute(&mut self.conn).await?.rows_affected())
+        let changed = match change {
+            // No trigger sees these.
+            Change::TryNow | Change::Verify => {
+                query.push(" RETURNING id");
+                let ids: Vec<i64> = query.build_query_scalar().fetch_all(&mut *tx).await?;
+                for &id in &ids {
+                    note(&mut tx, id, deed(change)).await?;
+                }
+                ids.len() as u64
+            }
+            _ => query.build().execute(&mut *tx).await?.rows_affected(),
+        };
+        acts.name(&mut tx).await?;
+        tx.commit().await?;
+        Ok(changed)
     }
 
     /// Executes `sql` as it is; several statements are several transactions.
@@ -79,6 +86,35 @@ impl SqliteStore {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.conn).await?;
         Ok(())
     }
+}
+
+async fn insert_row(conn: &mut SqliteConnection, job: &NewJob) -> Result<Inserted, SqliteError> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO outbox (channel, payload, account, idempotency_key, ordering_key, priority,
+                             max_attempts, source, send_at, expires_at) VALUES (",
+    );
+    let mut values = query.separated(", ");
+    values.push_bind(job.channel.as_str()).push_bind(job.payload.as_str());
+    values.push_bind(job.account.as_str()).push_bind(job.idempotency_key.as_deref());
+    values.push_bind(job.ordering_key.as_deref()).push_bind(job.priority);
+    values.push_bind(job.max_attempts).push_bind(job.source.as_deref());
+    for time in [&job.send_at, &job.expires_at] {
+        match time {
+            None => values.push("NULL"),
+            Some(GivenTime::Millis(millis)) => values.push_bind(*millis),
+            Some(GivenTime::Text(text)) => values.push_bind(text.as_str()),
+        };
+    }
+    query.push(") ON CONFLICT (idempotency_key) DO NOTHING RETURNING id");
+    let inserted: Vec<i64> = query.build_query_scalar().fetch_all(&mut *conn).await?;
+    if let [id] = inserted[..] {
+        return Ok(Inserted::New(id));
+    }
+    let existing = sqlx::query_scalar("SELECT id FROM outbox WHERE idempotency_key = ?1")
+        .bind(job.idempotency_key.as_deref())
+        .fetch_one(&mut *conn)
+        .await?;
+    Ok(Inserted::Existing(existing))
 }
 
 fn change_query(
@@ -111,6 +147,11 @@ fn change_query(
     }
     filter.push_onto(&mut query);
     query
+}
+
+/// As it is noted.
+fn deed(change: Change) -> &'static str {
+    if change == Change::Verify { "verify" } else { "try_now" }
 }
 
 /// The time in which its message may have been sent: of its attempts, or since it was due. A look that is
@@ -148,11 +189,15 @@ async fn one(
                 return Ok(Some("is set aside: resolve it or send it again".to_owned()));
             }
             let update = format!("UPDATE outbox AS o SET {LOOK_NOW} WHERE o.id = ?1");
-            sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await
+            let done = sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await;
+            note(tx, id, deed(change)).await?;
+            done
         }
         Some(_) if change == Change::TryNow => {
             let update = format!("UPDATE outbox AS o SET {TRY_NOW} WHERE o.id = ?1");
-            sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await
+            let done = sqlx::query(AssertSqlSafe(update)).bind(id).execute(&mut *tx).await;
+            note(tx, id, deed(change)).await?;
+            done
         }
         Some(status) => {
             let update = sqlx::query("UPDATE outbox SET status = ?2 WHERE id = ?1").bind(id);

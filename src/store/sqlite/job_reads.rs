@@ -1,10 +1,12 @@
 //! Jobs as operators read them: by filter, and one with its story.
 
+use super::acts::ACTS;
 use super::blocks::{HOLDS_OF, block_from};
 use super::lenient::{DELIVERY, Lenient, unless_missing};
 use super::paused_routes::PAUSES_OF;
 use super::set_aside;
 use super::{SqliteError, SqliteStore};
+use crate::queue::act::Act;
 use crate::queue::filter::{Filter, Page};
 use crate::queue::job::Millis;
 use crate::queue::story::{Ahead, AttemptRow, Delivery, Detail, Extent, Position, Story};
@@ -158,6 +160,8 @@ impl SqliteStore {
         history.reverse();
         let attempts = sqlx::query_scalar(ATTEMPTS).bind(id).fetch_one(&mut *tx).await;
         let attempts = unless_missing(attempts.map_err(SqliteError::from))?;
+        let acts = sqlx::query_as(ACTS).bind(id).fetch_all(&mut *tx).await;
+        let acts: Vec<Act> = unless_missing(acts.map_err(SqliteError::from))?;
         let ahead = sqlx::query(AHEAD).bind(id).fetch_optional(&mut *tx).await?;
         let ahead = ahead.as_ref().map(ahead_from);
         let Delivery { account, channel, .. } = &job.delivery;
@@ -168,7 +172,7 @@ impl SqliteStore {
         let set_aside = unless_missing(set_aside::one(&mut tx, id).await)?;
         let holds = holds.iter().filter_map(block_from).collect();
         tx.commit().await?;
-        Ok(Some(Story { job, history, attempts, ahead, blocks: holds, pauses, set_aside }))
+        Ok(Some(Story { job, history, attempts, acts, ahead, blocks: holds, pauses, set_aside }))
     }
 
     /// What goes before this job; `None` for one that is not ready.

@@ -4,6 +4,7 @@
 //! [`SqliteStore`]. What operators read is read by `lenient`: no value in any column makes a reading
 //! fail.
 
+mod acts;
 mod agenda;
 mod answer_note;
 mod blocks;
@@ -74,6 +75,7 @@ pub use open::{SqliteStore, wait_until_closed};
 pub use schema::listed;
 pub use sqlite_error::{SqliteError, neutral};
 pub use sqlite_tenure::SqliteTenure;
+pub use user_names::this_user;
 
 pub(crate) use contents::Contents;
 pub(crate) use progress::Progress;

@@ -8,6 +8,7 @@ use super::lenient::unless_missing;
 use super::owner;
 use super::real_path::RealPath;
 use super::time_limit::TimeLimit;
+use crate::queue::act::Actor;
 use crate::queue::policy::Purpose;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -22,6 +23,8 @@ pub struct SqliteStore {
     pub(super) conn: SqliteConnection,
     pub(super) busy_handler: BusyHandler,
     pub(super) sandbox: bool,
+    /// Whom the acts on jobs are noted for.
+    pub(super) actor: Option<Actor>,
     /// Of a connection that only reads.
     pub(super) limit: Option<TimeLimit>,
     path: PathBuf,
@@ -147,7 +150,15 @@ impl SqliteStore {
         let mut conn = options.connect().await.map_err(open)?;
         let busy_handler = BusyHandler::of(&mut conn).await.map_err(open)?;
         let path = path.to_owned();
-        Ok(SqliteStore { conn, busy_handler, sandbox: false, limit: None, path, file: None })
+        Ok(SqliteStore {
+            conn,
+            busy_handler,
+            sandbox: false,
+            actor: None,
+            limit: None,
+            path,
+            file: None,
+        })
     }
 
     /// The file's path, as it was opened.

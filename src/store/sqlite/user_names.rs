@@ -35,6 +35,15 @@ pub(super) fn by_joining(found: &Metadata, bits: u32) -> Option<String> {
     })
 }
 
+/// Whose process this is; through sudo, who called it.
+pub fn this_user() -> String {
+    let me = user_name(rustix::process::getuid().as_raw());
+    match std::env::var("SUDO_USER") {
+        Ok(caller) if !caller.is_empty() && caller != me => format!("{caller} (sudo {me})"),
+        _ => me,
+    }
+}
+
 fn user_name(id: u32) -> String {
     let passwd = text_of("/etc/passwd");
     let name = passwd.lines().find_map(|line| {
