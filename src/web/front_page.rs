@@ -88,14 +88,12 @@ pub async fn show(
             (windows(window))
             div #last-hour data-live { (chart::history(&window.filled(&page.history, page.now), window)) }
         }
-        section aria-labelledby="accounts" {
-            h2 #accounts { "By account, in the last " (window.noun()) }
+        (folding("accounts", &format!("By account, in the last {}", window.noun()), &html! {
             div #by-account data-live { (share_tables::by_account(&page)) }
-        }
-        section aria-labelledby="sources" {
-            h2 #sources { "By source, in the last 24 hours" }
+        }))
+        (folding("sources", "By source, in the last 24 hours", &html! {
             div #by-source data-live { (share_tables::by_source(&page)) }
-        }
+        }))
         section aria-labelledby="channels" {
             h2 #channels { "The queue by channel" }
             div #queue data-live { (sections::queue(&page)) }
@@ -110,12 +108,20 @@ pub async fn show(
             h2 #failures { "What goes wrong" }
             div #groups data-live { (sections::failures(&page)) }
         }
-        section aria-labelledby="latest" {
-            h2 #latest { "Latest jobs" }
+        (folding("latest", "Latest jobs", &html! {
             div #newest data-live { (super::job_list::table(&page.latest, page.now)) }
-        }
+        }))
     };
     Ok(frame.live(Tab::Overview, "Overview", &content))
+}
+
+/// A section that is open at first, and closed on a phone, so that what needs somebody is not far down.
+fn folding(id: &str, title: &str, content: &Markup) -> Markup {
+    html! {
+        section aria-labelledby=(id) {
+            details .fold open { summary { h2 id=(id) { (title) } } (content) }
+        }
+    }
 }
 
 /// The links from one window to the others.

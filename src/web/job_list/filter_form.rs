@@ -13,55 +13,58 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
     let of = &query.filter;
     html! {
         form .filter action="/jobs" {
-            fieldset .states {
-                legend { "State" }
-                @for state in Status::ALL {
-                    label { input type="checkbox" name="status" value=(state) checked[of.statuses.contains(&state)]; " " (state) }
+            details .fold open {
+                summary { h2 { "Filter" } }
+                fieldset .states {
+                    legend { "State" }
+                    @for state in Status::ALL {
+                        label { input type="checkbox" name="status" value=(state) checked[of.statuses.contains(&state)]; " " (state) }
+                    }
                 }
-            }
-            div .fields {
-                (choice("channel", "Channel", of.channel.map(Channel::as_str), &Channel::ALL.map(Channel::as_str)))
-                (text("source", "Source", of.source.as_deref(), ""))
-                (text("error", "Text of the error", of.error.as_deref(), ""))
-                div .buttons {
-                    button .primary type="submit" { "Show" }
-                    @if *query != JobQuery::default() { a .button href="/jobs" { "All jobs" } }
-                }
-            }
-            fieldset .states {
-                legend { "Delivery" }
-                @for state in DeliveryState::ALL {
-                    label { input type="checkbox" name="delivery" value=(state) checked[of.deliveries.contains(&state)]; " " (state) }
-                }
-            }
-            (days(query))
-            details open[has_more(query)] {
-                summary { "More" }
                 div .fields {
-                    label { "Account"
-                        input name="account" list="accounts" value=[of.account.as_deref()];
+                    (choice("channel", "Channel", of.channel.map(Channel::as_str), &Channel::ALL.map(Channel::as_str)))
+                    (text("source", "Source", of.source.as_deref(), ""))
+                    (text("error", "Text of the error", of.error.as_deref(), ""))
+                    div .buttons {
+                        button .primary type="submit" { "Show" }
+                        @if *query != JobQuery::default() { a .button href="/jobs" { "All jobs" } }
                     }
-                    datalist #accounts { @for account in accounts { option value=(account) {} } }
-                    (choice("wait", "Waits", of.wait.map(WaitState::as_str), &WaitState::ALL.map(WaitState::as_str)))
-                    (choice("failure", "Failed because", of.failure.map(Failure::as_str), &Failure::ALL.map(Failure::as_str)))
-                    (text("code", "Error code", of.error_code.as_deref(), "http_503"))
-                    (text("case", "Case", of.case.as_deref(), "2069"))
-                    (text("contact", "Contact", of.contact.as_deref(), "751069"))
-                    (text("message", "Message id", of.message_id.as_deref(), ""))
-                    (text("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
-                    (moment("since", "Created since (UTC)", of.created_since.map(minute)))
-                    (moment("before", "Created before (UTC)", of.created_before.map(minute)))
-                    (moment("ended", "Finished since (UTC)", of.finished_since.map(minute)))
-                    (moment("done", "Finished before (UTC)", of.finished_before.map(minute)))
-                    label { "Sort by"
-                        select name="sort" {
-                            @for sort in SortBy::ALL { option value=(sort) selected[sort == query.sort] { (sort) } }
+                }
+                fieldset .states {
+                    legend { "Delivery" }
+                    @for state in DeliveryState::ALL {
+                        label { input type="checkbox" name="delivery" value=(state) checked[of.deliveries.contains(&state)]; " " (state) }
+                    }
+                }
+                (days(query))
+                details open[has_more(query)] {
+                    summary { "More" }
+                    div .fields {
+                        label { "Account"
+                            input name="account" list="accounts" value=[of.account.as_deref()];
                         }
-                    }
-                    label { "Order"
-                        select name="order" {
-                            option value="descending" { "largest first" }
-                            option value="ascending" selected[query.ascending] { "smallest first" }
+                        datalist #accounts { @for account in accounts { option value=(account) {} } }
+                        (choice("wait", "Waits", of.wait.map(WaitState::as_str), &WaitState::ALL.map(WaitState::as_str)))
+                        (choice("failure", "Failed because", of.failure.map(Failure::as_str), &Failure::ALL.map(Failure::as_str)))
+                        (text("code", "Error code", of.error_code.as_deref(), "http_503"))
+                        (text("case", "Case", of.case.as_deref(), "2069"))
+                        (text("contact", "Contact", of.contact.as_deref(), "751069"))
+                        (text("message", "Message id", of.message_id.as_deref(), ""))
+                        (text("key", "Idempotency key", of.idempotency_key.as_deref(), ""))
+                        (moment("since", "Created since (UTC)", of.created_since.map(minute)))
+                        (moment("before", "Created before (UTC)", of.created_before.map(minute)))
+                        (moment("ended", "Finished since (UTC)", of.finished_since.map(minute)))
+                        (moment("done", "Finished before (UTC)", of.finished_before.map(minute)))
+                        label { "Sort by"
+                            select name="sort" {
+                                @for sort in SortBy::ALL { option value=(sort) selected[sort == query.sort] { (sort) } }
+                            }
+                        }
+                        label { "Order"
+                            select name="order" {
+                                option value="descending" { "largest first" }
+                                option value="ascending" selected[query.ascending] { "smallest first" }
+                            }
                         }
                     }
                 }

@@ -67,11 +67,11 @@ fn row(job: &Delivery, now: Millis, columns: &Columns, checks: bool) -> Markup {
             }
             th scope="row" .num { a href={ "/jobs/" (job.id) } { (job.id) } }
             td data-label="state" { (status(&job.status, remark(job))) }
-            td .error data-label=[job.error.is_none().then_some("message")] { (detail(job)) }
+            td .error.zero[is_bare(job)] data-label=[job.error.is_none().then_some("message")] { (detail(job)) }
             td data-label="channel" { (job.channel) }
             @if columns.account { td data-label="account" { (short(&job.account)) } }
             @if columns.case {
-                td .num data-label="case" {
+                td .num.zero[job.case_id.is_none()] data-label="case" {
                     @match job.case_id {
                         Some(case) => a href=(list(Filter { case: Some(case.to_string()), ..Filter::default() })) { (case) },
                         None => "–",
@@ -79,7 +79,7 @@ fn row(job: &Delivery, now: Millis, columns: &Columns, checks: bool) -> Markup {
                 }
             }
             @if columns.contact {
-                td .num data-label="contact" {
+                td .num.zero[job.contact_id.is_none()] data-label="contact" {
                     @match job.contact_id {
                         Some(contact) => a href=(list(Filter { contact: Some(contact.to_string()), ..Filter::default() })) { (contact) },
                         None => "–",
@@ -88,12 +88,12 @@ fn row(job: &Delivery, now: Millis, columns: &Columns, checks: bool) -> Markup {
             }
             td .num data-label="tries" { (job.attempts) }
             @if columns.source {
-                td .source data-label="source" title=[job.source.as_deref().filter(|source| source.len() > 20).map(short)] {
+                td .source.zero[job.source.is_none()] data-label="source" title=[job.source.as_deref().filter(|source| source.len() > 20).map(short)] {
                     (short(job.source.as_deref().unwrap_or("–")))
                 }
             }
             td data-label="created" { (time_of(&job.created_at, now)) }
-            td data-label="due/done" {
+            td .zero[job.due_or_finished().is_none()] data-label="due/done" {
                 @match job.due_or_finished() { Some(at) => (time_of(at, now)), None => "–" }
             }
         }
@@ -119,6 +119,14 @@ fn header(query: Option<&JobQuery>, sort: SortBy, label: &str, is_number: bool) 
                 @if current { span aria-hidden="true" { (if query.ascending { " ▲" } else { " ▼" }) } }
             }
         }
+    }
+}
+
+/// Whether there is neither an error nor a message id to show.
+fn is_bare(job: &Delivery) -> bool {
+    match job.status == "sent" {
+        true => job.message_id.is_none(),
+        false => job.error_code.is_none() && job.error.is_none(),
     }
 }
 
