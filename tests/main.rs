@@ -13,6 +13,7 @@ mod bulk;
 mod carry_over;
 mod check;
 mod clock;
+mod colour;
 mod commands;
 mod config_errors;
 mod connection_faults;

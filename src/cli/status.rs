@@ -1,6 +1,7 @@
 //! `status`: counts, ages, rates, and what holds jobs back; once or repeatedly.
 
 mod by;
+mod paint;
 mod view;
 
 pub(super) use view::pauses as pause_table;
@@ -28,7 +29,7 @@ Examples:
 
 The first line is the verdict: well, attention or down. Its reasons are below
 it, with what to do about each. Rates are averages over the last 1, 5 and 15
-minutes.";
+minutes. On a terminal it is in colour, unless NO_COLOR or CLICOLOR=0 is set.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -94,10 +94,9 @@ pub async fn show(
         (folding("sources", "By source, in the last 24 hours", &html! {
             div #by-source data-live { (share_tables::by_source(&page)) }
         }))
-        section aria-labelledby="channels" {
-            h2 #channels { "The queue by channel" }
+        (folding("channels", "The queue by channel", &html! {
             div #queue data-live { (sections::queue(&page)) }
-        }
+        }))
         section aria-labelledby="held" {
             h2 #held { "What holds jobs back" }
             div #holds data-live { (sections::blocks(&page, &frame)) }

@@ -224,7 +224,7 @@ fn document(title: &str, refresh: Refresh, icon: &str, body: &Markup) -> Markup 
             }
             body {
                 @if SANDBOX.load(Ordering::Relaxed) {
-                    p #sandbox .banner role="note" {
+                    section #sandbox .banner aria-label="Sandbox" {
                         strong { "Sandbox." } " Nothing is sent to Acquire: a stand-in answers."
                     }
                 }

@@ -60,7 +60,7 @@ pub fn bar(assessment: &Assessment, caller: &Caller) -> Markup {
     };
     let concerns = &assessment.concerns;
     html! {
-        div #verdict .verdict.(assessment.condition.as_str()) data-live {
+        section #verdict .verdict.(assessment.condition.as_str()) aria-label="Verdict" data-live {
             p .lamp { span aria-hidden="true" { (sign) " " } strong { (word) } }
             @if !concerns.is_empty() {
                 div .why {

@@ -8,6 +8,7 @@ use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -36,6 +37,8 @@ pub struct Browser {
     driver: Child,
     _profile: TempDir,
     base: String,
+    /// Clicks and choices so far.
+    clicks: Cell<u32>,
 }
 
 impl Browser {
@@ -79,7 +82,7 @@ impl Browser {
         );
         let client = Some(client.expect("chromium starts"));
         let base = format!("http://{address}");
-        Some(Browser { runtime, client, driver, _profile: profile, base })
+        Some(Browser { runtime, client, driver, _profile: profile, base, clicks: Cell::new(0) })
     }
 
     fn client(&self) -> &Client {
@@ -117,6 +120,33 @@ impl Browser {
             let element = self.try_element(css).ok()?;
             self.runtime.block_on(element.click()).ok()
         });
+        self.clicks.set(self.clicks.get() + 1);
+    }
+
+    /// Clicks the first of these elements that has exactly this text.
+    #[track_caller]
+    pub fn click_text(&self, css: &str, text: &str) {
+        let number = self.run(&format!(
+            "return [...document.querySelectorAll({css:?})].findIndex((one) => one.textContent.trim() === {text:?});"
+        ));
+        let number = number.as_u64().unwrap_or_else(|| panic!("no {text:?} in {css}"));
+        self.run(&format!(
+            "document.querySelectorAll({css:?})[{number}].setAttribute('data-to-click', '');"
+        ));
+        self.click("[data-to-click]");
+    }
+
+    /// Chooses an entry of a list by its text.
+    #[track_caller]
+    pub fn choose(&self, css: &str, text: &str) {
+        let element = self.element(css);
+        self.runtime.block_on(element.select_by_label(text)).expect("it has such an entry");
+        self.clicks.set(self.clicks.get() + 1);
+    }
+
+    /// How many clicks, and choices from lists, there were since this was asked last.
+    pub fn clicks_since_last(&self) -> u32 {
+        self.clicks.replace(0)
     }
 
     #[track_caller]
@@ -157,6 +187,13 @@ impl Browser {
     #[track_caller]
     pub fn run(&self, script: &str) -> Value {
         self.runtime.block_on(self.client().execute(script, vec![])).expect("the script runs")
+    }
+
+    /// Runs a script that calls `done` with its result.
+    #[track_caller]
+    pub fn run_async(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1]; {script}");
+        self.runtime.block_on(self.client().execute_async(&script, vec![])).expect("it is done")
     }
 
     /// A command of the browser's own protocol.

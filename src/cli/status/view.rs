@@ -1,5 +1,6 @@
 //! How `status` looks to people.
 
+use super::paint;
 use crate::cli::output;
 use crate::desk::assessment::Assessment;
 use crate::desk::outbox_status::OutboxStatus;
@@ -16,7 +17,7 @@ pub fn text(report: &OutboxStatus) -> String {
     let mut parts = vec![
         verdict(&report.assessment),
         fields(report).text(),
-        counts(report).text(),
+        paint::counts(&counts(report).text()),
         rates(report).text(),
     ];
     if !overview.pauses.is_empty() {
@@ -33,9 +34,9 @@ pub fn text(report: &OutboxStatus) -> String {
 
 /// The verdict in the first line, and a line for each reason.
 fn verdict(assessment: &Assessment) -> String {
-    let word = assessment.condition.as_str();
+    let word = paint::verdict(assessment.condition);
     if assessment.concerns.is_empty() {
-        return word.to_owned();
+        return word.to_string();
     }
     let mut table = output::Table::of_fields();
     for concern in &assessment.concerns {
