@@ -139,7 +139,7 @@ fn pictures_of_an_hour_in_a_shop() {
     browser.log_in(TOKEN);
     keep("overview-light.png");
     browser.goto("/jobs?status=failed&status=uncertain");
-    browser.run("document.querySelectorAll('.check input').forEach((one, at) => { if (at < 2) one.checked = true; });");
+    browser.run("document.querySelectorAll('td.check input').forEach((one, at) => { if (at < 2) one.checked = true; });");
     keep("jobs-light.png");
     browser.prefers("dark");
     // At this clock's speed counting is slow: until it is done again, the page says its age.

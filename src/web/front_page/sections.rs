@@ -129,7 +129,7 @@ fn known(count: Option<u64>) -> String {
 }
 
 /// A note if counting is so expensive that it is done rarely.
-fn age<T>(counted: &Counted<T>) -> Markup {
+pub fn age<T>(counted: &Counted<T>) -> Markup {
     html! {
         @if counted.value.is_none() {
             p .hint { "There are so many jobs that counting them took too long; they will be counted later." }

@@ -1,6 +1,7 @@
 //! What each account and each source has sent, how much of it failed, and what waits.
 
 use super::FrontPage;
+use super::sections::age;
 use crate::desk::shares::{self, Share};
 use crate::queue::filter::Filter;
 use crate::queue::job::Status;
@@ -28,9 +29,11 @@ pub fn by_account(page: &FrontPage<'_>) -> Markup {
 }
 
 pub fn by_source(page: &FrontPage<'_>) -> Markup {
-    let sources: Vec<SourceRow> = page.sources.value.clone().unwrap_or_default();
+    // Without them, its age says why.
+    let sources: Option<Vec<SourceRow>> = page.sources.value.clone();
     html! {
-        (table(Of::Source, &shares::by_source(sources, ROWS), page))
+        @if let Some(sources) = sources { (table(Of::Source, &shares::by_source(sources, ROWS), page)) }
+        (age(&page.sources))
         p .hint {
             "Counted over the latest " (number(LOOKED_AT.into())) " jobs of each state and channel; "
             code { "acquire-outbox status --by source" } " counts more of them."
