@@ -65,7 +65,7 @@ fn no_page_is_wider_than_the_screen_and_no_date_overlaps_its_neighbour() {
                 );
                 assert!(exact || hidden == json!([]), "{page} at {width}: {hidden}");
                 let overlaps = browser.run(
-                    "const boxes = [...document.querySelectorAll('td, dd, th, dt, small, td time, dd time')].filter((one) => one.getClientRects().length
+                    "const boxes = [...document.querySelectorAll('td, dd, th, dt, small, td time, dd time')].filter((one) => one.checkVisibility() && one.getClientRects().length
                          && !one.closest('.visually-hidden') && (innerWidth > 704 || !one.closest('thead')));
                      const rect = (one) => { const range = document.createRange(); range.selectNodeContents(one); return range.getBoundingClientRect(); };
                      const found = [];
