@@ -71,6 +71,8 @@ fn the_status_is_what_status_prints() {
     };
     let answer = client.get("/api/status").expect(200);
     answer.hides("secret");
+    // What is counted quickly is counted for each request.
+    assert_eq!(answer.header("age"), Some("0"));
     assert_eq!(lasting(parsed(&answer.body)), lasting(printed(&outbox, &["status", "--json"])));
 }
 

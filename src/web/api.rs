@@ -8,11 +8,13 @@ use super::guard::Caller;
 use super::job_page;
 use super::parameters::{JobQuery, parsed, wrong};
 use super::posted::FormFields;
+use super::reader::ReadError;
 use crate::config::PathPrefix;
 use crate::desk::job_json::{self, JobJson};
 use crate::desk::outbox_status::OutboxStatus;
 use crate::desk::status_json;
 use crate::queue::filter::Page;
+use axum::body::Bytes;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -103,12 +105,22 @@ async fn job(
     Ok(Json(JobJson::of(&job, sandbox)).into_response())
 }
 
-/// `GET /api/status`: the verdict, its reasons, counts, ages, rates, pauses and blocks.
+/// `GET /api/status`: the verdict, its reasons, counts, ages, rates, pauses and blocks. `Age` says how old they
+/// are, in seconds: only what is counted quickly is counted for each request.
 async fn status(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    let mut reading = shared.reader.read().await?;
-    let status = OutboxStatus::read(&mut reading).await?;
-    reading.done();
-    Ok(Json(status_json::json(&status)).into_response())
+    shared.statuses.invalidate();
+    let count = async {
+        let mut reading = shared.counter.read().await?;
+        let status = OutboxStatus::read(&mut reading).await?;
+        reading.done();
+        let text = serde_json::to_vec(&status_json::json(&status));
+        Ok(Bytes::from(text.expect("text and numbers are always JSON")))
+    };
+    let counted = shared.statuses.get(count).await?;
+    let text = counted.value.ok_or(ReadError::TooLong)?;
+    let age = counted.age.as_secs().to_string();
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::AGE, age.as_str())];
+    Ok((headers, text).into_response())
 }
 
 /// `GET /api/openapi.json`: what there is, for programs and for people.

@@ -50,6 +50,7 @@ use crate::desk::assessment::Assessment;
 use crate::metrics::Metrics;
 use crate::queue::overview::{Census, FailureGroup, RouteBacklog, SourceRow};
 use crate::queue::story::Delivery;
+use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -92,6 +93,8 @@ pub struct Shared {
     failures: Cache<Vec<FailureGroup>>,
     backlogs: Cache<Vec<RouteBacklog>>,
     sources: Cache<Vec<SourceRow>>,
+    /// The answer of `/api/status`, as JSON.
+    statuses: Cache<Bytes>,
     sessions: Sessions,
     guesses: Guesses,
     background: BackgroundChange,
@@ -116,6 +119,7 @@ impl Shared {
             failures: Cache::default(),
             backlogs: Cache::default(),
             sources: Cache::default(),
+            statuses: Cache::default(),
             sessions: Sessions::default(),
             guesses: Guesses::default(),
             background: BackgroundChange::default(),

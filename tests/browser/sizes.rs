@@ -17,6 +17,8 @@ fn pages(id: i64) -> Vec<String> {
         "/jobs?code=x",
         "/pauses",
         "/search?q=9",
+        "/send",
+        "/send?channel=mail",
         "/nothing",
     ];
     paths.iter().map(ToString::to_string).chain([format!("/jobs/{id}")]).collect()
@@ -205,7 +207,8 @@ fn axe() -> Option<String> {
 #[ignore = "heavy: a browser"]
 fn axe_core_finds_nothing_on_any_page_in_the_light_and_in_the_dark() {
     let server = Server::start();
-    let (_outbox, _daemon, address, id) = busy(&server);
+    let (outbox, _daemon, address, id) = busy(&server);
+    let failed = outbox.number("SELECT min(id) FROM outbox WHERE status = 'failed'");
     let Some(axe) = axe() else { return };
     let Some(browser) = Browser::on(&address) else { return };
     let judged = |page: &str| {
@@ -235,6 +238,10 @@ fn axe_core_finds_nothing_on_any_page_in_the_light_and_in_the_dark() {
             browser.click("#show-text");
             browser.wait_for_text("#text", "{");
             judged("the text");
+            browser.goto(&format!("/jobs/{failed}"));
+            browser.click("#edit");
+            browser.wait_for_text("h1", "send it again");
+            judged("the form of a job");
         }
     }
 }
