@@ -9,9 +9,9 @@ pub struct PathPrefix(String);
 
 /// The first parts of the dashboard's own paths. A prefix that begins like one of them would be ambiguous
 /// behind a proxy that removes it.
-pub const OWN_PATHS: [&str; 11] = [
+pub const OWN_PATHS: [&str; 12] = [
     "api", "assets", "healthz", "jobs", "login", "logout", "metrics", "pauses", "readyz", "search",
-    "theme",
+    "send", "theme",
 ];
 
 const LONGEST: usize = 200;
