@@ -49,7 +49,7 @@
 //! What became of a message after it was `sent` (`follow_up`) changes no state: `dispatcher/follow_ups.rs` asks Acquire
 //! and records it in the columns `delivery` and `delivery_at`.
 //!
-//! What people and programs do to a job, by a command, a page or SQL, the triggers note in `outbox_acts`.
+//! The triggers note in `outbox_acts` what people and programs do to a job, by a command, a page or SQL.
 //!
 //! The database's triggers enforce these transitions, whoever writes. The helper column `wait` says
 //! why a job is pending, or that an uncertain one is `verifying`: then it is still the head of its lane. A lane is the jobs that must be sent in order: those with the same

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-/// A command on a terminal of its own, with these variables.
+/// A command on its own terminal, with these variables.
 fn terminal(outbox: &Outbox, arguments: &str, variables: &[(&str, &str)]) -> Command {
     let program = env!("CARGO_BIN_EXE_acquire-outbox");
     let line = format!("stty cols 100 rows 40; exec {program} {arguments} 2>/dev/null");

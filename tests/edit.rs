@@ -61,7 +61,7 @@ fn a_failed_job_is_corrected_on_the_page_and_sent() {
     // Only to who asks for it.
     let page = person.get(&format!("/jobs/{id}")).expect(200);
     page.shows("Corrected, and sent again.");
-    page.shows("the text from before is kept");
+    page.shows("the earlier text is kept");
     page.hides("secret word");
     person.submit(&format!("/jobs/{id}/text"), &[]).expect(200).shows("a secret word");
     outbox.run(&["show", &id.to_string()]).expect(0);

@@ -254,7 +254,7 @@ complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l c
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l json -d 'One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history, acts'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -l payload -d 'Show the payload too, with the message\'s text'
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand show" -s h -l help -d 'Print help'
-complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l payload -d 'Replace the payload of one failed or cancelled job by the JSON object in this file, or in the standard input (-); what it had before is kept with its acts' -r -F
+complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l payload -d 'Replace the payload of one failed or cancelled job by the JSON object in this file, or on standard input (-); the earlier payload is kept with its acts' -r -F
 complete -c acquire-outbox -n "__fish_acquire_outbox_using_subcommand retry" -l status -d 'Only jobs in this state; separate several with commas' -r -f -a "pending\t'Waits to be sent, for the first time or again'
 sending\t'Claimed: its request may be in flight'
 sent\t'Acquire accepted it'

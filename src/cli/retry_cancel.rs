@@ -58,8 +58,8 @@ pub struct RetryArgs {
     /// Make pending jobs in backoff due now, instead of retrying finished ones
     #[arg(long)]
     now: bool,
-    /// Replace the payload of one failed or cancelled job by the JSON object in this file, or in the standard input
-    /// (-); what it had before is kept with its acts
+    /// Replace the payload of one failed or cancelled job by the JSON object in this file, or on standard input
+    /// (-); the earlier payload is kept with its acts
     #[arg(long, value_name = "FILE", conflicts_with_all = ["now", "all", "dry_run"])]
     payload: Option<PathBuf>,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub async fn send_again(
     }
 }
 
-/// As it was drafted, or not at all: then why.
+/// Corrects the job if it is still as it was drafted; otherwise returns the reason why it was left alone.
 pub async fn correct(
     store: &mut Store,
     drafted: &DraftFence,
@@ -41,14 +41,17 @@ pub async fn correct(
 ) -> Result<Option<String>, StoreError> {
     Ok(match store.correct(drafted, payload).await? {
         Corrected::Done => None,
-        Corrected::LeftAlone(status) if status == drafted.status => {
-            Some("was changed by somebody else in the meantime; it was left as it is".to_owned())
-        }
-        Corrected::LeftAlone(status) => {
-            Some(format!("has become {status} in the meantime; it was left as it is"))
-        }
+        Corrected::LeftAlone(status) => Some(changed_since(drafted, &status)),
         Corrected::Missing => Some("there is no such job".to_owned()),
     })
+}
+
+/// Why a job that is in this state now is not corrected as it was drafted.
+pub fn changed_since(drafted: &DraftFence, status: &str) -> String {
+    match status == drafted.status {
+        true => "was changed by somebody else in the meantime".to_owned(),
+        false => format!("has become {status} in the meantime"),
+    }
 }
 
 /// Why a job in this state cannot be corrected.

@@ -1,4 +1,4 @@
-//! A payload as the fields of a form, and back: what was not touched stays exactly as it was.
+//! A payload as the fields of a form, and back. Fields that nobody touches stay exactly as they were.
 
 use crate::queue::job::Channel;
 use crate::queue::payload::{self, Json, Object, PayloadError};
@@ -95,7 +95,7 @@ impl MessageForm {
         MessageForm::of(channel, "{}")
     }
 
-    /// Of what the payload has. One that is not an object gives an empty form.
+    /// The form of this payload; an empty one if it is not an object.
     pub fn of(channel: Channel, payload: &str) -> MessageForm {
         let mut given = match Json::parse(payload) {
             Ok(Json::Object(fields)) => fields,
@@ -154,7 +154,7 @@ impl MessageForm {
         self.blame(error.field(), error.rule());
     }
 
-    /// Takes the sentence of a rule of the database's to its field, like `outbox.payload.caseId: required`.
+    /// Shows the sentence of a database rule, like `outbox.payload.caseId: required`, next to its field.
     pub fn blame_rule(&mut self, sentence: &str) {
         match sentence.strip_prefix("outbox.payload.").and_then(|rest| rest.split_once(": ")) {
             Some((field, rule)) => self.blame(Some(field), rule),
@@ -178,7 +178,7 @@ impl MessageField {
         MessageField { name: name.to_owned(), kind, required, text, fault: None, original }
     }
 
-    /// What becomes of it; `None`: it is left out.
+    /// Its value in the payload; `None` leaves it out.
     fn value(&self) -> Result<Option<Json>, String> {
         if let Some(original) = &self.original
             && shown(self.kind, original) == self.text
@@ -205,7 +205,7 @@ impl MessageField {
     }
 }
 
-/// As a form shows it. What is not of the field's kind is shown as JSON.
+/// As a form shows it. A value of another kind is shown as JSON.
 fn shown(kind: EntryKind, json: &Json) -> String {
     match (kind, json) {
         (AnyJson, json) => json.to_string(),

@@ -4,14 +4,14 @@ use super::payload::Json;
 use serde::Serialize;
 use std::fmt;
 
-/// A name is cut after this many characters.
+/// Longer names are cut off.
 const LONGEST_NAME: usize = 100;
 
 /// Who changes jobs through a command or a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     pub origin: ActOrigin,
-    /// Not empty, on one line and of no more than 100 characters, or none.
+    /// One line of 1 to 100 characters.
     pub name: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Actor {
     }
 }
 
-/// The name without what is not to be seen; `None` where nothing is left.
+/// The name without control characters, shortened; `None` if nothing is left.
 pub fn one_line(name: &str) -> Option<String> {
     let seen: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
     Some(seen.trim().to_owned()).filter(|name| !name.is_empty())
@@ -63,13 +63,13 @@ pub struct Act {
     pub deed: String,
     /// `command`, `page` or `sql`.
     pub origin: String,
-    /// The name that the system user or the login has; of SQL on PostgreSQL, the role.
+    /// The system user's name, or the one given at the login; for SQL on PostgreSQL, the role.
     pub name: Option<String>,
     /// The columns that were changed.
     pub detail: Option<String>,
-    /// The payload from before is kept.
+    /// Whether the earlier payload is kept.
     pub keeps_payload: bool,
-    /// That payload: message text, only if it was asked for.
+    /// The earlier payload, which is message text: only if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
 }

@@ -290,7 +290,7 @@ impl Store {
     }
 
     /// Gives a failed or cancelled job another payload and retries it, in one transaction, if nobody has changed it
-    /// since it was drafted. What it had before is kept with its acts.
+    /// since it was drafted. The earlier payload is kept with its acts.
     ///
     /// # Errors
     /// [`StoreError::rule`]: the sentence of the rule that the payload breaks.

@@ -43,8 +43,8 @@ impl Store {
         }
     }
 
-    /// The first `characters` of the payloads that a job had before it was corrected, each with the id of its
-    /// act: as [`Store::payload`].
+    /// The first `characters` of each payload that was corrected, with the id of its act. Message text, like
+    /// [`Store::payload`].
     pub async fn earlier_payloads(
         &mut self,
         id: i64,
@@ -56,7 +56,7 @@ impl Store {
         }
     }
 
-    /// A job as it is now, to be corrected; with its whole payload, as [`Store::payload`].
+    /// The job as it is now, for a form, with its whole payload.
     pub async fn draft(&mut self, id: i64) -> Result<Option<EditDraft>, StoreError> {
         match self {
             Store::Sqlite(s) => s.draft(id).await.map_err(|e| s.neutral(e)),

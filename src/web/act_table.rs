@@ -8,7 +8,7 @@ use crate::queue::payload::Json;
 use crate::queue::story::Story;
 use maud::{Markup, html};
 
-/// What people and programs have done to it; nothing where nobody has.
+/// What people and programs have done to the job; nothing if nobody has done anything.
 pub fn acts(story: &Story, now: Millis) -> Markup {
     html! {
         @if !story.acts.is_empty() {
@@ -23,7 +23,7 @@ pub fn acts(story: &Story, now: Millis) -> Markup {
                                 td data-label="done" {
                                     (short(&vocabulary::act(act)))
                                     @if let Some(payload) = &act.payload { (earlier(payload)) }
-                                    @else if act.keeps_payload { small { " (the text from before is kept)" } }
+                                    @else if act.keeps_payload { small { " (the earlier text is kept)" } }
                                 }
                                 td data-label="by" { (short(&act.by())) }
                             }
@@ -35,11 +35,11 @@ pub fn acts(story: &Story, now: Millis) -> Markup {
     }
 }
 
-/// The payload before a correction, which was asked for.
+/// The payload before a correction, if it was asked for.
 fn earlier(payload: &Json) -> Markup {
     let text = payload.to_string();
     let bytes = i64::try_from(text.len()).unwrap_or(i64::MAX);
     html! {
-        details { summary { "What it was before" } (json(None, &text, bytes)) }
+        details { summary { "The earlier text" } (json(None, &text, bytes)) }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The pages know nothing of it: this is the one place where the prefix is removed from what comes in, and put
 //! before every path that goes out, in the page (links, forms, assets) and in the headers. So no page can forget
-//! it. A path without the prefix is answered, too, as a proxy that removes it asks.
+//! it. A path without the prefix is answered, too: some proxies remove it.
 
 use super::Shared;
 use crate::config::PathPrefix;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The attributes that contain addresses. A quotation mark in a text is escaped, so only an attribute matches.
 const ATTRIBUTES: [&str; 4] = [" href=\"/", " action=\"/", " formaction=\"/", " src=\"/"];
 
-/// Pages are made in memory and much shorter.
+/// Far longer than any page, which is made in memory.
 const LONGEST_PAGE: usize = 64 * 1024 * 1024;
 
 pub async fn serve(

@@ -7,7 +7,7 @@ use super::guard::Caller;
 use super::layout::{Frame, Tab};
 use super::message_fields::{entries, fill};
 use super::posted::{FormFields, Posted};
-use crate::desk::correcting::{correct, not_correctable};
+use crate::desk::correcting::{changed_since, correct, not_correctable};
 use crate::desk::message_form::MessageForm;
 use crate::queue::correction::{DraftFence, EditDraft};
 use crate::queue::job::Channel;
@@ -19,10 +19,10 @@ use maud::{Markup, html};
 use std::sync::Arc;
 use tracing::info;
 
-/// A form takes 64 KiB, and each byte of a payload may become three.
+/// A posted form may have 64 KiB, and encoding can make three bytes of one.
 const MOST_BYTES: usize = 20 * 1024;
 
-/// A job's form, and how the job was when it was read.
+/// A job's form, and the state in which the job was read.
 struct Editing {
     fence: DraftFence,
     account: String,
@@ -55,7 +55,8 @@ pub async fn send_again(
     let Posted { caller, fields } = posted;
     let drafted = fence(&fields, editing.fence.id)?;
     fill(&mut editing.form, &fields);
-    let mut changed = changed_since(&drafted, &editing.fence);
+    let is_current = drafted == editing.fence;
+    let mut changed = (!is_current).then(|| changed_since(&drafted, &editing.fence.status));
     if changed.is_none()
         && let Some(payload) = editing.form.payload()
     {
@@ -90,14 +91,6 @@ pub async fn send_again(
     Ok((status, page(&frame, &editing, changed)).into_response())
 }
 
-fn changed_since(drafted: &DraftFence, found: &DraftFence) -> Option<String> {
-    match (drafted == found, drafted.status == found.status) {
-        (true, _) => None,
-        (_, true) => Some("was changed by somebody else in the meantime".to_owned()),
-        _ => Some(format!("has become {} in the meantime", found.status)),
-    }
-}
-
 async fn read(shared: &Shared, id: &str) -> Result<Editing, ErrorPage> {
     let number: i64 = id.parse().map_err(|_| ErrorPage::missing("A job’s id is a whole number"))?;
     let mut reading = shared.reader.read().await?;
@@ -129,7 +122,7 @@ fn page(frame: &Frame, editing: &Editing, changed: Option<String>) -> Markup {
         h1 { "Edit job " (fence.id) " and send it again" }
         p .sentence {
             (form.channel) ", account " (short(account)) ". It becomes pending again, with a fresh budget of attempts and time; the "
-            "text from before is kept with the job."
+            "earlier text is kept with the job."
         }
         @if let Some(changed) = &changed {
             p #changed .notice.bad role="alert" {

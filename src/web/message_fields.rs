@@ -4,15 +4,15 @@ use crate::desk::message_form::{EntryKind, MessageField, MessageForm};
 use crate::web::posted::FormFields;
 use maud::{Markup, html};
 
-/// Before the field's name in the form.
+/// Comes before the field's name in the form.
 const PREFIX: &str = "field.";
 
-/// Takes over what was typed. A field that this version does not know may have come with the payload.
+/// Takes over what was typed, also in fields that only the job's own payload has.
 pub fn fill(form: &mut MessageForm, fields: &FormFields) {
     form.fill(|name| fields.raw(&format!("{PREFIX}{name}")));
 }
 
-/// What is wrong as a whole, and the fields: those that are needed or filled in first, the others folded up.
+/// The error of the whole message, then the fields: first those that are needed or filled in; the others are folded.
 pub fn entries(form: &MessageForm) -> Markup {
     let is_first = |field: &&MessageField| {
         field.required || !field.text.is_empty() || field.fault.is_some() || is_usual(field)
@@ -23,7 +23,7 @@ pub fn entries(form: &MessageForm) -> Markup {
         @if is_wrong {
             p #wrong .notice.bad role="alert" {
                 "Nothing was sent. "
-                @match &form.fault { Some(fault) => (fault), None => "See what is said at the fields." }
+                @match &form.fault { Some(fault) => (fault), None => "See the errors next to the fields." }
             }
         }
         @for field in first { (entry(field)) }
@@ -33,7 +33,7 @@ pub fn entries(form: &MessageForm) -> Markup {
     }
 }
 
-/// Needed unless others say it: a mail's text, and ids that `fill_missing` may fill in.
+/// Not required, but usually filled in: a mail's text, and ids that `fill_missing` may supply.
 fn is_usual(field: &MessageField) -> bool {
     ["caseId", "textBody", "threadId", "timelineId"].contains(&field.name.as_str())
 }
@@ -53,12 +53,12 @@ fn entry(field: &MessageField) -> Markup {
                     aria-invalid=[invalid] aria-describedby=[described];,
                 EntryKind::Whole => input id=(id) name=(name) type="text" inputmode="numeric" value=(text)
                     required[field.required] aria-invalid=[invalid] aria-describedby=[described];,
-                // The first line break in a text area is no part of its text.
+                // Browsers drop the first line break in a text area.
                 EntryKind::Text | EntryKind::Addresses | EntryKind::AnyJson => textarea id=(id) name=(name)
                     rows=(rows(field)) required[field.required] aria-invalid=[invalid] aria-describedby=[described]
                     { "\n" (text) },
                 EntryKind::Choice(words) => select id=(id) name=(name) aria-invalid=[invalid] aria-describedby=[described] {
-                    option value="" selected[text.is_empty()] { "as usual" }
+                    option value="" selected[text.is_empty()] { "default" }
                     @for word in words { option value=(word) selected[text == *word] { (word) } }
                     @if !text.is_empty() && !words.contains(&text) { option value=(text) selected { (text) } }
                 },

@@ -25,7 +25,7 @@ const SOURCE: &str = "dashboard";
 /// How many digits of a random number an idempotency key has.
 const KEY_DIGITS: usize = 16;
 
-/// What a form has, besides the message.
+/// The whole form: the message, and what belongs to the job.
 struct SendForm {
     form: MessageForm,
     account: String,
@@ -155,7 +155,7 @@ impl SendForm {
         })
     }
 
-    /// Takes a rule's sentence to its field.
+    /// Shows a rule's sentence next to its field.
     fn refused(&mut self, error: StoreError) -> Result<(), ErrorPage> {
         match error.rule().map(str::to_owned) {
             None => Err(error.into()),
@@ -174,7 +174,7 @@ fn page(frame: &Frame, shared: &Shared, sending: &SendForm) -> Markup {
     let SendForm { form, account, send_at, key, time_fault, account_fault } = sending;
     let content = html! {
         h1 { "Send a message" }
-        p .sentence { "It is inserted as a producer inserts it, with the source " code { (SOURCE) } "." }
+        p .sentence { "It is inserted like a producer's message, with the source " code { (SOURCE) } "." }
         nav .tabs aria-label="Channel" {
             @for channel in Channel::ALL {
                 a href={ "/send?channel=" (channel) } aria-current=[(channel == form.channel).then_some("page")] { (channel) }

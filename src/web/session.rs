@@ -60,7 +60,7 @@ pub type Key = [u8; 32];
 struct Session {
     until: Instant,
     csrf: String,
-    /// Who it says it is.
+    /// The name that was given at the login.
     name: Option<String>,
     /// What the last action did, for the next page to show.
     flash: Option<String>,

@@ -1,5 +1,5 @@
 //! The colours of the pages: as the system has them, light or dark. A switch on every page chooses; a cookie keeps
-//! the choice, so that a page has the right colours from its first moment on, without a script.
+//! the choice, so that a page has the right colours from the start, without a script.
 
 use super::Shared;
 use super::error_page::ErrorPage;
@@ -51,7 +51,7 @@ impl Theme {
     }
 }
 
-/// What a page knows of its request: also an error, wherever it is made.
+/// What every page knows of its request, error pages included.
 #[derive(Debug, Clone, Default)]
 struct Visit {
     theme: Theme,
@@ -63,7 +63,7 @@ tokio::task_local! {
     static VISIT: Visit;
 }
 
-/// Remembers for the page which colours its reader has chosen.
+/// Reads which colours the reader has chosen, for every page.
 pub async fn remember(request: Request, next: Next) -> Response {
     let theme = cookie(request.headers(), COOKIE).and_then(Theme::named).unwrap_or_default();
     let path = request.uri().path_and_query().filter(|_| request.method() == Method::GET);

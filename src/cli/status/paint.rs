@@ -20,7 +20,7 @@ pub fn counts(table: &str) -> String {
     lines.join("\n")
 }
 
-/// Painted after the table is laid out, because colours have no width.
+/// Coloured after the table is laid out, because colour codes have no width.
 fn count_line(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut column = 0_usize;

@@ -45,7 +45,7 @@ pub(super) async fn name_actor(
     Ok(())
 }
 
-/// What a page has inserted; what a command inserts is a producer's.
+/// Notes a page's insert. What a command inserts counts as a producer's.
 pub(super) async fn note_insert(
     tx: &mut PgConnection,
     id: i64,
@@ -59,12 +59,12 @@ pub(super) async fn note_insert(
 }
 
 impl PostgresStore {
-    /// From now on acts are noted as this one's.
+    /// From now on acts are noted as done by this actor.
     pub fn act_as(&mut self, actor: Actor) {
         self.actor = Some(actor);
     }
 
-    /// The first `characters` of the payloads that a job had before, each with the id of its act.
+    /// The first `characters` of the job's earlier payloads, each with the id of its act.
     pub async fn earlier_payloads(
         &mut self,
         id: i64,
@@ -76,7 +76,7 @@ impl PostgresStore {
         Ok(rows.fetch_all(&mut self.conn).await?)
     }
 
-    /// A job as it is now, to be corrected.
+    /// The job as it is now, for a form.
     pub async fn draft(&mut self, id: i64) -> Result<Option<EditDraft>, PostgresError> {
         self.take_time().await?;
         Ok(sqlx::query_as(DRAFT).bind(id).fetch_optional(&mut self.conn).await?)

@@ -20,7 +20,7 @@ pub struct PostgresStore {
     pub(super) conn: PgConnection,
     server: PostgresServer,
     pub(super) sandbox: bool,
-    /// Whom the acts on jobs are noted for.
+    /// Who is noted as the author of acts on jobs.
     pub(super) actor: Option<Actor>,
     /// Each transaction may have another session.
     pub(super) units: Option<WorkUnits>,

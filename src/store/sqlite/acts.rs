@@ -17,7 +17,7 @@ SELECT id, substr(payload, 1, ?2) AS payload FROM outbox_acts WHERE job_id = ?1 
 
 const LAST: &str = "SELECT ifnull(max(id), 0) FROM outbox_acts";
 
-/// Of this transaction: nobody else can have noted an act since.
+/// These are this transaction's own: it has the write lock, so nobody else has noted an act since.
 const NAME: &str = "UPDATE outbox_acts SET origin = ?2, name = ?3 WHERE id > ?1";
 
 const KEEP_PAYLOAD: &str =
@@ -27,7 +27,7 @@ const NOTE: &str = "INSERT INTO outbox_act (job_id, deed) VALUES (?1, ?2)";
 
 const DRAFT: &str = "SELECT id, channel, account, status, moves, payload FROM outbox WHERE id = ?1";
 
-/// Since when the acts of a transaction are named.
+/// Which acts of a transaction get the actor's name: those after this id.
 pub(super) struct NamedActs<'a> {
     actor: Option<&'a Actor>,
     after: i64,
@@ -56,7 +56,7 @@ impl<'a> NamedActs<'a> {
     }
 }
 
-/// For what no trigger sees.
+/// Notes what no trigger can recognise.
 pub(super) async fn note(
     tx: &mut SqliteConnection,
     id: i64,
@@ -67,12 +67,12 @@ pub(super) async fn note(
 }
 
 impl SqliteStore {
-    /// From now on acts are noted as this one's.
+    /// From now on acts are noted as done by this actor.
     pub fn act_as(&mut self, actor: Actor) {
         self.actor = Some(actor);
     }
 
-    /// The first `characters` of the payloads that a job had before, each with the id of its act.
+    /// The first `characters` of the job's earlier payloads, each with the id of its act.
     pub async fn earlier_payloads(
         &mut self,
         id: i64,
@@ -83,7 +83,7 @@ impl SqliteStore {
         Ok(rows.iter().map(|row| (row.whole(0).unwrap_or(0), row.text_or_empty(1))).collect())
     }
 
-    /// A job as it is now, to be corrected.
+    /// The job as it is now, for a form.
     pub async fn draft(&mut self, id: i64) -> Result<Option<EditDraft>, SqliteError> {
         draft(&mut self.conn, id).await
     }

@@ -23,7 +23,7 @@ pub struct SqliteStore {
     pub(super) conn: SqliteConnection,
     pub(super) busy_handler: BusyHandler,
     pub(super) sandbox: bool,
-    /// Whom the acts on jobs are noted for.
+    /// Who is noted as the author of acts on jobs.
     pub(super) actor: Option<Actor>,
     /// Of a connection that only reads.
     pub(super) limit: Option<TimeLimit>,

@@ -132,7 +132,7 @@ fn known(count: Option<u64>) -> String {
 pub fn age<T>(counted: &Counted<T>) -> Markup {
     html! {
         @if counted.value.is_none() {
-            p .hint { "There are so many jobs that counting them took too long; they will be counted later." }
+            p .hint { "Counting took too long and will be repeated later." }
         } @else if counted.age >= OLD {
             p .hint { "Counted " (length(counted.age)) " ago: there are many jobs, so they are counted rarely." }
         }
