@@ -10,6 +10,7 @@ const STATUS: &str = "SELECT * FROM delivery_status ORDER BY id";
 const HISTORY: &str = "SELECT job_id, attempt, duration_ms, outcome, http_status, error_code, error \
     FROM outbox_attempts ORDER BY job_id, attempt";
 const ACTS: &str = "SELECT job_id, deed, origin, name, detail, CAST(payload AS text) AS payload FROM outbox_acts ORDER BY id";
+const LOOKED_FOR: &str = "SELECT id, case_id, contact_id, recipient FROM outbox ORDER BY id";
 const BUDGETS: &str = "SELECT id, ordering_key, priority, max_attempts, unspent, uncertain_attempts, \
     delivery, delivery_at, follow_at, followed_at FROM outbox ORDER BY id";
 /// What became of jobs over time; by which node is known to PostgreSQL alone.
@@ -73,6 +74,7 @@ fn lived_in(server: &Server) -> Outbox {
     outbox.execute(
         "INSERT INTO outbox (channel, payload) SELECT channel, payload FROM outbox WHERE id = 1",
     );
+    outbox.add(Job::mail(8, "waits"));
     assert_eq!(outbox.row(parked)["wait"], "parked");
     outbox
 }
@@ -106,7 +108,7 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
     let schema = ["--to-schema", "messaging"];
     let to = ["move", "--from", file(&outbox), "--to", place.database.url()];
     let moved = program.run(&[&to[..], &schema].concat()).expect(0);
-    assert!(moved.stdout.contains("9 jobs"), "{moved:?}");
+    assert!(moved.stdout.contains("10 jobs"), "{moved:?}");
     let new = place.database.in_schema("messaging");
     let after: Vec<_> =
         [STATUS, HISTORY, ACTS, BUDGETS, PAUSES, OUTCOMES].map(|sql| new.query(sql)).into();
@@ -121,6 +123,11 @@ fn an_outbox_moves_to_postgresql_and_back_with_ids_states_and_history() {
     let places: Vec<_> = new.query(places).iter().map(|row| row.text("wait").to_owned()).collect();
     assert_eq!(places, ["parked", "scheduled"]);
     assert!(new.number("SELECT count(*) FROM outbox_elections") > 0);
+    // What it is looked for by.
+    assert_same(
+        &old.query(LOOKED_FOR),
+        &new.query(&LOOKED_FOR.replace("recipient", "recipient[1] AS recipient")),
+    );
     // The rules are in force again, and the next id is a new one.
     assert!(new.try_query("UPDATE outbox SET status = 'sent' WHERE id = 4").is_err());
     let next = new.insert("INSERT INTO outbox (channel, payload) VALUES ('chat', '{\"caseId\": 1, \"message\": \"x\"}')");

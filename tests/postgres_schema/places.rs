@@ -207,6 +207,7 @@ fn rows_that_no_trigger_has_seen_are_taken_in_or_fail_with_their_sentence() {
     let rows = database.query("SELECT * FROM outbox ORDER BY id");
     let waits: Vec<Option<&str>> = rows.iter().map(|row| row["wait"].as_str()).collect();
     assert_eq!(waits, [Some("arrived"), Some("scheduled"), Some("ready"), None, None]);
+    assert!(rows[..4].iter().all(|row| !row.is_null("case_id")), "{rows:?}");
     assert_eq!(
         (rows[0].int("attempts"), rows[0].int("unspent"), rows[2].int("attempts")),
         (2, 2, 0)

@@ -223,6 +223,8 @@ fn what_is_looked_for_is_read_from_its_own_index() {
         INSERT INTO outbox (channel, payload, source, status, finished_at, message_id, receipt)
         SELECT 'sms', jsonb_build_object('From', '+1', 'To', '+49 30 ' || 100000 + i / 4, 'Body', 'b', 'contactId', i / 4, 'threadId', i / 4, 'timelineId', 1),
             'source ' || i / 4, 'sent', now(), i::text, '{\"caseId\": 1}' FROM generate_series(1, 20000) i;
+        UPDATE outbox o SET case_id = f.case_id, contact_id = f.contact_id, recipient = f.recipient
+        FROM outbox v CROSS JOIN LATERAL outbox_looked_for(v.channel, v.payload) f WHERE v.id = o.id;
         SET session_replication_role = origin";
     let value = |text: &str| Some(text.to_owned());
     let all = Filter::default;

@@ -35,7 +35,7 @@ x AS MATERIALIZED (
         AND (o.finished_at, o.id) > (coalesce((SELECT finished_at FROM mark), '-infinity'), coalesce((SELECT id FROM mark), 0))
     ORDER BY o.finished_at, o.id LIMIT 500),
 u AS (
-    UPDATE outbox AS o SET payload = outbox_scrubbed_payload(o.payload), moves = o.moves + 1
+    UPDATE outbox AS o SET payload = outbox_scrubbed_payload(o.payload), recipient = NULL, moves = o.moves + 1
     FROM x WHERE o.id = x.id AND o.status = 'sent' AND o.payload <> outbox_scrubbed_payload(o.payload) RETURNING o.id),
 a AS (UPDATE outbox_acts AS a SET payload = NULL FROM u WHERE a.job_id = u.id AND a.payload IS NOT NULL),
 m AS (
