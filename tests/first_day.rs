@@ -1,7 +1,7 @@
 //! What a new user does wrong first, and whether the error sends them the right way.
 
 use crate::support::{
-    Engine, Finished, KEY, Outbox, Program, Server, never_shows, skipped, sqlite_only,
+    Engine, Finished, KEY, Outbox, Program, Server, installed, never_shows, skipped, sqlite_only,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -154,8 +154,8 @@ impl Shared {
         }
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let program = folder.path().join("acquire-outbox");
-        fs::copy(env!("CARGO_BIN_EXE_acquire-outbox"), &program).unwrap();
+        let program =
+            installed(env!("CARGO_BIN_EXE_acquire-outbox"), folder.path().join("acquire-outbox"));
         fs::create_dir(folder.path().join("data")).unwrap();
         let shared = Shared { folder, program };
         chown(shared.data(), Some(DAEMON), Some(DAEMON)).unwrap();

@@ -1,10 +1,9 @@
 //! `[notify]`: a command or an address is called when the verdict changes, and nothing waits for it.
 
-use crate::support::{Gate, Outbox, Reply, SOON, Server, eventually, found};
+use crate::support::{Gate, Outbox, Reply, SOON, Server, eventually, found, script};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const SECRET: &str = "s-77aa12-never-to-be-shown";
 
@@ -91,19 +90,20 @@ fn an_address_that_does_not_answer_is_called_again_and_holds_up_no_message() {
 }
 
 /// A script that writes what it gets, and with which environment.
-fn script(folder: &Path) -> String {
-    let (path, out) = (folder.join("tell"), folder.join("told"));
-    let text = format!("#!/bin/sh\nenv > {0}.env\ncat > {0}.new\nmv {0}.new {0}\n", out.display());
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path.display().to_string()
+fn teller(folder: &Path) -> PathBuf {
+    let out = folder.join("told");
+    script(
+        folder.join("tell"),
+        &format!("env > {0}.env\ncat > {0}.new\nmv {0}.new {0}\n", out.display()),
+    )
 }
 
 #[test]
 fn a_command_gets_the_verdict_and_no_key() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
-    let command = format!("[notify]\ncommand = [\"{}\", \"an argument\"]", script(folder.path()));
+    let command =
+        format!("[notify]\ncommand = [\"{}\", \"an argument\"]", teller(folder.path()).display());
     let more = format!("{command}\n[channels.chat]\non_uncertain = \"hold\"");
     let outbox = Outbox::setup(&server).more(&more).ready();
     let program = outbox.program().env("MY_API_KEY", "k-of-the-environment");

@@ -1,7 +1,7 @@
 //! Another user's files next to the database, and links that another user has put on the way to it.
 
 use super::beside;
-use crate::support::{Database, Outbox, Server, skipped};
+use crate::support::{Database, Outbox, Server, installed, skipped};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
@@ -34,8 +34,8 @@ impl Machine {
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(outbox.folder(), open).unwrap();
         chown(outbox.folder().join("key"), Some(SERVICE), None).unwrap();
-        let program = outbox.folder().join("acquire-outbox");
-        fs::copy(env!("CARGO_BIN_EXE_acquire-outbox"), &program).unwrap();
+        let program =
+            installed(env!("CARGO_BIN_EXE_acquire-outbox"), outbox.folder().join("acquire-outbox"));
         let folder = outbox.folder().join("data");
         fs::create_dir(&folder).unwrap();
         chown(&folder, Some(SERVICE), Some(SERVICE)).unwrap();

@@ -1,7 +1,7 @@
 //! Several users write into one file; others cannot even read it.
 
 use super::page::{block, can_run};
-use crate::support::{Database, SOON, eventually, skipped};
+use crate::support::{Database, SOON, eventually, installed, skipped};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
@@ -46,8 +46,8 @@ fn members_of_the_group_write_and_others_cannot_read() {
     }
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let program = folder.path().join("acquire-outbox");
-    fs::copy(env!("CARGO_BIN_EXE_acquire-outbox"), &program).unwrap();
+    let program =
+        installed(env!("CARGO_BIN_EXE_acquire-outbox"), folder.path().join("acquire-outbox"));
     let srv = folder.path().join("srv");
     fs::create_dir(&srv).unwrap();
     let here = |text: &str| {

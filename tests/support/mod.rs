@@ -10,6 +10,7 @@
 
 mod database;
 mod engine;
+mod installed;
 mod job;
 mod manager;
 mod open_outbox;
@@ -27,6 +28,7 @@ mod stand_in;
 pub use database::{Database, Row, write_lock};
 pub(crate) use engine::sqlite_only;
 pub use engine::{Engine, iso, quoted};
+pub use installed::{installed, script};
 pub use job::{Job, from_now};
 pub use manager::Manager;
 pub use open_outbox::OpenOutbox;
