@@ -9,6 +9,7 @@ mod looks;
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis, Status};
+use crate::queue::policy::{ChannelPolicy, OnUncertain};
 use crate::queue::transition::AttemptKind;
 use follow_up_counts::FollowUpCounts;
 pub use follow_up_counts::FollowUpResult;
@@ -242,13 +243,22 @@ impl Metrics {
                 AttemptLabels { account: account.to_owned(), channel: channel.as_str(), outcome };
             self.attempts.get_or_create_owned(&labels)
         };
-        self.looks.show(account, channel);
-        self.follow_ups.show(account, channel);
         let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
         RouteMeter {
             in_flight: self.in_flight.get_or_create_owned(&labels),
             attempts: KINDS.map(counter),
             request: self.channels[channel as usize].request.clone(),
+        }
+    }
+
+    /// Shows what Acquire will be asked about the messages of a route: the looks for those whose outcome is unknown, and
+    /// what becomes of those that were sent. Of all routes these would be most of the page.
+    pub fn show_questions(&self, account: &str, channel: Channel, policy: &ChannelPolicy) {
+        if policy.on_uncertain == OnUncertain::Verify {
+            self.looks.show(account, channel);
+        }
+        if policy.follow_up.is_some() {
+            self.follow_ups.show(account, channel);
         }
     }
 

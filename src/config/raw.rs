@@ -46,7 +46,7 @@ pub(super) struct RawConfig {
 impl RawConfig {
     /// Relative paths are relative to the directory of `file`.
     pub fn read(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let document = Document { file, text };
+        let document = Document::new(file, text);
         let table = document.parse()?;
         let root = document.root(table.get_ref());
         root.allow(&[

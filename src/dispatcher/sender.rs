@@ -79,7 +79,10 @@ impl AttemptSender {
     /// A meter for each route, so that what has not happened yet is shown as 0. Requests in flight
     /// keep theirs, which count the same.
     pub(super) fn meter_routes(&mut self) {
-        let meter = |route: &Route| Arc::new(self.metrics.route(&route.account, route.channel));
+        let meter = |route: &Route| {
+            self.metrics.show_questions(&route.account, route.channel, &route.policy);
+            Arc::new(self.metrics.route(&route.account, route.channel))
+        };
         self.meters = self.routes.all().map(meter).collect();
         let accounts = self.routes.accounts().into_iter().map(str::to_owned).collect();
         self.metrics.configured(accounts);

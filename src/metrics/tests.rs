@@ -1,7 +1,6 @@
 use super::*;
 use crate::queue::job::Job;
 use crate::queue::outcome::{Fault, Outcome, Receipt};
-use crate::queue::policy::ChannelPolicy;
 use crate::queue::transition;
 use prometheus_client::encoding::text::encode;
 
@@ -50,6 +49,21 @@ fn text(metrics: &Metrics) -> String {
     let mut text = String::new();
     encode(&mut text, metrics.registry()).unwrap();
     text
+}
+
+#[test]
+fn questions_to_acquire_are_shown_where_they_are_asked() {
+    let metrics = metrics();
+    let (looks, follow_ups) = ("acquire_outbox_looks_total{", "acquire_outbox_follow_ups_total{");
+    let shown = |series: &str| text(&metrics).matches(series).count();
+    metrics.show_questions("default", Channel::Chat, &ChannelPolicy::default());
+    assert_eq!((shown(looks), shown(follow_ups)), (0, 0));
+    let verifies = ChannelPolicy { on_uncertain: OnUncertain::Verify, ..ChannelPolicy::default() };
+    metrics.show_questions("default", Channel::Chat, &verifies);
+    assert_eq!((shown(looks), shown(follow_ups)), (5, 0));
+    let follows = ChannelPolicy { follow_up: Some(Duration::from_secs(60)), ..verifies };
+    metrics.show_questions("default", Channel::Chat, &follows);
+    assert_eq!((shown(looks), shown(follow_ups)), (5, 8));
 }
 
 #[test]
