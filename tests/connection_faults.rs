@@ -1,6 +1,6 @@
 //! Networks that drop packets, servers that speak another protocol, and proxies.
 
-use crate::support::{Outbox, SOON, Server, Setup, eventually};
+use crate::support::{Outbox, Refusing, SOON, Server, Setup, eventually};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -146,7 +146,7 @@ fn proxied(says: &'static str) -> (Outbox, String) {
 
 #[test]
 fn an_error_of_the_proxy_names_the_proxy() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = Refusing::new();
     for (says, words) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
@@ -159,7 +159,7 @@ fn an_error_of_the_proxy_names_the_proxy() {
     ] {
         let (outbox, mut proxy) = proxied(says);
         if says == "unreachable" {
-            proxy = nobody.to_string();
+            proxy = nobody.address.to_string();
         }
         let id = outbox.chat(1, "hi");
         let value = format!("http://me:pa%23ss-never-shown@{proxy}");

@@ -4,7 +4,7 @@
 mod idle;
 mod odd;
 
-use crate::support::{Job, Outbox, Reply, Row, Server, Setup, sqlite_only};
+use crate::support::{Job, Outbox, Refusing, Reply, Row, Server, Setup, sqlite_only};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -336,10 +336,8 @@ fn time_that_is_used_up_ends_as_exhausted() {
 
 #[test]
 fn a_connection_that_is_refused_is_tried_again_and_never_uncertain() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/api/v1", free.local_addr().unwrap());
-    drop(free);
-    assert_not_written(&url, &["connect"]);
+    let nobody = Refusing::new();
+    assert_not_written(&format!("http://{}/api/v1", nobody.address), &["connect"]);
 }
 
 #[test]

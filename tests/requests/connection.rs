@@ -4,6 +4,7 @@ use super::server::{Reply, json, serve};
 use super::{
     ACCEPTED, accepted, answered, assert_ended, chat, endpoint, endpoint_within, fault, payload_of,
 };
+use crate::support::Refusing;
 use acquire_outbox::acquire::{AccountCheck, WriteGate};
 use acquire_outbox::queue::job::Channel;
 use acquire_outbox::queue::outcome::Outcome;
@@ -63,8 +64,8 @@ async fn a_slow_and_a_missing_answer_both_time_out() {
 
 #[tokio::test]
 async fn a_refused_connection_has_written_nothing() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let base = Url::parse(&format!("http://127.0.0.1:{port}/api/v1")).unwrap();
+    let nobody = Refusing::new();
+    let base = Url::parse(&format!("http://{}/api/v1", nobody.address)).unwrap();
     let endpoint = endpoint(Channel::Chat, &base);
     let (attempt, gate) = chat(&endpoint).await;
     assert_ended(&attempt, "not written", "connect");

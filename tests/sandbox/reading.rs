@@ -1,6 +1,7 @@
 //! The calls that read back, and the reader that uses them, with each trap.
 
 use super::client::*;
+use crate::support::Refusing;
 use acquire_outbox::acquire::Connection;
 use acquire_outbox::acquire::read_back::{AccountReader, Capability, CaseQuestion, Way};
 use acquire_outbox::queue::job::{Channel, Millis};
@@ -195,8 +196,8 @@ async fn a_refused_key_and_a_server_that_is_gone_are_no_look() {
     let sandbox = start(settings).await;
     let read = reader(&sandbox).look_for(&sought(Channel::Chat, now())).await;
     assert!(matches!(read, Reading::Later { account_refused: true, .. }), "{read:?}");
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let sandbox = Running { address, ..sandbox };
+    let gone = Refusing::new();
+    let sandbox = Running { address: gone.address, ..sandbox };
     let read = reader(&sandbox).look_for(&sought(Channel::Chat, now())).await;
     assert!(matches!(read, Reading::Later { account_refused: false, .. }), "{read:?}");
 }
