@@ -40,7 +40,9 @@ fn queries(dashboard: &Value) -> Vec<String> {
 
 fn scrape() -> Scrape {
     let server = Server::start();
-    let outbox = Outbox::new(&server);
+    // Questions to Acquire are shown where they are asked.
+    let asks = "[channels.chat]\non_uncertain = \"verify\"\nfollow_up = \"1h\"";
+    let outbox = Outbox::setup(&server).more(asks).ready();
     let mut daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
     let id = outbox.chat(1, "hi");
     outbox.settled(id);

@@ -35,7 +35,9 @@ pub struct Crew {
     journal: Arc<Journal>,
     /// How many nodes have noticed that the database has lost transactions.
     pub gone_back: u64,
-    /// Whether that may be.
+    /// How many have ended because others had buried them.
+    pub buried: u64,
+    /// Whether they may notice that.
     pub may_go_back: bool,
 }
 
@@ -64,7 +66,7 @@ impl Crew {
                 heal_at: None,
             });
         }
-        Crew { nodes, outbox, journal, gone_back: 0, may_go_back: false }
+        Crew { nodes, outbox, journal, gone_back: 0, buried: 0, may_go_back: false }
     }
 
     /// Starts, thaws and heals what is due, and sees who has ended.
@@ -116,6 +118,7 @@ impl Crew {
             self.journal.wrong(format!("node {number} ended by itself:\n{log}"));
         }
         if log.contains("another dispatcher has taken over") {
+            self.buried += 1;
             self.journal.count("nodes that others had buried", 1);
         }
         self.bugs(number, log);

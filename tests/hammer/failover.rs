@@ -19,6 +19,8 @@ pub enum Failover {
 /// How long nodes take to find the new primary: their pause after errors is 5 s at most.
 const FOUND: Duration = Duration::from_secs(20);
 
+const CLOCK: &str = "SELECT outbox_millis(clock_timestamp())";
+
 /// A standby is promoted after its primary has crashed. False where there is no PostgreSQL.
 pub async fn fail_over(kind: Failover, seed: u64, time: Duration) -> bool {
     let settings = ["wal_level=replica", "max_wal_senders=10"];
@@ -86,6 +88,9 @@ pub async fn restore(seed: u64, time: Duration) -> bool {
         });
     }
     // At least one renewal of each node's lease is forgotten.
+    all_have_renewed(&mut world, 0).await;
+    let now = world.place.number(CLOCK).await.expect("a server that is up");
+    all_have_renewed(&mut world, now).await;
     let since = Duration::from_millis(world.dice.u64(3_000..5_000));
     world.quiet(since).await;
     for node in &world.crew.nodes {
@@ -127,28 +132,29 @@ async fn see_it_noticed(world: &mut World, from: Instant, nodes: u64) {
     let to = Instant::now();
     world.forgotten = Some(Forgotten { from, to, noticed: to });
     world.crew.may_go_back = true;
-    let before = world.crew.gone_back;
+    let (gone_back, buried) = (world.crew.gone_back, world.crew.buried);
     let end = Instant::now() + FOUND;
     let paused = "SELECT count(*) FROM outbox_pauses WHERE account = '' AND channel = '' AND reason LIKE 'restored backup: %'";
     loop {
         world.quiet(Duration::from_millis(50)).await;
-        let noticed = world.crew.gone_back - before >= nodes;
-        if noticed && world.place.number(paused).await.is_ok_and(|count| count == 1) {
+        // A node whose lease ended meanwhile may be buried by one that has noticed, before it can.
+        let noticed = world.crew.gone_back - gone_back;
+        let all = noticed > 0 && noticed + world.crew.buried - buried >= nodes;
+        if all && world.place.number(paused).await.is_ok_and(|count| count == 1) {
             break;
         }
         if Instant::now() > end {
             let logs = world.crew.logs();
             world.journal.wrong(format!(
-                "{} nodes have noticed that commits were lost, of {nodes}\n{logs}",
-                world.crew.gone_back - before
+                "{noticed} nodes have noticed that commits were lost, of {nodes}\n{logs}"
             ));
             return;
         }
     }
     // Every node has found the database, and then made one more transaction in which it could have claimed.
     all_have_renewed(world, 0).await;
-    let (sent, clock) = (world.vendor.server.count(), "SELECT outbox_millis(clock_timestamp())");
-    let now = world.place.number(clock).await.expect("a server that is up");
+    let sent = world.vendor.server.count();
+    let now = world.place.number(CLOCK).await.expect("a server that is up");
     all_have_renewed(world, now).await;
     if world.vendor.server.count() != sent {
         world.journal.wrong("something is sent although everything is paused");
