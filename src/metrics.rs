@@ -6,11 +6,11 @@
 
 mod follow_up_counts;
 mod looks;
+mod route_meter;
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Channel, Failure, Millis, Status};
 use crate::queue::policy::{ChannelPolicy, OnUncertain};
-use crate::queue::transition::AttemptKind;
 use follow_up_counts::FollowUpCounts;
 pub use follow_up_counts::FollowUpResult;
 pub use looks::Look;
@@ -21,6 +21,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use route_meter::AttemptLabels;
+pub use route_meter::RouteMeter;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -75,13 +77,6 @@ pub(crate) struct RouteLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AttemptLabels {
-    account: String,
-    channel: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FinishedLabels {
     channel: &'static str,
     status: &'static str,
@@ -131,43 +126,6 @@ struct ChannelMeter {
     failed: [Counter; 4],
     request: Histogram,
     due_to_sent: Histogram,
-}
-
-/// The metrics of a route.
-pub struct RouteMeter {
-    in_flight: Gauge,
-    /// In the order of [`KINDS`].
-    attempts: [Counter; 4],
-    request: Histogram,
-}
-
-/// The outcomes of a request; [`AttemptKind::Verified`] is none.
-const KINDS: [(AttemptKind, &str); 4] = [
-    (AttemptKind::Accepted, "accepted"),
-    (AttemptKind::Rejected, "rejected"),
-    (AttemptKind::Retry, "retry"),
-    (AttemptKind::Uncertain, "uncertain"),
-];
-
-impl RouteMeter {
-    /// The task of a claimed job has started.
-    pub fn begun(&self) {
-        self.in_flight.inc();
-    }
-
-    /// The outcome of a request is unknown because its process has ended.
-    pub fn interrupted(&self) {
-        self.attempts[AttemptKind::Uncertain as usize].inc();
-    }
-
-    /// The task has ended. `request`: its outcome and duration, if a request was made.
-    pub fn ended(&self, request: Option<(AttemptKind, Duration)>) {
-        self.in_flight.dec();
-        if let Some((kind, took)) = request {
-            self.attempts[kind as usize].inc();
-            self.request.observe(took.as_secs_f64());
-        }
-    }
 }
 
 impl Metrics {
@@ -238,21 +196,14 @@ impl Metrics {
 
     /// Looks up the label sets of a route.
     pub fn route(&self, account: &str, channel: Channel) -> RouteMeter {
-        let counter = |(_, outcome)| {
-            let labels =
-                AttemptLabels { account: account.to_owned(), channel: channel.as_str(), outcome };
-            self.attempts.get_or_create_owned(&labels)
-        };
         let labels = RouteLabels { account: account.to_owned(), channel: channel.as_str() };
-        RouteMeter {
-            in_flight: self.in_flight.get_or_create_owned(&labels),
-            attempts: KINDS.map(counter),
-            request: self.channels[channel as usize].request.clone(),
-        }
+        let in_flight = self.in_flight.get_or_create_owned(&labels);
+        let request = self.channels[channel as usize].request.clone();
+        RouteMeter::new(labels, &self.attempts, in_flight, request)
     }
 
-    /// Shows what Acquire will be asked about the messages of a route: the looks for those whose outcome is unknown, and
-    /// what becomes of those that were sent. Of all routes these would be most of the page.
+    /// Shows the counters of what Acquire is asked about a route's messages, as far as the policy has it asked. Shown
+    /// for every route, they would be most of the page.
     pub fn show_questions(&self, account: &str, channel: Channel, policy: &ChannelPolicy) {
         if policy.on_uncertain == OnUncertain::Verify {
             self.looks.show(account, channel);

@@ -66,8 +66,9 @@ First steps:
   acquire-outbox run --sandbox   deliver to a stand-in for Acquire
   acquire-outbox send chat --case-id 2069 --message Hello --wait
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration. Log:
-ACQUIRE_OUTBOX_LOG=debug; ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 nobody dispatches
+(`status --check`), 78 wrong configuration. Log: ACQUIRE_OUTBOX_LOG=debug;
+ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
 
 /// How long the last log lines may take to be written.
 const LAST_LINES: Duration = Duration::from_millis(200);

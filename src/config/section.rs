@@ -25,7 +25,7 @@ pub(super) struct Located<T> {
 pub(super) struct Document<'a> {
     file: &'a Path,
     text: &'a str,
-    /// The positions of the line breaks. To count them for each value took a quarter of a start with 400 accounts.
+    /// The positions of the line breaks. Counting them for each value took a quarter of a start with 400 accounts.
     breaks: Vec<usize>,
 }
 

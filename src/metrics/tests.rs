@@ -1,7 +1,8 @@
+use super::route_meter::KINDS;
 use super::*;
 use crate::queue::job::Job;
 use crate::queue::outcome::{Fault, Outcome, Receipt};
-use crate::queue::transition;
+use crate::queue::transition::{self, AttemptKind};
 use prometheus_client::encoding::text::encode;
 
 const NOW: Millis = 1_700_000_000_000;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use tokio::net::TcpSocket;
 
 /// One request as it came over the wire.
 #[derive(Clone, Debug)]
@@ -326,5 +327,20 @@ fn read_more(connection: &mut TcpStream, read_ahead: &mut Vec<u8>) -> Option<()>
             read_ahead.extend(&some[..count]);
             Some(())
         }
+    }
+}
+
+/// An address of this machine at which nobody listens, and nobody else can as long as this exists. (A port that was
+/// only just free may be another test's server by the time it is tried.)
+pub struct Refusing {
+    pub address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl Refusing {
+    pub fn new() -> Refusing {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Refusing { address: socket.local_addr().unwrap(), _bound: socket }
     }
 }
