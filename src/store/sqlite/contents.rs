@@ -27,14 +27,29 @@ impl Contents {
     /// # Errors
     /// [`SqliteError::NoFolder`] where there is no file and none can be made.
     pub async fn of(path: &Path) -> Result<Contents, SqliteError> {
+        let (contents, store) = Contents::opened(path).await?;
+        if let Some(store) = store {
+            store.close().await?;
+        }
+        Ok(contents)
+    }
+
+    /// The same, with the connection that read them; there is none where there is no file.
+    pub(super) async fn opened(
+        path: &Path,
+    ) -> Result<(Contents, Option<SqliteStore>), SqliteError> {
         if !is_there(path)? {
             require_folder(path)?;
-            return Ok(Contents::Nothing);
+            return Ok((Contents::Nothing, None));
         }
         let mut store = SqliteStore::connect(path, false).await?;
-        let contents = Contents::in_it(&mut store.conn).await;
-        store.close().await?;
-        contents
+        match Contents::in_it(&mut store.conn).await {
+            Ok(contents) => Ok((contents, Some(store))),
+            Err(e) => {
+                store.close().await?;
+                Err(e)
+            }
+        }
     }
 
     pub(super) async fn in_it(conn: &mut SqliteConnection) -> Result<Contents, SqliteError> {

@@ -62,21 +62,37 @@ impl SqliteStore {
     pub async fn open_for(purpose: Purpose, path: &Path) -> Result<SqliteStore, SqliteError> {
         RealPath::of(path)?.require_only_one()?;
         Contents::of(path).await?.require(purpose, path)?;
-        SqliteStore::open_admitted(purpose, path).await
+        SqliteStore::connect(path, true).await?.prepared(purpose).await
     }
 
-    /// The same, of a file whose contents were just found to have this purpose: a connection reads the whole
-    /// schema, which takes longer than anything else at a start.
-    pub(super) async fn open_admitted(
-        purpose: Purpose,
-        path: &Path,
-    ) -> Result<SqliteStore, SqliteError> {
+    /// Opens the outbox in `path` for a dispatcher, which changes nothing yet. A connection reads the whole
+    /// schema, which takes longer than anything else at a start; so this one is kept and
+    /// [`prepared`](Self::prepared) once the lock is held.
+    pub(super) async fn admit(purpose: Purpose, path: &Path) -> Result<SqliteStore, SqliteError> {
         RealPath::of(path)?.require_only_one()?;
-        let mut store = SqliteStore::connect(path, true).await?;
-        store.migrate(purpose).await?;
-        store.sandbox = purpose == Purpose::Sandbox;
-        store.forget_statistics().await?;
-        Ok(store)
+        let (contents, store) = Contents::opened(path).await?;
+        match (purpose, contents, store) {
+            // The file belongs to an application; `init --sandbox` can add an outbox.
+            (Purpose::Sandbox, Contents::NoOutbox, _) => {
+                Err(SqliteError::NotForSandbox(path.to_owned()))
+            }
+            (_, Contents::Nothing, _) | (_, _, None) => Err(SqliteError::Missing(path.to_owned())),
+            (_, Contents::NoOutbox, _) => Err(SqliteError::NoOutbox(path.to_owned())),
+            (purpose, contents, Some(store)) => {
+                contents.require(purpose, path)?;
+                Ok(store)
+            }
+        }
+    }
+
+    /// Migrates an outbox that was found to have this purpose, or adds one to a file without.
+    pub(super) async fn prepared(mut self, purpose: Purpose) -> Result<SqliteStore, SqliteError> {
+        // A file keeps this mode, but an outbox that was loaded from a dump does not have it yet.
+        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut self.conn).await?;
+        self.migrate(purpose).await?;
+        self.sandbox = purpose == Purpose::Sandbox;
+        self.forget_statistics().await?;
+        Ok(self)
     }
 
     /// Opens an outbox that exists and has this version; changes nothing in the schema.

@@ -8,7 +8,7 @@ use super::progress::{Progress, ProgressNote};
 use super::retries_clock::WallClock;
 use super::sqlite_tenure::SqliteTenure;
 use super::wake::Wake;
-use super::{Contents, RealPath, RepairScope, SqliteError, SqliteStore, disk, listed};
+use super::{RealPath, RepairScope, SqliteError, SqliteStore, disk, listed};
 use crate::queue::ended::Ended;
 use crate::queue::job::{Job, Millis};
 use crate::queue::policy::Purpose;
@@ -34,7 +34,7 @@ impl SqliteTenure {
         mut on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<SqliteTenure, SqliteError> {
         // Before the lock, because a dispatcher must not even be a standby on a file that it may not use.
-        admit(database, purpose, &mut on_event).await?;
+        let mut admitted = Some(admit(database, purpose, &mut on_event).await?);
         if let Some(caution) = disk::caution(&RealPath::of(database)?) {
             on_event(TakeOver::Noticed(Notice::new(Level::WARN, caution)));
         }
@@ -43,16 +43,22 @@ impl SqliteTenure {
                 Some(lock) => lock,
                 None => {
                     on_event(TakeOver::StandingBy);
+                    // A standby keeps no file open: it may be replaced meanwhile.
+                    drop(admitted.take());
                     let lock = DispatcherLock::take(database).await?;
                     // Much may have changed since.
-                    admit(database, purpose, &mut on_event).await?;
+                    admitted = Some(admit(database, purpose, &mut on_event).await?);
                     lock
                 }
             };
             on_event(TakeOver::Recovering);
             let mut tries = Tries::default();
             let opened = loop {
-                match open(database, purpose, &lock, &mut on_event).await {
+                let store = match admitted.take() {
+                    Some(store) => store,
+                    None => admit(database, purpose, &mut on_event).await?,
+                };
+                match open(store, purpose, &lock, &mut on_event).await {
                     Ok(opened) => break opened,
                     Err(e) => tries.again(e, &mut on_event).await?,
                 }
@@ -60,7 +66,7 @@ impl SqliteTenure {
             let Some((opened, before)) = opened else {
                 let sentence = "the path now leads to another file: starting again";
                 on_event(TakeOver::Noticed(Notice::new(Level::WARN, sentence)));
-                admit(database, purpose, &mut on_event).await?;
+                admitted = Some(admit(database, purpose, &mut on_event).await?);
                 continue;
             };
             let mut tenure = opened.with(lock)?;
@@ -145,29 +151,18 @@ impl SqliteTenure {
     }
 }
 
-/// Whether a dispatcher for this purpose may work on the file at all; a busy one is tried again.
+/// Opens the file if a dispatcher for this purpose may work on it at all; a busy one is tried again.
 async fn admit(
     database: &Path,
     purpose: Purpose,
     on_event: &mut impl FnMut(TakeOver<'_>),
-) -> Result<(), SqliteError> {
+) -> Result<SqliteStore, SqliteError> {
     let mut tries = Tries::default();
-    while let Err(e) = require(database, purpose).await {
-        tries.again(e, on_event).await?;
-    }
-    Ok(())
-}
-
-async fn require(database: &Path, purpose: Purpose) -> Result<(), SqliteError> {
-    RealPath::of(database)?.require_only_one()?;
-    match (purpose, Contents::of(database).await?) {
-        // The file belongs to an application; `init --sandbox` can add an outbox.
-        (Purpose::Sandbox, Contents::NoOutbox) => {
-            Err(SqliteError::NotForSandbox(database.to_owned()))
+    loop {
+        match SqliteStore::admit(purpose, database).await {
+            Ok(store) => return Ok(store),
+            Err(e) => tries.again(e, on_event).await?,
         }
-        (_, Contents::Nothing) => Err(SqliteError::Missing(database.to_owned())),
-        (_, Contents::NoOutbox) => Err(SqliteError::NoOutbox(database.to_owned())),
-        (purpose, contents) => contents.require(purpose, database),
     }
 }
 
@@ -178,18 +173,19 @@ struct Opened {
     started_at: i64,
 }
 
-/// Opens and repairs the file, which has been admitted, pauses everything if it is older than what was sent
-/// from it, and begins an epoch. Also returns the progress that was noted. `None` if the lock belongs to another file.
+/// Prepares and repairs the file, which has been admitted, pauses everything if it is older than what was sent
+/// from it, and begins an epoch. Also returns the progress that was noted. `None` if the lock or the path belongs
+/// to another file.
 async fn open(
-    database: &Path,
+    store: SqliteStore,
     purpose: Purpose,
     lock: &DispatcherLock,
     on_event: &mut impl FnMut(TakeOver<'_>),
 ) -> Result<Option<(Opened, Option<Progress>)>, SqliteError> {
-    let mut store = SqliteStore::open_admitted(purpose, database).await?;
-    if !lock.guards(database) {
+    if !lock.guards(store.path()) || !store.is_current() {
         return Ok(None);
     }
+    let mut store = store.prepared(purpose).await?;
     lock.align();
     let repaired = store.repair(RepairScope::Rules).await?;
     if !repaired.is_empty() {
@@ -197,7 +193,7 @@ async fn open(
         let notice = Notice::new(Level::WARN, sentence).reason(listed(&repaired));
         on_event(TakeOver::Noticed(notice));
     }
-    let mut before = Progress::noted(&RealPath::of(database)?);
+    let mut before = Progress::noted(&RealPath::of(store.path())?);
     if let Some(noted) = &before
         && store.is_behind(noted).await?
     {
