@@ -55,16 +55,19 @@ pub fn eventually(deadline: Duration, what: &str, mut condition: impl FnMut() ->
     found(deadline, what, || condition().then_some(()));
 }
 
-/// Polls until there is a value and gives it; past the deadline it panics.
+/// Polls until there is a value and gives it; past the deadline it panics. The longer it has waited, the less often
+/// it looks: a look mostly opens the database again, and other tests need the processor.
 #[track_caller]
 pub fn found<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + deadline;
+    let begun = Instant::now();
     loop {
         if let Some(value) = look() {
             return value;
         }
-        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
-        std::thread::sleep(Duration::from_millis(3));
+        let waited = begun.elapsed();
+        assert!(waited < deadline, "not within {deadline:?}: {what}");
+        let pause = (waited / 8).clamp(Duration::from_millis(3), Duration::from_millis(40));
+        std::thread::sleep(pause);
     }
 }
 
