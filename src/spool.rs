@@ -115,7 +115,10 @@ impl Outlet for TextOutlet {
     }
 
     fn report_lost(&mut self, lines: u64) {
-        let _ = writeln!(self.0, "({lines} lines are missing here: they were not read in time)");
+        let _ = match lines {
+            1 => writeln!(self.0, "(1 line is missing here: it was not read in time)"),
+            _ => writeln!(self.0, "({lines} lines are missing here: they were not read in time)"),
+        };
     }
 }
 

@@ -256,7 +256,7 @@ fn an_error_on_the_way_says_how_far_it_got() {
     for_tomorrow(&outbox, 1000, "campaign");
     outbox.own_rule("UPDATE OF status", "OLD.id = 700", "the shop says no");
     let failed = outbox.run(&["cancel", "--all"]).expect(1);
-    assert!(failed.stderr.contains("an error stopped it after 500 jobs of 1000"), "{failed:?}");
+    assert!(failed.stderr.contains("stopped by an error after 500 jobs of 1000"), "{failed:?}");
     assert!(failed.stderr.contains("the shop says no") && failed.stdout.is_empty(), "{failed:?}");
     assert_eq!(of_source(&outbox, "campaign", "cancelled"), 500);
     // By id the others of the batch are done, and that one is named.

@@ -91,19 +91,19 @@ fn wrong_usage_is_told_in_words() {
     let folder = tempfile::TempDir::new().unwrap();
     let program = Program::in_folder(folder.path());
     let wrong: [(&[&str], &str); 12] = [
-        (&["show", "seven"], "a whole number is needed"),
-        (&["cancel", "99999999999999999999"], "a whole number is needed"),
+        (&["show", "seven"], "must be a whole number"),
+        (&["cancel", "99999999999999999999"], "must be a whole number"),
         (&["list", "--limit", "-1"], "-1 is not in 1.."),
         (&["list", "--limit", "0"], "0 is not in 1.."),
         (&["retry", "--status", "sent"], "must be failed or cancelled or uncertain"),
-        (&["send", "chat", "--case-id", "x", "--message", "hi"], "a whole number is needed"),
+        (&["send", "chat", "--case-id", "x", "--message", "hi"], "must be a whole number"),
         (
             &["send", "mail", "--case-id", "1"],
             "<--json <JSON>|--html-body <HTML>|--text-body <TEXT>>",
         ),
         (&["sandbox", "--listen", "0.0.0.0:0"], "it can only listen on 127.0.0.1 or [::1]"),
         (&["sandbox", "--listen", "here"], "like 127.0.0.1:8787"),
-        (&["sandbox", "--latency", "1"], "a number and its unit are needed"),
+        (&["sandbox", "--latency", "1"], "must be a number and its unit"),
         (&["sandbox", "--error", "500=60%", "--error", "503=60%"], "add up to more than 1"),
         (&["demo", "--database", "mine.db"], "uses neither --config nor --database"),
     ];

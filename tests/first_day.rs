@@ -124,7 +124,7 @@ fn check_works_on_a_packaged_host_without_the_services_credential() {
     };
     assert!(line("ok    configuration").contains("accounts: default, shop"));
     line("ok    database");
-    assert!(line("ok    account shop").contains("takes the key"));
+    assert!(line("ok    account shop").contains("accepts the key"));
     let skipped = line("skip  account default");
     let systemd_run = "`systemd-run --pipe --wait --property=LoadCredential=acquire-api-key:/etc/acquire-outbox/key`";
     assert!(skipped.contains(systemd_run), "{skipped}");

@@ -179,7 +179,7 @@ fn json_lines_may_be_utf16_with_cr_at_their_ends() {
     fs::write(outbox.folder().join("jobs.jsonl"), bytes).unwrap();
     let finished = outbox.run(&["import", "jobs.jsonl"]).expect(1);
     assert!(finished.stderr.starts_with("line 4: priority: must be"), "{finished:?}");
-    assert!(finished.stderr.contains("1 of 3 lines are wrong"), "{finished:?}");
+    assert!(finished.stderr.contains("1 of 3 lines is wrong"), "{finished:?}");
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn an_import_that_finds_the_file_locked_says_how_far_it_came() {
     let finished = finished.expect(1);
     assert!(finished.stderr.contains("locked by another program"), "{finished:?}");
     assert!(
-        finished.stderr.contains("0 of 3 lines are inserted; run the import again for the rest"),
+        finished.stderr.contains("0 of 3 lines were inserted; run the import again for the rest"),
         "{finished:?}"
     );
     outbox.run(&["import", "jobs.jsonl"]).expect(0);

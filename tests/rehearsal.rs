@@ -105,9 +105,9 @@ fn lookup_finds_the_ids_that_a_message_needs() {
     assert_eq!(lines[0], "caseId\tstatus\tchannel\tcontactId\tthreadId\ttimelineId");
     assert!(lines[1].starts_with("2219\tactive\tchat\t"), "{table}");
     let none = outbox.run(&["lookup", "--case", "900404"]).expect(0);
-    assert!(none.stderr.contains("Acquire knows no such case"), "{none:?}");
+    assert!(none.stderr.contains("Acquire has no such case"), "{none:?}");
     let wrong = outbox.run(&["lookup", "--case", "1", "--account", "shop"]).expect(2);
-    assert!(wrong.stderr.contains("`shop` is not an account"), "{wrong:?}");
+    assert!(wrong.stderr.contains("account `shop` is not configured"), "{wrong:?}");
     for arguments in [&["lookup"][..], &["lookup", "--case", "1", "--contact", "2"], &["probe"]] {
         outbox.run(arguments).expect(2);
     }

@@ -140,7 +140,7 @@ pub async fn run(settings: &GlobalFlags, args: CheckArgs) -> Result<ExitCode> {
         .accounts
         .values()
         .map(|account| async move { (account, probe(config, account).await) });
-    // Only where an account takes the key is there anything to read.
+    // Only where the key is accepted is there anything to read.
     let mut readable = Vec::new();
     for (account, found) in join_all(probes).await {
         if found.is_ok() {
@@ -169,7 +169,7 @@ fn described(healthy: Healthy, depth: Depth) -> String {
     format!("schema {}, writable{undamaged}{set_aside}", healthy.schema)
 }
 
-/// Asks Acquire whether it takes the account's key.
+/// Asks Acquire whether it accepts the account's key.
 async fn probe(config: &Config, account: &Account) -> Result<String, String> {
     let address = match &account.proxy {
         Some(proxy) => format!("{}, through the proxy {proxy},", account.base_url),
@@ -177,7 +177,7 @@ async fn probe(config: &Config, account: &Account) -> Result<String, String> {
     };
     let endpoint = endpoint(config, account).map_err(|e| e.to_string())?;
     match endpoint.check_account().await {
-        AccountCheck::Accepted => Ok(format!("{address} takes the key")),
+        AccountCheck::Accepted => Ok(format!("{address} accepts the key")),
         AccountCheck::AccountRefused(fault) => Err(format!(
             "{address} refuses the account: {}: {}; check its address and its key",
             fault.code, fault.message
@@ -186,7 +186,7 @@ async fn probe(config: &Config, account: &Account) -> Result<String, String> {
             Err(format!("{address} cannot be reached: {}: {}", fault.code, fault.message))
         }
         AccountCheck::Unexpected(fault) => Err(format!(
-            "{address} does not answer as Acquire does: {}: {}",
+            "{address} does not answer like Acquire: {}: {}",
             fault.code, fault.message
         )),
     }

@@ -132,7 +132,7 @@ async fn insert(store: &mut Store) -> Result<()> {
 
 /// Runs the daemon until every job has ended, and prints what happens; with a page, until it is stopped.
 async fn dispatch(store: &mut Store, config: Config, stop: impl Future<Output = ()>) -> Result<()> {
-    output::line("The dispatcher starts; what happens:\n")?;
+    output::line("The dispatcher starts. This is what happens:\n")?;
     let metrics = Metrics::of_this_process(log::lost());
     // `Until::Empty` would not wait for the scheduled job.
     let (database, page) = (config.database.clone(), config.web.as_ref().map(|web| web.listen));
@@ -211,7 +211,7 @@ async fn report(store: &mut Store, database: &Database) -> Result<()> {
   {program} --database {database} show 5
   {program} --database {database} run --sandbox --listen 127.0.0.1:{USUAL_PORT}
   sqlite3 {database} \"SELECT id, status, message_id, error FROM delivery_status\"
-With an account: docs/configuration.md, then `{program} check` and `{program} run`."
+With an account: see docs/configuration.md, then run `{program} check` and `{program} run`."
     ))
 }
 

@@ -44,7 +44,7 @@ pub struct ExportArgs {
     /// Include the messages
     #[arg(long)]
     payload: bool,
-    /// Write to this file instead of the standard output
+    /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -84,7 +84,7 @@ async fn into_file(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = links::followed(folder.unwrap_or(Path::new(".")))?;
     let file = NamedTempFile::new_in(&folder)
-        .with_context(|| format!("cannot write into the folder of {}", path.display()))?;
+        .with_context(|| format!("cannot write to the folder of {}", path.display()))?;
     let out = ExportRows::new(
         BufWriter::new(file.as_file().try_clone()?),
         format.into(),

@@ -56,7 +56,7 @@ pub struct FilterFlags {
     /// Only the job with this idempotency key
     #[arg(long, help_heading = HEADING, value_name = "KEY")]
     pub key: Option<String>,
-    /// Only jobs whose last error contains this text, in upper or lower case
+    /// Only jobs whose last error contains this text (case-insensitive)
     #[arg(long, help_heading = HEADING, value_name = "TEXT")]
     pub error: Option<String>,
     /// Only jobs that were inserted longer ago than this, like 2h or 30d
@@ -107,7 +107,7 @@ impl FilterFlags {
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
 fn recipient(text: &str) -> Result<String, String> {
-    let wrong = "a phone number like +12513183181 or a mail address is needed";
+    let wrong = "must be a phone number like +12513183181 or a mail address";
     recipient::recipient(text).ok_or_else(|| wrong.to_owned())
 }
 
@@ -116,8 +116,8 @@ fn moment(text: &str) -> Result<Millis, String> {
     match duration(text) {
         Ok(age) => Ok(ago(age)),
         Err(_) => day(text).or_else(|_| parse_time(text)).map_err(|_| {
-            "a length of time like 24h, a day like yesterday or 2026-11-22, or a time like \
-             2026-11-22T09:00:00+02:00 is needed"
+            "must be a length of time like 24h, a day like yesterday or 2026-11-22, or a time like \
+             2026-11-22T09:00:00+02:00"
                 .to_owned()
         }),
     }
@@ -130,7 +130,7 @@ fn day(text: &str) -> Result<Millis, String> {
         "today" => Ok(today),
         "yesterday" => Ok(today - DAY),
         date if date.len() == 10 => parse_time(date).map_err(|e| e.to_string()),
-        _ => Err("a day is needed: today, yesterday, or a date like 2026-11-22".to_owned()),
+        _ => Err("must be a day: today, yesterday, or a date like 2026-11-22".to_owned()),
     }
 }
 

@@ -15,10 +15,10 @@ Examples:
   acquire-outbox find order-17 --json
 
 Text in the form of a phone number (+1..., or in groups) is searched for as
-one, #17 as a job, and a plain number as everything that it can be. Numbers
+one, #17 as a job, and a plain number as anything that it could be. Numbers
 and addresses can be found until the message is scrubbed, its contact and case
 for as long as the job exists. The search is fast however many jobs there are.
-To search in errors use `list --error`.
+To search in errors, use `list --error`.
 
 Exit status: 1 if nothing was found.";
 
@@ -28,7 +28,7 @@ pub struct FindArgs {
     /// A case, a contact, a phone number, a mail address, a message id, an idempotency key or a source
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     text: String,
-    /// At most this many jobs for each meaning of the text, the newest first
+    /// At most this many jobs for each meaning of the text, newest first
     #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,

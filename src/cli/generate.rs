@@ -36,7 +36,7 @@ Examples:
 
 The Debian package installs them.")]
 pub struct ManArgs {
-    /// The folder to write to: acquire-outbox.1, acquire-outbox-list.1, ..., acquire-outbox.toml.5
+    /// The folder for acquire-outbox.1, acquire-outbox-list.1, ..., acquire-outbox.toml.5
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }

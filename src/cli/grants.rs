@@ -33,7 +33,7 @@ pub struct GrantsArgs {
     /// A role that runs the daemon without owning the outbox
     #[arg(long, value_name = "ROLE")]
     node: Vec<String>,
-    /// Each producer sees and changes only jobs whose `source` is its name
+    /// Let each producer see and change only jobs whose `source` is its own name
     #[arg(long)]
     by_source: bool,
 }

@@ -69,7 +69,7 @@ then (sent jobs after [retention] sent, 30 days) are sent again.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ImportArgs {
-    /// The file, or - for the standard input
+    /// The file, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The format of the file [default: by its extension, .csv, .tsv, .jsonl or .ndjson; jsonl for -]
@@ -99,7 +99,8 @@ pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
     let format = format?;
     let found = check(LineReader::new(input.lines(format, "checking")?, &defaults)).await?;
     if found.wrong > 0 {
-        bail!("{} of {} are wrong; nothing was inserted", found.wrong, lines(found.all));
+        let verb = if found.wrong == 1 { "is" } else { "are" };
+        bail!("{} of {} {verb} wrong; nothing was inserted", found.wrong, lines(found.all));
     }
     let counted = |done: &ImportTally| ImportJson {
         lines: found.all,
@@ -120,7 +121,7 @@ pub async fn run(settings: &GlobalFlags, args: ImportArgs) -> Result<ExitCode> {
     inserted.map_err(|e| {
         let so_far = done.inserted + done.existing;
         anyhow!(
-            "{}; {so_far} of {} are inserted; run the import again for the rest",
+            "{}; {so_far} of {} were inserted; run the import again for the rest",
             error_text::sentence_of(&e),
             lines(found.all)
         )
@@ -152,7 +153,7 @@ impl ImportArgs {
         }
         format.ok_or_else(|| {
             WrongUsage(
-                "the file's extension does not tell its format; name it with --format".to_owned(),
+                "the file's extension does not show its format; name it with --format".to_owned(),
             )
         })
     }

@@ -20,10 +20,10 @@ In an existing outbox it restores triggers, views, indexes, columns and
 constraints that were removed. An outbox for the sandbox cannot be used for
 anything else: `run` refuses it, and `run --sandbox` refuses any other.")]
 pub struct InitArgs {
-    /// Create it for the sandbox: its messages are never delivered
+    /// Create an outbox for the sandbox: its messages are never delivered
     #[arg(long)]
     sandbox: bool,
-    /// Print the SQL that is still missing and change nothing, so that somebody else can execute it
+    /// Change nothing; print the SQL that creates the outbox or brings it up to date
     #[arg(long)]
     dry_run: bool,
 }

@@ -51,7 +51,7 @@ impl AccountFlag {
         let account = config.accounts.get(name).ok_or_else(|| {
             let known: Vec<_> = config.accounts.keys().map(String::as_str).collect();
             WrongUsage(format!(
-                "`{name}` is not an account; name one with --account: {}",
+                "account `{name}` is not configured; name one of these with --account: {}",
                 known.join(", ")
             ))
         })?;
@@ -73,8 +73,8 @@ pub async fn run(settings: &GlobalFlags, args: LookupArgs) -> Result<ExitCode> {
         output::json(&cases)?;
     } else if cases.is_empty() {
         output::note(match question {
-            CaseQuestion::Case(_) => "Acquire knows no such case",
-            CaseQuestion::Contact(_) => "Acquire shows no case of this contact",
+            CaseQuestion::Case(_) => "Acquire has no such case",
+            CaseQuestion::Contact(_) => "Acquire shows no cases of this contact",
         });
     } else {
         table(&cases).print()?;

@@ -15,7 +15,7 @@ const FILES: [(&str, &str); 5] = [
         "outbox.db",
         "the database, unless another is named; the files next to it whose names begin with outbox.db- belong to it and must never be deleted",
     ),
-    ("outbox.db.dispatcher-lock", "held by the dispatcher that works on the database"),
+    ("outbox.db.dispatcher-lock", "the lock of the dispatcher that works on the database"),
     (
         ".outbox.db.dispatcher-answers, .outbox.db.dispatcher-note",
         "the dispatcher's notes, which it needs after a kill or a restored backup",

@@ -66,7 +66,7 @@ First steps:
   acquire-outbox run --sandbox   deliver to a stand-in for Acquire
   acquire-outbox send chat --case-id 2069 --message Hello --wait
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 nobody dispatches
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 no dispatcher is running
 (`status --check`), 78 wrong configuration. Log: ACQUIRE_OUTBOX_LOG=debug;
 ACQUIRE_OUTBOX_LOG_FORMAT=pretty, journald or json";
 
@@ -126,15 +126,15 @@ enum Command {
     Pauses(pauses::PausesArgs),
     /// Delete finished jobs: by the retention settings, by id or by filter
     Prune(prune::PruneArgs),
-    /// Print the SQL that gives roles of a PostgreSQL database the rights that they need
+    /// Print the SQL that grants PostgreSQL roles the rights that they need
     Grants(grants::GrantsArgs),
     /// Move an outbox from a file to PostgreSQL, or back, with its ids and history
     Move(move_outbox::MoveArgs),
     /// Check the configuration, the database and the accounts, without sending
     Check(check::CheckArgs),
-    /// Look up the cases of a contact at Acquire, with the ids that a message needs
+    /// Look up a contact's cases at Acquire, with the ids that a message needs
     Lookup(lookup::LookupArgs),
-    /// Show what can be read of a case at Acquire, to see whether messages can be verified
+    /// Show what Acquire returns for a case, to see whether messages can be verified
     Probe(probe::ProbeArgs),
     /// Run a stand-in for Acquire on this machine, to try things out
     Sandbox(sandbox::SandboxArgs),
@@ -149,7 +149,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Whether it runs as a service, which no reader of its output may hold up.
+    /// Whether the command runs as a service, which a slow reader of its output must not hold up.
     pub fn is_service(&self) -> bool {
         matches!(self.command, Command::Run(_) | Command::Sandbox(_) | Command::Demo(_))
     }
@@ -231,13 +231,13 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 /// A whole number, with an error that needs no knowledge of Rust.
 fn whole(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| "a whole number is needed".to_owned())
+    text.parse().map_err(|_| "must be a whole number".to_owned())
 }
 
 /// A length of time, such as `30s` or `1h 30m`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|_| "a number and its unit are needed, like 200ms, 30s or 10m".to_owned())
+        .map_err(|_| "must be a number and its unit, like 200ms, 30s or 10m".to_owned())
 }
 
 impl GlobalFlags {

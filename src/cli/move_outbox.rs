@@ -1,4 +1,4 @@
-//! `move`: carries an outbox over to another place.
+//! `move`: moves an outbox to another place.
 
 use super::{GlobalFlags, output};
 use crate::config::{self, Flags};
@@ -25,13 +25,13 @@ pub struct MoveArgs {
     /// The outbox to move: a file, or postgres://user@host/database
     #[arg(long, value_name = "FILE|URL")]
     from: PathBuf,
-    /// Its schema in a PostgreSQL database [default: public]
+    /// Its schema, in a PostgreSQL database [default: public]
     #[arg(long, value_name = "SCHEMA")]
     from_schema: Option<String>,
-    /// Where to: a file, or postgres://user@host/database
+    /// The new outbox: a file, or postgres://user@host/database
     #[arg(long, value_name = "FILE|URL")]
     to: PathBuf,
-    /// The schema in a PostgreSQL database [default: public]
+    /// Its schema, in a PostgreSQL database [default: public]
     #[arg(long, value_name = "SCHEMA")]
     to_schema: Option<String>,
     /// Leave jobs behind that the other database cannot hold, instead of moving nothing
@@ -64,7 +64,7 @@ pub async fn run(settings: &GlobalFlags, args: MoveArgs) -> Result<ExitCode> {
         count => format!("; {} left behind", output::jobs(count as u64)),
     };
     output::line(format!(
-        "{} and {} attempts carried over to {to}{left}",
+        "{} and {} attempts moved to {to}{left}",
         output::jobs(carried.jobs),
         carried.attempts
     ))?;

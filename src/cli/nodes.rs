@@ -12,15 +12,15 @@ Examples:
   acquire-outbox nodes
   acquire-outbox nodes --all --json
 
-On PostgreSQL any number of nodes work at once. One whose lease has run out
-sends nothing; once its last request must have ended, another node decides
-what becomes of the jobs that it was sending. A SQLite file has one dispatcher
-at a time; standbys are not listed.";
+On PostgreSQL any number of nodes work at once. A node whose lease has run out
+sends nothing; once its last request is certain to have ended, another node
+decides what happens to the jobs that it was sending. A SQLite file has one
+dispatcher at a time; standbys are not listed.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct NodesArgs {
-    /// Also list nodes that have ended, as far as they are known
+    /// Also list nodes that have ended, as far back as they are known
     #[arg(long)]
     all: bool,
     /// A JSON array
@@ -34,7 +34,7 @@ pub async fn run(settings: &GlobalFlags, args: NodesArgs) -> Result<ExitCode> {
         let shown: Vec<_> = nodes.nodes.iter().map(NodeJson::from).collect();
         output::json(&shown)?;
     } else if nodes.nodes.is_empty() && output::to_people() {
-        output::note("no node is at work; start one with `acquire-outbox run`");
+        output::note("no node is running; start one with `acquire-outbox run`");
     } else {
         table(&nodes).print()?;
     }

@@ -154,7 +154,7 @@ static SPOOL: OnceLock<Spool<String>> = OnceLock::new();
 /// in time are dropped.
 pub fn spool() -> Result<()> {
     let spool = unlocked(&io::stdout()).and_then(|out| Spool::start("results", TextOutlet(out)));
-    let _ = SPOOL.set(spool.context("cannot write to the standard output")?);
+    let _ = SPOOL.set(spool.context("cannot write to standard output")?);
     Ok(())
 }
 
@@ -175,7 +175,7 @@ pub fn line(text: impl AsRef<str>) -> Result<()> {
     let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
     match written {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write the result to the standard output"),
+        written => written.context("cannot write the result to standard output"),
     }
 }
 

@@ -63,7 +63,7 @@ pub struct ResumeArgs {
 
 #[derive(clap::Args)]
 struct PauseScopeFlags {
-    /// The channel; without --account, that of every account
+    /// The channel; without --account, for every account
     #[arg(value_parser = possible_values::channel())]
     channel: Option<Channel>,
     /// The account; without a channel, all its channels
@@ -118,7 +118,7 @@ async fn resume_restored(settings: &GlobalFlags) -> Result<ExitCode> {
         Restored::Resumed { uncertain } => uncertain,
         Restored::NotPaused(pauses) => {
             output::note(format!(
-                "there is no pause of everything, so no restored backup waits for a decision; {}",
+                "no pause covers everything, so no restored backup waits for a decision; {}",
                 sentence(&pauses)
             ));
             return Ok(ExitCode::FAILURE);
@@ -141,7 +141,7 @@ impl PauseScopeFlags {
             return Err(WrongUsage(sentence.to_owned()));
         }
         if self.account.as_deref() == Some("") {
-            return Err(WrongUsage("--account: a name is needed".to_owned()));
+            return Err(WrongUsage("--account: must be a name".to_owned()));
         }
         Ok(PauseScope { account: self.account, channel: self.channel })
     }

@@ -62,7 +62,7 @@ pub fn delivery() -> impl TypedValueParser<Value = DeliveryState> {
 pub fn waits() -> impl TypedValueParser<Value = WaitState> {
     parser(WaitState::ALL.map(|wait| {
         let help = match wait {
-            WaitState::Ready => "Can be sent now, as soon as there is a place",
+            WaitState::Ready => "Can be sent now, as soon as there is room",
             WaitState::Backoff => "Waits for its next attempt",
             WaitState::Scheduled => "Waits for its send_at",
             WaitState::Parked => "Waits for an earlier job of its ordering key",

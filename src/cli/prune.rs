@@ -17,7 +17,7 @@ Examples:
 
 Deleted jobs and their history cannot be restored. Only sent, failed and
 cancelled jobs are deleted. Free space is reused, or returned to the disk by a
-running daemon: docs/retention.md.";
+running daemon: see docs/retention.md.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -19,10 +19,10 @@ Examples:
   acquire-outbox retry --now --all         do not wait for the next attempt
   acquire-outbox retry --now --error-code http_503 --channel sms
   acquire-outbox show 17 --payload --json | jq .payload > 17.json
-  acquire-outbox retry 17 --payload 17.json   corrected before
+  acquire-outbox retry 17 --payload 17.json   after correcting it
 
 Without --now, a filter selects failed jobs unless --status names other
-states: failed, cancelled or uncertain. With it, the command applies to
+states: failed, cancelled or uncertain. With --now, the command applies to
 pending jobs in backoff: they become due and keep their budget. In SQL (but
 not --now, which changes the dispatcher's columns):
   UPDATE outbox SET status = 'pending' WHERE id = 17";
@@ -58,8 +58,8 @@ pub struct RetryArgs {
     /// Make pending jobs in backoff due now, instead of retrying finished ones
     #[arg(long)]
     now: bool,
-    /// Replace the payload of one failed or cancelled job by the JSON object in this file, or on standard input
-    /// (-); the earlier payload is kept with its acts
+    /// Replace the payload of one failed or cancelled job with the JSON object in this file, or on
+    /// standard input (-); the earlier payload is kept with the job's acts
     #[arg(long, value_name = "FILE", conflicts_with_all = ["now", "all", "dry_run"])]
     payload: Option<PathBuf>,
     #[command(flatten)]
@@ -83,10 +83,10 @@ pub struct ResolveArgs {
     /// The message was delivered
     #[arg(long)]
     sent: bool,
-    /// It was not delivered, and is not sent again
+    /// The message was not delivered, and is not sent again
     #[arg(long)]
     failed: bool,
-    /// Let the dispatcher look for it at Acquire, now
+    /// Have the dispatcher look for the message at Acquire now
     #[arg(long)]
     verify: bool,
     #[command(flatten)]
@@ -110,7 +110,7 @@ async fn corrected(
     args: &ChangeArgs,
 ) -> Result<ExitCode> {
     let payload = match file.to_str() {
-        Some("-") => io::read_to_string(io::stdin()).context("cannot read the standard input")?,
+        Some("-") => io::read_to_string(io::stdin()).context("cannot read standard input")?,
         _ => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
     };
     let mut store = settings.open().await?;

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 #[command(after_help = "\
 Examples:
   acquire-outbox run                           until SIGTERM or Ctrl-C
-  acquire-outbox run --until-empty             from a timer: what is due
+  acquire-outbox run --until-empty             from a timer: send what is due
   acquire-outbox run --sandbox                 try it out: nothing is sent
   acquire-outbox run --listen 127.0.0.1:9464   with the dashboard
 

@@ -49,10 +49,10 @@ pub struct SandboxArgs {
     /// Send Retry-After with each 429 and 503 of --error, as in 5s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     retry_after: Option<Duration>,
-    /// Accept this share and never answer, as in 2%
+    /// Accept this share of requests and never answer, as in 2%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     silent: f64,
-    /// Accept this share and close the connection without an answer, as in 2%
+    /// Accept this share of requests and close the connection without an answer, as in 2%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     lost: f64,
     /// Drop this share of connections without accepting, as in 2%
@@ -92,7 +92,7 @@ struct ReadingFlags {
     /// Set the sandbox's clock ahead by this many seconds; a negative number sets it back
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, default_value = "0")]
     clock: i64,
-    /// Deliver mails and SMS after this time, and have everything seen after twice the time
+    /// Deliver mails and SMS after this time, and have everything seen after twice that time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     delivered_after: Option<Duration>,
     /// Return this share of mails, and fail this share of SMS, instead of delivering them
@@ -130,7 +130,7 @@ fn odd_flag(text: &str) -> Result<OddFlag, ShareError> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
-        .map_err(|_| "an address and a port are needed, like 127.0.0.1:8787".to_owned())?;
+        .map_err(|_| "must be an address and a port, like 127.0.0.1:8787".to_owned())?;
     match address.ip().to_canonical().is_loopback() {
         true => Ok(address),
         false => {

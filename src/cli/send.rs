@@ -97,7 +97,7 @@ enum MessageFlags {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Job")]
 struct JobFlags {
-    /// The whole payload as one JSON object, or - to read it from the standard input
+    /// The whole payload as one JSON object, or - to read it from standard input
     #[arg(long, value_name = "JSON", help_heading = "Message")]
     json: Option<String>,
     /// The configured account that sends it
@@ -191,9 +191,9 @@ fn require_account(settings: &GlobalFlags, account: &str) -> Result<()> {
 
 fn standard_input() -> Result<String> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read the standard input")?;
+    std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     if text.trim().is_empty() {
-        bail!("the standard input is empty; --json - reads the payload from it, one JSON object");
+        bail!("standard input is empty; --json - reads the payload from it, one JSON object");
     }
     Ok(text)
 }

@@ -34,10 +34,11 @@ pub struct ShowArgs {
     /// Show the next uncertain job after this id (or the first) that waits for a decision
     #[arg(long)]
     next_uncertain: bool,
-    /// Print the job's request as a curl command, with the message's text and without the key
+    /// Print the job's request as a curl command, with the message's text but without the API key
     #[arg(long, conflicts_with_all = ["json", "payload"])]
     curl: bool,
-    /// One JSON object: the columns of delivery_status, payload_bytes, receipt, next, waits_for, history, acts
+    /// One JSON object: the columns of delivery_status, the receipt, why the job waits, its history and
+    /// acts
     #[arg(long)]
     json: bool,
     /// Show the payload too, with the message's text
@@ -101,9 +102,11 @@ async fn curl(store: &mut Store, id: i64, outline: &Outline) -> Result<ExitCode>
     let account = outline.accounts.get(&job.account);
     let (base, parameter) = account
         .and_then(|account| Some((account.base_url.as_ref()?, &account.user_type_parameter)))
-        .with_context(|| format!("the account {} has no address here", job.account))?;
+        .with_context(|| {
+            format!("the address of account {} is not configured here", job.account)
+        })?;
     let channel = job.channel.parse()?;
-    let payload = parse(channel, &payload).context("this payload makes no request")?;
+    let payload = parse(channel, &payload).context("no request can be made from this payload")?;
     output::line(curl_command(base, parameter, &payload))?;
     Ok(ExitCode::SUCCESS)
 }

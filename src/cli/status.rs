@@ -41,7 +41,7 @@ pub struct StatusArgs {
     /// Exit with status 3 if no dispatcher works on the outbox
     #[arg(long, conflicts_with = "watch")]
     check: bool,
-    /// Instead, a row for each account or source: sent, failed, waiting, oldest due
+    /// Show a row for each account or source instead: sent, failed, waiting, oldest due
     #[arg(
         long,
         value_name = "account|source",

@@ -71,7 +71,7 @@ pub async fn repeat(
 /// From a tenth of a second to a day.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let parsed = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
-    let seconds: f64 = parsed.ok_or("a number of seconds from 0.1 to 86400 is needed")?;
+    let seconds: f64 = parsed.ok_or("must be a number of seconds from 0.1 to 86400")?;
     Ok(Duration::from_secs_f64(seconds))
 }
 

@@ -25,7 +25,7 @@ pub fn parse_length(text: &str) -> Result<Duration, String> {
     let length = humantime::parse_duration(text.trim()).ok();
     length
         .filter(|length| (Duration::from_secs(1)..=LONGEST).contains(length))
-        .ok_or_else(|| "a time from 1s to 366d is needed, like 30m, 1h or 2d".to_owned())
+        .ok_or_else(|| "must be a time from 1s to 366d, like 30m, 1h or 2d".to_owned())
 }
 
 /// What `resume` found.

@@ -18,7 +18,7 @@ pub async fn run_with_bar(batches: &mut Batches<'_>, total: usize) -> Result<()>
     }
     if done.is_err() {
         let changed = output::jobs(batches.tally().changed);
-        output::note(format!("an error stopped it after {changed} of {total}"));
+        output::note(format!("stopped by an error after {changed} of {total}"));
     }
     done
 }

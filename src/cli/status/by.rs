@@ -66,7 +66,7 @@ pub async fn run(store: &mut Store, by: By, json: bool) -> Result<()> {
     output::line(table(by, &shares, now).text())?;
     let bound = match by {
         By::Account => String::new(),
-        By::Source => format!(", of the latest {LOOKED_AT} jobs of each state and channel"),
+        By::Source => format!(", among the latest {LOOKED_AT} jobs of each state and channel"),
     };
     output::note(format!("sent and failed are counted over the last 24 hours{bound}"));
     Ok(())

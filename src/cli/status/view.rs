@@ -85,8 +85,9 @@ fn fields(report: &OutboxStatus) -> output::Table {
             1 => "1 uncertain job is".to_owned(),
             jobs => format!("{jobs} uncertain jobs are"),
         };
-        let sentence =
-            format!("{jobs} being looked for at Acquire; `acquire-outbox show ID` says when next");
+        let sentence = format!(
+            "{jobs} being verified at Acquire; `acquire-outbox show ID` says when the next lookup is due"
+        );
         fields.row(["verifying", &sentence]);
     }
     for route in &overview.unreadable {
