@@ -21,7 +21,9 @@ impl FromStr for InboxLink {
         }
         let filled = link.filled("1", "1", "host.example.com");
         if filled.contains(['{', '}']) {
-            return Err("has an unknown {...} in it; there are {case}, {contact} and {host}");
+            return Err(
+                "has an unknown placeholder in it; the known ones are {case}, {contact} and {host}",
+            );
         }
         let url = Url::parse(&filled).map_err(|_| EXAMPLE)?;
         let is_web = matches!(url.scheme(), "https" | "http") && url.username().is_empty();

@@ -142,7 +142,7 @@ impl PostgresServer {
         let example = "write it as postgres://user@host/database";
         let (_, rest) = url.split_once("://").ok_or(example)?;
         if rest.contains(|c: char| c.is_control() || c == ' ' || c == '#') {
-            return Err("must not contain blanks or `#`; write them as %20 and %23".to_owned());
+            return Err("must not contain spaces or `#`; write them as %20 and %23".to_owned());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         // A password may contain a slash that should have been encoded.
@@ -248,7 +248,11 @@ impl UrlParts {
             "sslcert" => self.client_certificate = Some(folder.join(value)),
             "sslkey" => self.client_key = Some(folder.join(value)),
             "password" | "sslpassword" | "passfile" => return Err(PASSWORD_IN_URL.to_owned()),
-            _ => return Err(format!("unknown parameter in the URL; the known ones: {PARAMETERS}")),
+            _ => {
+                return Err(format!(
+                    "unknown parameter in the URL; the known ones are {PARAMETERS}"
+                ));
+            }
         }
         Ok(())
     }

@@ -152,7 +152,7 @@ impl RawChannel {
         let retry = section.section("retry")?;
         let fill_missing = section.boolean("fill_missing")?;
         if let (Channel::Chat, Some(given)) = (channel, &fill_missing) {
-            let problem = "a chat names its case itself; only mail and sms can leave ids out";
+            let problem = "a chat payload must name its case; only mail and sms can leave ids out";
             return Err(ConfigError::invalid(&given.place, problem));
         }
         Ok(RawChannel {

@@ -120,7 +120,7 @@ impl<'a> Section<'a> {
     }
 
     pub fn text(&self, key: &str) -> Result<Option<Located<String>>, ConfigError> {
-        let text = self.get(key, "must be text in quotes", |value| value.as_str())?;
+        let text = self.get(key, "must be a string in quotes", |value| value.as_str())?;
         match text {
             Some(text) if text.value.is_empty() => Err(ConfigError::invalid(
                 &text.place,
@@ -132,9 +132,9 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// An array of texts.
+    /// An array of strings.
     pub fn texts(&self, key: &str) -> Result<Option<Located<Vec<String>>>, ConfigError> {
-        self.get(key, "must be an array of texts in quotes", |value| {
+        self.get(key, "must be an array of strings in quotes", |value| {
             let items = value.as_array()?.iter();
             items.map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
         })

@@ -62,7 +62,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ACQUIRE_OUTBOX_LOG_FORMAT", "the log's format: pretty, journald, json or auto (the default)"),
     (
         "HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-        "the proxy for https, and the hosts without one; in lower case too",
+        "the proxy for https, and the hosts to reach without it; lower-case names also work",
     ),
     ("CREDENTIALS_DIRECTORY", "where systemd puts a service's credentials; set by systemd"),
 ];

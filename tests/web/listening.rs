@@ -60,7 +60,7 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
     for (lines, words) in [
         ("listen = \"localhost:9464\"", "`web.listen`: must be an IP address and a port"),
         ("listen = \"127.0.0.1\"", "`web.listen`: must be an IP address and a port"),
-        ("listen = 9464", "`web.listen`: must be text in quotes"),
+        ("listen = 9464", "`web.listen`: must be a string in quotes"),
         (
             "listen = \"0.0.0.0:9464\"",
             "`web.listen`: 0.0.0.0:9464 can be reached from other machines",
@@ -78,7 +78,7 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
         ),
         ("token_file = \"token\"", "run: chmod o-r"),
         ("token_file = \"a\"\ntoken_env = \"B\"", "the token is set twice"),
-        ("hosts = \"outbox.example.com\"", "`web.hosts`: must be an array of texts in quotes"),
+        ("hosts = \"outbox.example.com\"", "`web.hosts`: must be an array of strings in quotes"),
         ("hosts = [\"https://outbox.example.com\"]", "`web.hosts`: must be host names"),
         (
             "listen = \"127.0.0.1:0\"\nhosts = [\"outbox.example.com\"]",
