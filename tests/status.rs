@@ -103,7 +103,7 @@ fn status_shows_what_is_paused_and_what_is_held() {
     assert_eq!(pause["reason"], "a new provider");
     assert!(pause["since"].as_str().unwrap().ends_with('Z'), "{pause}");
     let plain = outbox.run(&["status"]).expect(0).stdout;
-    for words in ["sms of account default", "a new provider", "Acquire asked to wait"] {
+    for words in ["sms of account default", "a new provider", "Acquire said to wait"] {
         assert!(plain.contains(words), "no {words} in {plain}");
     }
     assert!(plain.contains("acquire-outbox resume sms --account default"), "{plain}");

@@ -75,7 +75,7 @@ pub enum WaitReason {
     Answer { since: Option<String> },
     /// A running dispatcher.
     Dispatcher,
-    /// The next look for its message at Acquire.
+    /// The next lookup of its message at Acquire.
     Verification { at: Option<String>, looks: i64 },
     /// An operator, who resolves or retries it.
     Person,
@@ -241,9 +241,9 @@ fn blocked(block: &Block, now: Millis) -> Explained {
             )
         }
         (BlockKind::RetryAfter, Some(until)) => {
-            format!("blocked: Acquire asked to wait until {until}: {reason}")
+            format!("blocked: Acquire said to wait until {until}: {reason}")
         }
-        (BlockKind::RetryAfter, None) => format!("blocked: Acquire asked to wait: {reason}"),
+        (BlockKind::RetryAfter, None) => format!("blocked: Acquire said to wait: {reason}"),
         (BlockKind::Breaker, until) => format!(
             "blocked: the breaker is open after repeated failures: {reason}; the next probe goes out {}",
             at_or_soon(until)
@@ -279,8 +279,8 @@ fn verifying(known: &Known<'_>) -> Vec<Explained> {
     let Known { story, dispatcher, now, .. } = known;
     let job = &story.job;
     let next = match job.next_look {
-        Some(at) if at > *now => format!("next look at {}", time(at, *now)),
-        _ => "the next look is due".to_owned(),
+        Some(at) if at > *now => format!("next lookup at {}", time(at, *now)),
+        _ => "the next lookup is due".to_owned(),
     };
     let seen = job.seen_at_acquire().map(|seen| format!("; seen so far: {seen}"));
     let sentence = format!(

@@ -15,7 +15,7 @@ pub const NO_DISPATCHER: &str = "no dispatcher is running; start one with `acqui
 /// Why a pending job waits, and the words for it.
 pub const WAITS: [(WaitState, &str); 4] = [
     (WaitState::Ready, "ready"),
-    (WaitState::Backoff, "to retry"),
+    (WaitState::Backoff, "in backoff"),
     (WaitState::Scheduled, "for later"),
     (WaitState::Parked, "behind others"),
 ];
@@ -25,12 +25,12 @@ pub fn standing(standing: Standing) -> &'static str {
     match standing {
         Standing::Working => "at work",
         Standing::Overdue => "lease has run out",
-        Standing::Dead => "dead, its jobs are being decided",
+        Standing::Dead => "dead; its jobs are being decided",
         Standing::Ended => "ended",
     }
 }
 
-/// The same of one node, with how it learns of new jobs where that is not the usual way.
+/// The same for one node, with how it learns of new jobs where that is not the usual way.
 pub fn node(node: &Node) -> String {
     match node.polls && node.standing == Standing::Working {
         true => "at work, polling (pooler in transaction mode)".to_owned(),
@@ -115,7 +115,7 @@ static VERIFY: ChangeLabels = ChangeLabels {
     name: "verify",
     label: "Look at Acquire again",
     done: "to be looked for at Acquire",
-    meaning: "The dispatcher looks for their messages at Acquire, now. What it finds is recorded as sent; \
+    meaning: "The dispatcher looks for their messages at Acquire now. What it finds is recorded as sent; \
               what is not there is sent again only where on_uncertain is verify.",
 };
 
@@ -187,13 +187,13 @@ pub fn question(change: Change, jobs: &str) -> String {
 pub fn block_reason(kind: BlockKind) -> &'static str {
     match kind {
         BlockKind::Refused => "the account is refused",
-        BlockKind::RetryAfter => "Acquire asked to wait",
+        BlockKind::RetryAfter => "Acquire said to wait",
         BlockKind::Breaker => "the breaker is open",
         BlockKind::Shortage => "this machine is short of a resource",
     }
 }
 
-/// A job's state and what is more to say of it: `failed: rejected`, `uncertain: verifying`, `sent: bounced`.
+/// A job's state and what else there is to say about it: `failed: rejected`, `uncertain: verifying`, `sent: bounced`.
 pub fn state(job: &Delivery) -> String {
     match remark(job) {
         Some(remark) => format!("{}: {remark}", job.status),
@@ -207,7 +207,7 @@ pub fn remark(job: &Delivery) -> Option<&str> {
     job.failure.as_deref().or(verifying).or(job.delivery.as_deref())
 }
 
-/// A job's last error: `http_503: a sentence`, or the one of both that there is.
+/// A job's last error: `http_503: a sentence`, or whichever of the two there is.
 pub fn last_error(job: &Delivery) -> Option<String> {
     match (&job.error_code, &job.error) {
         (Some(code), Some(error)) => Some(format!("{code}: {error}")),

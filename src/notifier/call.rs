@@ -91,7 +91,7 @@ impl Call {
     }
 }
 
-/// `acquire-outbox: attention: sms is paused, for 3m (131 jobs); ...`
+/// `acquire-outbox: attention: sms has been paused for 3m (131 jobs); ...`
 fn line(seen: &Assessment) -> String {
     let mut line = format!("acquire-outbox: {}", seen.condition.as_str());
     for (at, concern) in seen.concerns.iter().take(3).enumerate() {

@@ -19,9 +19,9 @@ fn a_person_may_decide_while_it_is_verified() {
     let mut daemon = outbox.program().start(&["run", "--listen", "127.0.0.1:0"]).ready();
     outbox.when_status(first, "uncertain");
     let shown = outbox.run(&["show", &first.to_string()]).expect(0).stdout;
-    assert!(shown.contains("being verified at Acquire: next look at"), "{shown}");
+    assert!(shown.contains("being verified at Acquire: next lookup at"), "{shown}");
     let status = outbox.run(&["status"]).expect(0).stdout;
-    assert!(status.contains("1 uncertain job is being looked for at Acquire"), "{status}");
+    assert!(status.contains("1 uncertain job is being verified at Acquire"), "{status}");
     let listed = outbox.run(&["list", "--json"]).expect(0).json();
     let marked = |id: i64| {
         let jobs = listed.as_array().unwrap();

@@ -10,7 +10,7 @@ use crate::queue::overview::RouteBacklog;
 use crate::queue::pause::subject;
 use crate::queue::when::span;
 
-/// Jobs are due and none was sent for this long: something is wrong.
+/// If jobs are due and none has been sent for this long, something is wrong.
 pub(super) const SILENCE: Millis = 10 * MINUTE_MS;
 /// More pauses, and more blocks, are counted in one reason.
 pub(super) const NAMED: usize = 20;
@@ -56,7 +56,7 @@ pub(super) fn dispatching(vitals: &Vitals<'_>) -> Option<Concern> {
             "stuck",
             Condition::Down,
             format!("the dispatcher's loop has not run for {seconds} s"),
-            Remedy::advice("look at the disk, then restart the service"),
+            Remedy::advice("check the disk, then restart the service"),
         ),
         Dispatching::Nobody => {
             let (level, text) = match jobs {
@@ -91,12 +91,12 @@ pub(super) fn silence(vitals: &Vitals<'_>) -> Option<Concern> {
     channels.dedup();
     let jobs = late.iter().map(|route| route.jobs).sum();
     let text = format!(
-        "nothing was sent for 10 minutes although {} jobs are due, the oldest for {}",
+        "nothing has been sent for 10 minutes although {} jobs are due, the oldest for {}",
         channels.join(" and "),
         span(vitals.now - oldest)
     );
-    let remedy =
-        Remedy::command("acquire-outbox list --status pending").and("`show ID` says why one waits");
+    let remedy = Remedy::command("acquire-outbox list --status pending")
+        .and("`show ID` says why a job waits");
     let made = concern("nothing_sent", Condition::Down, text, Some(jobs), remedy);
     let channel = channels.first().filter(|_| channels.len() == 1);
     let channel: Option<Channel> = channel.and_then(|channel| channel.parse().ok());
@@ -113,7 +113,7 @@ pub(super) fn pauses(vitals: &Vitals<'_>) -> Vec<Concern> {
     for pause in vitals.pauses.iter().take(NAMED) {
         let jobs = waiting(vitals, |route| pause.concerns(&route.account, &route.channel));
         let ends = match pause.until {
-            Some(until) => format!(", for another {}", span(until - vitals.now)),
+            Some(until) => format!("; it resumes in {}", span(until - vitals.now)),
             None => String::new(),
         };
         let since = span(vitals.now - pause.since);
@@ -122,7 +122,7 @@ pub(super) fn pauses(vitals: &Vitals<'_>) -> Vec<Concern> {
                 "restored_backup",
                 "a restored backup is paused: its jobs may have been sent already".to_owned(),
             ),
-            false => ("paused", format!("{} is paused, for {since}{ends}", pause.subject())),
+            false => ("paused", format!("{} has been paused for {since}{ends}", pause.subject())),
         };
         let remedy = Remedy::command(resume_command(pause));
         let made = concern(code, Condition::Attention, text, jobs, remedy);
@@ -136,7 +136,7 @@ pub(super) fn pauses(vitals: &Vitals<'_>) -> Vec<Concern> {
     concerns
 }
 
-/// A Retry-After is part of everyday life: it ends by itself, soon.
+/// Leaves out a Retry-After, which is normal and soon ends by itself.
 pub(super) fn blocks(vitals: &Vitals<'_>) -> Vec<Concern> {
     let lasting: Vec<_> =
         vitals.blocks.iter().filter(|block| block.kind != BlockKind::RetryAfter).collect();
@@ -155,9 +155,9 @@ pub(super) fn blocks(vitals: &Vitals<'_>) -> Vec<Concern> {
             BlockKind::Refused => Remedy::command("acquire-outbox check")
                 .and("put the right key in place and reload (SIGHUP)"),
             BlockKind::Breaker => Remedy::command("acquire-outbox status")
-                .and("it has the last error; single probes go out"),
+                .and("it shows the last error; single probes go out"),
             BlockKind::Shortage | BlockKind::RetryAfter => Remedy::command("acquire-outbox status")
-                .and("it has the error; raise the limits of this machine"),
+                .and("it shows the error; raise the limits of this machine"),
         };
         let made = concern(block.kind.as_str(), Condition::Attention, text, jobs, remedy);
         concerns.push(Concern { filter: Some(Filter { account, channel, ..pending() }), ..made });
@@ -179,7 +179,7 @@ pub(super) fn uncertain(vitals: &Vitals<'_>) -> Option<Concern> {
         jobs => format!("{jobs} uncertain jobs wait for a person"),
     };
     let remedy = Remedy::command("acquire-outbox list --status uncertain")
-        .and("look into their cases at Acquire, then `resolve` or `retry` them");
+        .and("check their cases at Acquire, then `resolve` or `retry` them");
     let made = concern("uncertain", Condition::Attention, text, Some(jobs), remedy);
     Some(Concern { filter: Some(Filter::of_states(&[Status::Uncertain])), ..made })
 }
@@ -205,7 +205,7 @@ pub(super) fn failures(vitals: &Vitals<'_>) -> Option<Concern> {
         failures.last_hour.ended(),
         failures.usual
     );
-    let remedy = Remedy::command("acquire-outbox list --status failed").and("it has the reasons");
+    let remedy = Remedy::command("acquire-outbox list --status failed").and("it shows the reasons");
     let made = concern("failures", Condition::Attention, text, Some(failed), remedy);
     Some(Concern { filter: Some(Filter::of_states(&[Status::Failed])), ..made })
 }
@@ -231,6 +231,6 @@ pub(super) fn schema(vitals: &Vitals<'_>) -> Option<Concern> {
 
 pub(super) fn sandbox(vitals: &Vitals<'_>) -> Option<Concern> {
     let text = "sandbox: a stand-in answers, and nothing reaches Acquire".to_owned();
-    let remedy = Remedy::advice("for real messages use an outbox made without --sandbox");
+    let remedy = Remedy::advice("for real messages, use an outbox made without --sandbox");
     vitals.sandbox.then(|| concern("sandbox", Condition::Well, text, None, remedy))
 }
