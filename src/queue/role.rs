@@ -3,9 +3,9 @@
 /// What somebody is to the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// Inserts, cancels and retries jobs, and reads how they stand.
+    /// Inserts, cancels and retries jobs, and reads their status.
     Producer,
-    /// Reads how jobs stand, without messages.
+    /// Reads the status of jobs, but no messages.
     Reader,
     /// Everything that the commands do, apart from `init` and `run`.
     Operator,

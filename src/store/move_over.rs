@@ -46,7 +46,9 @@ pub async fn move_over(
     progress: impl FnMut(u64),
 ) -> Result<Carried, StoreError> {
     if from == to {
-        return Err(StoreError::Unusable(format!("{from} is both ends of the move; name two")));
+        return Err(StoreError::Unusable(format!(
+            "{from} is both ends of the move; name two different ones"
+        )));
     }
     for end in [from, to] {
         // A place that does not exist yet has no dispatcher.
@@ -68,7 +70,7 @@ pub async fn move_over(
     // The answer to the commit may be lost: so the pause stays.
     arrival.settle(&rest).await.map_err(|e| {
         StoreError::Unusable(format!(
-            "{e}; it is unknown whether everything was carried over: if {to} has the jobs, it was; \
+            "{e}; it is unknown whether everything was moved: if {to} has the jobs, it was; \
              otherwise move it again. {from} stays paused"
         ))
     })?;
@@ -114,7 +116,7 @@ fn not_carried(left: &[LeftBehind]) -> String {
         String::new()
     };
     format!(
-        "nothing was carried over, because of {}{more}; with --leave-behind such jobs stay where they are",
+        "nothing was moved, because of {}{more}; with --leave-behind such jobs stay where they are",
         named.join("; ")
     )
 }

@@ -145,7 +145,7 @@ impl PayloadFields {
 
     pub(super) fn phone(&mut self, name: &str, whose: &str) -> Result<String, PayloadError> {
         let allowed = format_args!(
-            "{whose} with its country code: `+` and 1 to 15 digits, nothing between them"
+            "{whose} with its country code: `+` and 1 to 15 digits, with nothing between them"
         );
         self.require(name, allowed, |value| {
             let number = text(value)?;
@@ -302,7 +302,7 @@ fn unknown(name: &str, known: &[&str]) -> PayloadError {
         shown,
         match nearest {
             Some((_, nearest)) => format!("unknown field, did you mean `{nearest}`?"),
-            None => format!("unknown field, known are {}", known.join(", ")),
+            None => format!("unknown field; the known ones are {}", known.join(", ")),
         },
     )
 }

@@ -186,7 +186,10 @@ fn unknown_fields_are_refused_with_the_nearest_known_one() {
         );
     }
     let error = refusal(Channel::Chat, json!({"zzz": 1}));
-    assert!(error.starts_with("payload.zzz: unknown field, known are caseId, message,"), "{error}");
+    assert!(
+        error.starts_with("payload.zzz: unknown field; the known ones are caseId, message,"),
+        "{error}"
+    );
     let error = refusal(Channel::Chat, json!({"\n".repeat(900): 1}));
     assert!(error.len() < 300 && !error.contains('\n'), "{error}");
 }

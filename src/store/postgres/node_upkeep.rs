@@ -229,7 +229,7 @@ impl PostgresTenure {
             let (id, broken): (i64, Option<String>) =
                 (row.try_get(0).unwrap_or_default(), row.try_get(1).unwrap_or_default());
             if let Some(broken) = broken {
-                let sentence = "this row breaks a rule of the outbox: it has failed, the others are not affected";
+                let sentence = "this row breaks a rule of the outbox: it has failed; the others are not affected";
                 self.report.notice(Notice::new(Level::ERROR, sentence).job(id).reason(broken));
             }
         }

@@ -75,7 +75,7 @@ pub enum PostgresError {
          or through a pooler in session mode"
     )]
     Pooled { place: Location, what: &'static str },
-    #[error("{0} takes longer than it may")]
+    #[error("{0} did not answer within the time limit")]
     TimeLimit(Location),
     #[error("another dispatcher has taken over this database")]
     Superseded,
@@ -209,7 +209,8 @@ impl PostgresError {
     /// The server did not answer in time.
     pub(super) fn silent(server: &PostgresServer) -> PostgresError {
         let problem =
-            "no answer within 10 seconds; check host and port, and the network between".to_owned();
+            "no answer within 10 seconds; check host and port, and the network in between"
+                .to_owned();
         PostgresError::Connect { place: Location::of(server), problem }
     }
 

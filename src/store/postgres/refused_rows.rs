@@ -45,7 +45,7 @@ impl PostgresTenure {
         e: StoreError,
         work: &Cycle<'_>,
     ) -> Result<CycleDone, StoreError> {
-        let sentence = "the database refuses a row: looking for it, the others are not affected";
+        let sentence = "the database refuses a row: looking for it; the others are not affected";
         self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
         let mut found = !work.record.is_empty();
         let recorded = self.record_or_keep(work.record).await?;
@@ -64,7 +64,7 @@ impl PostgresTenure {
         for (id, reason) in refused {
             self.set_aside(id, &reason, None).await?;
             let sentence =
-                "the database refuses this row: it is set aside, the others are not affected";
+                "the database refuses this row: it is set aside; the others are not affected";
             self.report.notice(Notice::new(Level::ERROR, sentence).job(id).reason(reason));
         }
         if !found {

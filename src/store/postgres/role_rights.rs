@@ -58,8 +58,8 @@ pub fn grants(server: &PostgresServer, roles: &[Role], reach: Reach) -> String {
 
 fn title(duty: Duty) -> &'static str {
     match duty {
-        Duty::Producer => "A producer inserts, cancels and retries jobs, and reads how they stand.",
-        Duty::Reader => "A reader reads how jobs stand, without messages.",
+        Duty::Producer => "A producer inserts, cancels and retries jobs, and reads their status.",
+        Duty::Reader => "A reader reads the status of jobs, but no messages.",
         Duty::Operator => "An operator uses the commands, and reads messages.",
         Duty::Node => "A node runs the daemon; it need not own anything.",
     }

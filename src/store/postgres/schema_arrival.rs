@@ -76,7 +76,7 @@ impl SchemaArrival {
         purpose: Purpose,
     ) -> Result<SchemaArrival, StoreError> {
         let (store, _) = PostgresStore::init(purpose, server).await?;
-        store.require_session("an outbox cannot be carried there")?;
+        store.require_session("an outbox cannot be moved there")?;
         let mut to = SchemaArrival { store };
         match to.lock().await? {
             true => Ok(to),

@@ -62,13 +62,13 @@ impl SchemaDeparture {
         reason: &str,
     ) -> Result<SchemaDeparture, StoreError> {
         let store = PostgresStore::open_session("acquire-outbox", server).await?;
-        store.require_session("an outbox cannot be carried over from there")?;
+        store.require_session("an outbox cannot be moved from there")?;
         let mut from = SchemaDeparture { store, reason: Some(reason.to_owned()) };
         let sending = from.pause_and_lock().await?;
         if sending > 0 {
             return Err(StoreError::Unusable(format!(
-                "{sending} jobs of {server} are sending; let `acquire-outbox run --until-empty` decide \
-                 them (everything is paused now, so it sends nothing), and try again"
+                "{server} still has jobs that are sending ({sending}); let `acquire-outbox run --until-empty` \
+                 decide them (everything is paused now, so it sends nothing), and try again"
             )));
         }
         Ok(from)

@@ -59,9 +59,8 @@ impl FileDeparture {
         let sending = begun.map_err(|e| from.neutral(e))?;
         if sending > 0 {
             return Err(StoreError::Unusable(format!(
-                "{} jobs of {} are sending; let `acquire-outbox run --until-empty` decide them (everything \
-                 is paused now, so it sends nothing), and try again",
-                sending,
+                "{} still has jobs that are sending ({sending}); let `acquire-outbox run --until-empty` decide \
+                 them (everything is paused now, so it sends nothing), and try again",
                 path.display()
             )));
         }

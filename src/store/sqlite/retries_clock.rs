@@ -119,8 +119,10 @@ impl SqliteTenure {
         let step = self.clock.step(at, now);
         if let Some(ClockStep { by, since }) = step {
             let ids = self.store.in_backoff(since.0, since.1).await?;
-            let sentence =
-                format!("the wall clock was set by {} s: retries keep their pauses", by / 1000);
+            let sentence = format!(
+                "the wall clock was set by {} s: next attempts keep their delay",
+                by / 1000
+            );
             self.report.notice(Notice::new(Level::INFO, sentence).rows(ids.len()));
             self.clock.owed.push((ids, by));
             // Before anything ends by the clock as it is now: scrubbing notes how far it has got.

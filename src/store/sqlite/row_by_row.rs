@@ -154,7 +154,7 @@ impl SqliteTenure {
         e: SqliteError,
         work: &Cycle<'_>,
     ) -> Result<CycleDone, SqliteError> {
-        let sentence = "the database refuses a row: looking for it, the others are not affected";
+        let sentence = "the database refuses a row: looking for it; the others are not affected";
         self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
         let done = self.store.record_or_keep(work.record, self.epoch).await?;
         self.note_recorded(work.record);
@@ -212,7 +212,7 @@ impl SqliteTenure {
         for (id, reason) in &refused {
             self.store.set_aside(*id, reason).await?;
             let sentence =
-                "the database refuses this row: it is set aside, the others are not affected";
+                "the database refuses this row: it is set aside; the others are not affected";
             self.report.notice(Notice::new(Level::ERROR, sentence).job(*id).reason(reason));
         }
         Ok(!refused.is_empty())

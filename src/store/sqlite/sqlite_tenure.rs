@@ -199,7 +199,7 @@ impl SqliteTenure {
         }
         self.store.fail_unreadable(rows, claimed).await?;
         for row in rows {
-            let sentence = "this row cannot be read: it has failed and is set aside, the others are not affected";
+            let sentence = "this row cannot be read: it has failed and is set aside; the others are not affected";
             let notice = Notice::new(Level::ERROR, sentence).job(row.id).reason(&row.sentence);
             self.report.notice(notice);
             let channel = row.channel.map(|channel| (channel, Failure::Invalid));

@@ -133,7 +133,7 @@ impl SqliteTenure {
             Ok(note) => self.answer_note = Some(note),
             Err(e) => {
                 let sentence = "the note of answers cannot be written: sending is slower, and after a kill more \
-                    jobs are of unknown outcome";
+                    jobs have an unknown outcome";
                 let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
                 on_event(TakeOver::Noticed(notice));
             }
