@@ -26,7 +26,9 @@ fn without_a_filter_it_goes_by_the_retention_settings() {
     let young = outbox.run(&["prune"]).expect(0);
     assert_eq!(young.stdout, "0 jobs pruned\n");
     assert!(
-        young.stderr.contains("sent jobs are kept for 30days, failed jobs forever"),
+        young
+            .stderr
+            .contains("the retention settings keep sent jobs for 30days, failed jobs forever"),
         "{young:?}"
     );
     days_ago(&outbox, 2);

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How long a command that spools its results waits at its end for them to be read.
 const LAST_RESULTS: Duration = Duration::from_secs(1);
 
-/// Of a column that is cut, at least so many characters are shown.
+/// A column that is cut still shows at least this many characters.
 const LEAST_ROOM: usize = 12;
 
 /// Rows under a header.
@@ -111,7 +111,7 @@ impl Table {
         table.trim_fmt()
     }
 
-    /// The same with this column's cells cut to so many characters.
+    /// The same with this column's cells cut to this many characters.
     fn cut(&self, column: usize, room: usize) -> Table {
         let cut = |(at, cell): (usize, &String)| match at == column && cell.chars().count() > room {
             true => cell.chars().take(room.saturating_sub(1)).chain(['…']).collect(),

@@ -33,7 +33,7 @@ pub async fn run(settings: &GlobalFlags, args: PruneArgs) -> Result<ExitCode> {
         return change_jobs::run(settings, Change::Prune, args.jobs).await;
     }
     let kept = settings.outline()?.retention;
-    output::note(format!("by the retention settings: {}", retention::sentence(&kept)));
+    output::note(format!("the retention settings keep {}", retention::sentence(&kept)));
     let mut store = settings.open().await?;
     args.jobs.by_filters(&mut store, Change::Prune, &retention::expired(&kept, now())).await
 }

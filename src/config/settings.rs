@@ -1,9 +1,9 @@
 //! Every setting and every environment variable, for the reference: `acquire-outbox settings`,
-//! acquire-outbox.toml(5) and docs/settings.md are made of it. tests/settings.rs holds it against the parser.
+//! acquire-outbox.toml(5) and docs/settings.md are made from it. tests/settings.rs checks it against the parser.
 
 use serde::Serialize;
 
-/// A key of the configuration file. Text that is empty means: none.
+/// A key of the configuration file. Empty text means none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// As in the file, without brackets; empty at the top level. `NAME` and `CHANNEL` stand for any.

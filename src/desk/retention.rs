@@ -19,10 +19,10 @@ pub fn expired(kept: &Retention, now: Millis) -> Vec<Filter> {
     ages(kept).into_iter().filter_map(of).collect()
 }
 
-/// `sent jobs are kept for 30days, failed jobs forever, cancelled jobs forever`.
+/// `sent jobs for 30days, failed jobs forever, cancelled jobs forever`: what is kept.
 pub fn sentence(kept: &Retention) -> String {
     let of = |(status, age): (Status, Option<Duration>)| match age {
-        Some(age) => format!("{status} jobs are kept for {}", humantime::format_duration(age)),
+        Some(age) => format!("{status} jobs for {}", humantime::format_duration(age)),
         None => format!("{status} jobs forever"),
     };
     ages(kept).map(of).join(", ")
@@ -37,7 +37,7 @@ mod tests {
         let kept = Retention::default();
         assert_eq!(
             sentence(&kept),
-            "sent jobs are kept for 30days, failed jobs forever, cancelled jobs forever"
+            "sent jobs for 30days, failed jobs forever, cancelled jobs forever"
         );
         let now = 1_764_000_000_000;
         let filters = expired(&kept, now);

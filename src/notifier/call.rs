@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const COMMAND: Duration = Duration::from_secs(30);
 /// What a command gets of the environment: never a key.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR"];
-/// So many reasons are sent.
+/// At most this many reasons are sent.
 const REASONS: usize = 20;
 const SIGNATURE: &str = "acquire-outbox-signature";
 const TIMESTAMP: &str = "acquire-outbox-timestamp";

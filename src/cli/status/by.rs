@@ -1,4 +1,4 @@
-//! `status --by account`, `--by source`: who sends, fails and waits how much.
+//! `status --by account`, `--by source`: how much each of them sends, how much fails and how much waits.
 
 use crate::cli::output;
 use crate::desk::shares::{self, Share};
@@ -30,7 +30,7 @@ struct SharesJson {
     shares: Vec<ShareJson>,
 }
 
-/// `name` is null for jobs without a source, and with `others` for those of all that have no row.
+/// `name` is null for jobs without a source and, if `others`, for the sum of all that have no row.
 #[derive(Serialize)]
 struct ShareJson {
     name: Option<String>,

@@ -69,7 +69,7 @@ pub(super) fn dispatching(vitals: &Vitals<'_>) -> Option<Concern> {
     Some(Concern { filter: Some(pending()), ..concern(code, level, text, jobs, remedy) })
 }
 
-/// Of the channels that nothing keeps shut.
+/// For the channels that nothing keeps shut.
 pub(super) fn silence(vitals: &Vitals<'_>) -> Option<Concern> {
     if !matches!(vitals.dispatching, Dispatching::Running | Dispatching::Elsewhere) {
         return None;

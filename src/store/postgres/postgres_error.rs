@@ -59,7 +59,7 @@ pub enum PostgresError {
     /// One of the outbox's own rules, found before the database was asked.
     #[error("{0}")]
     Rule(String),
-    /// No session came about.
+    /// No session could be opened.
     #[error("cannot connect to {place}: {problem}")]
     Connect { place: Location, problem: String },
     /// There was a session, and it has ended: whether the last statement was executed is unknown.
@@ -174,7 +174,7 @@ impl Answer {
 }
 
 impl PostgresError {
-    /// No session came about.
+    /// No session could be opened.
     pub(super) fn connecting(server: &PostgresServer, e: sqlx::Error) -> PostgresError {
         let place = Location::of(server);
         let problem = match PostgresError::from(e) {

@@ -20,11 +20,11 @@ const QUEUE_COLUMNS: &str = "lane, due_at, wait, holds, claimed_by, unspent, unc
 const CHANGEABLE: &str =
     "status, ordering_key, priority, send_at, expires_at, max_attempts, updated_at";
 
-/// What a person may set who resolves an uncertain job, or fails a pending one.
+/// What a person who resolves an uncertain job, or fails a pending one, may set.
 const RESOLVABLE: &str =
     "status, failure, error_code, error, message_id, receipt, updated_at, finished_at";
 
-/// What says which version an outbox has and what it was made for: whoever opens it reads them.
+/// What says which version an outbox has and what it was made for: everyone who opens it reads them.
 const OPENING: &str = "outbox_migrations, outbox_dispatcher";
 
 const OTHER_TABLES: &str = "outbox_attempts, outbox_pauses, outbox_holds, outbox_nodes, outbox_elections, outbox_scrubbing, outbox_fill_missing, outbox_unreadable, outbox_history";

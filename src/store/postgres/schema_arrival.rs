@@ -99,7 +99,7 @@ impl SchemaArrival {
             .map_err(PostgresError::from)?;
         let put = self.insert(JOBS, jobs).await;
         let end = if put.is_ok() { "RELEASE load" } else { "ROLLBACK TO load; RELEASE load" };
-        // Of a connection that is lost, the first error says more.
+        // If the connection was lost, the first error says more.
         let ended = sqlx::raw_sql(end).execute(&mut self.store.conn).await;
         put?;
         Ok(ended.map(drop).map_err(PostgresError::from)?)

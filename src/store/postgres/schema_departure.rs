@@ -19,7 +19,7 @@ const SENDING: &str = "\
 SELECT count(*) FROM outbox o WHERE o.status = 'sending'
     AND NOT EXISTS (SELECT 1 FROM outbox_set_aside a WHERE a.job_id = o.id)";
 
-/// Where the next load ends: after so many jobs or bytes, but not before the first job.
+/// Where the next load ends: after this many jobs or bytes, but not before the first job.
 const END: &str = "\
 SELECT max(id) FROM (
     SELECT id, sum(pg_column_size(payload)::bigint) OVER (ORDER BY id) - pg_column_size(payload) AS before

@@ -15,7 +15,7 @@ const SENDING: &str = "\
 SELECT count(*) FROM outbox WHERE claimed_by IS NOT NULL AND +status = 'sending'
     AND id NOT IN (SELECT job_id FROM outbox_set_aside)";
 
-/// Where the next load ends: after so many jobs or bytes, but not before the first job.
+/// Where the next load ends: after this many jobs or bytes, but not before the first job.
 const END: &str = "\
 SELECT max(id), count(*) FROM (
     SELECT id, sum(length(CAST(payload AS BLOB))) OVER (ORDER BY id) - length(CAST(payload AS BLOB)) AS before
