@@ -34,7 +34,10 @@ fn a_change_of_the_verdict_is_posted_signed_and_without_words_of_a_message() {
     assert_eq!((&reason["code"], &reason["jobs"]), (&json!("paused"), &json!(1)));
     assert_eq!(reason["do"], "acquire-outbox resume chat");
     assert!(
-        body["text"].as_str().unwrap().starts_with("acquire-outbox: attention: chat is paused"),
+        body["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("acquire-outbox: attention: chat has been paused"),
         "{body}"
     );
     let text = first.body_text();
