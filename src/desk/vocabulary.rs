@@ -16,8 +16,8 @@ pub const NO_DISPATCHER: &str = "no dispatcher is running; start one with `acqui
 pub const WAITS: [(WaitState, &str); 4] = [
     (WaitState::Ready, "ready"),
     (WaitState::Backoff, "in backoff"),
-    (WaitState::Scheduled, "for later"),
-    (WaitState::Parked, "behind others"),
+    (WaitState::Scheduled, "scheduled"),
+    (WaitState::Parked, "parked"),
 ];
 
 /// The state of a node, as the others see it.
@@ -113,7 +113,7 @@ static RESOLVE_FAILED: ChangeLabels = ChangeLabels {
 static VERIFY: ChangeLabels = ChangeLabels {
     change: Change::Verify,
     name: "verify",
-    label: "Look at Acquire again",
+    label: "Look up at Acquire again",
     done: "to be looked for at Acquire",
     meaning: "The dispatcher looks for their messages at Acquire now. What it finds is recorded as sent; \
               what is not there is sent again only where on_uncertain is verify.",

@@ -17,6 +17,7 @@ use crate::queue::filter::Filter;
 use crate::store::Store;
 use axum::extract::State;
 use axum::response::Redirect;
+use std::borrow::Cow;
 use std::sync::Arc;
 use tracing::info;
 
@@ -32,7 +33,7 @@ pub const OFFERED: [Change; 6] = [
     Change::Verify,
 ];
 
-const NOTHING_CHECKED: &str = "No job is checked: check some, or choose all jobs that match.";
+const NOTHING_CHECKED: &str = "No job is selected: select some, or choose all jobs that match.";
 
 /// What a form asks for.
 struct ChangeRequest {
@@ -150,16 +151,24 @@ async fn by_ids(
     Ok(report(labels, &tally))
 }
 
-/// `2 jobs retried; job 7 was not: is sent already.`
+/// `2 jobs retried; job 7 was not: it is sent already.`
 fn report(labels: &ChangeLabels, tally: &Tally) -> String {
     let mut text = format!("{} {}", jobs(tally.changed), labels.done);
     if let Some(first) = tally.refused.first() {
-        text += &format!("; job {} was not: {}", first.id, first.sentence);
+        text += &format!("; job {} was not: {}", first.id, with_subject(&first.sentence));
     }
     if tally.refused.len() > 1 {
         text += &format!(" (and {} more)", number(tally.refused.len() as u64 - 1));
     }
     text + "."
+}
+
+/// `it is sent already`. Next to a job's id, as the commands print it, such a reason has no subject.
+fn with_subject(reason: &str) -> Cow<'_, str> {
+    match ["is ", "was ", "has "].iter().any(|verb| reason.starts_with(verb)) {
+        true => Cow::Owned(format!("it {reason}")),
+        false => Cow::Borrowed(reason),
+    }
 }
 
 #[cfg(test)]
@@ -175,7 +184,7 @@ mod tests {
         let some = Tally { refused: vec![refused(7), refused(8)], ..one };
         assert_eq!(
             report(change_labels(Change::Retry), &some),
-            "1 job retried; job 7 was not: is sent already (and 1 more)."
+            "1 job retried; job 7 was not: it is sent already (and 1 more)."
         );
     }
 }

@@ -43,10 +43,13 @@ impl BackgroundChange {
     pub fn says(&self) -> Option<String> {
         let running = *self.running.borrow();
         running.map(|RunningChange { change, changed, total, stopped }| {
-            let of = total.map_or_else(String::new, |total| format!(" of {}", number(total)));
+            let count = total.map_or_else(
+                || jobs(changed),
+                |total| format!("{} of {}", number(changed), jobs(total)),
+            );
             let done = change_labels(change).done;
             let end = if stopped { " Stopping." } else { "" };
-            format!("In progress: {}{of} {done} so far.{end}", jobs(changed))
+            format!("In progress: {count} {done} so far.{end}")
         })
     }
 
@@ -114,7 +117,7 @@ impl BackgroundChange {
         if begun {
             return Ok(());
         }
-        let sentence = "Another change of many jobs is in progress; wait until it has ended";
+        let sentence = "Another bulk change is in progress; wait until it has ended";
         Err(ErrorPage::new(StatusCode::CONFLICT, sentence))
     }
 

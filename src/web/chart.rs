@@ -41,7 +41,7 @@ pub fn history(intervals: &[Interval], window: Window) -> Markup {
             (panel(per, &[number(most), number(most / 2), "0".to_owned()], &bars(intervals, most, &summary, window)))
             ul .legend {
                 li .half { "half sent within" }
-                li .most { "95 % within" }
+                li .most { "95% within" }
             }
             (panel("due to sent", &decades.scale(), &late(intervals, &decades)))
             div .hours aria-hidden="true" {
@@ -120,7 +120,7 @@ fn late(minutes: &[Interval], decades: &Decades) -> Markup {
     html! {
         svg .late viewBox={ "0 0 " (width(minutes)) " " (LATE_HEIGHT) } preserveAspectRatio="none"
             role="img" aria-labelledby="late-title" {
-            title #late-title { "From due to sent: half of the messages, and 95 of 100" }
+            title #late-title { "From due to sent: half of the messages, and 95%" }
             (grid(width(minutes), LATE_HEIGHT))
             @for (class, quantile) in [("most", 0.95), ("half", 0.5)] {
                 @for path in paths(minutes, quantile, decades) {
@@ -167,7 +167,7 @@ fn table(intervals: &[Interval], window: Window) -> Markup {
     let busy: Vec<&Interval> = intervals.iter().rev().filter(|one| total(one) > 0).collect();
     html! {
         details #figures {
-            summary { "The figures as a table" }
+            summary { "Figures as a table" }
             @if busy.is_empty() {
                 p .hint { "Nothing was sent, tried again or failed in the last " (window.noun()) "." }
             } @else {
@@ -177,7 +177,7 @@ fn table(intervals: &[Interval], window: Window) -> Markup {
                             th scope="col" { "from (UTC)" } th scope="col" .num { "sent" }
                             th scope="col" .num { "tried again" } th scope="col" .num { "failed" }
                             th scope="col" .num { "uncertain" }
-                            th scope="col" .num { "half within" } th scope="col" .num { "95 % within" }
+                            th scope="col" .num { "half within" } th scope="col" .num { "95% within" }
                         } }
                         tbody {
                             @for one in busy {
@@ -206,7 +206,7 @@ fn describe(interval: &Interval, window: Window) -> String {
         }
     }
     match tally.lateness(0.95) {
-        Some(late) => text + &format!("; 95 % within {}", length(late)),
+        Some(late) => text + &format!("; 95% within {}", length(late)),
         None => text,
     }
 }

@@ -66,7 +66,7 @@ impl IntoResponse for ErrorPage {
             &html! {
                 h1 { (title) }
                 p .sentence { (sentence_case(&self.sentence)) }
-                p { a href="/" { "To the overview" } }
+                p { a href="/" { "Go to the overview" } }
             },
         );
         (self.status, page).into_response()

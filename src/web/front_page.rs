@@ -104,7 +104,7 @@ pub async fn show(
         div #at-work data-live { (node_table::nodes(&page)) }
         div #aside data-live { (sections::set_aside(&page)) }
         section aria-labelledby="failures" {
-            h2 #failures { "What goes wrong" }
+            h2 #failures { "What is going wrong" }
             div #groups data-live { (sections::failures(&page)) }
         }
         (folding("latest", "Latest jobs", &html! {

@@ -92,7 +92,7 @@ fn listing(
     html! {
         div #list data-live {
             @if rows.is_empty() {
-                p .calm { @if query.page > 0 { "No more jobs." } @else { "No such jobs." } }
+                p .calm { @if query.page > 0 { "No more jobs." } @else { "No jobs match." } }
             } @else {
                 (rows_of(rows, now(), Some(query), checks))
             }
@@ -128,14 +128,14 @@ fn change_buttons(offered: &[Change]) -> Markup {
     html! {
         fieldset .bulk {
             legend { "Change" }
-            label { input type="radio" name="which" value="checked" checked; " the checked jobs" }
+            label { input type="radio" name="which" value="checked" checked; " the selected jobs" }
             label { input type="radio" name="which" value="all"; " all jobs that match" }
             div .buttons {
                 @for labels in offered.iter().copied().map(change_labels) {
                     button type="submit" name="change" value=(labels.name) { (labels.label) }
                 }
             }
-            p .hint { "You are asked before anything is changed." }
+            p .hint { "You will be asked to confirm before anything is changed." }
         }
     }
 }

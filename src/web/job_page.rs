@@ -236,7 +236,7 @@ fn fields(job: &Detail, inbox: Option<String>, now: Millis) -> Markup {
             (field("Seen at Acquire", job.seen_at_acquire().map(|seen| html! { (short(&seen)) })))
             (field("Finished", row.finished_at.as_ref().map(|at| exact(at, now))))
             (field("Delivery", job.what_became_of_it().map(|event| html! { (short(&event)) })))
-            (field("Last written", job.updated.map(|at| time(at, now))))
+            (field("Last updated", job.updated.map(|at| time(at, now))))
             (field("Priority", (job.priority != 0).then(|| html! { (job.priority) })))
             (field("Source", row.source.as_ref().map(|source| html! { (short(source)) })))
             (field("Idempotency key", row.idempotency_key.as_ref().map(|key| html! { code { (short(key)) } })))
@@ -276,7 +276,7 @@ fn history(story: &Story, now: Millis) -> Markup {
             @if story.attempts > history.len() as i64 {
                 p .hint {
                     "The newest " (number(history.len() as u64)) " of " (number(story.attempts.unsigned_abs())) " attempts; "
-                    code { "acquire-outbox show " (story.job.delivery.id) } " has all of them."
+                    code { "acquire-outbox show " (story.job.delivery.id) } " shows all of them."
                 }
             }
         }
@@ -328,9 +328,9 @@ fn message(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
                 (frame.csrf())
                 button #show-text type="submit" { "Show the text" }
             }
-            p .hint { "It is shown only to you, and not kept in any cache." }
+            p .hint { "It is shown only to you and is not cached." }
         } @else {
-            p .hint { "The text is only shown after a login; this dashboard has no token." }
+            p .hint { "The text is shown only after logging in, and this dashboard has no token." }
         }
     }
 }
@@ -359,7 +359,7 @@ pub fn json(id: Option<&str>, read: &str, bytes: i64) -> Markup {
     let laid_out = whole.then(|| pretty(read)).filter(|text| text.len() <= SHOWN_BYTES);
     html! {
         pre id=[id] tabindex="0" { (laid_out.as_deref().unwrap_or_else(|| cut(read))) }
-        @if !whole { p .hint { "The rest is not shown: " (number(bytes.unsigned_abs())) " bytes in all." } }
+        @if !whole { p .hint { "The rest is not shown: " (number(bytes.unsigned_abs())) " bytes in total." } }
     }
 }
 

@@ -114,7 +114,7 @@ impl Frame {
             main #main tabindex="-1" {
                 @if refresh != Refresh::Never {
                     p #lost .notice.bad role="status" hidden {
-                        "The daemon does not answer. This page shows the last state and will update when it answers again."
+                        "The daemon is not responding. This page shows the last known state and updates when the daemon responds again."
                     }
                 }
                 @if let Some(flash) = &self.flash {
@@ -144,7 +144,7 @@ impl Frame {
 
     fn header(&self, tab: Tab) -> Markup {
         html! {
-            a .skip href="#main" { "Skip to the content" }
+            a .skip href="#main" { "Skip to content" }
             header .top {
                 a .brand href="/" { img src="/assets/icon.svg" alt="" width="22" height="22"; span { "acquire-outbox" } }
                 nav aria-label="Pages" {
@@ -173,12 +173,12 @@ impl Frame {
             footer {
                 @if !self.may_act() {
                     p {
-                        "This dashboard is read-only. To retry, cancel, resolve and pause here, set a token: "
+                        "This dashboard is read-only. To make changes here, set a token ("
                         code { "token_file" } " in " code { "[web]" } ", or "
-                        code { "ACQUIRE_OUTBOX_WEB_TOKEN_FILE" } ", and restart."
+                        code { "ACQUIRE_OUTBOX_WEB_TOKEN_FILE" } ") and restart."
                     }
                 }
-                p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are in UTC; point at one to see it in full. " button #times .quiet type="button" hidden { "Exact times" } }
+                p { "acquire-outbox " (env!("CARGO_PKG_VERSION")) ". Times are in UTC; hover over one to see it in full. " button #times .quiet type="button" hidden { "Exact times" } }
                 (theme::switch())
             }
         }

@@ -34,7 +34,7 @@ pub async fn login(
     let given = fields(request, &shared).await?;
     let next = given.path("next").unwrap_or("/");
     if !is_token(&shared, peer.remote, given.get("token").unwrap_or_default())? {
-        let page = form(next, Some("This is not the token."));
+        let page = form(next, Some("Wrong token."));
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     }
     let name = given.get("name").and_then(one_line);
@@ -67,10 +67,10 @@ fn form(next: &str, wrong: Option<&str>) -> Markup {
                 label for="token" { "Token" }
                 input #token type="password" name="token" required autofocus
                     autocomplete="current-password" aria-describedby=[wrong.map(|_| "wrong")];
-                p .hint { "It is in the file given as " code { "token_file" } " in [web]." }
-                label for="name" { "Your name " small { "(may be empty)" } }
+                p .hint { "It is the content of the file that " code { "token_file" } " in [web] names." }
+                label for="name" { "Your name " small { "(optional)" } }
                 input #name type="text" name="name" maxlength="100" autocomplete="name" aria-describedby="name-hint";
-                p #name-hint .hint { "It is shown with what you do to a job, for your colleagues." }
+                p #name-hint .hint { "Your colleagues see it next to what you do to a job." }
                 button .primary type="submit" { "Log in" }
             }
         },

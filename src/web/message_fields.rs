@@ -47,7 +47,7 @@ fn entry(field: &MessageField) -> Markup {
     let text = field.text.as_str();
     html! {
         div .entry {
-            label for=(id) { (field.name) @if !field.required { small { " (may be empty)" } } }
+            label for=(id) { (field.name) @if !field.required { small { " (optional)" } } }
             @match field.kind {
                 EntryKind::Line => input id=(id) name=(name) type="text" value=(text) required[field.required]
                     aria-invalid=[invalid] aria-describedby=[described];,

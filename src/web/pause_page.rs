@@ -1,7 +1,7 @@
 //! `/pauses`: what is paused, with buttons to pause and resume.
 
 use super::Shared;
-use super::display::{jobs, short, time};
+use super::display::{number, short, time};
 use super::error_page::ErrorPage;
 use super::front_page::LISTED;
 use super::guard::Caller;
@@ -41,9 +41,9 @@ pub async fn show(State(shared): State<Arc<Shared>>, frame: Frame) -> Result<Mar
     pauses.truncate(LISTED as usize);
     let content = html! {
         h1 { "Pauses" }
-        p { "Paused jobs are not sent; requests in flight are finished. A pause outlives a restart." }
+        p { "Jobs that are paused are not sent; requests in flight are finished. A pause survives a restart." }
         @if pauses.is_empty() { p .calm { "Nothing is paused." } } @else { (table(&pauses, now(), &frame)) }
-        @if more { p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." } }
+        @if more { p .hint { "There are more; " code { "acquire-outbox status" } " lists all of them." } }
         @if frame.may_act() { (form(&shared.accounts, &frame)) }
     };
     Ok(frame.still(Tab::Pauses, "Pauses", &content))
@@ -115,7 +115,7 @@ fn form(accounts: &[String], frame: &Frame) -> Markup {
                     }
                 }
                 label { "Reason"
-                    input name="reason" required maxlength=(REASON_LENGTH) placeholder="why, for others who see the pause";
+                    input name="reason" required maxlength=(REASON_LENGTH) placeholder="so that others know why";
                 }
                 button .primary type="submit" { "Continue" }
             }
@@ -145,7 +145,7 @@ impl PauseRequest {
         let scope = PauseScope { account: named("account").map(str::to_owned), channel };
         let reason = posted.fields.get("reason").unwrap_or_default().trim().to_owned();
         if reason.is_empty() {
-            return Err(ErrorPage::bad("reason: say why, for others who see the pause"));
+            return Err(ErrorPage::bad("reason: required, so that others know why"));
         }
         if reason.chars().count() > REASON_LENGTH {
             let sentence = format!("reason: at most {REASON_LENGTH} characters are allowed");
@@ -185,7 +185,7 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
         @if let Some(earlier) = earlier {
             p .notice.busy {
                 "It is already paused: " (short(&vocabulary::pause(earlier, now())))
-                ". The new reason and end replace these."
+                ". The new reason and end will replace these."
             }
         }
         @for pause in &wider {
@@ -208,9 +208,9 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Ma
 
 fn waits(count: u64) -> String {
     match count {
-        0 => "No job waits for it now; new ones will.".to_owned(),
-        1 => "1 job that waits now is not sent.".to_owned(),
-        count => format!("{} that wait now are not sent.", jobs(count)),
+        0 => "No job is pending now; new ones will wait.".to_owned(),
+        1 => "1 pending job will wait.".to_owned(),
+        count => format!("{} pending jobs will wait.", number(count)),
     }
 }
 

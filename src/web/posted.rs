@@ -97,7 +97,7 @@ pub async fn fields(request: Request, shared: &Arc<Shared>) -> Result<FormFields
     let form = |kind: &str| kind.starts_with("application/x-www-form-urlencoded");
     // A program that sends no fields may leave out their type.
     if kind.is_some_and(|kind| !form(kind)) {
-        let sentence = "A form is needed: application/x-www-form-urlencoded";
+        let sentence = "The request must be a form: application/x-www-form-urlencoded";
         return Err(ErrorPage::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
     }
     let body = Bytes::from_request(request, shared).await.map_err(|rejection| {

@@ -15,7 +15,7 @@ const QUERIES: Duration = Duration::from_secs(5);
 /// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("other pages are being read right now; try again in a moment")]
+    #[error("the server is busy with other pages; try again in a moment")]
     Busy,
     #[error("this took too long and was stopped; narrow the filter")]
     TooLong,

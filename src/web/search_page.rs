@@ -96,7 +96,7 @@ fn nothing(text: &str, found: &FindResult) -> Markup {
         @if by_person {
             p .hint { "A scrubbed message can no longer be found by its number or address, only by its contact or case." }
         } @else {
-            p { a .button href=(of_error(text)) { "Search for it in the jobs’ errors" } }
+            p { a .button href=(of_error(text)) { "Search error texts" } }
         }
     }
 }
@@ -132,7 +132,7 @@ fn contacts(finding: &FoundReading) -> Markup {
     html! {
         @if !ids.is_empty() {
             p .more {
-                "Everything to "
+                "All messages to "
                 @for (at, id) in ids.iter().enumerate() {
                     @let of = Filter { contact: Some(id.to_string()), ..Filter::default() };
                     @if at > 0 { ", " } a href=(JobQuery::of_filter(of).path()) { "contact " (id) }

@@ -92,7 +92,9 @@ pub async fn send(
 async fn done(shared: &Shared, caller: &Caller, inserted: Inserted) -> Redirect {
     let said = match inserted {
         Inserted::New(_) => "The message is in the queue.",
-        Inserted::Existing(_) => "This form was sent before, and its message is in the queue once.",
+        Inserted::Existing(_) => {
+            "This form had already been sent; its message is in the queue once."
+        }
     };
     info!(job = inserted.id(), "inserted a job from the dashboard");
     shared.changed().await;
@@ -194,7 +196,7 @@ fn page(frame: &Frame, shared: &Shared, sending: &SendForm) -> Markup {
             }
             (entries(form))
             div .entry {
-                label for="send_at" { "send at " small { "(may be empty: now)" } }
+                label for="send_at" { "send at " small { "(optional; empty: now)" } }
                 input #send_at name="send_at" type="text" value=(send_at) placeholder="+10m" aria-describedby="send_at-about"
                     aria-invalid=[time_fault.is_some().then_some("true")];
                 p #send_at-about .hint {
@@ -207,7 +209,7 @@ fn page(frame: &Frame, shared: &Shared, sending: &SendForm) -> Markup {
                 a .button href="/jobs" { "Back to the jobs" }
             }
         }
-        p .hint { "Sent twice, this form sends one message: its idempotency key is " code { (key) } "." }
+        p .hint { "If this form is sent twice, there is still only one message: its idempotency key is " code { (key) } "." }
     };
     frame.still(Tab::Jobs, "Send a message", &content)
 }

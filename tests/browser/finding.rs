@@ -76,7 +76,7 @@ fn ten_uncertain_jobs_are_resolved_one_after_the_other() {
         browser.wait_for_text("h1", "as sent?");
         browser.click("main button.primary");
     }
-    browser.wait_for_text("#list", "No such jobs.");
+    browser.wait_for_text("#list", "No jobs match.");
     let clicks = browser.clicks_since_last();
     eprintln!(
         "ten uncertain jobs resolved: {clicks} clicks, {:.1} s",

@@ -100,7 +100,7 @@ fn the_source_whose_jobs_fail_is_on_the_overview() {
     }
     let Some(browser) = logged_in(&address) else { return };
     let began = Instant::now();
-    browser.wait_for_text("#by-source", "100.0 %");
+    browser.wait_for_text("#by-source", "100.0%");
     browser.click("#by-source td[data-label=failed] a");
     browser.wait_for_text("#list", "1 to 3");
     browser.wait_for_text("#list", "noisy");

@@ -84,7 +84,7 @@ fn a_person_logs_in_finds_a_failed_job_and_sends_it_again() {
     browser.goto(&format!("/jobs/{id}"));
     browser.type_into("#token", "not the token");
     browser.click("form button");
-    browser.wait_for_text("#wrong", "This is not the token.");
+    browser.wait_for_text("#wrong", "Wrong token.");
     browser.type_into("#token", TOKEN);
     browser.click("form button");
     browser.wait_for_text("h1", &format!("Job {id}"));
@@ -311,7 +311,7 @@ fn a_page_says_when_the_daemon_is_gone_and_goes_on_when_it_is_back() {
     assert!(!browser.is_shown("#lost"));
     drop(daemon);
     eventually(SOON, "the notice", || browser.is_shown("#lost"));
-    browser.wait_for_text("#lost", "The daemon does not answer.");
+    browser.wait_for_text("#lost", "The daemon is not responding.");
     let again = outbox.program().start(&["run", "--listen", &address]).ready();
     eventually(SOON, "the end of the notice", || !browser.is_shown("#lost"));
     browser.wait_for_text("#state", &format!("Process {}", again.pid()));

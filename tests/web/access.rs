@@ -99,7 +99,7 @@ fn a_login_lasts_until_the_logout() {
     let (_outbox, _daemon, client) = dashboard(&server);
     let browser = client.clone().browser();
     let refused = browser.post("/login", &[("token", "not the token")]).expect(401);
-    refused.shows("This is not the token.");
+    refused.shows("Wrong token.");
     assert_eq!(refused.header("set-cookie"), None);
     let fields = [("token", TOKEN), ("next", "/jobs?status=failed")];
     let answer = browser.post("/login", &fields).expect(303);

@@ -11,8 +11,8 @@ fn where_nothing_is_checked_the_list_says_so_and_a_program_gets_an_error() {
     let fields = [("change", "retry"), ("status", "failed")];
     let back = person.submit("/jobs/confirm", &fields).expect(303);
     assert_eq!(back.header("location"), Some("/jobs?status=failed"));
-    person.get("/jobs?status=failed").expect(200).shows("No job is checked");
-    client.bearer().post("/jobs/confirm", &fields).expect(400).shows("No job is checked");
+    person.get("/jobs?status=failed").expect(200).shows("No job is selected");
+    client.bearer().post("/jobs/confirm", &fields).expect(400).shows("No job is selected");
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn checked_jobs_that_cannot_be_changed_are_named_and_left_as_they_are() {
     asked.shows("<h1>Cancel 1 job?</h1>");
     asked.shows(">Cancel 1 job</button>");
     asked.shows(">Keep them</a>");
-    asked.shows(&format!("Left as they are: job {sent} (sent)."));
+    asked.shows(&format!("Not changed: job {sent} (sent)."));
     asked.hides(&format!("name=\"id\" value=\"{sent}\""));
     let one = [("change", "cancel"), ("id", sent.as_str())];
     let nothing = person.submit("/jobs/confirm", &one).expect(200);
@@ -95,7 +95,7 @@ fn a_change_that_takes_long_goes_on_by_itself_and_is_the_only_one() {
         person.post("/jobs/change", &fields).expect(303);
         let page = person.get("/").expect(200);
         page.shows("There are many jobs: the change continues");
-        page.shows("In progress: 0 jobs of 3 cancelled so far.");
+        page.shows("In progress: 0 of 3 jobs cancelled so far.");
         person.post("/jobs/change", &fields).expect(409).shows("in progress");
         sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
     });

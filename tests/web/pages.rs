@@ -19,10 +19,10 @@ fn the_overview_counts_every_channel_and_state() {
     page.shows("Dispatching");
     page.shows("href=\"/jobs?status=failed\"");
     page.shows("href=\"/jobs?status=sent&amp;channel=chat\">1</a>");
-    page.shows("href=\"/jobs?wait=scheduled\">1 for later</a>");
+    page.shows("href=\"/jobs?wait=scheduled\">1 scheduled</a>");
     page.shows("href=\"/jobs?wait=scheduled&amp;channel=sms\">1</a>");
     client.get("/jobs?wait=scheduled").expect(200).shows("id=\"job-3\"");
-    client.get("/jobs?wait=ready").expect(200).shows("No such jobs.");
+    client.get("/jobs?wait=ready").expect(200).shows("No jobs match.");
     page.shows("the case is closed");
     page.shows("1 sent, 0 attempts tried again, 1 failed in the last hour");
     page.hides("later\"}");
@@ -316,7 +316,7 @@ fn a_pause_is_asked_for_with_what_it_concerns_and_nothing_is_chosen_before() {
     let fields = [("channel", "sms"), ("account", "all"), ("reason", "night"), ("for", "1h")];
     let asked = person.submit("/pauses/ask", &fields).expect(200);
     asked.shows("Pause sms?");
-    asked.shows("1 job that waits now is not sent.");
+    asked.shows("1 pending job will wait.");
     asked.shows("It ends automatically after 1h.");
     assert!(outbox.query("SELECT * FROM outbox_pauses").is_empty());
     person.submit("/pauses/pause", &fields).expect(303);

@@ -49,14 +49,14 @@ pub async fn ask(State(shared): State<Arc<Shared>>, posted: Posted) -> Result<Re
     let content = html! {
         @if count == 0 {
             h1 { "Nothing to do" }
-            p { "None of these jobs is in a state in which this is possible." }
+            p { "None of these jobs is in a state that allows this." }
             (left_alone(&unfit))
             p { a .button href=(back) { "Back" } }
         } @else {
             h1 { (title) }
             p { (labels.meaning) }
             (left_alone(&unfit))
-            @if matches!(selection, Selection::Filter(_)) { p .hint { "Jobs that are inserted from now on are not changed." } }
+            @if matches!(selection, Selection::Filter(_)) { p .hint { "Jobs that are inserted from now on are not affected." } }
             @if change == Change::Retry && may_be_uncertain(&selection, &some) {
                 p .notice.bad { "An uncertain message may have been delivered. If it is sent again, it may arrive a second time." }
             }
@@ -106,7 +106,7 @@ async fn find(shared: &Shared, request: &mut ChangeRequest) -> Result<FoundJobs,
     Ok(found)
 }
 
-/// `Left as they are: job 7 (sent), job 9 (sending), and 3 more.`
+/// `Not changed: job 7 (sent), job 9 (sending), and 3 more.`
 fn left_alone(unfit: &[Delivery]) -> Markup {
     let mut named: Vec<_> =
         unfit.iter().take(NAMED).map(|job| format!("job {} ({})", job.id, job.status)).collect();
@@ -114,7 +114,7 @@ fn left_alone(unfit: &[Delivery]) -> Markup {
         named.push(format!("and {} more", unfit.len() - NAMED));
     }
     html! {
-        @if !named.is_empty() { p .hint { "Left as they are: " (named.join(", ")) "." } }
+        @if !named.is_empty() { p .hint { "Not changed: " (named.join(", ")) "." } }
     }
 }
 

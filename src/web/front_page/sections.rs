@@ -44,9 +44,11 @@ fn explained(page: &FrontPage<'_>) -> Markup {
         (DaemonState::Trouble, _) => {
             "The database cannot be used: nothing is claimed, and results wait in memory. The log says why."
         }
-        (DaemonState::Stopping, _) => "Requests in flight are finished, then the program ends.",
+        (DaemonState::Stopping, _) => {
+            "Requests in flight are being finished; then the program exits."
+        }
         (DaemonState::Starting, _) => {
-            "It opens the database and resolves what an earlier process left in flight."
+            "The database is being opened, and jobs that an earlier process left in flight are being recovered."
         }
         (DaemonState::Standby, Some(pid)) => {
             return html! { "Process " (pid) " dispatches; this one takes over when it ends." };
@@ -134,7 +136,7 @@ pub fn age<T>(counted: &Counted<T>) -> Markup {
         @if counted.value.is_none() {
             p .hint { "Counting took too long and will be repeated later." }
         } @else if counted.age >= OLD {
-            p .hint { "Counted " (length(counted.age)) " ago: there are many jobs, so they are counted rarely." }
+            p .hint { "Counted " (length(counted.age)) " ago: with this many jobs, counts are refreshed less often." }
         }
     }
 }
@@ -146,8 +148,8 @@ fn rate(hour: &[Interval]) -> String {
     let now = hour.last().map_or(0, |minute| minute.tally.sent);
     let sent: u64 = last.iter().map(|minute| minute.tally.sent).sum();
     match sent {
-        0 => format!("{} in this minute", number(now)),
-        _ => format!("{} (5 min)", number(sent.div_ceil(5))),
+        0 => format!("{} so far this minute", number(now)),
+        _ => format!("{} (5-minute average)", number(sent.div_ceil(5))),
     }
 }
 
@@ -156,7 +158,7 @@ fn lateness(hour: &[Interval]) -> String {
     hour.iter().for_each(|minute| all.add(&minute.tally));
     match (all.lateness(0.5), all.lateness(0.95)) {
         (Some(half), Some(most)) => {
-            format!("half within {}, 95 % within {}", length(half), length(most))
+            format!("half within {}, 95% within {}", length(half), length(most))
         }
         _ => "nothing sent in the last hour".to_owned(),
     }
@@ -171,7 +173,7 @@ pub fn queue(page: &FrontPage<'_>) -> Markup {
                     th scope="col" { "channel" }
                     @for (_, label) in WAITS { th scope="col" .num { (label) } }
                     @for state in Status::ALL.into_iter().skip(1) { th scope="col" .num { (state) } }
-                    th scope="col" { "is" }
+                    th scope="col" { "routes" }
                 } }
                 tbody {
                     @for channel in Channel::ALL { (queue_row(page, channel)) }
@@ -195,7 +197,7 @@ fn queue_row(page: &FrontPage<'_>, channel: Channel) -> Markup {
             @for state in Status::ALL.into_iter().skip(1) {
                 (figure(state.as_str(), count(state, None), Some(JobQuery::of(channel, state))))
             }
-            td data-label="is" { (openness(page, channel)) }
+            td data-label="routes" { (openness(page, channel)) }
         }
     }
 }
@@ -238,7 +240,7 @@ pub fn blocks(page: &FrontPage<'_>, frame: &Frame) -> Markup {
                 table .cards {
                     thead { tr {
                         th scope="col" { "account" } th scope="col" { "channel" }
-                        th scope="col" { "because" } th scope="col" { "since" } th scope="col" { "until" }
+                        th scope="col" { "reason" } th scope="col" { "since" } th scope="col" { "until" }
                     } }
                     tbody {
                         @for pause in page.pulse.pauses.iter().take(LISTED as usize) { (pause_row(pause, page)) }
@@ -248,7 +250,7 @@ pub fn blocks(page: &FrontPage<'_>, frame: &Frame) -> Markup {
             }
         }
         @if page.pulse.pauses.len().max(page.pulse.blocks.len()) > LISTED as usize {
-            p .hint { "There are more; " code { "acquire-outbox status" } " has all of them." }
+            p .hint { "There are more; " code { "acquire-outbox status" } " lists all of them." }
         }
         p .more { a href="/pauses" { @if frame.may_act() { "Pause or resume" } @else { "Pauses" } } }
     }
@@ -259,7 +261,7 @@ fn pause_row(pause: &Pause, page: &FrontPage<'_>) -> Markup {
         tr {
             td data-label="account" { (short(pause.account.as_deref().unwrap_or("all"))) }
             td data-label="channel" { (pause.channel.map_or("all", Channel::as_str)) }
-            td data-label="because" {
+            td data-label="reason" {
                 span .mark.busy { "❚❚ paused" }
                 @if !pause.reason.is_empty() { " " span .said { (short(&pause.reason)) } }
             }
@@ -277,7 +279,7 @@ fn block_row(block: &Block, page: &FrontPage<'_>) -> Markup {
         tr {
             td data-label="account" { (if block.account.is_empty() { "all" } else { &block.account }) }
             td data-label="channel" { (if block.channel.is_empty() { "all" } else { &block.channel }) }
-            td data-label="because" { span .mark.bad { "▲ " (why) } " " span .said { (short(&block.reason)) } }
+            td data-label="reason" { span .mark.bad { "▲ " (why) } " " span .said { (short(&block.reason)) } }
             td data-label="since" { (time(block.since, page.now)) }
             td data-label="until" {
                 @match block.until {
@@ -302,14 +304,14 @@ pub fn set_aside(page: &FrontPage<'_>) -> Markup {
                     table .cards {
                         thead { tr {
                             th scope="col" .num { "id" } th scope="col" { "state" }
-                            th scope="col" { "because" } th scope="col" { "since" }
+                            th scope="col" { "reason" } th scope="col" { "since" }
                         } }
                         tbody {
                             @for of in aside.first.iter().take(super::SET_ASIDE as usize) {
                                 tr {
                                     th scope="row" .num { a href={ "/jobs/" (of.id) } { (of.id) } }
                                     td data-label="state" { (status(&of.status, None)) }
-                                    td .error data-label="because" { (short(&of.reason)) }
+                                    td .error data-label="reason" { (short(&of.reason)) }
                                     td data-label="since" { (time(of.since, page.now)) }
                                 }
                             }
@@ -326,7 +328,7 @@ pub fn failures(page: &FrontPage<'_>) -> Markup {
     let groups = page.failures.value.as_deref().unwrap_or_default();
     html! {
         @if groups.is_empty() && page.failures.value.is_some() {
-            p .calm { "No job has failed, is uncertain or waits for another attempt." }
+            p .calm { "No job has failed, is uncertain or is waiting for its next attempt." }
         } @else if !groups.is_empty() {
             div .wide {
                 table .cards {
@@ -347,7 +349,7 @@ fn failure_row(group: &FailureGroup, page: &FrontPage<'_>) -> Markup {
     html! {
         tr {
             td .num data-label="jobs" {
-                a href=(JobQuery::of_failures(group).path()) aria-label={ (group.count) " jobs with this error" } { (number(group.count.unsigned_abs())) }
+                a href=(JobQuery::of_failures(group).path()) aria-label={ (jobs(group.count.unsigned_abs())) " with this error" } { (number(group.count.unsigned_abs())) }
             }
             td data-label="state" { (status(&group.status, None)) }
             td data-label="channels" { (group.channels.replace(',', ", ")) }

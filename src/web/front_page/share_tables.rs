@@ -45,14 +45,14 @@ fn table(of: Of, shares: &[Share], page: &FrontPage<'_>) -> Markup {
     let what = if of == Of::Account { "account" } else { "source" };
     html! {
         @if shares.is_empty() {
-            p .calm { "Nothing was sent, and nothing waits." }
+            p .calm { "Nothing was sent, and nothing is waiting." }
         } @else {
             div .wide {
                 table .cards {
                     thead { tr {
                         th scope="col" { (what) } th scope="col" .num { "sent" } th scope="col" .num { "failed" }
-                        th scope="col" .num { "share failed" } th scope="col" .num { "waiting" }
-                        th scope="col" { "oldest due" } th scope="col" .num { "95 % within" }
+                        th scope="col" .num { "failure rate" } th scope="col" .num { "waiting" }
+                        th scope="col" { "oldest due" } th scope="col" .num { "95% within" }
                     } }
                     tbody { @for share in shares { (row(of, share, page)) } }
                 }
@@ -83,12 +83,12 @@ fn row(of: Of, share: &Share, page: &FrontPage<'_>) -> Markup {
             th scope="row" { (short(share.name.as_deref().unwrap_or(if share.is_of_others { "others" } else { "none" }))) }
             (linked("sent", share.tally.sent, Status::Sent))
             (linked("failed", share.tally.failed, Status::Failed))
-            td .num data-label="share failed" { (format!("{:.1} %", share.tally.failed_share() * 100.0)) }
+            td .num data-label="failure rate" { (format!("{:.1}%", share.tally.failed_share() * 100.0)) }
             (linked("waiting", share.waiting, Status::Pending))
             td data-label="oldest due" {
                 @match share.oldest_due { Some(due) => (time(due, page.now)), None => "–" }
             }
-            td .num data-label="95 % within" {
+            td .num data-label="95% within" {
                 (share.tally.lateness(0.95).map_or_else(|| "–".to_owned(), length))
             }
         }

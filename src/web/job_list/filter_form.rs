@@ -24,7 +24,7 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
                 div .fields {
                     (choice("channel", "Channel", of.channel.map(Channel::as_str), &Channel::ALL.map(Channel::as_str)))
                     (text("source", "Source", of.source.as_deref(), ""))
-                    (text("error", "Text of the error", of.error.as_deref(), ""))
+                    (text("error", "Error text", of.error.as_deref(), ""))
                     div .buttons {
                         button .primary type="submit" { "Show" }
                         @if *query != JobQuery::default() { a .button href="/jobs" { "All jobs" } }
@@ -44,7 +44,7 @@ pub fn filter(query: &JobQuery, accounts: &[String]) -> Markup {
                             input name="account" list="accounts" value=[of.account.as_deref()];
                         }
                         datalist #accounts { @for account in accounts { option value=(account) {} } }
-                        (choice("wait", "Waits", of.wait.map(WaitState::as_str), &WaitState::ALL.map(WaitState::as_str)))
+                        (choice("wait", "Waiting", of.wait.map(WaitState::as_str), &WaitState::ALL.map(WaitState::as_str)))
                         (choice("failure", "Failed because", of.failure.map(Failure::as_str), &Failure::ALL.map(Failure::as_str)))
                         (text("code", "Error code", of.error_code.as_deref(), "http_503"))
                         (text("case", "Case", of.case.as_deref(), "2069"))
@@ -87,7 +87,7 @@ fn days(query: &JobQuery) -> Markup {
     let days = [
         ("Failed today", failed(today, None)),
         ("Failed yesterday", failed(today - DAY, Some(today))),
-        ("Failed in 7 days", failed(today - 6 * DAY, None)),
+        ("Failed in the last 7 days", failed(today - 6 * DAY, None)),
         ("Uncertain", JobQuery::of_status(Status::Uncertain)),
     ];
     html! {

@@ -40,17 +40,17 @@ pub fn rows_of(rows: &[Delivery], now: Millis, query: Option<&JobQuery>, checks:
             table .cards.jobs {
                 thead { tr {
                     @if checks {
-                        th scope="col" .check { label { span .visually-hidden { "Check every job on this page" } input #check-page type="checkbox"; } }
+                        th scope="col" .check { label { span .visually-hidden { "Select every job on this page" } input #check-page type="checkbox"; } }
                     }
                     (number(SortBy::Id, "id")) (head(SortBy::Status, "state")) (head(SortBy::Error, "error or message id"))
                     (head(SortBy::Channel, "channel"))
                     @if columns.account { (head(SortBy::Account, "account")) }
                     @if columns.case { (number(SortBy::Case, "case")) }
                     @if columns.contact { (number(SortBy::Contact, "contact")) }
-                    (number(SortBy::Attempts, "tries"))
+                    (number(SortBy::Attempts, "attempts"))
                     @if columns.source { (head(SortBy::Source, "source")) }
                     (head(SortBy::Created, "created"))
-                    (head(when, "due or done"))
+                    (head(when, "due or finished"))
                 } }
                 tbody { @for job in rows { (row(job, now, &columns, checks)) } }
             }
@@ -86,14 +86,14 @@ fn row(job: &Delivery, now: Millis, columns: &Columns, checks: bool) -> Markup {
                     }
                 }
             }
-            td .num data-label="tries" { (job.attempts) }
+            td .num data-label="attempts" { (job.attempts) }
             @if columns.source {
                 td .source.zero[job.source.is_none()] data-label="source" title=[job.source.as_deref().filter(|source| source.len() > 20).map(short)] {
                     (short(job.source.as_deref().unwrap_or("–")))
                 }
             }
             td data-label="created" { (time_of(&job.created_at, now)) }
-            td .zero[job.due_or_finished().is_none()] data-label="due/done" {
+            td .zero[job.due_or_finished().is_none()] data-label="due or finished" {
                 @match job.due_or_finished() { Some(at) => (time_of(at, now)), None => "–" }
             }
         }
@@ -111,7 +111,7 @@ fn header(query: Option<&JobQuery>, sort: SortBy, label: &str, is_number: bool) 
     let sorted = JobQuery { sort, ascending, page: 0, ..query.clone() };
     let state = current.then_some(if query.ascending { "ascending" } else { "descending" });
     let reads_all = sort != SortBy::Id && query.filter.is_of_many();
-    let hint = reads_all.then_some("Sorting reads every job; choose a state to make it fast");
+    let hint = reads_all.then_some("Sorting reads every job; filter by state to make it fast");
     html! {
         th scope="col" .num[is_number] aria-sort=[state] {
             a .sort href=(sorted.path()) title=[hint] {
