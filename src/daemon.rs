@@ -132,7 +132,7 @@ pub fn stop_signal(
         }
         tokio::spawn(async move {
             either(&mut term, &mut int).await;
-            warn!("asked to stop a second time: ending at once");
+            warn!("asked to stop a second time: exiting at once");
             last_words();
             std::process::exit(1);
         });

@@ -38,7 +38,7 @@ fn a_pause_outlives_the_daemon() {
     assert_eq!(outbox.status(waits), "pending");
     outbox.run(&["resume", "chat"]).expect(0);
     outbox.settled(waits);
-    second.wait_for_log("resumed: its jobs are sent again");
+    second.wait_for_log("resumed: its jobs go out again");
 }
 
 #[test]
@@ -189,8 +189,11 @@ fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
     let says = |words: &str, jobs: &str| {
         ended.stderr.lines().any(|line| line.contains(words) && line.contains(jobs))
     };
-    assert!(says("paused jobs are left", r#""jobs":2"#), "{ended:?}");
-    assert!(says("jobs that are scheduled for a later time are left", r#""jobs":1"#), "{ended:?}");
+    assert!(
+        says("paused jobs, and jobs that wait behind them, remain", r#""jobs":2"#),
+        "{ended:?}"
+    );
+    assert!(says("jobs that are scheduled for later remain", r#""jobs":1"#), "{ended:?}");
     assert_eq!(outbox.status(goes), "sent");
     assert_eq!([first, behind].map(|id| outbox.status(id)), ["pending", "pending"]);
 }
@@ -213,12 +216,12 @@ fn the_service_manager_is_told_what_is_paused() {
     let outbox = Outbox::new(&server);
     let manager = Manager::in_folder(outbox.folder());
     let _daemon = manager.over(outbox.program()).start(&["run"]);
-    manager.wait_for_status("none held");
+    manager.wait_for_status("none blocked");
     outbox.run(&["pause", "sms", "--account", "default"]).expect(0);
-    manager.wait_for_status("none held; paused: sms of account default");
+    manager.wait_for_status("none blocked; paused: sms of account default");
     outbox.run(&["resume", "sms", "--account", "default"]).expect(0);
     eventually(SOON, "no pause", || {
-        manager.statuses().last().is_some_and(|line| line.ends_with("none held"))
+        manager.statuses().last().is_some_and(|line| line.ends_with("none blocked"))
     });
 }
 
@@ -255,7 +258,7 @@ fn a_pause_with_an_end_ends_by_itself_also_while_nothing_ran() {
     second.wait_for_log("paused: its jobs wait");
     let held = outbox.chat(3, "held");
     assert_eq!(outbox.settled(held)["status"], "sent");
-    second.wait_for_log("resumed: its jobs are sent again");
+    second.wait_for_log("resumed: its jobs go out again");
 }
 
 #[test]

@@ -73,14 +73,14 @@ fn the_status_counts_what_happens_at_most_once_a_second() {
     let outbox = Outbox::setup(&server).more("[channels.chat]\nmax_in_flight = 2").ready();
     let manager = Manager::in_folder(outbox.folder());
     let _daemon = started(&outbox, &manager);
-    manager.wait_for_status("0 in flight, 0 sent since the start, 0 due, 0 waiting, none held");
+    manager.wait_for_status("0 in flight, 0 sent since the start, 0 due, 0 waiting, none blocked");
     for case in 1..=5 {
         outbox.chat(case, "hi");
     }
     outbox.chat(5, "after the one before");
-    manager.wait_for_status("2 in flight, 0 sent since the start, 3 due, 1 waiting, none held");
+    manager.wait_for_status("2 in flight, 0 sent since the start, 3 due, 1 waiting, none blocked");
     gate.open();
-    manager.wait_for_status("0 in flight, 6 sent since the start, 0 due, 0 waiting, none held");
+    manager.wait_for_status("0 in flight, 6 sent since the start, 0 due, 0 waiting, none blocked");
 
     let counted = |text: &str| text.starts_with("STATUS=") && text.contains("in flight");
     let timed: Vec<_> = manager.timed().into_iter().filter(|(_, text)| counted(text)).collect();
@@ -98,7 +98,7 @@ fn the_status_names_what_is_held() {
     let manager = Manager::in_folder(outbox.folder());
     let _daemon = started(&outbox, &manager);
     outbox.chat(1, "hi");
-    manager.wait_for_status("1 waiting, held: default chat");
+    manager.wait_for_status("1 waiting, blocked: default chat");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_database_in_trouble_is_told_and_the_loop_still_turns() {
         connection.execute("BEGIN IMMEDIATE").await.unwrap();
         gate.open();
         let status = "the database is locked by another program; try again when that has ended; \
-                      0 in flight, unrecorded in memory: 1";
+                      0 in flight, 1 unrecorded in memory";
         manager.wait_for_status(status);
         manager.wait_for_more("WATCHDOG=1", 3);
         connection.execute("ROLLBACK").await.unwrap();

@@ -86,7 +86,7 @@ impl<T: Send + 'static> Asking<T> {
             Some(Ok(answer)) => self.answers.push_back(answer),
             Some(Err(e)) if e.is_cancelled() => {}
             Some(Err(e)) => {
-                error!(error = %e, "asking Acquire about a message failed, which is a bug; it will be asked again");
+                error!(error = %e, "asking Acquire about a message failed, which is a bug; Acquire will be asked again");
             }
         }
     }

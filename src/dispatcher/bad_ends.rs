@@ -64,7 +64,7 @@ impl BadEnds {
         if self.untold > 0 {
             warn!(
                 jobs = self.untold,
-                "more jobs have failed or are uncertain: `acquire-outbox list --status failed,uncertain`"
+                "more jobs have failed or are uncertain: see `acquire-outbox list --status failed,uncertain`"
             );
         }
         *self = BadEnds::default();

@@ -61,7 +61,7 @@ impl Dispatcher {
                 Err(_) if *self.sender.stop.borrow() == Stop::Drain => {
                     warn!(
                         in_flight = self.sender.jobs.in_flight(),
-                        "the deadline has passed: giving up the requests in flight"
+                        "the deadline has passed: giving up on the requests in flight"
                     );
                     self.sender.stop.send_replace(Stop::Abort);
                     deadline = Instant::now() + LAST_RECORDS;
@@ -129,21 +129,22 @@ impl Dispatcher {
         if scheduled > 0 {
             let next_due = next_due.and_then(DateTime::from_timestamp_millis);
             let next_due = next_due.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
-            info!(jobs = scheduled, next_due, "jobs that are scheduled for a later time are left");
+            info!(jobs = scheduled, next_due, "jobs that are scheduled for later remain");
         }
         if paused > 0 {
             // All is done: a failure to read them is no reason to fail now.
             let pauses = self.tenure.pauses().await.unwrap_or_default();
             let of = pauses.iter().map(Pause::subject).collect::<Vec<_>>().join(", ");
-            info!(jobs = paused, paused = of, "paused jobs are left, and jobs that wait for them");
-        }
-        if set_aside > 0 {
             info!(
-                jobs = set_aside,
-                "jobs that are set aside are left: see `acquire-outbox status`"
+                jobs = paused,
+                paused = of,
+                "paused jobs, and jobs that wait behind them, remain"
             );
         }
-        info!(sent = self.sender.sent, "nothing is due: ending");
+        if set_aside > 0 {
+            info!(jobs = set_aside, "jobs that are set aside remain: see `acquire-outbox status`");
+        }
+        info!(sent = self.sender.sent, "nothing is due: exiting");
     }
 
     /// The outbox is not what it was. Nothing more is claimed or written into it; answers that are
@@ -151,7 +152,7 @@ impl Dispatcher {
     /// place, and else into the log.
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
         error!(error = %e, in_flight = self.sender.jobs.in_flight(),
-            "ending: waiting for the answers to requests in flight, sending nothing more");
+            "shutting down: waiting for the answers to requests in flight, sending nothing more");
         self.sender.metrics.enter(DaemonState::Stopping);
         self.sender.stop();
         self.verifier.stop();

@@ -34,7 +34,7 @@ impl Dispatcher {
             match self.take_follow_ups().await {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(error = %e, "sent messages cannot be claimed to ask what became of them; trying again");
+                    warn!(error = %e, "sent messages cannot be claimed for follow-up; trying again");
                     self.follower.store_failed();
                 }
                 Ok(()) => {}
@@ -107,7 +107,7 @@ impl Dispatcher {
                     account = job.account,
                     code = fault.code,
                     error = fault.message,
-                    "Acquire did not answer what became of a message"
+                    "Acquire did not answer when asked what became of a message"
                 );
                 // It is asked again after its lease.
                 return match is_given_up(pause, patience, job.sent_at, now()) {

@@ -55,7 +55,7 @@ impl PauseWatch {
             info!(what = pause.subject(), reason = pause.reason, "paused: its jobs wait");
         }
         for pause in before.iter().filter(|pause| !among(&self.shown, pause)) {
-            info!(what = pause.subject(), "resumed: its jobs are sent again");
+            info!(what = pause.subject(), "resumed: its jobs go out again");
         }
         Ok(before != self.shown)
     }

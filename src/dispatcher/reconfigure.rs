@@ -39,7 +39,7 @@ impl AttemptSender {
     ) -> Result<(), String> {
         let Reloaded { config, routes } = fresh.map_err(|e| {
             error!(error = %e, "the new configuration cannot be used: the old one stays in use");
-            format!("not reloaded, the old configuration stays: {e}")
+            format!("not reloaded, the old configuration stays in use: {e}")
         })?;
         let renewed = reload::changed_accounts(&self.config, &config);
         self.give_back_waiting();
@@ -60,18 +60,18 @@ fn keep_until_restart(old: Config, fresh: &mut Config) -> Vec<String> {
     let database = std::mem::replace(&mut fresh.database, old.database);
     if database != fresh.database {
         let (old, new) = (&fresh.database, &database);
-        warn!(%old, %new, "another database needs a restart: the old one is still used");
-        notices.push(format!("the database {new} needs a restart, {old} is still used"));
+        warn!(%old, %new, "changing the database needs a restart: the old one stays in use");
+        notices.push(format!("the database {new} needs a restart, {old} stays in use"));
     }
     let web = std::mem::replace(&mut fresh.web, old.web);
     if !reload::has_same_web(fresh.web.as_ref(), web.as_ref()) {
-        warn!("changes to the dashboard need a restart: it stays as it was");
-        notices.push("changes in [web] need a restart".to_owned());
+        warn!("changes to [web] need a restart: the dashboard stays as it was");
+        notices.push("changes to [web] need a restart".to_owned());
     }
     let notify = std::mem::replace(&mut fresh.notify, old.notify);
     if !reload::has_same_notify(fresh.notify.as_ref(), notify.as_ref()) {
         warn!("changes to [notify] need a restart: it stays as it was");
-        notices.push("changes in [notify] need a restart".to_owned());
+        notices.push("changes to [notify] need a restart".to_owned());
     }
     notices
 }

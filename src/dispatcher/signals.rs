@@ -39,7 +39,7 @@ impl Routes {
                 let next = self.failed(route, &fault.message, now);
                 if next.is_some() {
                     warn!(account, %channel, code = fault.code, next_probe_ms = in_ms(next),
-                        "failures in a row: the breaker opens, jobs wait while single probes go out");
+                        "too many failures in a row: the breaker opens, and jobs wait while single probes go out");
                 }
             }
             Signal::AccountRefused { fault } => {

@@ -13,7 +13,7 @@ impl Dispatcher {
         let in_flight = self.sender.jobs.in_flight();
         if let Some(outage) = &self.outage {
             let (error, results) = (&outage.error, self.sender.jobs.unrecorded());
-            let line = format!("{error}; {in_flight} in flight, unrecorded in memory: {results}");
+            let line = format!("{error}; {in_flight} in flight, {results} unrecorded in memory");
             return self.service.status(&line);
         }
         // The next step finds the same error, and reports it.

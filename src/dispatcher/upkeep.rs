@@ -36,7 +36,7 @@ impl Dispatcher {
         let AttemptSender { config, metrics, .. } = &self.sender;
         let on_event = |event: TakeOver<'_>| match event {
             TakeOver::Recovered { jobs, ended, rows } => {
-                warn!(jobs = rows, "another node has ended: its jobs were decided");
+                warn!(jobs = rows, "another node has ended: the outcomes of its jobs were decided");
                 for (job, _) in jobs {
                     metrics.route(&job.account, job.channel).interrupted();
                 }

@@ -29,7 +29,7 @@ impl Dispatcher {
                 Ok(changed) => moved |= changed,
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(job = id, error = %e, "what was found at Acquire cannot be recorded; it will be looked for again");
+                    warn!(job = id, error = %e, "what was found at Acquire cannot be recorded; the message will be looked up again");
                     self.verifier.store_failed();
                 }
             }
@@ -39,7 +39,7 @@ impl Dispatcher {
             match self.take_sought().await {
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    warn!(error = %e, "jobs with an unknown outcome cannot be claimed to verify them; trying again");
+                    warn!(error = %e, "jobs whose outcome is unknown cannot be claimed for verification; trying again");
                     self.verifier.store_failed();
                 }
                 Ok(()) => {}
@@ -81,7 +81,7 @@ impl Dispatcher {
                     account = job.account,
                     code = fault.code,
                     error = fault.message,
-                    "Acquire did not answer whether it has a message"
+                    "Acquire did not answer when a message was looked up"
                 );
                 let transition = match age(sought.until) > policy.retry.give_up_after {
                     true => not_verifiable(&job, fault, now()),
@@ -132,7 +132,7 @@ impl Dispatcher {
         let record = self.tenure.record_verdict(&sought, &transition, seen.as_deref());
         let recorded = self.sender.while_sending(record).await?;
         debug!(job = job.id, look = sought.round, found = look.as_str(), status = %transition.status, recorded,
-            "looked for a message at Acquire");
+            "looked a message up at Acquire");
         let left = recorded && transition.wait != Some(Wait::Verifying);
         if left {
             self.count(transition, &job, sought.since);

@@ -58,8 +58,8 @@ impl fmt::Display for Counts {
         write!(f, "{in_flight} in flight, {sent} sent since the start, {due} due, ")?;
         write!(f, "{waiting} waiting, ")?;
         match held.is_empty() {
-            true => write!(f, "none held")?,
-            false => write!(f, "held: {}", held.join(", "))?,
+            true => write!(f, "none blocked")?,
+            false => write!(f, "blocked: {}", held.join(", "))?,
         }
         match paused.is_empty() {
             true => Ok(()),
@@ -197,10 +197,10 @@ mod tests {
             Counts { in_flight: 2, sent: 7, backlog, held: Vec::new(), paused: Vec::new() };
         assert_eq!(
             counts.to_string(),
-            "2 in flight, 7 sent since the start, 10000+ due, 9999 waiting, none held"
+            "2 in flight, 7 sent since the start, 10000+ due, 9999 waiting, none blocked"
         );
         counts.held = vec!["default".into(), "shop sms".into()];
-        assert!(counts.to_string().ends_with("held: default, shop sms"));
+        assert!(counts.to_string().ends_with("blocked: default, shop sms"));
         counts.paused = vec!["sms".into(), "account shop".into()];
         assert!(counts.to_string().ends_with("shop sms; paused: sms, account shop"));
     }

@@ -150,7 +150,7 @@ impl Drop for Slot {
 /// The result, for the log and for the next page.
 fn report(change: Change, changed: u64, done: Result<Completion, StoreError>) -> String {
     let labels = change_labels(change);
-    info!(change = labels.name, changed, "changed jobs by a filter, from the dashboard");
+    info!(change = labels.name, changed, "changed jobs that match a filter, from the dashboard");
     let changed_jobs = format!("{} {}", jobs(changed), labels.done);
     let cause = match done {
         Ok(Completion::All) => return format!("{changed_jobs}."),

@@ -148,7 +148,7 @@ async fn waited_for(listener: Option<TcpListener>, address: SocketAddr) -> TcpLi
 async fn serve(listener: TcpListener, shared: &Arc<Shared>, mut ended: watch::Receiver<bool>) {
     if let Ok(address) = listener.local_addr() {
         let prefix = shared.settings.path_prefix.as_ref().map_or("", PathPrefix::as_str);
-        info!(url = format!("http://{address}{prefix}/"), "the dashboard listens");
+        info!(url = format!("http://{address}{prefix}/"), "the dashboard is listening");
         if !address.ip().to_canonical().is_loopback() {
             warn!(
                 "the dashboard's pages and token cross the network unencrypted: put TLS in front of it"

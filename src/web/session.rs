@@ -135,7 +135,7 @@ impl Guesses {
         let has_room = self.by_network.len() < MOST_NETWORKS;
         let allowed = has_room && self.by_network.check_key(&from).is_ok();
         if !allowed && self.warnings.check().is_ok() {
-            warn!(%from, "too many wrong tokens for the dashboard: they are slowed down");
+            warn!(%from, "too many wrong tokens were sent to the dashboard: more are answered with 429");
         }
         allowed
     }

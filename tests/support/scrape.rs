@@ -79,7 +79,7 @@ impl Daemon {
     pub fn listens_on(&self) -> String {
         found(SOON, "the dashboard's address in the log", || {
             let log = self.stderr();
-            let line = log.lines().find(|line| line.contains("the dashboard listens"))?;
+            let line = log.lines().find(|line| line.contains("the dashboard is listening"))?;
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
             let url = line["url"].as_str().expect("its address");
             Some(url.split('/').nth(2).expect("an address").to_owned())

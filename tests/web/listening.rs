@@ -11,7 +11,7 @@ fn it_is_off_unless_an_address_is_given() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let daemon = outbox.daemon();
-    assert!(!daemon.stderr().contains("the dashboard listens"));
+    assert!(!daemon.stderr().contains("the dashboard is listening"));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_standby_takes_the_address_over_with_the_lock() {
     second.wait_for_log("the dashboard's address is in use: waiting for it");
     client.get("/").expect(200).shows(&format!("Process {}", first.pid()));
     drop(first);
-    second.wait_for_log("the dashboard listens");
+    second.wait_for_log("the dashboard is listening");
     second.wait_for_log("ready");
     client.get("/").expect(200).shows(&format!("Process {}", second.pid()));
     assert_eq!(second.stderr().matches("is in use").count(), 1, "{}", second.stderr());
@@ -169,7 +169,7 @@ fn an_address_in_use_is_waited_for_and_the_messages_go_out_meanwhile() {
     let id = outbox.chat(1, "hi");
     assert_eq!(outbox.settled(id)["status"], "sent");
     drop(taken);
-    daemon.wait_for_log("the dashboard listens");
+    daemon.wait_for_log("the dashboard is listening");
     Client::of(&daemon).get("/").expect(200);
 }
 
@@ -202,7 +202,7 @@ fn a_change_of_it_needs_a_restart_and_says_so() {
     assert!(!daemon.stderr().contains("needs a restart"), "{}", daemon.stderr());
     fs::write(outbox.config_file(), text.replace("127.0.0.1:0", "127.0.0.2:0")).unwrap();
     daemon.signal(libc::SIGHUP);
-    daemon.wait_for_log("changes to the dashboard need a restart: it stays as it was");
+    daemon.wait_for_log("changes to [web] need a restart: the dashboard stays as it was");
     client.get("/").expect(200);
     let id = outbox.add(Job::chat(1, "hi"));
     eventually(SOON, "still dispatching", || outbox.status(id) == "sent");

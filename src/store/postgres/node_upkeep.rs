@@ -155,7 +155,8 @@ impl PostgresTenure {
                 Ok(left) => more |= left,
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    let sentence = "upkeep failed and is tried again later; messages still go out";
+                    let sentence =
+                        "upkeep failed and will be tried again later; messages still go out";
                     self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
                     // Where there is no connection, there is none for the others.
                     if !e.is_of_a_row() && !e.is_busy() {

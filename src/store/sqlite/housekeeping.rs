@@ -161,7 +161,8 @@ impl SqliteTenure {
                 Ok(false) => {}
                 Err(e) if e.is_final() => return Err(e),
                 Err(e) => {
-                    let sentence = "upkeep failed and is tried again later; messages still go out";
+                    let sentence =
+                        "upkeep failed and will be tried again later; messages still go out";
                     let notice = Notice::new(Level::WARN, sentence).reason(e.to_string());
                     self.report.notice(notice);
                 }

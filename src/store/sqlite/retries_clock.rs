@@ -120,7 +120,7 @@ impl SqliteTenure {
         if let Some(ClockStep { by, since }) = step {
             let ids = self.store.in_backoff(since.0, since.1).await?;
             let sentence = format!(
-                "the wall clock was set by {} s: next attempts keep their delay",
+                "the wall clock was changed by {} s: the pauses before next attempts keep their length",
                 by / 1000
             );
             self.report.notice(Notice::new(Level::INFO, sentence).rows(ids.len()));

@@ -26,7 +26,7 @@ struct TakenIn {
     pub queued: Vec<i64>,
     /// Rows that broke a rule and have failed with its sentence.
     pub failed: Vec<(i64, String)>,
-    /// Rows that could neither be queued nor failed, and are set aside.
+    /// Rows that could be neither queued nor failed, and are set aside.
     pub set_aside: Vec<(i64, String)>,
 }
 
@@ -262,7 +262,7 @@ impl SqliteTenure {
     pub(super) async fn look_for_strays(&mut self) -> Result<(), SqliteError> {
         match self.follow_rows().await {
             Err(e) if e.is_of_a_row() => {
-                let sentence = "the database refuses to repair odd rows; messages go out, and the repair is tried again";
+                let sentence = "the database refuses to repair inconsistent rows; messages still go out, and the repair will be tried again";
                 self.report.notice(Notice::new(Level::WARN, sentence).reason(e.to_string()));
                 Ok(())
             }
@@ -360,7 +360,7 @@ impl SqliteTenure {
             self.report.notice(notice.job(*id).reason(sentence));
         }
         for (id, sentence) in &taken.set_aside {
-            let notice = "this row could neither be queued nor failed and is set aside";
+            let notice = "this row could be neither queued nor failed and is set aside";
             self.report.notice(Notice::new(Level::ERROR, notice).job(*id).reason(sentence));
         }
         self.report.may_be_ready = true;

@@ -111,7 +111,8 @@ impl SqliteTenure {
         }
         let retries = self.store.pull_in_retries(now()).await?;
         if retries > 0 {
-            let sentence = "the wall clock was set back: waits before next attempts start again";
+            let sentence =
+                "the wall clock was set back: the pauses before next attempts start over";
             on_event(TakeOver::Noticed(Notice::new(Level::INFO, sentence).rows(retries)));
         }
         Ok(())
@@ -208,7 +209,7 @@ async fn open(
     let answers = store.record_noted_answers().await?;
     if answers > 0 {
         let sentence =
-            "answers that the last dispatcher had noted and not recorded are recorded now";
+            "answers that the last dispatcher had noted but not recorded have been recorded";
         on_event(TakeOver::Noticed(Notice::new(Level::INFO, sentence).rows(answers)));
     }
     let epoch = store.begin_epoch().await?;
