@@ -14,7 +14,7 @@ struct FollowUpLabels {
     found: &'static str,
 }
 
-/// What Acquire said of a message; the label `found`.
+/// What Acquire said about a message; the label `found`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowUpResult {
     State(DeliveryState),
@@ -68,7 +68,7 @@ pub(super) struct FollowUpCounts(Family<FollowUpLabels, Counter>);
 impl FollowUpCounts {
     pub(super) fn register(registry: &mut Registry) -> FollowUpCounts {
         let counts = Family::default();
-        let help = "Questions to Acquire what became of a sent message, by what it said";
+        let help = "Questions to Acquire about what became of a sent message, by its answer";
         registry.register("follow_ups", help, counts.clone());
         FollowUpCounts(counts)
     }

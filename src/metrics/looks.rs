@@ -1,4 +1,4 @@
-//! How often messages of unknown outcome were looked for at Acquire, and what was found.
+//! How often messages of unknown outcome were looked up at Acquire, and what was found.
 
 use crate::queue::job::Channel;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,7 +13,7 @@ struct LookLabels {
     found: &'static str,
 }
 
-/// What a look for a message at Acquire has shown; the label `found`.
+/// The result of looking a message up at Acquire; the label `found`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     Sent,
@@ -47,7 +47,7 @@ pub(super) struct Looks(Family<LookLabels, Counter>);
 impl Looks {
     pub(super) fn register(registry: &mut Registry) -> Looks {
         let looks = Family::default();
-        let help = "Looks at Acquire for messages whose answer was lost, by what was found";
+        let help = "Lookups at Acquire of messages whose outcome is unknown, by what was found";
         registry.register("looks", help, looks.clone());
         Looks(looks)
     }

@@ -237,11 +237,11 @@ fn queue(registry: &mut Registry, overview: &Overview, age: Duration) {
     for (state, count) in [(DeliveryState::Bounced, bounced), (DeliveryState::Failed, failed)] {
         undelivered.get_or_create(&DeliveryLabel { delivery: state.as_str() }).set(count);
     }
-    let help = "Sent messages that were returned, or failed afterwards, in the outbox";
+    let help = "Sent messages, still in the outbox, that were later returned or failed";
     registry.register("undelivered_jobs", help, undelivered);
     let help = "Jobs that wait for a person because their row cannot be read, recorded or moved";
     registry.register("set_aside_jobs", help, gauge(overview.set_aside.count));
-    let help = "Rows written without the triggers that are not in the queue yet, up to 10000";
+    let help = "Rows that were written without the triggers and are not in the queue yet, counted up to 10000";
     registry.register("untouched_jobs", help, gauge(overview.untouched.count));
     registry.register("jobs", "Jobs in the outbox, by state", jobs);
     let help = "How long the oldest due job has been waiting; 0 if none is";
@@ -285,7 +285,7 @@ fn nodes(registry: &mut Registry, nodes: &Nodes) {
         let label = StandingLabel { standing: standing.as_str() };
         count.get_or_create(&label).set(i64::try_from(nodes.count(standing)).unwrap_or(i64::MAX));
     }
-    let help = "Dispatchers that work on the outbox, or have left something to decide";
+    let help = "Dispatchers of the outbox: at work, with a lease that has run out, or dead with jobs to decide";
     registry.register("nodes", help, count);
 }
 

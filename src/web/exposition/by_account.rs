@@ -85,12 +85,12 @@ pub fn verdict(registry: &mut Registry, assessment: &Assessment) {
         let label = VerdictLabel { verdict: condition.as_str() };
         is.get_or_create(&label).set(i64::from(condition == assessment.condition));
     }
-    registry.register("verdict", "1 for the verdict on the outbox: well, attention or down", is);
+    registry.register("verdict", "1 for the current verdict: well, attention or down", is);
     let reasons = Family::<CodeLabel, Gauge>::default();
     for code in CODES {
         let count = assessment.concerns.iter().filter(|concern| concern.code == code).count();
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         reasons.get_or_create(&CodeLabel { code }).set(count);
     }
-    registry.register("verdict_reasons", "How many reasons of each kind the verdict has", reasons);
+    registry.register("verdict_reasons", "The number of reasons of this kind for the verdict", reasons);
 }
