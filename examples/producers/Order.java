@@ -20,7 +20,7 @@ public class Order {
         return "order-" + order + "-shipped";
     }
 
-    /** Both rows or neither. An order that is there already: nothing is written. */
+    /** Inserts both rows or neither. If the order already exists, nothing is written. */
     static void place(Connection db, long order, long caseId) throws SQLException {
         db.setAutoCommit(false); // BEGIN IMMEDIATE, by transaction_mode
         // The same key twice is one message. SQL makes the JSON, so that no library is needed for it.
@@ -38,7 +38,7 @@ public class Order {
             row.executeUpdate();
             db.commit();
         } catch (SQLException error) {
-            db.rollback(); // the message goes with the order
+            db.rollback(); // the message is rolled back too
             if ((error.getErrorCode() & 0xff) != 19) { // SQLITE_CONSTRAINT
                 throw error;
             }
@@ -48,7 +48,7 @@ public class Order {
         }
     }
 
-    /** The outcome of the order's message once it has ended; null where there is none. */
+    /** The outcome of the order's message once it has ended; null if there is none. */
     static Outcome outcome(Connection db, long order, long limitMs) throws SQLException, InterruptedException {
         String sql = "SELECT status, message_id, error FROM delivery_status WHERE idempotency_key = ?";
         long end = System.nanoTime() + limitMs * 1_000_000;
@@ -73,7 +73,7 @@ public class Order {
         long order = Long.parseLong(args[1]);
         Properties settings = new Properties();
         settings.setProperty("busy_timeout", "5000"); // wait for another writer instead of failing
-        settings.setProperty("transaction_mode", "IMMEDIATE"); // the write lock cannot be lost halfway
+        settings.setProperty("transaction_mode", "IMMEDIATE"); // no other writer can get the write lock halfway
         settings.setProperty("foreign_keys", "true");
         try (Connection db = DriverManager.getConnection("jdbc:sqlite:" + args[0], settings)) {
             db.createStatement().execute(

@@ -19,7 +19,7 @@ import (
 
 func key(order int64) string { return fmt.Sprintf("order-%d-shipped", order) }
 
-// place writes both rows or neither: not where the order is there already.
+// place inserts both rows, or neither if the order already exists.
 func place(db *sql.DB, order, caseID int64) error {
 	payload, err := json.Marshal(map[string]any{
 		"caseId": caseID, "message": fmt.Sprintf("Order %d has shipped.", order)})
@@ -30,14 +30,14 @@ func place(db *sql.DB, order, caseID int64) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer tx.Rollback() // does nothing after a commit
 	// The same key twice is one message.
 	if _, err := tx.Exec(`INSERT INTO outbox (channel, payload, idempotency_key, source)
 		VALUES ('chat', ?, ?, 'shop') ON CONFLICT DO NOTHING`, string(payload), key(order)); err != nil {
 		return err
 	}
 	if _, err := tx.Exec("INSERT INTO orders (id, case_id) VALUES (?, ?)", order, caseID); err != nil {
-		return err // the message goes with the order
+		return err // the message is rolled back too
 	}
 	return tx.Commit()
 }
@@ -55,8 +55,8 @@ func outcome(db *sql.DB, order int64, limit time.Duration) (status string, messa
 }
 
 func run(path string, order, caseID int64) (bool, error) {
-	// _busy_timeout: wait for another writer instead of failing. _txlock: take the write lock at the
-	// begin, so that it cannot be lost halfway.
+	// _busy_timeout: wait for another writer instead of failing. _txlock: take the write lock at BEGIN, so
+	// that no other writer can get it halfway.
 	name := url.URL{Scheme: "file", Opaque: url.PathEscape(path),
 		RawQuery: "mode=rw&_busy_timeout=5000&_txlock=immediate&_foreign_keys=1"}
 	db, err := sql.Open("sqlite3", name.String())

@@ -7,7 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const key = (order) => `order-${order}-shipped`;
 
-/** Both rows or neither. An order that is there already: nothing is written. */
+/** Inserts both rows or neither. If the order already exists, nothing is written. */
 function place(db, order, caseId) {
   // The same key twice is one message.
   const message = db.prepare(`
@@ -19,15 +19,15 @@ function place(db, order, caseId) {
     row.run(order, caseId);
   });
   try {
-    both.immediate(); // takes the write lock now, so that it cannot be lost halfway
+    both.immediate(); // takes the write lock now, so that no other writer can get it halfway
   } catch (error) {
-    // Rolled back: the message goes with the order.
+    // Rolled back, and the message with it.
     if (!error.code?.startsWith('SQLITE_CONSTRAINT')) throw error;
     console.error(`order ${order}: nothing was written: ${error.message}`);
   }
 }
 
-/** The row of the order's message once it has ended; undefined where there is none. */
+/** The row of the order's message once it has ended; undefined if there is none. */
 async function outcome(db, order, limit = 30_000) {
   const ask = db.prepare(
     'SELECT status, message_id, error FROM delivery_status WHERE idempotency_key = ?');

@@ -9,11 +9,11 @@ function key_of(int $order): string
     return "order-$order-shipped";
 }
 
-/** Both rows or neither. An order that is there already: nothing is written. */
+/** Inserts both rows or neither. If the order already exists, nothing is written. */
 function place(PDO $db, int $order, int $case): void
 {
     $payload = ['caseId' => $case, 'message' => "Order $order has shipped."];
-    // Not beginTransaction(): this takes the write lock now, so that it cannot be lost halfway.
+    // Not beginTransaction(): this takes the write lock now, so that no other writer can get it halfway.
     $db->exec('BEGIN IMMEDIATE');
     try {
         // The same key twice is one message.
@@ -26,7 +26,7 @@ function place(PDO $db, int $order, int $case): void
         $row->execute();
         $db->exec('COMMIT');
     } catch (PDOException $error) {
-        $db->exec('ROLLBACK'); // the message goes with the order
+        $db->exec('ROLLBACK'); // the message is rolled back too
         if ($error->getCode() !== '23000') {
             throw $error;
         }
@@ -34,7 +34,7 @@ function place(PDO $db, int $order, int $case): void
     }
 }
 
-/** The row of the order's message once it has ended; null where there is none. */
+/** The row of the order's message once it has ended; null if there is none. */
 function outcome(PDO $db, int $order, float $limit = 30.0): ?array
 {
     $ask = $db->prepare('SELECT status, message_id, error FROM delivery_status WHERE idempotency_key = ?');

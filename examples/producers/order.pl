@@ -10,11 +10,11 @@ use Time::HiRes qw(sleep time);
 
 sub key { return "order-$_[0]-shipped" }
 
-# Both rows or neither. An order that is there already: nothing is written.
+# Inserts both rows or neither. If the order already exists, nothing is written.
 sub place {
     my ($db, $order, $case) = @_;
     my $payload = encode_json({ caseId => 0 + $case, message => "Order $order has shipped." });
-    # BEGIN IMMEDIATE, as this driver does it: the write lock cannot be lost halfway.
+    # BEGIN IMMEDIATE, as this driver does it: no other writer can get the write lock halfway.
     $db->begin_work;
     my $done = eval {
         # The same key twice is one message.
@@ -26,14 +26,14 @@ sub place {
     };
     return if $done;
     my ($code, $error) = ($db->err // 0, $@);
-    $db->rollback;    # the message goes with the order
+    $db->rollback;    # the message is rolled back too
     die $error if ($code & 0xff) != 19;    # SQLITE_CONSTRAINT
     chomp $error;
     print STDERR "order $order: nothing was written: $error\n";
     return;
 }
 
-# The status of the order's message once it has ended, its id and its error; nothing where there is none.
+# The status of the order's message once it has ended, its id and its error; nothing if there is none.
 sub outcome {
     my ($db, $order, $limit) = @_;
     my $end = time + $limit;

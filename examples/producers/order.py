@@ -10,9 +10,9 @@ import time
 
 
 def place(db, order, case):
-    """Both rows or neither. False: the order is there already, and nothing was written."""
+    """Inserts both rows or neither. False: the order already exists, and nothing was written."""
     message = {"caseId": case, "message": f"Order {order} has shipped."}
-    db.execute("BEGIN IMMEDIATE")  # takes the write lock now, so that it cannot be lost halfway
+    db.execute("BEGIN IMMEDIATE")  # takes the write lock now, so that no other writer can get it halfway
     try:
         # The same key twice is one message.
         db.execute(
@@ -23,13 +23,13 @@ def place(db, order, case):
         db.execute("COMMIT")
         return True
     except sqlite3.IntegrityError as error:
-        db.execute("ROLLBACK")  # the message goes with the order
+        db.execute("ROLLBACK")  # the message is rolled back too
         print(f"order {order}: nothing was written: {error}", file=sys.stderr)
         return False
 
 
 def outcome(db, order, limit=30.0):
-    """(status, message_id, error) of the order's message once it has ended; None where there is none."""
+    """(status, message_id, error) of the order's message once it has ended; None if there is none."""
     end = time.monotonic() + limit
     while True:
         row = db.execute(

@@ -7,10 +7,10 @@ require 'sqlite3'
 
 def key(order) = "order-#{order}-shipped"
 
-# Both rows or neither. An order that is there already: nothing is written.
+# Inserts both rows or neither. If the order already exists, nothing is written.
 def place(db, order, case_id)
   payload = { caseId: case_id, message: "Order #{order} has shipped." }
-  # Immediate: takes the write lock now, so that it cannot be lost halfway.
+  # Immediate: takes the write lock now, so that no other writer can get it halfway.
   db.transaction(:immediate) do
     # The same key twice is one message.
     db.execute(<<~SQL, [payload.to_json, key(order)])
@@ -20,11 +20,11 @@ def place(db, order, case_id)
     db.execute('INSERT INTO orders (id, case_id) VALUES (?, ?)', [order, case_id])
   end
 rescue SQLite3::ConstraintException => e
-  # Rolled back: the message goes with the order.
+  # Rolled back, and the message with it.
   warn "order #{order}: nothing was written: #{e.message}"
 end
 
-# The status of the order's message once it has ended, with its id and its error; nil where there is none.
+# The status of the order's message once it has ended, with its id and its error; nil if there is none.
 def outcome(db, order, limit: 30)
   finish = now + limit
   loop do

@@ -5,19 +5,19 @@
 set -eu
 database=$1 order=$2 case_id=$3
 
-# They become part of the SQL: digits only.
+# These become part of the SQL, so only digits are allowed.
 for number in "$order" "$case_id"; do
     case $number in '' | *[!0-9]*) echo "not a number: $number" >&2; exit 2 ;; esac
 done
 
-# .timeout is SQLite's busy timeout: wait for another writer instead of failing. With -bail the first
-# error ends it, which rolls the transaction back.
+# .timeout is SQLite's busy timeout: wait for another writer instead of failing. With -bail the
+# first error ends sqlite3, which rolls the transaction back.
 sql() { sqlite3 -batch -bail -cmd '.timeout 5000' "$database" "$1"; }
 
 sql 'CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, case_id INTEGER NOT NULL)'
 
-# Both rows or neither: where the order is there already, the message goes with it. The same key
-# twice is one message. IMMEDIATE takes the write lock now, so that it cannot be lost halfway.
+# Inserts both rows or neither: if the order already exists, the message is rolled back too. The same
+# key twice is one message. IMMEDIATE takes the write lock now, so that no other writer can get it halfway.
 sql "
     BEGIN IMMEDIATE;
     INSERT INTO outbox (channel, payload, idempotency_key, source)

@@ -92,7 +92,7 @@ fn is_a_good_producer(place: impl Fn(&str) -> String, start: impl Fn() -> Comman
     database.execute("INSERT INTO orders (id, case_id) VALUES (10, 1)");
     assert_eq!(said(&order("10", "cancel"), 0), "order 10: cancelled");
     assert_eq!(of("outbox", &format!("id = {waiting} AND status = 'cancelled'")), 1);
-    assert_eq!(said(&order("7", "cancel"), 1), "order 7: no message waits");
+    assert_eq!(said(&order("7", "cancel"), 1), "order 7: no message is waiting");
     assert_eq!((of("orders", "id = 10"), of("orders", "id = 7")), (0, 1));
 
     // What Acquire refuses is told.

@@ -1,5 +1,5 @@
 // A small shop: places an order and queues its message in one transaction, then waits for its delivery.
-// Or takes an order back, and with it the message that waits.
+// Or cancels an order together with its message, while the message is still waiting.
 //
 //     java -cp postgresql.jar Order.java DATABASE ORDER_ID CASE_ID
 //     java -cp postgresql.jar Order.java DATABASE ORDER_ID cancel
@@ -23,7 +23,7 @@ public class Order {
         return "order-" + order + "-shipped";
     }
 
-    /** Both rows or neither. An order that is there already: nothing is written. */
+    /** Inserts both rows or neither. If the order already exists, nothing is written. */
     static void place(Connection db, long order, long caseId) throws SQLException {
         // The same key twice is one message. SQL makes the JSON, so that no library is needed for it.
         String outbox = """
@@ -41,7 +41,7 @@ public class Order {
             row.executeUpdate();
             db.commit();
         } catch (SQLException error) {
-            db.rollback(); // the message goes with the order
+            db.rollback(); // the message is rolled back too
             if (error.getSQLState() == null || !error.getSQLState().startsWith("23")) { // a constraint
                 throw error;
             }
@@ -51,7 +51,7 @@ public class Order {
         }
     }
 
-    /** Takes the order back while its message waits. False: it is no longer waiting, and the order stays. */
+    /** Cancels the order while its message is waiting. False: it is no longer waiting, and the order stays. */
     static boolean cancel(Connection db, long order) throws SQLException {
         String outbox = "UPDATE outbox SET status = 'cancelled' WHERE idempotency_key = ? AND status = 'pending'";
         db.setAutoCommit(false);
@@ -73,7 +73,7 @@ public class Order {
         }
     }
 
-    /** The outcome of the order's message once it has ended; null where there is none. */
+    /** The outcome of the order's message once it has ended; null if there is none. */
     static Outcome outcome(Connection db, long order, long limitMs) throws SQLException, InterruptedException {
         String sql = "SELECT status, message_id, error FROM delivery_status WHERE idempotency_key = ?";
         long end = System.nanoTime() + limitMs * 1_000_000;
@@ -98,7 +98,7 @@ public class Order {
     static boolean run(Connection db, long order, String caseText) throws Exception {
         if (caseText.equals("cancel")) {
             boolean cancelled = cancel(db, order);
-            System.out.println("order " + order + (cancelled ? ": cancelled" : ": no message waits"));
+            System.out.println("order " + order + (cancelled ? ": cancelled" : ": no message is waiting"));
             return cancelled;
         }
         place(db, order, Long.parseLong(caseText));

@@ -1,5 +1,5 @@
 // A small shop: places an order and queues its message in one transaction, then waits for its delivery.
-// Or takes an order back, and with it the message that waits.
+// Or cancels an order together with its message, while the message is still waiting.
 //
 //	go run order.go DATABASE ORDER_ID CASE_ID
 //	go run order.go DATABASE ORDER_ID cancel
@@ -20,7 +20,7 @@ import (
 
 func key(order int64) string { return fmt.Sprintf("order-%d-shipped", order) }
 
-// place writes both rows or neither: not where the order is there already.
+// place inserts both rows, or neither if the order already exists.
 func place(db *sql.DB, order, caseID int64) error {
 	payload, err := json.Marshal(map[string]any{
 		"caseId": caseID, "message": fmt.Sprintf("Order %d has shipped.", order)})
@@ -31,19 +31,19 @@ func place(db *sql.DB, order, caseID int64) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a commit it does nothing
+	defer tx.Rollback() // does nothing after a commit
 	// The same key twice is one message.
 	if _, err := tx.Exec(`INSERT INTO outbox (channel, payload, idempotency_key, source)
 		VALUES ('chat', $1, $2, 'shop') ON CONFLICT DO NOTHING`, string(payload), key(order)); err != nil {
 		return err
 	}
 	if _, err := tx.Exec("INSERT INTO orders (id, case_id) VALUES ($1, $2)", order, caseID); err != nil {
-		return err // the message goes with the order
+		return err // the message is rolled back too
 	}
 	return tx.Commit()
 }
 
-// cancel takes the order back while its message waits. False: it is no longer waiting, and the order stays.
+// cancel cancels the order while its message is waiting. False: it is no longer waiting, and the order stays.
 func cancel(db *sql.DB, order int64) (bool, error) {
 	tx, err := db.Begin()
 	if err != nil {
@@ -84,7 +84,7 @@ func takeBack(db *sql.DB, order int64) (bool, error) {
 	case cancelled:
 		fmt.Printf("order %d: cancelled\n", order)
 	default:
-		fmt.Printf("order %d: no message waits\n", order)
+		fmt.Printf("order %d: no message is waiting\n", order)
 	}
 	return cancelled, err
 }

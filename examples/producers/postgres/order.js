@@ -1,5 +1,5 @@
 // A small shop: places an order and queues its message in one transaction, then waits for its delivery.
-// Or takes an order back, and with it the message that waits.
+// Or cancels an order together with its message, while the message is still waiting.
 //
 //     node order.js DATABASE ORDER_ID CASE_ID
 //     node order.js DATABASE ORDER_ID cancel
@@ -9,7 +9,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 
 const key = (order) => `order-${order}-shipped`;
 
-/** Runs the work in one transaction, on this one connection: of a pool, take a client for it. */
+/** Runs the work in one transaction, on this one connection; with a pool, take a client from it. */
 async function transaction(db, work) {
   await db.query('BEGIN');
   try {
@@ -22,7 +22,7 @@ async function transaction(db, work) {
   }
 }
 
-/** Both rows or neither. An order that is there already: nothing is written. */
+/** Inserts both rows or neither. If the order already exists, nothing is written. */
 async function place(db, order, caseId) {
   const payload = JSON.stringify({ caseId, message: `Order ${order} has shipped.` });
   try {
@@ -34,13 +34,13 @@ async function place(db, order, caseId) {
       await db.query('INSERT INTO orders (id, case_id) VALUES ($1, $2)', [order, caseId]);
     });
   } catch (error) {
-    // Rolled back: the message goes with the order. Class 23: a constraint.
+    // Rolled back, and the message with it. Class 23: a constraint.
     if (!error.code?.startsWith('23')) throw error;
     console.error(`order ${order}: nothing was written: ${error.message}`);
   }
 }
 
-/** Takes the order back while its message waits. False: it is no longer waiting, and the order stays. */
+/** Cancels the order while its message is waiting. False: it is no longer waiting, and the order stays. */
 function cancel(db, order) {
   return transaction(db, async () => {
     const { rowCount } = await db.query(
@@ -52,7 +52,7 @@ function cancel(db, order) {
   });
 }
 
-/** The row of the order's message once it has ended; undefined where there is none. */
+/** The row of the order's message once it has ended; undefined if there is none. */
 async function outcome(db, order, limit = 30_000) {
   const end = performance.now() + limit;
   for (;;) {
@@ -69,7 +69,7 @@ async function outcome(db, order, limit = 30_000) {
 async function run(db, order, caseText) {
   if (caseText === 'cancel') {
     const cancelled = await cancel(db, order);
-    console.log(`order ${order}: ${cancelled ? 'cancelled' : 'no message waits'}`);
+    console.log(`order ${order}: ${cancelled ? 'cancelled' : 'no message is waiting'}`);
     return cancelled;
   }
   await place(db, order, Number.parseInt(caseText, 10));

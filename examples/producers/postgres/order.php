@@ -1,6 +1,6 @@
 <?php
 // A small shop: places an order and queues its message in one transaction, then waits for its delivery.
-// Or takes an order back, and with it the message that waits.
+// Or cancels an order together with its message, while the message is still waiting.
 //
 //     php order.php DATABASE ORDER_ID CASE_ID
 //     php order.php DATABASE ORDER_ID cancel
@@ -13,7 +13,7 @@ function key_of(int $order): string
     return "order-$order-shipped";
 }
 
-/** Both rows or neither. An order that is there already: nothing is written. */
+/** Inserts both rows or neither. If the order already exists, nothing is written. */
 function place(PDO $db, int $order, int $case): void
 {
     $payload = ['caseId' => $case, 'message' => "Order $order has shipped."];
@@ -26,7 +26,7 @@ function place(PDO $db, int $order, int $case): void
         $db->prepare('INSERT INTO orders (id, case_id) VALUES (?, ?)')->execute([$order, $case]);
         $db->commit();
     } catch (PDOException $error) {
-        $db->rollBack(); // the message goes with the order
+        $db->rollBack(); // the message is rolled back too
         if (!str_starts_with((string) $error->getCode(), '23')) { // a constraint
             throw $error;
         }
@@ -34,7 +34,7 @@ function place(PDO $db, int $order, int $case): void
     }
 }
 
-/** Takes the order back while its message waits. False: it is no longer waiting, and the order stays. */
+/** Cancels the order while its message is waiting. False: it is no longer waiting, and the order stays. */
 function cancel(PDO $db, int $order): bool
 {
     $db->beginTransaction();
@@ -45,11 +45,11 @@ function cancel(PDO $db, int $order): bool
     if ($waited) {
         $db->prepare('DELETE FROM orders WHERE id = ?')->execute([$order]);
     }
-    $db->commit(); // an error before it ends the connection, which rolls back
+    $db->commit(); // an error before this ends the connection, which rolls back
     return $waited;
 }
 
-/** The row of the order's message once it has ended; null where there is none. */
+/** The row of the order's message once it has ended; null if there is none. */
 function outcome(PDO $db, int $order, float $limit = 30.0): ?array
 {
     $ask = $db->prepare('SELECT status, message_id, error FROM delivery_status WHERE idempotency_key = ?');
@@ -70,7 +70,7 @@ $order = (int) $order;
 $db = new PDO($dsn, options: [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
 if ($case === 'cancel') {
     $cancelled = cancel($db, $order);
-    echo "order $order: ", $cancelled ? 'cancelled' : 'no message waits', "\n";
+    echo "order $order: ", $cancelled ? 'cancelled' : 'no message is waiting', "\n";
     exit($cancelled ? 0 : 1);
 }
 place($db, $order, (int) $case);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A small shop: places an order and queues its message in one transaction, then waits for its delivery.
-Or takes an order back, and with it the message that waits.
+Or cancels an order together with its message, while the message is still waiting.
 
     python3 order.py DATABASE ORDER_ID CASE_ID
     python3 order.py DATABASE ORDER_ID cancel
@@ -13,7 +13,7 @@ from psycopg2.extras import Json
 
 
 def place(db, order, case):
-    """Both rows or neither. An order that is there already: nothing is written."""
+    """Inserts both rows or neither. If the order already exists, nothing is written."""
     message = {"caseId": case, "message": f"Order {order} has shipped."}
     try:
         with db, db.cursor() as cursor:  # one transaction: committed at its end, rolled back by an error
@@ -24,11 +24,11 @@ def place(db, order, case):
                 (Json(message), key(order)))
             cursor.execute("INSERT INTO orders (id, case_id) VALUES (%s, %s)", (order, case))
     except psycopg2.IntegrityError as error:
-        print(f"order {order}: nothing was written: {error}", file=sys.stderr)  # the message went with the order
+        print(f"order {order}: nothing was written: {error}", file=sys.stderr)  # the message was rolled back too
 
 
 def cancel(db, order):
-    """Takes the order back while its message waits. False: it is no longer waiting, and the order stays."""
+    """Cancels the order while its message is waiting. False: it is no longer waiting, and the order stays."""
     with db, db.cursor() as cursor:
         cursor.execute(
             "UPDATE outbox SET status = 'cancelled' WHERE idempotency_key = %s AND status = 'pending'",
@@ -40,7 +40,7 @@ def cancel(db, order):
 
 
 def outcome(db, order, limit=30.0):
-    """(status, message_id, error) of the order's message once it has ended; None where there is none."""
+    """(status, message_id, error) of the order's message once it has ended; None if there is none."""
     end = time.monotonic() + limit
     while True:
         with db.cursor() as cursor:
@@ -60,10 +60,10 @@ def key(order):
 def main():
     url, order, case = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     db = psycopg2.connect(url)
-    db.autocommit = True  # what waits for the outcome leaves no transaction open
+    db.autocommit = True  # waiting for the outcome leaves no transaction open
     if case == "cancel":
         cancelled = cancel(db, order)
-        print(f"order {order}: cancelled" if cancelled else f"order {order}: no message waits")
+        print(f"order {order}: cancelled" if cancelled else f"order {order}: no message is waiting")
         return 0 if cancelled else 1
     place(db, order, int(case))
     row = outcome(db, order)

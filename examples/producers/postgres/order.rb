@@ -1,6 +1,6 @@
 #!/usr/bin/env ruby
 # A small shop: places an order and queues its message in one transaction, then waits for its delivery.
-# Or takes an order back, and with it the message that waits.
+# Or cancels an order together with its message, while the message is still waiting.
 #
 #     ruby order.rb DATABASE ORDER_ID CASE_ID
 #     ruby order.rb DATABASE ORDER_ID cancel
@@ -9,7 +9,7 @@ require 'pg'
 
 def key(order) = "order-#{order}-shipped"
 
-# Both rows or neither. An order that is there already: nothing is written.
+# Inserts both rows or neither. If the order already exists, nothing is written.
 def place(db, order, case_id)
   payload = { caseId: case_id, message: "Order #{order} has shipped." }
   db.transaction do
@@ -21,11 +21,11 @@ def place(db, order, case_id)
     db.exec_params('INSERT INTO orders (id, case_id) VALUES ($1, $2)', [order, case_id])
   end
 rescue PG::IntegrityConstraintViolation => e
-  # Rolled back: the message goes with the order.
+  # Rolled back, and the message with it.
   warn "order #{order}: nothing was written: #{e.message}"
 end
 
-# Takes the order back while its message waits. False: it is no longer waiting, and the order stays.
+# Cancels the order while its message is waiting. False: it is no longer waiting, and the order stays.
 def cancel(db, order)
   db.transaction do
     waited = db.exec_params(<<~SQL, [key(order)]).cmd_tuples == 1
@@ -36,7 +36,7 @@ def cancel(db, order)
   end
 end
 
-# The status of the order's message once it has ended, with its id and its error; nil where there is none.
+# The status of the order's message once it has ended, with its id and its error; nil if there is none.
 def outcome(db, order, limit: 30)
   finish = now + limit
   loop do
@@ -55,7 +55,7 @@ order = Integer(order, 10)
 db = PG.connect(url)
 if case_id == 'cancel'
   cancelled = cancel(db, order)
-  puts "order #{order}: #{cancelled ? 'cancelled' : 'no message waits'}"
+  puts "order #{order}: #{cancelled ? 'cancelled' : 'no message is waiting'}"
   exit(cancelled)
 end
 place(db, order, Integer(case_id, 10))
