@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-/// How long a stop may take during startup: a statement may be waiting for a lock.
+/// How long a stop may take during startup, when a statement may be waiting for a lock.
 const STOP_AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Why the daemon ended, or did not start.

@@ -202,8 +202,8 @@ impl Metrics {
         RouteMeter::new(labels, &self.attempts, in_flight, request)
     }
 
-    /// Shows the counters of what Acquire is asked about a route's messages, as far as the policy has it asked. Shown
-    /// for every route, they would be most of the page.
+    /// Shows the counters of the questions about a route's messages that its policy asks Acquire. Shown for every
+    /// route, they would be most of the page.
     pub fn show_questions(&self, account: &str, channel: Channel, policy: &ChannelPolicy) {
         if policy.on_uncertain == OnUncertain::Verify {
             self.looks.show(account, channel);
@@ -213,7 +213,7 @@ impl Metrics {
         }
     }
 
-    /// A message was looked for at Acquire.
+    /// A message was looked up at Acquire.
     pub fn looked(&self, account: &str, channel: Channel, look: Look) {
         self.looks.count(account, channel, look);
     }

@@ -150,7 +150,7 @@ pub fn has_same_web(old: Option<&Web>, new: Option<&Web>) -> bool {
     }
 }
 
-/// Whether the same is called when the verdict changes. It takes effect only at a restart.
+/// Whether the target of notifications is unchanged. A change takes effect only at a restart.
 pub fn has_same_notify(old: Option<&Notify>, new: Option<&Notify>) -> bool {
     fn secret(notify: &Notify) -> Option<&str> {
         notify.secret.as_ref().map(ExposeSecret::expose_secret)

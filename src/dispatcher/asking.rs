@@ -13,10 +13,10 @@ use tracing::error;
 /// The pause after an error of the store.
 const ERROR_FOR: Duration = Duration::from_secs(1);
 
-/// The questions that are under way, and the answers that are not recorded.
+/// The questions that are under way, and the answers that are not recorded yet.
 pub(super) struct Asking<T> {
     places: usize,
-    /// The pause where there was nothing more to take.
+    /// The pause when there was nothing more to claim.
     nothing_for: Duration,
     under_way: JoinSet<T>,
     answers: VecDeque<T>,
@@ -35,23 +35,23 @@ impl<T: Send + 'static> Asking<T> {
         self.places.saturating_sub(self.under_way.len() + self.answers.len())
     }
 
-    /// When to take jobs, if the first is due at `due`; `None` while there is no place.
+    /// When to claim jobs, if the first is due at `due`; `None` while there is no place.
     pub(super) fn next(&self, due: Option<Millis>, at: Instant) -> Option<Instant> {
         let wait = Duration::from_millis(u64::try_from(due? - now()).unwrap_or(0));
         (self.places() > 0).then(|| (at + wait).max(self.not_before))
     }
 
-    /// There was nothing more to take.
+    /// There was nothing more to claim.
     pub(super) fn took_all(&mut self) {
         self.not_before = Instant::now() + self.nothing_for;
     }
 
-    /// The store could not be used: what was to be recorded is asked again after its lease.
+    /// The store could not be used: what was not recorded is asked again after its lease.
     pub(super) fn store_failed(&mut self) {
         self.not_before = Instant::now() + ERROR_FOR;
     }
 
-    /// Jobs are taken at once, whatever there was before.
+    /// Jobs are claimed at once, whatever happened before.
     pub(super) fn hurry(&mut self) {
         self.not_before = Instant::now();
     }
@@ -66,7 +66,7 @@ impl<T: Send + 'static> Asking<T> {
         self.under_way.spawn(question);
     }
 
-    /// What needs no request.
+    /// An answer that needed no request.
     pub(super) fn answered(&mut self, answer: T) {
         self.answers.push_back(answer);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How many lines one window may have; the jobs beyond are counted.
+/// How many lines one window may have; further jobs are only counted.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(super) struct BadEnds {
     since: Option<Instant>,
     lines: u32,
-    untold: u64,
+    unlogged: u64,
 }
 
 impl BadEnds {
@@ -26,11 +26,11 @@ impl BadEnds {
             let t = &ended.transition;
             let is_bad = match t.status {
                 Status::Failed => true,
-                // While it is looked for at Acquire, nobody need do anything.
+                // While it is being verified at Acquire, nobody has to do anything.
                 Status::Uncertain => t.wait.is_none(),
                 _ => false,
             };
-            if !is_bad || !self.may_tell(Instant::now()) {
+            if !is_bad || !self.may_log(Instant::now()) {
                 continue;
             }
             let failure = t.failure.map(Failure::as_str);
@@ -46,38 +46,38 @@ impl BadEnds {
 
     /// A job failed without a request.
     pub(super) fn failed(&mut self, channel: Channel, failure: Failure) {
-        // Of the others the store has told already.
-        if failure == Failure::Expired && self.may_tell(Instant::now()) {
+        // The store has already logged the others.
+        if failure == Failure::Expired && self.may_log(Instant::now()) {
             warn!(%channel, failure = failure.as_str(), "a job has failed: its expires_at has passed");
         }
     }
 
-    /// Tells what was only counted, when the window is over.
+    /// Logs what was only counted, when the window is over.
     pub(super) fn follow(&mut self, at: Instant) {
         if self.since.is_some_and(|since| at >= since + WINDOW) {
             self.end_window();
         }
     }
 
-    /// Tells what was only counted.
+    /// Logs what was only counted.
     pub(super) fn end_window(&mut self) {
-        if self.untold > 0 {
+        if self.unlogged > 0 {
             warn!(
-                jobs = self.untold,
+                jobs = self.unlogged,
                 "more jobs have failed or are uncertain: see `acquire-outbox list --status failed,uncertain`"
             );
         }
         *self = BadEnds::default();
     }
 
-    fn may_tell(&mut self, at: Instant) -> bool {
+    fn may_log(&mut self, at: Instant) -> bool {
         self.follow(at);
         self.since.get_or_insert(at);
         let may = self.lines < LINES;
         if may {
             self.lines += 1;
         } else {
-            self.untold += 1;
+            self.unlogged += 1;
         }
         may
     }
@@ -90,11 +90,11 @@ mod tests {
     #[test]
     fn a_flood_is_ten_lines_and_a_count_each_minute() {
         let (mut ends, start) = (BadEnds::default(), Instant::now());
-        let told = (0..25).filter(|_| ends.may_tell(start)).count();
-        assert_eq!((told, ends.untold), (10, 15));
+        let logged = (0..25).filter(|_| ends.may_log(start)).count();
+        assert_eq!((logged, ends.unlogged), (10, 15));
         ends.follow(start + WINDOW / 2);
-        assert_eq!(ends.untold, 15);
-        assert!(ends.may_tell(start + WINDOW));
-        assert_eq!(ends.untold, 0);
+        assert_eq!(ends.unlogged, 15);
+        assert!(ends.may_log(start + WINDOW));
+        assert_eq!(ends.unlogged, 0);
     }
 }

@@ -33,8 +33,8 @@ impl Dispatcher {
     }
 
     /// The orderly end: nothing new is sent, what has not been written to its connection goes back,
-    /// requests in flight are waited for and recorded; at the deadline they are given up as of
-    /// unknown outcome.
+    /// requests in flight are waited for and recorded; at the deadline they are given up on, and their
+    /// outcome is unknown.
     pub(super) async fn drain(mut self) -> Result<(), StoreError> {
         let limit = self.sender.config.shutdown_timeout;
         self.sender.metrics.enter(DaemonState::Stopping);
@@ -114,7 +114,7 @@ impl Dispatcher {
         }
     }
 
-    /// Whether nothing is due, being sent, verified or in backoff; then what is not waited for is logged.
+    /// Whether nothing is due, being sent, verified or in backoff; if so, logs what is not waited for.
     pub(super) async fn nothing_left(&mut self) -> bool {
         if !self.sender.jobs.is_empty() || self.outage.is_some() {
             return false;
@@ -132,7 +132,7 @@ impl Dispatcher {
             info!(jobs = scheduled, next_due, "jobs that are scheduled for later remain");
         }
         if paused > 0 {
-            // All is done: a failure to read them is no reason to fail now.
+            // All work is done: a failure to read them is no reason to fail now.
             let pauses = self.tenure.pauses().await.unwrap_or_default();
             let of = pauses.iter().map(Pause::subject).collect::<Vec<_>>().join(", ");
             info!(
@@ -147,9 +147,9 @@ impl Dispatcher {
         info!(sent = self.sender.sent, "nothing is due: exiting");
     }
 
-    /// The outbox is not what it was. Nothing more is claimed or written into it; answers that are
-    /// still to come are waited for, and go where they can: into a copy of it that has taken its
-    /// place, and else into the log.
+    /// The outbox is not what it was. Nothing more is claimed, and nothing is written into it; answers
+    /// that are still to come are waited for, and go where they can: into a copy of it that has taken its
+    /// place, or else into the log.
     pub(super) async fn leave(mut self, e: StoreError) -> StoreError {
         error!(error = %e, in_flight = self.sender.jobs.in_flight(),
             "shutting down: waiting for the answers to requests in flight, sending nothing more");
@@ -172,7 +172,7 @@ impl Dispatcher {
             info!(error = %why, "the results cannot be recorded in the outbox that is there now");
         }
         self.sender.log_unrecorded();
-        // Where only a part of it has gone, this saves what is still in that part.
+        // If only a part of it is gone, this saves what is in the other part.
         let _ = self.tenure.close().await;
         e
     }

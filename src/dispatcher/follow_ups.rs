@@ -1,4 +1,4 @@
-//! Takes up the messages whose delivery is to be asked about, and records what Acquire says of them.
+//! Claims the messages whose delivery is to be asked about, and records what Acquire says about them.
 
 use super::Dispatcher;
 use super::follower::FollowUpAnswer;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 impl Dispatcher {
-    /// Records what Acquire has said, and asks about other messages. No job changes its state by it.
+    /// Records what Acquire has said, and asks about other messages. No job's state changes because of it.
     ///
     /// # Errors
     /// Only those after which nothing more may be written: an answer that cannot be recorded is asked for
@@ -55,7 +55,7 @@ impl Dispatcher {
         for job in jobs {
             match self.sender.config.channels[&job.channel].follow_up {
                 Some(_) => self.follower.ask(job, &mut self.readers, &self.sender.config),
-                // It was, when the message was sent.
+                // It was configured when the message was sent.
                 None => self.end_follow_up(&job).await?,
             }
         }

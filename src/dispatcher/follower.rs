@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 /// How many messages are asked about at once, over all accounts. Nothing waits for the answers.
 const PLACES: usize = 4;
-/// The pause where there was nothing to take. Many may be due that are left alone now.
+/// The pause when there was nothing to claim. Many that are left alone for now may be due.
 const NOTHING_FOR: Duration = Duration::from_secs(1);
 
 /// An answer.

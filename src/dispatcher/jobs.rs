@@ -28,16 +28,16 @@ use tokio::time::Instant;
 #[derive(Default)]
 pub(super) struct Jobs {
     held: HashMap<i64, Stage, BuildHasherDefault<IdHasher>>,
-    /// The ids of those to record, in the order in which they ended.
+    /// The ids of the jobs to record, in the order in which they ended.
     to_record: Vec<i64>,
     in_flight: usize,
-    /// What those take up that wait or whose request is out.
+    /// What the jobs that wait or are being sent take up.
     load: Load,
-    /// The ids of those that wait for a place, in the order of their claims.
+    /// The ids of the jobs that wait for a place, in the order of their claims.
     waiting: BTreeMap<RouteId, VecDeque<i64>>,
     /// How many places each route has taken.
     places: BTreeMap<RouteId, u32>,
-    /// The ids of those whose request has ended since answers were last kept.
+    /// The ids of the jobs whose requests have ended since answers were last kept.
     unkept: Vec<i64>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct InFlight {
     pub(super) payload_bytes: usize,
     /// `None` once its account is no longer configured.
     pub(super) route: Option<RouteId>,
-    /// Those that it was begun with: a reload may have replaced the route's.
+    /// The one that it was begun with: a reload may have replaced the route's.
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) meter: Arc<RouteMeter>,
 }
@@ -97,7 +97,7 @@ impl Jobs {
         !self.waiting.is_empty()
     }
 
-    /// What those take up that wait or whose request is out.
+    /// What the jobs that wait or are being sent take up.
     pub(super) fn load(&self) -> &Load {
         &self.load
     }
@@ -137,7 +137,7 @@ impl Jobs {
         }
     }
 
-    /// Since when the first job of this route has waited.
+    /// When the first job of this route began to wait.
     pub(super) fn waiting_since(&self, route: RouteId) -> Option<Instant> {
         match self.held.get(self.waiting.get(&route)?.front()?)? {
             Stage::Waiting(_, since) => Some(*since),
@@ -176,7 +176,7 @@ impl Jobs {
         self.unkept.iter().filter_map(ended).collect()
     }
 
-    /// Those are kept where a kill does not lose them: their places are free.
+    /// These outcomes are kept where a kill does not lose them: their places are free.
     pub(super) fn kept(&mut self) {
         for id in std::mem::take(&mut self.unkept) {
             if let Some(Stage::ToRecord(_, place)) = self.held.get_mut(&id) {
@@ -311,14 +311,14 @@ impl Jobs {
     }
 }
 
-/// Most row ids follow one another: one multiplication spreads them, where the standard library's
-/// hash would cost as much as all else that is done with the map.
+/// Most row ids are consecutive: one multiplication spreads them, where the standard library's hash
+/// would cost as much as everything else that is done with the map.
 #[derive(Default)]
 struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
-        // The map uses the low bits, which of a product depend on the low bits alone.
+        // The map uses the low bits, and the low bits of a product depend only on low bits.
         self.0 ^ (self.0 >> 32)
     }
 

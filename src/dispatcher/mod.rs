@@ -71,8 +71,8 @@ enum Cycled {
 pub enum Until {
     /// Only when asked to stop.
     Stopped,
-    /// As soon as no job is due, being sent, verified or in backoff. Jobs that are paused or for a later time
-    /// are left.
+    /// As soon as no job is due, being sent, verified or in backoff. Jobs that are paused or scheduled for later
+    /// remain.
     Empty,
 }
 
@@ -220,7 +220,7 @@ impl Dispatcher {
         self.follow_pauses().await?;
         if cycled == Cycled::Wrote {
             self.service.changed();
-            // Another's commit may be among our own: as if it had been noticed just now.
+            // Somebody else's commit may be among our own: treat it as if it had just been noticed.
             self.commit = Commit::UnderWay;
         }
         let failed = self.fail_unknown_accounts().await?;

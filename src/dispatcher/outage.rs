@@ -1,4 +1,4 @@
-//! The database cannot be used at present: nothing is claimed, results wait in memory.
+//! The database cannot be used at the moment: nothing is claimed, and results wait in memory.
 
 use crate::store::StoreError;
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl Outage {
         let pause = match before {
             None => {
                 error!(error = %e, results_waiting,
-                    "the database cannot be used: nothing is claimed, results wait in memory");
+                    "the database cannot be used: nothing is claimed, and results wait in memory");
                 ERROR_PAUSE.0
             }
             Some(outage) => (outage.pause * 2).min(ERROR_PAUSE.1),

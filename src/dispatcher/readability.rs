@@ -40,7 +40,7 @@ impl Dispatcher {
     }
 }
 
-/// What is known from before. What the configuration does not read any more is forgotten.
+/// What was known before. What is no longer read by the configuration is forgotten.
 pub(super) async fn restore(tenure: &mut Tenure, config: &Config) -> Result<Readers, StoreError> {
     let mut wanted = Vec::new();
     for route in tenure.unreadable().await? {

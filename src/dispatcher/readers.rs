@@ -1,4 +1,4 @@
-//! Which accounts can be asked what they have, and which are not asked now.
+//! Which accounts' messages can be read back, and which are not asked about now.
 
 use crate::acquire::read_back::AccountReader;
 use crate::config::Config;
@@ -16,17 +16,17 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long a question may take, in requests that take as long as they may; and its bounds.
+/// How long a question may take, in requests of the longest duration; and its bounds.
 const REQUESTS: u32 = 10;
 const LEASE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(120));
 /// The pause after a question that Acquire had no answer for, doubled from the first to the second.
 const SILENT_FOR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
-/// How often an account is asked whose messages were refused for its key.
+/// How often an account whose key was refused is asked.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// How long an account that cannot be read back is not asked again.
 const IMPOSSIBLE_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// The lease on a job that was taken up: twice as long as a question may take.
+/// The lease on a job that was claimed for a question: twice as long as the question may take.
 pub(super) fn lease(config: &Config) -> Duration {
     let policy = &config.channels[&Channel::Chat];
     let request = policy.request_timeout + policy.connect_timeout;
@@ -45,7 +45,7 @@ struct Impossible {
     until: Instant,
 }
 
-/// An account's reader, made when it is used first.
+/// An account's reader, made when it is first used.
 pub(super) struct ReaderSlot {
     cell: Arc<OnceCell<Arc<AccountReader>>>,
     account: String,
@@ -77,7 +77,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// With what is known from before: it is tried again at once.
+    /// With what was known before; it is tried again at once.
     pub(super) fn restored(unreadable: &[UnreadableRoute]) -> Readers {
         let until = Instant::now();
         let of = |route: &UnreadableRoute| {
@@ -87,7 +87,7 @@ impl Readers {
         Readers { impossible: unreadable.iter().map(of).collect(), ..Readers::default() }
     }
 
-    /// From now on the accounts are asked as a new configuration says.
+    /// From now on the accounts are asked as the new configuration says.
     pub(super) fn forget_accounts(&mut self) {
         self.cells.clear();
         self.silences.clear();
@@ -102,7 +102,7 @@ impl Readers {
         ReaderSlot { cell, account: account.to_owned(), settings }
     }
 
-    /// What is not to be taken now: accounts that have had no answer, and routes that are asked to wait.
+    /// What is not to be claimed now: accounts that got no answer, and routes that Acquire asked to wait.
     pub(super) fn left_alone(&mut self, routes: &Routes) -> Vec<(String, Option<Channel>)> {
         let at = Instant::now();
         let mut alone = Vec::new();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn that_messages_cannot_be_read_is_news_once() {
+    fn messages_that_cannot_be_read_are_reported_once() {
         let mut readers = Readers::default();
         let fault = Fault::new("http_403", "no");
         let mut cannot =

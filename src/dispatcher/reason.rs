@@ -13,12 +13,12 @@ pub(super) enum Reason {
     Record,
     /// A route has room, and jobs may be ready for it.
     Claim,
-    /// The same, because somebody is just committing. The claim waits for that commit's lock, but
-    /// not for long: one that takes longer is a long transaction, or the disk is slow.
+    /// The same, because somebody is committing right now. The claim waits for that commit's lock, but
+    /// not for long: if it takes longer, it is a long transaction, or the disk is slow.
     Commit,
 }
 
-/// What is known of another's commit that no claim has seen yet.
+/// What is known of somebody else's commit that no claim has seen yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Commit {
     #[default]

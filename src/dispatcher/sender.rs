@@ -93,7 +93,7 @@ impl AttemptSender {
         self.routes.room(self.jobs.load(), Instant::now())
     }
 
-    /// A cycle has taken this long. Only what is kept has a place that is free before the next.
+    /// A cycle has taken this long. Only places whose answers are kept are free before the next one.
     pub(super) fn cycle_took(&mut self, took: Duration) {
         self.metrics.cycle(took);
         if self.answer_note.is_some() {
@@ -198,7 +198,7 @@ impl AttemptSender {
         let lease = self.lease.clone();
         tokio::spawn(async move {
             let attempt = attempt::attempt(channel, payload, &endpoint, &lease, stop).await;
-            // Nobody listens only when the dispatcher is gone; then recovery has the row.
+            // This fails only when the dispatcher is gone; recovery then decides about the row.
             let _ = report.send((id, attempt));
         });
     }
@@ -218,8 +218,8 @@ impl AttemptSender {
         }
     }
 
-    /// Nothing more is sent: what is being claimed goes back, and so does what has not been written
-    /// to its connection yet.
+    /// Nothing more is sent: what is being claimed goes back, and so do requests that have not been
+    /// written to their connections yet.
     pub(super) fn stop(&mut self) {
         self.routes.shut_all();
         self.give_back_waiting();
@@ -256,7 +256,7 @@ impl AttemptSender {
             error!(job = id, "an attempt ended for a job that was not being sent; this is a bug");
             return;
         };
-        // What was sent with the settings of before a reload says nothing about the account as it is.
+        // What was sent with settings from before a reload says nothing about the account as it is now.
         let route = *route;
         let current = route.filter(|id| Arc::ptr_eq(endpoint, &routes.of(*id).endpoint));
         if let Outcome::NotAcquires { fault, verdict } = &mut attempt.outcome {
@@ -276,7 +276,7 @@ impl AttemptSender {
         if let Some(route) = route {
             routes.probe_ended(route);
             routes.answered_in(route, request.map(|(_, duration)| duration));
-            // Where no request was made nothing was learnt of the account: the next job is its probe.
+            // If no request was made, nothing was learnt about the account: the next job is its probe.
             let learnt = match transition.signal {
                 Signal::Shortage { .. } => true,
                 Signal::RetryAfter { .. } => request.is_some(),
@@ -341,7 +341,7 @@ impl AttemptSender {
         }
     }
 
-    /// A person needs them: after a restart their jobs are of unknown outcome.
+    /// For a person: after a restart the outcomes of these jobs are unknown.
     pub(super) fn log_unrecorded(&self) {
         for ended in self.jobs.to_record() {
             let t = &ended.transition;

@@ -1,5 +1,4 @@
-//! What is done now and then, and what the store has done without being asked: the plan of the upkeep,
-//! and the log.
+//! Periodic work, and what the store has done without being asked: the plan of the upkeep, and the log.
 
 use super::Dispatcher;
 use super::sender::{AttemptSender, decide, interrupted};
@@ -11,8 +10,8 @@ use crate::store::tenure::{Plan, TakeOver};
 use tracing::{Level, debug, error, info, trace, warn};
 
 impl Dispatcher {
-    /// Jobs of accounts that nobody has configured fail with a sentence, unless the account is
-    /// paused: it may be on its way into the configuration. True: there are more.
+    /// Jobs of accounts that are not configured fail with a sentence, unless the account is paused: it
+    /// may be about to be configured. True: there are more.
     pub(super) async fn fail_unknown_accounts(&mut self) -> Result<bool, StoreError> {
         let mut accounts = std::mem::take(&mut self.agenda.ready_accounts);
         accounts
@@ -49,7 +48,7 @@ impl Dispatcher {
         self.tenure.bury(decide, on_event).await
     }
 
-    /// The store's housekeeping. True: jobs may have become ready by it.
+    /// The store's housekeeping. True: jobs may have become ready as a result.
     pub(super) async fn upkeep(&mut self) -> Result<bool, StoreError> {
         let plan = self.plan();
         let kept = self.tenure.upkeep(&plan).await?;
@@ -74,7 +73,7 @@ impl Dispatcher {
         }
     }
 
-    /// Moves what waits in memory when the wall clock was set, as the store moves its retries.
+    /// If the wall clock was changed, moves what waits in memory as the store moves what is in backoff.
     pub(super) async fn follow_clock(&mut self) -> Result<(), StoreError> {
         let mut moved = false;
         while let Some(step) = self.tenure.follow_clock(now()).await? {
@@ -96,7 +95,7 @@ impl Dispatcher {
     }
 }
 
-/// In the log of this program.
+/// Writes it to the log of this program.
 pub(crate) fn log_notice(notice: &Notice) {
     let Notice { level, sentence, job, rows, reason } = notice;
     match *level {

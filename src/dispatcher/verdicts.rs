@@ -1,4 +1,4 @@
-//! Takes up what is to be looked for at Acquire, and records what was found there.
+//! Claims messages to be looked up at Acquire, and records what was found there.
 
 use super::Dispatcher;
 use super::readers::lease;
@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 impl Dispatcher {
-    /// Records what looks have shown, and begins others. True: jobs may have become ready by it.
+    /// Records the results of lookups, and begins others. True: jobs may have become ready as a result.
     ///
     /// # Errors
-    /// Only those after which nothing more may be written: a look that cannot be recorded is made again.
+    /// Only those after which nothing more may be written: a lookup that cannot be recorded is repeated.
     pub(super) async fn verify(&mut self) -> Result<bool, StoreError> {
         let mut moved = false;
         while let Some(shown) = self.verifier.next_answer() {
@@ -50,7 +50,7 @@ impl Dispatcher {
             let agenda = self.tenure.look().await?;
             self.saw(agenda);
         }
-        // What needs no request has an end at once.
+        // What needs no request is answered at once.
         Ok(moved || self.verifier.has_answers())
     }
 

@@ -1,4 +1,4 @@
-//! Looks for messages of unknown outcome at Acquire.
+//! Looks messages of unknown outcome up at Acquire.
 
 use super::asking::Asking;
 use super::readers::{Readers, lease};
@@ -12,27 +12,27 @@ use crate::queue::when::now;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How many messages are looked for at once, over all accounts.
+/// How many messages are looked up at once, over all accounts.
 const PLACES: usize = 4;
-/// The pause where there was nothing to take.
+/// The pause when there was nothing to claim.
 const NOTHING_FOR: Duration = Duration::from_millis(250);
 
-/// What a look has shown.
+/// What a lookup has shown.
 pub(super) struct Shown {
     pub(super) doubt: DoubtfulJob,
-    /// When it is looked for next; `None` for the last time.
+    /// When it is looked up next; `None` for the last time.
     pub(super) next: Option<Millis>,
     pub(super) begun: Instant,
     pub(super) reading: Reading,
 }
 
-/// The looks that are under way.
+/// The lookups that are under way.
 pub(super) fn looks() -> Asking<Shown> {
     Asking::new(PLACES, NOTHING_FOR)
 }
 
 impl Asking<Shown> {
-    /// Begins to look for a message.
+    /// Begins to look a message up.
     pub(super) fn look(&mut self, doubt: DoubtfulJob, readers: &mut Readers, config: &Config) {
         let DoubtfulJob { job, sought } = doubt;
         let (begun, policy) = (Instant::now(), &config.channels[&job.channel]);

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 /// How long a command may run; then it is killed.
 const COMMAND: Duration = Duration::from_secs(30);
-/// What a command gets of the environment: never a key.
+/// The environment variables that a command gets: never a key.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR"];
 /// At most this many reasons are sent.
 const REASONS: usize = 20;
@@ -37,7 +37,7 @@ enum Target {
     Webhook(Box<Webhook>, Option<SecretString>),
 }
 
-/// Without anything of a message.
+/// Contains nothing from any message.
 #[derive(Serialize)]
 struct Body<'a> {
     /// One line for people; chat programs show it.
@@ -112,7 +112,7 @@ async fn run(command: &[String], body: String, condition: Condition) -> Result<(
     let mut child = child.spawn().map_err(|e| format!("the command cannot be started: {e}"))?;
     let done = async {
         if let Some(mut input) = child.stdin.take() {
-            // A command that does not read it is none the worse.
+            // A command need not read it.
             let _ = input.write_all(body.as_bytes()).await;
         }
         child.wait().await

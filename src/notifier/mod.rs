@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use told::LastTold;
 use tracing::{info, warn};
 
-/// How often the verdict is looked at, unless that takes long: then it rests so many times as long.
+/// How often the verdict is read. If that takes long, the next pause is [`REST`] times as long.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REST: u32 = 50;
 /// The shortest time between two calls that were made.
@@ -44,7 +44,7 @@ impl Drop for Notifier {
     }
 }
 
-/// Begins to watch; `None` if nobody is to be told.
+/// Begins to watch; `None` if nobody is to be notified.
 pub fn start(config: &Config, metrics: &Arc<Metrics>) -> Option<Notifier> {
     let notify = config.notify.clone()?;
     let (database, metrics) = (config.database.clone(), Arc::clone(metrics));
@@ -62,7 +62,7 @@ async fn watch(notify: Notify, database: Database, metrics: Arc<Metrics>) {
     let (mut next, mut failed) = (Instant::now(), 0);
     loop {
         let begun = Instant::now();
-        // A standby leaves it to the process that dispatches; what starts or stops is no news.
+        // A standby leaves it to the process that dispatches; starting and stopping are no news.
         let speaks = matches!(metrics.state(), DaemonState::Dispatching | DaemonState::Trouble);
         if speaks && let Some(seen) = look(&mut store, &database, &metrics).await {
             told.saw(&seen);
@@ -85,7 +85,7 @@ async fn watch(notify: Notify, database: Database, metrics: Arc<Metrics>) {
     }
 }
 
-/// The verdict. Where nothing can be read, that is one, too.
+/// The verdict. That nothing can be read is one, too.
 async fn look(
     open: &mut Option<Store>,
     database: &Database,
@@ -95,7 +95,7 @@ async fn look(
         Ok(seen) => Some(seen),
         Err(_) => {
             *open = None;
-            // A moment's trouble is no verdict: the dispatcher says itself when it cannot continue.
+            // A brief error is no verdict: the dispatcher itself reports when it cannot continue.
             (metrics.state() == DaemonState::Trouble).then(Assessment::unreadable)
         }
     }

@@ -1,9 +1,9 @@
-//! What is worth a call: a verdict that is not the one that was told last.
+//! What is worth a call: a verdict that differs from the last one reported.
 
 use crate::desk::assessment::{Assessment, Concern, Condition};
 use std::collections::BTreeSet;
 
-/// What was told last, and what has been seen since.
+/// What was last reported, and what has been seen since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastTold {
     condition: Condition,
@@ -28,7 +28,7 @@ pub struct VerdictNews {
 }
 
 impl LastTold {
-    /// The verdict as it is now, told or not.
+    /// The verdict as it is now, reported or not.
     pub fn saw(&mut self, seen: &Assessment) {
         self.uncertain = self.uncertain.min(uncertain(seen));
     }
@@ -47,7 +47,7 @@ impl LastTold {
         }
     }
 
-    /// Somebody has been told of this.
+    /// This has been reported.
     pub fn told(&mut self, seen: &Assessment) {
         *self =
             LastTold { condition: seen.condition, codes: codes(seen), uncertain: uncertain(seen) };

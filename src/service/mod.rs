@@ -31,7 +31,7 @@ pub struct Service {
     next_status: Instant,
     /// Something in the counts has changed since the last status line.
     stale: bool,
-    /// What people must see before the counts, until the next reload.
+    /// Shown before the counts, until the next reload.
     notice: Option<String>,
 }
 

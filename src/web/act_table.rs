@@ -35,7 +35,7 @@ pub fn acts(story: &Story, now: Millis) -> Markup {
     }
 }
 
-/// The payload before a correction, if it was asked for.
+/// The payload before a correction, if it was requested.
 fn earlier(payload: &Json) -> Markup {
     let text = payload.to_string();
     let bytes = i64::try_from(text.len()).unwrap_or(i64::MAX);

@@ -80,7 +80,7 @@ fn ids(fields: &FormFields) -> Result<Vec<i64>, ErrorPage> {
     }
 }
 
-/// Back to the list, which says that nothing was checked; only for people, because a program needs the error.
+/// Back to the list, which says that nothing was selected; only for people, because a program needs the error.
 fn nothing_checked(shared: &Shared, posted: &Posted) -> Option<Redirect> {
     let Caller::Person { key, .. } = &posted.caller else { return None };
     let fields = &posted.fields;

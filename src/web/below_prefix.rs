@@ -1,6 +1,6 @@
 //! The dashboard below a path prefix, for a reverse proxy that gives it no host name.
 //!
-//! The pages know nothing of it: this is the one place where the prefix is removed from what comes in, and put
+//! The pages know nothing about it: this is the one place where the prefix is removed from what comes in, and put
 //! before every path that goes out, in the page (links, forms, assets) and in the headers. So no page can forget
 //! it. A path without the prefix is answered, too: some proxies remove it.
 

@@ -1,6 +1,6 @@
 //! Caches expensive counts and limits how often they are refreshed.
 //!
-//! A count takes the longer, the more rows the table has. It is repeated only after [`REST`] times
+//! The more rows the table has, the longer a count takes. It is repeated only after [`REST`] times
 //! as long as it took, so all counting uses at most a fiftieth of a core.
 
 use super::reader::ReadError;
@@ -40,8 +40,8 @@ impl<T> Default for Cache<T> {
 }
 
 impl<T: Clone> Cache<T> {
-    /// The cached value while it is fresh, otherwise what `count` returns. One counts at a time,
-    /// and the others wait for it.
+    /// The cached value while it is fresh, otherwise what `count` returns. Only one caller counts at a
+    /// time; the others wait for it.
     ///
     /// # Errors
     /// Those of `count`, which are not cached; but a count that took too long is no error: the
@@ -95,7 +95,7 @@ impl<T: Clone> Cache<T> {
         }
     }
 
-    /// The next one who asks gets a fresh value, however long reading it takes.
+    /// The next caller gets a fresh value, however long reading it takes.
     pub fn expire(&self) {
         self.kept().until = None;
     }

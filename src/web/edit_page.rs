@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use std::sync::Arc;
 use tracing::info;
 
-/// A posted form may have 64 KiB, and encoding can make three bytes of one.
+/// A posted form may have 64 KiB, and encoding can turn one byte into three.
 const MOST_BYTES: usize = 20 * 1024;
 
 /// A job's form, and the state in which the job was read.

@@ -204,7 +204,7 @@ fn files(registry: &mut Registry, storage: &Storage, readable: bool) {
         ("database", "The size of the database file", storage.bytes),
         ("wal", "The size of the database's write-ahead log", storage.log_bytes),
     ];
-    // Zero: the engine keeps no files that this program sees.
+    // Zero: the engine has no files that this program can see.
     for (name, help, length) in of_files.into_iter().filter(|_| storage.bytes > 0) {
         registry.register_with_unit(name, help, Unit::Bytes, gauge(length));
     }

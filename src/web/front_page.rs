@@ -29,7 +29,7 @@ const GROUPS: u32 = 12;
 const LATEST: u32 = 8;
 /// How many sources are read.
 const SOURCES: u32 = 1000;
-/// How many of the jobs that are set aside it names.
+/// How many of the jobs that are set aside are listed.
 const SET_ASIDE: u32 = 20;
 /// How many pauses, and how many blocks, a page lists.
 pub const LISTED: u32 = 200;
@@ -114,7 +114,7 @@ pub async fn show(
     Ok(frame.live(Tab::Overview, "Overview", &content))
 }
 
-/// A section that is open at first, and closed on a phone, so that what needs somebody is not far down.
+/// A section that starts open, and closed on a phone, so that what needs attention is not far down.
 fn folding(id: &str, title: &str, content: &Markup) -> Markup {
     html! {
         section aria-labelledby=(id) {

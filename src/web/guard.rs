@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use url::form_urlencoded;
 
-/// The name of who sends the token with a request.
+/// The actor's name for requests that carry the token.
 const BY_TOKEN: &str = "token";
 
 /// Who sent a request.
@@ -44,7 +44,7 @@ impl Caller {
         *self != Caller::Reader
     }
 
-    /// Whose the acts of this request are.
+    /// Who is recorded as having made the changes of this request.
     pub fn actor(&self) -> Actor {
         match self {
             Caller::Person { name, .. } => Actor { origin: ActOrigin::Page, name: name.clone() },

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many jobs fit into memory; `acquire-outbox export` has no limit.
+/// At most this many jobs, because the file is built in memory; `acquire-outbox export` has no limit.
 const MOST: u64 = 20_000;
 
 /// How long it may take.

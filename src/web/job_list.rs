@@ -30,7 +30,7 @@ pub async fn show(
 ) -> Result<Response, ErrorPage> {
     let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
     let query = JobQuery::read(&fields)?;
-    // A form sends its empty fields, too: without them the address is short enough to be sent to somebody.
+    // A form sends its empty fields, too: without them the address is short enough to share.
     if fields.0.iter().any(|(_, value)| value.trim().is_empty()) {
         return Ok(Redirect::to(&query.path()).into_response());
     }

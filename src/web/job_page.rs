@@ -28,7 +28,7 @@ const DECIDE: &str = "It may have been delivered. Check its case at Acquire, the
 const SHOWN_BYTES: usize = 64 * 1024;
 /// How many names of fields are shown.
 const NAMES: usize = 50;
-/// How much is read of a job of any size. One more than is shown tells whether there are others.
+/// How much is read of a job of any size: one more than is shown, to know whether there are others.
 const READ: Extent = Extent {
     attempts: 200,
     fields: NAMES as i64 + 1,
@@ -194,7 +194,7 @@ fn actions(job: &Detail, frame: &Frame) -> Markup {
         }
         _ => return html! {},
     };
-    // Who decides about one goes on to the next.
+    // Whoever decides about one gets the next.
     let back = match job.delivery.status.as_str() {
         "uncertain" => format!("/jobs/next-uncertain?after={id}"),
         _ => format!("/jobs/{id}"),
@@ -305,7 +305,7 @@ fn attempt(row: &AttemptRow, now: Millis) -> Markup {
     }
 }
 
-/// Its size and the names of its fields; its text only if it was asked for.
+/// Its size and the names of its fields; its text only if that was requested.
 fn message(shown: &Inspection, frame: &Frame, shared: &Shared) -> Markup {
     let job = &shown.story.job;
     let names: Vec<String> = serde_json::from_str(&job.payload_fields).unwrap_or_default();

@@ -27,13 +27,13 @@ use tracing::{debug, info, warn};
 const CONNECTIONS: usize = 64;
 /// The time limit for a whole request, from its head to the beginning of its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(20);
-/// How long open requests have at the end, of a connection or of the program.
+/// How long open requests may take when their connection, or the program, ends.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long the last batch of a bulk change has after that.
+/// How long the last batch of a bulk change may take after that.
 const LAST_BATCH: Duration = Duration::from_secs(3);
 /// The largest head of a request: the smallest buffer that hyper can have.
 const HEAD_BYTES: usize = 16 * 1024;
-/// The largest body: a form with a thousand checked jobs fits well.
+/// The largest body: a form with a thousand selected jobs fits easily.
 const BODY_BYTES: usize = 64 * 1024;
 /// How often an address in use is tried again.
 const IN_USE_PAUSE: Duration = Duration::from_secs(1);

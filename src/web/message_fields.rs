@@ -7,12 +7,12 @@ use maud::{Markup, html};
 /// Comes before the field's name in the form.
 const PREFIX: &str = "field.";
 
-/// Takes over what was typed, also in fields that only the job's own payload has.
+/// Takes over what was typed, including fields that only the job's own payload has.
 pub fn fill(form: &mut MessageForm, fields: &FormFields) {
     form.fill(|name| fields.raw(&format!("{PREFIX}{name}")));
 }
 
-/// The error of the whole message, then the fields: first those that are needed or filled in; the others are folded.
+/// The error of the whole message, then the fields: first the required and filled-in ones; the others are collapsed.
 pub fn entries(form: &MessageForm) -> Markup {
     let is_first = |field: &&MessageField| {
         field.required || !field.text.is_empty() || field.fault.is_some() || is_usual(field)

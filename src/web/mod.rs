@@ -74,7 +74,7 @@ pub struct Shared {
     pub reader: PageReader,
     /// For the metrics: their counts may take longer than a page.
     pub counter: PageReader,
-    /// For files, which may take longer, too, and hold up no page.
+    /// For exports, which may also take longer and must not hold up a page.
     pub exporter: PageReader,
     pub write_probe: health_checks::WriteProbe,
     pub metrics: Arc<Metrics>,
@@ -137,7 +137,7 @@ impl Shared {
         self.census.get(count).await
     }
 
-    /// After an action: the next page shows its effect.
+    /// After an action, so that the next page shows its effect.
     async fn changed(&self) {
         self.assessments.expire();
         self.census.invalidate();

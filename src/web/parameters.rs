@@ -44,7 +44,7 @@ impl JobQuery {
         JobQuery::of_filter(filter)
     }
 
-    /// Messages of which one of these became.
+    /// Messages whose delivery state is one of these.
     pub fn of_deliveries(states: &[DeliveryState]) -> JobQuery {
         JobQuery::of_filter(Filter { deliveries: states.to_vec(), ..Filter::default() })
     }

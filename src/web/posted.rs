@@ -25,7 +25,7 @@ impl FormFields {
         self.0.iter().find_map(|(given, value)| (given == name).then(|| filled(value)).flatten())
     }
 
-    /// The first value of a field as it was typed, also an empty one.
+    /// The first value of a field as it was typed, even if it is empty.
     pub fn raw(&self, name: &str) -> Option<&str> {
         self.0.iter().find_map(|(given, value)| (given == name).then_some(value.as_str()))
     }

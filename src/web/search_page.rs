@@ -1,6 +1,6 @@
 //! `/search`: what the search box finds, in every reading of what was typed.
 //!
-//! The box posts: a phone number or an address is then in no history, no log of a proxy and no referrer.
+//! The box uses POST, so that a phone number or an address appears in no history, proxy log or referrer.
 
 use super::Shared;
 use super::display::{jobs, number, short};
@@ -21,8 +21,8 @@ use std::sync::Arc;
 /// Jobs of one reading that the page shows. Of a number or an address there is no list.
 const SHOWN: u32 = 20;
 
-/// For a link: `/search?q=2069`. Words that are nothing else lead to the errors with them; the box only offers that,
-/// because they would be in the address.
+/// For a link: `/search?q=2069`. Text that is nothing else leads to the errors that contain it; the box only offers
+/// that, because the text would be in the address.
 pub async fn search(
     State(shared): State<Arc<Shared>>,
     frame: Frame,
@@ -84,7 +84,7 @@ fn path_of(finding: &FoundReading) -> Option<String> {
     }
 }
 
-/// The jobs whose error contains the text: what is left where it is nothing else.
+/// The jobs whose error contains the text, for text that is nothing else.
 fn of_error(text: &str) -> String {
     JobQuery::of_filter(Filter { error: Some(text.to_owned()), ..Filter::default() }).path()
 }

@@ -20,7 +20,7 @@ const MOST_SESSIONS: usize = 1000;
 const GUESSES: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 /// How many networks are remembered.
 const MOST_NETWORKS: usize = 1000;
-/// Wrong tokens are logged this often at most: nobody outside may fill the log.
+/// Wrong tokens are logged this often at most, so that no outsider can fill the log.
 const WARNING_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The end of a cookie's attributes. The origin says how the browser connects: behind a proxy the connection here
@@ -44,7 +44,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The time it takes does not depend on where they differ, nor on their lengths.
+/// Takes constant time, wherever they differ and however long they are.
 pub fn same_secret(one: &str, other: &str) -> bool {
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     digest(one).ct_eq(&digest(other)).into()
@@ -85,7 +85,7 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The session's key, the token of its forms and whose it is, while it lasts.
+    /// The session's key, the token of its forms and its user's name, while it lasts.
     pub fn find(&self, id: &str, now: Instant) -> Option<(Key, String, Option<String>)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = key_of(id);

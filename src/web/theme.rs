@@ -1,4 +1,4 @@
-//! The colours of the pages: as the system has them, light or dark. A switch on every page chooses; a cookie keeps
+//! The colours of the pages: as the system prefers, light or dark. A switch on every page chooses; a cookie keeps
 //! the choice, so that a page has the right colours from the start, without a script.
 
 use super::Shared;
@@ -51,7 +51,7 @@ impl Theme {
     }
 }
 
-/// What every page knows of its request, error pages included.
+/// What every page, error pages included, knows about its request.
 #[derive(Debug, Clone, Default)]
 struct Visit {
     theme: Theme,

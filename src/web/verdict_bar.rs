@@ -13,7 +13,7 @@ use crate::queue::when::now;
 use maud::{Markup, html};
 use std::sync::Arc;
 
-/// So many reasons are shown at once, the others on demand.
+/// At most this many reasons are shown at once, the others on demand.
 const SHOWN: usize = 4;
 
 impl Shared {

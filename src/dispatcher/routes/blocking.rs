@@ -51,7 +51,7 @@ impl Routes {
     /// Acquire asked for a pause: the route is shut for it; a shorter one does not cut a longer one.
     /// True when it was not shut before.
     ///
-    /// Whoever asks for a pause has not checked the key, nor said that the channel works.
+    /// An answer that asks for a pause proves neither that the key is right nor that the channel works.
     pub fn retry_after(&mut self, id: RouteId, pause: Duration, reason: &str, now: Moment) -> bool {
         let policy = self.probe_policy.clone();
         if let Some(refused) = self.refused_mut(id) {

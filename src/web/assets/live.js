@@ -1,6 +1,6 @@
 // Refreshes the parts of a page that are marked with data-live: it fetches the page again and changes what
-// differs, and nothing else. A focus, a selection, a checked box and an open part stay. Everything else works
-// without it.
+// differs, and nothing else. The focus, the selection, checked boxes and open sections stay as they are. All pages
+// also work without it.
 "use strict";
 
 const PAUSE = 2000; // ms, between two refreshes
@@ -28,7 +28,7 @@ function takeAttributes(old, fresh) {
   }
 }
 
-// Makes a node what the fresh one is, child by child; elements with an id keep their identity.
+// Makes a node equal to the fresh one, child by child; elements with an id keep their identity.
 function change(old, fresh) {
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;

@@ -1,5 +1,5 @@
-// What makes a page handy: exact times, buttons that copy, and boxes that are checked together. All that it
-// needs is in the page; without it nothing is missing that cannot be done otherwise.
+// Conveniences: exact times, copy buttons, and boxes that are checked together. Everything that it needs is in
+// the page, and whatever it does can also be done without it.
 "use strict";
 
 const EXACT = "exact-times"; // in the browser's own storage
@@ -16,13 +16,13 @@ function two(number) {
   return String(number).padStart(2, "0");
 }
 
-// 2026-11-22 10:00:00, where the reader is.
+// 2026-11-22 10:00:00, in the reader's time zone.
 function local(at) {
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
   return day + " " + [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
 }
 
-// Times in UTC and where the reader is, and the buttons that work only here. Also for a page that is fetched.
+// Times in UTC and in the reader's time zone, and the buttons that need this script. Also for a fetched page.
 function prepare(page) {
   const exact = wantsExact();
   page.documentElement.classList.toggle("exact", exact);
@@ -40,7 +40,7 @@ function prepare(page) {
   if (times) times.setAttribute("aria-pressed", String(exact));
 }
 
-// On a phone the parts that fold begin closed. Its narrowness is that of the style sheet.
+// On a phone, collapsible sections start closed. The width is the same as in the style sheet.
 function fold() {
   if (!matchMedia("(max-width: 44rem)").matches) return;
   for (const part of document.querySelectorAll("details.fold")) part.open = false;
@@ -97,7 +97,7 @@ document.addEventListener("click", (event) => {
   else if (target.matches("input[type=checkbox][name=id]")) check(target, event.shiftKey);
 });
 
-// Without loading the page again: what is typed or checked stays.
+// Without loading the page again, so that what is typed or checked stays.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches(".theme") || !event.submitter) return;

@@ -17,7 +17,7 @@ use maud::{Markup, html};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The age of a count is shown from here on.
+/// Counts that are at least this old show their age.
 const OLD: Duration = Duration::from_secs(5);
 
 /// Which process dispatches.
@@ -202,7 +202,7 @@ fn queue_row(page: &FrontPage<'_>, channel: Channel) -> Markup {
     }
 }
 
-/// Whether its jobs are sent: those of every account, or of some.
+/// Whether the routes of the channel are open: those of every account, or of some.
 fn openness(page: &FrontPage<'_>, channel: Channel) -> Markup {
     let concern = |pause: &&Pause| pause.channel.is_none_or(|own| own == channel);
     let pauses: Vec<&Pause> = page.pulse.pauses.iter().filter(concern).collect();

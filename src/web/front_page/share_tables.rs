@@ -10,10 +10,10 @@ use crate::web::display::{length, number, short, time};
 use crate::web::parameters::JobQuery;
 use maud::{Markup, html};
 
-/// So many accounts have a row of their own.
+/// At most this many accounts, or sources, have separate rows.
 const ROWS: usize = 20;
 
-/// For their sources, so many jobs of each state and channel are looked at.
+/// How many jobs of each state and channel are read to count by source.
 pub const LOOKED_AT: u32 = 2_000;
 
 /// What the rows are about.
@@ -29,7 +29,7 @@ pub fn by_account(page: &FrontPage<'_>) -> Markup {
 }
 
 pub fn by_source(page: &FrontPage<'_>) -> Markup {
-    // Without them, its age says why.
+    // If they could not be counted, `age` says so.
     let sources: Option<Vec<SourceRow>> = page.sources.value.clone();
     html! {
         @if let Some(sources) = sources { (table(Of::Source, &shares::by_source(sources, ROWS), page)) }
