@@ -124,7 +124,7 @@ fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
     // Which of the first two met the queued 500 is open; each of them ended.
     assert_eq!(statuses, ["sent", "failed", "pending", "pending"]);
     assert_eq!(server.count(), 3);
-    let told = ended.stderr.lines().find(|line| line.contains("are scheduled for a later time"));
+    let told = ended.stderr.lines().find(|line| line.contains("are scheduled for later"));
     let told = told.unwrap_or_else(|| panic!("{ended:?}"));
     for words in [r#""jobs":2"#, r#""next_due":"2035-01-02T03:04:05.000Z""#] {
         assert!(told.contains(words), "{told}");

@@ -98,7 +98,7 @@ async fn job(
     let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
     let with_payload = fields.get("payload").map_or(Ok(false), |given| parsed("payload", given))?;
     if with_payload && !caller.may_act() {
-        let sentence = "A payload is shown only where a token is configured and sent";
+        let sentence = "A payload is shown only if a token is configured and sent";
         return Err(ErrorPage::new(StatusCode::FORBIDDEN, sentence).into());
     }
     let (job, sandbox) = job_page::inspect_whole(&shared, &id, with_payload).await?;
