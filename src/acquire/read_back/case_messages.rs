@@ -52,7 +52,7 @@ impl ListPage {
                 Some(Value::Array(items)) => items,
                 _ => return Err(ReadFailure::shape("the list has no `data.data`")),
             },
-            _ => return Err(ReadFailure::shape("the list is no list")),
+            _ => return Err(ReadFailure::shape("`data` is not a list")),
         };
         Ok(ListPage { items, count, limit: limit.unwrap_or(PAGE), clock })
     }

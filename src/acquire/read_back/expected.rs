@@ -67,7 +67,7 @@ impl Expected<'_> {
             }
             (Some(_), _) => Age::Within,
             (None, Some(theirs)) if theirs < self.since - SURELY_BEFORE_UNKNOWN => Age::Before,
-            (None, _) => Age::Doubtful("it cannot be told when it was created"),
+            (None, _) => Age::Doubtful("it is not known when it was created"),
         }
     }
 }
@@ -83,7 +83,7 @@ fn of_text(sent: &str, seen: &SeenMessage, may_be_translated: bool, age: &Age) -
     let Some(read) = &seen.text else { return Some(Some(NO_TEXT)) };
     match compare(sent, read) {
         TextMatch::Same => Some(None),
-        TextMatch::Loose => Some(Some("its text is written in another way")),
+        TextMatch::Loose => Some(Some("its text is written differently")),
         TextMatch::Contained => Some(Some("its text is longer or shorter")),
         TextMatch::Different if *age != Age::Within => None,
         TextMatch::Different if seen.was_edited => Some(Some("it was edited")),
@@ -97,7 +97,7 @@ fn of_text(sent: &str, seen: &SeenMessage, may_be_translated: bool, age: &Age) -
 fn sender_doubt(user_type: UserType, seen: &SeenMessage) -> Option<&'static str> {
     match seen.sender_type.as_deref() {
         Some(kind) if kind == user_type.as_str() => None,
-        Some(_) => Some("it has another sender"),
+        Some(_) => Some("it has a different sender"),
         None => Some("it does not say who sent it"),
     }
 }
@@ -124,8 +124,8 @@ fn of_chat(chat: &ChatPayload, seen: &SeenMessage, age: &Age) -> Doubt {
     Some(doubt.or_else(|| sender_doubt(chat.user_type, seen)).or_else(
         || match seen.kind.as_deref() {
             Some(kind) if kind == chat.kind => None,
-            Some(_) => Some("it is of another type"),
-            None => Some("it does not say of which type it is"),
+            Some(_) => Some("it has a different type"),
+            None => Some("it does not say what type it has"),
         },
     ))
 }
@@ -176,17 +176,17 @@ fn of_mail(mail: &MailPayload, seen: &SeenMessage, age: &Age) -> Doubt {
     Some(if read.is_draft {
         Some("it is a draft")
     } else if subject != TextMatch::Same {
-        Some("its subject is written in another way")
+        Some("its subject is different")
     } else if read.from.as_deref() != Some(bare(&mail.from).as_str()) {
-        Some("it has another sender")
+        Some("it has a different sender")
     } else if to != read.to || sorted(&mail.cc) != read.cc {
-        Some("it has other recipients")
+        Some("it has different recipients")
     } else {
         match body {
             TextMatch::Same => None,
             TextMatch::Loose => Some("its HTML or its text was rewritten"),
             TextMatch::Contained => Some("its body is longer or shorter"),
-            TextMatch::Different => Some("its body is another"),
+            TextMatch::Different => Some("its body is different"),
         }
     })
 }

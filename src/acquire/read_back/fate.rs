@@ -68,7 +68,7 @@ impl AccountReader {
         let one = match self.ask(&format!("/crm/objects/case-message/{id}"), &[], &[]).await {
             Ok(answer) => message_with(id, [&answer.data])
                 .map(Some)
-                .ok_or_else(|| ReadFailure::shape("the message has another id")),
+                .ok_or_else(|| ReadFailure::shape("the message has a different id")),
             Err(failure) => Err(failure),
         };
         let failure = match one {

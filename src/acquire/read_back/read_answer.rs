@@ -45,7 +45,7 @@ impl ReadFailure {
     pub fn shape(what: &str) -> ReadFailure {
         ReadFailure::NotOffered(Fault::new(
             "read_shape",
-            format!("Acquire's answer has a shape that is not known: {what}"),
+            format!("Acquire's answer has an unknown shape: {what}"),
         ))
     }
 }

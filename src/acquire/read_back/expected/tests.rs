@@ -63,19 +63,19 @@ fn only_a_message_that_differs_in_nothing_is_the_same() {
     assert_eq!(chat_likeness(json!({"message": "<p>Your order 4711 is ready</p>"})), "same");
     assert_eq!(chat_likeness(json!({"dateUpdated": at(SINCE + 9000), "seen": "yes"})), "same");
     for (changes, why) in [
-        (json!({"senderType": "contact"}), "it has another sender"),
+        (json!({"senderType": "contact"}), "it has a different sender"),
         (json!({"senderType": null}), "it does not say who sent it"),
-        (json!({"type": "note"}), "it is of another type"),
-        (json!({"type": null}), "it does not say of which type it is"),
+        (json!({"type": "note"}), "it has a different type"),
+        (json!({"type": null}), "it does not say what type it has"),
         (json!({"message": null}), NO_TEXT),
-        (json!({"message": "your order 4711, is ready!"}), "its text is written in another way"),
+        (json!({"message": "your order 4711, is ready!"}), "its text is written differently"),
         (json!({"message": "Your order 4711 is ready. Bye"}), "its text is longer or shorter"),
         (json!({"message": "Sold out", "dateUpdated": at(SINCE + 9000)}), "it was edited"),
         (
             json!({"message": "Fertig", "meta": {"translateLangKey": "de"}}),
             "it may be a translation",
         ),
-        (json!({"dateCreated": "soon"}), "it cannot be told when it was created"),
+        (json!({"dateCreated": "soon"}), "it is not known when it was created"),
     ] {
         assert_eq!(chat_likeness(changes.clone()), why, "{changes}");
     }
@@ -129,7 +129,7 @@ fn a_time_on_the_second_is_cut_to_it() {
 #[test]
 fn without_a_clock_nothing_is_the_same() {
     let of = |changes| likeness_by(Channel::Chat, &chat(), &message(changes), None);
-    assert_eq!(of(json!({})), "it cannot be told when it was created");
+    assert_eq!(of(json!({})), "it is not known when it was created");
     assert_eq!(of(json!({"dateCreated": at(SINCE - 2 * 86_400_000)})), "another");
 }
 
@@ -162,13 +162,13 @@ fn a_mail_is_the_same_by_subject_recipients_and_bodies() {
         (json!({"htmlBody": rewritten}), "its HTML or its text was rewritten"),
         (json!({"htmlBody": signed}), "its body is longer or shorter"),
         (json!({"htmlBody": null}), "its body is longer or shorter"),
-        (json!({"htmlBody": "<p>No</p>", "textBody": "No"}), "its body is another"),
+        (json!({"htmlBody": "<p>No</p>", "textBody": "No"}), "its body is different"),
         (json!({"isDraft": "yes"}), "it is a draft"),
-        (json!({"subject": "YOUR ORDER!"}), "its subject is written in another way"),
-        (json!({"subject": "Something else"}), "its subject is written in another way"),
-        (json!({"from": {"Email": "other@acquire.io"}}), "it has another sender"),
-        (json!({"cc": []}), "it has other recipients"),
-        (json!({"to": []}), "it has other recipients"),
+        (json!({"subject": "YOUR ORDER!"}), "its subject is different"),
+        (json!({"subject": "Something else"}), "its subject is different"),
+        (json!({"from": {"Email": "other@acquire.io"}}), "it has a different sender"),
+        (json!({"cc": []}), "it has different recipients"),
+        (json!({"to": []}), "it has different recipients"),
     ] {
         assert_eq!(mail_likeness(changes.clone()), why, "{changes}");
     }
