@@ -88,7 +88,7 @@ static CANCEL: ChangeLabels = ChangeLabels {
     name: "cancel",
     label: "Cancel",
     done: "cancelled",
-    meaning: "They are not sent, unless somebody retries them. A job that is being sent is not \
+    meaning: "They will not be sent unless somebody retries them. A job that is being sent is not \
               stopped.",
 };
 
@@ -106,16 +106,16 @@ static RESOLVE_FAILED: ChangeLabels = ChangeLabels {
     name: "resolve_failed",
     label: "Resolve as failed",
     done: "resolved as failed",
-    meaning: "You have checked their cases at Acquire and not found the messages there. They are \
+    meaning: "You have checked their cases at Acquire and did not find the messages there. They are \
               not sent, unless somebody retries them.",
 };
 
 static VERIFY: ChangeLabels = ChangeLabels {
     change: Change::Verify,
     name: "verify",
-    label: "Look up at Acquire again",
+    label: "Verify at Acquire again",
     done: "to be looked for at Acquire",
-    meaning: "The dispatcher looks for their messages at Acquire now. What it finds is recorded as sent; \
+    meaning: "The dispatcher now looks for their messages at Acquire. What it finds is recorded as sent; \
               what is not there is sent again only where on_uncertain is verify.",
 };
 
@@ -148,7 +148,7 @@ pub fn deed(change: Change, jobs: &str) -> String {
         Change::Cancel => format!("Cancel {jobs}"),
         Change::Resolve(Resolution::Sent) => format!("Resolve {jobs} as sent"),
         Change::Resolve(Resolution::Failed) => format!("Resolve {jobs} as failed"),
-        Change::Verify => format!("Look for {jobs} at Acquire"),
+        Change::Verify => format!("Verify {jobs} at Acquire"),
         Change::Prune => format!("Delete {jobs} with their history"),
     }
 }
