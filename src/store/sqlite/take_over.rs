@@ -36,7 +36,8 @@ impl SqliteTenure {
         // Before the lock, because a dispatcher must not even be a standby on a file that it may not use.
         let mut admitted = Some(admit(database, purpose, &mut on_event).await?);
         if let Some(caution) = disk::caution(&RealPath::of(database)?) {
-            on_event(TakeOver::Noticed(Notice::new(Level::WARN, caution)));
+            let sentence = format!("{}: {caution}", database.display());
+            on_event(TakeOver::Noticed(Notice::new(Level::WARN, sentence)));
         }
         loop {
             let lock = match DispatcherLock::try_take(database)? {
