@@ -75,7 +75,7 @@ async fn assert_rests(routes: Routes, rows: &str) {
 
 /// The agenda is read after the claim's commit: what is committed between the two is noticed.
 #[tokio::test]
-async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
+async fn a_commit_that_a_claim_may_have_missed_causes_another_claim() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, "").await;
@@ -93,7 +93,7 @@ async fn a_commit_that_the_claim_may_have_missed_is_claimed_for_again() {
 /// Somebody writes, and holds the lock for longer: the loop continues, reports no outage, and claims
 /// what was ready before, however that ends.
 #[tokio::test]
-async fn a_claim_for_what_is_just_being_written_does_not_wait_for_a_long_transaction() {
+async fn a_claim_for_a_commit_under_way_does_not_wait_for_a_long_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let routes = routes(&[(Channel::Chat, None)]);
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
@@ -243,7 +243,7 @@ async fn channels_with_a_rate_and_without_jobs_rest() {
 }
 
 #[tokio::test]
-async fn jobs_of_unknown_accounts_come_to_an_end() {
+async fn jobs_of_unknown_accounts_end_as_failed() {
     let rows = "INSERT INTO outbox (channel, payload, account, ordering_key)
         VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'nobody', 'k'),
                ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'no one', 'k');";

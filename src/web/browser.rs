@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_loopback_the_own_address_and_configured_names_are_ours() {
+    fn loopback_names_our_address_and_configured_names_are_ours() {
         let local: SocketAddr = "192.0.2.7:9464".parse().unwrap();
         let hosts = ["outbox.example.com".to_owned(), "other.example.com:444".to_owned()];
         for ours in [
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_counts_only_from_a_page_of_ours() {
+    fn only_forms_from_our_own_pages_are_accepted() {
         let hosts = ["outbox.example.com".to_owned()];
         for (of, expected) in [
             (vec![("origin", "http://localhost:9464")], true),

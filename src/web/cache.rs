@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_took_long_is_kept_for_long() {
+    async fn slow_counts_are_cached_for_longer() {
         let cache = Cache::default();
         let slow = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_counts_at_a_time_and_one_that_gave_up_is_replaced() {
+    async fn only_one_counts_at_a_time_and_one_that_gave_up_is_replaced() {
         let cache = Cache::default();
         let given_up = cache.get(std::future::pending::<Result<i32, ReadError>>());
         let second = cache.get(async { Ok(5) });

@@ -48,7 +48,7 @@ impl RoutesFixture {
 }
 
 #[test]
-fn a_page_that_one_message_alone_gets_ends_it() {
+fn a_page_that_only_one_message_gets_ends_it() {
     let mut test = RoutesFixture::new();
     let first = test.page(1, 0);
     assert!(matches!(first, (PageVerdict::Again { .. }, true)), "{first:?}");
@@ -112,7 +112,7 @@ fn a_suspect_that_is_answered_takes_the_blame_from_the_others() {
 }
 
 #[test]
-fn answers_of_before_an_outage_prove_nothing_in_it() {
+fn answers_from_before_an_outage_prove_nothing_during_it() {
     let mut test = RoutesFixture::new();
     test.again(1, 0);
     test.answered(2);

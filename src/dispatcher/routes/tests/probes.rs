@@ -3,7 +3,7 @@ use crate::dispatcher::routes::blocking::BREAKER_AFTER;
 
 /// A key that may not write mail, say, is refused there and works elsewhere.
 #[test]
-fn a_refusal_that_another_channel_disproves_concerns_its_own_channel_alone() {
+fn a_refusal_that_another_channel_disproves_blocks_only_its_own_channel() {
     let start = Instant::now();
     let moment = |seconds| Moment { at: start + Duration::from_secs(seconds), wall: 0 };
     let mut routes = routes(&[(Channel::Chat, None), (Channel::Mail, None)]);
@@ -107,7 +107,7 @@ fn after_a_shortage_one_goes_out_and_then_more_and_more() {
 }
 
 #[test]
-fn for_want_of_a_port_its_own_route_alone_waits() {
+fn without_a_free_port_only_the_affected_route_waits() {
     let now = Moment { at: Instant::now(), wall: 0 };
     let mut routes = of_accounts(2);
     let a0 = routes.id("a0", Channel::Chat).unwrap();
