@@ -243,7 +243,7 @@ async fn channels_with_a_rate_and_without_jobs_rest() {
 }
 
 #[tokio::test]
-async fn jobs_of_unknown_accounts_end_as_failed() {
+async fn jobs_of_unknown_accounts_leave_the_loop_at_rest() {
     let rows = "INSERT INTO outbox (channel, payload, account, ordering_key)
         VALUES ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'nobody', 'k'),
                ('chat', '{\"caseId\": 1, \"message\": \"m\"}', 'no one', 'k');";
