@@ -92,5 +92,9 @@ pub fn verdict(registry: &mut Registry, assessment: &Assessment) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         reasons.get_or_create(&CodeLabel { code }).set(count);
     }
-    registry.register("verdict_reasons", "The number of reasons of this kind for the verdict", reasons);
+    registry.register(
+        "verdict_reasons",
+        "The number of reasons of this kind for the verdict",
+        reasons,
+    );
 }
