@@ -66,7 +66,7 @@ pub fn found<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option
         }
         let waited = begun.elapsed();
         assert!(waited < deadline, "not within {deadline:?}: {what}");
-        let pause = (waited / 8).clamp(Duration::from_millis(3), Duration::from_millis(40));
+        let pause = (waited / 4).clamp(Duration::from_millis(5), Duration::from_millis(50));
         std::thread::sleep(pause);
     }
 }
