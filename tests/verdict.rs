@@ -148,7 +148,7 @@ fn accounts_and_sources_have_their_shares() {
     assert_eq!(rows, [row("shop", 1, 1, 1), row("crm", 1, 0, 0)]);
     assert_eq!(sources["shares"][0]["failed_share"], 0.5);
     let plain = outbox.run(&["status", "--by", "source"]).expect(0).stdout;
-    assert!(plain.contains("shop\t1\t1\t50.0 %\t1\t"), "{plain}");
+    assert!(plain.contains("shop\t1\t1\t50.0%\t1\t"), "{plain}");
 }
 
 #[test]

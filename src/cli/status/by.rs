@@ -91,7 +91,7 @@ fn table(by: By, shares: &[Share], now: Millis) -> output::Table {
         By::Account => "account",
         By::Source => "source",
     };
-    let header = ["sent", "failed", "share failed", "waiting", "oldest due", "95 % within"];
+    let header = ["sent", "failed", "failure rate", "waiting", "oldest due", "95% within"];
     let mut table = output::Table::new([what].into_iter().chain(header));
     for share in shares {
         let name = match (&share.name, share.is_of_others) {
@@ -104,7 +104,7 @@ fn table(by: By, shares: &[Share], now: Millis) -> output::Table {
             name,
             share.tally.sent.to_string(),
             share.tally.failed.to_string(),
-            format!("{:.1} %", share.tally.failed_share() * 100.0),
+            format!("{:.1}%", share.tally.failed_share() * 100.0),
             share.waiting.to_string(),
             share.oldest_due.map(|due| span((now - due).max(0))).unwrap_or_default(),
             late.map(|late| format!("{:.3} s", late.as_secs_f64())).unwrap_or_default(),
