@@ -75,11 +75,11 @@ fn a_record_over_several_lines_has_the_number_of_its_first() {
 #[test]
 fn a_header_is_refused_by_the_name_of_its_column() {
     for (header, words) in [
-        ("", "line 1: must be a header that names the columns"),
-        ("channel|payload", "must be a header that names the columns"),
+        ("", "line 1: the header must name the columns"),
+        ("channel|payload", "the header must name the columns"),
         ("sep=;\n\nchannel;payload;sorce", "line 3: sorce: unknown column"),
-        ("chanel,payload", "must be a header that names the columns"),
-        ("chat,secret,secret", "line 1: must be a header that names the columns"),
+        ("chanel,payload", "the header must name the columns"),
+        ("chat,secret,secret", "line 1: the header must name the columns"),
         ("channel,payload,sorce", "line 1: sorce: unknown column, did you mean `source`?"),
         ("channel,payload.caseid", "payload.caseid: unknown column, did you mean `caseId`?"),
         ("channel,payload,channel", "channel: appears twice"),
