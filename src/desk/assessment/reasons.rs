@@ -31,7 +31,8 @@ pub(super) fn dispatching(vitals: &Vitals<'_>) -> Option<Concern> {
         Dispatching::Running => return None,
         Dispatching::Elsewhere => {
             let text = "this process is a standby; another one dispatches".to_owned();
-            let remedy = Remedy::advice("nothing: it takes over when the other one ends");
+            let remedy =
+                Remedy::advice("no action is needed: it takes over when the other one ends");
             return Some(concern("standby", Condition::Well, text, None, remedy));
         }
         Dispatching::Starting => (
