@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What one look at Acquire is about.
+/// What one lookup at Acquire is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoubtfulJob {
     /// Without its payload.
@@ -15,8 +15,8 @@ pub struct DoubtfulJob {
 }
 
 /// When a message is looked for next, if it has just been looked for at `now`; `None`: that was the last
-/// time. `until`: when its last attempt of unknown outcome was given up. Looks that a
-/// crash prevented are not made up for, but the last look is never earlier than all pauses together.
+/// time. `until`: when its last attempt of unknown outcome was given up. Lookups that a
+/// crash prevented are not made up for, but the last lookup is never earlier than all pauses together.
 pub fn next_look(pauses: &[Duration], until: Millis, now: Millis) -> Option<Millis> {
     let mut at = until;
     pauses.iter().find_map(|pause| {

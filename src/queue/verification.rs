@@ -31,7 +31,7 @@ pub struct Sought {
     pub since: Millis,
     /// When the last one was given up, by this machine's clock.
     pub until: Millis,
-    /// No later look follows: what is unclear now is left to a person.
+    /// No later lookup follows: what is unclear now is left to a person.
     pub is_last: bool,
 }
 
@@ -71,15 +71,15 @@ pub struct Candidate {
     pub likeness: Likeness,
 }
 
-/// What one look at Acquire gave.
+/// What one lookup at Acquire gave.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
     /// Everything over the whole window was read and understood.
     Complete { candidates: Vec<Candidate> },
-    /// Something could not be read or understood. Another look may tell more.
+    /// Something could not be read or understood. Another lookup may tell more.
     Partial { candidates: Vec<Candidate>, fault: Fault },
     /// Nothing could be read now, and that says nothing about the message: the account is refused, Acquire
-    /// is down or asks to wait (for `retry_after`), or there was no answer. It counts as no look.
+    /// is down or asks to wait (for `retry_after`), or there was no answer. It does not count as a lookup.
     Later { fault: Fault, account_refused: bool, retry_after: Option<Duration> },
     /// The payload leaves out where the message would be, which says nothing about the account.
     Nowhere { fault: Fault },
@@ -87,7 +87,7 @@ pub enum Reading {
     Impossible { fault: Fault },
 }
 
-/// What a look at Acquire means for the job.
+/// What a lookup at Acquire means for the job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// Acquire has it: this message.

@@ -52,7 +52,7 @@ impl Tenure {
         }
     }
 
-    /// Records what a look has shown of a job; `seen` becomes `verify_seen`, and `None` leaves that as it
+    /// Records what a lookup has shown of a job; `seen` becomes `verify_seen`, and `None` leaves that as it
     /// is. False, and nothing is changed: somebody has ended its verification or looked for it since, or
     /// another job has the message's id.
     pub async fn record_verdict(

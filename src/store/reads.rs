@@ -108,7 +108,7 @@ impl Store {
         }
     }
 
-    /// The uncertain job with the lowest id above `after` that waits for a person, not for a look at Acquire.
+    /// The uncertain job with the lowest id above `after` that waits for a person, not for a lookup at Acquire.
     pub async fn next_undecided(&mut self, after: i64) -> Result<Option<i64>, StoreError> {
         match self {
             Store::Sqlite(s) => s.next_undecided(after).await.map_err(|e| s.neutral(e)),

@@ -1,4 +1,4 @@
-//! From what a look at Acquire has shown to the next state of a job of unknown outcome.
+//! From what a lookup at Acquire has shown to the next state of a job of unknown outcome.
 
 use super::{AttemptKind, Transition, Wait};
 use crate::queue::job::{Job, Millis, Status};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Decides what a verdict makes of `job`, which is being verified. `next_look`: when it is looked for
 /// again; `None` for the last time, when what is unclear is left to a person. Only [`OnUncertain::Verify`]
-/// sends a message again that Acquire does not have: under the other policies a person asked for the look,
+/// sends a message again that Acquire does not have: under the other policies a person asked for the lookup,
 /// and decides.
 pub fn after_look(
     job: &Job,
@@ -40,7 +40,7 @@ pub fn not_verifiable(job: &Job, fault: Fault, now: Millis) -> Transition {
     Transition::unchanged(job, now).left_to_a_person(fault)
 }
 
-/// A look that has shown nothing, and does not count: there is another one at `at`.
+/// A lookup that has shown nothing, and does not count: there is another one at `at`.
 pub fn look_again(job: &Job, at: Millis, now: Millis) -> Transition {
     Transition::unchanged(job, now).looked_for_again(at)
 }

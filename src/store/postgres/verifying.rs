@@ -1,5 +1,5 @@
 //! Jobs whose outcome is unknown, while they are looked for at Acquire. All times in the database are by
-//! its own clock, those of a look by this machine's.
+//! its own clock, those of a lookup by this machine's.
 
 use super::ended_json::readable;
 use super::node_job::{read, shift};

@@ -154,7 +154,7 @@ fn deed(change: Change) -> &'static str {
     if change == Change::Verify { "verify" } else { "try_now" }
 }
 
-/// The time in which its message may have been sent: of its attempts, or since it was due. A look that is
+/// The time in which its message may have been sent: of its attempts, or since it was due. A lookup that is
 /// under way is made again.
 const LOOK_NOW: &str = "\
 wait = 'verifying', verify_at = (SELECT now FROM outbox_clock), verify_round = o.verify_round + 1, moves = o.moves + 1,
