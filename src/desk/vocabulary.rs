@@ -114,7 +114,7 @@ static VERIFY: ChangeLabels = ChangeLabels {
     change: Change::Verify,
     name: "verify",
     label: "Verify at Acquire again",
-    done: "to be looked for at Acquire",
+    done: "to be verified at Acquire",
     meaning: "The dispatcher now looks for their messages at Acquire. What it finds is recorded as sent; \
               what is not there is sent again only where on_uncertain is verify.",
 };
