@@ -140,7 +140,7 @@ fn for_people(jobs: &[Delivery]) -> output::Table {
         "case",
         "contact",
         "status",
-        "tries",
+        "attempts",
         "created",
         "due/done",
         "message id or error",
