@@ -107,7 +107,7 @@ fn until_empty_ends_at_once_when_there_is_nothing_to_do() {
 }
 
 #[test]
-fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
+fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_scheduled() {
     let server = Server::answering(|request| match request.words().as_str() {
         "refused" => Reply::json(400, serde_json::json!({"error": "no"})),
         _ => Reply::accepted(request),
@@ -124,7 +124,7 @@ fn until_empty_waits_for_retries_and_not_for_what_has_ended_or_is_for_later() {
     // Which of the first two met the queued 500 is open; each of them ended.
     assert_eq!(statuses, ["sent", "failed", "pending", "pending"]);
     assert_eq!(server.count(), 3);
-    let told = ended.stderr.lines().find(|line| line.contains("are scheduled for later"));
+    let told = ended.stderr.lines().find(|line| line.contains("scheduled jobs remain"));
     let told = told.unwrap_or_else(|| panic!("{ended:?}"));
     for words in [r#""jobs":2"#, r#""next_due":"2035-01-02T03:04:05.000Z""#] {
         assert!(told.contains(words), "{told}");

@@ -193,7 +193,7 @@ fn run_until_empty_ends_when_all_that_is_left_is_paused_or_behind_it() {
         says("paused jobs, and jobs that wait behind them, remain", r#""jobs":2"#),
         "{ended:?}"
     );
-    assert!(says("jobs that are scheduled for later remain", r#""jobs":1"#), "{ended:?}");
+    assert!(says("scheduled jobs remain", r#""jobs":1"#), "{ended:?}");
     assert_eq!(outbox.status(goes), "sent");
     assert_eq!([first, behind].map(|id| outbox.status(id)), ["pending", "pending"]);
 }

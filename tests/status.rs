@@ -80,7 +80,7 @@ fn status_has_the_rates_of_the_last_minutes_and_the_oldest_due_job_of_each_chann
     let oldest = &status["oldest_due_seconds_of"];
     let age = |channel: &str| oldest[channel].as_i64().unwrap();
     assert!((85..150).contains(&age("mail")) && (195..260).contains(&age("sms")), "{oldest}");
-    assert!(oldest.get("chat").is_none(), "what is for later is not due: {oldest}");
+    assert!(oldest.get("chat").is_none(), "what is scheduled is not due: {oldest}");
     assert_eq!(status["oldest_due_seconds"], oldest["sms"]);
     assert!(status["database_bytes"].is_i64() && status["wal_bytes"].is_i64(), "{status}");
 }

@@ -73,7 +73,7 @@ VALUES ('chat', '{"caseId": 900503, "message": "We are back."}', 'orders');"#,
 VALUES ('chat', '{"caseId": 900404, "message": "Anybody there?"}', 'orders');"#,
     ),
     (
-        "one for later",
+        "one that is scheduled",
         r#"INSERT INTO outbox (channel, payload, source, send_at)
 VALUES ('chat', '{"caseId": 2070, "message": "How was it?"}', 'orders', datetime('now', '+4 seconds'));"#,
     ),

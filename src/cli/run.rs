@@ -34,8 +34,8 @@ The dashboard is read-only unless it has a token:
 ACQUIRE_OUTBOX_WEB_TOKEN_FILE, or [web] in the configuration. Without one it
 can only listen on this machine.")]
 pub struct RunArgs {
-    /// Exit with 0 once nothing is due, being sent or in backoff, and print a summary; jobs that are
-    /// scheduled for later or paused are only counted
+    /// Exit with 0 once nothing is due, being sent or in backoff, and print a summary; scheduled
+    /// and paused jobs are only counted
     #[arg(long)]
     until_empty: bool,
     /// Send to a built-in stand-in for Acquire, whatever accounts are configured; needs an outbox made

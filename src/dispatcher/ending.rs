@@ -129,7 +129,7 @@ impl Dispatcher {
         if scheduled > 0 {
             let next_due = next_due.and_then(DateTime::from_timestamp_millis);
             let next_due = next_due.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
-            info!(jobs = scheduled, next_due, "jobs that are scheduled for later remain");
+            info!(jobs = scheduled, next_due, "scheduled jobs remain");
         }
         if paused > 0 {
             // All work is done: a failure to read them is no reason to fail now.

@@ -71,8 +71,7 @@ enum Cycled {
 pub enum Until {
     /// Only when asked to stop.
     Stopped,
-    /// As soon as no job is due, being sent, verified or in backoff. Jobs that are paused or scheduled for later
-    /// remain.
+    /// As soon as no job is due, being sent, verified or in backoff. Scheduled and paused jobs remain.
     Empty,
 }
 

@@ -30,7 +30,7 @@ pub struct RouteBacklog {
     pub account: String,
     pub channel: String,
     pub jobs: u64,
-    /// Since when the oldest of them has been due; one behind others counts as well.
+    /// Since when the oldest of them has been due; a parked one counts as well.
     pub oldest_due: Option<Millis>,
     /// The same of those that could be sent at once.
     pub oldest_ready: Option<Millis>,

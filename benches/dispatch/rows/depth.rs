@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub fn scheduled(bench: &Bench) -> Result<Vec<Line>> {
     let rows = bench.plan.waiting;
     let deep = deep(bench, "scheduled", Depth::Scheduled, rows)?;
-    over_empty(bench, "scheduled", &format!("with {rows} jobs for later"), deep)
+    over_empty(bench, "scheduled", &format!("with {rows} scheduled jobs"), deep)
         .map(|(line, _)| line)
 }
 
@@ -98,7 +98,7 @@ fn over_empty(
 /// One drain of new jobs.
 struct Drain {
     /// Jobs per second from the first arrival to the last: the daemon does not exit while
-    /// jobs are scheduled for later, and its start is measured in another row.
+    /// jobs are scheduled, and its start is measured in another row.
     per_second: f64,
     /// CPU time per job in microseconds, including the daemon's start and end.
     cpu_micros: f64,

@@ -197,7 +197,7 @@ pub enum Row {
     Writers,
     /// Inserts of jobs of one key with a long backlog
     Key,
-    /// Jobs per second with many jobs scheduled for later
+    /// Jobs per second with many scheduled jobs
     Scheduled,
     /// Jobs per second with many jobs behind a stuck conversation
     Stuck,

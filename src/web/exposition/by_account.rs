@@ -70,7 +70,7 @@ pub fn accounts(registry: &mut Registry, levels: &Levels, metrics: &Metrics) {
             ended.get_or_create(&labels).inc_by(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
-    let help = "Jobs that wait to be sent and are not scheduled for later, by account";
+    let help = "Jobs that wait to be sent, except scheduled ones, by account";
     registry.register("waiting_jobs", help, waiting);
     let help = "How long the account's oldest due job has been waiting; 0 if none is";
     registry.register_with_unit("account_oldest_due_age", help, Unit::Seconds, oldest);
