@@ -64,8 +64,8 @@ fn no_stampede_follows_the_recovery() {
     let gate = server.hold();
     eventually(SOON, "a probe of chat", || server.open() == 1);
     let mail = outbox.add(crate::support::Job::mail(1, "beside it"));
-    eventually(SOON, "the mail", || server.requests_for("beside it").len() == 1);
-    assert_eq!(server.open(), 2, "one probe of chat, and the mail");
+    eventually(SOON, "the email", || server.requests_for("beside it").len() == 1);
+    assert_eq!(server.open(), 2, "one probe of chat, and the email");
     gate.open();
     outbox.when_status(mail, "sent");
     eventually(SOON, "everything sent", || outbox.count("sent") == 101);

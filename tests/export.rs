@@ -10,7 +10,7 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A sent chat, a refused mail, an SMS of tomorrow.
+/// A sent chat, a refused email, an SMS of tomorrow.
 fn outbox(server: &Server) -> Outbox {
     server.answer_with(|request| match request.words().as_str() {
         "xyzzy refused" => Reply::json(400, json!({"error": "no"})),

@@ -157,7 +157,7 @@ fn what_an_insert_accepts_is_sent_with_the_digits_that_came_in() {
             "{part}: {bodies:?}"
         );
     }
-    // Of another channel, the mail may arrive first.
+    // Of another channel, the email may arrive first.
     let its_sent = format!("\"message\":\"{its_sent}\"");
     assert!(bodies.iter().any(|body| body.contains(&its_sent)), "{bodies:?}");
 }
@@ -202,12 +202,12 @@ fn what_cannot_be_sent_is_refused_by_the_insert_and_by_send_alike() {
         (chat("9223372036854775808", "1"), "caseId", "whole number"),
         (chat("\"2069\"", "1"), "caseId", "whole number"),
         (chat("1", "01"), "payload", "JSON"),
-        (mail("to", json!("a@example.com, xyzzy@example.com")), "to", "one mail address"),
-        (mail("to", json!(["a@b", "xyzzy@example.com;a@b"])), "to", "one mail address"),
-        (mail("to", json!("@")), "to", "one mail address"),
-        (mail("cc", json!(["xyzzy\u{200b}@example.com"])), "cc", "one mail address"),
-        (mail("bcc", json!(["xyzzy@exa mple.com"])), "bcc", "one mail address"),
-        (mail("from", json!("xyzzy@a@b")), "from", "one mail address"),
+        (mail("to", json!("a@example.com, xyzzy@example.com")), "to", "one email address"),
+        (mail("to", json!(["a@b", "xyzzy@example.com;a@b"])), "to", "one email address"),
+        (mail("to", json!("@")), "to", "one email address"),
+        (mail("cc", json!(["xyzzy\u{200b}@example.com"])), "cc", "one email address"),
+        (mail("bcc", json!(["xyzzy@exa mple.com"])), "bcc", "one email address"),
+        (mail("from", json!("xyzzy@a@b")), "from", "one email address"),
         (mail("subject", json!("xyzzy\nBcc: a@b")), "subject", "line"),
     ] {
         // PostgreSQL's `jsonb` reads 2.069e3 as the whole number 2069, and has its own error for what is no JSON.
@@ -248,5 +248,5 @@ fn addresses_of_every_kind_go_out_as_they_are_written() {
 #[test]
 fn an_address_that_hides_behind_quotes_is_found_by_the_daemon() {
     let odd = json!(["\"a\" <b@example.com>, c@example.com"]);
-    assert_invalid(Job::mail(2, "hi").field("to", odd), &["payload.to[0]", "one mail address"]);
+    assert_invalid(Job::mail(2, "hi").field("to", odd), &["payload.to[0]", "one email address"]);
 }

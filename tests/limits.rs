@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
 
-/// A mail with this many bytes of text.
+/// An email with this many bytes of text.
 fn large(case: i64, subject: &str, bytes: usize) -> Job {
     Job::mail(case, subject)
         .field("textBody", "x".repeat(bytes).into())

@@ -113,7 +113,7 @@ const SORT_OF_THE_CLAIMED: &str = "USE TEMP B-TREE FOR json_group_array(ORDER BY
 fn is_long(name: &str, line: &str) -> bool {
     if line.contains("TEMP B-TREE") && line != SORT_OF_THE_CLAIMED {
         // Of the first parked and the first scheduled job of a lane, of no more jobs than the routes of a
-        // cycle have room for, and of the addresses of one mail.
+        // cycle have room for, and of the addresses of one email.
         let known = ["outbox_elect_holder", "outbox_cycle_cut_claim", "outbox_copy_addresses"];
         return !known.iter().any(|known| name.starts_with(known));
     }

@@ -55,10 +55,10 @@ CREATE TABLE outbox (
     verify_seen        TEXT,     -- what was found at Acquire: a JSON array, without message text
     follow_at          INTEGER,  -- when Acquire is asked what became of it; set only while sent and to be asked
     followed_at        INTEGER,  -- when that was last answered
-    -- From the payload, by outbox_lanes: what people look for. A mail's other addresses are in outbox_recipients.
+    -- From the payload, by outbox_lanes: what people look for. An email's other addresses are in outbox_recipients.
     case_id            INTEGER,
     contact_id         INTEGER,
-    recipient          TEXT,     -- a number's digits, or a mail's first address; until the payload is scrubbed
+    recipient          TEXT,     -- a number's digits, or an email's first address; until the payload is scrubbed
     -- Every UPDATE of the columns above by the triggers or the dispatcher adds one or two, so that
     -- outbox_update_check can tell it from anybody else's.
     moves              INTEGER NOT NULL DEFAULT 0
@@ -98,7 +98,7 @@ CREATE INDEX outbox_contact ON outbox (contact_id) WHERE contact_id IS NOT NULL;
 CREATE INDEX outbox_recipient ON outbox (recipient) WHERE recipient IS NOT NULL;
 CREATE INDEX outbox_source ON outbox (source) WHERE source IS NOT NULL;
 
--- The addresses of mails that have several, without the one in outbox.recipient; until the payload is scrubbed.
+-- The addresses of emails that have several, without the one in outbox.recipient; until the payload is scrubbed.
 CREATE TABLE outbox_recipients (
     job_id  INTEGER NOT NULL,
     address TEXT    NOT NULL,
@@ -272,7 +272,7 @@ SELECT id,
        END AS recipient
 FROM outbox;
 
--- All addresses of mails.
+-- All addresses of emails.
 CREATE VIEW outbox_addresses AS
 SELECT id AS job_id, substr(lower(rtrim(substr(value, instr(value, '<') + 1), '> ')), 1, 320) AS address
 FROM (SELECT o.id, a.value FROM outbox AS o, json_each(o.payload, '$.to') AS a WHERE o.channel = 'mail'
@@ -592,10 +592,10 @@ WHEN typeof(NEW.value) <> 'null'
               OR NEW.value LIKE '%<%>' AND substr(NEW.value, 1, instr(NEW.value, '<') - 1) GLOB '*[,;@]*'))
 BEGIN
     SELECT CASE NEW.field
-        WHEN 'from' THEN RAISE(ABORT, 'outbox.payload.from: must be one mail address, like anne@example.com or Anne <anne@example.com>')
-        WHEN 'to' THEN RAISE(ABORT, 'outbox.payload.to: each entry must be one mail address, like anne@example.com or Anne <anne@example.com>; write several as an array')
-        WHEN 'cc' THEN RAISE(ABORT, 'outbox.payload.cc: each entry must be one mail address, like anne@example.com or Anne <anne@example.com>; write several as an array')
-        ELSE RAISE(ABORT, 'outbox.payload.bcc: each entry must be one mail address, like anne@example.com or Anne <anne@example.com>; write several as an array')
+        WHEN 'from' THEN RAISE(ABORT, 'outbox.payload.from: must be one email address, like anne@example.com or Anne <anne@example.com>')
+        WHEN 'to' THEN RAISE(ABORT, 'outbox.payload.to: each entry must be one email address, like anne@example.com or Anne <anne@example.com>; write several as an array')
+        WHEN 'cc' THEN RAISE(ABORT, 'outbox.payload.cc: each entry must be one email address, like anne@example.com or Anne <anne@example.com>; write several as an array')
+        ELSE RAISE(ABORT, 'outbox.payload.bcc: each entry must be one email address, like anne@example.com or Anne <anne@example.com>; write several as an array')
     END;
 END;
 
@@ -750,7 +750,7 @@ BEGIN
     INSERT INTO outbox_copy SELECT NEW.id, NEW.recipient WHERE NEW.recipient LIKE '%@%';
 END;
 
--- The other addresses of a mail.
+-- The other addresses of an email.
 CREATE VIEW outbox_copy AS SELECT id, recipient FROM outbox WHERE 0;
 
 CREATE TRIGGER outbox_copy_addresses INSTEAD OF INSERT ON outbox_copy

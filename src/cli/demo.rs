@@ -51,7 +51,7 @@ VALUES ('chat', '{"caseId": 2069, "message": "Your order has shipped."}', 'order
 VALUES ('chat', '{"caseId": 2069, "message": "It arrives tomorrow."}', 'orders');"#,
     ),
     (
-        "a mail: an idempotency_key makes sure that it is sent once",
+        "an email: an idempotency_key makes sure that it is sent once",
         r#"INSERT OR IGNORE INTO outbox (channel, payload, source, idempotency_key)
 VALUES ('mail', '{"caseId": 1128, "contactId": 9156860, "from": "billing@example.com",
         "to": ["ada@example.com"], "subject": "Invoice 7", "textBody": "Thank you."}', 'billing', 'invoice-7');"#,

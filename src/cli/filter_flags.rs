@@ -47,7 +47,7 @@ pub struct FilterFlags {
     /// Only jobs of this contact at Acquire
     #[arg(long, help_heading = HEADING, value_name = "ID")]
     pub contact: Option<String>,
-    /// Only jobs to this phone number or mail address
+    /// Only jobs to this phone number or email address
     #[arg(long, help_heading = HEADING, value_name = "NUMBER|ADDRESS", value_parser = recipient)]
     pub to: Option<String>,
     /// Only the job whose message has this id at Acquire
@@ -107,7 +107,7 @@ impl FilterFlags {
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
 fn recipient(text: &str) -> Result<String, String> {
-    let wrong = "must be a phone number like +12513183181 or a mail address";
+    let wrong = "must be a phone number like +12513183181 or an email address";
     recipient::recipient(text).ok_or_else(|| wrong.to_owned())
 }
 

@@ -11,7 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   acquire-outbox find 2069  the job, the case or the contact with this number
   acquire-outbox find +12513183181  messages to this phone number
-  acquire-outbox find anne@example.com  mails to this address
+  acquire-outbox find anne@example.com  emails to this address
   acquire-outbox find order-17 --json
 
 Text in the form of a phone number (+1..., or in groups) is searched for as
@@ -25,7 +25,7 @@ Exit status: 1 if nothing was found.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FindArgs {
-    /// A case, a contact, a phone number, a mail address, a message id, an idempotency key or a source
+    /// A case, a contact, a phone number, an email address, a message id, an idempotency key or a source
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     text: String,
     /// At most this many jobs for each meaning of the text, newest first

@@ -13,7 +13,7 @@ Examples:
   acquire-outbox lookup --case 2219 --account shop
   acquire-outbox lookup --contact 751069 --json
 
-An SMS needs threadId and timelineId, a mail needs caseId; only active cases
+An SMS needs threadId and timelineId, an email needs caseId; only active cases
 receive messages. The command uses the account's key and sends no messages.";
 
 #[derive(clap::Args)]

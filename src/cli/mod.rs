@@ -104,7 +104,7 @@ enum Command {
     Nodes(nodes::NodesArgs),
     /// List jobs, newest first
     List(list::ListArgs),
-    /// Find jobs by case, contact, phone number, mail address, message id, key or source
+    /// Find jobs by case, contact, phone number, email address, message id, key or source
     Find(find::FindArgs),
     /// Show one job, its history, and why it waits
     Show(show::ShowArgs),

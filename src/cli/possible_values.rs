@@ -12,7 +12,7 @@ pub fn channel() -> impl TypedValueParser<Value = Channel> {
     parser(Channel::ALL.map(|channel| {
         let help = match channel {
             Channel::Chat => "A message, a note or an event in a case's conversation",
-            Channel::Mail => "A mail in a case",
+            Channel::Mail => "An email in a case",
             Channel::Sms => "A text message to a contact's phone",
         };
         (channel.as_str(), help)
@@ -52,7 +52,7 @@ pub fn delivery() -> impl TypedValueParser<Value = DeliveryState> {
         let help = match state {
             DeliveryState::Delivered => "It has arrived",
             DeliveryState::Seen => "It was seen",
-            DeliveryState::Bounced => "A mail that was returned",
+            DeliveryState::Bounced => "An email that was returned",
             DeliveryState::Failed => "It did not arrive, and was not returned either",
         };
         (state.as_str(), help)

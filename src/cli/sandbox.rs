@@ -92,10 +92,10 @@ struct ReadingFlags {
     /// Set the sandbox's clock ahead by this many seconds; a negative number sets it back
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, default_value = "0")]
     clock: i64,
-    /// Deliver mails and SMS after this time, and have everything seen after twice that time
+    /// Deliver emails and SMS after this time, and have everything seen after twice that time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     delivered_after: Option<Duration>,
-    /// Return this share of mails, and fail this share of SMS, instead of delivering them
+    /// Return this share of emails, and fail this share of SMS, instead of delivering them
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     bounced: f64,
 }

@@ -75,7 +75,7 @@ enum MessageFlags {
         #[command(flatten)]
         common: JobFlags,
     },
-    /// A mail in a case
+    /// An email in a case
     #[command(after_help = MAIL_EXAMPLES)]
     #[command(group = clap::ArgGroup::new("text").arg("json").required(true).multiple(true))]
     Mail {

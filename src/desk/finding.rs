@@ -34,7 +34,7 @@ impl TextReading {
             TextReading::Case => "case",
             TextReading::Contact => "contact",
             TextReading::Phone => "phone number",
-            TextReading::Address => "mail address",
+            TextReading::Address => "email address",
             TextReading::MessageId => "message id",
             TextReading::Key => "idempotency key",
             TextReading::Source => "source",

@@ -11,7 +11,7 @@ pub enum EntryKind {
     /// Text on several lines.
     Text,
     Whole,
-    /// Mail addresses, one on each line.
+    /// Email addresses, one on each line.
     Addresses,
     /// One of these.
     Choice(&'static [&'static str]),

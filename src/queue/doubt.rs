@@ -70,7 +70,7 @@ pub fn recipient_field(channel: Channel) -> &'static str {
 }
 
 /// Whether the messages of these payloads may look the same at Acquire. It errs on the side of yes:
-/// only letters and digits are compared, and of a mail only the subject.
+/// only letters and digits are compared, and of an email only the subject.
 pub fn may_look_alike(channel: Channel, one: &str, other: &str) -> bool {
     let field = match channel {
         Channel::Chat => "message",

@@ -49,7 +49,7 @@ impl DeliveryState {
         self != DeliveryState::Delivered
     }
 
-    /// Which of several counts: a mail may be delivered and, later, returned all the same.
+    /// Which of several counts: an email may be delivered and, later, returned all the same.
     fn rank(self) -> u8 {
         match self {
             DeliveryState::Delivered => 0,

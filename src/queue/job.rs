@@ -16,7 +16,7 @@ pub type Millis = i64;
 pub enum Channel {
     /// A message, note or event in the conversation of a case.
     Chat,
-    /// A mail in a case.
+    /// An email in a case.
     Mail,
     /// A text message to a contact's phone.
     Sms,

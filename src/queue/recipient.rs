@@ -1,4 +1,4 @@
-//! A phone number or a mail address, in the form in which the database has it to be looked for.
+//! A phone number or an email address, in the form in which the database has it to be looked for.
 
 /// What a number may be written with; the database leaves it out, too.
 const BETWEEN: [char; 8] = ['+', ' ', '-', '(', ')', '.', ',', '/'];

@@ -17,7 +17,7 @@ pub(super) struct KeptMessage {
     pub(super) sending: Sending,
     /// By the sandbox's own clock, which may be wrong.
     pub(super) created: Millis,
-    /// A mail that is returned, or an SMS that does not arrive.
+    /// An email that is returned, or an SMS that does not arrive.
     pub(super) bounces: bool,
 }
 
@@ -99,7 +99,7 @@ impl KeptMessage {
         })
     }
 
-    /// The appearances in its thread; none if it is no mail.
+    /// The appearances in its thread; none if it is not an email.
     pub(super) fn mails(&self, showing: Showing<'_>) -> Vec<Map<String, Value>> {
         if self.sending.channel != Channel::Mail {
             return Vec::new();

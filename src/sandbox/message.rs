@@ -192,7 +192,7 @@ impl<'a> BodyFields<'a> {
         if addresses.iter().all(|address| address.as_str().is_some_and(|text| text.contains('@'))) {
             Ok(addresses.len())
         } else {
-            Err(format!("{}{name} must hold mail addresses", self.path))
+            Err(format!("{}{name} must hold email addresses", self.path))
         }
     }
 

@@ -25,10 +25,10 @@ pub struct ReadingFaults {
     /// How many seconds the sandbox's clock is ahead; negative: behind. In every `Date` and every time
     /// that it writes.
     pub clock: i64,
-    /// A mail is delivered, or returned, after this time, and anything is seen after twice this time.
+    /// An email is delivered, or returned, after this time, and anything is seen after twice this time.
     /// `None`: never.
     pub delivered_after: Option<Duration>,
-    /// The share of mails that are returned, and of SMS that fail, instead of being delivered. From 0 to 1.
+    /// The share of emails that are returned, and of SMS that fail, instead of being delivered. From 0 to 1.
     pub bounced: f64,
 }
 

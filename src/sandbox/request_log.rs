@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most requests that are kept.
 const KEPT: usize = 10_000;
-/// The most bytes of request bodies that are kept: mails with attachments are large.
+/// The most bytes of request bodies that are kept: emails with attachments are large.
 const KEPT_BYTES: usize = 256 << 20;
 
 /// A request to a sending endpoint, and how it was answered.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const DECIDE: &str = "It may have been delivered. Check its case at Acquire, then choose.";
 
-/// More of a payload or a receipt than this is not shown: a mail may carry its attachments.
+/// More of a payload or a receipt than this is not shown: an email may carry its attachments.
 const SHOWN_BYTES: usize = 64 * 1024;
 /// How many names of fields are shown.
 const NAMES: usize = 50;

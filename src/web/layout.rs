@@ -154,8 +154,8 @@ impl Frame {
                 }
                 form .search role="search" method="post" action="/search" {
                     input type="search" name="q" required autocomplete="off"
-                        aria-label="Find by case, contact, phone number, mail address, job id, message id, key or source"
-                        placeholder="Case, phone, mail, id or key";
+                        aria-label="Find by case, contact, phone number, email address, job id, message id, key or source"
+                        placeholder="Case, phone, email, id or key";
                     button type="submit" { "Search" }
                 }
                 @if matches!(self.caller, Caller::Person { .. }) {

@@ -33,7 +33,7 @@ pub fn entries(form: &MessageForm) -> Markup {
     }
 }
 
-/// Not required, but usually filled in: a mail's text, and ids that `fill_missing` may supply.
+/// Not required, but usually filled in: an email's text, and ids that `fill_missing` may supply.
 fn is_usual(field: &MessageField) -> bool {
     ["caseId", "textBody", "threadId", "timelineId"].contains(&field.name.as_str())
 }

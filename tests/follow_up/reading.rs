@@ -136,7 +136,7 @@ fn a_refused_key_or_no_answer_is_asked_again_and_holds_up_no_message() {
 fn a_paused_channel_is_not_asked_about() {
     let vendor = answering();
     vendor.read_by(|request| {
-        // Of the mail nothing is known.
+        // Of the email nothing is known.
         let no = json!({"error": {"code": "ERROR_RECORD_NOT_FOUND", "message": "no"}});
         let seen = || message(request, json!({"seen": "yes"}));
         Some(if is_for_one(request) { seen() } else { Reply::json(404, no) })

@@ -3,7 +3,7 @@
 use super::{delivering, delivery, following, one_of_each};
 use crate::support::{Daemon, Outbox, StandIn, sqlite_only};
 
-/// A chat that was seen, a mail that was returned and an SMS that failed; the daemon has its pages.
+/// A chat that was seen, an email that was returned and an SMS that failed; the daemon has its pages.
 fn with_all(check: impl FnOnce(&Outbox, [i64; 3], Daemon)) {
     let acquire: StandIn = delivering(1.0);
     let outbox = following(&acquire, "50ms");

@@ -80,7 +80,7 @@ async fn a_field_of_the_wrong_kind_is_named() {
         (CHAT, chat(1, "x"), "/message/message", json!(""), "message.message must be text"),
         (MAIL, mail(1), "/data/to", json!([]), "data.to: at least one"),
         (MAIL, mail(1), "/data/to", json!("a@b"), "data.to must be an array"),
-        (MAIL, mail(1), "/data/cc", json!(["nobody"]), "data.cc must hold mail addresses"),
+        (MAIL, mail(1), "/data/cc", json!(["nobody"]), "data.cc must hold email addresses"),
         (MAIL, mail(1), "/data/type", json!("note"), "data.type must be message"),
         (SMS, sms(1), "/To", json!("12513188609"), "To: a number with its country code"),
         (SMS, sms(1), "/timelineId", json!(1.5), "timelineId must be an integer"),

@@ -69,7 +69,7 @@ fn an_sms_whose_ids_are_shown_as_text_is_recognised() {
     all_arrive_once("sms", reading, |thread, text| Job::sms(2219 + thread, text));
 }
 
-/// The HTML of a mail that was rewritten is no proof: it is left to a person, and not sent again.
+/// The HTML of an email that was rewritten is no proof: it is left to a person, and not sent again.
 #[test]
 fn a_rewritten_mail_is_left_to_a_person_and_never_sent_twice() {
     let reading = ReadingFaults { rewriting: Some(Rewriting::Html), ..ReadingFaults::default() };

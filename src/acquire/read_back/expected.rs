@@ -149,14 +149,14 @@ fn of_sms(sms: &SmsPayload, seen: &SeenMessage, age: &Age) -> Doubt {
     }))
 }
 
-/// In the attempt's time, a mail to the same people is possible if its subject or its body is like this
+/// In the attempt's time, an email to the same people is possible if its subject or its body is like this
 /// one's; at any other time its body has to be.
 fn of_mail(mail: &MailPayload, seen: &SeenMessage, age: &Age) -> Doubt {
-    // A mail is always an agent's.
+    // An email is always an agent's.
     if is_the_other_sides(UserType::User, seen) {
         return None;
     }
-    let Some(read) = &seen.mail else { return Some(Some("it does not read like a mail")) };
+    let Some(read) = &seen.mail else { return Some(Some("it does not read like an email")) };
     let to = sorted(&mail.to);
     if !read.to.is_empty() && !read.to.iter().any(|address| to.contains(address)) {
         return None;

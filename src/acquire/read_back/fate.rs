@@ -9,7 +9,7 @@ use crate::queue::follow_up::{DeliveryEvent, FollowUp, FollowedJob};
 use crate::queue::job::{Channel, Millis};
 use serde_json::Value;
 
-/// The mails that were created this long before ours was recorded need not be read: clocks differ.
+/// The emails that were created this long before ours was recorded need not be read: clocks differ.
 const SURELY_BEFORE: Millis = 3_600_000;
 /// What Acquire says where it does not have what was asked for.
 const NO_SUCH: [&str; 2] = ["ERROR_RECORD_NOT_FOUND", "no_such_case"];

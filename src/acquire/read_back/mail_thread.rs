@@ -1,4 +1,4 @@
-//! The mails of a case's thread. Pages are linked by opaque cursors, in both directions, and the vendor's
+//! The emails of a case's thread. Pages are linked by opaque cursors, in both directions, and the vendor's
 //! examples have cursors at the end of a thread, too.
 
 use super::case_messages::gap;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// The most requests for one thread.
 const MAX_PAGES: usize = 30;
-/// A page with fewer mails is not full.
+/// A page with fewer emails is not full.
 const PAGE: usize = 20;
 
 /// One page of a thread.
@@ -23,8 +23,8 @@ struct MailPage {
 }
 
 impl AccountReader {
-    /// The mails of a case since the attempt. A thread without any counts only if the case has no message
-    /// either that could be the mail.
+    /// The emails of a case since the attempt. A thread without any counts only if the case has no message
+    /// either that could be the email.
     pub(super) async fn mails_of_case(
         &self,
         case: i64,
@@ -46,7 +46,7 @@ impl AccountReader {
             };
             if !confirmed {
                 found.gap = gap(
-                    "Acquire shows no mail of the case, and nothing confirms that there is none",
+                    "Acquire shows no email of the case, and nothing confirms that there is none",
                 );
             }
         }
@@ -87,7 +87,7 @@ impl AccountReader {
                 requests += 1;
                 if requests > MAX_PAGES {
                     missing =
-                        gap(format!("the thread has too many mails: {MAX_PAGES} pages were read"));
+                        gap(format!("the thread has too many emails: {MAX_PAGES} pages were read"));
                     break;
                 }
                 let page = self.mail_page(thread, Some((name, &at)), texts).await?;
@@ -134,7 +134,7 @@ impl AccountReader {
         let mut mails = Vec::new();
         for message in messages {
             let seen = SeenMessage::read(message, answer.clock)
-                .ok_or_else(|| ReadFailure::shape("a mail has no id"))?;
+                .ok_or_else(|| ReadFailure::shape("an email has no id"))?;
             mails.push(seen);
         }
         let cursor = |name: &str| answer.data.get(name).and_then(id_text);

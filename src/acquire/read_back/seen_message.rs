@@ -22,7 +22,7 @@ pub(super) struct SeenMessage {
     pub sender_type: Option<String>,
     pub sender_name: Option<String>,
     pub text: Option<String>,
-    /// Only a mail has it.
+    /// Only an email has it.
     pub mail: Option<SeenMail>,
     /// By our clock.
     pub created: Option<TimeSpan>,
@@ -39,7 +39,7 @@ pub(super) struct SeenMessage {
     pub fate: Vec<DeliveryEvent>,
 }
 
-/// What only a mail has. Addresses are in lower case, sorted.
+/// What only an email has. Addresses are in lower case, sorted.
 #[derive(Clone, PartialEq)]
 pub(super) struct SeenMail {
     pub from: Option<String>,
@@ -63,7 +63,7 @@ impl fmt::Debug for SeenMessage {
 
 /// Of a message among those of a case.
 const CASE_MESSAGE_FIELDS: [&str; 4] = ["id", "caseId", "dateCreated", "status"];
-/// Of a mail in a thread.
+/// Of an email in a thread.
 const MAIL_FIELDS: [&str; 10] = [
     "id",
     "caseMessageId",

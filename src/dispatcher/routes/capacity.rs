@@ -60,7 +60,7 @@ impl Capacity {
         self.jobs.min(most).saturating_sub(load.jobs)
     }
 
-    /// A quarter is reserved for small ones: a chat does not wait for a mail's attachments.
+    /// A quarter is reserved for small ones: a chat does not wait for an email's attachments.
     pub fn bytes_left(&self, load: &Load) -> BytesLeft {
         let small = self.bytes / 4;
         BytesLeft {

@@ -173,7 +173,7 @@ impl PayloadFields {
             Some(_) => {
                 return Err(PayloadError::new(
                     name,
-                    format!("must be an array of mail addresses, or {ADDRESS}"),
+                    format!("must be an array of email addresses, or {ADDRESS}"),
                 ));
             }
         };
@@ -244,7 +244,7 @@ fn check_collision(extra: &Object, path: &[&str]) -> Result<(), usize> {
     Ok(())
 }
 
-const ADDRESS: &str = "one mail address, like ann@example.com or Ann <ann@example.com>";
+const ADDRESS: &str = "one email address, like ann@example.com or Ann <ann@example.com>";
 
 /// An error that has nothing to append to what is allowed.
 fn not_allowed<T>() -> Result<T, String> {

@@ -20,10 +20,10 @@ pub(super) const FIELDS: &[&str] = &[
     "extra",
 ];
 
-/// A mail in a case.
+/// An email in a case.
 #[derive(Clone, PartialEq)]
 pub struct MailPayload {
-    /// The case that the mail belongs to.
+    /// The case that the email belongs to.
     pub case_id: i64,
     /// The recipient, as a contact.
     pub contact_id: i64,
@@ -55,11 +55,11 @@ impl MailPayload {
         let contact_id = fields.id("contactId", "the contact")?;
         let from = fields.address("from", "an inbox connected to Acquire")?;
         let to = fields.addresses("to")?.filter(|to| !to.is_empty()).ok_or_else(|| {
-            PayloadError::new("to", "required, one mail address or an array of at least one")
+            PayloadError::new("to", "required, one email address or an array of at least one")
         })?;
         let subject = fields.single_line("subject", "the subject")?;
-        let html_body = fields.text_or_empty("htmlBody", "the mail as HTML")?;
-        let text_body = fields.text_or_empty("textBody", "the mail as plain text")?;
+        let html_body = fields.text_or_empty("htmlBody", "the email as HTML")?;
+        let text_body = fields.text_or_empty("textBody", "the email as plain text")?;
         if [&html_body, &text_body].into_iter().flatten().all(String::is_empty) {
             return Err(PayloadError::new(
                 "htmlBody",

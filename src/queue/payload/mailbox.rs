@@ -1,4 +1,4 @@
-//! Checks one entry of a mail's addresses: `ann@example.com`, `Ann <ann@example.com>` or
+//! Checks one entry of an email's addresses: `ann@example.com`, `Ann <ann@example.com>` or
 //! `"Doe, Ann" <ann@example.com>`.
 //!
 //! Acquire decides whether an address is valid; this only finds text that cannot be an address or is

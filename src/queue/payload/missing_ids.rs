@@ -1,5 +1,5 @@
 //! Ids that a payload leaves out and that a case of its contact answers: of an SMS `threadId` and
-//! `timelineId`, of a mail `caseId`. Only where `fill_missing` is set.
+//! `timelineId`, of an email `caseId`. Only where `fill_missing` is set.
 
 use super::json::{Json, Object};
 use super::json_reader::parse_object;

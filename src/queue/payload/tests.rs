@@ -108,17 +108,17 @@ fn wrong_types_are_named_with_what_is_allowed() {
         (
             Channel::Mail,
             json!({"to": []}),
-            "payload.to: required, one mail address or an array of at least one",
+            "payload.to: required, one email address or an array of at least one",
         ),
         (
             Channel::Mail,
             json!({"to": ["a@b", "nobody"]}),
-            "payload.to[1]: must be one mail address, like ann@example.com or Ann <ann@example.com>; it has no `@`",
+            "payload.to[1]: must be one email address, like ann@example.com or Ann <ann@example.com>; it has no `@`",
         ),
         (
             Channel::Mail,
             json!({"cc": 7}),
-            "payload.cc: must be an array of mail addresses, or one mail address, like ann@example.com or Ann <ann@example.com>",
+            "payload.cc: must be an array of email addresses, or one email address, like ann@example.com or Ann <ann@example.com>",
         ),
         (Channel::Mail, json!({"attachments": ["x"]}), "payload.attachments[0]: must be an object"),
         (Channel::Sms, json!({"isClosed": 0}), "payload.isClosed: must be true or false"),
@@ -151,7 +151,7 @@ fn an_address_is_one_mailbox() {
         with(Channel::Mail, json!({"to": "Anne <anne@example.com>", "cc": ["b@c"], "bcc": []}))
             .unwrap()
     else {
-        panic!("a mail")
+        panic!("an email")
     };
     assert_eq!((mail.to.len(), mail.cc.len(), mail.bcc.len()), (1, 1, 0));
 }

@@ -176,7 +176,7 @@ fn a_mail_is_the_same_by_subject_recipients_and_bodies() {
         json!({"to": [{"Email": "somebody@example.com"}]}),
         json!({"subject": "Bye", "htmlBody": "<p>No</p>", "textBody": "No"}),
         json!({"senderType": "contact", "subject": "Re: Your order"}),
-        // The next mail of a kind that always has this subject.
+        // The next email of a kind that always has this subject.
         json!({"htmlBody": "No", "textBody": "No", "dateCreated": at(UNTIL + 60_000)}),
     ] {
         assert_eq!(mail_likeness(changes.clone()), "another", "{changes}");

@@ -9,7 +9,7 @@ use libsqlite3_sys::{SQLITE_STMTSTATUS_VM_STEP, sqlite3_next_stmt, sqlite3_stmt_
 
 const KB: u64 = 1000;
 
-/// A mail without order whose payload has about this many bytes.
+/// An email without order whose payload has about this many bytes.
 fn mail(account: &str, priority: u8, bytes: usize) -> String {
     format!(
         "INSERT INTO outbox (channel, account, priority, ordering_key, payload) VALUES ('mail', '{account}', \
