@@ -162,7 +162,7 @@ fn a_message_that_is_corrected_keeps_its_place() {
 }
 
 #[test]
-fn a_message_scheduled_for_later_holds_nothing_back() {
+fn a_scheduled_message_holds_nothing_back() {
     let server = Server::start();
     let outbox = Outbox::new(&server);
     let _daemon = outbox.daemon();

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_for_later_is_not_due() {
+    async fn a_scheduled_job_is_not_due() {
         let (_folder, mut store) = outbox(&chat(1, "datetime('now', '+1 day')")).await;
         let seen = store.overview(now()).await.unwrap();
         assert_eq!((seen.oldest_due, seen.oldest_due_of.len()), (None, 0));

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_paused_or_for_later_and_what_waits_behind_it_is_not_left_to_send() {
+    async fn what_is_paused_or_scheduled_and_what_waits_behind_it_is_not_left_to_send() {
         let (_folder, mut store) = outbox("").await;
         assert!(!store.is_any_left_to_send(now()).await.unwrap());
         let later = "datetime('now', '+1 day')";
