@@ -1,30 +1,44 @@
 //! SQLite in two versions: the one that the program brings, and 3.26.
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row, TypeInfo, ValueRef};
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use tokio::runtime::{Builder, Runtime};
 
 /// A way to run SQL on a file: rows as `a|b` lines, or the error's text.
 pub trait Engine {
     fn sql(&self, db: &Path, sql: &str) -> Result<String, String>;
 }
 
-pub struct Bundled;
+/// Its connection to a file stays open until it is given another: to read the schema takes longer than most statements.
+#[derive(Default)]
+pub struct Bundled(RefCell<Option<(PathBuf, Runtime, SqliteConnection)>>);
 pub struct Sqlite326(PathBuf);
 
 impl Engine for Bundled {
     fn sql(&self, db: &Path, sql: &str) -> Result<String, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let options = sqlx::sqlite::SqliteConnectOptions::new()
+        let mut open = self.0.borrow_mut();
+        open.take_if(|(path, ..)| path != db);
+        let (_, runtime, conn) = open.get_or_insert_with(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let options = SqliteConnectOptions::new()
                 .filename(db)
                 .create_if_missing(true)
                 .disable_statement_logging();
-            let mut conn = options.connect().await.unwrap();
-            let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut conn).await;
-            let text = rows.map_err(|e| e.to_string()).map(|rows| {
+            let conn = runtime.block_on(options.connect()).unwrap();
+            (db.to_owned(), runtime, conn)
+        });
+        runtime.block_on(async {
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut *conn).await;
+            if rows.is_err() {
+                // As if it had been closed. What fails without a transaction has none to roll back.
+                let _ = conn.execute("ROLLBACK").await;
+            }
+            rows.map_err(|e| e.to_string()).map(|rows| {
                 let line = |row: &sqlx::sqlite::SqliteRow| {
                     let cell = |i| {
                         let value = row.try_get_raw(i).unwrap();
@@ -37,9 +51,7 @@ impl Engine for Bundled {
                     (0..row.columns().len()).map(cell).collect::<Vec<_>>().join("|")
                 };
                 rows.iter().map(line).collect::<Vec<_>>().join("\n")
-            });
-            conn.close().await.unwrap();
-            text
+            })
         })
     }
 }

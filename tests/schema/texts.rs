@@ -244,7 +244,7 @@ fn one_entry_is_one_mail_address() {
 #[test]
 fn a_database_in_utf16_takes_messages_too() {
     let old = Sqlite326::build();
-    for engine in [&Bundled as &dyn Engine, &old] {
+    for engine in [&Bundled::default() as &dyn Engine, &old] {
         for encoding in ["UTF-16le", "UTF-16be"] {
             let folder = tempfile::tempdir().unwrap();
             let db = folder.path().join("outbox.db");

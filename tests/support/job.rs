@@ -65,13 +65,39 @@ impl Job {
     }
 
     pub fn sql(&self) -> String {
+        format!("{} VALUES ({})", self.insert(), self.values())
+    }
+
+    /// One statement for neighbours with the same columns: to compile an INSERT takes longer than to run it.
+    pub fn all(jobs: impl IntoIterator<Item = Job>) -> String {
+        let mut sql = String::new();
+        let mut before = String::new();
+        for job in jobs {
+            let insert = job.insert();
+            if insert == before {
+                write!(sql, ", ({})", job.values()).unwrap();
+            } else {
+                write!(sql, "; {insert} VALUES ({})", job.values()).unwrap();
+            }
+            before = insert;
+        }
+        format!("BEGIN{sql}; COMMIT")
+    }
+
+    fn insert(&self) -> String {
         let mut names = "channel, payload".to_owned();
+        for (name, _) in &self.columns {
+            write!(names, ", {name}").unwrap();
+        }
+        format!("INSERT INTO outbox ({names})")
+    }
+
+    fn values(&self) -> String {
         let payload = self.payload.to_string().replace('\'', "''");
         let mut values = format!("'{}', '{payload}'", self.channel);
-        for (name, expression) in &self.columns {
-            write!(names, ", {name}").unwrap();
+        for (_, expression) in &self.columns {
             write!(values, ", {expression}").unwrap();
         }
-        format!("INSERT INTO outbox ({names}) VALUES ({values})")
+        values
     }
 }

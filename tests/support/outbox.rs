@@ -198,8 +198,7 @@ impl Outbox {
     /// Inserts them all in one transaction.
     #[track_caller]
     pub fn add_all(&self, jobs: impl IntoIterator<Item = Job>) {
-        let jobs: Vec<String> = jobs.into_iter().map(|job| job.sql()).collect();
-        self.execute(&format!("BEGIN; {}; COMMIT", jobs.join(";")));
+        self.execute(&Job::all(jobs));
     }
 
     /// A chat job in this case, inserted.

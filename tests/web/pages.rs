@@ -305,7 +305,7 @@ fn a_pause_is_asked_for_with_what_it_concerns_and_nothing_is_chosen_before() {
     outbox.add(Job::sms(1, "waits").tomorrow());
     for (fields, words) in [
         (vec![("reason", "why")], "Choose a channel, an account, or"),
-        (vec![("channel", "sms")], "say why"),
+        (vec![("channel", "sms")], "so that others know why"),
         (vec![("channel", "sms"), ("reason", "why"), ("for", "soon")], "like 30m, 1h or 2d"),
     ] {
         for path in ["/pauses/ask", "/pauses/pause"] {

@@ -79,7 +79,7 @@ fn a_value_out_of_range_is_named_with_what_is_allowed() {
         ("channels.sms", "scrub = \"forever\"", ["`channels.sms.scrub`", "or \"never\""]),
         ("retention", "failed = \"30 dayz\"", ["`retention.failed`", "or \"forever\""]),
         ("retention", "sent = \"999999d\"", ["`retention.sent`", "write \"forever\""]),
-        ("accounts.default", "base_url = 7", ["`accounts.default.base_url`", "text in quotes"]),
+        ("accounts.default", "base_url = 7", ["`accounts.default.base_url`", "string in quotes"]),
         ("accounts.default", "account_id = \"a.b\"", ["accounts.default.account_id`", "`acme`"]),
         ("accounts.default", "user_type_parameter = \"a&b\"", ["user_type_parameter`", "letters"]),
         ("accounts.default", "api_key_file = \"\"", ["api_key_file`", "must not be empty"]),
