@@ -1,4 +1,4 @@
-//! Limits of this process: how many files it may have open, and how much freed memory it keeps.
+//! How many files this process may have open, and what they are for.
 
 use crate::config::{Config, OnUncertain};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -7,30 +7,11 @@ use std::collections::BTreeSet;
 /// For the database and its readers, the dashboard's connections, the log and the service manager.
 const RESERVE: u64 = 128;
 
-/// Freed blocks of at least this size are returned to the system at once. By default glibc raises
-/// this limit to the largest block that was freed, and keeps everything below it.
-#[cfg(target_env = "gnu")]
-const LARGE_BLOCK: libc::c_int = 256 * 1024;
-
-/// How much free memory glibc keeps at the end of its heap. With [`LARGE_BLOCK`] alone it would keep
-/// 128 KiB, and return and request the memory of small messages again and again.
-#[cfg(target_env = "gnu")]
-const KEPT_BYTES: libc::c_int = 4 * 1024 * 1024;
-
-/// Sets the limits. Call it once at the start.
-///
-/// The soft limit on open files becomes the hard one; if that is forbidden, it stays. The memory of
-/// large messages is returned as soon as it is freed.
-pub fn set() {
+/// Raises the soft limit on open files to the hard one; if that is forbidden, it stays. Call it once at the start.
+pub fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    }
-    // SAFETY: each call takes two numbers and changes a setting of the allocator.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
     }
 }
 
