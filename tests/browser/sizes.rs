@@ -104,7 +104,7 @@ fn on_a_phone_the_overview_is_short_and_the_buttons_for_many_jobs_are_at_hand() 
     eventually(SOON, "the section is open", || browser.is_shown("#by-source"));
     // A reason has the whole width.
     let share = browser.run(
-        "const said = document.querySelector('#holds td[data-label=because]').getBoundingClientRect();
+        "const said = document.querySelector('#holds td[data-label=reason]').getBoundingClientRect();
          return said.width / document.querySelector('#holds').getBoundingClientRect().width;",
     );
     assert!(share.as_f64().unwrap() > 0.9, "{share}");
