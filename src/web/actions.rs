@@ -68,12 +68,12 @@ impl ChangeRequest {
 /// The newest job at the time of the question.
 fn until(fields: &FormFields) -> Result<Option<i64>, ErrorPage> {
     let parsed = fields.get("until").map(str::parse).transpose();
-    parsed.map_err(|_| ErrorPage::bad("until: a whole number is needed"))
+    parsed.map_err(|_| ErrorPage::bad("until: must be a whole number"))
 }
 
 fn ids(fields: &FormFields) -> Result<Vec<i64>, ErrorPage> {
     let parsed = fields.all("id").map(str::parse::<i64>).collect::<Result<Vec<_>, _>>();
-    let ids = parsed.map_err(|_| ErrorPage::bad("id: a whole number is needed"))?;
+    let ids = parsed.map_err(|_| ErrorPage::bad("id: must be a whole number"))?;
     match ids.is_empty() {
         true => Err(ErrorPage::bad(NOTHING_CHECKED)),
         false => Ok(ids),

@@ -110,7 +110,7 @@ async fn read(shared: &Shared, id: &str) -> Result<Editing, ErrorPage> {
 
 fn fence(fields: &FormFields, id: i64) -> Result<DraftFence, ErrorPage> {
     let moves = fields.get("moves").and_then(|moves| moves.parse().ok());
-    let moves = moves.ok_or_else(|| ErrorPage::bad("moves: a whole number is needed"))?;
+    let moves = moves.ok_or_else(|| ErrorPage::bad("moves: must be a whole number"))?;
     let status = fields.get("status").unwrap_or_default().to_owned();
     Ok(DraftFence { id, status, moves })
 }

@@ -104,7 +104,7 @@ pub async fn next_uncertain(
 ) -> Result<Redirect, ErrorPage> {
     let fields = FormFields::parse(query.unwrap_or_default().as_bytes());
     let after = fields.get("after").map_or(Ok(0), str::parse);
-    let after: i64 = after.map_err(|_| ErrorPage::bad("after: a whole number is needed"))?;
+    let after: i64 = after.map_err(|_| ErrorPage::bad("after: must be a whole number"))?;
     let mut reading = shared.reader.read().await?;
     let next = match reading.next_undecided(after).await? {
         None => reading.next_undecided(0).await?,

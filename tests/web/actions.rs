@@ -161,7 +161,7 @@ fn a_form_that_is_not_whole_changes_nothing() {
             "Change: must be one of retry, try_now, cancel, resolve_sent, resolve_failed",
         ),
         (vec![("change", "prune"), ("id", &id)], "Change: must be one of"),
-        (vec![("change", "retry"), ("id", "seven")], "a whole number is needed"),
+        (vec![("change", "retry"), ("id", "seven")], "must be a whole number"),
         (vec![("change", "retry"), ("which", "some")], "Which: must be checked or all"),
         (
             vec![("change", "retry"), ("which", "all"), ("status", "lost")],
@@ -233,7 +233,7 @@ fn what_comes_after_the_question_stays_as_it_is() {
     person.get("/").expect(200).shows("2 jobs cancelled.");
     assert_eq!(outbox.status(later), "pending");
     let wrong = [("change", "cancel"), ("which", "all"), ("until", "now")];
-    person.submit("/jobs/change", &wrong).expect(400).shows("a whole number is needed");
+    person.submit("/jobs/change", &wrong).expect(400).shows("must be a whole number");
     assert_eq!(outbox.status(later), "pending");
 }
 
