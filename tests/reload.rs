@@ -151,7 +151,7 @@ fn a_bad_file_keeps_the_old_configuration_and_says_so_until_a_good_one() {
     // The line break of the key's name must not begin a line of the manager's.
     append(&outbox, "[channels.chat]\n\"max\\nERRNO=5\" = 1");
     hangup(&daemon, "the new configuration cannot be used");
-    manager.wait_for_status("not reloaded, the old configuration stays in use: ");
+    manager.wait_for_status("not reloaded; the old configuration stays in use: ");
     manager.wait_for_status("outbox.toml, line ");
     manager.wait_for_status("0 in flight, 0 sent since the start");
     assert!(manager.heard().iter().all(|text| !text.contains("\nERRNO")), "{:?}", manager.heard());

@@ -39,7 +39,7 @@ impl AttemptSender {
     ) -> Result<(), String> {
         let Reloaded { config, routes } = fresh.map_err(|e| {
             error!(error = %e, "the new configuration cannot be used: the old one stays in use");
-            format!("not reloaded, the old configuration stays in use: {e}")
+            format!("not reloaded; the old configuration stays in use: {e}")
         })?;
         let renewed = reload::changed_accounts(&self.config, &config);
         self.give_back_waiting();
@@ -61,7 +61,7 @@ fn keep_until_restart(old: Config, fresh: &mut Config) -> Vec<String> {
     if database != fresh.database {
         let (old, new) = (&fresh.database, &database);
         warn!(%old, %new, "changing the database needs a restart: the old one stays in use");
-        notices.push(format!("the database {new} needs a restart, {old} stays in use"));
+        notices.push(format!("the database {new} needs a restart; {old} stays in use"));
     }
     let web = std::mem::replace(&mut fresh.web, old.web);
     if !reload::has_same_web(fresh.web.as_ref(), web.as_ref()) {
