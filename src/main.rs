@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// For SQLite, too, which calls `malloc`: docs/performance.md says what the systems' own cost. musl's takes a lock for
-/// each block.
+/// Also for SQLite, which calls `malloc`. musl's own allocator takes a lock for each block; docs/performance.md compares
+/// it and glibc's with this one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -106,8 +106,8 @@ static RESOLVE_FAILED: ChangeLabels = ChangeLabels {
     name: "resolve_failed",
     label: "Resolve as failed",
     done: "resolved as failed",
-    meaning: "You have checked their cases at Acquire and did not find the messages there. They are \
-              not sent, unless somebody retries them.",
+    meaning: "You have checked their cases at Acquire, and the messages are not there. They will not \
+              be sent unless somebody retries them.",
 };
 
 static VERIFY: ChangeLabels = ChangeLabels {

@@ -1,4 +1,4 @@
-//! Which accounts' messages can be read back, and which are not asked about now.
+//! Which accounts' messages can be read back, and which accounts are not asked now.
 
 use crate::acquire::read_back::AccountReader;
 use crate::config::Config;

@@ -132,7 +132,7 @@ impl Dispatcher {
         let record = self.tenure.record_verdict(&sought, &transition, seen.as_deref());
         let recorded = self.sender.while_sending(record).await?;
         debug!(job = job.id, look = sought.round, found = look.as_str(), status = %transition.status, recorded,
-            "looked a message up at Acquire");
+            "looked up a message at Acquire");
         let left = recorded && transition.wait != Some(Wait::Verifying);
         if left {
             self.count(transition, &job, sought.since);

@@ -1,4 +1,4 @@
-//! Looks messages of unknown outcome up at Acquire.
+//! Looks up messages of unknown outcome at Acquire.
 
 use super::asking::Asking;
 use super::readers::{Readers, lease};
@@ -32,7 +32,7 @@ pub(super) fn looks() -> Asking<Shown> {
 }
 
 impl Asking<Shown> {
-    /// Begins to look a message up.
+    /// Begins to look up a message.
     pub(super) fn look(&mut self, doubt: DoubtfulJob, readers: &mut Readers, config: &Config) {
         let DoubtfulJob { job, sought } = doubt;
         let (begun, policy) = (Instant::now(), &config.channels[&job.channel]);

@@ -114,7 +114,7 @@ pub async fn show(
     Ok(frame.live(Tab::Overview, "Overview", &content))
 }
 
-/// A section that starts open, and closed on a phone, so that what needs attention is not far down.
+/// A section that starts open, but closed on a phone, so that what needs attention is not far down.
 fn folding(id: &str, title: &str, content: &Markup) -> Markup {
     html! {
         section aria-labelledby=(id) {

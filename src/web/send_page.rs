@@ -196,7 +196,7 @@ fn page(frame: &Frame, shared: &Shared, sending: &SendForm) -> Markup {
             }
             (entries(form))
             div .entry {
-                label for="send_at" { "send at " small { "(optional; empty: now)" } }
+                label for="send_at" { "send at " small { "(optional; empty means now)" } }
                 input #send_at name="send_at" type="text" value=(send_at) placeholder="+10m" aria-describedby="send_at-about"
                     aria-invalid=[time_fault.is_some().then_some("true")];
                 p #send_at-about .hint {

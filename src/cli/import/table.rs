@@ -118,7 +118,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>> {
     // Before any name is printed: without a header, these would be message text.
     let has = |start: &str| names.iter().any(|name| name.starts_with(start));
     if !has("channel") || !has("payload") {
-        bail!("the header must name the columns channel, and payload or payload.FIELD");
+        bail!("the header must name the columns: channel, and payload or payload.FIELD");
     }
     for (at, name) in names.iter().enumerate() {
         if !name.is_empty() && names[..at].contains(name) {
