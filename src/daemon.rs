@@ -46,7 +46,7 @@ pub async fn run(
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    limits::raise();
+    limits::set();
     let web = web::start(&config, &metrics).await?;
     let notifier = notifier::start(&config, &metrics);
     let done = dispatch(config, metrics, until, reload, shutdown).await;

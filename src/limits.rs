@@ -1,18 +1,23 @@
-//! How many files this process may have open, and what they are for.
+//! Limits of this process: how many files it may have open and what they are for, and no huge pages.
 
 use crate::config::{Config, OnUncertain};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
 use std::collections::BTreeSet;
 
 /// For the database and its readers, the dashboard's connections, the log and the service manager.
 const RESERVE: u64 = 128;
 
-/// Raises the soft limit on open files to the hard one; if that is forbidden, it stays. Call it once at the start.
-pub fn raise() {
+/// Sets the limits. Call it once at the start.
+///
+/// The soft limit on open files becomes the hard one; if that is forbidden, it stays. Where the kernel gives
+/// huge pages to everybody, the allocator's memory would be resident 2 MiB at a time.
+pub fn set() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
+    let _ = disable_transparent_huge_pages(true);
 }
 
 /// How the file descriptors of this process are divided.

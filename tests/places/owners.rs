@@ -1,7 +1,7 @@
 //! Another user's files next to the database, and links that another user has put on the way to it.
 
 use super::beside;
-use crate::support::{Database, Outbox, Server, installed, skipped};
+use crate::support::{Database, Job, Outbox, Server, installed, skipped};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
@@ -176,6 +176,36 @@ fn a_member_of_the_group_leaves_files_that_the_service_can_use() {
         assert_eq!((found.gid(), found.mode() & 0o777), (SERVICE, 0o660), "{name}");
     }
     succeeded(&machine.run_as(SERVICE, "run --until-empty"));
+}
+
+/// As a dump that was loaded leaves it: SQLite makes `-wal` and `-shm` only once a dispatcher has started.
+#[test]
+fn the_service_can_use_a_file_whose_wal_mode_a_member_of_the_group_has_set() {
+    if !can_change_users() {
+        return;
+    }
+    let server = Server::start();
+    let gate = server.hold();
+    let machine = Machine::new(&server, 0o770);
+    succeeded(&machine.run_as(SERVICE, "init"));
+    fs::set_permissions(machine.database(), fs::Permissions::from_mode(0o660)).unwrap();
+    let key = machine.outbox.folder().join("key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    chown(&key, Some(SERVICE), Some(SERVICE)).unwrap();
+    let database = Database::at(machine.database());
+    database.execute("PRAGMA journal_mode = DELETE");
+    database.execute(&Job::chat(1, "held").sql());
+    std::thread::scope(|scope| {
+        let member = scope.spawn(|| machine.run_as(MEMBER, "run --until-empty"));
+        server.wait_for(1);
+        for name in machine.files() {
+            let found = fs::metadata(machine.folder.join(&name)).unwrap();
+            assert_eq!((found.gid(), found.mode() & 0o777), (SERVICE, 0o660), "{name}");
+        }
+        succeeded(&machine.run_as(SERVICE, "send chat --case 2 --message hi"));
+        gate.open();
+        succeeded(&member.join().unwrap());
+    });
 }
 
 #[test]

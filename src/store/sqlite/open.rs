@@ -88,8 +88,13 @@ impl SqliteStore {
     /// Migrates an outbox that was found to have this purpose, or adds one to a file without.
     pub(super) async fn prepared(mut self, purpose: Purpose) -> Result<SqliteStore, SqliteError> {
         // A file keeps this mode, but an outbox that was loaded from a dump does not have it yet.
-        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut self.conn).await?;
+        sqlx::query("PRAGMA journal_mode = WAL")
+            .execute(&mut self.conn)
+            .await
+            .map_err(|source| SqliteError::Open { path: self.path.clone(), source })?;
         self.migrate(purpose).await?;
+        // `-wal` and `-shm` may exist only since then.
+        owner::align_companions(&RealPath::of(&self.path)?);
         self.sandbox = purpose == Purpose::Sandbox;
         self.forget_statistics().await?;
         Ok(self)

@@ -43,9 +43,11 @@ impl SqliteTenure {
             let lock = match DispatcherLock::try_take(database)? {
                 Some(lock) => lock,
                 None => {
-                    on_event(TakeOver::StandingBy);
                     // A standby keeps no file open: it may be replaced meanwhile.
-                    drop(admitted.take());
+                    if let Some(store) = admitted.take() {
+                        let _ = store.close().await;
+                    }
+                    on_event(TakeOver::StandingBy);
                     let lock = DispatcherLock::take(database).await?;
                     // Much may have changed since.
                     admitted = Some(admit(database, purpose, &mut on_event).await?);
@@ -56,8 +58,8 @@ impl SqliteTenure {
             let mut tries = Tries::default();
             let opened = loop {
                 let store = match admitted.take() {
-                    Some(store) => store,
-                    None => admit(database, purpose, &mut on_event).await?,
+                    Some(store) => Ok(store),
+                    None => SqliteStore::admit(purpose, database).await,
                 };
                 match open(store, purpose, &lock, &mut on_event).await {
                     Ok(opened) => break opened,
@@ -179,12 +181,15 @@ struct Opened {
 /// from it, and begins an epoch. Also returns the progress that was noted. `None` if the lock or the path belongs
 /// to another file.
 async fn open(
-    store: SqliteStore,
+    admitted: Result<SqliteStore, SqliteError>,
     purpose: Purpose,
     lock: &DispatcherLock,
     on_event: &mut impl FnMut(TakeOver<'_>),
 ) -> Result<Option<(Opened, Option<Progress>)>, SqliteError> {
+    let store = admitted?;
     if !lock.guards(store.path()) || !store.is_current() {
+        // Before the next one is open: the two may share a `-shm`, whose locks go when either is closed.
+        let _ = store.close().await;
         return Ok(None);
     }
     let mut store = store.prepared(purpose).await?;
