@@ -202,7 +202,7 @@ fn the_service_can_use_a_file_whose_wal_mode_a_member_of_the_group_has_set() {
             let found = fs::metadata(machine.folder.join(&name)).unwrap();
             assert_eq!((found.gid(), found.mode() & 0o777), (SERVICE, 0o660), "{name}");
         }
-        succeeded(&machine.run_as(SERVICE, "send chat --case 2 --message hi"));
+        succeeded(&machine.run_as(SERVICE, "send chat --case-id 2 --message hi"));
         gate.open();
         succeeded(&member.join().unwrap());
     });
