@@ -86,15 +86,20 @@ fn words(text: &str) -> Vec<(usize, String)> {
 }
 
 fn faults(text: &str) -> Vec<String> {
+    let phrases =
+        PHRASES.iter().map(|(phrase, right)| (phrase, phrase.split(' ').collect(), right));
+    let phrases: Vec<(&&str, Vec<&str>, &&[&str])> = phrases.collect();
     let words = words(text);
     let mut faults = Vec::new();
     for at in 0..words.len() {
-        for (phrase, right) in PHRASES {
-            let parts: Vec<&str> = phrase.split(' ').collect();
+        let first = words[at].1.to_lowercase();
+        for (phrase, parts, right) in &phrases {
+            let is_name = NAMES.contains(&parts[0]) && words[at].1 != parts[0];
+            if first != parts[0] || is_name {
+                continue;
+            }
             let Some(here) = words.get(at..at + parts.len()) else { continue };
-            let is_it = here.iter().zip(&parts).enumerate().all(|(nth, ((_, word), part))| {
-                word == part || nth == 0 && !NAMES.contains(part) && word.to_lowercase() == *part
-            });
+            let is_it = here.iter().zip(parts).skip(1).all(|((_, word), part)| word == part);
             let next = words.get(at + parts.len()).map(|(_, word)| word.as_str());
             if is_it && !next.is_some_and(|next| right.contains(&next)) {
                 faults.push(format!("line {}: \"{phrase}\"", here[0].0));
