@@ -17,7 +17,7 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait IN ('ready', 'arri
   + (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE wait = 'scheduled' LIMIT $1) a)";
 /// Whether a job is being sent, by any node, or will be without a person or a later time: it is claimed,
 /// due, in backoff or looked for at Acquire, and not paused. A parked job goes after the head of its lane, so it is not looked
-/// for. A job that is set aside waits for a person.
+/// for; but its lane may be about to elect a new head. A job that is set aside waits for a person.
 const LEFT_TO_SEND: &str = "\
 WITH w AS (
     SELECT o.id, o.account, o.channel, true AS pausable FROM outbox o WHERE o.wait IN ('ready', 'arrived')
@@ -25,7 +25,7 @@ WITH w AS (
     UNION ALL SELECT o.id, o.account, o.channel, true FROM outbox o WHERE o.wait = 'verifying'
     UNION ALL SELECT o.id, o.account, o.channel, false FROM outbox o WHERE o.claimed_by IS NOT NULL AND o.status = 'sending'
     UNION ALL SELECT o.id, o.account, o.channel, false FROM outbox o WHERE o.wait = 'scheduled' AND o.due_at <= clock_timestamp() + $1 * interval '1 ms')
-SELECT EXISTS (SELECT 1 FROM w
+SELECT EXISTS (SELECT 1 FROM outbox_elections) OR EXISTS (SELECT 1 FROM w
     WHERE (NOT w.pausable OR NOT EXISTS (SELECT 1 FROM outbox_pauses p WHERE p.account IN ('', w.account) AND p.channel IN ('', w.channel)))
       AND NOT EXISTS (SELECT 1 FROM outbox_set_aside s WHERE s.job_id = w.id))";
 const LEFT: &str = "\
