@@ -2,8 +2,14 @@
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Millis, Status};
-use crate::queue::transition::Wait;
+use crate::queue::transition::{Transition, Wait};
 use serde_json::{Map, Value, json};
+
+/// How far ahead a time of this decision is, in milliseconds. If the wall clock has been set back since the decision, no
+/// wait becomes longer by that.
+pub(super) fn distance(t: &Transition, at: Option<Millis>, now: Millis) -> Option<Millis> {
+    at.map(|at| at.saturating_sub(now.max(t.updated_at)).max(0))
+}
 
 /// The composite type `outbox_ended`. Times are distances from `now`, because all times in the database
 /// are by its own clock.
@@ -19,9 +25,9 @@ fn row(e: &Ended, now: Millis) -> Value {
         "attempt": t.fence_attempts,
         "status": t.status.as_str(),
         "wait": wait,
-        "delay_ms": delay.map(|at| at.saturating_sub(now).max(0)),
-        "verify_ms": t.verify_at.map(|at| at.saturating_sub(now).max(0)),
-        "follow_ms": t.follow_at.map(|at| at.saturating_sub(now).max(0)),
+        "delay_ms": distance(t, delay, now),
+        "verify_ms": distance(t, t.verify_at, now),
+        "follow_ms": distance(t, t.follow_at, now),
         "attempts": t.attempts,
         "unspent": t.unspent,
         "uncertain_attempts": t.uncertain_attempts,
@@ -74,6 +80,30 @@ fn without_nul(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::job::{Channel, Job};
+    use crate::queue::transition::look_again;
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_wait_longer() {
+        let job = Job {
+            id: 1,
+            channel: Channel::Chat,
+            account: "default".to_owned(),
+            payload: Vec::new(),
+            attempts: 1,
+            claim: 1,
+            unspent: 0,
+            uncertain_attempts: 0,
+            budget_from: 0,
+            max_attempts: None,
+            due_at: 0,
+            expires_at: None,
+        };
+        let decided = look_again(&job, 5_000, 4_000);
+        for (now, expected) in [(4_000, 1_000), (4_300, 700), (9_000, 0), (100, 1_000)] {
+            assert_eq!(distance(&decided, decided.verify_at, now), Some(expected), "at {now}");
+        }
+    }
 
     #[test]
     fn what_postgresql_cannot_hold_is_replaced() {

@@ -1,7 +1,7 @@
 //! Jobs whose outcome is unknown, while they are looked for at Acquire. All times in the database are by
 //! its own clock, those of a lookup by this machine's.
 
-use super::ended_json::readable;
+use super::ended_json::{distance, readable};
 use super::node_job::{read, shift};
 use super::node_session::{Beat, NodeSession, millis};
 use super::{PostgresError, PostgresTenure};
@@ -170,14 +170,13 @@ pub(super) fn ahead(at: Millis) -> Millis {
 
 /// What `outbox_record_verdict` reads. Times are distances from now.
 fn found(t: &Transition, seen: Option<&str>, now: Millis) -> Value {
-    let ahead = |at: Option<Millis>| at.map(|at| at.saturating_sub(now).max(0));
     let receipt = &t.receipt.fields;
     json!({
         "status": t.status.as_str(),
         "wait": t.wait.map(Wait::as_str),
-        "delay_ms": ahead(t.next_attempt_at),
-        "verify_ms": ahead(t.verify_at),
-        "follow_ms": ahead(t.follow_at),
+        "delay_ms": distance(t, t.next_attempt_at, now),
+        "verify_ms": distance(t, t.verify_at, now),
+        "follow_ms": distance(t, t.follow_at, now),
         "uncertain_attempts": t.uncertain_attempts,
         "message_id": t.receipt.message_id,
         "receipt": (!receipt.is_empty()).then_some(receipt),
