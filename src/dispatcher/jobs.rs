@@ -39,6 +39,8 @@ pub(super) struct Jobs {
     places: BTreeMap<RouteId, u32>,
     /// The ids of the jobs whose requests have ended since answers were last kept.
     unkept: Vec<i64>,
+    /// Those whose answers are being kept.
+    keeping: Vec<i64>,
 }
 
 enum Stage {
@@ -167,7 +169,7 @@ impl Jobs {
         }
     }
 
-    /// The outcomes that have ended since [`Jobs::kept`].
+    /// The outcomes that have ended since [`Jobs::begin_keeping`].
     pub(super) fn unkept(&self) -> Vec<&Ended> {
         let ended = |id: &i64| match self.held.get(id)? {
             Stage::ToRecord(ended, _) => Some(ended),
@@ -176,14 +178,25 @@ impl Jobs {
         self.unkept.iter().filter_map(ended).collect()
     }
 
-    /// These outcomes are kept where a kill does not lose them: their places are free.
+    /// These outcomes are being kept where a kill does not lose them.
+    pub(super) fn begin_keeping(&mut self) {
+        self.keeping.append(&mut self.unkept);
+    }
+
+    /// They are kept: their places are free.
     pub(super) fn kept(&mut self) {
-        for id in std::mem::take(&mut self.unkept) {
-            if let Some(Stage::ToRecord(_, place)) = self.held.get_mut(&id) {
+        for id in std::mem::take(&mut self.keeping) {
+            let stage = self.held.get_mut(&id);
+            if let Some(Stage::ToRecord(_, place) | Stage::Recording(place)) = stage {
                 let place = place.take();
                 self.free(place);
             }
         }
+    }
+
+    /// They are not: they have their places until they are recorded.
+    pub(super) fn not_kept(&mut self) {
+        self.keeping.clear();
     }
 
     /// A claimed job's attempt has ended before it had a request.
@@ -247,6 +260,8 @@ impl Jobs {
                 self.free(place);
             }
         }
+        // The same job may be claimed again before they are kept.
+        self.keeping.retain(|id| self.held.contains_key(id));
     }
 
     /// These outcomes are not on disk: they are recorded before anything that ended later.

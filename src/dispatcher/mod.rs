@@ -183,7 +183,7 @@ impl Dispatcher {
                 biased;
                 () = &mut shutdown => return Ok(LoopEnd::Stopped),
                 step = reload.next() => self.reload(step),
-                Some(result) = self.sender.results.recv() => self.sender.ended(result),
+                () = self.sender.next_answer() => {}
                 () = self.verifier.ended() => {}
                 () = self.follower.ended() => {}
                 () = ready(()), if more => {}

@@ -53,27 +53,34 @@ impl Commit {
 /// each the loop rests for twice as long as it took, until as many jobs have ended as are in flight or,
 /// if that is more, as still wait for a place: those keep the places taken until the next claim. What has
 /// ended is recorded together while the requests of the others are out. A loop with nothing out never
-/// rests.
+/// rests, and one whose cycles are slow rests for long only while jobs wait for a place.
 pub(super) struct Rest {
     until: Instant,
+    until_sent: Instant,
 }
 
 impl Rest {
     const LONGEST: Duration = Duration::from_millis(5);
+    /// While jobs wait for a place: a quarter of the longest time for which they may.
+    const LONGEST_UNTIL_SENT: Duration = Duration::from_millis(25);
 
     pub(super) fn none() -> Rest {
-        Rest { until: Instant::now() }
+        let until = Instant::now();
+        Rest { until, until_sent: until }
     }
 
     /// After a cycle that took this long and has just ended.
     pub(super) fn after(took: Duration) -> Rest {
-        Rest { until: Instant::now() + (2 * took).min(Rest::LONGEST) }
+        let (now, rest) = (Instant::now(), 2 * took);
+        let until_sent = now + rest.min(Rest::LONGEST_UNTIL_SENT);
+        Rest { until: now + rest.min(Rest::LONGEST), until_sent }
     }
 
     /// When it ends, unless enough has ended before; `None` when there is none.
     pub(super) fn lasts_until(&self, jobs: &Jobs) -> Option<Instant> {
         let enough = jobs.in_flight().max(jobs.waiting());
-        let rests = enough > jobs.unrecorded() && Instant::now() < self.until;
-        rests.then_some(self.until)
+        let until = if jobs.has_waiting() { self.until_sent } else { self.until };
+        let rests = enough > jobs.unrecorded() && Instant::now() < until;
+        rests.then_some(until)
     }
 }

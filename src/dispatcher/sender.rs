@@ -17,9 +17,9 @@ use crate::queue::report::Report;
 use crate::queue::transition;
 use crate::queue::transition::Signal;
 use crate::queue::when::now;
-use crate::store::AnswerNote;
+use crate::store::{AnswerNote, Keeping};
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -45,7 +45,7 @@ pub(super) struct AttemptSender {
     meters: Vec<Arc<RouteMeter>>,
     /// No request begins after it.
     lease: Lease,
-    /// `None` where the engine has none: then nothing is claimed ahead of free places.
+    /// `None` where the outbox has none: then nothing is claimed ahead of free places.
     pub(super) answer_note: Option<AnswerNote>,
 }
 
@@ -154,10 +154,14 @@ impl AttemptSender {
     /// Keeps the answers that have arrived where a kill does not lose them; their places are then
     /// free. If that fails they are free once the answers are on disk.
     fn keep_answers(&mut self) {
-        if let Some(note) = &mut self.answer_note
-            && note.keep(&self.jobs.unkept())
-        {
-            self.jobs.kept();
+        let Some(note) = &mut self.answer_note else { return };
+        match note.keep(&self.jobs.unkept(), self.jobs.has_waiting()) {
+            Keeping::Kept => {
+                self.jobs.begin_keeping();
+                self.jobs.kept();
+            }
+            Keeping::UnderWay => self.jobs.begin_keeping(),
+            Keeping::NotKept => {}
         }
     }
 
@@ -233,11 +237,27 @@ impl AttemptSender {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                Some(result) = self.results.recv() => {
-                    self.ended(result);
-                    self.take_results();
-                }
+                () = self.next_answer() => self.take_results(),
             }
+        }
+    }
+
+    /// Handles the next result, or what became of answers that were to be kept. Cancel-safe.
+    pub(super) async fn next_answer(&mut self) {
+        let note = &mut self.answer_note;
+        let kept = async {
+            match note {
+                Some(note) => note.kept().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(result) = self.results.recv() => self.ended(result),
+            is_kept = kept => match is_kept {
+                true => self.jobs.kept(),
+                false => self.jobs.not_kept(),
+            },
         }
     }
 
@@ -292,10 +312,8 @@ impl AttemptSender {
     /// What became of outcomes that were to be recorded. One that is neither on disk nor lost is
     /// recorded with the next.
     pub(super) fn recorded(&mut self, outcomes: Vec<Ended>, done: &Recorded) {
-        if let Some(note) = &mut self.answer_note {
-            note.cycle_recorded();
-        }
         if done.ids.len() == outcomes.len() {
+            self.noted_are_on_disk();
             return self.on_disk(&outcomes);
         }
         let (on_disk, others): (Vec<_>, Vec<_>) =
@@ -309,7 +327,16 @@ impl AttemptSender {
                 "the row no longer belonged to this claim; only outbox_attempts has the outcome");
         }
         self.jobs.recorded(&lost);
+        if again.is_empty() {
+            self.noted_are_on_disk();
+        }
         self.jobs.not_recorded(again);
+    }
+
+    fn noted_are_on_disk(&mut self) {
+        if let Some(note) = &mut self.answer_note {
+            note.cycle_recorded();
+        }
     }
 
     fn on_disk(&mut self, outcomes: &[Ended]) {

@@ -1,6 +1,7 @@
 //! The store: everything that is SQL, and nothing that is HTTP. Callers see one closed enum and one
 //! error; only this folder knows which engine is behind them.
 
+mod answer_note;
 mod error;
 mod history_columns;
 mod migrations;
@@ -10,9 +11,10 @@ mod read_back_work;
 pub mod sqlite;
 pub mod tenure;
 
+pub use answer_note::{AnswerNote, Keeping};
 pub use error::StoreError;
 pub use move_over::{Unfit, move_over};
-pub use sqlite::{AnswerNote, listed, this_user, wait_until_closed};
+pub use sqlite::{listed, this_user, wait_until_closed};
 pub use tenure::Tenure;
 
 use crate::config::Database;

@@ -9,8 +9,8 @@
 //! [`is_busy`]: StoreError::is_busy
 
 use super::postgres::PostgresTenure;
-use super::sqlite::{AnswerNote, SqliteTenure, neutral};
-use super::{ALL, StoreError};
+use super::sqlite::{SqliteTenure, neutral};
+use super::{ALL, AnswerNote, StoreError};
 use crate::acquire::Lease;
 use crate::config::Database;
 use crate::queue::block::Block;
@@ -186,12 +186,12 @@ impl Tenure {
     }
 
     /// Where the dispatcher keeps answers until they are recorded, so that a kill of the process does not
-    /// lose them: the next [`Tenure::take_over`] records them. `None` if this engine, or this outbox
-    /// at present, has no such place, and the second time.
+    /// lose them: the next [`Tenure::take_over`] or [`Tenure::bury`] records them. `None` if this outbox has no
+    /// such place at present, and the second time.
     pub fn answer_note(&mut self) -> Option<AnswerNote> {
         match self {
-            Tenure::Sqlite(t) => t.answer_note.take(),
-            Tenure::Postgres(_) => None,
+            Tenure::Sqlite(t) => t.answer_note.take().map(AnswerNote::File),
+            Tenure::Postgres(t) => t.answer_note().map(AnswerNote::Table),
         }
     }
 

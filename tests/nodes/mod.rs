@@ -1,6 +1,7 @@
 //! Several nodes on one outbox, which only PostgreSQL allows: death, freezing, lost answers and lost
-//! transactions, each with nodes in this process.
+//! transactions, noted answers, each with nodes in this process.
 
+mod answers;
 mod death;
 mod lost;
 mod sharing;

@@ -1,7 +1,8 @@
 //! `grants`: what each role may do, tried as that role.
 
 use super::Place;
-use crate::support::{PostgresDatabase, never_shows};
+use super::daemon::configured;
+use crate::support::{PostgresDatabase, Server, never_shows};
 use serde_json::json;
 use std::fs;
 
@@ -42,6 +43,13 @@ impl Roles {
         database.execute(&script);
         database.execute(&script);
         Some(Roles { place, database, prefix })
+    }
+
+    /// The database's URL for this role. The cluster trusts whoever connects.
+    fn login(&self, duty: &str) -> String {
+        self.database.execute(&format!("ALTER ROLE \"{}{duty}\" LOGIN", self.prefix));
+        let user = format!("{}{duty}", self.prefix).replace(' ', "%20");
+        self.database.url().replace("postgres@", &format!("{user}@"))
     }
 
     /// Runs statements as this role: their rows, or what the database said.
@@ -178,12 +186,8 @@ fn readers_and_operators_can_use_their_commands() {
     let Some(roles) = Roles::with(&["reader", "operator"], &[]) else { return };
     roles.database.execute(&insert("a"));
     let run = |duty: &str, arguments: &[&str]| {
-        // The cluster trusts whoever connects.
-        roles.database.execute(&format!("ALTER ROLE \"{}{duty}\" LOGIN", roles.prefix));
-        let user = format!("{}{duty}", roles.prefix).replace(' ', "%20");
-        let url = roles.database.url().replace("postgres@", &format!("{user}@"));
         let program = roles.place.program().env("ACQUIRE_OUTBOX_SCHEMA", "messaging");
-        program.env("ACQUIRE_OUTBOX_DATABASE", url).run(arguments)
+        program.env("ACQUIRE_OUTBOX_DATABASE", roles.login(duty)).run(arguments)
     };
     for read in [&["status"][..], &["list"], &["nodes", "--all"], &["status", "--json"]] {
         for duty in ["reader", "operator"] {
@@ -221,6 +225,30 @@ fn readers_and_operators_can_use_their_commands() {
     run("operator", &["cancel", "1"]).expect(0);
     run("operator", &["prune", "1"]).expect(0);
     assert_eq!(roles.database.number("SELECT count(*) FROM outbox"), 1);
+}
+
+/// It owns nothing, and its channel has a rate.
+#[test]
+fn a_node_dispatches_with_nothing_but_its_grants() {
+    let Some(roles) = Roles::with(&["node"], &[]) else { return };
+    let server = Server::start();
+    let program = configured(&roles.place, &server);
+    let file = roles.place.folder.path().join("outbox.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let rest = "[channels.chat]\nrate = \"100/s\"\n[retention]\nsent = \"1ms\"\n";
+    fs::write(&file, format!("{config}{rest}")).unwrap();
+    for _ in 0..3 {
+        roles.database.execute(&insert("a"));
+    }
+    let node = roles.login("node");
+    let ended = program.env("ACQUIRE_OUTBOX_DATABASE", &node).run(&["run", "--until-empty"]);
+    let log = ended.expect(0).output();
+    assert_eq!(server.count(), 3, "{log}");
+    assert!(!log.contains("permission denied"), "{log}");
+    let right =
+        "SELECT (has_table_privilege('ROLE', 'outbox_answers', 'SELECT, INSERT, DELETE'))::int";
+    let role = format!("{}node", roles.prefix).replace('\'', "''");
+    assert_eq!(roles.database.number(&right.replace("ROLE", &role)), 1);
 }
 
 #[test]

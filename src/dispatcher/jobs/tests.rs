@@ -15,7 +15,9 @@ enum Event {
     Claimed,
     FindsPlace,
     GoesBack,
+    KeepingBegins,
     AnswersAreKept,
+    AnswersAreNotKept,
     RequestEnds(usize),
     CycleBegins,
     CycleSucceeds,
@@ -42,6 +44,7 @@ struct JobsFixture {
     expected: BTreeMap<i64, Expected>,
     order: Vec<i64>,
     recording: Vec<Ended>,
+    keeping: Vec<i64>,
     route: RouteId,
     endpoint: Arc<Endpoint>,
     meter: Arc<RouteMeter>,
@@ -59,6 +62,7 @@ impl JobsFixture {
             expected: BTreeMap::new(),
             order: Vec::new(),
             recording: Vec::new(),
+            keeping: Vec::new(),
             route,
             endpoint: Arc::clone(&routes.of(route).endpoint),
             meter: Arc::new(Metrics::new(Instant::now(), 0).route("default", Channel::Chat)),
@@ -110,13 +114,27 @@ impl JobsFixture {
                 self.order.push(job.id);
                 self.jobs.end_unsent(self.ended(job.id));
             }
-            Event::AnswersAreKept => {
-                let kept: Vec<_> = self.jobs.unkept().iter().map(|e| e.transition.id).collect();
-                self.jobs.kept();
-                for id in kept {
-                    assert_eq!(self.expected[&id], Expected::ToRecord(true));
-                    self.expect(id, Expected::ToRecord(false));
+            Event::KeepingBegins => {
+                let unkept: Vec<_> = self.jobs.unkept().iter().map(|e| e.transition.id).collect();
+                for id in &unkept {
+                    assert_eq!(self.expected[id], Expected::ToRecord(true));
                 }
+                self.keeping.extend(unkept);
+                self.jobs.begin_keeping();
+            }
+            Event::AnswersAreKept => {
+                for id in std::mem::take(&mut self.keeping) {
+                    match self.expected[&id] {
+                        Expected::Recording(true) => self.expect(id, Expected::Recording(false)),
+                        Expected::ToRecord(true) => self.expect(id, Expected::ToRecord(false)),
+                        other => panic!("job {id}: {other:?}"),
+                    }
+                }
+                self.jobs.kept();
+            }
+            Event::AnswersAreNotKept => {
+                self.keeping.clear();
+                self.jobs.not_kept();
             }
             Event::RequestEnds(which) => {
                 let sending = self.all(Expected::Sending);
@@ -159,6 +177,7 @@ impl JobsFixture {
         let on_disk: Vec<_> = on_disk.into_iter().map(|(_, ended)| ended).collect();
         let again: Vec<_> = again.into_iter().map(|(_, ended)| ended).collect();
         self.expected.retain(|id, _| !on_disk.iter().any(|ended| ended.transition.id == *id));
+        self.keeping.retain(|id| self.expected.contains_key(id));
         let first = again.iter().map(|ended| ended.transition.id);
         self.order.splice(0..0, first.clone());
         for id in first {
@@ -203,7 +222,9 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         5 => Just(Event::Claimed),
         4 => Just(Event::FindsPlace),
+        2 => Just(Event::KeepingBegins),
         2 => Just(Event::AnswersAreKept),
+        1 => Just(Event::AnswersAreNotKept),
         1 => Just(Event::GoesBack),
         4 => (0..20usize).prop_map(Event::RequestEnds),
         3 => Just(Event::CycleBegins),
@@ -249,6 +270,25 @@ fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_
     assert!(test.jobs.holds(2));
     let ids: Vec<_> = test.jobs.to_record().map(|ended| ended.transition.id).collect();
     assert_eq!(ids, [2, 1]);
+}
+
+/// As where a note is written while the loop goes on.
+#[test]
+fn what_is_kept_after_its_record_changes_nothing_of_the_next_claim() {
+    let mut test = JobsFixture::new();
+    for event in [Event::Claimed, Event::FindsPlace, Event::RequestEnds(0), Event::KeepingBegins] {
+        test.happens(event);
+    }
+    for event in [Event::CycleBegins, Event::CycleSucceeds] {
+        test.happens(event);
+    }
+    test.last_id = 0;
+    for event in [Event::Claimed, Event::FindsPlace, Event::RequestEnds(0)] {
+        test.happens(event);
+    }
+    test.happens(Event::AnswersAreKept);
+    assert_eq!(test.jobs.places_taken(test.route), 1, "the next attempt of the job has its place");
+    test.check();
 }
 
 #[test]

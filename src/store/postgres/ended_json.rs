@@ -4,6 +4,7 @@ use crate::queue::ended::Ended;
 use crate::queue::job::{Millis, Status};
 use crate::queue::transition::{Transition, Wait};
 use serde_json::{Map, Value, json};
+use std::mem::take;
 
 /// How far ahead a time of this decision is, in milliseconds. If the wall clock has been set back since the decision, no
 /// wait becomes longer by that.
@@ -11,15 +12,15 @@ pub(super) fn distance(t: &Transition, at: Option<Millis>, now: Millis) -> Optio
     at.map(|at| at.saturating_sub(now.max(t.updated_at)).max(0))
 }
 
-/// The composite type `outbox_ended`. Times are distances from `now`, because all times in the database
-/// are by its own clock.
+/// The composite type `outbox_ended`, without what is NULL. Times are distances from `now`, because all times
+/// in the database are by its own clock.
 fn row(e: &Ended, now: Millis) -> Value {
     let t = &e.transition;
     let wait = t.wait.map(Wait::as_str);
     let delay =
         t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
     let receipt = &t.receipt.fields;
-    json!({
+    let mut row = json!({
         "id": t.id,
         "claim": t.fence_claim,
         "attempt": t.fence_attempts,
@@ -41,7 +42,11 @@ fn row(e: &Ended, now: Millis) -> Value {
         "http_status": e.http_status,
         "ago_ms": now.saturating_sub(e.started_at).max(0),
         "duration_ms": e.duration_ms.clamp(0, i64::from(i32::MAX)),
-    })
+    });
+    if let Value::Object(fields) = &mut row {
+        fields.retain(|_, value| !value.is_null());
+    }
+    row
 }
 
 /// All of them, as one JSON array; `None` for none.
@@ -50,6 +55,35 @@ pub(super) fn json(ended: &[Ended], now: Millis) -> Option<String> {
         return None;
     }
     Some(readable(Value::Array(ended.iter().map(|e| row(e, now)).collect())))
+}
+
+/// All of them, as JSON arrays of at most so many bytes; a larger outcome has its own.
+pub(super) fn arrays(ended: &[&Ended], now: Millis, bytes: usize) -> Vec<String> {
+    let mut arrays = Vec::new();
+    let mut array = String::new();
+    for one in ended {
+        let row = readable(row(one, now));
+        if !array.is_empty() && array.len() + row.len() + 2 > bytes {
+            arrays.push(take(&mut array) + "]");
+        }
+        array.push(if array.is_empty() { '[' } else { ',' });
+        array.push_str(&row);
+    }
+    if !array.is_empty() {
+        arrays.push(array + "]");
+    }
+    arrays
+}
+
+/// An outcome whose distances were measured `ms` ago, as of now.
+pub(super) fn later(mut ended: Value, ms: Millis) -> Value {
+    let by = |field: &str| if field == "ago_ms" { ms } else { -ms };
+    for field in ["ago_ms", "delay_ms", "verify_ms", "follow_ms"] {
+        if let Some(before) = ended.get(field).and_then(Value::as_i64) {
+            ended[field] = before.saturating_add(by(field)).max(0).into();
+        }
+    }
+    ended
 }
 
 /// As `outbox_set_aside` keeps one that cannot be recorded.
@@ -103,6 +137,13 @@ mod tests {
         for (now, expected) in [(4_000, 1_000), (4_300, 700), (9_000, 0), (100, 1_000)] {
             assert_eq!(distance(&decided, decided.verify_at, now), Some(expected), "at {now}");
         }
+    }
+
+    #[test]
+    fn what_was_measured_earlier_counts_from_then() {
+        let ended = json!({ "id": 1, "ago_ms": 5, "delay_ms": 1_000, "follow_ms": 90 });
+        let expected = json!({ "id": 1, "ago_ms": 105, "delay_ms": 900, "follow_ms": 0 });
+        assert_eq!(later(ended, 100), expected);
     }
 
     #[test]

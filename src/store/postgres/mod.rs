@@ -1,6 +1,7 @@
 //! The engine for PostgreSQL: everything that knows that there is a server.
 
 mod acts;
+mod answer_table;
 mod bell;
 mod bell_poll;
 mod connect_options;
@@ -47,6 +48,7 @@ mod verifying;
 mod versions;
 mod wanted_schema;
 
+pub use answer_table::AnswerTable;
 pub use postgres_error::PostgresError;
 pub use postgres_store::PostgresStore;
 pub use postgres_tenure::PostgresTenure;

@@ -2,6 +2,7 @@
 
 use super::bell::Bell;
 use super::cycle_call::CycleCall;
+use super::ended_json::later;
 use super::node_process::{self, NodeProcess};
 use super::node_session::{LEASE, NodeSession, millis, set_up};
 use super::{PostgresError, PostgresStore, PostgresTenure};
@@ -13,6 +14,7 @@ use crate::queue::policy::Purpose;
 use crate::queue::report::Notice;
 use crate::store::StoreError;
 use crate::store::tenure::TakeOver;
+use serde_json::{Value, json};
 use sqlx::Row;
 use std::time::Duration;
 use tracing::Level;
@@ -27,6 +29,9 @@ const UNSETTLED: &str = "SELECT epoch, process FROM outbox_nodes WHERE settled_a
 const JOIN: &str = "\
 SELECT epoch, name, cycle FROM outbox_join($1, $2, $3, $4 * interval '1 ms', $5 * interval '1 ms', $6, $7)";
 const BURY: &str = "SELECT outbox_bury($1, $2)";
+const NOTED: &str = "\
+SELECT a.ended, (extract(epoch FROM clock_timestamp() - a.at) * 1000)::bigint FROM outbox_answers a WHERE a.epoch = ANY ($1) ORDER BY a.epoch, a.note";
+const FORGET_NOTED: &str = "DELETE FROM outbox_answers WHERE epoch = ANY ($1)";
 /// Only where nothing that can be decided is left: an outcome that is kept is recorded later.
 const SETTLE: &str = "\
 UPDATE outbox_nodes AS n SET settled_at = clock_timestamp()
@@ -95,6 +100,14 @@ impl PostgresTenure {
         if buried.is_empty() {
             return Ok(());
         }
+        match self.record_noted(&buried).await {
+            // Somebody has locked a row: the next call goes on.
+            Err(e) if e.is_busy() => {
+                self.dead = true;
+                return Ok(());
+            }
+            done => done?,
+        }
         loop {
             let jobs = self.session.sending(&buried, BATCH).await?;
             if jobs.is_empty() {
@@ -125,6 +138,39 @@ impl PostgresTenure {
             }
         }
         let query = sqlx::query(SETTLE).bind(&buried).bind(self.session.epoch);
+        self.session.with(async move |conn| query.execute(conn).await).await?;
+        Ok(())
+    }
+}
+
+impl PostgresTenure {
+    /// Records the answers that these nodes had noted when they died. Those of rows that are no longer theirs
+    /// change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if some of them are still to be recorded.
+    async fn record_noted(&mut self, buried: &[i64]) -> Result<(), StoreError> {
+        let query = sqlx::query_as(NOTED).bind(buried);
+        let noted: Vec<(String, Millis)> =
+            self.session.with(async move |conn| query.fetch_all(conn).await).await?;
+        for (answers, since) in noted {
+            // Another version's: their jobs are of unknown outcome.
+            let Ok(answers) = serde_json::from_str::<Vec<Value>>(&answers) else { continue };
+            let answers: Vec<_> = answers.into_iter().map(|answer| later(answer, since)).collect();
+            match self.record_kept(json!(answers).to_string()).await {
+                Err(e) if e.is_of_a_row() => {
+                    for answer in answers {
+                        match self.record_kept(json!([answer]).to_string()).await {
+                            // It is decided with what was not noted, and set aside if need be.
+                            Err(e) if e.is_of_a_row() => {}
+                            done => done?,
+                        }
+                    }
+                }
+                done => done?,
+            }
+        }
+        let query = sqlx::query(FORGET_NOTED).bind(buried);
         self.session.with(async move |conn| query.execute(conn).await).await?;
         Ok(())
     }

@@ -83,6 +83,15 @@ impl NodeSession {
         }
     }
 
+    pub(super) fn server(&self) -> &PostgresServer {
+        &self.server
+    }
+
+    /// Whether each transaction may have another session.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.store.as_ref().is_none_or(|store| store.units.is_some())
+    }
+
     /// # Errors
     /// Why the tenure is over.
     pub(super) fn check(&self) -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
 //! Upkeep: retention, scrubbing, rows that no trigger has seen, rows that are set aside, and nodes that
 //! ended long ago. Each in small steps; several nodes may do it at once.
 
+use super::ended_json::later;
 use super::postgres_tenure::PostgresTenure;
-use crate::queue::job::Millis;
 use crate::queue::report::Notice;
 use crate::store::StoreError;
 use crate::store::tenure::{Plan, Upkept};
+use serde_json::{Value, json};
 use sqlx::Row;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,7 +50,8 @@ UPDATE outbox_scrubbing SET finished_at = clock_timestamp() - $2 * interval '1 m
 WHERE channel = $1 AND finished_at > clock_timestamp() - $2 * interval '1 ms'";
 const TAKE_IN: &str = "SELECT id, sentence FROM outbox_take_in(500)";
 const FORGET_NODES: &str = "\
-WITH gone AS (DELETE FROM outbox_nodes WHERE settled_at < clock_timestamp() - interval '7 days' RETURNING epoch)
+WITH gone AS (DELETE FROM outbox_nodes WHERE settled_at < clock_timestamp() - interval '7 days' RETURNING epoch),
+answers AS (DELETE FROM outbox_answers a WHERE NOT EXISTS (SELECT 1 FROM outbox_nodes n WHERE n.epoch = a.epoch AND n.settled_at IS NULL))
 DELETE FROM outbox_holds h WHERE h.since < clock_timestamp() - interval '1 day'
     AND NOT EXISTS (SELECT 1 FROM outbox_nodes n WHERE n.epoch = h.epoch AND n.buried_at IS NULL)";
 const TRYABLE: &str = "\
@@ -61,9 +63,9 @@ const OVER: &str = "\
 DELETE FROM outbox_set_aside a WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = a.job_id
     AND (a.record IS NULL AND o.status NOT IN ('sent', 'cancelled', 'failed') OR o.status = 'sending'))";
 const RELEASE: &str = "DELETE FROM outbox_set_aside WHERE job_id = $1";
-/// A kept outcome, with its distances counted from when it was kept.
+/// Kept outcomes, with their distances counted from when they were kept.
 const RECORD_KEPT: &str = "\
-SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', jsonb_build_array($5::text::jsonb), '[]', 0, 0, 0, false, false, false, '0', NULL)";
+SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5::text::jsonb, '[]', 0, 0, 0, false, false, false, '0', NULL)";
 
 /// The transaction that has ended a job commits later: scrubbing stays behind by the longest that one takes.
 const SCRUB_BEHIND: Duration = Duration::from_secs(10);
@@ -247,7 +249,7 @@ impl PostgresTenure {
             let id: i64 = row.try_get(0).unwrap_or_default();
             let kept: Option<String> = row.try_get(1).unwrap_or_default();
             let tried = match kept.as_deref().map(from_kept) {
-                Some(Some(ended)) => self.record_kept(ended).await,
+                Some(Some(ended)) => self.record_kept(json!([ended]).to_string()).await,
                 // Another version's; a person decides.
                 Some(None) => continue,
                 None => self.would_claim(id).await,
@@ -267,7 +269,11 @@ impl PostgresTenure {
         Ok(())
     }
 
-    async fn record_kept(&mut self, ended: String) -> Result<(), StoreError> {
+    /// Records outcomes that were kept outside of the node's memory, a JSON array.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if somebody has locked one of the rows; the others are recorded.
+    pub(super) async fn record_kept(&mut self, ended: String) -> Result<(), StoreError> {
         let done = self.session.transact(async move |conn, beat| {
             let query = sqlx::query_scalar(RECORD_KEPT).bind(beat.epoch).bind(beat.cycle);
             let query = query.bind(beat.lease_ms).bind(beat.request_ms).bind(ended);
@@ -282,14 +288,10 @@ impl PostgresTenure {
 }
 
 /// A kept outcome as `outbox_cycle` reads it now.
-fn from_kept(kept: &str) -> Option<String> {
-    let kept: serde_json::Value = serde_json::from_str(kept).ok()?;
+fn from_kept(kept: &str) -> Option<Value> {
+    let kept: Value = serde_json::from_str(kept).ok()?;
     let since = crate::queue::when::now().saturating_sub(kept["kept_at"].as_i64()?);
-    let mut ended: serde_json::Value = serde_json::from_str(kept["ended"].as_str()?).ok()?;
-    let moved = |value: &serde_json::Value, by: Millis| value.as_i64().map(|ms| (ms + by).max(0));
-    ended["ago_ms"] = moved(&ended["ago_ms"], since).into();
-    ended["delay_ms"] = moved(&ended["delay_ms"], -since).into();
-    Some(ended.to_string())
+    Some(later(serde_json::from_str(kept["ended"].as_str()?).ok()?, since))
 }
 
 fn millis(age: Duration) -> i64 {

@@ -1,5 +1,6 @@
 //! A node's tenure on PostgreSQL. Any number of nodes have one at once.
 
+use super::answer_table::AnswerTable;
 use super::bell::Bell;
 use super::cycle_call::{ClaimedJob, CycleAnswer, CycleCall, NodeAgenda};
 use super::node_process::NodeProcess;
@@ -52,6 +53,7 @@ pub struct PostgresTenure {
     pub(super) timers: NodeTimers,
     /// Jobs whose delivery is not asked about, because the database refuses to change them.
     pub(super) unfollowed: Vec<i64>,
+    has_answer_note: bool,
     /// What is still to be reported.
     pub(super) report: Report,
     /// Dropped last: others on this machine see by it that the node has ended.
@@ -79,6 +81,7 @@ impl PostgresTenure {
             bell,
             timers: NodeTimers::new(),
             unfollowed: Vec::new(),
+            has_answer_note: false,
             report: Report::default(),
             _process: process,
         }
@@ -92,6 +95,14 @@ impl PostgresTenure {
     /// See [`Tenure::expect_requests`](crate::store::Tenure::expect_requests).
     pub fn expect_requests(&mut self, longest: Duration) {
         self.session.expect_requests(longest);
+    }
+
+    /// See [`Tenure::answer_note`](crate::store::Tenure::answer_note). Through a pooler that keeps no session there
+    /// is none: each note would be several messages.
+    pub fn answer_note(&mut self) -> Option<AnswerTable> {
+        let has_one = std::mem::replace(&mut self.has_answer_note, true);
+        let is_possible = !has_one && !self.session.is_pooled();
+        is_possible.then(|| AnswerTable::of(self.session.server(), self.session.epoch))
     }
 
     /// See [`Tenure::pace`](crate::store::Tenure::pace).

@@ -97,6 +97,7 @@ fn rights(duty: Duty, reach: Reach) -> Vec<String> {
         ],
         (Duty::Node, _) => vec![
             every("SELECT, INSERT, UPDATE, DELETE"),
+            "SELECT, INSERT, UPDATE, DELETE ON outbox_answers, outbox_rates".to_owned(),
             format!("SELECT ON delivery_status, {OPENING}"),
         ],
     }

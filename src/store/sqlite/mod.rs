@@ -6,7 +6,7 @@
 
 mod acts;
 mod agenda;
-mod answer_note;
+mod answer_file;
 mod blocks;
 mod busy_handler;
 mod claimed_rows;
@@ -64,7 +64,7 @@ mod versions;
 mod waiting;
 mod wake;
 
-pub use answer_note::AnswerNote;
+pub use answer_file::AnswerFile;
 #[doc(hidden)]
 pub use cycle::{PROCEDURES, statements};
 pub use file_arrival::FileArrival;

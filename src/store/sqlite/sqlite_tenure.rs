@@ -1,6 +1,6 @@
 //! A dispatcher's work on a file: every call first makes sure that it is still the same file.
 
-use super::answer_note::AnswerNote;
+use super::answer_file::AnswerFile;
 use super::files::Files;
 use super::housekeeping::Timers;
 use super::lock::DispatcherLock;
@@ -28,7 +28,7 @@ pub struct SqliteTenure {
     pub(super) files: Files,
     pub(super) note: Option<ProgressNote>,
     /// Until the dispatcher takes it.
-    pub(in crate::store) answer_note: Option<AnswerNote>,
+    pub(in crate::store) answer_note: Option<AnswerFile>,
     pub(super) wake: Wake,
     pub(super) clock: WallClock,
     pub(super) timers: Timers,

@@ -1,6 +1,6 @@
 //! Takes over a file: its lock, its schema, a new epoch, and the jobs that an earlier dispatcher left.
 
-use super::answer_note::AnswerNote;
+use super::answer_file::AnswerFile;
 use super::files::Files;
 use super::housekeeping::Timers;
 use super::lock::DispatcherLock;
@@ -133,7 +133,7 @@ impl SqliteTenure {
             (progress.job, progress.attempt) = (before.job, before.attempt);
         }
         let database = RealPath::of(self.path())?;
-        match AnswerNote::begin(&database, self.epoch, self.started_at) {
+        match AnswerFile::begin(&database, self.epoch, self.started_at) {
             Ok(note) => self.answer_note = Some(note),
             Err(e) => {
                 let sentence = "the note of answers cannot be written: sending is slower, and after a kill more \

@@ -1,4 +1,4 @@
-//! A note next to the database of the answers that are not recorded in it yet.
+//! The note of answers ([`AnswerNote`](crate::store::AnswerNote)) as a file next to the database.
 //!
 //! A kill of the process loses its memory, but not what it has written to a file. So an answer that is
 //! noted is recorded by the next start, and its place is free before the next cycle is on disk: that is
@@ -46,7 +46,7 @@ fn path_of(database: &RealPath) -> PathBuf {
 
 /// The answers of the dispatcher that is running, as far as they are not known to be on disk.
 #[derive(Debug)]
-pub struct AnswerNote {
+pub struct AnswerFile {
     file: File,
     /// The half that is being written to, where each begins, and up to where it is written.
     half: usize,
@@ -57,13 +57,13 @@ pub struct AnswerNote {
     lines: Vec<u8>,
 }
 
-impl AnswerNote {
+impl AnswerFile {
     /// Begins an empty note.
     pub(super) fn begin(
         database: &RealPath,
         epoch: i64,
         started_at: Millis,
-    ) -> std::io::Result<AnswerNote> {
+    ) -> std::io::Result<AnswerFile> {
         let file = open_note(&path_of(database), database, OFlags::WRONLY)?;
         file.set_len(0)?;
         let mut header = serde_json::to_vec(&Header::of(epoch, started_at))?;
@@ -71,7 +71,7 @@ impl AnswerNote {
         file.write_all_at(&header, 0)?;
         let starts = [header.len() as u64, HALF];
         let needed = [false; 2];
-        Ok(AnswerNote { file, half: 1, starts, ends: starts, needed, lines: Vec::new() })
+        Ok(AnswerFile { file, half: 1, starts, ends: starts, needed, lines: Vec::new() })
     }
 
     /// Writes these down. False: they could not be, and have a place until they are recorded.
