@@ -178,6 +178,11 @@ impl Jobs {
         self.unkept.iter().filter_map(ended).collect()
     }
 
+    /// Whether jobs wait for the places of outcomes that could be kept, and enough of these for one write.
+    pub(super) fn needs_places(&self) -> bool {
+        self.has_waiting() && 2 * self.unkept.len() >= self.in_flight
+    }
+
     /// These outcomes are being kept where a kill does not lose them.
     pub(super) fn begin_keeping(&mut self) {
         self.keeping.append(&mut self.unkept);

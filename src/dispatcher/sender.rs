@@ -155,7 +155,7 @@ impl AttemptSender {
     /// free. If that fails they are free once the answers are on disk.
     fn keep_answers(&mut self) {
         let Some(note) = &mut self.answer_note else { return };
-        match note.keep(&self.jobs.unkept(), self.jobs.has_waiting()) {
+        match note.keep(&self.jobs.unkept(), self.jobs.needs_places()) {
             Keeping::Kept => {
                 self.jobs.begin_keeping();
                 self.jobs.kept();

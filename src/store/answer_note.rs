@@ -28,8 +28,8 @@ pub enum Keeping {
 }
 
 impl AnswerNote {
-    /// Notes these. `is_needed`: jobs wait for their places. A note that takes long is written only then,
-    /// one at a time.
+    /// Notes these. `is_needed`: jobs wait for so many places that a note is worth its time. One that takes
+    /// long is written only then, one at a time.
     pub fn keep(&mut self, ended: &[&Ended], is_needed: bool) -> Keeping {
         match self {
             AnswerNote::File(file) => match file.keep(ended) {

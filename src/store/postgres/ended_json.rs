@@ -2,8 +2,9 @@
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Millis, Status};
-use crate::queue::transition::{Transition, Wait};
-use serde_json::{Map, Value, json};
+use crate::queue::transition::{AttemptKind, Transition, Wait};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::mem::take;
 
 /// How far ahead a time of this decision is, in milliseconds. If the wall clock has been set back since the decision, no
@@ -12,41 +13,79 @@ pub(super) fn distance(t: &Transition, at: Option<Millis>, now: Millis) -> Optio
     at.map(|at| at.saturating_sub(now.max(t.updated_at)).max(0))
 }
 
-/// The composite type `outbox_ended`, without what is NULL. Times are distances from `now`, because all times
-/// in the database are by its own clock.
-fn row(e: &Ended, now: Millis) -> Value {
-    let t = &e.transition;
-    let wait = t.wait.map(Wait::as_str);
-    let delay =
-        t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
-    let receipt = &t.receipt.fields;
-    let mut row = json!({
-        "id": t.id,
-        "claim": t.fence_claim,
-        "attempt": t.fence_attempts,
-        "status": t.status.as_str(),
-        "wait": wait,
-        "delay_ms": distance(t, delay, now),
-        "verify_ms": distance(t, t.verify_at, now),
-        "follow_ms": distance(t, t.follow_at, now),
-        "attempts": t.attempts,
-        "unspent": t.unspent,
-        "uncertain_attempts": t.uncertain_attempts,
-        "keeps_budget": t.budget_from.is_some(),
-        "message_id": t.receipt.message_id,
-        "receipt": (!receipt.is_empty()).then_some(receipt),
-        "failure": t.failure.map(|failure| failure.as_str()),
-        "error_code": t.fault.as_ref().map(|fault| &fault.code),
-        "error": t.fault.as_ref().map(|fault| &fault.message),
-        "outcome": t.history,
-        "http_status": e.http_status,
-        "ago_ms": now.saturating_sub(e.started_at).max(0),
-        "duration_ms": e.duration_ms.clamp(0, i64::from(i32::MAX)),
-    });
-    if let Value::Object(fields) = &mut row {
-        fields.retain(|_, value| !value.is_null());
+/// The composite type `outbox_ended`, without what is NULL. Times are distances from now, because all times in
+/// the database are by its own clock.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: i64,
+    claim: i64,
+    attempt: i64,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follow_ms: Option<Millis>,
+    attempts: i64,
+    unspent: i64,
+    uncertain_attempts: i64,
+    keeps_budget: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<AttemptKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
+    ago_ms: Millis,
+    duration_ms: i64,
+}
+
+impl Row<'_> {
+    fn of(e: &Ended, now: Millis) -> Row<'_> {
+        let t = &e.transition;
+        let wait = t.wait.map(Wait::as_str);
+        let delay =
+            t.next_attempt_at.filter(|_| t.status == Status::Pending && wait == Some("backoff"));
+        let receipt = &t.receipt.fields;
+        Row {
+            id: t.id,
+            claim: t.fence_claim,
+            attempt: t.fence_attempts,
+            status: t.status.as_str(),
+            wait,
+            delay_ms: distance(t, delay, now),
+            verify_ms: distance(t, t.verify_at, now),
+            follow_ms: distance(t, t.follow_at, now),
+            attempts: t.attempts,
+            unspent: t.unspent,
+            uncertain_attempts: t.uncertain_attempts,
+            keeps_budget: t.budget_from.is_some(),
+            message_id: t.receipt.message_id.as_deref(),
+            receipt: (!receipt.is_empty()).then_some(receipt),
+            failure: t.failure.map(|failure| failure.as_str()),
+            error_code: t.fault.as_ref().map(|fault| fault.code.as_str()),
+            error: t.fault.as_ref().map(|fault| fault.message.as_str()),
+            outcome: t.history,
+            http_status: e.http_status,
+            ago_ms: now.saturating_sub(e.started_at).max(0),
+            duration_ms: e.duration_ms.clamp(0, i64::from(i32::MAX)),
+        }
     }
-    row
+
+    fn json(&self) -> String {
+        readable(serde_json::to_string(self).unwrap_or_default())
+    }
 }
 
 /// All of them, as one JSON array; `None` for none.
@@ -54,7 +93,7 @@ pub(super) fn json(ended: &[Ended], now: Millis) -> Option<String> {
     if ended.is_empty() {
         return None;
     }
-    Some(readable(Value::Array(ended.iter().map(|e| row(e, now)).collect())))
+    arrays(&ended.iter().collect::<Vec<_>>(), now, usize::MAX).pop()
 }
 
 /// All of them, as JSON arrays of at most so many bytes; a larger outcome has its own.
@@ -62,8 +101,8 @@ pub(super) fn arrays(ended: &[&Ended], now: Millis, bytes: usize) -> Vec<String>
     let mut arrays = Vec::new();
     let mut array = String::new();
     for one in ended {
-        let row = readable(row(one, now));
-        if !array.is_empty() && array.len() + row.len() + 2 > bytes {
+        let row = Row::of(one, now).json();
+        if !array.is_empty() && array.len().saturating_add(row.len() + 2) > bytes {
             arrays.push(take(&mut array) + "]");
         }
         array.push(if array.is_empty() { '[' } else { ',' });
@@ -88,13 +127,15 @@ pub(super) fn later(mut ended: Value, ms: Millis) -> Value {
 
 /// As `outbox_set_aside` keeps one that cannot be recorded.
 pub(super) fn to_keep(ended: &Ended, now: Millis) -> String {
-    readable(row(ended, now))
+    Row::of(ended, now).json()
 }
 
 /// PostgreSQL's texts cannot have a NUL character; an answer's can.
-pub(super) fn readable(value: Value) -> String {
-    let text = value.to_string();
-    if text.contains("\\u0000") { without_nul(value).to_string() } else { text }
+pub(super) fn readable(json: String) -> String {
+    if !json.contains("\\u0000") {
+        return json;
+    }
+    serde_json::from_str(&json).map_or(json, |value| without_nul(value).to_string())
 }
 
 fn without_nul(value: Value) -> Value {
@@ -116,6 +157,7 @@ mod tests {
     use super::*;
     use crate::queue::job::{Channel, Job};
     use crate::queue::transition::look_again;
+    use serde_json::json;
 
     #[test]
     fn a_clock_that_is_set_back_makes_no_wait_longer() {
@@ -149,7 +191,7 @@ mod tests {
     #[test]
     fn what_postgresql_cannot_hold_is_replaced() {
         let said = json!([{ "a\0": "x\0y", "n": 1, "literal": "\\u0000" }]);
-        let clean: Value = serde_json::from_str(&readable(said)).unwrap();
+        let clean: Value = serde_json::from_str(&readable(said.to_string())).unwrap();
         assert_eq!(clean, json!([{ "a\u{fffd}": "x\u{fffd}y", "n": 1, "literal": "\\u0000" }]));
     }
 }

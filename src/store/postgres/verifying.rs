@@ -121,7 +121,7 @@ impl PostgresTenure {
         transition: &Transition,
         seen: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let found = readable(found(transition, seen, now()));
+        let found = readable(found(transition, seen, now()).to_string());
         let (id, attempts, round) = (sought.id, sought.attempts, sought.round);
         let record = async move |conn: &mut sqlx::PgConnection, beat: Beat| {
             let query = sqlx::query_scalar(RECORD).bind(beat.epoch).bind(beat.cycle);

@@ -1,5 +1,5 @@
-//! `postgres-inserts`: what the checks and the bell cost producers. The floor is a table with nothing but a
-//! primary key.
+//! `postgres-inserts`: what the checks and the bell cost producers. The floor is the same table without them; one
+//! with nothing but a primary key is there for information.
 
 use crate::postgres::node::ServerOutbox;
 use crate::postgres::producers::{BARE_TABLE, PLAIN_SERVER_TABLE};
@@ -40,7 +40,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Line>> {
         Line::over("postgres-inserts", what, "inserts/s", floor, pairs, |rate| *rate)
     };
     Ok(vec![
-        line("into a plain table", &over(plain)).at_least(0.65, 0.8),
-        line("into the same columns and indexes, no triggers", &over(bare)),
+        line("into the same table, no triggers", &over(bare)).at_least(0.65, 0.8),
+        line("into four columns with a primary key", &over(plain)),
     ])
 }
