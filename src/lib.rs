@@ -62,8 +62,9 @@
 //! * A claim is durable before the first byte of its request leaves. So after any crash, the jobs
 //!   that may have been sent and have no recorded outcome are exactly those in `sending`, and the
 //!   next start decides them ([`Tenure::take_over`](store::Tenure::take_over)).
-//! * An answer that a killed process had not recorded is in its note, and the next start records it. So
-//!   what arrives twice after a kill are at most the requests that were out.
+//! * An answer that a killed process had noted but not recorded is recorded by the next start, or by the
+//!   node that buries it. An answer that is not noted holds its place until it is recorded. So at most
+//!   `max_in_flight` messages of a route arrive twice after a kill.
 //! * Every claimed job is in one map until its outcome is on disk. A row that is `sending` under our
 //!   own claim and not in the map was claimed by a commit whose answer was lost, unless it is set
 //!   aside; it goes back.

@@ -230,7 +230,7 @@ fn under_hold_kills_lose_nothing_and_send_nothing_twice() {
     assert_eq!(i64::try_from(story.interrupted), Ok(story.uncertain), "{story:?}");
 }
 
-/// As the next, on both engines.
+/// The next test with few kills, so that every run has it, on both engines.
 #[test]
 fn a_few_kills_make_at_most_max_in_flight_messages_arrive_twice() {
     kills_at_most_in_flight_twice(4);
@@ -242,8 +242,9 @@ fn a_kill_makes_at_most_max_in_flight_messages_arrive_twice() {
     kills_at_most_in_flight_twice(KILLS * soak());
 }
 
-/// What was in flight at a kill is sent again under `retry`; what was answered is not, even if it was not
-/// recorded yet, and neither is what was claimed ahead sent twice. A quick server makes much of both.
+/// What was in flight at a kill is sent again under `retry`. What was answered and noted is not, even if it
+/// was not recorded yet, and what was claimed ahead is not sent twice either. With a quick server there is
+/// a lot of both.
 fn kills_at_most_in_flight_twice(kills: u32) {
     const MAX_IN_FLIGHT: usize = 8;
     let server = Server::answering(|request| {
@@ -299,7 +300,7 @@ fn kills_at_most_in_flight_twice(kills: u32) {
 #[test]
 #[ignore = "heavy: kills by the dozen"]
 fn a_restart_after_a_kill_sends_at_once_however_long_the_table_is() {
-    sqlite_only!("producers that write to the file themselves");
+    sqlite_only!("rows that are written by SQLite's own SQL");
     let rows = if soak() > 1 { 1_000_000 } else { 5000 };
     let server = Server::answering(lively);
     let outbox = Outbox::new(&server);

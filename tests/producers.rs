@@ -201,11 +201,16 @@ fn a_retry_in_sql_has_a_new_budget_of_time() {
     let id = outbox.chat(1, "hi");
     outbox.run_until_empty();
     assert_eq!(outbox.row(id)["failure"], "exhausted");
-    let already = server.count();
-    outbox.execute(&format!("UPDATE outbox SET status = 'pending' WHERE id = {id}"));
-    outbox.run_until_empty();
-    assert_eq!(outbox.row(id)["failure"], "exhausted");
-    assert!(server.count() >= already + 2, "{} after {already}", server.count());
+    // Of the old budget nothing is left, so there would be one request. If the machine stalls, the first may take all
+    // of the new one: another try.
+    let has_a_second_request = || {
+        let already = server.count();
+        outbox.execute(&format!("UPDATE outbox SET status = 'pending' WHERE id = {id}"));
+        outbox.run_until_empty();
+        assert_eq!(outbox.row(id)["failure"], "exhausted");
+        server.count() >= already + 2
+    };
+    assert!((0..5).any(|_| has_a_second_request()));
 }
 
 #[test]

@@ -37,9 +37,9 @@ pub(super) struct Jobs {
     waiting: BTreeMap<RouteId, VecDeque<i64>>,
     /// How many places each route has taken.
     places: BTreeMap<RouteId, u32>,
-    /// The ids of the jobs whose requests have ended since answers were last kept.
+    /// The ids of the jobs whose requests have ended, and whose outcomes are not being kept or recorded yet.
     unkept: Vec<i64>,
-    /// Those whose answers are being kept.
+    /// The ids of the jobs whose outcomes are being kept.
     keeping: Vec<i64>,
 }
 
@@ -169,7 +169,7 @@ impl Jobs {
         }
     }
 
-    /// The outcomes that have ended since [`Jobs::begin_keeping`].
+    /// The outcomes of requests that have ended since [`Jobs::begin_keeping`].
     pub(super) fn unkept(&self) -> Vec<&Ended> {
         let ended = |id: &i64| match self.held.get(id)? {
             Stage::ToRecord(ended, _) => Some(ended),
@@ -178,7 +178,8 @@ impl Jobs {
         self.unkept.iter().filter_map(ended).collect()
     }
 
-    /// Whether jobs wait for the places of outcomes that could be kept, and enough of these for one write.
+    /// Whether jobs wait for a place, and there are enough outcomes to keep to be worth a write: at least
+    /// half as many as there are requests in flight.
     pub(super) fn needs_places(&self) -> bool {
         self.has_waiting() && 2 * self.unkept.len() >= self.in_flight
     }
@@ -188,7 +189,7 @@ impl Jobs {
         self.keeping.append(&mut self.unkept);
     }
 
-    /// They are kept: their places are free.
+    /// They have been kept: their places are free.
     pub(super) fn kept(&mut self) {
         for id in std::mem::take(&mut self.keeping) {
             let stage = self.held.get_mut(&id);
@@ -199,7 +200,7 @@ impl Jobs {
         }
     }
 
-    /// They are not: they have their places until they are recorded.
+    /// They could not be kept: they hold their places until they are recorded.
     pub(super) fn not_kept(&mut self) {
         self.keeping.clear();
     }
@@ -232,9 +233,13 @@ impl Jobs {
         {
             self.load.remove(route, payload_bytes);
             self.in_flight -= 1;
+            // Without a request the attempt does not count, so the job's next attempt has the same
+            // number: if this outcome were kept, it could be taken for that attempt's.
+            if ended.transition.history.is_some() {
+                self.unkept.push(id);
+            }
             *stage = Stage::ToRecord(ended, route);
             self.to_record.push(id);
-            self.unkept.push(id);
         }
     }
 
@@ -265,7 +270,8 @@ impl Jobs {
                 self.free(place);
             }
         }
-        // The same job may be claimed again before they are kept.
+        // Such a job may be claimed again before its old outcome is reported as kept, which must not
+        // free the place of its new request.
         self.keeping.retain(|id| self.held.contains_key(id));
     }
 

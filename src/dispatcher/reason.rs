@@ -53,15 +53,16 @@ impl Commit {
 /// each the loop rests for twice as long as it took, until as many jobs have ended as are in flight or,
 /// if that is more, as still wait for a place: those keep the places taken until the next claim. What has
 /// ended is recorded together while the requests of the others are out. A loop with nothing out never
-/// rests, and one whose cycles are slow rests for long only while jobs wait for a place.
+/// rests, and only while jobs wait for a place may a rest be longer than [`Rest::LONGEST`].
 pub(super) struct Rest {
     until: Instant,
+    /// The same, while jobs wait for a place.
     until_sent: Instant,
 }
 
 impl Rest {
     const LONGEST: Duration = Duration::from_millis(5);
-    /// While jobs wait for a place: a quarter of the longest time for which they may.
+    /// While jobs wait for a place: a quarter of the longest time that they may wait.
     const LONGEST_UNTIL_SENT: Duration = Duration::from_millis(25);
 
     pub(super) fn none() -> Rest {

@@ -242,7 +242,7 @@ impl AttemptSender {
         }
     }
 
-    /// Handles the next result, or what became of answers that were to be kept. Cancel-safe.
+    /// Handles the next result, or whether answers have been kept, whichever is known first. Cancel-safe.
     pub(super) async fn next_answer(&mut self) {
         let note = &mut self.answer_note;
         let kept = async {

@@ -1,16 +1,17 @@
-//! The note of the answers that are not recorded yet: where a kill of the process does not lose them.
+//! The note of answers, which keeps those that are not recorded yet where a kill of the process does not
+//! lose them.
 //!
-//! An answer that is noted is recorded by the next start or, where there are several nodes, by the one
-//! that buries this one. So its place is free before the next cycle is on disk, which is what lets
-//! claims be made ahead of free places. The note is not synced: after a loss of power its jobs may be of
-//! unknown outcome, as if it did not exist.
+//! A noted answer is recorded by the next start or, if there are several nodes, by the one that buries this
+//! node. So its place is free before the next cycle is on disk, and claims can be made ahead of free
+//! places. The note is not synced: after a power failure the outcomes of its jobs may be unknown, as if
+//! there were no note.
 
 use super::postgres::AnswerTable;
 use super::sqlite::AnswerFile;
 use crate::queue::ended::Ended;
 use std::future::pending;
 
-/// The answers of this dispatcher, as far as they are not known to be on disk.
+/// The answers of this dispatcher that are not known to be on disk.
 #[derive(Debug)]
 pub enum AnswerNote {
     File(AnswerFile),
@@ -21,15 +22,15 @@ pub enum AnswerNote {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeping {
     Kept,
-    /// [`AnswerNote::kept`] will tell.
+    /// [`AnswerNote::kept`] will give the result.
     UnderWay,
-    /// They have their places until they are recorded, unless they are given again.
+    /// They hold their places until they are recorded, unless a later [`AnswerNote::keep`] keeps them.
     NotKept,
 }
 
 impl AnswerNote {
-    /// Notes these. `is_needed`: jobs wait for so many places that a note is worth its time. One that takes
-    /// long is written only then, one at a time.
+    /// Notes these. `is_needed`: jobs wait for a place, and there are enough answers to be worth a write. A
+    /// table, which takes longer than a file, is written to only then, with one note at a time.
     pub fn keep(&mut self, ended: &[&Ended], is_needed: bool) -> Keeping {
         match self {
             AnswerNote::File(file) => match file.keep(ended) {
@@ -41,7 +42,7 @@ impl AnswerNote {
         }
     }
 
-    /// Whether what was under way has been noted. It never resolves where nothing is under way.
+    /// Whether the note that was under way has been written. Never resolves if none is under way.
     /// Cancel-safe.
     pub async fn kept(&mut self) -> bool {
         match self {
@@ -50,7 +51,7 @@ impl AnswerNote {
         }
     }
 
-    /// A cycle begins that records all that has been noted.
+    /// A cycle begins that records everything that has been noted.
     pub fn cycle_begins(&mut self) {
         match self {
             AnswerNote::File(file) => file.cycle_begins(),
@@ -58,7 +59,7 @@ impl AnswerNote {
         }
     }
 
-    /// That cycle is on disk.
+    /// That cycle is on disk, and has left nothing to record again.
     pub fn cycle_recorded(&mut self) {
         match self {
             AnswerNote::File(file) => file.cycle_recorded(),

@@ -187,7 +187,7 @@ impl Tenure {
 
     /// Where the dispatcher keeps answers until they are recorded, so that a kill of the process does not
     /// lose them: the next [`Tenure::take_over`] or [`Tenure::bury`] records them. `None` if this outbox has no
-    /// such place at present, and the second time.
+    /// such place at present, and on every call after the first.
     pub fn answer_note(&mut self) -> Option<AnswerNote> {
         match self {
             Tenure::Sqlite(t) => t.answer_note.take().map(AnswerNote::File),

@@ -1,4 +1,4 @@
-//! The note of answers: what a node that dies had received and not recorded.
+//! The note of answers: what a node had received but not recorded when it died.
 
 use super::{Outbox, cycle, ids, look_and_bury, sent};
 use acquire_outbox::queue::ended::Ended;
@@ -17,30 +17,30 @@ async fn keep(note: &mut AnswerNote, jobs: &[&Job]) {
     assert!(note.kept().await);
 }
 
-/// Until this many jobs of the dead have been decided.
+/// Buries dead nodes until this many of their jobs without a note have been decided.
 async fn bury(other: &mut Tenure, jobs: usize) {
     let begun = Instant::now();
     let mut decided = 0;
     while decided < jobs {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{decided} are decided");
+        assert!(begun.elapsed() < Duration::from_secs(30), "only {decided} have been decided");
         decided += look_and_bury(other).await;
         sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
-async fn what_a_dead_node_had_noted_is_recorded_and_the_rest_is_of_unknown_outcome() {
+async fn what_a_dead_node_had_noted_is_recorded_and_the_rest_is_uncertain() {
     let Some(outbox) = Outbox::new().await else { return };
     let jobs = outbox.insert(&[1, 1, 2, 3, 4]).await;
     let mut other = outbox.node().await;
     let mut node = outbox.node().await;
     let mut note = node.answer_note().unwrap();
-    assert!(node.answer_note().is_none(), "there is one");
+    assert!(node.answer_note().is_none(), "a node has only one");
     let claimed = cycle(&mut node, &[], 9).await.claimed;
     assert_eq!(ids(&claimed), [jobs[0], jobs[2], jobs[3], jobs[4]]);
     keep(&mut note, &[&claimed[0], &claimed[1]]).await;
     keep(&mut note, &[&claimed[2]]).await;
-    // One of them is recorded as well: its note is of no effect.
+    // One of them is also recorded by the node itself: its note has no effect.
     cycle(&mut node, &[sent(&claimed[1])], 0).await;
     drop((node, note));
     bury(&mut other, 1).await;
@@ -59,7 +59,7 @@ async fn what_a_dead_node_had_noted_is_recorded_and_the_rest_is_of_unknown_outco
         outbox.text(&format!("SELECT message_id FROM outbox WHERE id = {}", jobs[0])).await,
         "8289"
     );
-    // The head is gone: the next of its key goes on.
+    // The head has been sent: the next job of its key can be claimed.
     assert_eq!(ids(&cycle(&mut other, &[], 9).await.claimed), [jobs[1]]);
     assert_eq!(outbox.number(NOTED).await, 0);
     assert_eq!(
@@ -88,7 +88,7 @@ async fn a_note_is_deleted_once_its_answers_are_recorded() {
     assert_eq!(outbox.number(NOTED).await, 0, "an orderly end leaves none");
 }
 
-/// Nothing but an answer that nobody waits for: a session and a note of its own would be for nothing.
+/// Nothing would be gained by a session and a note for an answer whose place no job needs.
 #[tokio::test]
 async fn nothing_is_noted_where_no_job_waits_for_a_place() {
     let Some(outbox) = Outbox::new().await else { return };
@@ -97,10 +97,35 @@ async fn nothing_is_noted_where_no_job_waits_for_a_place() {
     let mut note = node.answer_note().unwrap();
     let claimed = cycle(&mut node, &[], 9).await.claimed;
     assert_eq!(note.keep(&[&sent(&claimed[0])], false), Keeping::NotKept);
-    assert_eq!(outbox.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'acquire-outbox answers'").await, 0);
+    let sessions = "SELECT count(*) FROM outbox_nodes n JOIN pg_stat_activity a ON a.application_name = outbox_session_name(n.epoch) \
+         WHERE a.datname = current_database() AND a.query LIKE '%outbox_answers%'";
+    assert_eq!(outbox.number(sessions).await, 0);
+    assert_eq!(note.keep(&[&sent(&claimed[0])], true), Keeping::UnderWay);
+    assert!(note.kept().await);
+    assert_eq!(outbox.number(sessions).await, 1);
 }
 
-/// Another program has locked the row of a noted answer: nothing else decides the job meanwhile.
+#[tokio::test]
+async fn what_has_been_recorded_is_deleted_though_no_other_note_follows() {
+    let Some(outbox) = Outbox::new().await else { return };
+    outbox.insert(&[1]).await;
+    let mut node = outbox.node().await;
+    let mut note = node.answer_note().unwrap();
+    let claimed = cycle(&mut node, &[], 9).await.claimed;
+    keep(&mut note, &[&claimed[0]]).await;
+    note.cycle_begins();
+    cycle(&mut node, &[sent(&claimed[0])], 0).await;
+    note.cycle_recorded();
+    let begun = Instant::now();
+    while outbox.number(NOTED).await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        sleep(Duration::from_millis(100)).await;
+    }
+    // It connects again.
+    keep(&mut note, &[&claimed[0]]).await;
+}
+
+/// Another program has locked the row of a noted answer: nothing else may decide the job in the meantime.
 #[tokio::test]
 async fn a_noted_answer_whose_row_is_locked_is_recorded_later() {
     let Some(outbox) = Outbox::new().await else { return };
@@ -133,7 +158,7 @@ async fn a_noted_answer_whose_row_is_locked_is_recorded_later() {
     assert_eq!(outbox.status(jobs[0]).await, "sent");
 }
 
-/// Where notes cannot be written, places are free once the answers are recorded.
+/// If a note cannot be written, the places become free only when the answers are recorded.
 #[tokio::test]
 async fn a_note_that_cannot_be_written_is_not_kept() {
     let Some(outbox) = Outbox::new().await else { return };

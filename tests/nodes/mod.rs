@@ -1,5 +1,5 @@
-//! Several nodes on one outbox, which only PostgreSQL allows: death, freezing, lost answers and lost
-//! transactions, noted answers, each with nodes in this process.
+//! Several nodes on one outbox, which only PostgreSQL allows: death, freezing, noted answers, lost answers
+//! and lost transactions, each with nodes in this process.
 
 mod answers;
 mod death;

@@ -74,6 +74,13 @@ async fn a_pause_that_is_committed_during_a_claim_is_seen_by_it() {
     let Some(outbox) = Outbox::new().await else { return };
     let jobs = outbox.insert(&[1, 1]).await;
     let mut node = outbox.node().await;
+    pause_during_a_claim(&outbox, &mut node).await;
+    assert_eq!(outbox.status(jobs[0]).await, "pending");
+    outbox.query("DELETE FROM outbox_pauses RETURNING 1").await;
+    assert_eq!(ids(&cycle(&mut node, &[], 9).await.claimed), jobs[..1]);
+}
+
+async fn pause_during_a_claim(outbox: &Outbox, node: &mut Tenure) {
     let hold_up = "
         CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             WHILE NOT EXISTS (SELECT 1 FROM outbox_pauses) LOOP PERFORM pg_sleep(0.01); END LOOP;
@@ -92,11 +99,36 @@ async fn a_pause_that_is_committed_during_a_claim_is_seen_by_it() {
         }
         outbox.query("INSERT INTO outbox_pauses (channel) VALUES ('chat') RETURNING 1").await;
     };
-    let (done, ()) = tokio::join!(cycle(&mut node, &[], 9), pause);
+    let (done, ()) = tokio::join!(cycle(node, &[], 9), pause);
     assert_eq!(ids(&done.claimed), [0i64; 0]);
-    assert_eq!(outbox.status(jobs[0]).await, "pending");
-    outbox.query("DELETE FROM outbox_pauses RETURNING 1").await;
-    assert_eq!(ids(&cycle(&mut node, &[], 9).await.claimed), jobs[..1]);
+    // From here on nothing is held up.
+    outbox.query("DROP TRIGGER hold_up ON outbox; SELECT 1").await;
+}
+
+/// As above; and while it is paused somebody takes the first away, which nobody has made the head of its lane.
+#[tokio::test]
+async fn jobs_behind_one_that_a_pause_kept_from_being_claimed_are_not_left_behind() {
+    for taken_away in [
+        "UPDATE outbox SET status = 'cancelled' WHERE id = ID RETURNING 1",
+        "DELETE FROM outbox WHERE id = ID RETURNING 1",
+        "UPDATE outbox SET ordering_key = 'another' WHERE id = ID RETURNING 1",
+        "UPDATE outbox SET send_at = now() + interval '1 hour' WHERE id = ID RETURNING 1",
+        "UPDATE outbox SET expires_at = now() - interval '1 minute' WHERE id = ID RETURNING 1",
+    ] {
+        let Some(outbox) = Outbox::new().await else { return };
+        let jobs = outbox.insert(&[1, 1, 1]).await;
+        let mut node = outbox.node().await;
+        pause_during_a_claim(&outbox, &mut node).await;
+        outbox.query(&taken_away.replace("ID", &jobs[0].to_string())).await;
+        outbox.query("DELETE FROM outbox_pauses RETURNING 1").await;
+        let mut claimed = Vec::new();
+        for _ in 0..4 {
+            let done = cycle(&mut node, &[], 9).await.claimed;
+            claimed.extend(ids(&done));
+        }
+        claimed.retain(|id| *id != jobs[0]);
+        assert_eq!(claimed, jobs[1..2], "{taken_away}");
+    }
 }
 
 use sqlx::Connection as _;

@@ -329,9 +329,14 @@ fn attempts_that_are_used_up_end_as_exhausted() {
 #[test]
 fn time_that_is_used_up_ends_as_exhausted() {
     let setup = |server: &Server| Outbox::setup(server).retry_also("give_up_after = \"300ms\"");
-    let ended = answered(setup, hi(), Reply::status(503));
-    assert_eq!((ended.row.text("status"), ended.row.text("failure")), ("failed", "exhausted"));
-    assert!((2..20).contains(&ended.requests), "{} requests", ended.requests);
+    // If the machine stalls, the first request may take all of the time: another try.
+    let has_a_second_request = || {
+        let ended = answered(setup, hi(), Reply::status(503));
+        assert_eq!((ended.row.text("status"), ended.row.text("failure")), ("failed", "exhausted"));
+        assert!(ended.requests < 20, "{} requests", ended.requests);
+        ended.requests > 1
+    };
+    assert!((0..5).any(|_| has_a_second_request()));
 }
 
 #[test]

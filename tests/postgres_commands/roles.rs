@@ -45,7 +45,7 @@ impl Roles {
         Some(Roles { place, database, prefix })
     }
 
-    /// The database's URL for this role. The cluster trusts whoever connects.
+    /// Lets this role log in, and gives the database's URL for it. The cluster trusts whoever connects.
     fn login(&self, duty: &str) -> String {
         self.database.execute(&format!("ALTER ROLE \"{}{duty}\" LOGIN", self.prefix));
         let user = format!("{}{duty}", self.prefix).replace(' ', "%20");
@@ -227,7 +227,7 @@ fn readers_and_operators_can_use_their_commands() {
     assert_eq!(roles.database.number("SELECT count(*) FROM outbox"), 1);
 }
 
-/// It owns nothing, and its channel has a rate.
+/// The role owns nothing, and the channel has a rate.
 #[test]
 fn a_node_dispatches_with_nothing_but_its_grants() {
     let Some(roles) = Roles::with(&["node"], &[]) else { return };

@@ -1,8 +1,8 @@
-//! The note of answers ([`AnswerNote`](crate::store::AnswerNote)) as rows of `outbox_answers`, which
-//! whoever buries this node records.
+//! The note of answers ([`AnswerNote`](crate::store::AnswerNote)) as rows of `outbox_answers`. The node
+//! that buries this one records them.
 //!
-//! They are written by a session of their own, so that they do not wait for the cycle that is running, and
-//! without waiting for the disk: they have to survive the node, not the server.
+//! A separate session writes them, so that they do not wait for the cycle that is running. It does not wait
+//! for the disk either: they have to survive the node, not the server.
 
 use super::ended_json;
 use super::node_session::set_up;
@@ -12,25 +12,34 @@ use crate::queue::ended::Ended;
 use crate::queue::when::now;
 use crate::store::Keeping;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
-/// A longer row would be compressed and moved out of the table, which costs more than a second row.
+/// PostgreSQL would compress a longer row or move it out of the table, which costs more than a second row.
 const ROW_BYTES: usize = 1_500;
 /// How long one note may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long after an error the next note is written at the earliest.
+/// How long to wait after an error before the next note.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How long to wait for another note before what has been recorded is deleted.
+const IDLE: Duration = Duration::from_secs(5);
+
 const NOT_SYNCED: &str = "SET synchronous_commit = off";
-/// Notes these, and deletes what has been recorded since.
+/// Inserts a note, and deletes those whose answers have been recorded since. It needs no fence: a note counts
+/// only for rows that still belong to the claim that it names.
 const NOTE: &str = "\
 WITH recorded AS (DELETE FROM outbox_answers WHERE epoch = $1 AND note <= $4)
 INSERT INTO outbox_answers (epoch, note, ended) SELECT $1, $2, unnest($3::text[])";
 
-/// The answers of this node, as far as they are not known to be recorded.
+const FORGET: &str = "DELETE FROM outbox_answers WHERE epoch = $1 AND note <= $2";
+
+/// The answers of this node that are not known to be recorded.
 #[derive(Debug)]
 pub struct AnswerTable {
     to_write: mpsc::Sender<Note>,
@@ -38,9 +47,9 @@ pub struct AnswerTable {
     is_writing: bool,
     /// The number of the last note.
     last: i64,
-    /// The last one that the running cycle records, and the last one that is recorded.
+    /// The last note that the running cycle records, and the last one that has been recorded.
     recording: i64,
-    recorded: i64,
+    recorded: Arc<AtomicI64>,
     task: JoinHandle<()>,
 }
 
@@ -49,17 +58,18 @@ struct Note {
     number: i64,
     /// JSON arrays.
     rows: Vec<String>,
-    recorded: i64,
 }
 
 impl AnswerTable {
-    /// Of the node with this epoch. It connects when there is something to note.
+    /// For the node with this epoch. It connects only when there is something to note.
     pub(super) fn of(server: &PostgresServer, epoch: i64) -> AnswerTable {
         let (to_write, notes) = mpsc::channel(1);
         let (tell, written) = mpsc::channel(1);
-        let task = tokio::spawn(write(server.clone(), epoch, notes, tell));
-        let (last, recording, recorded) = (0, 0, 0);
-        AnswerTable { to_write, written, is_writing: false, last, recording, recorded, task }
+        let recorded = Arc::new(AtomicI64::new(0));
+        let (server, known) = (server.clone(), Arc::clone(&recorded));
+        let writer = Writer { server, epoch, session: None, recorded: known, is_failing: false };
+        let task = tokio::spawn(writer.run(notes, tell));
+        AnswerTable { to_write, written, is_writing: false, last: 0, recording: 0, recorded, task }
     }
 
     pub fn keep(&mut self, ended: &[&Ended]) -> Keeping {
@@ -67,8 +77,7 @@ impl AnswerTable {
             return Keeping::NotKept;
         }
         let (number, rows) = (self.last + 1, ended_json::arrays(ended, now(), ROW_BYTES));
-        let note = Note { number, rows, recorded: self.recorded };
-        if self.to_write.try_send(note).is_err() {
+        if self.to_write.try_send(Note { number, rows }).is_err() {
             return Keeping::NotKept;
         }
         self.last = number;
@@ -90,7 +99,7 @@ impl AnswerTable {
     }
 
     pub fn cycle_recorded(&mut self) {
-        self.recorded = self.recording;
+        self.recorded.store(self.recording, Ordering::Relaxed);
     }
 }
 
@@ -100,44 +109,81 @@ impl Drop for AnswerTable {
     }
 }
 
-/// Writes one note after the other, until the dispatcher is gone.
-async fn write(
+/// The task with the session that writes the notes.
+struct Writer {
     server: PostgresServer,
     epoch: i64,
-    mut notes: mpsc::Receiver<Note>,
-    tell: mpsc::Sender<bool>,
-) {
-    let mut session = None;
-    while let Some(note) = notes.recv().await {
-        let done = timeout(ANSWER, write_one(&mut session, &server, epoch, note)).await;
-        let is_written = matches!(done, Ok(Ok(())));
-        if !is_written {
-            // Whatever was wrong with it. Meanwhile places are free once their answers are recorded.
-            session = None;
-            sleep(AGAIN).await;
-        }
-        if tell.send(is_written).await.is_err() {
-            break;
-        }
-    }
+    /// Opened when there is something to note, and closed when there has been nothing for a while.
+    session: Option<PostgresStore>,
+    recorded: Arc<AtomicI64>,
+    is_failing: bool,
 }
 
-async fn write_one(
-    session: &mut Option<PostgresStore>,
-    server: &PostgresServer,
-    epoch: i64,
-    note: Note,
-) -> Result<(), PostgresError> {
-    let store = match session {
-        Some(store) => store,
-        None => {
-            let mut store = PostgresStore::open_session("acquire-outbox answers", server).await?;
-            set_up(&mut store, epoch).await?;
-            sqlx::raw_sql(NOT_SYNCED).execute(&mut store.conn).await?;
-            session.insert(store)
+impl Writer {
+    /// Writes one note after another, until the dispatcher is gone.
+    async fn run(mut self, mut notes: mpsc::Receiver<Note>, tell: mpsc::Sender<bool>) {
+        loop {
+            let note = match &self.session {
+                Some(_) => timeout(IDLE, notes.recv()).await,
+                None => Ok(notes.recv().await),
+            };
+            match note {
+                Ok(Some(note)) => {
+                    let is_written = self.note(note).await;
+                    if tell.send(is_written).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    // What this leaves behind, the next note deletes, or the node's end.
+                    let _ = timeout(ANSWER, self.forget()).await;
+                    self.session = None;
+                }
+            }
         }
-    };
-    let query = sqlx::query(NOTE).bind(epoch).bind(note.number).bind(note.rows);
-    query.bind(note.recorded).execute(&mut store.conn).await?;
-    Ok(())
+    }
+
+    async fn note(&mut self, note: Note) -> bool {
+        let reason = match timeout(ANSWER, self.write(note)).await {
+            Ok(Ok(())) => {
+                self.is_failing = false;
+                return true;
+            }
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
+        };
+        if !std::mem::replace(&mut self.is_failing, true) {
+            warn!(reason, "answers cannot be noted: sending is slower until they can be");
+        }
+        // Whatever the error was, a new session may help. Until then places become free only when their
+        // answers are recorded.
+        self.session = None;
+        sleep(AGAIN).await;
+        false
+    }
+
+    async fn write(&mut self, note: Note) -> Result<(), PostgresError> {
+        let store = match &mut self.session {
+            Some(store) => store,
+            None => {
+                let name = "acquire-outbox answers";
+                let mut store = PostgresStore::open_session(name, &self.server).await?;
+                set_up(&mut store, self.epoch).await?;
+                sqlx::raw_sql(NOT_SYNCED).execute(&mut store.conn).await?;
+                self.session.insert(store)
+            }
+        };
+        let query = sqlx::query(NOTE).bind(self.epoch).bind(note.number).bind(note.rows);
+        query.bind(self.recorded.load(Ordering::Relaxed)).execute(&mut store.conn).await?;
+        Ok(())
+    }
+
+    /// Deletes the notes whose answers have been recorded, and closes the session.
+    async fn forget(&mut self) -> Result<(), PostgresError> {
+        let Some(mut store) = self.session.take() else { return Ok(()) };
+        let query = sqlx::query(FORGET).bind(self.epoch);
+        query.bind(self.recorded.load(Ordering::Relaxed)).execute(&mut store.conn).await?;
+        store.close().await
+    }
 }

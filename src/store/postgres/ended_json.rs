@@ -1,4 +1,4 @@
-//! An attempt that has ended, as `outbox_cycle` reads it and as `outbox_set_aside` keeps it.
+//! An attempt that has ended, as `outbox_cycle` reads it and as `outbox_set_aside` and `outbox_answers` keep it.
 
 use crate::queue::ended::Ended;
 use crate::queue::job::{Millis, Status};
@@ -13,8 +13,8 @@ pub(super) fn distance(t: &Transition, at: Option<Millis>, now: Millis) -> Optio
     at.map(|at| at.saturating_sub(now.max(t.updated_at)).max(0))
 }
 
-/// The composite type `outbox_ended`, without what is NULL. Times are distances from now, because all times in
-/// the database are by its own clock.
+/// The composite type `outbox_ended`, without its NULLs. Times are distances from now, because all times in the
+/// database are by its own clock.
 #[derive(Serialize)]
 struct Row<'a> {
     id: i64,
@@ -96,7 +96,7 @@ pub(super) fn json(ended: &[Ended], now: Millis) -> Option<String> {
     arrays(&ended.iter().collect::<Vec<_>>(), now, usize::MAX).pop()
 }
 
-/// All of them, as JSON arrays of at most so many bytes; a larger outcome has its own.
+/// All of them, as JSON arrays of at most this many bytes each; a larger outcome has an array to itself.
 pub(super) fn arrays(ended: &[&Ended], now: Millis, bytes: usize) -> Vec<String> {
     let mut arrays = Vec::new();
     let mut array = String::new();
@@ -114,7 +114,7 @@ pub(super) fn arrays(ended: &[&Ended], now: Millis, bytes: usize) -> Vec<String>
     arrays
 }
 
-/// An outcome whose distances were measured `ms` ago, as of now.
+/// An outcome whose distances were measured `ms` milliseconds ago, with those distances as of now.
 pub(super) fn later(mut ended: Value, ms: Millis) -> Value {
     let by = |field: &str| if field == "ago_ms" { ms } else { -ms };
     for field in ["ago_ms", "delay_ms", "verify_ms", "follow_ms"] {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_earlier_counts_from_then() {
+    fn distances_that_were_measured_earlier_are_counted_from_then() {
         let ended = json!({ "id": 1, "ago_ms": 5, "delay_ms": 1_000, "follow_ms": 90 });
         let expected = json!({ "id": 1, "ago_ms": 105, "delay_ms": 900, "follow_ms": 0 });
         assert_eq!(later(ended, 100), expected);

@@ -101,7 +101,7 @@ impl PostgresTenure {
             return Ok(());
         }
         match self.record_noted(&buried).await {
-            // Somebody has locked a row: the next call goes on.
+            // Somebody has locked a row: the next call continues.
             Err(e) if e.is_busy() => {
                 self.dead = true;
                 return Ok(());
@@ -144,24 +144,24 @@ impl PostgresTenure {
 }
 
 impl PostgresTenure {
-    /// Records the answers that these nodes had noted when they died. Those of rows that are no longer theirs
-    /// change nothing.
+    /// Records the answers that these nodes had noted when they died. An answer for a row that is no longer
+    /// theirs changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if some of them are still to be recorded.
+    /// [`StoreError::Busy`] if somebody has locked a row: some of the answers are still to be recorded.
     async fn record_noted(&mut self, buried: &[i64]) -> Result<(), StoreError> {
         let query = sqlx::query_as(NOTED).bind(buried);
         let noted: Vec<(String, Millis)> =
             self.session.with(async move |conn| query.fetch_all(conn).await).await?;
         for (answers, since) in noted {
-            // Another version's: their jobs are of unknown outcome.
+            // Another version wrote them: the outcomes of these jobs are unknown.
             let Ok(answers) = serde_json::from_str::<Vec<Value>>(&answers) else { continue };
             let answers: Vec<_> = answers.into_iter().map(|answer| later(answer, since)).collect();
             match self.record_kept(json!(answers).to_string()).await {
                 Err(e) if e.is_of_a_row() => {
                     for answer in answers {
                         match self.record_kept(json!([answer]).to_string()).await {
-                            // It is decided with what was not noted, and set aside if need be.
+                            // The job is decided like those without a note, and set aside if need be.
                             Err(e) if e.is_of_a_row() => {}
                             done => done?,
                         }

@@ -87,7 +87,7 @@ impl NodeSession {
         &self.server
     }
 
-    /// Whether each transaction may have another session.
+    /// Whether each transaction may get another session; true as well while there is no connection.
     pub(super) fn is_pooled(&self) -> bool {
         self.store.as_ref().is_none_or(|store| store.units.is_some())
     }

@@ -63,7 +63,7 @@ const OVER: &str = "\
 DELETE FROM outbox_set_aside a WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = a.job_id
     AND (a.record IS NULL AND o.status NOT IN ('sent', 'cancelled', 'failed') OR o.status = 'sending'))";
 const RELEASE: &str = "DELETE FROM outbox_set_aside WHERE job_id = $1";
-/// Kept outcomes, with their distances counted from when they were kept.
+/// Kept outcomes, with their distances as of now.
 const RECORD_KEPT: &str = "\
 SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5::text::jsonb, '[]', 0, 0, 0, false, false, false, '0', NULL)";
 
@@ -269,7 +269,7 @@ impl PostgresTenure {
         Ok(())
     }
 
-    /// Records outcomes that were kept outside of the node's memory, a JSON array.
+    /// Records a JSON array of outcomes that were kept outside the node's memory.
     ///
     /// # Errors
     /// [`StoreError::Busy`] if somebody has locked one of the rows; the others are recorded.

@@ -98,7 +98,7 @@ impl PostgresTenure {
     }
 
     /// See [`Tenure::answer_note`](crate::store::Tenure::answer_note). Through a pooler that keeps no session there
-    /// is none: each note would be several messages.
+    /// is none: each note would take several messages.
     pub fn answer_note(&mut self) -> Option<AnswerTable> {
         let has_one = std::mem::replace(&mut self.has_answer_note, true);
         let is_possible = !has_one && !self.session.is_pooled();

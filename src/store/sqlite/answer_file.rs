@@ -106,7 +106,7 @@ impl AnswerFile {
         }
     }
 
-    /// That cycle is on disk.
+    /// That cycle is on disk, and has left nothing to record again.
     pub fn cycle_recorded(&mut self) {
         self.needed[1 - self.half] = false;
     }

@@ -1,5 +1,5 @@
-//! `postgres-inserts`: what the checks and the bell cost producers. The floor is the same table without them; one
-//! with nothing but a primary key is there for information.
+//! `postgres-inserts`: what the checks and the bell cost producers. The floor is the same table without them; the
+//! line for a table with four columns and only a primary key is for information.
 
 use crate::postgres::node::ServerOutbox;
 use crate::postgres::producers::{BARE_TABLE, PLAIN_SERVER_TABLE};
