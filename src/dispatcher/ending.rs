@@ -84,6 +84,7 @@ impl Dispatcher {
         }
         self.sender.bad_ends.end_window();
         info!("stopped");
+        self.sender.end_note().await;
         self.tenure.close().await
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 impl Dispatcher {
     pub(super) fn rests_until(&self) -> Option<Instant> {
-        self.rest.lasts_until(&self.sender.jobs)
+        self.rest.lasts_until(&self.sender.jobs, self.sender.keeps_answers())
     }
 
     /// When the next step is due if nothing happens before.

@@ -178,10 +178,18 @@ impl Jobs {
         self.unkept.iter().filter_map(ended).collect()
     }
 
-    /// Whether jobs wait for a place, and there are enough outcomes to keep to be worth a write: at least
-    /// half as many as there are requests in flight.
+    /// Whether jobs wait for places, and there are enough outcomes to keep to be worth a write: those of a third
+    /// of the places of their route.
     pub(super) fn needs_places(&self) -> bool {
-        self.has_waiting() && 2 * self.unkept.len() >= self.in_flight
+        let mut freed: BTreeMap<RouteId, u32> = BTreeMap::new();
+        for id in &self.unkept {
+            if let Some(Stage::ToRecord(_, Some(route))) = self.held.get(id) {
+                *freed.entry(*route).or_default() += 1;
+            }
+        }
+        freed.iter().any(|(route, freed)| {
+            self.waiting.contains_key(route) && 3 * freed >= self.places_taken(*route)
+        })
     }
 
     /// These outcomes are being kept where a kill does not lose them.

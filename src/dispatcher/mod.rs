@@ -153,6 +153,7 @@ impl Dispatcher {
             Ok(LoopEnd::Stopped) => self.drain().await,
             Ok(LoopEnd::Empty) => {
                 self.sender.bad_ends.end_window();
+                self.sender.end_note().await;
                 self.tenure.close().await
             }
             Err(StoreError::Superseded) => Err(StoreError::Superseded),

@@ -77,10 +77,11 @@ impl Rest {
         Rest { until: now + rest.min(Rest::LONGEST), until_sent }
     }
 
-    /// When it ends, unless enough has ended before; `None` when there is none.
-    pub(super) fn lasts_until(&self, jobs: &Jobs) -> Option<Instant> {
+    /// When it ends, unless enough has ended before; `None` when there is none. `sends`: meanwhile answers free
+    /// places.
+    pub(super) fn lasts_until(&self, jobs: &Jobs, sends: bool) -> Option<Instant> {
         let enough = jobs.in_flight().max(jobs.waiting());
-        let until = if jobs.has_waiting() { self.until_sent } else { self.until };
+        let until = if sends && jobs.has_waiting() { self.until_sent } else { self.until };
         let rests = enough > jobs.unrecorded() && Instant::now() < until;
         rests.then_some(until)
     }

@@ -96,9 +96,12 @@ impl AttemptSender {
     /// A cycle has taken this long. Only places whose answers are kept are free before the next one.
     pub(super) fn cycle_took(&mut self, took: Duration) {
         self.metrics.cycle(took);
-        if self.answer_note.is_some() {
-            self.routes.claim_ahead(took);
-        }
+        self.routes.claim_ahead(Some(took).filter(|_| self.keeps_answers()));
+    }
+
+    /// Whether a place is free before its answer is on disk.
+    pub(super) fn keeps_answers(&self) -> bool {
+        self.answer_note.as_ref().is_some_and(AnswerNote::works)
     }
 
     /// All outcomes that are to be recorded, as [`Jobs::begin_recording`].
@@ -155,7 +158,7 @@ impl AttemptSender {
     /// free. If that fails they are free once the answers are on disk.
     fn keep_answers(&mut self) {
         let Some(note) = &mut self.answer_note else { return };
-        match note.keep(&self.jobs.unkept(), self.jobs.needs_places()) {
+        match note.keep(&self.jobs.unkept(), || self.jobs.needs_places()) {
             Keeping::Kept => {
                 self.jobs.begin_keeping();
                 self.jobs.kept();
@@ -331,6 +334,13 @@ impl AttemptSender {
             self.noted_are_on_disk();
         }
         self.jobs.not_recorded(again);
+    }
+
+    /// Call it before the tenure is closed.
+    pub(super) async fn end_note(&mut self) {
+        if let Some(note) = &mut self.answer_note {
+            note.end().await;
+        }
     }
 
     fn noted_are_on_disk(&mut self) {

@@ -31,14 +31,16 @@ pub enum Keeping {
 impl AnswerNote {
     /// Notes these. `is_needed`: jobs wait for a place, and there are enough answers to be worth a write. A
     /// table, which takes longer than a file, is written to only then, with one note at a time.
-    pub fn keep(&mut self, ended: &[&Ended], is_needed: bool) -> Keeping {
+    pub fn keep(&mut self, ended: &[&Ended], is_needed: impl FnOnce() -> bool) -> Keeping {
         match self {
             AnswerNote::File(file) => match file.keep(ended) {
                 true => Keeping::Kept,
                 false => Keeping::NotKept,
             },
-            AnswerNote::Table(table) if is_needed => table.keep(ended),
-            AnswerNote::Table(_) => Keeping::NotKept,
+            AnswerNote::Table(table) => match is_needed() {
+                true => table.keep(ended),
+                false => Keeping::NotKept,
+            },
         }
     }
 
@@ -48,6 +50,23 @@ impl AnswerNote {
         match self {
             AnswerNote::File(_) => pending().await,
             AnswerNote::Table(table) => table.kept().await,
+        }
+    }
+
+    /// Whether places become free before their answers are recorded. If not, nothing should be claimed ahead of
+    /// them.
+    pub fn works(&self) -> bool {
+        match self {
+            AnswerNote::File(_) => true,
+            AnswerNote::Table(table) => table.works(),
+        }
+    }
+
+    /// Call it before the tenure is closed.
+    pub async fn end(&mut self) {
+        match self {
+            AnswerNote::File(_) => {}
+            AnswerNote::Table(table) => table.end().await,
         }
     }
 

@@ -311,6 +311,26 @@ fn an_outcome_that_is_kept_after_it_was_recorded_does_not_affect_the_next_claim(
     test.check();
 }
 
+/// A slow route with many requests in flight does not keep a quick one from its places.
+#[test]
+fn a_note_is_worth_it_once_a_third_of_a_waiting_routes_places_are_answered() {
+    let mut test = JobsFixture::new();
+    for _ in 0..4 {
+        test.happens(Event::Claimed);
+    }
+    for _ in 0..3 {
+        test.happens(Event::FindsPlace);
+    }
+    assert!(!test.jobs.needs_places(), "nothing is answered");
+    test.happens(Event::RequestEnds(0));
+    assert!(test.jobs.needs_places());
+    test.happens(Event::KeepingBegins);
+    assert!(!test.jobs.needs_places(), "it is being kept");
+    test.happens(Event::RequestEnds(0));
+    test.happens(Event::FindsPlace);
+    assert!(!test.jobs.needs_places(), "nothing waits");
+}
+
 #[test]
 fn a_request_whose_account_has_gone_counts_for_no_route() {
     let mut test = JobsFixture::new();

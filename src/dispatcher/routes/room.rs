@@ -71,9 +71,9 @@ impl Route {
 }
 
 impl Routes {
-    /// From now on jobs may be claimed ahead of free places; a cycle takes this long.
-    pub fn claim_ahead(&mut self, cycle: Duration) {
-        self.cycle = Some(cycle);
+    /// How long a cycle takes, if jobs may be claimed ahead of free places.
+    pub fn claim_ahead(&mut self, cycle: Option<Duration>) {
+        self.cycle = cycle;
     }
 
     /// The room at `now`, given what is claimed and has not ended. A refused account gets one probe over

@@ -5,7 +5,7 @@
 //! for the disk either: they have to survive the node, not the server.
 
 use super::ended_json;
-use super::node_session::set_up;
+use super::node_session::{NodeSession, set_up};
 use super::{PostgresError, PostgresStore};
 use crate::config::PostgresServer;
 use crate::queue::ended::Ended;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 /// PostgreSQL would compress a longer row or move it out of the table, which costs more than a second row.
@@ -30,14 +30,23 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How long to wait for another note before what has been recorded is deleted.
 const IDLE: Duration = Duration::from_secs(5);
 
-const NOT_SYNCED: &str = "SET synchronous_commit = off";
-/// Inserts a note, and deletes those whose answers have been recorded since. It needs no fence: a note counts
-/// only for rows that still belong to the claim that it names.
-const NOTE: &str = "\
-WITH recorded AS (DELETE FROM outbox_answers WHERE epoch = $1 AND note <= $4)
-INSERT INTO outbox_answers (epoch, note, ended) SELECT $1, $2, unnest($3::text[])";
+/// How many notes may be there that are not recorded, which is more than any cycle leaves unless somebody keeps
+/// its rows locked.
+const MOST: i64 = 200;
+/// How long after an error places are taken to be free only once their answers are recorded.
+const WITHOUT: Duration = Duration::from_secs(5);
 
-const FORGET: &str = "DELETE FROM outbox_answers WHERE epoch = $1 AND note <= $2";
+const SETTINGS: &str = "SET enable_seqscan = off";
+/// Inserts a note, and deletes those whose answers have been recorded since. What a note does to rows is fenced by
+/// the claims that it names. That it frees places is fenced by the node's last transaction: otherwise an old
+/// primary that can still be reached would take notes that nobody will read.
+const NOTE: &str = "\
+WITH setting AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+recorded AS (DELETE FROM outbox_answers WHERE epoch = $1 AND note > $5 AND note <= $4)
+INSERT INTO outbox_answers (epoch, note, part, ended)
+SELECT $1, $2, x.part, x.ended FROM setting, unnest($3::text[]) WITH ORDINALITY AS x (ended, part)
+WHERE EXISTS (SELECT 1 FROM outbox_nodes n WHERE n.epoch = $1 AND n.buried_at IS NULL AND n.cycle >= $6)";
+const FORGET: &str = "DELETE FROM outbox_answers WHERE epoch = $1 AND note > $3 AND note <= $2";
 
 /// The answers of this node that are not known to be recorded.
 #[derive(Debug)]
@@ -50,6 +59,8 @@ pub struct AnswerTable {
     /// The last note that the running cycle records, and the last one that has been recorded.
     recording: i64,
     recorded: Arc<AtomicI64>,
+    /// Notes failed a moment ago.
+    without_until: Option<Instant>,
     task: JoinHandle<()>,
 }
 
@@ -61,19 +72,41 @@ struct Note {
 }
 
 impl AnswerTable {
-    /// For the node with this epoch. It connects only when there is something to note.
-    pub(super) fn of(server: &PostgresServer, epoch: i64) -> AnswerTable {
+    /// For the node of this session. It connects only when there is something to note.
+    pub(super) fn of(node: &NodeSession) -> AnswerTable {
         let (to_write, notes) = mpsc::channel(1);
         let (tell, written) = mpsc::channel(1);
         let recorded = Arc::new(AtomicI64::new(0));
-        let (server, known) = (server.clone(), Arc::clone(&recorded));
-        let writer = Writer { server, epoch, session: None, recorded: known, is_failing: false };
-        let task = tokio::spawn(writer.run(notes, tell));
-        AnswerTable { to_write, written, is_writing: false, last: 0, recording: 0, recorded, task }
+        let writer = Writer {
+            server: node.server().clone(),
+            epoch: node.epoch,
+            committed: node.committed(),
+            session: None,
+            recorded: Arc::clone(&recorded),
+            written: 0,
+            deleted: 0,
+            is_failing: false,
+        };
+        AnswerTable {
+            to_write,
+            written,
+            is_writing: false,
+            last: 0,
+            recording: 0,
+            recorded,
+            without_until: None,
+            task: tokio::spawn(writer.run(notes, tell)),
+        }
+    }
+
+    /// Whether places become free before their answers are recorded.
+    pub fn works(&self) -> bool {
+        let is_failing = self.without_until.is_some_and(|until| Instant::now() < until);
+        !is_failing && self.last - self.recorded.load(Ordering::Relaxed) <= MOST
     }
 
     pub fn keep(&mut self, ended: &[&Ended]) -> Keeping {
-        if ended.is_empty() || self.is_writing {
+        if ended.is_empty() || self.is_writing || !self.works() {
             return Keeping::NotKept;
         }
         let (number, rows) = (self.last + 1, ended_json::arrays(ended, now(), ROW_BYTES));
@@ -91,7 +124,15 @@ impl AnswerTable {
         }
         let kept = self.written.recv().await.unwrap_or(false);
         self.is_writing = false;
+        self.without_until = (!kept).then(|| Instant::now() + WITHOUT);
         kept
+    }
+
+    /// Waits for a note that is being written: nothing is noted after the node's end.
+    pub async fn end(&mut self) {
+        if self.is_writing {
+            let _ = timeout(ANSWER + AGAIN, self.kept()).await;
+        }
     }
 
     pub fn cycle_begins(&mut self) {
@@ -113,9 +154,14 @@ impl Drop for AnswerTable {
 struct Writer {
     server: PostgresServer,
     epoch: i64,
+    /// The node's last transaction that is known to be committed.
+    committed: Arc<AtomicI64>,
     /// Opened when there is something to note, and closed when there has been nothing for a while.
     session: Option<PostgresStore>,
     recorded: Arc<AtomicI64>,
+    /// The last note, and up to which one they are deleted. Below that an old snapshot may keep dead rows.
+    written: i64,
+    deleted: i64,
     is_failing: bool,
 }
 
@@ -136,9 +182,11 @@ impl Writer {
                 }
                 Ok(None) => return,
                 Err(_) => {
-                    // What this leaves behind, the next note deletes, or the node's end.
-                    let _ = timeout(ANSWER, self.forget()).await;
-                    self.session = None;
+                    let forgotten = timeout(ANSWER, self.forget()).await;
+                    // What is not recorded yet is deleted later.
+                    if !matches!(forgotten, Ok(Ok(()))) || self.deleted >= self.written {
+                        self.session = None;
+                    }
                 }
             }
         }
@@ -169,21 +217,33 @@ impl Writer {
             None => {
                 let name = "acquire-outbox answers";
                 let mut store = PostgresStore::open_session(name, &self.server).await?;
+                // The address may lead to a pooler by now.
+                store.require_session("answers cannot be noted")?;
                 set_up(&mut store, self.epoch).await?;
-                sqlx::raw_sql(NOT_SYNCED).execute(&mut store.conn).await?;
+                sqlx::raw_sql(SETTINGS).execute(&mut store.conn).await?;
                 self.session.insert(store)
             }
         };
+        let recorded = self.recorded.load(Ordering::Relaxed);
         let query = sqlx::query(NOTE).bind(self.epoch).bind(note.number).bind(note.rows);
-        query.bind(self.recorded.load(Ordering::Relaxed)).execute(&mut store.conn).await?;
+        let query = query.bind(recorded).bind(self.deleted);
+        let query = query.bind(self.committed.load(Ordering::Relaxed));
+        let inserted = query.execute(&mut store.conn).await?.rows_affected();
+        if inserted == 0 {
+            let sentence = "the node's last transaction is not in this database";
+            return Err(PostgresError::Lost(sentence.to_owned()));
+        }
+        (self.written, self.deleted) = (note.number, recorded);
         Ok(())
     }
 
-    /// Deletes the notes whose answers have been recorded, and closes the session.
+    /// Deletes the notes whose answers have been recorded.
     async fn forget(&mut self) -> Result<(), PostgresError> {
-        let Some(mut store) = self.session.take() else { return Ok(()) };
-        let query = sqlx::query(FORGET).bind(self.epoch);
-        query.bind(self.recorded.load(Ordering::Relaxed)).execute(&mut store.conn).await?;
-        store.close().await
+        let Some(store) = &mut self.session else { return Ok(()) };
+        let recorded = self.recorded.load(Ordering::Relaxed);
+        let query = sqlx::query(FORGET).bind(self.epoch).bind(recorded).bind(self.deleted);
+        query.execute(&mut store.conn).await?;
+        self.deleted = recorded;
+        Ok(())
     }
 }

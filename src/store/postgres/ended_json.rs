@@ -88,6 +88,37 @@ impl Row<'_> {
     }
 }
 
+/// The fields of [`Row`].
+const FIELDS: [&str; 21] = [
+    "id",
+    "claim",
+    "attempt",
+    "status",
+    "wait",
+    "delay_ms",
+    "verify_ms",
+    "follow_ms",
+    "attempts",
+    "unspent",
+    "uncertain_attempts",
+    "keeps_budget",
+    "message_id",
+    "receipt",
+    "failure",
+    "error_code",
+    "error",
+    "outcome",
+    "http_status",
+    "ago_ms",
+    "duration_ms",
+];
+
+/// Whether this version understands all of an outcome that another one may have written.
+pub(super) fn is_known(ended: &Value) -> bool {
+    let known = |ended: &Map<String, Value>| ended.keys().all(|name| FIELDS.contains(&&**name));
+    ended.as_object().is_some_and(known)
+}
+
 /// All of them, as one JSON array; `None` for none.
 pub(super) fn json(ended: &[Ended], now: Millis) -> Option<String> {
     if ended.is_empty() {
@@ -186,6 +217,38 @@ mod tests {
         let ended = json!({ "id": 1, "ago_ms": 5, "delay_ms": 1_000, "follow_ms": 90 });
         let expected = json!({ "id": 1, "ago_ms": 105, "delay_ms": 900, "follow_ms": 0 });
         assert_eq!(later(ended, 100), expected);
+    }
+
+    #[test]
+    fn what_is_written_here_is_known_and_what_another_version_adds_is_not() {
+        let all = Row {
+            id: 1,
+            claim: 1,
+            attempt: 1,
+            status: "sent",
+            wait: Some("backoff"),
+            delay_ms: Some(1),
+            verify_ms: Some(1),
+            follow_ms: Some(1),
+            attempts: 1,
+            unspent: 1,
+            uncertain_attempts: 1,
+            keeps_budget: true,
+            message_id: Some("1"),
+            receipt: Some(&Map::new()),
+            failure: Some("rejected"),
+            error_code: Some("code"),
+            error: Some("error"),
+            outcome: Some(AttemptKind::Accepted),
+            http_status: Some(200),
+            ago_ms: 1,
+            duration_ms: 1,
+        };
+        let mut all = serde_json::to_value(&all).unwrap();
+        assert_eq!(all.as_object().unwrap().len(), FIELDS.len());
+        assert!(is_known(&all));
+        all["newer"] = 1.into();
+        assert!(!is_known(&all) && !is_known(&json!([])));
     }
 
     #[test]

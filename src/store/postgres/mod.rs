@@ -28,6 +28,7 @@ mod node_session;
 mod node_upkeep;
 mod node_waiting;
 mod node_list;
+mod noted_answers;
 mod paused_routes;
 mod pooling;
 mod postgres_error;

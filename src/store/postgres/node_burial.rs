@@ -2,7 +2,6 @@
 
 use super::bell::Bell;
 use super::cycle_call::CycleCall;
-use super::ended_json::later;
 use super::node_process::{self, NodeProcess};
 use super::node_session::{LEASE, NodeSession, millis, set_up};
 use super::{PostgresError, PostgresStore, PostgresTenure};
@@ -14,13 +13,15 @@ use crate::queue::policy::Purpose;
 use crate::queue::report::Notice;
 use crate::store::StoreError;
 use crate::store::tenure::TakeOver;
-use serde_json::{Value, json};
 use sqlx::Row;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::Level;
 
 /// How many rows one transaction decides at most.
 const BATCH: i64 = 500;
+/// How long to wait before rows that somebody has locked are tried again.
+const LOCKED_PAUSE: Duration = Duration::from_millis(250);
 /// Until the caller has said how long its requests may take: the defaults of `connect_timeout` and
 /// `request_timeout`.
 const LONGEST_REQUEST: Duration = Duration::from_secs(40);
@@ -29,9 +30,6 @@ const UNSETTLED: &str = "SELECT epoch, process FROM outbox_nodes WHERE settled_a
 const JOIN: &str = "\
 SELECT epoch, name, cycle FROM outbox_join($1, $2, $3, $4 * interval '1 ms', $5 * interval '1 ms', $6, $7)";
 const BURY: &str = "SELECT outbox_bury($1, $2)";
-const NOTED: &str = "\
-SELECT a.ended, (extract(epoch FROM clock_timestamp() - a.at) * 1000)::bigint FROM outbox_answers a WHERE a.epoch = ANY ($1) ORDER BY a.epoch, a.note";
-const FORGET_NOTED: &str = "DELETE FROM outbox_answers WHERE epoch = ANY ($1)";
 /// Only where nothing that can be decided is left: an outcome that is kept is recorded later.
 const SETTLE: &str = "\
 UPDATE outbox_nodes AS n SET settled_at = clock_timestamp()
@@ -79,7 +77,7 @@ impl PostgresTenure {
         mut decide: impl FnMut(&Job, Millis) -> Ended,
         mut on_event: impl FnMut(TakeOver<'_>),
     ) -> Result<(), StoreError> {
-        if !self.dead {
+        if !self.dead || Instant::now() < self.next_burial {
             return Ok(());
         }
         self.bury_these(&[], &mut decide, &mut on_event).await
@@ -100,16 +98,12 @@ impl PostgresTenure {
         if buried.is_empty() {
             return Ok(());
         }
-        match self.record_noted(&buried).await {
-            // Somebody has locked a row: the next call continues.
-            Err(e) if e.is_busy() => {
-                self.dead = true;
-                return Ok(());
-            }
-            done => done?,
-        }
+        // Nobody else may decide a job whose answer is known.
+        let noted = self.record_noted(&buried).await?;
+        self.dead = !noted.is_empty();
         loop {
-            let jobs = self.session.sending(&buried, BATCH).await?;
+            let mut jobs = self.session.sending(&buried, BATCH).await?;
+            jobs.retain(|(job, _)| !noted.contains(&job.id));
             if jobs.is_empty() {
                 break;
             }
@@ -137,40 +131,10 @@ impl PostgresTenure {
                 break;
             }
         }
-        let query = sqlx::query(SETTLE).bind(&buried).bind(self.session.epoch);
-        self.session.with(async move |conn| query.execute(conn).await).await?;
-        Ok(())
-    }
-}
-
-impl PostgresTenure {
-    /// Records the answers that these nodes had noted when they died. An answer for a row that is no longer
-    /// theirs changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] if somebody has locked a row: some of the answers are still to be recorded.
-    async fn record_noted(&mut self, buried: &[i64]) -> Result<(), StoreError> {
-        let query = sqlx::query_as(NOTED).bind(buried);
-        let noted: Vec<(String, Millis)> =
-            self.session.with(async move |conn| query.fetch_all(conn).await).await?;
-        for (answers, since) in noted {
-            // Another version wrote them: the outcomes of these jobs are unknown.
-            let Ok(answers) = serde_json::from_str::<Vec<Value>>(&answers) else { continue };
-            let answers: Vec<_> = answers.into_iter().map(|answer| later(answer, since)).collect();
-            match self.record_kept(json!(answers).to_string()).await {
-                Err(e) if e.is_of_a_row() => {
-                    for answer in answers {
-                        match self.record_kept(json!([answer]).to_string()).await {
-                            // The job is decided like those without a note, and set aside if need be.
-                            Err(e) if e.is_of_a_row() => {}
-                            done => done?,
-                        }
-                    }
-                }
-                done => done?,
-            }
+        if self.dead {
+            self.next_burial = Instant::now() + LOCKED_PAUSE;
         }
-        let query = sqlx::query(FORGET_NOTED).bind(buried);
+        let query = sqlx::query(SETTLE).bind(&buried).bind(self.session.epoch);
         self.session.with(async move |conn| query.execute(conn).await).await?;
         Ok(())
     }

@@ -8,6 +8,8 @@ use crate::config::PostgresServer;
 use crate::queue::pause::RESTORED;
 use crate::store::StoreError;
 use sqlx::{AssertSqlSafe, PgConnection};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -46,8 +48,8 @@ pub(super) struct NodeSession {
     /// `None`: it was lost, or a statement of it was given up, and the next call opens another.
     store: Option<PostgresStore>,
     pub(super) epoch: i64,
-    /// The last transaction that is known to be committed.
-    cycle: i64,
+    /// The last transaction that is known to be committed, also for the session that notes answers.
+    cycle: Arc<AtomicI64>,
     pub(super) lease: Lease,
     /// When the lease was last asked for.
     renewed: BootTime,
@@ -74,7 +76,7 @@ impl NodeSession {
             server: store.server().clone(),
             store: Some(store),
             epoch: 0,
-            cycle: 0,
+            cycle: Arc::default(),
             lease: Lease::until(renewed),
             renewed,
             longest_request,
@@ -85,6 +87,11 @@ impl NodeSession {
 
     pub(super) fn server(&self) -> &PostgresServer {
         &self.server
+    }
+
+    /// The number of the last transaction that is known to be committed.
+    pub(super) fn committed(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.cycle)
     }
 
     /// Whether each transaction may get another session; true as well while there is no connection.
@@ -160,14 +167,14 @@ impl NodeSession {
         let asked = BootTime::now();
         let beat = Beat {
             epoch: self.epoch,
-            cycle: self.cycle + 1,
+            cycle: self.cycle.load(Ordering::Relaxed) + 1,
             lease_ms: millis(LEASE),
             request_ms: self.request_ms(),
         };
         let done = self.with(async move |conn| work(conn, beat).await).await;
         match done {
             Ok(done) => {
-                self.cycle += 1;
+                self.cycle.fetch_add(1, Ordering::Relaxed);
                 self.renewed = asked;
                 self.lease.renew(asked.after(LEASE - MARGIN));
                 Ok(done)
@@ -189,7 +196,8 @@ impl NodeSession {
 
     /// The epoch has begun, with this many transactions; `asked`: when it was asked for.
     pub(super) fn joined(&mut self, epoch: i64, cycle: i64, asked: BootTime) {
-        (self.epoch, self.cycle) = (epoch, cycle);
+        self.epoch = epoch;
+        self.cycle.store(cycle, Ordering::Relaxed);
         self.renewed = asked;
         self.lease.renew(asked.after(LEASE - MARGIN));
     }
@@ -198,7 +206,7 @@ impl NodeSession {
     async fn refused(&mut self, e: PostgresError) -> StoreError {
         match e.code() {
             Some(COMMITTED) => {
-                self.cycle += 1;
+                self.cycle.fetch_add(1, Ordering::Relaxed);
                 let sentence = "the answer to a transaction was lost; it has been committed";
                 StoreError::Other(sentence.to_owned())
             }

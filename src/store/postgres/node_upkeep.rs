@@ -65,7 +65,7 @@ DELETE FROM outbox_set_aside a WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.
 const RELEASE: &str = "DELETE FROM outbox_set_aside WHERE job_id = $1";
 /// Kept outcomes, with their distances as of now.
 const RECORD_KEPT: &str = "\
-SELECT kind FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5::text::jsonb, '[]', 0, 0, 0, false, false, false, '0', NULL)";
+SELECT kind, job FROM outbox_cycle($1, $2, $3 * interval '1 ms', $4 * interval '1 ms', $5::text::jsonb, '[]', 0, 0, 0, false, false, false, '0', NULL)";
 
 /// The transaction that has ended a job commits later: scrubbing stays behind by the longest that one takes.
 const SCRUB_BEHIND: Duration = Duration::from_secs(10);
@@ -249,7 +249,13 @@ impl PostgresTenure {
             let id: i64 = row.try_get(0).unwrap_or_default();
             let kept: Option<String> = row.try_get(1).unwrap_or_default();
             let tried = match kept.as_deref().map(from_kept) {
-                Some(Some(ended)) => self.record_kept(json!([ended]).to_string()).await,
+                Some(Some(ended)) => {
+                    let tried = self.record_kept(json!([ended]).to_string()).await;
+                    if tried.as_ref().is_ok_and(|locked| !locked.is_empty()) {
+                        continue;
+                    }
+                    tried.map(|_| ())
+                }
                 // Another version's; a person decides.
                 Some(None) => continue,
                 None => self.would_claim(id).await,
@@ -269,21 +275,17 @@ impl PostgresTenure {
         Ok(())
     }
 
-    /// Records a JSON array of outcomes that were kept outside the node's memory.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] if somebody has locked one of the rows; the others are recorded.
-    pub(super) async fn record_kept(&mut self, ended: String) -> Result<(), StoreError> {
+    /// Records a JSON array of outcomes that were kept outside the node's memory. Gives the jobs whose rows
+    /// somebody has locked; the others are recorded.
+    pub(super) async fn record_kept(&mut self, ended: String) -> Result<Vec<i64>, StoreError> {
         let done = self.session.transact(async move |conn, beat| {
-            let query = sqlx::query_scalar(RECORD_KEPT).bind(beat.epoch).bind(beat.cycle);
+            let query = sqlx::query_as(RECORD_KEPT).bind(beat.epoch).bind(beat.cycle);
             let query = query.bind(beat.lease_ms).bind(beat.request_ms).bind(ended);
             query.fetch_all(conn).await
         });
-        let kinds: Vec<String> = done.await?;
-        match kinds.iter().any(|kind| kind == "b") {
-            true => Err(StoreError::Busy("another program has locked the row".to_owned())),
-            false => Ok(()),
-        }
+        let rows: Vec<(String, Option<i64>)> = done.await?;
+        let locked = |(kind, job): (String, Option<i64>)| job.filter(|_| kind == "b");
+        Ok(rows.into_iter().filter_map(locked).collect())
     }
 }
 

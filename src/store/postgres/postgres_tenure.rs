@@ -47,6 +47,7 @@ pub struct PostgresTenure {
     pub(super) has_set_aside: bool,
     /// Nodes have died whose jobs are to be decided.
     pub(super) dead: bool,
+    pub(super) next_burial: Instant,
     /// Outcomes whose rows somebody had locked when they were last to be recorded.
     locked: BTreeSet<i64>,
     pub(super) bell: Bell,
@@ -77,6 +78,7 @@ impl PostgresTenure {
             pauses: None,
             has_set_aside: false,
             dead: true,
+            next_burial: Instant::now(),
             locked: BTreeSet::new(),
             bell,
             timers: NodeTimers::new(),
@@ -102,7 +104,7 @@ impl PostgresTenure {
     pub fn answer_note(&mut self) -> Option<AnswerTable> {
         let has_one = std::mem::replace(&mut self.has_answer_note, true);
         let is_possible = !has_one && !self.session.is_pooled();
-        is_possible.then(|| AnswerTable::of(self.session.server(), self.session.epoch))
+        is_possible.then(|| AnswerTable::of(&self.session))
     }
 
     /// See [`Tenure::pace`](crate::store::Tenure::pace).

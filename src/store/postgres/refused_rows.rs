@@ -117,6 +117,23 @@ impl PostgresTenure {
         Ok(())
     }
 
+    /// Keeps an outcome that the database refuses to record, as [`ended_json`] writes it.
+    pub(super) async fn keep_outcome(
+        &mut self,
+        id: i64,
+        ended: String,
+        refusal: &StoreError,
+    ) -> Result<(), StoreError> {
+        // When it was kept: the distances count from there.
+        let kept = json!({ "kept_at": now(), "ended": ended }).to_string();
+        let reason = refusal.to_string();
+        self.set_aside(id, &reason, Some(kept)).await?;
+        let sentence = "the outcome of this job cannot be recorded: it is kept, the job is set aside, and \
+            recording is tried again";
+        self.report.notice(Notice::new(Level::ERROR, sentence).job(id).reason(reason));
+        Ok(())
+    }
+
     /// Records each by itself; the outcome of one that the database refuses is kept.
     pub(super) async fn record_or_keep(&mut self, ended: &[Ended]) -> Result<Recorded, StoreError> {
         let (mut lost, mut locked) = (Vec::new(), Vec::new());
@@ -127,14 +144,8 @@ impl PostgresTenure {
                     locked.extend(answer.locked);
                 }
                 Err(e) if e.is_of_a_row() => {
-                    let (id, reason) = (one.transition.id, e.to_string());
-                    let kept = ended_json::to_keep(one, now());
-                    // When it was kept: the distances count from there.
-                    let kept = json!({ "kept_at": now(), "ended": kept }).to_string();
-                    self.set_aside(id, &reason, Some(kept)).await?;
-                    let sentence = "the outcome of this job cannot be recorded: it is kept, the job is set aside, and \
-                        recording is tried again";
-                    self.report.notice(Notice::new(Level::ERROR, sentence).job(id).reason(reason));
+                    self.keep_outcome(one.transition.id, ended_json::to_keep(one, now()), &e)
+                        .await?;
                 }
                 Err(e) => return Err(e),
             }
