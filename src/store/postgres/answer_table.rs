@@ -17,23 +17,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 /// PostgreSQL would compress a longer row or move it out of the table, which costs more than a second row.
 const ROW_BYTES: usize = 1_500;
 /// How long one note may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long to wait after an error before the next note.
-const AGAIN: Duration = Duration::from_secs(2);
-
 /// How long to wait for another note before what has been recorded is deleted.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// How many notes may be there that are not recorded, which is more than any cycle leaves unless somebody keeps
 /// its rows locked.
 const MOST: i64 = 200;
-/// How long after an error places are taken to be free only once their answers are recorded.
+/// How long after an error nothing is noted: places are free only once their answers are recorded.
 const WITHOUT: Duration = Duration::from_secs(5);
 
 const SETTINGS: &str = "SET enable_seqscan = off";
@@ -131,7 +128,7 @@ impl AnswerTable {
     /// Waits for a note that is being written: nothing is noted after the node's end.
     pub async fn end(&mut self) {
         if self.is_writing {
-            let _ = timeout(ANSWER + AGAIN, self.kept()).await;
+            let _ = timeout(ANSWER, self.kept()).await;
         }
     }
 
@@ -204,10 +201,8 @@ impl Writer {
         if !std::mem::replace(&mut self.is_failing, true) {
             warn!(reason, "answers cannot be noted: sending is slower until they can be");
         }
-        // Whatever the error was, a new session may help. Until then places become free only when their
-        // answers are recorded.
+        // Whatever the error was, a new session may help.
         self.session = None;
-        sleep(AGAIN).await;
         false
     }
 
