@@ -38,6 +38,7 @@ fn is_the_stores_own(file: &str) -> bool {
         || matches!(
             file,
             "store/mod.rs"
+                | "store/answer_note.rs"
                 | "store/reads.rs"
                 | "store/tenure.rs"
                 | "store/read_back_work.rs"
