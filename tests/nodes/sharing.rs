@@ -1,6 +1,6 @@
 //! What nodes share: jobs, the order of keys, blocks, accounts; and what they do not wait for.
 
-use super::{Outbox, cycle, ids, sent};
+use super::{Outbox, cycle, ids, sent, withdrawn};
 use acquire_outbox::queue::block::{Block, BlockKind};
 use acquire_outbox::queue::claim::{Claim, Cycle, CycleResult, Room};
 use acquire_outbox::queue::job::Channel;
@@ -129,6 +129,57 @@ async fn jobs_behind_one_that_a_pause_kept_from_being_claimed_are_not_left_behin
         claimed.retain(|id| *id != jobs[0]);
         assert_eq!(claimed, jobs[1..2], "{taken_away}");
     }
+}
+
+/// With one snapshot for a whole cycle, a job that is parked during it would be left behind.
+#[tokio::test]
+async fn a_node_sees_what_is_committed_during_its_cycle_whatever_the_databases_default() {
+    let Some(outbox) = Outbox::new().await else { return };
+    outbox.insert(&[1]).await;
+    let setting = "
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()); END $$;
+        CREATE TABLE seen (level text);
+        CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seen VALUES (current_setting('transaction_isolation'));
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER see BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION see();
+        SELECT 1";
+    outbox.query(setting).await;
+    let mut node = outbox.node().await;
+    assert_eq!(cycle(&mut node, &[], 9).await.claimed.len(), 1);
+    assert_eq!(outbox.text("SELECT DISTINCT level FROM seen").await, "read committed");
+}
+
+/// Somebody has put the head of a key back while the triggers were disabled, and cancels it.
+#[tokio::test]
+async fn jobs_behind_a_head_that_was_put_back_past_the_triggers_are_not_left_behind() {
+    let Some(outbox) = Outbox::new().await else { return };
+    let jobs = outbox.insert(&[1, 1]).await;
+    let mut node = outbox.node().await;
+    let claimed = cycle(&mut node, &[], 9).await.claimed;
+    cycle(&mut node, &[withdrawn(&claimed[0])], 0).await;
+    let put_back = format!(
+        "SET session_replication_role = replica; UPDATE outbox SET wait = NULL WHERE id = {};
+         SET session_replication_role = origin; SELECT 1",
+        jobs[0]
+    );
+    outbox.query(&put_back).await;
+    let plan = Plan { retention: Vec::new(), scrub: Vec::new(), recorded_until: now() };
+    let begun = Instant::now();
+    let wait = format!("SELECT coalesce(wait, '') AS wait FROM outbox WHERE id = {}", jobs[0]);
+    while outbox.text(&wait).await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        node.upkeep(&plan).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let cancel = "UPDATE outbox SET status = 'cancelled' WHERE id = ID RETURNING 1";
+    outbox.query(&cancel.replace("ID", &jobs[0].to_string())).await;
+    let mut claimed = Vec::new();
+    for _ in 0..3 {
+        claimed.extend(ids(&cycle(&mut node, &[], 9).await.claimed));
+    }
+    assert_eq!(claimed, jobs[1..]);
 }
 
 use sqlx::Connection as _;

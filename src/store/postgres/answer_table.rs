@@ -22,8 +22,10 @@ use tracing::warn;
 
 /// PostgreSQL would compress a longer row or move it out of the table, which costs more than a second row.
 const ROW_BYTES: usize = 1_500;
-/// How long one note may take.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long one note may take, with a new session for it.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long the end waits for one.
+const END: Duration = Duration::from_secs(2);
 /// How long to wait for another note before what has been recorded is deleted.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -128,7 +130,7 @@ impl AnswerTable {
     /// Waits for a note that is being written: nothing is noted after the node's end.
     pub async fn end(&mut self) {
         if self.is_writing {
-            let _ = timeout(ANSWER, self.kept()).await;
+            let _ = timeout(END, self.kept()).await;
         }
     }
 

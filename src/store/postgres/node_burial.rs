@@ -22,6 +22,8 @@ use tracing::Level;
 const BATCH: i64 = 500;
 /// How long to wait before rows that somebody has locked are tried again.
 const LOCKED_PAUSE: Duration = Duration::from_millis(250);
+/// How long to wait after an error: meanwhile messages go out.
+const ERROR_PAUSE: Duration = Duration::from_secs(2);
 /// Until the caller has said how long its requests may take: the defaults of `connect_timeout` and
 /// `request_timeout`.
 const LONGEST_REQUEST: Duration = Duration::from_secs(40);
@@ -92,18 +94,18 @@ impl PostgresTenure {
         on_event: &mut impl FnMut(TakeOver<'_>),
     ) -> Result<(), StoreError> {
         self.dead = false;
+        self.next_burial = Instant::now() + ERROR_PAUSE;
         let query = sqlx::query_scalar(BURY).bind(self.session.epoch).bind(gone);
         let buried: Vec<i64> =
             self.session.with(async move |conn| query.fetch_all(conn).await).await?;
         if buried.is_empty() {
+            self.next_burial = Instant::now();
             return Ok(());
         }
-        // Nobody else may decide a job whose answer is known.
-        let noted = self.record_noted(&buried).await?;
-        self.dead = !noted.is_empty();
+        // Nobody else may decide a job whose answer is known. What somebody has locked is left to the next call.
+        let mut locked = self.record_noted(&buried).await?;
         loop {
-            let mut jobs = self.session.sending(&buried, BATCH).await?;
-            jobs.retain(|(job, _)| !noted.contains(&job.id));
+            let jobs = self.session.sending(&buried, BATCH, &locked).await?;
             if jobs.is_empty() {
                 break;
             }
@@ -113,27 +115,31 @@ impl PostgresTenure {
                 Err(e) if e.is_of_a_row() => self.record_or_keep(&ended).await?,
                 answer => {
                     let answer = answer?;
-                    let locked = !answer.locked.is_empty();
-                    let done = self.recorded(&ended, answer.lost, answer.locked);
-                    if locked {
-                        // Somebody has locked a row: it is decided by the next call.
-                        self.dead = true;
-                    }
-                    done
+                    self.recorded(&ended, answer.lost, answer.locked)
                 }
             };
             for notice in done.report.notices {
                 on_event(TakeOver::Noticed(notice));
             }
-            on_event(TakeOver::Recovered { jobs: &jobs, ended: &ended, rows: done.ids.len() });
-            self.report.may_be_ready = true;
-            if self.dead || done.ids.is_empty() {
+            let is_done = |id: i64| done.ids.contains(&id);
+            let left = jobs.iter().map(|(job, _)| job.id);
+            let left: Vec<_> = left.filter(|id| !is_done(*id) && !done.lost.contains(id)).collect();
+            if done.ids.is_empty() && left.is_empty() {
                 break;
             }
+            locked.extend(left);
+            if !done.ids.is_empty() {
+                let jobs: Vec<_> = jobs.into_iter().filter(|(job, _)| is_done(job.id)).collect();
+                let ended: Vec<_> =
+                    ended.into_iter().filter(|ended| is_done(ended.transition.id)).collect();
+                let rows = done.ids.len();
+                on_event(TakeOver::Recovered { jobs: &jobs, ended: &ended, rows });
+                self.report.may_be_ready = true;
+            }
         }
-        if self.dead {
-            self.next_burial = Instant::now() + LOCKED_PAUSE;
-        }
+        self.dead = !locked.is_empty();
+        let pause = if self.dead { LOCKED_PAUSE } else { Duration::ZERO };
+        self.next_burial = Instant::now() + pause;
         let query = sqlx::query(SETTLE).bind(&buried).bind(self.session.epoch);
         self.session.with(async move |conn| query.execute(conn).await).await?;
         Ok(())

@@ -16,6 +16,7 @@ SELECT o.id AS job, o.channel, o.account, o.attempts::bigint, o.claimed_by, o.un
 FROM outbox o
 WHERE o.claimed_by = ANY ($1) AND o.status = 'sending'
     AND NOT EXISTS (SELECT 1 FROM outbox_set_aside s WHERE s.job_id = o.id AND s.record IS NOT NULL)
+    AND o.id <> ALL ($3)
 ORDER BY o.id LIMIT $2";
 
 /// Without its payload; `claim`: the epoch that has claimed it.
@@ -45,13 +46,14 @@ pub(super) fn shift(job: &mut Job, by: Millis) {
 }
 
 impl NodeSession {
-    /// Up to `limit` jobs that are being sent under the claims of these nodes.
+    /// Up to `limit` jobs that are being sent under the claims of these nodes, apart from those in `except`.
     pub(super) async fn sending(
         &mut self,
         epochs: &[i64],
         limit: i64,
+        except: &[i64],
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
-        let query = sqlx::query(SENDING).bind(epochs).bind(limit);
+        let query = sqlx::query(SENDING).bind(epochs).bind(limit).bind(except);
         let rows = self.with(async move |conn| query.fetch_all(conn).await).await?;
         let read = |row: &PgRow| {
             let by = now() - row.try_get::<Millis, _>("now")?;

@@ -31,11 +31,13 @@ const COMPARING: Duration = Duration::from_secs(3);
 
 /// For every session. A statement waits for a lock no longer than a producer with a busy timeout
 /// does on SQLite; a transaction whose program has frozen ends, and with it its locks. Compiling a
-/// plan takes longer than any of our statements.
-const SETTINGS: [&str; 4] = [
+/// plan takes longer than any of our statements. A statement of a function has to see what was committed
+/// since the one before.
+const SETTINGS: [&str; 5] = [
     "lock_timeout = '10s'",
     "idle_in_transaction_session_timeout = '60s'",
     "jit = off",
+    "default_transaction_isolation = 'read committed'",
     "client_min_messages = warning",
 ];
 
@@ -130,8 +132,10 @@ fn is_unknown_parameter(e: &sqlx::Error) -> bool {
 impl WorkUnits {
     /// `more`: statements that each unit begins with.
     pub fn of(schema: &str, more: &[String]) -> WorkUnits {
-        let path =
-            format!("BEGIN; SET LOCAL search_path = {}, pg_temp; SET LOCAL ", quoted(schema));
+        let path = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = {}, pg_temp; SET LOCAL ",
+            quoted(schema)
+        );
         let mut begin = path + &SETTINGS.join("; SET LOCAL ");
         for statement in more {
             begin.push_str("; ");

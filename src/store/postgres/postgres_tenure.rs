@@ -279,7 +279,7 @@ impl PostgresTenure {
         &mut self,
         known: impl Fn(i64) -> bool,
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
-        let mut jobs = self.session.sending(&[self.session.epoch], i64::MAX).await?;
+        let mut jobs = self.session.sending(&[self.session.epoch], i64::MAX, &[]).await?;
         jobs.retain(|(job, _)| !known(job.id));
         Ok(jobs)
     }
