@@ -23,10 +23,14 @@ impl Dispatcher {
     ///
     /// A job is in [`Jobs`](super::jobs::Jobs) from the answer to its claim until its outcome is known
     /// to be on disk. So a row that is `sending` under our own claim and is not there belongs to a
-    /// claim whose answer never arrived, and its request was never made.
+    /// claim whose answer never arrived, and its request was never made. The same cycle may have recorded
+    /// the attempt before, whose outcome is still there.
     pub(super) async fn withdraw_strays(&mut self) -> Result<(), StoreError> {
         let jobs = &self.sender.jobs;
-        for (job, claimed_at) in self.tenure.claims(|id| jobs.holds(id)).await? {
+        for (job, claimed_at) in self.tenure.claims(|id, attempt| jobs.holds(id, attempt)).await? {
+            if let Some(ended) = self.sender.jobs.superseded(job.id) {
+                self.sender.metrics.recorded(&[ended]);
+            }
             self.sender.give_back(None, &job, claimed_at);
         }
         Ok(())

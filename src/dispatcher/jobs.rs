@@ -71,9 +71,29 @@ pub(super) struct InFlight {
 }
 
 impl Jobs {
-    /// Whether what became of the job's claim is known here, or will be.
-    pub(super) fn holds(&self, id: i64) -> bool {
-        self.held.contains_key(&id)
+    /// Whether what became of this attempt of the job is known here, or will be; `None`: of any attempt.
+    pub(super) fn holds(&self, id: i64, attempt: Option<i64>) -> bool {
+        let held = match self.held.get(&id) {
+            Some(Stage::Waiting(job, _)) => job.attempts,
+            Some(Stage::Sending(request)) => request.job.attempts,
+            Some(Stage::ToRecord(ended, _)) => ended.transition.fence_attempts,
+            Some(Stage::Recording(_)) => return true,
+            None => return false,
+        };
+        attempt.is_none_or(|attempt| attempt == held)
+    }
+
+    /// The job has a later attempt, so the outcome that was to be recorded is on disk: gives it.
+    pub(super) fn superseded(&mut self, id: i64) -> Option<Ended> {
+        if !matches!(self.held.get(&id), Some(Stage::ToRecord(..))) {
+            return None;
+        }
+        let Some(Stage::ToRecord(ended, place)) = self.held.remove(&id) else { return None };
+        self.free(place);
+        for ids in [&mut self.to_record, &mut self.unkept, &mut self.keeping] {
+            ids.retain(|other| *other != id);
+        }
+        Some(ended)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -173,7 +173,7 @@ async fn a_claim_whose_commit_was_not_answered_goes_back_and_no_other() {
     let rows = format!("{READY}; {}", READY.replace('1', "2"));
     let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
     dispatcher.step().await.unwrap();
-    assert!(dispatcher.sender.jobs.holds(1));
+    assert!(dispatcher.sender.jobs.holds(1, None));
     another(folder.path()).await.execute_sql(&rows).await.unwrap();
     claim_unanswered(&mut dispatcher, 1).await;
     dispatcher.withdraw_strays().await.unwrap();
@@ -204,6 +204,33 @@ async fn an_outcome_that_a_cycle_could_not_record_is_recorded_by_the_next() {
     assert!(dispatcher.sender.jobs.is_empty());
     let failed = ("pending".to_owned(), 1);
     assert_eq!(state(folder.path(), 1).await, failed, "connecting has failed");
+}
+
+/// The cycle whose answer was lost had recorded an attempt and claimed the same job again.
+#[tokio::test]
+async fn an_unanswered_claim_of_a_job_whose_last_outcome_is_known_goes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = routes(&[(Channel::Chat, None)]);
+    let mut dispatcher = dispatcher(folder.path(), routes, READY).await;
+    dispatcher.step().await.unwrap();
+    let result = dispatcher.sender.results.recv().await.unwrap();
+    dispatcher.sender.ended(result);
+    let outcomes = dispatcher.sender.jobs.begin_recording();
+    let claim = Claim { account: "default".to_owned(), channel: Channel::Chat, limit: 1 };
+    let claim = Room::unlimited(vec![claim]);
+    let later = now() + 3_600_000;
+    for record in [&outcomes[..], &[]] {
+        let room = Some(&claim);
+        let work = Cycle { record, room, due: true, now: later, expecting: false };
+        done(dispatcher.tenure.cycle(&work).await);
+    }
+    assert_eq!(state(folder.path(), 1).await, ("sending".to_owned(), 2));
+    dispatcher.sender.jobs.not_recorded(outcomes);
+    dispatcher.withdraw_strays().await.unwrap();
+    assert_eq!(dispatcher.sender.jobs.unrecorded(), 1);
+    dispatcher.record().await.unwrap();
+    assert!(dispatcher.sender.jobs.is_empty());
+    assert_eq!(state(folder.path(), 1).await, ("pending".to_owned(), 1));
 }
 
 #[tokio::test]

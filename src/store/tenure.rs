@@ -256,11 +256,12 @@ impl Tenure {
         }
     }
 
-    /// The jobs that are `sending` under this tenure and not `known` to the caller, without their
-    /// payloads, with when each was claimed: no request was made for them.
+    /// The jobs that are `sending` under this tenure and whose attempt of this number is not `known` to the
+    /// caller, without their payloads, with when each was claimed: no request was made for them. The number
+    /// is `None` for a row that cannot be read.
     pub async fn claims(
         &mut self,
-        known: impl Fn(i64) -> bool,
+        known: impl Fn(i64, Option<i64>) -> bool,
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
         match self {
             Tenure::Sqlite(t) => t.claims(known).await.map_err(|e| t.neutral(e)),

@@ -37,14 +37,14 @@ async fn a_transaction_whose_answer_was_lost_is_neither_repeated_nor_forgotten()
                 assert!(!e.is_final(), "{e}");
                 // As the dispatcher does: what was claimed without its knowledge goes back.
                 let known: Vec<_> = record.iter().map(|ended| ended.transition.id).collect();
-                if let Ok(claims) = node.claims(|id| known.contains(&id)).await {
+                if let Ok(claims) = node.claims(|id, _| known.contains(&id)).await {
                     record.extend(claims.iter().map(|(job, _)| withdrawn(job)));
                 }
             }
             Err(_) => {
                 given_up += 1;
                 let known: Vec<_> = record.iter().map(|ended| ended.transition.id).collect();
-                if let Ok(claims) = node.claims(|id| known.contains(&id)).await {
+                if let Ok(claims) = node.claims(|id, _| known.contains(&id)).await {
                     record.extend(claims.iter().map(|(job, _)| withdrawn(job)));
                 }
             }

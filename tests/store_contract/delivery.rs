@@ -160,14 +160,14 @@ pub async fn recording_twice_is_recording_once(mut outbox: Outbox) {
     assert_eq!(tenure.record(&record).await.unwrap().ids, jobs);
     let story = outbox.store.story(jobs[0], Extent::ALL).await.unwrap().unwrap();
     assert_eq!((story.attempts, story.job.delivery.status.as_str()), (1, "sent"));
-    assert!(tenure.claims(|_| false).await.unwrap().is_empty());
+    assert!(tenure.claims(|_, _| false).await.unwrap().is_empty());
 }
 
 pub async fn the_claims_of_a_dead_dispatcher_are_decided_by_the_next(mut outbox: Outbox) {
     let jobs = outbox.insert(&[1, 1]).await;
     let mut tenure = taken_over(&outbox).await;
     let claimed = cycle(&mut tenure, &[], Some(&room(9)), now()).await.claimed;
-    let unknown = tenure.claims(|id| id != jobs[0]).await.unwrap();
+    let unknown = tenure.claims(|id, _| id != jobs[0]).await.unwrap();
     assert_eq!(unknown.iter().map(|(job, _)| job.id).collect::<Vec<_>>(), jobs[..1]);
     drop(tenure);
     let mut next = taken_over(&outbox).await;

@@ -203,7 +203,7 @@ impl JobsFixture {
 
     fn check(&self) {
         for id in 1..=self.last_id {
-            assert_eq!(self.jobs.holds(id), self.expected.contains_key(&id), "job {id}");
+            assert_eq!(self.jobs.holds(id, None), self.expected.contains_key(&id), "job {id}");
         }
         let in_flight = self.all(Expected::Sending).len();
         assert_eq!(self.jobs.in_flight(), in_flight);
@@ -269,10 +269,10 @@ fn what_a_failed_cycle_could_not_record_is_known_and_recorded_before_what_ended_
     ] {
         test.happens(event);
     }
-    assert!(test.jobs.holds(2), "the running cycle records it");
+    assert!(test.jobs.holds(2, None), "the running cycle records it");
     assert_eq!((test.jobs.in_flight(), test.jobs.unrecorded()), (0, 2));
     test.happens(Event::CycleFails);
-    assert!(test.jobs.holds(2));
+    assert!(test.jobs.holds(2, None));
     let ids: Vec<_> = test.jobs.to_record().map(|ended| ended.transition.id).collect();
     assert_eq!(ids, [2, 1]);
 }
@@ -329,6 +329,24 @@ fn a_note_is_worth_it_once_a_third_of_a_waiting_routes_places_are_answered() {
     test.happens(Event::RequestEnds(0));
     test.happens(Event::FindsPlace);
     assert!(!test.jobs.needs_places(), "nothing waits");
+}
+
+/// A cycle recorded an attempt and claimed the job again, and its answer was lost.
+#[test]
+fn an_outcome_says_nothing_about_a_later_attempt() {
+    let mut test = JobsFixture::new();
+    for event in [Event::Claimed, Event::FindsPlace, Event::RequestEnds(0)] {
+        test.happens(event);
+    }
+    let attempt = chat(1).attempts;
+    assert!(test.jobs.holds(1, Some(attempt)) && !test.jobs.holds(1, Some(attempt + 1)));
+    for event in [Event::CycleBegins, Event::CycleFails] {
+        test.happens(event);
+    }
+    assert!(test.jobs.superseded(1).is_some());
+    assert!(test.jobs.is_empty() && test.jobs.to_record().next().is_none());
+    assert_eq!(test.jobs.places_taken(test.route), 0);
+    assert!(test.jobs.superseded(1).is_none());
 }
 
 #[test]

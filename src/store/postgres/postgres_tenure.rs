@@ -277,10 +277,10 @@ impl PostgresTenure {
     /// See [`Tenure::claims`](crate::store::Tenure::claims).
     pub async fn claims(
         &mut self,
-        known: impl Fn(i64) -> bool,
+        known: impl Fn(i64, Option<i64>) -> bool,
     ) -> Result<Vec<(Job, Millis)>, StoreError> {
         let mut jobs = self.session.sending(&[self.session.epoch], i64::MAX, &[]).await?;
-        jobs.retain(|(job, _)| !known(job.id));
+        jobs.retain(|(job, _)| !known(job.id, Some(job.attempts)));
         Ok(jobs)
     }
 

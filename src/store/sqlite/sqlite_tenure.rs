@@ -177,13 +177,13 @@ impl SqliteTenure {
     /// here.
     pub async fn claims(
         &mut self,
-        known: impl Fn(i64) -> bool,
+        known: impl Fn(i64, Option<i64>) -> bool,
     ) -> Result<Vec<(Job, Millis)>, SqliteError> {
         let (mut jobs, mut unreadable) =
             self.store.sending_before(self.epoch + 1, i64::MAX).await?;
-        unreadable.retain(|row| !known(row.id));
+        unreadable.retain(|row| !known(row.id, None));
         self.fail_unreadable(&unreadable, true).await?;
-        jobs.retain(|(job, _)| !known(job.id));
+        jobs.retain(|(job, _)| !known(job.id, Some(job.attempts)));
         Ok(jobs)
     }
 
