@@ -155,10 +155,13 @@ impl Browser {
         self.runtime.block_on(element.send_keys(text)).expect("it takes text");
     }
 
-    /// Keys to whatever has the focus.
+    /// Keys to whatever has the focus. While a page is replaced, what has it may take none yet.
+    #[track_caller]
     pub fn keys(&self, keys: &str) {
-        let active = self.runtime.block_on(self.client().active_element()).expect("a focus");
-        self.runtime.block_on(active.send_keys(keys)).expect("it takes keys");
+        found(SOON, "something with the focus that takes keys", || {
+            let active = self.runtime.block_on(self.client().active_element()).ok()?;
+            self.runtime.block_on(active.send_keys(keys)).ok()
+        });
     }
 
     #[track_caller]
