@@ -243,8 +243,13 @@ impl Producer {
                 self.shared.journal.count("deletes", 1);
                 self.latest.retain(|(other, _)| *other != name);
             }
-            Done::Unknown => {}
-            _ => self.shared.journal.note(&name, "was not deleted", |m| m.may_be_deleted = false),
+            Done::Unknown => {
+                let unknown = "deleted or not: the answer is lost";
+                self.shared.journal.note(&name, unknown, |m| m.is_deletion_unknown = true);
+            }
+            _ => self.shared.journal.note(&name, "was not deleted", |m| {
+                m.may_be_deleted = m.is_deletion_unknown;
+            }),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Message {
     pub retries: usize,
     /// A DELETE took place, or may have.
     pub may_be_deleted: bool,
+    /// The answer to a DELETE was lost: a later one that finds no row proves nothing.
+    pub is_deletion_unknown: bool,
     pub is_cancelled: bool,
     notes: Vec<(Instant, String)>,
 }
@@ -66,6 +68,7 @@ impl Journal {
             loose: false,
             retries: 0,
             may_be_deleted: false,
+            is_deletion_unknown: false,
             is_cancelled: false,
             notes: Vec::new(),
         };
